@@ -1,0 +1,18 @@
+VENV ?= .venv
+PYTHON ?= python3
+
+.PHONY: test lint clean
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --upgrade pip
+	$(VENV)/bin/pip install --quiet --editable '.[dev]'
+	touch $@
+
+test: $(VENV)/.ready  ## set up everything, then lint and run the tests
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pytest -n 2
+
+clean:  ## remove what make created
+	rm -rf $(VENV) build
