@@ -8,7 +8,11 @@ from spatialreward.errors import JudgementError
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 
 REGION = {"id": 0, "label": "red square", "bbox_2d": [0, 10, 500, 600]}
-SEMANTIC = {"edit_region": [REGION], "reasoning": "<|bbox_0|> red. <|global|> done.", "score": [25, 20]}
+SEMANTIC = {
+    "edit_region": [REGION],
+    "reasoning": "<|bbox_0|> red. <|global|> done.",
+    "score": [25, 20],
+}
 
 
 def test_a_semantic_answer_is_read():
@@ -18,7 +22,9 @@ def test_a_semantic_answer_is_read():
 
 
 def test_nothing_edited_has_no_regions():
-    answer = parse_semantic(json.dumps(SEMANTIC | {"edit_region": [], "reasoning": "<|global|> same"}))
+    answer = parse_semantic(
+        json.dumps(SEMANTIC | {"edit_region": [], "reasoning": "<|global|> same"})
+    )
     assert answer.edit_region == ()
 
 
