@@ -1,1 +1,1 @@
-"""SpatialReward: a reward model for image editing that says where an edit happened before it scores it."""
+"""SpatialReward: a judge of image edits that says where an edit happened before it scores it."""

@@ -59,7 +59,7 @@ class JudgementStatus(StrEnum):
 class Judgement(Record):
     """A judge's verdict on one edit, or the reason why there is none.
 
-    A failed judgement carries no scores and no reward, so that no caller can mistake it for a score.
+    A failed judgement carries no scores and no reward, so no caller can mistake it for a score.
     """
 
     status: JudgementStatus

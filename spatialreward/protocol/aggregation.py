@@ -29,7 +29,7 @@ class Aggregation(Record):
         return self
 
     def overall(self, scores: Scores) -> float:
-        """Overall score in 0..10: ``SC**a * PQ**(1 - a)``, SC and PQ each a weighted mean in 0..10."""
+        """Overall score in 0..10: ``SC**a * PQ**(1 - a)``, each a weighted mean in 0..10."""
         to_ten = 10.0 / MAX_SCORE
         sc = self.editing_success * scores.editing_success + self.over_editing * scores.over_editing
         pq = self.naturalness * scores.naturalness + self.artifact_freedom * scores.artifact_freedom

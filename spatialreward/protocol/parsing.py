@@ -1,4 +1,4 @@
-"""Reads the JSON that a judge answers with. An answer that cannot be read is an error, never a score."""
+"""Reads the JSON a judge answers with; an answer that cannot be read is an error, never a score."""
 
 import json
 import re

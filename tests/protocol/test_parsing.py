@@ -1,4 +1,5 @@
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -52,12 +53,8 @@ def test_a_wrong_answer_fails_with_its_reason(change: dict, reason: str):
 @given(st.text())
 def test_no_text_breaks_the_parser(text: str):
     for parse in (parse_semantic, parse_perceptual):
-        try:
-            answer = parse(text)
-        except JudgementError as error:
-            assert str(error)
-        else:
-            assert len(answer.score) == 2
+        with suppress(JudgementError):
+            assert len(parse(text).score) == 2
 
 
 def test_deep_nesting_is_an_error_not_a_crash():
