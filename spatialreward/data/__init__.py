@@ -1,0 +1,1 @@
+"""Edit samples: the generated world, and the data sets that everything else reads."""

@@ -1,0 +1,46 @@
+"""Settings of data building."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from spatialreward.data.world.sampling import GRADES, Grade
+from spatialreward.records import Record
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class DataConfig(Record):
+    """How many edits to generate, and of what quality."""
+
+    seed: int = 1
+    """Every sample follows from the seed and its own number; shards are independent of each other."""
+    picture_size: int = Field(64, ge=32, le=4096, multiple_of=4)
+    """Side of the square pictures, in pixels."""
+    num_train: PositiveInt = 24_000
+    num_heldout: PositiveInt = 512
+    num_shards: int = Field(2, ge=1, le=1024)
+    """Shards of the training set, built independently and merged."""
+    artifact_share: Share = 0.4
+    """Share of edits whose picture is spoiled by an artifact."""
+    grades: dict[Grade, Share] = {
+        "right": 0.4,
+        "partial": 0.14,
+        "wrong object": 0.1,
+        "wrong attribute": 0.12,
+        "untouched": 0.06,
+        "over-edited": 0.18,
+    }
+    """Share of each quality of edit; they sum to 1."""
+    photos: str = ""
+    """Folder of pictures to use as backgrounds; empty for plain backgrounds only."""
+
+    @model_validator(mode="after")
+    def _grades_sum_to_one(self) -> Self:
+        total = sum(self.grades.values())
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"grades: expected shares that sum to 1, got {total:g}")
+        missing = set(GRADES) - set(self.grades)
+        if missing:
+            raise ValueError(f"grades: {', '.join(sorted(missing))} not given")
+        return self

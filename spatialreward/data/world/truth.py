@@ -1,0 +1,153 @@
+"""The truth about an edit whose scenes are known: what changed, whether it was asked for, scores.
+
+Editing success is the mean credit over what was asked. Credit for one cell: 1 when it holds just
+what was asked for, 0 when it was left alone or emptied for nothing, and 0.2 + 0.6 x (share of the
+asked attributes that are right) when the right object was changed in a wrong way. Everything that
+changed and was not asked for costs 8 points of over-editing.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from spatialreward.data.world.artifacts import Artifact, perceptual_scores
+from spatialreward.data.world.operations import ChangeBackground, Operation, apply, cells_of
+from spatialreward.data.world.scene import Box, Scene, SceneObject, object_box, union
+from spatialreward.records import BOX_SCALE, MAX_SCORE, EditRegion, Record, Scores
+
+Verdict = Literal["as asked", "partly as asked", "wrong", "not asked"]
+
+EXTRA_CHANGE_COST = 8.0
+_WHOLE_PICTURE: Box = (0, 0, BOX_SCALE, BOX_SCALE)
+_ATTRIBUTES = ("shape", "colour", "size")
+
+
+class Change(Record):
+    """One place where two scenes differ."""
+
+    box: Box
+    before: str
+    """What was there, in words; ``nothing`` for an empty cell."""
+    after: str
+    verdict: Verdict
+
+
+class Truth(Record):
+    """All there is to know about one edit."""
+
+    changes: tuple[Change, ...]
+    asked: int = Field(ge=1)
+    """Number of things the instruction asks for."""
+    done: int = Field(ge=0)
+    """How many of them were done completely."""
+    artifact: Artifact | None
+    scores: Scores
+
+    @property
+    def regions(self) -> tuple[EditRegion, ...]:
+        """The changes as edit regions, the label naming what is there now (or was, if it went)."""
+        return tuple(
+            EditRegion(id=number, label=label_of(change), bbox_2d=change.box)
+            for number, change in enumerate(self.changes)
+        )
+
+
+def label_of(change: Change) -> str:
+    """What a region holds: what is there now, or was there if nothing is."""
+    return change.before if change.after == "nothing" else change.after
+
+
+def truth_of(
+    source: Scene, operations: Sequence[Operation], edited: Scene, artifact: Artifact | None
+) -> Truth:
+    """Compare what was asked for with what was done."""
+    desired = source
+    for operation in operations:
+        desired = apply(desired, operation)
+    credits = [_credit(operation, source, desired, edited) for operation in operations]
+    changes = _changes(source, operations, desired, edited)
+    extra = sum(change.verdict == "not asked" for change in changes)
+    naturalness, freedom = perceptual_scores(artifact)
+    return Truth(
+        changes=changes,
+        asked=len(operations),
+        done=sum(credit == 1.0 for credit in credits),
+        artifact=artifact,
+        scores=Scores(
+            editing_success=round(MAX_SCORE * sum(credits) / len(credits)),
+            over_editing=max(0.0, MAX_SCORE - EXTRA_CHANGE_COST * extra),
+            naturalness=naturalness,
+            artifact_freedom=freedom,
+        ),
+    )
+
+
+def _credit(operation: Operation, source: Scene, desired: Scene, edited: Scene) -> float:
+    if isinstance(operation, ChangeBackground):
+        if edited.background == operation.background:
+            return 1.0
+        return 0.0 if edited.background == source.background else 0.2
+    cells = cells_of(operation)
+    return sum(_cell_credit(source, desired, edited, cell) for cell in cells) / len(cells)
+
+
+def _cell_credit(source: Scene, desired: Scene, edited: Scene, cell: int) -> float:
+    before, wanted, got = (scene.objects.get(cell) for scene in (source, desired, edited))
+    if got == wanted:
+        return 1.0
+    if got == before or got is None or wanted is None:
+        return 0.0
+    asked = [name for name in _ATTRIBUTES if _attribute(before, name) != _attribute(wanted, name)]
+    right = sum(_attribute(got, name) == _attribute(wanted, name) for name in asked)
+    return 0.2 + 0.6 * right / len(asked)
+
+
+def _attribute(thing: SceneObject | None, name: str) -> str | None:
+    return None if thing is None else getattr(thing, name)
+
+
+def _changes(
+    source: Scene, operations: Sequence[Operation], desired: Scene, edited: Scene
+) -> tuple[Change, ...]:
+    changes = []
+    if edited.background != source.background:
+        changes.append(
+            Change(
+                box=_WHOLE_PICTURE,
+                before=f"{source.background} background",
+                after=f"{edited.background} background",
+                verdict=_background_verdict(operations, desired, edited),
+            )
+        )
+    concerned = {cell for operation in operations for cell in cells_of(operation)}
+    for cell in sorted(source.objects.keys() | edited.objects.keys()):
+        before, after = source.objects.get(cell), edited.objects.get(cell)
+        if before == after:
+            continue
+        boxes = [object_box(cell, thing) for thing in (before, after) if thing is not None]
+        changes.append(
+            Change(
+                box=union(boxes[0], boxes[-1]),
+                before=str(before or "nothing"),
+                after=str(after or "nothing"),
+                verdict=_verdict(_cell_credit(source, desired, edited, cell))
+                if cell in concerned
+                else "not asked",
+            )
+        )
+    return tuple(changes)
+
+
+def _background_verdict(
+    operations: Sequence[Operation], desired: Scene, edited: Scene
+) -> Verdict:
+    if not any(isinstance(operation, ChangeBackground) for operation in operations):
+        return "not asked"
+    return "as asked" if edited.background == desired.background else "wrong"
+
+
+def _verdict(credit: float) -> Verdict:
+    if credit == 1.0:
+        return "as asked"
+    return "partly as asked" if credit >= 0.4 else "wrong"
