@@ -1,0 +1,203 @@
+"""Reads what users hand in: pictures become RGB, instructions become safe text, or a clear error.
+
+Everything a judge or an editor sees has passed through here, on disk and over the wire alike. The
+file's header is checked before anything is decoded, so a picture that would fill the memory costs
+as little as a wrong file name. Colour profiles are not applied, and source and edited picture may
+differ in size: bringing them to a model's resolution is the model's own business.
+"""
+
+import io
+import os
+import re
+import stat
+import threading
+import unicodedata
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+
+from spatialreward.errors import InvalidInputError
+
+MAX_PIXELS = 64_000_000
+MAX_FILE_BYTES = 256 * 2**20
+MAX_ASPECT_RATIO = 200
+"""Vision models of the Qwen-VL family refuse anything longer."""
+MAX_INSTRUCTION_CHARACTERS = 2_000
+
+# Self-contained decoders only: others start programs (EPS) or follow references to other files.
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+_READABLE = "PNG, JPEG, WebP, BMP, TIFF or a GIF that stands still"
+_SIXTEEN_BIT_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+_SPECIAL_TOKEN = re.compile(
+    r"<\|[^|<>]*\|>|</?(?:tool_call|tool_response|think|tool_calls|tools)>", re.IGNORECASE
+)
+_WARNING_FILTERS = threading.Lock()
+
+
+def load_image(path: Path) -> Image.Image:
+    """Read a picture from disk as RGB, upright.
+
+    Raises:
+        InvalidInputError: there is no such file, or it holds no picture that can be used; the
+            message names the file and the reason.
+    """
+    if "\0" in str(path):
+        raise InvalidInputError(f"picture {str(path)!r}: its name holds a null character")
+    try:
+        status = path.stat()
+        if problem := _why_not_readable(status):
+            raise InvalidInputError(f"picture {path}: {problem}")
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise InvalidInputError(f"picture {path}: there is no such file") from error
+    except OSError as error:
+        raise InvalidInputError(f"picture {path}: {error.strerror or error}") from error
+    return decode_image(data, str(path))
+
+
+def decode_image(data: bytes, name: str) -> Image.Image:
+    """Decode a picture as RGB, upright; ``name`` is what an error calls it.
+
+    The EXIF orientation is applied, transparency is laid on white, 16-bit samples are scaled to
+    8 bits, and CMYK, greyscale and palette pictures become RGB.
+
+    Raises:
+        InvalidInputError: ``data`` is no picture, a broken one, an animation, or one with no
+            pixels, with more than ``MAX_PIXELS`` pixels, or longer than ``MAX_ASPECT_RATIO``.
+    """
+    if not data:
+        raise InvalidInputError(f"picture {name}: is empty (0 bytes)")
+    # Pillow's decoders raise whatever malformed bytes make them stumble over (struct.error,
+    # IndexError, zlib.error, MemoryError ...), so no narrower class covers "this file is broken".
+    try:
+        with _open(data) as image:
+            _check_header(image)
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except InvalidInputError as error:
+        raise InvalidInputError(f"picture {name}: {error}") from error
+    except UnidentifiedImageError as error:
+        raise InvalidInputError(f"picture {name}: {_why_unidentified(data)}") from error
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise InvalidInputError(f"picture {name}: {_why_too_large(data)}") from error
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InvalidInputError(f"picture {name}: is damaged or incomplete ({reason})") from error
+
+
+def encode_png(image: Image.Image) -> bytes:
+    """Encode a picture as PNG, without loss."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def check_instruction(text: str) -> str:
+    """Return an instruction as a prompt may hold it: stripped, its line breaks alike.
+
+    Quotes, line breaks, tabs and any script are fine.
+
+    Raises:
+        InvalidInputError: it says nothing, has more than ``MAX_INSTRUCTION_CHARACTERS``
+            characters, or holds control characters, half a surrogate pair, or a chat template's
+            special tokens, which would let it speak in another voice.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
+    if all(unicodedata.category(character)[0] in "ZC" for character in text):
+        raise InvalidInputError("instruction: is empty")
+    if len(text) > MAX_INSTRUCTION_CHARACTERS:
+        raise InvalidInputError(
+            f"instruction: has {len(text):,} characters, "
+            f"more than the {MAX_INSTRUCTION_CHARACTERS:,} allowed"
+        )
+    for position, character in enumerate(text):
+        category = unicodedata.category(character)
+        if category == "Cs" or (category == "Cc" and character not in "\n\t"):
+            what = "is not valid Unicode" if category == "Cs" else "holds a control character"
+            raise InvalidInputError(
+                f"instruction: {what} (U+{ord(character):04X} at character {position + 1})"
+            )
+    if token := _SPECIAL_TOKEN.search(text):
+        raise InvalidInputError(
+            f"instruction: holds {token.group()!r}, which is reserved for the chat template"
+        )
+    return text
+
+
+def _why_not_readable(status: os.stat_result) -> str | None:
+    if stat.S_ISDIR(status.st_mode):
+        return "is a directory"
+    if not stat.S_ISREG(status.st_mode):
+        return "is not a regular file"
+    if status.st_size > MAX_FILE_BYTES:
+        return f"{status.st_size:,} bytes, more than the {MAX_FILE_BYTES:,} bytes allowed"
+    return None
+
+
+def _open(data: bytes) -> ImageFile.ImageFile:
+    # Filters are global to the process, so two threads must not exchange them at the same time.
+    with _WARNING_FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(io.BytesIO(data), formats=_FORMATS)
+
+
+def _check_header(image: ImageFile.ImageFile) -> None:
+    width, height = image.size
+    if width < 1 or height < 1:
+        raise InvalidInputError(f"has no pixels ({width} x {height})")
+    if width * height > MAX_PIXELS:
+        raise InvalidInputError(
+            f"{width} x {height} pixels, more than the {MAX_PIXELS:,} pixels allowed"
+        )
+    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
+        raise InvalidInputError(
+            f"{width} x {height} pixels, one side longer than {MAX_ASPECT_RATIO} times the other"
+        )
+    # An MPO is a photograph with a preview or a gain map behind it; the first picture counts.
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        raise InvalidInputError(f"has {image.n_frames} frames or pages, expected a single picture")
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in _SIXTEEN_BIT_MODES:
+        return _from_sixteen_bits(image)
+    if image.mode == "F":
+        raise InvalidInputError("has floating-point samples, which say not where white is")
+    if image.has_transparency_data:
+        pixels = image.convert("RGBA")
+        canvas = Image.new("RGBA", pixels.size, "white")
+        return Image.alpha_composite(canvas, pixels).convert("RGB")
+    # A copy even when it is RGB already: the file behind the original is about to be closed.
+    return image.convert("RGB")
+
+
+def _from_sixteen_bits(image: Image.Image) -> Image.Image:
+    samples_HW = np.asarray(image).astype(np.int32)
+    if samples_HW.min() < 0 or samples_HW.max() > 0xFFFF:
+        raise InvalidInputError("has 32-bit samples, expected 8 or 16 bits a channel")
+    eight_bits_HW = ((samples_HW * 255 + 0x7FFF) // 0xFFFF).astype(np.uint8)
+    return Image.fromarray(eight_bits_HW).convert("RGB")
+
+
+def _why_too_large(data: bytes) -> str:
+    size = _declared_size(data)
+    what = f"{size[0]} x {size[1]} pixels" if size else "has too many pixels"
+    return f"{what}, more than the {MAX_PIXELS:,} pixels allowed"
+
+
+def _why_unidentified(data: bytes) -> str:
+    """Tell a picture without pixels from a file that is no picture: Pillow treats both alike."""
+    size = _declared_size(data)
+    if size is not None and 0 in size:
+        return f"has no pixels ({size[0]} x {size[1]})"
+    return f"is not a picture that can be read, expected {_READABLE}"
+
+
+def _declared_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height in a PNG's or GIF's header; None for other formats."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 24:
+        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if data.startswith((b"GIF87a", b"GIF89a")) and len(data) >= 10:
+        return int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")
+    return None
