@@ -155,8 +155,9 @@ def _check_header(image: ImageFile.ImageFile) -> None:
             f"{width} x {height} pixels, one side longer than {MAX_ASPECT_RATIO} times the other"
         )
     # An MPO is a photograph with a preview or a gain map behind it; the first picture counts.
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        raise InvalidInputError(f"has {image.n_frames} frames or pages, expected a single picture")
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise InvalidInputError(f"has {frames} frames or pages, expected a single picture")
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

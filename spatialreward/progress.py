@@ -1,0 +1,65 @@
+"""Progress of long work: a bar on a terminal, plain lines in a log.
+
+A bar redraws itself, which a log file or a container's output turns into thousands of lines; there
+one line every few seconds says how far the work is and how long it will take.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from tqdm import tqdm
+
+logger = logging.getLogger(__name__)
+Item = TypeVar("Item")
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def track(iterable: Iterable[Item], *, total: int, description: str) -> Iterator[Item]:
+    """Yield the items of ``iterable`` and show how many of ``total`` are done.
+
+    On a terminal that is a bar with the time left, written to standard error. Elsewhere it is a
+    log line about every ten seconds and one at the end, at level INFO.
+    """
+    if sys.stderr.isatty():
+        yield from tqdm(iterable, total=total, desc=description, dynamic_ncols=True)
+    else:
+        yield from _with_log_lines(iterable, total, description)
+
+
+def _with_log_lines(iterable: Iterable[Item], total: int, description: str) -> Iterator[Item]:
+    start = last_line = time.monotonic()
+    done = 0
+    for item in iterable:
+        yield item
+        done += 1
+        now = time.monotonic()
+        if now - last_line >= SECONDS_BETWEEN_LINES and done < total:
+            last_line = now
+            logger.info("%s", _line(description, done, total, now - start))
+    logger.info("%s", _line(description, done, total, time.monotonic() - start))
+
+
+def _line(description: str, done: int, total: int, elapsed_s: float) -> str:
+    parts = [f"{description}: {done}/{total}"]
+    if total:
+        parts.append(f" ({100 * done // total} %)")
+    parts.append(f" in {_duration(elapsed_s)}")
+    if done and elapsed_s > 0:
+        parts.append(f", {done / elapsed_s:.3g}/s")
+        if done < total:
+            parts.append(f", {_duration((total - done) * elapsed_s / done)} left")
+    return "".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    if minutes:
+        return f"{minutes} min {rest:02d} s"
+    return f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"
