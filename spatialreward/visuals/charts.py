@@ -1,0 +1,68 @@
+"""Curves of rewards over steps, drawn without matplotlib's global state: safe in any thread."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
+
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_SMOOTH_FROM = 20
+_DOTS_PER_INCH = 120
+
+
+def reward_curve(
+    values: Mapping[str, Sequence[float]],
+    title: str,
+    *,
+    x_label: str = "step",
+    y_label: str = "reward",
+) -> Image.Image:
+    """Draw one line a name, a value a step; NaN leaves a gap.
+
+    A line of twenty values or more is drawn faintly, with its running mean over it.
+
+    Raises:
+        ValueError: there is nothing to draw.
+    """
+    if not any(math.isfinite(value) for line in values.values() for value in line):
+        raise ValueError(f"{title}: expected at least one finite value to draw, got none")
+    figure = Figure(figsize=(8, 4.5), dpi=_DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for position, (name, line) in enumerate(values.items()):
+        # A leading underscore would hide the name from the legend, dollars would be mathematics.
+        label = name.lstrip("_").replace("$", r"\$")
+        series, colour = np.asarray(line, dtype=float), _COLOURS[position % len(_COLOURS)]
+        steps = np.arange(len(series))
+        if len(series) < _SMOOTH_FROM:
+            axes.plot(steps, series, color=colour, marker="o", markersize=4, label=label)
+        else:
+            axes.plot(steps, series, color=colour, alpha=0.3, linewidth=1)
+            axes.plot(steps, _running_mean(series), color=colour, linewidth=2, label=label)
+    axes.set_title(title.replace("$", r"\$"), loc="left", fontweight="bold")
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(axis="y", alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(values) > 1:
+        axes.legend(frameon=False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return Image.open(buffer).convert("RGB")
+
+
+def _running_mean(series: np.ndarray) -> np.ndarray:
+    """Mean of the last tenth of the steps, at least five; what is missing does not count."""
+    window = max(5, len(series) // 10)
+    finite = np.isfinite(series)
+    total = np.cumsum(np.where(finite, series, 0.0))
+    count = np.cumsum(finite)
+    total[window:] -= total[:-window].copy()
+    count[window:] -= count[:-window].copy()
+    return np.where(finite, total / np.maximum(count, 1), np.nan)

@@ -1,0 +1,45 @@
+import pytest
+from PIL import Image
+
+from spatialreward.visuals.text import font_for, paragraph, stack, wrap
+
+FONT = font_for("", 16)
+
+
+def test_lines_fit_their_width():
+    text = "Replace the red bicycle with a blue one " * 10
+    assert all(FONT.getlength(line) <= 200 for line in wrap(text, FONT, 200))
+    assert " ".join(wrap(text, FONT, 200)) == text.strip()
+
+
+def test_a_word_longer_than_a_line_is_broken_and_nothing_is_lost():
+    lines = wrap("x" * 500, FONT, 100)
+    assert len(lines) > 10
+    assert "".join(lines) == "x" * 500
+
+
+def test_what_does_not_fit_ends_with_an_ellipsis():
+    lines = wrap("word " * 200, FONT, 100, max_lines=2)
+    assert len(lines) == 2
+    assert lines[1].endswith("…")
+    assert FONT.getlength(lines[1]) <= 100
+
+
+@pytest.mark.parametrize("text", ["", "a\n\nb\tc", "a\0b\ud800c", "圆形 قطة Добавь 🐈", "x"])
+@pytest.mark.parametrize("width", [1, 80])
+def test_any_text_can_be_drawn(text, width):
+    block = paragraph(text, width, 16)
+    assert block.width == width
+    assert block.height > 0
+
+
+def test_text_leaves_ink():
+    assert paragraph("ink", 80, 16).getextrema()[0][0] < 100
+    assert paragraph("", 80, 16).getextrema()[0] == (255, 255)
+
+
+def test_blocks_are_stacked_with_margins_and_gaps():
+    page = stack([Image.new("RGB", (10, 20), "red")] * 2, 50, margin=5, gap=3)
+    assert page.size == (50, 5 + 20 + 3 + 20 + 5)
+    assert page.getpixel((5, 5)) == (255, 0, 0)
+    assert page.getpixel((5, 26)) == (255, 255, 255)
