@@ -1,0 +1,1 @@
+"""The ``spatialreward`` command."""

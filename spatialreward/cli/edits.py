@@ -1,0 +1,78 @@
+"""The edits a user asks about: two pictures and an instruction, one edit or a file of them."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from spatialreward.errors import InvalidInputError
+from spatialreward.images import check_instruction, load_image
+from spatialreward.records import Record
+
+if TYPE_CHECKING:
+    from spatialreward.judge.interface import EditToJudge
+
+
+class EditRequest(Record):
+    """One edit on disk."""
+
+    # Files of edits carry more than a judge needs, such as origin and license.
+    model_config = ConfigDict(extra="ignore")
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,199}$")]
+    """Name of the edit, usable as a file name."""
+    source: Path
+    edited: Path
+    instruction: str
+
+    def load(self) -> "EditToJudge":
+        """Read the pictures and check the instruction.
+
+        Raises:
+            InvalidInputError: one of the three cannot be judged.
+        """
+        from spatialreward.judge.interface import EditToJudge
+
+        instruction = check_instruction(self.instruction)
+        return EditToJudge(load_image(self.source), load_image(self.edited), instruction)
+
+
+def read_requests(path: Path) -> list[EditRequest]:
+    """Read a JSONL file of edits; pictures are looked for relative to the file.
+
+    Raises:
+        InvalidInputError: the file or one of its lines cannot be read, or two edits share an id.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        raise InvalidInputError(f"edits {path}: {reason}") from error
+    requests: dict[str, EditRequest] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        request = _parse(line, f"edits {path}, line {number}")
+        if request.id in requests:
+            raise InvalidInputError(f"edits {path}, line {number}: id {request.id!r} appears twice")
+        requests[request.id] = request.model_copy(
+            update={
+                "source": path.parent / request.source,
+                "edited": path.parent / request.edited,
+            }
+        )
+    if not requests:
+        raise InvalidInputError(f"edits {path}: holds no edits")
+    return list(requests.values())
+
+
+def _parse(line: str, where: str) -> EditRequest:
+    try:
+        return EditRequest.model_validate(json.loads(line))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise InvalidInputError(f"{where}: is not JSON: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "line"
+        raise InvalidInputError(f"{where}: {field}: {first['msg']}") from error

@@ -1,0 +1,195 @@
+"""``spatialreward judge``: a verdict on pictures on disk, by a model here or one that is served."""
+
+import functools
+import itertools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spatialreward.cli.edits import EditRequest, read_requests
+from spatialreward.cli.verdict import check_overlay, print_verdict, to_json, write_overlay
+from spatialreward.errors import InvalidInputError
+from spatialreward.progress import track
+from spatialreward.records import Judgement, JudgementStatus
+
+if TYPE_CHECKING:
+    from spatialreward.judge.interface import EditToJudge, Judging
+
+NO_JUDGEMENT = 2
+"""Exit status when a judge answered, but not with a judgement."""
+_BATCH = 8
+_ENDPOINT = re.compile(r"(?:[^\s:/\[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}")
+
+
+def judge(
+    source: Annotated[Path | None, typer.Option(help="Picture before the edit.")] = None,
+    edited: Annotated[Path | None, typer.Option(help="Picture after the edit.")] = None,
+    instruction: Annotated[str | None, typer.Option(help="What was asked for.")] = None,
+    edits: Annotated[
+        Path | None,
+        typer.Option(
+            help="Judge many: a JSONL file with id, source, edited and instruction a line, "
+            "pictures relative to the file. Writes one line of JSON an edit."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="DIR|models:/NAME@ALIAS", help="Judge with a model in this process."),
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Judge with a Triton server (gRPC).")
+    ] = None,
+    overlay: Annotated[
+        Path | None, typer.Option(help="Draw regions and scores to this PNG file.")
+    ] = None,
+    overlay_dir: Annotated[
+        Path | None, typer.Option(help="With --edits: draw each edit to ID.png in this folder.")
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Judge an edit: where it happened, how well it was done, what else it changed.
+
+    Exit status: 0 judged, 1 unusable input, 2 the judge's answer is no judgement.
+    """
+    _check_judge(model, endpoint)
+    opening = functools.partial(open_judge, model, endpoint)
+    if edits is not None:
+        _refuse("--edits", source=source, edited=edited, instruction=instruction, overlay=overlay)
+        _judge_many(edits, overlay_dir, opening)
+    else:
+        _refuse("a single edit; use --overlay", overlay_dir=overlay_dir)
+        request = _single_request(source, edited, instruction)
+        _judge_one(request, overlay, json_output, opening)
+
+
+def open_judge(model: str | None, endpoint: str | None) -> "Judging":
+    """Load the model in ``model`` or connect to the server at ``endpoint``.
+
+    Raises:
+        InvalidInputError: there is no such folder.
+    """
+    if endpoint is not None:
+        from spatialreward.client import TritonJudge
+
+        return TritonJudge(endpoint)
+    assert model is not None
+    if model.startswith("models:/"):
+        from spatialreward.tracking import resolve_model
+
+        folder = resolve_model(model)
+    else:
+        folder = Path(model)
+        if not folder.is_dir():
+            raise InvalidInputError(f"--model {model}: there is no such folder")
+    from spatialreward.judge.engine import Judge
+
+    return Judge.load(folder)
+
+
+def _judge_one(
+    request: EditRequest,
+    overlay: Path | None,
+    json_output: bool,
+    opening: Callable[[], "Judging"],
+) -> None:
+    edit = request.load()
+    if overlay is not None:
+        check_overlay(overlay, [request.source, request.edited])
+    judging = opening()
+    (judgement,) = judging.judge([edit])
+    failed = judgement.status is JudgementStatus.FAILED
+    if overlay is not None:
+        write_overlay(overlay, edit.edited, judgement, edit.instruction, judging.notice)
+    if json_output:
+        typer.echo(to_json(request, judgement, judging.notice, with_id=False))
+    elif not failed:
+        print_verdict(judgement, edit.edited.size)
+    if judging.notice:
+        typer.echo(f"note: {judging.notice}", err=True)
+    if failed:
+        typer.echo(f"no judgement: {judgement.reason}", err=True)
+        raise typer.Exit(NO_JUDGEMENT)
+
+
+def _judge_many(path: Path, overlay_dir: Path | None, opening: Callable[[], "Judging"]) -> None:
+    requests = read_requests(path)
+    if overlay_dir is not None:
+        _prepare_overlays(overlay_dir, requests)
+    judging = opening()
+    if judging.notice:
+        typer.echo(f"note: {judging.notice}", err=True)
+    failures = 0
+    verdicts = _verdicts(judging, requests)
+    for request, edit, judgement in track(verdicts, total=len(requests), description="judge"):
+        failures += judgement.status is JudgementStatus.FAILED
+        typer.echo(to_json(request, judgement, judging.notice, with_id=True))
+        if overlay_dir is not None and edit is not None:
+            target = overlay_dir / f"{request.id}.png"
+            write_overlay(target, edit.edited, judgement, edit.instruction, judging.notice)
+    if failures:
+        typer.echo(f"no judgement for {failures} of {len(requests)} edits", err=True)
+        raise typer.Exit(NO_JUDGEMENT)
+
+
+def _verdicts(
+    judging: "Judging", requests: Sequence[EditRequest]
+) -> Iterator[tuple[EditRequest, "EditToJudge | None", Judgement]]:
+    """Judge batch by batch; an edit that cannot be read fails alone, with its reason."""
+    for start in range(0, len(requests), _BATCH):
+        batch = requests[start : start + _BATCH]
+        loaded = [_load_or_fail(request) for request in batch]
+        readable = [item for item in loaded if not isinstance(item, Judgement)]
+        judgements = iter(judging.judge(readable) if readable else [])
+        for request, item in zip(batch, loaded, strict=True):
+            if isinstance(item, Judgement):
+                yield request, None, item
+            else:
+                yield request, item, next(judgements)
+
+
+def _load_or_fail(request: EditRequest) -> "EditToJudge | Judgement":
+    try:
+        return request.load()
+    except InvalidInputError as error:
+        return Judgement(status=JudgementStatus.FAILED, reason=str(error))
+
+
+def _check_judge(model: str | None, endpoint: str | None) -> None:
+    if (model is None) == (endpoint is None):
+        wrong = "no judge given" if model is None else "two judges given"
+        raise InvalidInputError(
+            f"{wrong}: use either --model DIR (or --model models:/NAME@ALIAS) or "
+            "--endpoint HOST:PORT"
+        )
+    if endpoint is not None and not _ENDPOINT.fullmatch(endpoint):
+        raise InvalidInputError(f"--endpoint: expected HOST:PORT, got {endpoint!r}")
+
+
+def _single_request(
+    source: Path | None, edited: Path | None, instruction: str | None
+) -> EditRequest:
+    if source is None or edited is None or instruction is None:
+        given = {"--source": source, "--edited": edited, "--instruction": instruction}
+        missing = ", ".join(name for name, value in given.items() if value is None)
+        raise InvalidInputError(f"{missing} missing: give all three, or --edits FILE")
+    return EditRequest(id="edit", source=source, edited=edited, instruction=instruction)
+
+
+def _refuse(beside: str, **options: object) -> None:
+    for name, value in options.items():
+        if value is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise InvalidInputError(f"{option} does not go with {beside}")
+
+
+def _prepare_overlays(folder: Path, requests: Sequence[EditRequest]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInputError(f"--overlay-dir {folder}: {error.strerror}") from error
+    inputs = list(itertools.chain.from_iterable((each.source, each.edited) for each in requests))
+    for request in requests:
+        check_overlay(folder / f"{request.id}.png", inputs)

@@ -1,0 +1,123 @@
+"""How a judgement is shown: as JSON for programs, as tables for people, as a picture."""
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spatialreward.cli.edits import EditRequest
+from spatialreward.errors import InvalidInputError
+from spatialreward.records import Judgement
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from rich.console import RenderableType
+
+
+def to_json(request: EditRequest, judgement: Judgement, notice: str, *, with_id: bool) -> bytes:
+    """One line of UTF-8 JSON: the edit, every field of its judgement, and the model's notice."""
+    record: dict[str, Any] = {"id": request.id} if with_id else {}
+    record |= {
+        "source": str(request.source),
+        "edited": str(request.edited),
+        "instruction": request.instruction,
+        **judgement.model_dump(mode="json"),
+        "notice": notice,
+    }
+    # Half a surrogate pair in a file name becomes the escape that JSON has for it.
+    return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def print_verdict(judgement: Judgement, size: tuple[int, int]) -> None:
+    """Print an ok judgement of an edited picture of ``size`` (width, height) as tables."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from spatialreward.visuals.overlay import readable
+
+    console = Console(highlight=False)
+    console.print(_score_table(judgement))
+    console.print(_region_table(judgement, size))
+    for title, reasoning in (
+        ("Semantic consistency", judgement.sc_reasoning),
+        ("Perceptual quality", judgement.pq_reasoning),
+    ):
+        if reasoning:
+            console.print(Text.assemble((f"{title}: ", "bold"), readable(reasoning)))
+
+
+def check_overlay(path: Path, inputs: Sequence[Path]) -> None:
+    """Find out whether an overlay can be written, before a judge spends time on it.
+
+    Raises:
+        InvalidInputError: it cannot, or would replace one of ``inputs``.
+    """
+    if path.suffix.lower() != ".png":
+        raise InvalidInputError(f"overlay {path}: expected a name that ends in .png")
+    if path.is_dir():
+        raise InvalidInputError(f"overlay {path}: is a directory")
+    if not path.parent.is_dir():
+        raise InvalidInputError(f"overlay {path}: there is no directory {path.parent}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InvalidInputError(f"overlay {path}: the directory {path.parent} is not writable")
+    if path.resolve() in {each.resolve() for each in inputs}:
+        raise InvalidInputError(f"overlay {path}: would replace a picture that is judged")
+
+
+def write_overlay(
+    path: Path, edited: "Image.Image", judgement: Judgement, instruction: str, notice: str
+) -> None:
+    """Draw a judgement and put it in place as a whole: a half-written picture is never seen.
+
+    Raises:
+        InvalidInputError: the file cannot be written.
+    """
+    from spatialreward.images import encode_png
+    from spatialreward.visuals import draw_overlay
+
+    data = encode_png(draw_overlay(edited, judgement, instruction=instruction, notice=notice))
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".overlay-") as folder:
+            draft = Path(folder) / "overlay.png"
+            draft.write_bytes(data)
+            draft.replace(path)
+    except OSError as error:
+        raise InvalidInputError(f"overlay {path}: {error.strerror or error}") from error
+
+
+def _score_table(judgement: Judgement) -> "RenderableType":
+    from rich.table import Table
+
+    from spatialreward.visuals.overlay import SCORE_NAMES
+
+    table = Table(show_edge=False, pad_edge=False, show_header=True)
+    table.add_column("Score")
+    table.add_column("of 25", justify="right")
+    for field, name in SCORE_NAMES.items():
+        table.add_row(name, f"{getattr(judgement.scores, field):.1f}")
+    table.add_section()
+    table.add_row("Reward (0 to 1)", f"{judgement.reward:.3f}", style="bold")
+    return table
+
+
+def _region_table(judgement: Judgement, size: tuple[int, int]) -> "RenderableType":
+    from rich.table import Table
+    from rich.text import Text
+
+    from spatialreward.visuals.regions import pixel_box
+
+    if not judgement.regions:
+        return Text("No edit region found.")
+    table = Table(show_edge=False, pad_edge=False)
+    table.add_column("Region", justify="right")
+    table.add_column("What")
+    table.add_column("Box (0 to 1000)")
+    table.add_column("Box in pixels")
+    for region in judgement.regions:
+        boxes = (region.bbox_2d, pixel_box(region, size))
+        table.add_row(
+            str(region.id), Text(region.label), *(", ".join(map(str, box)) for box in boxes)
+        )
+    return table
