@@ -18,7 +18,7 @@ INTERRUPTED = 130
 class CommandGroup(TyperGroup):
     """Turns the errors a user can act on into one line and an exit status, without a traceback."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run the command that ``ctx`` names."""
         try:
             return super().invoke(ctx)

@@ -110,11 +110,13 @@ def test_an_overlay_that_cannot_be_written_is_refused_before_judging(
     run, pair, tmp_path, monkeypatch, overlay, reason
 ):
     (tmp_path / "folder.png").mkdir()
-    monkeypatch.setattr(judge_command, "open_judge", None)  # calling it would be a TypeError
+    opened = []
+    monkeypatch.setattr(judge_command, "open_judge", lambda *where: opened.append(where))
     result = run(*pair, "--instruction", "add a dog", "--overlay", tmp_path / overlay)
     assert result.exit_code == 1
     assert f"overlay {tmp_path / overlay}: " in result.stderr
     assert reason in result.stderr
+    assert not opened
 
 
 @pytest.mark.parametrize(
