@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spatialreward.cli.edits import EditRequest, read_requests
-from spatialreward.cli.verdict import check_overlay, print_verdict, to_json, write_overlay
+from spatialreward.cli.verdict import check_overlays, print_verdict, to_json, write_overlay
 from spatialreward.errors import InvalidInputError
 from spatialreward.progress import track
 from spatialreward.records import Judgement, JudgementStatus
@@ -97,7 +97,7 @@ def _judge_one(
 ) -> None:
     edit = request.load()
     if overlay is not None:
-        check_overlay(overlay, [request.source, request.edited])
+        check_overlays([overlay], [request.source, request.edited])
     judging = opening()
     (judgement,) = judging.judge([edit])
     failed = judgement.status is JudgementStatus.FAILED
@@ -191,5 +191,4 @@ def _prepare_overlays(folder: Path, requests: Sequence[EditRequest]) -> None:
     except OSError as error:
         raise InvalidInputError(f"--overlay-dir {folder}: {error.strerror}") from error
     inputs = list(itertools.chain.from_iterable((each.source, each.edited) for each in requests))
-    for request in requests:
-        check_overlay(folder / f"{request.id}.png", inputs)
+    check_overlays([folder / f"{each.id}.png" for each in requests], inputs)

@@ -1,7 +1,6 @@
 """How a judgement is shown: as JSON for programs, as tables for people, as a picture."""
 
 import json
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,22 +47,30 @@ def print_verdict(judgement: Judgement, size: tuple[int, int]) -> None:
             console.print(Text.assemble((f"{title}: ", "bold"), readable(reasoning)))
 
 
-def check_overlay(path: Path, inputs: Sequence[Path]) -> None:
-    """Find out whether an overlay can be written, before a judge spends time on it.
+def check_overlays(paths: Sequence[Path], inputs: Sequence[Path]) -> None:
+    """Find out whether overlays can be written, before a judge spends time on them.
 
     Raises:
-        InvalidInputError: it cannot, or would replace one of ``inputs``.
+        InvalidInputError: one cannot, or would replace one of ``inputs``.
     """
-    if path.suffix.lower() != ".png":
-        raise InvalidInputError(f"overlay {path}: expected a name that ends in .png")
-    if path.is_dir():
-        raise InvalidInputError(f"overlay {path}: is a directory")
-    if not path.parent.is_dir():
-        raise InvalidInputError(f"overlay {path}: there is no directory {path.parent}")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise InvalidInputError(f"overlay {path}: the directory {path.parent} is not writable")
-    if path.resolve() in {each.resolve() for each in inputs}:
-        raise InvalidInputError(f"overlay {path}: would replace a picture that is judged")
+    judged = {path.resolve() for path in inputs}
+    for path in paths:
+        if path.suffix.lower() != ".png":
+            raise InvalidInputError(f"overlay {path}: expected a name that ends in .png")
+        if path.is_dir():
+            raise InvalidInputError(f"overlay {path}: is a directory")
+        if not path.parent.is_dir():
+            raise InvalidInputError(f"overlay {path}: there is no directory {path.parent}")
+        if path.resolve() in judged:
+            raise InvalidInputError(f"overlay {path}: would replace a picture that is judged")
+    for folder in {path.parent for path in paths}:
+        try:
+            # Permission bits do not tell about read-only or special file systems; trying does.
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            raise InvalidInputError(
+                f"overlay: cannot write to the directory {folder}: {error.strerror}"
+            ) from error
 
 
 def write_overlay(

@@ -119,6 +119,15 @@ def test_an_overlay_that_cannot_be_written_is_refused_before_judging(
     assert not opened
 
 
+def test_a_folder_that_takes_no_files_is_found_out_before_judging(run, pair, monkeypatch):
+    opened = []
+    monkeypatch.setattr(judge_command, "open_judge", lambda *where: opened.append(where))
+    result = run(*pair, "--instruction", "add a dog", "--overlay", "/proc/o.png")
+    assert result.exit_code == 1
+    assert "cannot write to the directory /proc" in result.stderr
+    assert not opened
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
