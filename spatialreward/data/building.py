@@ -8,7 +8,7 @@ import numpy as np
 from spatialreward.data.config import DataConfig
 from spatialreward.data.samples import EditSample, Split, World, write_samples
 from spatialreward.data.world.artifacts import Artifact, spoil
-from spatialreward.data.world.rendering import Look, paint, to_image
+from spatialreward.data.world.rendering import paint, to_image
 from spatialreward.data.world.sampling import (
     OPERATION_KINDS,
     CannotDrawError,

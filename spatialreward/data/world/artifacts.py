@@ -67,7 +67,7 @@ def spoil(
             sigma = (0.7, 1.3, 2.2)[strength - 1] * unit
             return ndimage.gaussian_filter(edited, (sigma, sigma, 0))
         case "blocks":
-            return _blocks(edited, round((2, 4, 6)[strength - 1] * unit))
+            return _blocks(edited, round((2, 3, 4)[strength - 1] * unit))
         case "stripes":
             depth = (14.0, 30.0, 60.0)[strength - 1]
             phase = np.arange(height) / (2 * unit)

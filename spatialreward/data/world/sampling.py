@@ -30,9 +30,7 @@ from spatialreward.data.world.scene import (
     SceneObject,
 )
 
-Grade = Literal[
-    "right", "partial", "wrong object", "wrong attribute", "untouched", "over-edited"
-]
+Grade = Literal["right", "partial", "wrong object", "wrong attribute", "untouched", "over-edited"]
 GRADES: tuple[Grade, ...] = get_args(Grade)
 OPERATION_KINDS = ("add", "remove", "replace", "recolour", "resize", "move", "background", "two")
 
@@ -212,13 +210,12 @@ def _change_elsewhere(
         cell = pick(rng, occupied)
         kind = pick(rng, ("remove", "replace", "recolour", "resize"))
         return _apply_all(edited, [_change_object(rng, edited, cell, kind)])
-    return edited.with_cell(pick(rng, [c for c in free if c not in edited.objects]),
-                            _new_object(rng, edited))
+    return edited.with_cell(
+        pick(rng, [c for c in free if c not in edited.objects]), _new_object(rng, edited)
+    )
 
 
-def _half_done(
-    rng: np.random.Generator, scene: Scene, operations: Sequence[Operation]
-) -> Scene:
+def _half_done(rng: np.random.Generator, scene: Scene, operations: Sequence[Operation]) -> Scene:
     if len(operations) == 2:
         return _apply_all(scene, [pick(rng, operations)])
     (operation,) = operations
@@ -277,9 +274,7 @@ def _altered(rng: np.random.Generator, thing: SceneObject, attribute: str) -> Sc
     return thing.model_copy(update={attribute: pick(rng, others)})
 
 
-def _checked(
-    place: Callable[[int, SceneObject], Scene], cell: int, thing: SceneObject
-) -> Scene:
+def _checked(place: Callable[[int, SceneObject], Scene], cell: int, thing: SceneObject) -> Scene:
     try:
         return place(cell, thing)
     except ValueError as error:

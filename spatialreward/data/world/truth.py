@@ -139,9 +139,7 @@ def _changes(
     return tuple(changes)
 
 
-def _background_verdict(
-    operations: Sequence[Operation], desired: Scene, edited: Scene
-) -> Verdict:
+def _background_verdict(operations: Sequence[Operation], desired: Scene, edited: Scene) -> Verdict:
     if not any(isinstance(operation, ChangeBackground) for operation in operations):
         return "not asked"
     return "as asked" if edited.background == desired.background else "wrong"

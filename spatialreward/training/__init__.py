@@ -1,0 +1,1 @@
+"""Training of the judge: first to describe, then to judge."""

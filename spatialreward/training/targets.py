@@ -1,0 +1,88 @@
+"""What a model is asked and what it should answer, for each thing it can be trained on.
+
+Three tasks describe (they are the grounded base's whole repertoire) and two judge. A judgement is
+the description of the differences with a verdict behind each, so fine-tuning adds to what the base
+says and takes nothing away.
+"""
+
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+from spatialreward.data.samples import EditSample
+from spatialreward.data.world.scene import Scene
+from spatialreward.data.world.truth import Change, Truth
+from spatialreward.judge.processor import Question
+from spatialreward.protocol.prompts import Protocol
+
+DescribingTask = Literal["scenes", "differences", "artifacts"]
+JudgingTask = Literal["semantic", "perceptual"]
+Task = DescribingTask | JudgingTask
+
+_DESCRIBING_PROMPTS: Mapping[DescribingTask, str] = MappingProxyType(
+    {"scenes": "describe", "differences": "differences", "artifacts": "artifacts"}
+)
+
+
+def question(task: Task, sample: EditSample, protocol: Protocol) -> Question:
+    """The pictures and the prompt of one task."""
+    source, edited = sample.images()
+    match task:
+        case "semantic":
+            return Question((source, edited), protocol.semantic_prompt(sample.instruction))
+        case "perceptual":
+            return Question((edited,), protocol.perceptual)
+        case "artifacts":
+            return Question((edited,), _DESCRIBING_PROMPTS[task])
+        case _:
+            return Question((source, edited), _DESCRIBING_PROMPTS[task])
+
+
+def answer(task: Task, sample: EditSample) -> str:
+    """The text a perfect model would answer with."""
+    truth = sample.truth
+    match task:
+        case "scenes":
+            return f"{_scene(sample.world.source)} ; {_scene(sample.world.edited)}"
+        case "differences":
+            changes = (_was(number, change) for number, change in enumerate(truth.changes))
+            told = ". ".join(changes) or "same"
+            return json.dumps({"edit_region": _regions(truth), "reasoning": told})
+        case "artifacts":
+            return json.dumps({"reasoning": _artifact(truth)})
+        case "semantic":
+            scores = [round(truth.scores.editing_success), round(truth.scores.over_editing)]
+            return json.dumps(
+                {"edit_region": _regions(truth), "reasoning": _verdicts(truth), "score": scores}
+            )
+        case "perceptual":
+            scores = [round(truth.scores.naturalness), round(truth.scores.artifact_freedom)]
+            return json.dumps({"reasoning": _artifact(truth), "score": scores})
+
+
+def _scene(scene: Scene) -> str:
+    things = [f"{cell // 4 + 1} {cell % 4 + 1} {thing}" for cell, thing in scene.in_reading_order()]
+    return ", ".join([scene.background, *things])
+
+
+def _regions(truth: Truth) -> list[dict[str, object]]:
+    return [region.model_dump() for region in truth.regions]
+
+
+def _was(number: int, change: Change) -> str:
+    """What became of a region; the label has told what is there now, unless it is gone."""
+    return f"<|bbox_{number}|> " + ("gone" if change.after == "nothing" else f"was {change.before}")
+
+
+def _verdicts(truth: Truth) -> str:
+    told = [
+        f"{_was(number, change)}, {change.verdict}. "
+        for number, change in enumerate(truth.changes)
+    ]
+    extra = sum(change.verdict == "not asked" for change in truth.changes)
+    return "".join(told) + f"<|global|> {truth.done} of {truth.asked} done, {extra} not asked"
+
+
+def _artifact(truth: Truth) -> str:
+    return f"<|global|> {truth.artifact or 'clean'}"
