@@ -3,10 +3,10 @@ PYTHON ?= python3
 
 .PHONY: test lint clean
 
-$(VENV)/.ready: pyproject.toml
+$(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --upgrade pip
-	$(VENV)/bin/pip install --quiet --editable '.[dev]'
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[dev,judge]'
 	touch $@
 
 test: $(VENV)/.ready  ## set up everything, then lint and run the tests

@@ -67,7 +67,11 @@ class Judgement(Record):
     sc_reasoning: str = ""
     pq_reasoning: str = ""
     scores: Scores | None = None
+    """The four scores as the judge wrote them."""
+    soft_scores: Scores | None = None
+    """Probability-weighted means over the score tokens, where the judge's engine can tell them."""
     reward: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    """Aggregated from the soft scores where there are any, else from ``scores``."""
     reason: str = ""
     """Why the judgement failed; empty when it did not."""
 
@@ -76,6 +80,6 @@ class Judgement(Record):
         if self.status is JudgementStatus.OK:
             if self.scores is None or self.reward is None or self.reason:
                 raise ValueError("an ok judgement has scores and a reward, and no reason")
-        elif self.scores is not None or self.reward is not None or not self.reason:
+        elif self.scores or self.soft_scores or self.reward is not None or not self.reason:
             raise ValueError("a failed judgement has a reason, and neither scores nor a reward")
         return self

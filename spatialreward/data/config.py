@@ -14,7 +14,7 @@ class DataConfig(Record):
     """How many edits to generate, and of what quality."""
 
     seed: int = 1
-    """Every sample follows from the seed and its own number; shards are independent of each other."""
+    """Every sample follows from the seed and its own number, so shards are independent."""
     picture_size: int = Field(64, ge=32, le=4096, multiple_of=4)
     """Side of the square pictures, in pixels."""
     num_train: PositiveInt = 24_000
@@ -23,7 +23,7 @@ class DataConfig(Record):
     """Shards of the training set, built independently and merged."""
     artifact_share: Share = 0.4
     """Share of edits whose picture is spoiled by an artifact."""
-    grades: dict[Grade, Share] = {
+    grades: dict[Grade, Share] = {  # noqa: RUF012 - pydantic copies it, and the record is frozen
         "right": 0.4,
         "partial": 0.14,
         "wrong object": 0.1,

@@ -77,8 +77,7 @@ def _was(number: int, change: Change) -> str:
 
 def _verdicts(truth: Truth) -> str:
     told = [
-        f"{_was(number, change)}, {change.verdict}. "
-        for number, change in enumerate(truth.changes)
+        f"{_was(number, change)}, {change.verdict}. " for number, change in enumerate(truth.changes)
     ]
     extra = sum(change.verdict == "not asked" for change in truth.changes)
     return "".join(told) + f"<|global|> {truth.done} of {truth.asked} done, {extra} not asked"

@@ -1,4 +1,4 @@
-"""What an instruction asks for: operations on a scene, their words, and what they should lead to."""
+"""What an instruction asks for: operations on a scene, and the words for them."""
 
 from typing import Annotated, Literal, assert_never
 

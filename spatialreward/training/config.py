@@ -1,0 +1,39 @@
+"""Settings of the judge's training."""
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from spatialreward.records import Record
+
+
+class OptimiserConfig(Record):
+    """AdamW with warm-up and a cosine down to a tenth."""
+
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: float = Field(0.01, ge=0)
+    warmup_steps: PositiveInt = 100
+    max_gradient_norm: PositiveFloat = 1.0
+    batch_size: PositiveInt = 32
+
+
+class GroundingConfig(Record):
+    """Teaches a model that starts from noise to describe what it sees."""
+
+    seed: int = 7
+    num_scene_samples: PositiveInt = 16_000
+    """Samples of dense scene descriptions alone, before anything else is asked."""
+    num_mixed_samples: PositiveInt = 48_000
+    """Samples of scenes, differences and artifacts after that."""
+    differences_share: float = Field(0.65, ge=0, le=1)
+    artifacts_share: float = Field(0.2, ge=0, le=1)
+    optimiser: OptimiserConfig = OptimiserConfig()
+
+
+class JudgeTrainingConfig(Record):
+    """Fine-tunes a describing model on judgements."""
+
+    seed: int = 11
+    num_samples: PositiveInt = 12_000
+    """Judgements to train on; a smaller data set is gone through again."""
+    perceptual_share: float = Field(0.3, ge=0, le=1)
+    """Share of batches that train the PQ stream."""
+    optimiser: OptimiserConfig = OptimiserConfig(learning_rate=6e-4)

@@ -1,0 +1,109 @@
+"""The training loop of every stage: batches of one task, answer tokens alone in the loss."""
+
+import itertools
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from spatialreward.data.samples import EditSample
+from spatialreward.judge.processor import Processor
+from spatialreward.progress import track
+from spatialreward.protocol.prompts import Protocol
+from spatialreward.training.config import OptimiserConfig
+from spatialreward.training.targets import Task, answer, question
+
+if TYPE_CHECKING:
+    from transformers import Qwen3VLForConditionalGeneration
+
+logger = logging.getLogger(__name__)
+
+_REPORT_EVERY = 50
+# Batches that are drawn together and sorted by answer length: less padding, same samples.
+_SORTED_BATCHES = 8
+
+ReportMetrics = Callable[[dict[str, float], int], None]
+
+
+class Batch(NamedTuple):
+    """Samples that are all asked the same."""
+
+    task: Task
+    samples: Sequence[EditSample]
+
+
+def batches_of(task: Task, samples: Iterable[EditSample], size: int) -> Iterator[Batch]:
+    """Batches of one task, each of answers of like length."""
+    stream = iter(samples)
+    while window := list(itertools.islice(stream, size * _SORTED_BATCHES)):
+        window.sort(key=lambda sample: len(answer(task, sample)))
+        for start in range(0, len(window), size):
+            yield Batch(task, window[start : start + size])
+
+
+def train(
+    model: "Qwen3VLForConditionalGeneration",
+    processor: Processor,
+    protocol: Protocol,
+    batches: Iterable[Batch],
+    *,
+    num_steps: int,
+    config: OptimiserConfig,
+    description: str,
+    report: ReportMetrics,
+) -> None:
+    """Train in place for ``num_steps`` batches; ``report`` gets metrics every 50 steps."""
+    model.train()
+    optimiser = torch.optim.AdamW(
+        model.parameters(),
+        lr=config.learning_rate,
+        betas=(0.9, 0.95),
+        weight_decay=config.weight_decay,
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: learning_rate_factor(step, config.warmup_steps, num_steps)
+    )
+    losses: dict[Task, list[float]] = {}
+    seen, start = 0, time.perf_counter()
+    limited = itertools.islice(batches, num_steps)
+    for step, batch in enumerate(track(limited, total=num_steps, description=description), 1):
+        loss = _loss(model, processor, protocol, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_gradient_norm)
+        optimiser.step()
+        schedule.step()
+        optimiser.zero_grad()
+        losses.setdefault(batch.task, []).append(loss.item())
+        seen += len(batch.samples)
+        if step % _REPORT_EVERY == 0 or step == num_steps:
+            speed = seen / (time.perf_counter() - start)
+            report(_means(losses) | {"speed/samples_per_s": speed}, step)
+            losses, seen, start = {}, 0, time.perf_counter()
+    model.eval()
+
+
+def learning_rate_factor(step: int, warmup_steps: int, num_steps: int) -> float:
+    """Share of the peak learning rate: linear warm-up, then a cosine down to a tenth."""
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    progress = min(1.0, (step - warmup_steps) / max(1, num_steps - warmup_steps))
+    return 0.1 + 0.45 * (1 + math.cos(math.pi * progress))
+
+
+def _loss(
+    model: "Qwen3VLForConditionalGeneration",
+    processor: Processor,
+    protocol: Protocol,
+    batch: Batch,
+) -> torch.Tensor:
+    questions = [question(batch.task, sample, protocol) for sample in batch.samples]
+    answers = [answer(batch.task, sample) for sample in batch.samples]
+    inputs = processor.encode(questions, answers)
+    return model(**{name: value.to(model.device) for name, value in inputs.items()}).loss
+
+
+def _means(losses: dict[Task, list[float]]) -> dict[str, float]:
+    return {f"loss/{task}": sum(values) / len(values) for task, values in losses.items()}
