@@ -28,8 +28,8 @@ _SPECIAL_TOKENS = (
 # What every answer repeats is one pre-token each, and so is a box: an answer is then short enough
 # to train on, and a frequent box becomes one token. Any other text falls apart into bytes.
 _PRE_TOKENS = (
-    r"\{"edit_region": \[|\{"id": |, "label": "|", "bbox_2d": "
-    r"|\[\d+, \d+, \d+, \d+\]|\}, |\}\], "reasoning": "'
+    r'\{"edit_region": \[|\{"id": |, "label": "|", "bbox_2d": '
+    r'|\[\d+, \d+, \d+, \d+\]|\}, |\}\], "reasoning": "'
     r'|\], "reasoning": "|\{"reasoning": "|", "score": \[|\]\}|\}|<\|global\|>|<\|bbox_\d+\|>'
     r"|\d+|, |\. | (as|partly as|not) asked| ?[A-Za-z]+|\s+|."
 )
