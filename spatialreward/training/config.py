@@ -21,7 +21,7 @@ class GroundingConfig(Record):
     seed: int = 7
     num_scene_samples: PositiveInt = 16_000
     """Samples of dense scene descriptions alone, before anything else is asked."""
-    num_mixed_samples: PositiveInt = 48_000
+    num_mixed_samples: PositiveInt = 64_000
     """Samples of scenes, differences and artifacts after that."""
     differences_share: float = Field(0.65, ge=0, le=1)
     artifacts_share: float = Field(0.2, ge=0, le=1)

@@ -4,7 +4,7 @@ import datetime
 import itertools
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,15 @@ _TOKENIZER_SAMPLES = 2_000
 _TASKS: tuple[Task, ...] = ("scenes", "differences", "artifacts", "semantic", "perceptual")
 
 
-def build_base(config: GroundingConfig, data: DataConfig, out: Path, report: ReportMetrics) -> None:
+def build_base(
+    config: GroundingConfig,
+    data: DataConfig,
+    out: Path,
+    report: ReportMetrics,
+    *,
+    evaluate: Callable[["Qwen3VLForConditionalGeneration", Processor], dict[str, float]],
+    resume_file: Path | None = None,
+) -> None:
     """Make a grounded base from noise and write it with its card; about half an hour on two cores.
 
     Args:
@@ -37,12 +45,14 @@ def build_base(config: GroundingConfig, data: DataConfig, out: Path, report: Rep
         data: the world to draw from; its training stream, never its held-out one.
         out: folder of the checkpoint, weights in 16 bits.
         report: gets the training metrics.
+        evaluate: measures the finished model; its figures go into the card.
+        resume_file: where the state is kept now and then, to go on after a kill.
     """
     import torch
 
     start = time.perf_counter()
     model, processor = untrained_tiny(config.seed, data)
-    ground(model, processor, config, data, report)
+    ground(model, processor, config, data, report, resume_file)
     minutes = round((time.perf_counter() - start) / 60, 1)
     card = {
         "kind": "grounded base: describes scenes, differences and artifacts; never scores",
@@ -53,6 +63,7 @@ def build_base(config: GroundingConfig, data: DataConfig, out: Path, report: Rep
         "made": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "training_minutes": minutes,
         "torch_threads": torch.get_num_threads(),
+        "figures": evaluate(model, processor),
     }
     checkpoint.save(out, model.to(torch.bfloat16), processor, card)
 
@@ -72,6 +83,7 @@ def ground(
     config: GroundingConfig,
     data: DataConfig,
     report: ReportMetrics,
+    resume_file: Path | None = None,
 ) -> None:
     """The grounding stage, in place."""
     size = config.optimiser.batch_size
@@ -86,6 +98,7 @@ def ground(
         config=config.optimiser,
         description="grounding",
         report=report,
+        resume_file=resume_file,
     )
 
 

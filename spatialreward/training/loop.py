@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _REPORT_EVERY = 50
+_KEEP_EVERY = 250
 # Batches that are drawn together and sorted by answer length: less padding, same samples.
 _SORTED_BATCHES = 8
 
@@ -54,8 +56,13 @@ def train(
     config: OptimiserConfig,
     description: str,
     report: ReportMetrics,
+    resume_file: Path | None = None,
 ) -> None:
-    """Train in place for ``num_steps`` batches; ``report`` gets metrics every 50 steps."""
+    """Train in place for ``num_steps`` batches; ``report`` gets metrics every 50 steps.
+
+    With a ``resume_file`` the state is kept there every 250 steps, and a training that was killed
+    goes on from it: the same batches, the same optimiser, up to 250 steps done again.
+    """
     model.train()
     optimiser = torch.optim.AdamW(
         model.parameters(),
@@ -66,10 +73,13 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: learning_rate_factor(step, config.warmup_steps, num_steps)
     )
+    state = _TrainingState(resume_file, model, optimiser, schedule)
+    first = state.restore()
     losses: dict[Task, list[float]] = {}
     seen, start = 0, time.perf_counter()
-    limited = itertools.islice(batches, num_steps)
-    for step, batch in enumerate(track(limited, total=num_steps, description=description), 1):
+    limited = itertools.islice(batches, first, num_steps)
+    tracked = track(limited, total=num_steps - first, description=description)
+    for step, batch in enumerate(tracked, first + 1):
         loss = _loss(model, processor, protocol, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_gradient_norm)
@@ -82,7 +92,43 @@ def train(
             speed = seen / (time.perf_counter() - start)
             report(_means(losses) | {"speed/samples_per_s": speed}, step)
             losses, seen, start = {}, 0, time.perf_counter()
+        if step % _KEEP_EVERY == 0:
+            state.keep(step)
     model.eval()
+
+
+class _TrainingState:
+    """What a killed training needs to go on."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        model: torch.nn.Module,
+        optimiser: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+    ) -> None:
+        self._path = path
+        self._parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
+
+    def restore(self) -> int:
+        """Take up the kept state, if there is one; returns the number of steps it has done."""
+        if self._path is None or not self._path.is_file():
+            return 0
+        kept = torch.load(self._path, weights_only=True)
+        for name, part in self._parts.items():
+            part.load_state_dict(kept[name])
+        logger.info("going on after step %d (%s)", kept["step"], self._path)
+        return kept["step"]
+
+    def keep(self, step: int) -> None:
+        if self._path is None:
+            return
+        unfinished = self._path.with_suffix(".partial")
+        torch.save(
+            {"step": step} | {name: part.state_dict() for name, part in self._parts.items()},
+            unfinished,
+        )
+        unfinished.rename(self._path)
 
 
 def learning_rate_factor(step: int, warmup_steps: int, num_steps: int) -> float:

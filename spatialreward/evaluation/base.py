@@ -1,0 +1,130 @@
+"""How well a grounded base describes: scenes, differences and artifacts of held-out edits."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from spatialreward.data.samples import EditSample
+from spatialreward.data.world.scene import Scene
+from spatialreward.evaluation.judge import matched_iou
+from spatialreward.judge.generation import generate
+from spatialreward.progress import track
+from spatialreward.protocol.prompts import TINY
+from spatialreward.records import EditRegion
+from spatialreward.training.targets import DescribingTask, answer, question
+
+if TYPE_CHECKING:
+    from transformers import Qwen3VLForConditionalGeneration
+
+    from spatialreward.judge.processor import Processor
+
+_BATCH = 64
+_REGIONS = TypeAdapter(tuple[EditRegion, ...])
+
+
+class BaseFigures(NamedTuple):
+    """Shares of held-out edits that a base describes as they are."""
+
+    cell_accuracy: float
+    """Objects of both pictures for which the base names their cell, and something in it."""
+    colour_accuracy: float
+    """Of the objects whose cell is named, those with the right colour."""
+    shape_accuracy: float
+    size_accuracy: float
+    background_accuracy: float
+    difference_iou: float
+    """Mean matched IoU of the regions that differ."""
+    artifact_accuracy: float
+    """Edits whose artifact (or none) is named with its strength."""
+    artifact_majority: float
+    """Baseline: always the most frequent answer about artifacts."""
+
+
+def base_figures(
+    model: "Qwen3VLForConditionalGeneration", processor: "Processor", samples: Sequence[EditSample]
+) -> BaseFigures:
+    """Ask a base about samples and compare its answers with the truth."""
+    scenes = _answers(model, processor, "scenes", samples)
+    artifacts = _answers(model, processor, "artifacts", samples)
+    differences = _answers(model, processor, "differences", samples)
+    known = [answer("artifacts", sample) for sample in samples]
+    ious = [
+        matched_iou(sample.truth.regions, _regions(text))
+        for sample, text in zip(samples, differences, strict=True)
+    ]
+    return BaseFigures(
+        **_scene_accuracies(samples, scenes),
+        difference_iou=float(np.mean(ious)),
+        artifact_accuracy=float(np.mean([a == b for a, b in zip(known, artifacts, strict=True)])),
+        artifact_majority=max(known.count(one) for one in set(known)) / len(known),
+    )
+
+
+def _answers(
+    model: "Qwen3VLForConditionalGeneration",
+    processor: "Processor",
+    task: DescribingTask,
+    samples: Sequence[EditSample],
+) -> list[str]:
+    answers: list[str] = []
+    starts = range(0, len(samples), _BATCH)
+    for start in track(starts, total=len(starts), description=f"describing {task}"):
+        asked = [question(task, sample, TINY) for sample in samples[start : start + _BATCH]]
+        answers += [one.text for one in generate(model, processor, asked, TINY.max_answer_tokens)]
+    return answers
+
+
+def _scene_accuracies(samples: Sequence[EditSample], answers: Sequence[str]) -> dict[str, float]:
+    backgrounds: list[bool] = []
+    cells: list[bool] = []
+    attributes: dict[str, list[bool]] = {"size": [], "colour": [], "shape": []}
+    for sample, text in zip(samples, answers, strict=True):
+        told = [*text.split(" ; "), "", ""]
+        for scene, words in zip((sample.world.source, sample.world.edited), told, strict=False):
+            named = _named_objects(words)
+            backgrounds.append(words.split(",")[0].strip() == scene.background)
+            _compare(scene, named, cells, attributes)
+    return {
+        "cell_accuracy": _share(cells),
+        "background_accuracy": _share(backgrounds),
+        **{f"{name}_accuracy": _share(right) for name, right in attributes.items()},
+    }
+
+
+def _compare(
+    scene: Scene,
+    named: Mapping[int, list[str]],
+    cells: list[bool],
+    attributes: dict[str, list[bool]],
+) -> None:
+    for cell, thing in scene.in_reading_order():
+        cells.append(cell in named)
+        if cell in named:
+            for (name, right), word in zip(attributes.items(), named[cell], strict=True):
+                right.append(getattr(thing, name) == word)
+
+
+def _named_objects(words: str) -> dict[int, list[str]]:
+    """Cells and the three words for what is in them; whatever reads otherwise is passed over."""
+    named = {}
+    for part in words.split(",")[1:]:
+        row, column, *thing = [*part.split(), "", ""]
+        thing = [word for word in thing if word]
+        if row.isdigit() and column.isdigit() and len(thing) == 3:
+            named[(int(row) - 1) * 4 + int(column) - 1] = thing
+    return named
+
+
+def _regions(text: str) -> tuple[EditRegion, ...]:
+    try:
+        return _REGIONS.validate_python(json.loads(text)["edit_region"])
+    except (json.JSONDecodeError, ValidationError, KeyError, TypeError):
+        # An answer that cannot be read names no region, which is how it is counted.
+        return ()
+
+
+def _share(right: Sequence[bool]) -> float:
+    return float(np.mean(right)) if right else 0.0

@@ -1,0 +1,194 @@
+"""How well a judge knows held-out edits of known truth: order of rewards, regions, failures."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage, optimize, stats
+
+from spatialreward.data.samples import EditSample
+from spatialreward.errors import InvalidInputError
+from spatialreward.judge.interface import EditToJudge, Judging
+from spatialreward.progress import track
+from spatialreward.protocol.aggregation import Aggregation
+from spatialreward.records import BOX_SCALE, EditRegion, Judgement, JudgementStatus, Scores
+
+MIN_TRUE_DIFFERENCE = 0.05
+"""Pairs of edits whose true rewards are closer than this are not compared."""
+_BATCH = 64
+
+
+class JudgeFigures(NamedTuple):
+    """Figures of one judge on one set of edits."""
+
+    pairwise_accuracy: float
+    """Share of pairs put in the true order; a tie or a failed judgement counts as wrong."""
+    mean_iou: float
+    """Mean over edits of ``matched_iou``; a failed judgement counts as 0."""
+    unparsable_share: float
+    """Share of edits without a judgement."""
+    reward_spearman: float
+    """Rank correlation of reward and true reward where there is a reward; 0 if it is undefined."""
+    reward_mae: float
+    """Mean absolute error of the reward, where there is one."""
+
+
+def judge_samples(judging: Judging, samples: Sequence[EditSample]) -> list[Judgement]:
+    """One judgement a sample, batch by batch with progress."""
+    judgements: list[Judgement] = []
+    starts = range(0, len(samples), _BATCH)
+    for start in track(starts, total=len(starts), description="judging held-out edits"):
+        batch = samples[start : start + _BATCH]
+        edits = [EditToJudge(*sample.images(), sample.instruction) for sample in batch]
+        judgements += judging.judge(edits)
+    return judgements
+
+
+def true_judgement(sample: EditSample) -> Judgement:
+    """What a perfect judge would say of a sample, its reward by the same aggregation."""
+    scores = sample.truth.scores
+    return Judgement(
+        status=JudgementStatus.OK,
+        regions=sample.truth.regions,
+        scores=scores,
+        reward=Aggregation().reward(scores),
+    )
+
+
+def judge_figures(truths: Sequence[Judgement], judgements: Sequence[Judgement]) -> JudgeFigures:
+    """Compare judgements with the truth.
+
+    Raises:
+        InvalidInputError: there are no two edits whose true rewards differ enough to compare.
+    """
+    rewards = np.array([np.nan if j.reward is None else j.reward for j in judgements])
+    true_rewards = np.array([truth.reward for truth in truths])
+    ious = [
+        matched_iou(truth.regions, judgement.regions)
+        if judgement.status is JudgementStatus.OK
+        else 0.0
+        for truth, judgement in zip(truths, judgements, strict=True)
+    ]
+    known = np.isfinite(rewards)
+    spread = known.sum() > 1 and np.ptp(rewards[known]) > 0 and np.ptp(true_rewards[known]) > 0
+    return JudgeFigures(
+        pairwise_accuracy=pairwise_accuracy(true_rewards, rewards),
+        mean_iou=float(np.mean(ious)),
+        unparsable_share=float(np.mean(~known)),
+        reward_spearman=float(stats.spearmanr(true_rewards[known], rewards[known]).statistic)
+        if spread
+        else 0.0,
+        reward_mae=float(np.abs(true_rewards - rewards)[known].mean()) if known.any() else 1.0,
+    )
+
+
+def pairwise_accuracy(true_rewards: NDArray[np.float64], rewards: NDArray[np.float64]) -> float:
+    """Share of pairs in the true order, of those whose true rewards differ by 0.05 or more.
+
+    Args:
+        true_rewards: ``[N]``.
+        rewards: ``[N]``; NaN where there is none, which makes each of its pairs wrong.
+
+    Raises:
+        InvalidInputError: no pair differs enough.
+    """
+    first, second = np.triu_indices(len(true_rewards), k=1)
+    true_difference = true_rewards[first] - true_rewards[second]
+    # A hair of slack: 0.05 has no exact binary form.
+    compared = np.abs(true_difference) >= MIN_TRUE_DIFFERENCE - 1e-9
+    if not compared.any():
+        raise InvalidInputError(
+            f"no two edits whose true rewards differ by {MIN_TRUE_DIFFERENCE} or more"
+        )
+    difference = rewards[first] - rewards[second]
+    right = np.sign(difference) == np.sign(true_difference)
+    return float(right[compared].mean())
+
+
+def matched_iou(truth: Sequence[EditRegion], predicted: Sequence[EditRegion]) -> float:
+    """Sum of IoUs of the best one-to-one matching over the larger number of regions.
+
+    1 when both are empty; a missing region and a superfluous one both cost.
+    """
+    if not truth and not predicted:
+        return 1.0
+    if not truth or not predicted:
+        return 0.0
+    ious = np.array([[box_iou(t.bbox_2d, p.bbox_2d) for p in predicted] for t in truth])
+    rows, columns = optimize.linear_sum_assignment(ious, maximize=True)
+    return float(ious[rows, columns].sum() / max(len(truth), len(predicted)))
+
+
+def box_iou(first: Sequence[int], second: Sequence[int]) -> float:
+    """Intersection over union of two boxes ``x1, y1, x2, y2``."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    shared = max(0, width) * max(0, height)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
+    return shared / (sum(areas) - shared)
+
+
+def mean_reward_by_grade(
+    samples: Sequence[EditSample], judgements: Sequence[Judgement]
+) -> Mapping[str, float]:
+    """Mean reward of each grade of edit that has a judgement."""
+    by_grade: dict[str, list[float]] = {}
+    for sample, judgement in zip(samples, judgements, strict=True):
+        if judgement.reward is not None:
+            by_grade.setdefault(sample.grade, []).append(judgement.reward)
+    return {grade: float(np.mean(rewards)) for grade, rewards in sorted(by_grade.items())}
+
+
+class PixelDifference:
+    """A judge without a model, as a baseline: it looks at where pixels differ, and how much.
+
+    Regions are the boxes around connected pixels that differ; the more of the picture differs,
+    the lower the reward, and an edit that changed nothing gets none. It cannot read.
+    """
+
+    notice = "pixel differences only; the instruction is not read"
+    threshold = 24.0
+    """Smallest difference of a channel, in 0..255, that counts."""
+    min_share = 0.002
+    """Connected pixels that are a smaller share of the picture are no region."""
+
+    def judge(self, edits: Sequence[EditToJudge]) -> list[Judgement]:
+        """One judgement an edit, in order."""
+        return [self._judge(edit) for edit in edits]
+
+    def _judge(self, edit: EditToJudge) -> Judgement:
+        edited = np.asarray(edit.edited, np.float32)
+        source = np.asarray(edit.source.resize(edit.edited.size), np.float32)
+        differs = np.abs(edited - source).max(axis=2) > self.threshold
+        regions = self._regions(differs)
+        kept = 1.0 - float(differs.mean())
+        success = 25.0 if regions else 0.0
+        scores = Scores(
+            editing_success=success,
+            over_editing=25.0 * kept,
+            naturalness=25.0 * kept,
+            artifact_freedom=25.0 * kept,
+        )
+        return Judgement(
+            status=JudgementStatus.OK,
+            regions=regions,
+            scores=scores,
+            reward=Aggregation().reward(scores),
+        )
+
+    def _regions(self, differs: NDArray[np.bool_]) -> tuple[EditRegion, ...]:
+        height, width = differs.shape
+        labels, _ = ndimage.label(differs, structure=np.ones((3, 3)))
+        regions = []
+        for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+            if (labels[rows, columns] == number).sum() < self.min_share * differs.size:
+                continue
+            box = (
+                columns.start * BOX_SCALE // width,
+                rows.start * BOX_SCALE // height,
+                -(-columns.stop * BOX_SCALE // width),
+                -(-rows.stop * BOX_SCALE // height),
+            )
+            regions.append(EditRegion(id=len(regions), label="differs", bbox_2d=box))
+        return tuple(regions)

@@ -1,0 +1,118 @@
+"""Fine-tunes a model that describes edits into one that judges them."""
+
+import itertools
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spatialreward.data.config import DataConfig
+from spatialreward.data.samples import EditSample, count_samples, read_samples
+from spatialreward.judge import checkpoint
+from spatialreward.protocol.prompts import TINY
+from spatialreward.training.config import GroundingConfig, JudgeTrainingConfig
+from spatialreward.training.grounding import ground, untrained_tiny
+from spatialreward.training.loop import Batch, ReportMetrics, batches_of, train
+from spatialreward.training.targets import JudgingTask
+
+if TYPE_CHECKING:
+    from transformers import Qwen3VLForConditionalGeneration
+
+    from spatialreward.judge.processor import Processor
+
+logger = logging.getLogger(__name__)
+
+GENERATED_WORLD_NOTICE = (
+    "this judge was trained on small generated scenes only; its opinion of real pictures is "
+    "worth nothing"
+)
+
+
+def train_judge(
+    config: JudgeTrainingConfig,
+    data: Path,
+    out: Path,
+    report: ReportMetrics,
+    *,
+    base: Path | None = None,
+    grounding: tuple[GroundingConfig, DataConfig] | None = None,
+    resume_file: Path | None = None,
+) -> None:
+    """Write a judge's checkpoint with its protocol and card.
+
+    Args:
+        config: how long to train, and how.
+        data: folder of Parquet shards with judged edits.
+        out: folder of the new checkpoint.
+        report: gets the training metrics.
+        base: checkpoint to start from; by default the grounded base that comes with the library.
+        grounding: start from random weights instead, through a grounding stage of these settings
+            in a world of these settings; excludes ``base``.
+        resume_file: where the state of the training is kept now and then, to go on after a kill.
+
+    Raises:
+        InvalidInputError: the base is no checkpoint, or the data no data set.
+    """
+    start = time.perf_counter()
+    num_samples = count_samples(data)
+    model, processor, origin = _start(base, grounding, report)
+    num_steps = config.num_samples // config.optimiser.batch_size
+    logger.info("judge: %d steps on %d edits, from %s", num_steps, num_samples, origin)
+    train(
+        model,
+        processor,
+        TINY,
+        _batches(config, data),
+        num_steps=num_steps,
+        config=config.optimiser,
+        description="judge training",
+        report=report,
+        resume_file=resume_file,
+    )
+    card = {
+        "kind": "judge: edit regions, reasoning and four scores",
+        "notice": GENERATED_WORLD_NOTICE,
+        "trained_from": origin,
+        "num_training_edits": num_samples,
+        "training": config.model_dump(),
+        "training_minutes": round((time.perf_counter() - start) / 60, 1),
+    }
+    checkpoint.save(out, model, processor, card, TINY)
+
+
+def shipped_base() -> Path:
+    """Folder of the grounded base that comes with the library."""
+    return Path(checkpoint.__file__).parent / "grounded_base"
+
+
+def _start(
+    base: Path | None,
+    grounding: tuple[GroundingConfig, DataConfig] | None,
+    report: ReportMetrics,
+) -> tuple["Qwen3VLForConditionalGeneration", "Processor", str]:
+    if grounding is None:
+        folder = base or shipped_base()
+        model, processor = checkpoint.load(folder, TINY.square_side)
+        return model, processor, "the shipped grounded base" if base is None else str(folder)
+    assert base is None, "a base and a grounding stage exclude each other"
+    config, world = grounding
+    model, processor = untrained_tiny(config.seed, world)
+    ground(model, processor, config, world, report)
+    return model, processor, "random weights, through a grounding stage"
+
+
+def _batches(config: JudgeTrainingConfig, data: Path) -> Iterator[Batch]:
+    streams: dict[JudgingTask, Iterator[Batch]] = {
+        task: batches_of(task, _endless(data), config.optimiser.batch_size)
+        for task in ("semantic", "perceptual")
+    }
+    rng = np.random.default_rng(config.seed)
+    while True:
+        yield next(streams["perceptual" if rng.random() < config.perceptual_share else "semantic"])
+
+
+def _endless(data: Path) -> Iterator[EditSample]:
+    return itertools.chain.from_iterable(read_samples(data) for _ in itertools.count())
