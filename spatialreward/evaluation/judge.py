@@ -144,7 +144,7 @@ class PixelDifference:
     """A judge without a model, as a baseline: it looks at where pixels differ, and how much.
 
     Regions are the boxes around connected pixels that differ; the more of the picture differs,
-    the lower the reward, and an edit that changed nothing gets none. It cannot read.
+    the lower the scores, and an edit that changed nothing succeeded in nothing. It cannot read.
     """
 
     notice = "pixel differences only; the instruction is not read"

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _REPORT_EVERY = 50
-_KEEP_EVERY = 250
 # Batches that are drawn together and sorted by answer length: less padding, same samples.
 _SORTED_BATCHES = 8
 
@@ -57,11 +56,12 @@ def train(
     description: str,
     report: ReportMetrics,
     resume_file: Path | None = None,
+    keep_every: int = 250,
 ) -> None:
     """Train in place for ``num_steps`` batches; ``report`` gets metrics every 50 steps.
 
-    With a ``resume_file`` the state is kept there every 250 steps, and a training that was killed
-    goes on from it: the same batches, the same optimiser, up to 250 steps done again.
+    With a ``resume_file`` the state is kept there every ``keep_every`` steps, and a training
+    that was killed goes on from it, provided that it is given the same batches again.
     """
     model.train()
     optimiser = torch.optim.AdamW(
@@ -92,7 +92,7 @@ def train(
             speed = seen / (time.perf_counter() - start)
             report(_means(losses) | {"speed/samples_per_s": speed}, step)
             losses, seen, start = {}, 0, time.perf_counter()
-        if step % _KEEP_EVERY == 0:
+        if step % keep_every == 0:
             state.keep(step)
     model.eval()
 

@@ -1,0 +1,117 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from spatialreward.data.building import draw_samples
+from spatialreward.data.config import DataConfig
+from spatialreward.errors import InvalidInputError
+from spatialreward.evaluation.judge import (
+    PixelDifference,
+    box_iou,
+    judge_figures,
+    judge_samples,
+    matched_iou,
+    mean_reward_by_grade,
+    pairwise_accuracy,
+    true_judgement,
+)
+from spatialreward.judge.interface import EditToJudge
+from spatialreward.records import EditRegion, Judgement, JudgementStatus
+
+FAILED = Judgement(status=JudgementStatus.FAILED, reason="no answer")
+
+
+def region(*box, number=0):
+    return EditRegion(id=number, label="thing", bbox_2d=box)
+
+
+def samples(count, **settings):
+    return list(draw_samples(DataConfig(seed=5, **settings), "heldout", count))
+
+
+def test_pairs_closer_than_the_limit_are_not_compared():
+    # 0.50 and 0.52 are too close; of the pairs with 0.9 one is right and one is a tie.
+    truth = np.array([0.50, 0.52, 0.9])
+    assert pairwise_accuracy(truth, np.array([0.1, 0.7, 0.7])) == 0.5
+
+
+def test_a_difference_of_exactly_the_limit_is_compared():
+    assert pairwise_accuracy(np.array([0.30, 0.35]), np.array([0.1, 0.2])) == 1.0
+
+
+def test_a_missing_reward_makes_its_pairs_wrong():
+    truth = np.array([0.0, 0.5, 1.0])
+    assert pairwise_accuracy(truth, np.array([0.0, math.nan, 1.0])) == pytest.approx(1 / 3)
+
+
+def test_rewards_that_are_all_alike_cannot_be_ordered():
+    with pytest.raises(InvalidInputError, match=r"no two edits .* differ by 0\.05"):
+        pairwise_accuracy(np.array([0.5, 0.5]), np.array([0.1, 0.2]))
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=12))
+def test_the_truth_orders_every_pair_and_its_opposite_none(values):
+    truth = np.array([*values, 0.0, 1.0])
+    assert pairwise_accuracy(truth, truth) == 1.0
+    assert pairwise_accuracy(truth, -truth) == 0.0
+
+
+def test_half_overlapping_boxes_share_a_third_of_their_union():
+    assert box_iou((0, 0, 100, 100), (50, 0, 150, 100)) == pytest.approx(1 / 3)
+    assert box_iou((0, 0, 10, 10), (10, 0, 20, 10)) == 0.0
+
+
+def test_regions_are_matched_one_to_one_in_any_order():
+    left, right = (0, 0, 100, 100), (500, 500, 600, 600)
+    truth = [region(*left), region(*right, number=1)]
+    assert matched_iou(truth, [region(*right), region(*left, number=1)]) == 1.0
+
+
+def test_missing_and_superfluous_regions_cost():
+    one, other = region(0, 0, 100, 100), region(500, 500, 600, 600, number=1)
+    assert matched_iou([one, other], [one]) == 0.5
+    assert matched_iou([one], [one, other]) == 0.5
+    assert matched_iou([one], []) == matched_iou([], [one]) == 0.0
+    assert matched_iou([], []) == 1.0
+
+
+def test_the_truth_judged_by_itself_is_perfect():
+    truths = [true_judgement(sample) for sample in samples(40)]
+    figures = judge_figures(truths, truths)
+    assert figures.pairwise_accuracy == figures.mean_iou == 1.0
+    assert figures.reward_spearman == pytest.approx(1.0)
+    assert figures.unparsable_share == figures.reward_mae == 0.0
+
+
+def test_a_judge_that_never_answers_has_the_worst_figures():
+    truths = [true_judgement(sample) for sample in samples(20)]
+    figures = judge_figures(truths, [FAILED] * 20)
+    assert figures.pairwise_accuracy == figures.mean_iou == figures.reward_spearman == 0.0
+    assert figures.unparsable_share == figures.reward_mae == 1.0
+
+
+def test_pixel_differences_find_where_a_clean_edit_happened():
+    drawn = samples(60, artifact_share=0.0)
+    judgements = judge_samples(PixelDifference(), drawn)
+    figures = judge_figures([true_judgement(sample) for sample in drawn], judgements)
+    assert figures.mean_iou > 0.6
+    assert figures.unparsable_share == 0.0
+
+
+def test_to_pixel_differences_an_untouched_picture_is_no_success():
+    picture = Image.new("RGB", (64, 64), "red")
+    (judgement,) = PixelDifference().judge([EditToJudge(picture, picture, "make it blue")])
+    assert judgement.scores.editing_success == 0.0
+    assert judgement.regions == ()
+
+
+def test_mean_rewards_by_grade_leave_failures_out():
+    drawn = samples(30)
+    truths = [true_judgement(sample) for sample in drawn]
+    with_failure = [FAILED, *truths[1:]]
+    expected = [t.reward for s, t in zip(drawn[1:], truths[1:], strict=True) if s.grade == "right"]
+    assert mean_reward_by_grade(drawn, with_failure)["right"] == pytest.approx(np.mean(expected))

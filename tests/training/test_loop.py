@@ -1,0 +1,79 @@
+import itertools
+
+import pytest
+import torch
+
+from spatialreward.data.building import draw_samples
+from spatialreward.data.config import DataConfig
+from spatialreward.protocol.prompts import TINY
+from spatialreward.training.config import OptimiserConfig
+from spatialreward.training.grounding import untrained_tiny
+from spatialreward.training.loop import batches_of, learning_rate_factor, train
+
+DATA = DataConfig(seed=3)
+
+
+@pytest.fixture(scope="module")
+def few_samples():
+    return list(draw_samples(DATA, "train", 8))
+
+
+def run(samples, num_steps, resume_file=None, stop_after=None):
+    """Train from the same weights; ``stop_after`` ends it like a kill would."""
+    model, processor = untrained_tiny(1, DATA)
+    reports = []
+    batches = itertools.cycle(batches_of("perceptual", samples, 4))
+    if stop_after is not None:
+        batches = itertools.chain(itertools.islice(batches, stop_after), killed())
+    train(
+        model,
+        processor,
+        TINY,
+        batches,
+        num_steps=num_steps,
+        config=OptimiserConfig(batch_size=4, warmup_steps=2),
+        description="test",
+        report=lambda metrics, step: reports.append((step, metrics)),
+        resume_file=resume_file,
+        keep_every=2,
+    )
+    return model, reports
+
+
+def killed():
+    yield from ()
+    raise KeyboardInterrupt
+
+
+def test_the_loss_of_a_few_samples_falls(few_samples):
+    _, reports = run(few_samples[:4], 60)
+    assert [step for step, _ in reports] == [50, 60]
+    first, last = (metrics["loss/perceptual"] for _, metrics in reports)
+    assert last < 0.5 * first
+    assert reports[0][1]["speed/samples_per_s"] > 0
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(few_samples, tmp_path):
+    state = tmp_path / "state.pt"
+    whole, _ = run(few_samples, 6)
+    with pytest.raises(KeyboardInterrupt):
+        run(few_samples, 6, resume_file=state, stop_after=5)
+    assert state.is_file()
+    resumed, _ = run(few_samples, 6, resume_file=state)
+    for name, weights in whole.state_dict().items():
+        assert torch.equal(weights, resumed.state_dict()[name]), name
+
+
+def test_the_learning_rate_warms_up_and_falls_to_a_tenth():
+    factors = [learning_rate_factor(step, 4, 100) for step in range(101)]
+    assert factors[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert factors[100] == pytest.approx(0.1)
+    assert all(a >= b for a, b in itertools.pairwise(factors[4:]))
+
+
+def test_batches_hold_every_sample_once_with_answers_of_like_length(few_samples):
+    batches = list(batches_of("semantic", few_samples, 3))
+    assert sorted(sample.id for batch in batches for sample in batch.samples) == sorted(
+        sample.id for sample in few_samples
+    )
+    assert [len(batch.samples) for batch in batches] == [3, 3, 2]
