@@ -1,0 +1,37 @@
+"""How each service is started: its command, its files, and the question whether it is healthy."""
+
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from spatialreward.stack.config import Service
+
+# Loopback addresses must not be asked of the user's proxy.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+S3_HEALTH = "/healthz"
+MLFLOW_HEALTH = "/health"
+TRITON_HEALTH = "/v2/health/ready"
+
+
+class Launch(NamedTuple):
+    """What it takes to start one service."""
+
+    service: Service
+    command: list[str]
+    environment: Mapping[str, str]
+    folder: Path
+    health_url: str
+    litter: tuple[str, ...] = ()
+    """Glob patterns of files that the service leaves outside the state folder."""
+
+
+def answers(url: str, timeout_s: float = 2.0) -> bool:
+    """Tell whether a health URL answers 200."""
+    try:
+        with _OPENER.open(url, timeout=timeout_s) as response:
+            return response.status == 200
+    except (OSError, urllib.error.URLError, ValueError):
+        return False

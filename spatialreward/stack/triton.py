@@ -1,0 +1,151 @@
+"""Triton's server from the ``nvidia-pytriton`` wheel, with the Python backend and no model loaded.
+
+The wheel needs numpy 1, so it lives in an environment of its own and is started from there; only
+this library's own source is put in that environment's reach, never another environment's packages:
+with numpy 2 in reach the backend returns empty tensors and no error.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+import spatialreward
+from spatialreward.records import Record
+from spatialreward.stack.config import Service, StackConfig, StackError
+from spatialreward.stack.endpoints import TritonEndpoint
+from spatialreward.stack.launch import TRITON_HEALTH, Launch
+from spatialreward.stack.ports import LOOPBACK, require_free
+
+_STUB = "triton_python_backend_stub"
+_DESCRIBE = """
+import json, sys, sysconfig
+print(json.dumps({
+    "packages": sysconfig.get_path("purelib"),
+    "library_dir": sysconfig.get_config_var("LIBDIR") or "",
+    "version": "%d.%d" % sys.version_info[:2],
+    "prefix": sys.prefix,
+}))
+"""
+
+
+class _TritonEnvironment(Record):
+    """What Triton's environment says about itself."""
+
+    packages: Path
+    library_dir: Path
+    version: str
+    prefix: Path
+
+    @property
+    def server(self) -> Path:
+        return self.packages / "pytriton" / "tritonserver"
+
+
+def launch_triton(config: StackConfig, free: Iterator[int]) -> tuple[Launch, TritonEndpoint]:
+    """Prepare Triton in explicit model control; the model repository is kept between starts."""
+    python = config.triton_python.absolute()
+    environment = _describe(python)
+    folder = config.state_dir / "triton"
+    repository = folder / "models"
+    repository.mkdir(parents=True, exist_ok=True)
+    _prepare_backend(environment, folder / "backends" / "python")
+    ports = {
+        "http": require_free(config.ports.triton_http or next(free), "triton's HTTP"),
+        "grpc": require_free(config.ports.triton_grpc or next(free), "triton's gRPC"),
+        "metrics": require_free(config.ports.triton_metrics or next(free), "triton's metrics"),
+    }
+    shared_memory = "spatialreward_" + hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    listen = [
+        option
+        for kind, port in ports.items()
+        for option in (f"--{kind}-address={LOOPBACK}", f"--{kind}-port={port}")
+    ]
+    command = [
+        str(environment.server / "bin" / "tritonserver"),
+        f"--model-repository={repository}",
+        "--model-control-mode=explicit",
+        f"--backend-directory={folder / 'backends'}",
+        f"--backend-config=python,shm-region-prefix-name={shared_memory}",
+        "--exit-timeout-secs=5",
+        *listen,
+    ]
+    launch = Launch(
+        service=Service.TRITON,
+        command=command,
+        environment=_server_environment(environment, python, _link_library(folder)),
+        folder=folder,
+        health_url=f"http://{LOOPBACK}:{ports['http']}{TRITON_HEALTH}",
+        litter=(f"/dev/shm/{shared_memory}*",),
+    )
+    endpoint = TritonEndpoint(
+        http=f"{LOOPBACK}:{ports['http']}",
+        grpc=f"{LOOPBACK}:{ports['grpc']}",
+        metrics=f"http://{LOOPBACK}:{ports['metrics']}/metrics",
+        model_repository=repository,
+    )
+    return launch, endpoint
+
+
+def _describe(python: Path) -> _TritonEnvironment:
+    if not python.exists():
+        raise StackError(
+            f"triton: there is no {python}: name the interpreter of Triton's environment with "
+            "--triton-python or SPATIALREWARD_TRITON_PYTHON"
+        )
+    try:
+        # Isolated: what the caller's own environment variables add is not what Triton will see.
+        answer = subprocess.run(
+            [python, "-I", "-c", _DESCRIBE], capture_output=True, check=True, timeout=60
+        )
+        environment = _TritonEnvironment.model_validate(json.loads(answer.stdout))
+    except (OSError, subprocess.SubprocessError, ValueError, ValidationError) as error:
+        raise StackError(f"triton: {python} does not answer like a Python interpreter") from error
+    if not (environment.server / "bin" / "tritonserver").exists():
+        raise StackError(
+            f"triton: the environment of {python} has no server: "
+            "pip install --no-deps nvidia-pytriton==0.7.0 numpy==1.26.4"
+        )
+    return environment
+
+
+def _prepare_backend(environment: _TritonEnvironment, folder: Path) -> None:
+    """Bring together what the wheel keeps apart: the Python backend and its stub."""
+    stub = environment.server / "python_backend_stubs" / environment.version / _STUB
+    if not stub.exists():
+        raise StackError(f"triton: the server has no Python backend for {environment.version}")
+    backend = environment.server / "backends" / "python"
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in (*(path for path in backend.iterdir() if path.is_file()), stub):
+        shutil.copy2(source, folder / source.name)
+
+
+def _link_library(folder: Path) -> Path:
+    """Make a folder that holds this library and nothing else, to be put on PYTHONPATH."""
+    link = folder / "pythonpath" / "spatialreward"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(Path(spatialreward.__file__).parent, target_is_directory=True)
+    return link.parent
+
+
+def _server_environment(
+    environment: _TritonEnvironment, python: Path, library: Path
+) -> dict[str, str]:
+    libraries = [environment.library_dir, environment.packages / "nvidia_pytriton.libs"]
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONHOME"}
+    inherited = variables.get("LD_LIBRARY_PATH")
+    return variables | {
+        # The stub takes its prefix from the `python3` that it finds first.
+        "PATH": os.pathsep.join([str(python.parent), variables.get("PATH", os.defpath)]),
+        "LD_LIBRARY_PATH": os.pathsep.join([*map(str, libraries), *filter(None, [inherited])]),
+        "PYTHONPATH": str(library),
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "VIRTUAL_ENV": str(environment.prefix),
+    }

@@ -1,0 +1,261 @@
+"""The object store: whole folders by S3 URI and checksum, and small JSON objects.
+
+Steps hand each other folders. A folder travels as one uncompressed tar whose bytes depend on its
+files alone, so that its checksum tells whether two folders hold the same.
+"""
+
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import urllib3
+from minio import Minio
+from minio.error import MinioException, S3Error
+from pydantic import Field
+
+from spatialreward.errors import InvalidInputError, SpatialRewardError
+from spatialreward.records import Record
+
+_MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject"}
+_CHUNK = 1 << 20
+_REFERENCE = re.compile(r"(?P<uri>s3://[^#]+)#sha256=(?P<sha256>[0-9a-f]{64})&size=(?P<size>\d+)")
+
+
+class StorageError(SpatialRewardError, RuntimeError):
+    """The object store did not take or give an object; the message names its URI."""
+
+
+class ArtifactRef(Record):
+    """A folder in the object store, and what its bytes must hash to."""
+
+    uri: str = Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{2,62}/.+$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size_bytes: int = Field(ge=0)
+
+    def __str__(self) -> str:
+        """``s3://bucket/key#sha256=HEX&size=BYTES``, as steps pass it on."""
+        return f"{self.uri}#sha256={self.sha256}&size={self.size_bytes}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what ``str`` wrote.
+
+        Raises:
+            InvalidInputError: the text is no reference.
+        """
+        match = _REFERENCE.fullmatch(text)
+        if match is None:
+            raise InvalidInputError(
+                f"{text!r}: expected s3://BUCKET/KEY#sha256=HEX&size=BYTES, an artifact reference"
+            )
+        return cls(uri=match["uri"], sha256=match["sha256"], size_bytes=int(match["size"]))
+
+
+class ObjectStore:
+    """An S3 store, through MinIO's client."""
+
+    def __init__(self, endpoint_url: str, access_key: str, secret_key: str) -> None:
+        """Connect to ``endpoint_url`` (``http://host:port``) when first used.
+
+        Raises:
+            InvalidInputError: the address is no http or https URL.
+        """
+        parts = urlsplit(endpoint_url)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise InvalidInputError(f"S3 endpoint {endpoint_url!r}: expected http://HOST:PORT")
+        self._endpoint_url = endpoint_url
+        self._client = Minio(
+            parts.netloc,
+            access_key=access_key,
+            secret_key=secret_key,
+            secure=parts.scheme == "https",
+            http_client=urllib3.PoolManager(
+                timeout=urllib3.Timeout(connect=5, read=300),
+                retries=urllib3.Retry(
+                    total=4, backoff_factor=0.3, status_forcelist=[500, 502, 503, 504]
+                ),
+            ),
+        )
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Connect as ``S3_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY`` say.
+
+        Raises:
+            InvalidInputError: one of them is not set.
+        """
+        names = ("S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        if missing := [name for name in names if not os.environ.get(name)]:
+            raise InvalidInputError(f"object store: {', '.join(missing)} not set")
+        return cls(*(os.environ[name] for name in names))
+
+    def ensure_bucket(self, bucket: str) -> None:
+        """Make a bucket unless it is there.
+
+        Raises:
+            StorageError: the store does not answer or does not let us.
+        """
+        try:
+            if not self._client.bucket_exists(bucket):
+                self._client.make_bucket(bucket)
+        except S3Error as error:
+            if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                raise self._failure(f"s3://{bucket}", error) from error
+        except (MinioException, urllib3.exceptions.HTTPError) as error:
+            raise self._failure(f"s3://{bucket}", error) from error
+
+    def put_folder(self, folder: Path, uri_prefix: str) -> ArtifactRef:
+        """Store a folder under ``uri_prefix``, in an object named after its content.
+
+        Raises:
+            InvalidInputError: there is no such folder, or it is empty.
+            StorageError: the store did not take it.
+        """
+        if not folder.is_dir() or not any(folder.iterdir()):
+            raise InvalidInputError(f"{folder}: expected a folder with files in it")
+        with tempfile.TemporaryFile() as packed:
+            _pack(folder, packed)
+            size = packed.tell()
+            sha256 = _digest(packed)
+            uri = f"{uri_prefix.rstrip('/')}/{sha256[:16]}.tar"
+            bucket, key = _split(uri)
+            packed.seek(0)
+            try:
+                self._client.put_object(bucket, key, packed, size, "application/x-tar")
+            except (MinioException, urllib3.exceptions.HTTPError) as error:
+                raise self._failure(uri, error) from error
+        return ArtifactRef(uri=uri, sha256=sha256, size_bytes=size)
+
+    def fetch_folder(self, ref: ArtifactRef, destination: Path) -> Path:
+        """Bring a folder here; it appears only when it is complete and its checksum is right.
+
+        Raises:
+            InvalidInputError: ``destination`` exists.
+            StorageError: the object is missing, or is not what the reference says.
+        """
+        if destination.exists():
+            raise InvalidInputError(f"{destination}: is there already, will not replace it")
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=".fetch-", dir=destination.parent))
+        try:
+            with tempfile.TemporaryFile() as packed:
+                self._download(ref.uri, packed)
+                found = _digest(packed)
+                if found != ref.sha256:
+                    raise StorageError(f"{ref.uri}: expected sha256 {ref.sha256}, got {found}")
+                packed.seek(0)
+                with tarfile.open(fileobj=packed) as archive:
+                    archive.extractall(unfinished, filter="data")
+            unfinished.chmod(0o755)
+            unfinished.rename(destination)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        return destination
+
+    def exists(self, uri: str) -> bool:
+        """Tell whether there is an object at ``uri``.
+
+        Raises:
+            StorageError: the store does not answer or does not let us look.
+        """
+        try:
+            self._client.stat_object(*_split(uri))
+        except S3Error as error:
+            if error.code in _MISSING:
+                return False
+            raise self._failure(uri, error) from error
+        except (MinioException, urllib3.exceptions.HTTPError) as error:
+            raise self._failure(uri, error) from error
+        return True
+
+    def put_json_if_absent(self, uri: str, value: Any) -> bool:
+        """Write a JSON object unless there is one; tells whether it was written.
+
+        Of several writers exactly one succeeds (``If-None-Match: *``).
+
+        Raises:
+            StorageError: the store did not take it for another reason.
+        """
+        data = json.dumps(value, sort_keys=True).encode()
+        bucket, key = _split(uri)
+        try:
+            self._client.put_object(
+                bucket,
+                key,
+                io.BytesIO(data),
+                len(data),
+                "application/json",
+                headers={"If-None-Match": "*"},
+            )
+        except S3Error as error:
+            if error.code == "PreconditionFailed":
+                return False
+            raise self._failure(uri, error) from error
+        except (MinioException, urllib3.exceptions.HTTPError) as error:
+            raise self._failure(uri, error) from error
+        return True
+
+    def get_json(self, uri: str) -> Any:
+        """Read a JSON object; None where there is none.
+
+        Raises:
+            StorageError: the store does not answer, or the object is not JSON.
+        """
+        if not self.exists(uri):
+            return None
+        buffer = io.BytesIO()
+        self._download(uri, buffer)
+        try:
+            return json.loads(buffer.getvalue())
+        except ValueError as error:
+            raise StorageError(f"{uri}: is not JSON") from error
+
+    def _download(self, uri: str, target: Any) -> None:
+        bucket, key = _split(uri)
+        try:
+            response = self._client.get_object(bucket, key)
+            try:
+                for chunk in response.stream(_CHUNK):
+                    target.write(chunk)
+            finally:
+                response.close()
+                response.release_conn()
+        except (MinioException, urllib3.exceptions.HTTPError) as error:
+            raise self._failure(uri, error) from error
+
+    def _failure(self, uri: str, error: Exception) -> StorageError:
+        reason = f"{error.code}: {error.message}" if isinstance(error, S3Error) else str(error)
+        return StorageError(f"{uri} at {self._endpoint_url}: {reason}")
+
+
+def _split(uri: str) -> tuple[str, str]:
+    parts = urlsplit(uri)
+    if parts.scheme != "s3" or not parts.netloc or len(parts.path) < 2:
+        raise InvalidInputError(f"{uri!r}: expected s3://BUCKET/KEY")
+    return parts.netloc, parts.path[1:]
+
+
+def _pack(folder: Path, target: Any) -> None:
+    """Write a tar whose bytes depend on names and contents only."""
+    with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for path in sorted(folder.rglob("*")):
+            if not path.is_file():
+                continue
+            entry = tarfile.TarInfo(path.relative_to(folder).as_posix())
+            entry.size = path.stat().st_size
+            entry.mode = 0o644
+            with path.open("rb") as file:
+                archive.addfile(entry, file)
+
+
+def _digest(file: Any) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
