@@ -12,6 +12,8 @@ import re
 import shutil
 import tarfile
 import tempfile
+from datetime import timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -26,6 +28,7 @@ from spatialreward.records import Record
 
 _MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject"}
 _CHUNK = 1 << 20
+_SIGNED_FOR = timedelta(minutes=5)
 _REFERENCE = re.compile(r"(?P<uri>s3://[^#]+)#sha256=(?P<sha256>[0-9a-f]{64})&size=(?P<size>\d+)")
 
 
@@ -72,17 +75,18 @@ class ObjectStore:
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise InvalidInputError(f"S3 endpoint {endpoint_url!r}: expected http://HOST:PORT")
         self._endpoint_url = endpoint_url
+        self._http = urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=5, read=300),
+            retries=urllib3.Retry(
+                total=4, backoff_factor=0.3, status_forcelist=[500, 502, 503, 504]
+            ),
+        )
         self._client = Minio(
             parts.netloc,
             access_key=access_key,
             secret_key=secret_key,
             secure=parts.scheme == "https",
-            http_client=urllib3.PoolManager(
-                timeout=urllib3.Timeout(connect=5, read=300),
-                retries=urllib3.Retry(
-                    total=4, backoff_factor=0.3, status_forcelist=[500, 502, 503, 504]
-                ),
-            ),
+            http_client=self._http,
         )
 
     @classmethod
@@ -186,21 +190,16 @@ class ObjectStore:
         """
         data = json.dumps(value, sort_keys=True).encode()
         bucket, key = _split(uri)
+        # MinIO's client takes no conditions; a signed address takes any header.
         try:
-            self._client.put_object(
-                bucket,
-                key,
-                io.BytesIO(data),
-                len(data),
-                "application/json",
-                headers={"If-None-Match": "*"},
-            )
-        except S3Error as error:
-            if error.code == "PreconditionFailed":
-                return False
-            raise self._failure(uri, error) from error
+            url = self._client.get_presigned_url("PUT", bucket, key, expires=_SIGNED_FOR)
+            response = self._http.request("PUT", url, body=data, headers={"If-None-Match": "*"})
         except (MinioException, urllib3.exceptions.HTTPError) as error:
             raise self._failure(uri, error) from error
+        if response.status == HTTPStatus.PRECONDITION_FAILED:
+            return False
+        if response.status != HTTPStatus.OK:
+            raise StorageError(f"{uri} at {self._endpoint_url}: status {response.status}")
         return True
 
     def get_json(self, uri: str) -> Any:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 PICTURE_SIDE = 64
 _PATCH = 8
 _VOCABULARY = 1400
+# Near 1 / sqrt(width). With the 0.02 of wide models it learns to see four times as slowly.
+_INITIALIZER_RANGE = 0.06
 
 _SPECIAL_TOKENS = (
     "<|endoftext|>",
@@ -112,6 +114,7 @@ def build_model(
             "num_key_value_heads": 6,
             "head_dim": 32,
             "max_position_embeddings": 8192,
+            "initializer_range": _INITIALIZER_RANGE,
             "rope_parameters": {
                 "rope_type": "default",
                 "rope_theta": 10_000.0,
@@ -132,6 +135,7 @@ def build_model(
             "out_hidden_size": 192,
             "num_position_embeddings": (PICTURE_SIDE // _PATCH) ** 2,
             "deepstack_visual_indexes": [0, 1],
+            "initializer_range": _INITIALIZER_RANGE,
         },
         image_token_id=token_id("<|image_pad|>"),
         video_token_id=token_id("<|video_pad|>"),

@@ -1,0 +1,117 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spatialreward.errors import InvalidInputError
+from spatialreward.stack.ports import free_ports
+from spatialreward.storage import ArtifactRef, ObjectStore, StorageError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "model"
+    (folder / "deep" / "er").mkdir(parents=True)
+    (folder / "weights.bin").write_bytes(bytes(range(256)) * 5000)
+    (folder / "deep" / "er" / "name with spaces, ü.txt").write_text("words")
+    return folder
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_folder_comes_back_as_it_went(store, folder, tmp_path):
+    ref = store.put_folder(folder, "s3://steps/train")
+    assert contents(store.fetch_folder(ref, tmp_path / "back")) == contents(folder)
+
+
+def test_the_same_files_give_the_same_reference(store, folder, tmp_path):
+    copy = tmp_path / "copy"
+    for name, data in reversed(contents(folder).items()):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_bytes(data)
+    assert store.put_folder(copy, "s3://steps/train") == store.put_folder(
+        folder, "s3://steps/train"
+    )
+
+
+def test_a_wrong_checksum_is_named_and_leaves_nothing(store, folder, tmp_path):
+    ref = store.put_folder(folder, "s3://steps/train")
+    wrong = ref.model_copy(update={"sha256": "0" * 64})
+    with pytest.raises(StorageError, match=f"{ref.uri}: expected sha256 0+, got {ref.sha256}"):
+        store.fetch_folder(wrong, tmp_path / "into" / "back")
+    assert list((tmp_path / "into").iterdir()) == []
+
+
+def test_a_missing_object_is_named(store, tmp_path):
+    ref = ArtifactRef(uri="s3://steps/nothing.tar", sha256="0" * 64, size_bytes=1)
+    with pytest.raises(StorageError, match=r"s3://steps/nothing\.tar at http://.*NoSuchKey"):
+        store.fetch_folder(ref, tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
+def test_what_is_there_is_not_replaced(store, folder):
+    ref = store.put_folder(folder, "s3://steps/train")
+    with pytest.raises(InvalidInputError, match="is there already"):
+        store.fetch_folder(ref, folder)
+
+
+def test_an_empty_folder_is_refused(store, tmp_path):
+    with pytest.raises(InvalidInputError, match="expected a folder with files"):
+        store.put_folder(tmp_path, "s3://steps/train")
+
+
+def test_of_two_writers_only_the_first_writes(store):
+    uri = "s3://steps/cache/key.json"
+    assert store.get_json(uri) is None
+    assert store.put_json_if_absent(uri, {"by": "first"})
+    assert not store.put_json_if_absent(uri, {"by": "second"})
+    assert store.get_json(uri) == {"by": "first"}
+
+
+def test_wrong_credentials_are_told_as_such(s3):
+    stranger = ObjectStore(s3.endpoint_url, s3.access_key, "wrong")
+    with pytest.raises(StorageError, match="SignatureDoesNotMatch"):
+        stranger.exists("s3://steps/train/x")
+
+
+def test_a_store_that_is_not_there_is_named():
+    with free_ports() as ports:
+        port = next(ports)
+    nobody = ObjectStore(f"http://127.0.0.1:{port}", "key", "secret")
+    with pytest.raises(StorageError, match=f"s3://steps/x at http://127.0.0.1:{port}: "):
+        nobody.exists("s3://steps/x")
+
+
+def test_variables_that_are_not_set_are_named(monkeypatch):
+    monkeypatch.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
+    with pytest.raises(InvalidInputError, match="AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY not set"):
+        ObjectStore.from_environment()
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:9000", "s3://bucket", "http://"])
+def test_an_address_that_is_no_url_is_refused(url):
+    with pytest.raises(InvalidInputError, match="expected http://HOST:PORT"):
+        ObjectStore(url, "key", "secret")
+
+
+@given(
+    st.from_regex(r"[a-z0-9][a-z0-9.-]{2,62}/[a-zA-Z0-9/_.-]{1,60}", fullmatch=True),
+    st.binary(min_size=32, max_size=32),
+    st.integers(min_value=0, max_value=2**50),
+)
+def test_a_reference_survives_its_text(place, digest, size):
+    ref = ArtifactRef(uri=f"s3://{place}", sha256=digest.hex(), size_bytes=size)
+    assert ArtifactRef.parse(str(ref)) == ref
+
+
+@given(st.text(max_size=80))
+def test_any_other_text_is_no_reference(text):
+    with pytest.raises(InvalidInputError, match="an artifact reference"):
+        ArtifactRef.parse(text)
