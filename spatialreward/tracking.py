@@ -1,0 +1,302 @@
+"""Runs, metrics and the model registry in MLflow.
+
+A step works in three ways: inside a run that the platform made for it (``MLFLOW_RUN_ID``), as a
+child of a parent run, and with no server at all, where it only logs. A server that cannot be
+reached at the start stops the step; one that hiccups later costs figures, not the work.
+"""
+
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from spatialreward.errors import SpatialRewardError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from PIL import Image
+
+logger = logging.getLogger(__name__)
+
+EXPERIMENT = "spatialreward"
+MODEL_FOLDER = "model"
+_SYSTEM_METRICS_EVERY_S = 5
+_MODEL_URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
+
+
+class TrackingError(SpatialRewardError, RuntimeError):
+    """The tracking server cannot be used, or does not know what it was asked for."""
+
+
+class ModelVersion(NamedTuple):
+    """One version of a registered model."""
+
+    name: str
+    version: int
+
+
+class Tracker:
+    """Where one run's parameters, metrics and files go; without a server, to the log."""
+
+    def __init__(self, client: "MlflowClient | None", run_id: str | None) -> None:
+        """Write to run ``run_id`` of the client's server, or only log."""
+        self._client = client
+        self.run_id = run_id
+
+    def log_params(self, params: Mapping[str, object]) -> None:
+        """Record what the run was started with."""
+        logger.debug("parameters: %s", dict(params))
+
+        def send(client: "MlflowClient", run_id: str) -> None:
+            from mlflow.entities import Param
+
+            entities = [Param(name, str(value)) for name, value in params.items()]
+            client.log_batch(run_id, params=entities)
+
+        self._try("parameters", send)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Record metrics, named ``group/what_unit``."""
+        told = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        logger.info("%s%s", "" if step is None else f"step {step}: ", told)
+
+        def send(client: "MlflowClient", run_id: str) -> None:
+            import time
+
+            from mlflow.entities import Metric
+
+            now = int(time.time() * 1000)
+            entities = [Metric(name, value, now, step or 0) for name, value in metrics.items()]
+            client.log_batch(run_id, metrics=entities)
+
+        self._try("metrics", send)
+
+    def log_file(self, path: Path, folder: str = "") -> None:
+        """Store a file under the run's artifacts."""
+        self._try(str(path), lambda client, run: client.log_artifact(run, str(path), folder))
+
+    def log_image(self, image: "Image.Image", name: str) -> None:
+        """Store a picture as the artifact ``name``, such as ``samples/before.png``."""
+        self._try(name, lambda client, run: client.log_image(run, image, artifact_file=name))
+
+    def log_dataset(self, name: str, uri: str, digest: str, context: str) -> None:
+        """Note that the run read a data set; ``context`` says what for, such as ``training``."""
+
+        def send(client: "MlflowClient", run_id: str) -> None:
+            from mlflow.entities import Dataset, DatasetInput, InputTag
+
+            # A digest in MLflow is 36 characters at most.
+            dataset = Dataset(name, digest[:36], "s3", f'{{"uri": "{uri}"}}')
+            tag = InputTag("mlflow.data.context", context)
+            client.log_inputs(run_id, [DatasetInput(dataset, [tag])])
+
+        self._try(f"data set {name}", send)
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Label the run."""
+
+        def send(client: "MlflowClient", run_id: str) -> None:
+            for name, value in tags.items():
+                client.set_tag(run_id, name, value)
+
+        self._try("tags", send)
+
+    def _try(self, what: str, send: "Callable[[MlflowClient, str], object]") -> None:
+        if self._client is None or self.run_id is None:
+            return
+        from mlflow.exceptions import MlflowException
+
+        try:
+            send(self._client, self.run_id)
+        except (MlflowException, OSError) as error:
+            logger.warning("tracking: %s not recorded: %s", what, error)
+
+
+@contextmanager
+def open_run(
+    name: str,
+    *,
+    parent_run_id: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Iterator[Tracker]:
+    """Track what a ``with`` block does as one run; it fails when the block raises.
+
+    Args:
+        name: the run's name.
+        parent_run_id: the run that this one is a step of.
+        tags: labels of the run.
+
+    Raises:
+        TrackingError: ``MLFLOW_TRACKING_URI`` is set and the server there cannot be used.
+    """
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        logger.info("%s: no tracking server (MLFLOW_TRACKING_URI), figures go to the log", name)
+        yield Tracker(None, None)
+        return
+    client = _client()
+    injected = os.environ.get("MLFLOW_RUN_ID")
+    with ExitStack() as stack:
+        run_id = injected or stack.enter_context(_own_run(client, name, parent_run_id, tags or {}))
+        stack.enter_context(_system_metrics(run_id))
+        yield Tracker(client, run_id)
+
+
+def register_model(
+    name: str, folder: Path, run_id: str, tags: Mapping[str, str] | None = None
+) -> ModelVersion:
+    """Store a model's folder with its run and make it a new version in the registry.
+
+    Args:
+        name: the registered model; made when it is not there.
+        folder: the checkpoint.
+        run_id: the run that the checkpoint came out of.
+        tags: evidence, such as the figures of a gate.
+
+    Raises:
+        TrackingError: the server did not take it.
+    """
+    from mlflow.exceptions import MlflowException
+
+    client = _client()
+    try:
+        client.log_artifacts(run_id, str(folder), MODEL_FOLDER)
+        if not client.search_registered_models(f"name = '{name}'"):
+            client.create_registered_model(name)
+        source = f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}"
+        made = client.create_model_version(name, source, run_id=run_id, tags=dict(tags or {}))
+    except MlflowException as error:
+        raise TrackingError(f"model {name} was not registered: {error}") from error
+    return ModelVersion(name, int(made.version))
+
+
+def set_alias(model: ModelVersion, alias: str) -> None:
+    """Point an alias, such as ``champion``, at a version.
+
+    Raises:
+        TrackingError: the server did not take it.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        _client().set_registered_model_alias(model.name, alias, str(model.version))
+    except MlflowException as error:
+        raise TrackingError(f"{model.name} version {model.version}: {error}") from error
+
+
+def resolve_model(uri: str) -> Path:
+    """Bring a registered model here; a version that was fetched before is not fetched again.
+
+    Args:
+        uri: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
+
+    Raises:
+        TrackingError: the URI is malformed, no server is set, or it has no such model.
+    """
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    match = _MODEL_URI.fullmatch(uri)
+    if match is None:
+        raise TrackingError(f"{uri}: expected models:/NAME@ALIAS or models:/NAME/VERSION")
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        raise TrackingError(f"{uri}: no tracking server, set MLFLOW_TRACKING_URI")
+    client = _client()
+    try:
+        if match["alias"]:
+            found = client.get_model_version_by_alias(match["name"], match["alias"])
+        else:
+            found = client.get_model_version(match["name"], match["version"])
+        target = _cache() / f"{found.name}-{found.version}-{found.run_id}"
+        if target.is_dir():
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as unfinished:
+            fetched = download_artifacts(artifact_uri=found.source, dst_path=unfinished)
+            shutil.move(fetched, target)
+    except MlflowException as error:
+        raise TrackingError(f"{uri}: {error}") from error
+    return target
+
+
+def _client() -> "MlflowClient":
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    address = os.environ["MLFLOW_TRACKING_URI"]
+    client = MlflowClient(tracking_uri=address, registry_uri=address)
+    try:
+        client.search_experiments(max_results=1)
+    except MlflowException as error:
+        raise TrackingError(f"tracking server {address}: {error}") from error
+    return client
+
+
+@contextmanager
+def _own_run(
+    client: "MlflowClient", name: str, parent_run_id: str | None, tags: Mapping[str, str]
+) -> Iterator[str]:
+    from mlflow.exceptions import MlflowException
+
+    parent = {"mlflow.parentRunId": parent_run_id} if parent_run_id else {}
+    try:
+        run = client.create_run(_experiment(client), run_name=name, tags={**tags, **parent})
+    except MlflowException as error:
+        raise TrackingError(f"run {name}: {error}") from error
+    run_id, status = run.info.run_id, "FAILED"
+    try:
+        yield run_id
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        try:
+            client.set_terminated(run_id, status)
+        except MlflowException as error:
+            logger.warning("tracking: the end of run %s was not recorded: %s", name, error)
+
+
+def _experiment(client: "MlflowClient") -> str:
+    from mlflow.exceptions import MlflowException
+
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return found.experiment_id
+    try:
+        return client.create_experiment(name)
+    except MlflowException:
+        # Two steps that start at once both want to make it; one of them did.
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            raise
+        return found.experiment_id
+
+
+@contextmanager
+def _system_metrics(run_id: str) -> Iterator[None]:
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    monitor: Any = SystemMetricsMonitor(
+        run_id,
+        sampling_interval=_SYSTEM_METRICS_EVERY_S,
+        tracking_uri=os.environ["MLFLOW_TRACKING_URI"],
+    )
+    monitor.start()
+    try:
+        yield
+    finally:
+        monitor.finish()
+
+
+def _cache() -> Path:
+    given = os.environ.get("SPATIALREWARD_CACHE")
+    if given:
+        return Path(given)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "spatialreward" / "models"
