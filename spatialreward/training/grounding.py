@@ -103,12 +103,13 @@ def ground(
 
 
 def _batches(config: GroundingConfig, data: DataConfig, num_scene_steps: int) -> Iterator[Batch]:
-    samples = _endless(data)
     size = config.optimiser.batch_size
+    clean = data.model_copy(update={"artifact_share": 0.0})
+    yield from itertools.islice(batches_of("scenes", _endless(clean), size), num_scene_steps)
+    samples = _endless(data)
     streams = {
         task: batches_of(task, samples, size) for task in ("scenes", "differences", "artifacts")
     }
-    yield from itertools.islice(streams["scenes"], num_scene_steps)
     rng = np.random.default_rng(config.seed)
     tasks: tuple[DescribingTask, ...] = ("differences", "artifacts", "scenes")
     shares = (config.differences_share, config.artifacts_share)

@@ -1,6 +1,6 @@
 """What a model is asked and what it should answer, for each thing it can be trained on.
 
-Four tasks describe (they are the grounded base's whole repertoire) and two judge. A judgement is
+Three tasks describe (they are the grounded base's whole repertoire) and two judge. A judgement is
 the description of the differences with a verdict behind each, so fine-tuning adds to what the base
 says and takes nothing away.
 """
@@ -16,17 +16,12 @@ from spatialreward.data.world.truth import Change, Truth
 from spatialreward.judge.processor import Question
 from spatialreward.protocol.prompts import Protocol
 
-DescribingTask = Literal["scene", "scenes", "differences", "artifacts"]
+DescribingTask = Literal["scenes", "differences", "artifacts"]
 JudgingTask = Literal["semantic", "perceptual"]
 Task = DescribingTask | JudgingTask
 
 _DESCRIBING_PROMPTS: Mapping[DescribingTask, str] = MappingProxyType(
-    {
-        "scene": "describe",
-        "scenes": "describe",
-        "differences": "differences",
-        "artifacts": "artifacts",
-    }
+    {"scenes": "describe", "differences": "differences", "artifacts": "artifacts"}
 )
 
 
@@ -38,7 +33,7 @@ def question(task: Task, sample: EditSample, protocol: Protocol) -> Question:
             return Question((source, edited), protocol.semantic_prompt(sample.instruction))
         case "perceptual":
             return Question((edited,), protocol.perceptual)
-        case "scene" | "artifacts":
+        case "artifacts":
             return Question((edited,), _DESCRIBING_PROMPTS[task])
         case _:
             return Question((source, edited), _DESCRIBING_PROMPTS[task])
@@ -48,8 +43,6 @@ def answer(task: Task, sample: EditSample) -> str:
     """The text a perfect model would answer with."""
     truth = sample.truth
     match task:
-        case "scene":
-            return _scene(sample.world.edited)
         case "scenes":
             return f"{_scene(sample.world.source)} ; {_scene(sample.world.edited)}"
         case "differences":
