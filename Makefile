@@ -7,7 +7,7 @@ PIP_OPTIONS ?= --quiet --disable-pip-version-check
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install $(PIP_OPTIONS) --constraint constraints.txt --editable '.[dev,judge,stack]'
+	$(VENV)/bin/pip install $(PIP_OPTIONS) --constraint constraints.txt --editable '.[client,dev,judge,stack]'
 	touch $@
 
 # Triton's server comes in a wheel that needs numpy 1, so it has an environment of its own.
@@ -21,7 +21,7 @@ $(TRITON_VENV)/.ready: constraints-triton.txt
 test: $(VENV)/.ready $(TRITON_VENV)/.ready  ## set up everything, then lint and run the tests
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/pytest -n 2
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2
 
 clean:  ## remove what make created
 	rm -rf $(VENV) $(TRITON_VENV) build

@@ -1,7 +1,58 @@
+import itertools
+import os
+from pathlib import Path
+
+# Workers share the cores: one thread each is faster than several that wait for each other. The
+# servers that tests start inherit it, and torch reads it when it is imported below.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
+from spatialreward.data.building import draw_samples
+from spatialreward.data.config import DataConfig
+from spatialreward.judge import checkpoint
+from spatialreward.judge.interface import EditToJudge
+from spatialreward.protocol.prompts import TINY
 from spatialreward.stack import Service, StackConfig, running_stack
 from spatialreward.storage import ObjectStore
+from spatialreward.training.config import OptimiserConfig
+from spatialreward.training.grounding import untrained_tiny
+from spatialreward.training.loop import batches_of, train
+
+DATA = DataConfig(seed=21)
+
+
+@pytest.fixture(scope="session")
+def known_samples():
+    """The few edits that the judge of ``judge_folder`` has learnt by heart."""
+    return list(draw_samples(DATA, "train", 4))
+
+
+@pytest.fixture(scope="session")
+def known_edits(known_samples):
+    return [EditToJudge(*sample.images(), sample.instruction) for sample in known_samples]
+
+
+@pytest.fixture(scope="session")
+def judge_folder(known_samples, tmp_path_factory) -> Path:
+    """A judge's checkpoint that answers, made in seconds: it knows four edits and no others."""
+    model, processor = untrained_tiny(5, DATA)
+    tasks = ("semantic", "perceptual", "semantic")
+    batches = [batch for task in tasks for batch in batches_of(task, known_samples, 4)]
+    train(
+        model,
+        processor,
+        TINY,
+        itertools.cycle(batches),
+        num_steps=180,
+        config=OptimiserConfig(learning_rate=2e-3, warmup_steps=5, batch_size=4),
+        description="test judge",
+        report=lambda metrics, step: None,
+    )
+    folder = tmp_path_factory.mktemp("judge") / "checkpoint"
+    card = {"notice": 'knows four "edits", naïvely'}
+    checkpoint.save(folder, model, processor, card, TINY)
+    return folder
 
 
 @pytest.fixture(scope="session")

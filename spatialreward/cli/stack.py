@@ -18,9 +18,7 @@ app = typer.Typer(
 
 StateDir = Annotated[
     Path,
-    typer.Option(
-        envvar="SPATIALREWARD_STATE_DIR", help="Folder of data, logs and endpoints.json."
-    ),
+    typer.Option(envvar="SPATIALREWARD_STATE_DIR", help="Folder of data, logs and endpoints.json."),
 ]
 PortOption = Annotated[int | None, typer.Option(min=1024, max=65535, help="Default: a free one.")]
 _DEFAULT_STATE_DIR = Path("build/stack")

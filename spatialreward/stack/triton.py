@@ -54,7 +54,9 @@ def launch_triton(config: StackConfig, free: Iterator[int]) -> tuple[Launch, Tri
     folder = config.state_dir / "triton"
     repository = folder / "models"
     repository.mkdir(parents=True, exist_ok=True)
-    _prepare_backend(environment, folder / "backends" / "python")
+    backend = folder / "backends" / "python"
+    _prepare_backend(environment, backend)
+    _link_library(backend)
     ports = {
         "http": require_free(config.ports.triton_http or next(free), "triton's HTTP"),
         "grpc": require_free(config.ports.triton_grpc or next(free), "triton's gRPC"),
@@ -78,7 +80,7 @@ def launch_triton(config: StackConfig, free: Iterator[int]) -> tuple[Launch, Tri
     launch = Launch(
         service=Service.TRITON,
         command=command,
-        environment=_server_environment(environment, python, _link_library(folder)),
+        environment=_server_environment(environment, python),
         folder=folder,
         health_url=f"http://{LOOPBACK}:{ports['http']}{TRITON_HEALTH}",
         litter=(f"/dev/shm/{shared_memory}*",),
@@ -125,18 +127,17 @@ def _prepare_backend(environment: _TritonEnvironment, folder: Path) -> None:
         shutil.copy2(source, folder / source.name)
 
 
-def _link_library(folder: Path) -> Path:
-    """Make a folder that holds this library and nothing else, to be put on PYTHONPATH."""
-    link = folder / "pythonpath" / "spatialreward"
-    link.parent.mkdir(parents=True, exist_ok=True)
+def _link_library(backend: Path) -> None:
+    """Put this library, and nothing else of its environment, where models can import it.
+
+    The backend's processes are isolated from PYTHONPATH; their backend's folder they do look in.
+    """
+    link = backend / "spatialreward"
     link.unlink(missing_ok=True)
     link.symlink_to(Path(spatialreward.__file__).parent, target_is_directory=True)
-    return link.parent
 
 
-def _server_environment(
-    environment: _TritonEnvironment, python: Path, library: Path
-) -> dict[str, str]:
+def _server_environment(environment: _TritonEnvironment, python: Path) -> dict[str, str]:
     libraries = [environment.library_dir, environment.packages / "nvidia_pytriton.libs"]
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONHOME"}
     inherited = variables.get("LD_LIBRARY_PATH")
@@ -144,7 +145,6 @@ def _server_environment(
         # The stub takes its prefix from the `python3` that it finds first.
         "PATH": os.pathsep.join([str(python.parent), variables.get("PATH", os.defpath)]),
         "LD_LIBRARY_PATH": os.pathsep.join([*map(str, libraries), *filter(None, [inherited])]),
-        "PYTHONPATH": str(library),
         "PYTHONNOUSERSITE": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "VIRTUAL_ENV": str(environment.prefix),
