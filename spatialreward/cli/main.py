@@ -9,7 +9,7 @@ import typer
 from tqdm import tqdm
 from typer.core import TyperGroup
 
-from spatialreward.cli import judge, stack
+from spatialreward.cli import base, judge, stack
 from spatialreward.errors import SpatialRewardError
 
 INTERRUPTED = 130
@@ -49,6 +49,7 @@ app = typer.Typer(
     help="A judge of image edits that says where an edit happened before it scores it.",
 )
 app.command("judge")(judge.judge)
+app.add_typer(base.app, name="base")
 app.add_typer(stack.app, name="stack")
 
 

@@ -1,0 +1,65 @@
+"""``spatialreward base``: make the grounded base that judges are fine-tuned from."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spatialreward.errors import InvalidInputError
+
+logger = logging.getLogger(__name__)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The grounded base: a small model that describes edits and never scores them.",
+)
+
+
+@app.command()
+def build(
+    out: Annotated[Path, typer.Option(help="Folder of the new checkpoint; must not exist.")],
+    seed: Annotated[int, typer.Option(help="Seed of the model and of the order of tasks.")] = 7,
+    world_seed: Annotated[int, typer.Option(help="Seed of the generated world.")] = 1000,
+    num_scene_samples: Annotated[
+        int | None, typer.Option(min=32, help="Scenes to describe first. Default: the recipe's.")
+    ] = None,
+    num_mixed_samples: Annotated[
+        int | None, typer.Option(min=32, help="Samples of all tasks after that.")
+    ] = None,
+    num_heldout: Annotated[
+        int, typer.Option(min=1, help="Held-out edits for the figures in the card.")
+    ] = 256,
+) -> None:
+    """Train a grounded base from random weights: about 35 minutes on two free cores.
+
+    The state is kept beside OUT now and then: the same command goes on after a kill.
+    """
+    if out.exists():
+        raise InvalidInputError(f"--out {out}: is there already")
+    from spatialreward.data.building import draw_samples
+    from spatialreward.data.config import DataConfig
+    from spatialreward.evaluation.base import base_figures
+    from spatialreward.training.config import GroundingConfig
+    from spatialreward.training.grounding import build_base
+
+    given = {"num_scene_samples": num_scene_samples, "num_mixed_samples": num_mixed_samples}
+    config = GroundingConfig(
+        seed=seed, **{name: value for name, value in given.items() if value is not None}
+    )
+    world = DataConfig(seed=world_seed)
+    heldout = list(draw_samples(world, "heldout", num_heldout))
+    state = out.with_name(f"{out.name}.state.pt")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    build_base(
+        config,
+        world,
+        out,
+        lambda metrics, step: logger.info(
+            "step %d: %s", step, ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+        ),
+        evaluate=lambda model, processor: base_figures(model, processor, heldout)._asdict(),
+        resume_file=state,
+    )
+    state.unlink(missing_ok=True)
+    typer.echo(f"the base and its card are in {out}")

@@ -1,0 +1,34 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from spatialreward.cli.main import app
+from spatialreward.errors import InvalidInputError
+from spatialreward.judge import checkpoint
+from spatialreward.judge.engine import Judge
+
+runner = CliRunner()
+
+
+def test_a_base_describes_and_does_not_judge(tmp_path):
+    out = tmp_path / "base"
+    arguments = ["base", "build", "--out", str(out), "--num-scene-samples", "32"]
+    arguments += ["--num-mixed-samples", "32", "--num-heldout", "2"]
+    result = runner.invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    card = json.loads((out / "card.json").read_text())
+    assert card["grounding"]["num_scene_samples"] == 32
+    assert set(card["figures"]) >= {"cell_accuracy", "difference_iou", "artifact_accuracy"}
+    assert sum(path.stat().st_size for path in out.iterdir()) < 10_000_000
+    model, _ = checkpoint.load(out, square_side=64)
+    assert model.num_parameters() > 1_000_000
+    with pytest.raises(InvalidInputError, match="not trained to judge"):
+        Judge.load(out)
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_folder_that_is_there_is_not_overwritten(tmp_path):
+    result = runner.invoke(app, ["base", "build", "--out", str(tmp_path)])
+    assert result.exit_code == 1
+    assert f"--out {tmp_path}: is there already" in result.stderr
