@@ -53,7 +53,8 @@ def paint_background(
     if background == "photo":
         if photos is None:
             raise InvalidInputError(f"photo {look.photo}: the folder of photographs is not given")
-        return _photo(photos / look.photo, height, width)
+        # A copy: objects are painted into it, and the photograph is kept for the next scene.
+        return _photo(photos / look.photo, height, width).copy()
     ramp = np.linspace(-look.light / 2, look.light / 2, height, dtype=np.float32)
     colour = np.array(BACKGROUND_RGB[background], np.float32)
     canvas = np.broadcast_to(colour + ramp[:, None, None], (height, width, 3))
