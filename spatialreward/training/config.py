@@ -1,14 +1,21 @@
 """Settings of the judge's training."""
 
+from typing import Literal
+
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from spatialreward.records import Record
 
 
 class OptimiserConfig(Record):
-    """AdamW with warm-up and a cosine down to a tenth."""
+    """Warm-up, then a cosine down to a tenth."""
 
+    matrices: Literal["adamw", "muon"] = "adamw"
+    """What updates the weight matrices of hidden layers; everything else is always AdamW's."""
     learning_rate: PositiveFloat = 1e-3
+    """Of both: Muon's updates are scaled to the size that AdamW's have."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of matrix products in the forward pass; weights and optimiser keep 32 bits."""
     weight_decay: float = Field(0.01, ge=0)
     warmup_steps: PositiveInt = 100
     max_gradient_norm: PositiveFloat = 1.0

@@ -1,8 +1,6 @@
 """The training loop of every stage: batches of one task, answer tokens alone in the loss."""
 
 import itertools
-import logging
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,12 +13,11 @@ from spatialreward.judge.processor import Processor
 from spatialreward.progress import track
 from spatialreward.protocol.prompts import Protocol
 from spatialreward.training.config import OptimiserConfig
+from spatialreward.training.optimisation import KeptState, Optimisation
 from spatialreward.training.targets import Task, answer, question
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
-
-logger = logging.getLogger(__name__)
 
 _REPORT_EVERY = 50
 # Batches that are drawn together and sorted by answer length: less padding, same samples.
@@ -64,28 +61,17 @@ def train(
     that was killed goes on from it, provided that it is given the same batches again.
     """
     model.train()
-    optimiser = torch.optim.AdamW(
-        model.parameters(),
-        lr=config.learning_rate,
-        betas=(0.9, 0.95),
-        weight_decay=config.weight_decay,
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: learning_rate_factor(step, config.warmup_steps, num_steps)
-    )
-    state = _TrainingState(resume_file, model, optimiser, schedule)
+    optimisation = Optimisation(model, config, num_steps)
+    state = KeptState(resume_file, optimisation.parts)
     first = state.restore()
     losses: dict[Task, list[float]] = {}
     seen, start = 0, time.perf_counter()
     limited = itertools.islice(batches, first, num_steps)
     tracked = track(limited, total=num_steps - first, description=description)
     for step, batch in enumerate(tracked, first + 1):
-        loss = _loss(model, processor, protocol, batch)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_gradient_norm)
-        optimiser.step()
-        schedule.step()
-        optimiser.zero_grad()
+        with optimisation.precision(model.device.type):
+            loss = _loss(model, processor, protocol, batch)
+        optimisation.update(loss)
         losses.setdefault(batch.task, []).append(loss.item())
         seen += len(batch.samples)
         if step % _REPORT_EVERY == 0 or step == num_steps:
@@ -95,48 +81,6 @@ def train(
         if step % keep_every == 0:
             state.keep(step)
     model.eval()
-
-
-class _TrainingState:
-    """What a killed training needs to go on."""
-
-    def __init__(
-        self,
-        path: Path | None,
-        model: torch.nn.Module,
-        optimiser: torch.optim.Optimizer,
-        schedule: torch.optim.lr_scheduler.LRScheduler,
-    ) -> None:
-        self._path = path
-        self._parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
-
-    def restore(self) -> int:
-        """Take up the kept state, if there is one; returns the number of steps it has done."""
-        if self._path is None or not self._path.is_file():
-            return 0
-        kept = torch.load(self._path, weights_only=True)
-        for name, part in self._parts.items():
-            part.load_state_dict(kept[name])
-        logger.info("going on after step %d (%s)", kept["step"], self._path)
-        return kept["step"]
-
-    def keep(self, step: int) -> None:
-        if self._path is None:
-            return
-        unfinished = self._path.with_suffix(".partial")
-        torch.save(
-            {"step": step} | {name: part.state_dict() for name, part in self._parts.items()},
-            unfinished,
-        )
-        unfinished.rename(self._path)
-
-
-def learning_rate_factor(step: int, warmup_steps: int, num_steps: int) -> float:
-    """Share of the peak learning rate: linear warm-up, then a cosine down to a tenth."""
-    if step < warmup_steps:
-        return (step + 1) / warmup_steps
-    progress = min(1.0, (step - warmup_steps) / max(1, num_steps - warmup_steps))
-    return 0.1 + 0.45 * (1 + math.cos(math.pi * progress))
 
 
 def _loss(

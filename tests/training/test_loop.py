@@ -8,7 +8,8 @@ from spatialreward.data.config import DataConfig
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.training.grounding import untrained_tiny
-from spatialreward.training.loop import batches_of, learning_rate_factor, train
+from spatialreward.training.loop import batches_of, train
+from spatialreward.training.optimisation import learning_rate_factor
 
 DATA = DataConfig(seed=3)
 

@@ -1,0 +1,1 @@
+"""Image editors: what RL and evaluation need of one, and the tiny one that is trained here."""

@@ -1,0 +1,50 @@
+"""Settings of the tiny editor, of its pretraining and of drawing edits."""
+
+from pydantic import Field, PositiveInt
+
+from spatialreward.records import Record
+from spatialreward.training.config import OptimiserConfig
+
+
+class EditorNetworkConfig(Record):
+    """Size of the tiny editor's transformer."""
+
+    picture_side: PositiveInt = 64
+    """Side of the square pictures it edits, in pixels; others are resized."""
+    patch_side: PositiveInt = 8
+    width: PositiveInt = 192
+    """Channels of a token; a multiple of the number of heads."""
+    num_layers: PositiveInt = 5
+    num_heads: PositiveInt = 6
+    max_words: PositiveInt = 48
+    """Words of an instruction that are read; a longer one is cut."""
+
+
+class EditorPretrainingConfig(Record):
+    """Teaches an editor from noise to do as the edits of a data set do, good and flawed alike."""
+
+    seed: int = 3
+    num_samples: PositiveInt = 40_000
+    """Edits to train on; a smaller data set is gone through again."""
+    network: EditorNetworkConfig = EditorNetworkConfig()
+    optimiser: OptimiserConfig = OptimiserConfig(learning_rate=1e-3)
+    decay: float = Field(0.995, ge=0, lt=1)
+    """Of the running average of the weights, which is what is kept."""
+
+
+class SamplingConfig(Record):
+    """How an edit is drawn from a flow-matching editor."""
+
+    num_denoising_steps: int = Field(8, ge=2)
+    eta: float = Field(0.7, ge=0)
+    """Strength of the noise in stochastic steps; 0 makes every step deterministic."""
+    stochastic_share: float = Field(0.6, gt=0, le=1)
+    """Share of the steps, from the first on, that are stochastic and trained.
+
+    The others are steps of the ODE, so a picture is not handed over with fresh noise on it.
+    """
+
+    @property
+    def num_stochastic_steps(self) -> int:
+        """Number of stochastic steps, at least one."""
+        return max(1, round(self.num_denoising_steps * self.stochastic_share))

@@ -1,0 +1,23 @@
+"""What a judge must reach to be served, and how judges and editors are measured."""
+
+from pydantic import Field, PositiveInt
+
+from spatialreward.records import Record
+
+
+class JudgeGate(Record):
+    """Figures on held-out edits that a judge must reach to become champion."""
+
+    min_pairwise_accuracy: float = Field(0.85, ge=0, le=1)
+    min_mean_iou: float = Field(0.65, ge=0, le=1)
+    max_unparsable_share: float = Field(0.01, ge=0, le=1)
+
+
+class EditorEvaluationConfig(Record):
+    """How two editors are compared on held-out instructions."""
+
+    num_instructions: PositiveInt = 256
+    seed: int = 17
+    """Of the starting noise, the same for both editors."""
+    num_denoising_steps: int = Field(8, ge=2)
+    num_bootstrap_samples: PositiveInt = 10_000

@@ -1,0 +1,161 @@
+"""How much better one editor is than another, by the oracle of the generated world."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy import stats
+
+from spatialreward.data.building import draw_samples
+from spatialreward.data.config import DataConfig
+from spatialreward.data.samples import EditSample
+from spatialreward.data.world.oracle import oracle_judgement
+from spatialreward.editor.interface import EditTask
+from spatialreward.editor.sampling import draw_edits
+from spatialreward.editor.tiny import TinyEditor
+from spatialreward.evaluation.config import EditorEvaluationConfig
+from spatialreward.judge.interface import EditToJudge, Judging
+from spatialreward.progress import track
+from spatialreward.records import Judgement
+from spatialreward.visuals import SheetRow
+
+_BATCH = 64
+_ROWS_ON_A_SHEET = 12
+
+
+class EditorFigures(NamedTuple):
+    """Two editors on the same held-out instructions and the same starting noise."""
+
+    oracle_reward_before: float
+    oracle_reward_after: float
+    gain: float
+    """Mean of the paired differences of the oracle's rewards."""
+    gain_ci95_low: float
+    """Bootstrap over instructions (bias-corrected and accelerated)."""
+    gain_ci95_high: float
+    served_reward_before: float
+    """Mean reward by the judge that was asked, over what it judged; NaN without one."""
+    served_reward_after: float
+
+
+class EditorComparison(NamedTuple):
+    """Figures, and what there is to look at."""
+
+    figures: EditorFigures
+    rows_before: list[SheetRow]
+    rows_after: list[SheetRow]
+
+
+def compare_editors(
+    before: Path,
+    after: Path,
+    world: DataConfig,
+    config: EditorEvaluationConfig,
+    judging: Judging | None,
+) -> EditorComparison:
+    """Have two editors carry out held-out instructions and see what the oracle makes of it.
+
+    Args:
+        before: checkpoint of one editor.
+        after: checkpoint of the other.
+        world: its held-out stream gives sources and instructions.
+        config: how many, and how they are drawn.
+        judging: a judge whose opinion is shown beside the oracle's; None for the oracle's alone.
+    """
+    samples = list(draw_samples(world, "heldout", config.num_instructions))
+    photos = Path(world.photos) if world.photos else None
+    edits, oracles, served = [], [], []
+    for name, folder in (("before", before), ("after", after)):
+        pictures = _edit_all(TinyEditor.load(folder), samples, config, f"editing ({name})")
+        edits.append(pictures)
+        oracles.append(
+            [
+                oracle_judgement(sample.world, picture, photos)
+                for sample, picture in zip(samples, pictures, strict=True)
+            ]
+        )
+        served.append(_judge(judging, samples, pictures) if judging else None)
+    rewards_2N = np.array([[one.reward for one in judged] for judged in oracles], dtype=float)
+    differences = rewards_2N[1] - rewards_2N[0]
+    low, high = bootstrap_interval(differences, config.num_bootstrap_samples, config.seed)
+    figures = EditorFigures(
+        oracle_reward_before=float(rewards_2N[0].mean()),
+        oracle_reward_after=float(rewards_2N[1].mean()),
+        gain=float(differences.mean()),
+        gain_ci95_low=low,
+        gain_ci95_high=high,
+        served_reward_before=_mean_reward(served[0]),
+        served_reward_after=_mean_reward(served[1]),
+    )
+    rows = [
+        _rows(samples, pictures, judged or known, known)
+        for pictures, judged, known in zip(edits, served, oracles, strict=True)
+    ]
+    return EditorComparison(figures, *rows)
+
+
+def bootstrap_interval(
+    differences_N: np.ndarray, num_samples: int, seed: int
+) -> tuple[float, float]:
+    """95 % interval of the mean, by resampling with replacement."""
+    if np.ptp(differences_N) == 0:
+        return float(differences_N[0]), float(differences_N[0])
+    result = stats.bootstrap(
+        (differences_N,),
+        np.mean,
+        n_resamples=num_samples,
+        confidence_level=0.95,
+        method="BCa",
+        rng=np.random.default_rng(seed),
+    )
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def _edit_all(
+    editor: TinyEditor,
+    samples: Sequence[EditSample],
+    config: EditorEvaluationConfig,
+    description: str,
+) -> list[Image.Image]:
+    generator = torch.Generator().manual_seed(config.seed)
+    pictures: list[Image.Image] = []
+    starts = range(0, len(samples), _BATCH)
+    for start in track(starts, total=len(starts), description=description):
+        batch = samples[start : start + _BATCH]
+        tasks = [EditTask(sample.images()[0], sample.instruction) for sample in batch]
+        condition = editor.encode(tasks)
+        drawn = draw_edits(editor, condition, config.num_denoising_steps, generator)
+        pictures += editor.decode(drawn)
+    return pictures
+
+
+def _judge(
+    judging: Judging, samples: Sequence[EditSample], pictures: Sequence[Image.Image]
+) -> list[Judgement]:
+    return judging.judge(
+        [
+            EditToJudge(sample.images()[0], picture, sample.instruction)
+            for sample, picture in zip(samples, pictures, strict=True)
+        ]
+    )
+
+
+def _mean_reward(judgements: Sequence[Judgement] | None) -> float:
+    rewards = [one.reward for one in judgements or () if one.reward is not None]
+    return float(np.mean(rewards)) if rewards else float("nan")
+
+
+def _rows(
+    samples: Sequence[EditSample],
+    pictures: Sequence[Image.Image],
+    judgements: Sequence[Judgement],
+    oracles: Sequence[Judgement],
+) -> list[SheetRow]:
+    together = zip(samples, pictures, judgements, oracles, strict=True)
+    return [
+        SheetRow(sample.images()[0], picture, sample.instruction, judgement, oracle)
+        for sample, picture, judgement, oracle in list(together)[:_ROWS_ON_A_SHEET]
+    ]

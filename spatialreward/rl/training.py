@@ -1,0 +1,247 @@
+"""Flow-GRPO: draw groups of edits, have them judged, make the better ones more likely."""
+
+import copy
+import datetime
+import itertools
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from spatialreward.data.building import draw_sample
+from spatialreward.data.config import DataConfig
+from spatialreward.editor.interface import Condition, EditTask
+from spatialreward.editor.sampling import Rollout, log_prob, roll_out, step_times, transition
+from spatialreward.editor.tiny import TinyEditor
+from spatialreward.errors import SpatialRewardError
+from spatialreward.judge.interface import EditToJudge, Judging
+from spatialreward.progress import track
+from spatialreward.records import Judgement
+from spatialreward.rl.config import FlowGrpoConfig
+from spatialreward.rl.objective import clipped_objective, divergence, normalise_by_group
+from spatialreward.training.loop import ReportMetrics
+from spatialreward.training.optimisation import KeptState
+
+logger = logging.getLogger(__name__)
+
+# P prompts, G edits of each, B = P * G edits, T stochastic steps
+_KEEP_EVERY = 5
+# Far behind the samples that judge and editor were trained on, in the same stream.
+_FIRST_PROMPT = 10_000_000
+
+
+class RewardError(SpatialRewardError, RuntimeError):
+    """The judge failed on so many edits that a step would learn from noise."""
+
+
+class Draw(NamedTuple):
+    """The edits of one step and what they are worth."""
+
+    condition: Condition
+    """``B`` rows."""
+    rollout: Rollout
+    advantages_B: Tensor
+    rewards_PG: Tensor
+    """NaN where there is no judgement."""
+
+
+def finetune_editor(
+    config: FlowGrpoConfig,
+    editor: Path,
+    out: Path,
+    judging: Judging,
+    world: DataConfig,
+    report: ReportMetrics,
+    *,
+    resume_file: Path | None = None,
+) -> list[float]:
+    """Train an editor against a judge and write its checkpoint.
+
+    Args:
+        config: how much, and how.
+        editor: checkpoint to start from; also the reference that it is kept near to.
+        out: folder of the new checkpoint.
+        judging: gives the rewards; an edit without a judgement is left out of its group.
+        world: where source pictures and instructions are drawn from.
+        report: gets the metrics of each step.
+        resume_file: where the state is kept now and then, to go on after a kill.
+
+    Returns:
+        Mean reward of each step.
+
+    Raises:
+        RewardError: the judge failed on too many edits of a step.
+        ServingError: a served judge could not be asked.
+    """
+    policy, reference = TinyEditor.load(editor), TinyEditor.load(editor)
+    optimiser = torch.optim.AdamW(
+        policy.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    curve = _Curve()
+    state = KeptState(resume_file, [policy.network, optimiser, curve])
+    first = state.restore()
+    steps = track(range(first, config.num_steps), total=config.num_steps - first, description="RL")
+    for step in steps:
+        start = time.perf_counter()
+        draw = draw_and_judge(policy, judging, world, config, step)
+        drawn = time.perf_counter()
+        metrics = update(policy, reference, draw, config, optimiser)
+        curve.rewards.append(float(draw.rewards_PG.nanmean()))
+        report(
+            _reward_metrics(draw.rewards_PG)
+            | metrics
+            | {"time/rollout_s": drawn - start, "time/update_s": time.perf_counter() - drawn},
+            step + 1,
+        )
+        if (step + 1) % _KEEP_EVERY == 0:
+            state.keep(step + 1)
+    card = {
+        "kind": "tiny flow-matching editor, fine-tuned by Flow-GRPO on a judge's rewards",
+        "reward_of": judging.notice or "a judge without a notice",
+        "training": config.model_dump(),
+        "made": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+    policy.save(out, card)
+    return curve.rewards
+
+
+def draw_and_judge(
+    policy: TinyEditor, judging: Judging, world: DataConfig, config: FlowGrpoConfig, step: int
+) -> Draw:
+    """Groups of edits of fresh tasks, with their advantages.
+
+    Raises:
+        RewardError: too many of them could not be judged.
+    """
+    tasks = draw_tasks(world, step * config.num_prompts, config.num_prompts)
+    condition = policy.encode(tasks).repeat(config.group_size)
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+    rollout = roll_out(policy, condition, config.sampling, generator)
+    edited = policy.decode(rollout.finished_BCHW)
+    asked = [task for task in tasks for _ in range(config.group_size)]
+    rewards_PG = _rewards(judging, asked, edited, config.max_failed_share).view(
+        config.num_prompts, config.group_size
+    )
+    advantages_PG = normalise_by_group(rewards_PG, config.max_advantage)
+    return Draw(condition, rollout, advantages_PG.flatten(), rewards_PG)
+
+
+def draw_tasks(world: DataConfig, first: int, count: int) -> list[EditTask]:
+    """Tasks that no training set of this world holds."""
+    samples = (
+        draw_sample(world, "train", _FIRST_PROMPT + number)
+        for number in range(first, first + count)
+    )
+    return [EditTask(sample.images()[0], sample.instruction) for sample in samples]
+
+
+def update(
+    policy: TinyEditor,
+    reference: TinyEditor,
+    draw: Draw,
+    config: FlowGrpoConfig,
+    optimiser: torch.optim.Optimizer,
+) -> dict[str, float]:
+    """Several optimiser steps on the edits of one draw; returns metrics."""
+    order = torch.randperm(
+        len(draw.advantages_B), generator=torch.Generator().manual_seed(config.seed)
+    )
+    parts = order.chunk(config.updates_per_step)
+    gathered: list[dict[str, float]] = []
+    for rows in parts:
+        for number in range(len(draw.rollout.latents_TBCHW)):
+            loss, metrics = _loss(policy, reference, draw, rows, number, config)
+            (loss / len(draw.rollout.latents_TBCHW)).backward()
+            gathered.append(metrics)
+        norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), config.max_gradient_norm)
+        gathered[-1]["policy/gradient_norm"] = float(norm)
+        optimiser.step()
+        optimiser.zero_grad()
+    names = dict.fromkeys(itertools.chain.from_iterable(gathered))
+    return {name: float(np.mean([one[name] for one in gathered if name in one])) for name in names}
+
+
+def _loss(
+    policy: TinyEditor,
+    reference: TinyEditor,
+    draw: Draw,
+    rows: Tensor,
+    number: int,
+    config: FlowGrpoConfig,
+) -> tuple[Tensor, dict[str, float]]:
+    """Loss of stochastic step ``number`` of some of the edits."""
+    times = step_times(config.sampling.num_denoising_steps)
+    time, next_time = times[number], times[number + 1]
+    latents = draw.rollout.latents_TBCHW[number, rows]
+    times_B = torch.full((len(rows),), time)
+    condition = draw.condition.rows(rows)
+    span = (time, next_time, config.sampling.eta)
+    step = transition(latents, policy.velocity(latents, times_B, condition), *span)
+    with torch.no_grad():
+        anchor = transition(latents, reference.velocity(latents, times_B, condition), *span)
+    old_B = draw.rollout.log_probs_TB[number, rows]
+    new_B = log_prob(step, draw.rollout.next_TBCHW[number, rows])
+    advantages_B = draw.advantages_B[rows]
+    gain = clipped_objective(new_B, old_B, advantages_B, config.clip_range).mean()
+    kl = divergence(step, anchor).mean()
+    clipped = ((new_B - old_B).exp() - 1).abs() > config.clip_range
+    metrics = {
+        "policy/kl": kl.item(),
+        "policy/clipped_share": clipped.float().mean().item(),
+    }
+    return config.kl_weight * kl - gain, metrics
+
+
+def _rewards(
+    judging: Judging,
+    tasks: Sequence[EditTask],
+    edited: Sequence[Image.Image],
+    max_failed_share: float,
+) -> Tensor:
+    """``[B]``, NaN where there is no judgement."""
+    judgements = judging.judge(
+        [
+            EditToJudge(task.source, picture, task.instruction)
+            for task, picture in zip(tasks, edited, strict=True)
+        ]
+    )
+    failed = [one for one in judgements if one.reward is None]
+    if len(failed) > max_failed_share * len(judgements):
+        raise RewardError(
+            f"the judge failed on {len(failed)} of {len(judgements)} edits of one step, more than "
+            f"the share of {max_failed_share:g} allowed; the first reason: {failed[0].reason}"
+        )
+    return torch.tensor([_reward_or_nan(one) for one in judgements])
+
+
+def _reward_or_nan(judgement: Judgement) -> float:
+    return float("nan") if judgement.reward is None else judgement.reward
+
+
+def _reward_metrics(rewards_PG: Tensor) -> dict[str, float]:
+    judged = rewards_PG.isfinite()
+    within = [group[group.isfinite()].std(correction=0) for group in rewards_PG]
+    return {
+        "reward/mean": float(rewards_PG.nanmean()),
+        "reward/std_within_group": float(torch.stack(within).nanmean()),
+        "reward/failed_share": float(1 - judged.float().mean()),
+    }
+
+
+class _Curve:
+    """The rewards so far, as a part of the kept state."""
+
+    def __init__(self) -> None:
+        self.rewards: list[float] = []
+
+    def state_dict(self) -> dict[str, list[float]]:
+        return {"rewards": copy.copy(self.rewards)}
+
+    def load_state_dict(self, state_dict: dict[str, list[float]], /) -> None:
+        self.rewards = list(state_dict["rewards"])
