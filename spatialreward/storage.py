@@ -217,6 +217,17 @@ class ObjectStore:
         except ValueError as error:
             raise StorageError(f"{uri}: is not JSON") from error
 
+    def remove(self, uri: str) -> None:
+        """Remove an object; one that is not there is no error.
+
+        Raises:
+            StorageError: the store does not answer or does not let us.
+        """
+        try:
+            self._client.remove_object(*_split(uri))
+        except (MinioException, urllib3.exceptions.HTTPError) as error:
+            raise self._failure(uri, error) from error
+
     def _download(self, uri: str, target: Any) -> None:
         bucket, key = _split(uri)
         try:
@@ -233,6 +244,13 @@ class ObjectStore:
     def _failure(self, uri: str, error: Exception) -> StorageError:
         reason = f"{error.code}: {error.message}" if isinstance(error, S3Error) else str(error)
         return StorageError(f"{uri} at {self._endpoint_url}: {reason}")
+
+
+def digest_folder(folder: Path) -> str:
+    """SHA-256 of a folder, the one that its reference would carry."""
+    with tempfile.TemporaryFile() as packed:
+        _pack(folder, packed)
+        return _digest(packed)
 
 
 def _split(uri: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Runs, metrics and the model registry in MLflow.
+"""Runs, their parameters, metrics and files in MLflow; ``registry`` has the models.
 
 A step works in three ways: inside a run that the platform made for it (``MLFLOW_RUN_ID``), as a
 child of a parent run, and with no server at all, where it only logs. A server that cannot be
@@ -7,13 +7,10 @@ reached at the start stops the step; one that hiccups later costs figures, not t
 
 import logging
 import os
-import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from spatialreward.errors import SpatialRewardError
 
@@ -24,20 +21,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 EXPERIMENT = "spatialreward"
-MODEL_FOLDER = "model"
 _SYSTEM_METRICS_EVERY_S = 5
-_MODEL_URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
+_PARAMS_A_REQUEST = 100
 
 
 class TrackingError(SpatialRewardError, RuntimeError):
     """The tracking server cannot be used, or does not know what it was asked for."""
-
-
-class ModelVersion(NamedTuple):
-    """One version of a registered model."""
-
-    name: str
-    version: int
 
 
 class Tracker:
@@ -56,7 +45,8 @@ class Tracker:
             from mlflow.entities import Param
 
             entities = [Param(name, str(value)) for name, value in params.items()]
-            client.log_batch(run_id, params=entities)
+            for start in range(0, len(entities), _PARAMS_A_REQUEST):
+                client.log_batch(run_id, params=entities[start : start + _PARAMS_A_REQUEST])
 
         self._try("parameters", send)
 
@@ -138,7 +128,7 @@ def open_run(
         logger.info("%s: no tracking server (MLFLOW_TRACKING_URI), figures go to the log", name)
         yield Tracker(None, None)
         return
-    client = _client()
+    client = connect()
     injected = os.environ.get("MLFLOW_RUN_ID")
     with ExitStack() as stack:
         run_id = injected or stack.enter_context(_own_run(client, name, parent_run_id, tags or {}))
@@ -146,88 +136,18 @@ def open_run(
         yield Tracker(client, run_id)
 
 
-def register_model(
-    name: str, folder: Path, run_id: str, tags: Mapping[str, str] | None = None
-) -> ModelVersion:
-    """Store a model's folder with its run and make it a new version in the registry.
-
-    Args:
-        name: the registered model; made when it is not there.
-        folder: the checkpoint.
-        run_id: the run that the checkpoint came out of.
-        tags: evidence, such as the figures of a gate.
+def connect() -> "MlflowClient":
+    """A client of the server at ``MLFLOW_TRACKING_URI``, for runs and for models.
 
     Raises:
-        TrackingError: the server did not take it.
+        TrackingError: it is not set, or no server answers there.
     """
-    from mlflow.exceptions import MlflowException
-
-    client = _client()
-    try:
-        client.log_artifacts(run_id, str(folder), MODEL_FOLDER)
-        if not client.search_registered_models(f"name = '{name}'"):
-            client.create_registered_model(name)
-        source = f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}"
-        made = client.create_model_version(name, source, run_id=run_id, tags=dict(tags or {}))
-    except MlflowException as error:
-        raise TrackingError(f"model {name} was not registered: {error}") from error
-    return ModelVersion(name, int(made.version))
-
-
-def set_alias(model: ModelVersion, alias: str) -> None:
-    """Point an alias, such as ``champion``, at a version.
-
-    Raises:
-        TrackingError: the server did not take it.
-    """
-    from mlflow.exceptions import MlflowException
-
-    try:
-        _client().set_registered_model_alias(model.name, alias, str(model.version))
-    except MlflowException as error:
-        raise TrackingError(f"{model.name} version {model.version}: {error}") from error
-
-
-def resolve_model(uri: str) -> Path:
-    """Bring a registered model here; a version that was fetched before is not fetched again.
-
-    Args:
-        uri: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
-
-    Raises:
-        TrackingError: the URI is malformed, no server is set, or it has no such model.
-    """
-    from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
-
-    match = _MODEL_URI.fullmatch(uri)
-    if match is None:
-        raise TrackingError(f"{uri}: expected models:/NAME@ALIAS or models:/NAME/VERSION")
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
-        raise TrackingError(f"{uri}: no tracking server, set MLFLOW_TRACKING_URI")
-    client = _client()
-    try:
-        if match["alias"]:
-            found = client.get_model_version_by_alias(match["name"], match["alias"])
-        else:
-            found = client.get_model_version(match["name"], match["version"])
-        target = _cache() / f"{found.name}-{found.version}-{found.run_id}"
-        if target.is_dir():
-            return target
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as unfinished:
-            fetched = download_artifacts(artifact_uri=found.source, dst_path=unfinished)
-            shutil.move(fetched, target)
-    except MlflowException as error:
-        raise TrackingError(f"{uri}: {error}") from error
-    return target
-
-
-def _client() -> "MlflowClient":
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    address = os.environ["MLFLOW_TRACKING_URI"]
+    address = os.environ.get("MLFLOW_TRACKING_URI")
+    if not address:
+        raise TrackingError("no tracking server, set MLFLOW_TRACKING_URI")
     client = MlflowClient(tracking_uri=address, registry_uri=address)
     try:
         client.search_experiments(max_results=1)
@@ -292,11 +212,3 @@ def _system_metrics(run_id: str) -> Iterator[None]:
         yield
     finally:
         monitor.finish()
-
-
-def _cache() -> Path:
-    given = os.environ.get("SPATIALREWARD_CACHE")
-    if given:
-        return Path(given)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "spatialreward" / "models"

@@ -7,13 +7,14 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from mlflow import MlflowClient
 
 from spatialreward.data.building import draw_samples
 from spatialreward.data.config import DataConfig
 from spatialreward.judge import checkpoint
 from spatialreward.judge.interface import EditToJudge
 from spatialreward.protocol.prompts import TINY
-from spatialreward.stack import Service, StackConfig, running_stack
+from spatialreward.stack import Service, StackConfig, environment, running_stack
 from spatialreward.storage import ObjectStore
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.training.grounding import untrained_tiny
@@ -71,3 +72,23 @@ def store(s3):
     store = ObjectStore(s3.endpoint_url, s3.access_key, s3.secret_key)
     store.ensure_bucket("steps")
     return store
+
+
+@pytest.fixture(scope="session")
+def tracking_servers(tmp_path_factory):
+    """A real MLflow server with its object store, for the tests of one worker."""
+    config = StackConfig(
+        state_dir=tmp_path_factory.mktemp("tracking"), without=frozenset({Service.TRITON})
+    )
+    with running_stack(config) as endpoints:
+        yield endpoints
+
+
+@pytest.fixture
+def client(tracking_servers, monkeypatch, tmp_path):
+    """A client of that server, to which the environment points for the length of a test."""
+    for name, value in environment(tracking_servers).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    monkeypatch.setenv("SPATIALREWARD_CACHE", str(tmp_path / "cache"))
+    return MlflowClient(tracking_servers.mlflow.tracking_uri)

@@ -1,36 +1,10 @@
 import logging
 
 import pytest
-from mlflow import MlflowClient
 from PIL import Image
 
-from spatialreward.stack import Service, StackConfig, environment, running_stack
 from spatialreward.stack.ports import free_ports
-from spatialreward.tracking import (
-    TrackingError,
-    open_run,
-    register_model,
-    resolve_model,
-    set_alias,
-)
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory):
-    config = StackConfig(
-        state_dir=tmp_path_factory.mktemp("tracking"), without=frozenset({Service.TRITON})
-    )
-    with running_stack(config) as endpoints:
-        yield endpoints
-
-
-@pytest.fixture
-def client(servers, monkeypatch, tmp_path):
-    for name, value in environment(servers).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
-    monkeypatch.setenv("SPATIALREWARD_CACHE", str(tmp_path / "cache"))
-    return MlflowClient(servers.mlflow.tracking_uri)
+from spatialreward.tracking import TrackingError, open_run
 
 
 def artifacts(client, run_id, folder=None):
@@ -95,46 +69,16 @@ def test_a_server_that_is_not_there_stops_the_step(monkeypatch):
         pytest.fail("the step ran")
 
 
+def test_more_parameters_than_one_request_takes_are_all_kept(client):
+    params = {f"group.{number}": str(number) for number in range(250)}
+    with open_run("pipeline") as tracker:
+        tracker.log_params(params)
+    assert client.get_run(tracker.run_id).data.params == params
+
+
 def test_what_the_server_refuses_later_is_warned_of(client, caplog):
     with open_run("train") as tracker:
         tracker.log_params({"seed": 1})
         tracker.log_params({"seed": 2})
     assert "parameters not recorded" in caplog.text
     assert client.get_run(tracker.run_id).info.status == "FINISHED"
-
-
-def test_a_registered_model_is_found_by_alias_and_by_version(client, tmp_path):
-    folder = tmp_path / "checkpoint"
-    (folder / "sub").mkdir(parents=True)
-    (folder / "weights.bin").write_bytes(b"\0" * 1000)
-    (folder / "sub" / "card.json").write_text("{}")
-    with open_run("train") as tracker:
-        first = register_model("judge", folder, tracker.run_id, {"pairwise_accuracy": "0.9"})
-    with open_run("train") as tracker:
-        second = register_model("judge", folder, tracker.run_id)
-    assert (first.version, second.version) == (1, 2)
-    set_alias(first, "champion")
-    found = resolve_model("models:/judge@champion")
-    assert (found / "weights.bin").stat().st_size == 1000
-    assert (found / "sub" / "card.json").read_text() == "{}"
-    assert resolve_model("models:/judge/1") == found
-    assert resolve_model("models:/judge/2") != found
-    assert client.get_model_version("judge", "1").tags == {"pairwise_accuracy": "0.9"}
-
-
-@pytest.mark.parametrize("uri", ["models:/nobody@champion", "models:/nobody/3"])
-def test_a_model_that_is_not_registered_is_named(client, uri):
-    with pytest.raises(TrackingError, match="nobody"):
-        resolve_model(uri)
-
-
-@pytest.mark.parametrize("uri", ["models:/", "models:/judge", "models:/judge@", "models:/a/b"])
-def test_a_malformed_model_uri_says_what_is_expected(uri):
-    with pytest.raises(TrackingError, match="expected models:/NAME@ALIAS"):
-        resolve_model(uri)
-
-
-def test_resolving_needs_a_server(monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with pytest.raises(TrackingError, match="set MLFLOW_TRACKING_URI"):
-        resolve_model("models:/judge@champion")

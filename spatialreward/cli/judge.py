@@ -77,7 +77,7 @@ def open_judge(model: str | None, endpoint: str | None) -> "Judging":
         return TritonJudge(endpoint)
     assert model is not None
     if model.startswith("models:/"):
-        from spatialreward.tracking import resolve_model
+        from spatialreward.registry import resolve_model
 
         folder = resolve_model(model)
     else:

@@ -1,45 +1,13 @@
-"""The ``spatialreward`` command: what its parts share, which is how they fail and what they log."""
+"""The ``spatialreward`` command."""
 
 import logging
-import sys
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from tqdm import tqdm
-from typer.core import TyperGroup
 
 from spatialreward.cli import base, judge, stack
-from spatialreward.errors import SpatialRewardError
-
-INTERRUPTED = 130
-
-
-class CommandGroup(TyperGroup):
-    """Turns the errors a user can act on into one line and an exit status, without a traceback."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command that ``ctx`` names."""
-        try:
-            return super().invoke(ctx)
-        except SpatialRewardError as error:
-            typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-            raise typer.Exit(1) from error
-        except KeyboardInterrupt as error:
-            typer.echo("interrupted", err=True)
-            raise typer.Exit(INTERRUPTED) from error
-
-
-class AroundBars(logging.Handler):
-    """Writes log lines to standard error, above a progress bar if there is one."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write ``record``."""
-        try:
-            tqdm.write(self.format(record), file=sys.stderr)
-        except Exception:
-            self.handleError(record)
-
+from spatialreward.cli.command import CommandGroup, configure_logging
 
 app = typer.Typer(
     name="spatialreward",
@@ -72,10 +40,7 @@ def configure(
     ] = False,
 ) -> None:
     """Set up logging for the command that follows."""
-    handler = AroundBars()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("spatialreward").setLevel(logging.DEBUG if verbose else logging.INFO)
+    configure_logging(verbose=verbose)
 
 
 def main() -> None:

@@ -10,7 +10,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from spatialreward.cli.main import AroundBars, CommandGroup, app
+from spatialreward.cli.command import AroundBars, CommandGroup
+from spatialreward.cli.main import app
 from spatialreward.errors import SpatialRewardError
 
 

@@ -1,0 +1,67 @@
+"""What every command of ours shares: how it fails and what it logs."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from tqdm import tqdm
+from typer.core import TyperGroup
+
+from spatialreward.errors import SpatialRewardError
+
+INTERRUPTED = 130
+
+
+class CommandGroup(TyperGroup):
+    """Turns the errors a user can act on into one line and an exit status, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that ``ctx`` names."""
+        try:
+            return super().invoke(ctx)
+        except SpatialRewardError as error:
+            typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as error:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(INTERRUPTED) from error
+
+
+class AroundBars(logging.Handler):
+    """Writes log lines to standard error, above a progress bar if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write ``record``."""
+        try:
+            tqdm.write(self.format(record), file=sys.stderr)
+        except Exception:
+            self.handleError(record)
+
+
+def configure_logging(*, verbose: bool = False) -> None:
+    """Log to standard error: our own progress, and what others warn of."""
+    handler = AroundBars()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("spatialreward").setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def run_as_task(app: typer.Typer, arguments: Sequence[str]) -> str:
+    """Run a container's command inside a pipeline's task and return what it answers.
+
+    Log lines carry the command's name, since those of several tasks go to one place.
+
+    Raises:
+        SystemExit: the command failed, and has said why in one line.
+    """
+    handler = AroundBars()
+    handler.setFormatter(logging.Formatter(f"%(asctime)s {arguments[0]}: %(message)s", "%H:%M:%S"))
+    # The platform's executor has set up its own logging, which tells every detail of everybody.
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    answer = app(list(arguments), standalone_mode=False)
+    if not isinstance(answer, str):
+        raise SystemExit(answer)
+    return answer

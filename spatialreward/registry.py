@@ -1,0 +1,147 @@
+"""The model registry in MLflow: versions of a model, their aliases and tags.
+
+Aliases, not stages: ``candidate`` is the newest version, ``champion`` the one that passed its gate.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from spatialreward.tracking import TrackingError, connect
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion as StoredVersion
+
+MODEL_FOLDER = "model"
+_MODEL_URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
+
+
+class ModelVersion(NamedTuple):
+    """One version of a registered model."""
+
+    name: str
+    version: int
+
+
+def register_model(
+    name: str, folder: Path, run_id: str, tags: Mapping[str, str] | None = None
+) -> ModelVersion:
+    """Store a model's folder with its run and make it a new version in the registry.
+
+    Args:
+        name: the registered model; made when it is not there.
+        folder: the checkpoint.
+        run_id: the run that the checkpoint came out of.
+        tags: evidence, such as the figures of a gate.
+
+    Raises:
+        TrackingError: the server did not take it.
+    """
+    from mlflow.exceptions import MlflowException
+
+    client = connect()
+    try:
+        client.log_artifacts(run_id, str(folder), MODEL_FOLDER)
+        if not client.search_registered_models(f"name = '{name}'"):
+            client.create_registered_model(name)
+        source = f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}"
+        made = client.create_model_version(name, source, run_id=run_id, tags=dict(tags or {}))
+    except MlflowException as error:
+        raise TrackingError(f"model {name} was not registered: {error}") from error
+    return ModelVersion(name, int(made.version))
+
+
+def find_version(name: str, tag: str, value: str) -> ModelVersion | None:
+    """The newest version of a model that carries a tag of this value, if there is one.
+
+    Raises:
+        TrackingError: no server is set, or it does not answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        # MLflow's filter takes any tag's name between backticks and any value between quotes.
+        found = connect().search_model_versions(f"name = '{name}' and tags.`{tag}` = '{value}'")
+    except MlflowException as error:
+        raise TrackingError(f"model {name}: {error}") from error
+    numbers = [int(version.version) for version in found]
+    return ModelVersion(name, max(numbers)) if numbers else None
+
+
+def model_tags(uri: str) -> dict[str, str]:
+    """The tags of a registered version, such as the evidence of its gate.
+
+    Args:
+        uri: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
+
+    Raises:
+        TrackingError: the URI is malformed, no server is set, or it has no such model.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return dict(_version_at(uri).tags)
+    except MlflowException as error:
+        raise TrackingError(f"{uri}: {error}") from error
+
+
+def set_alias(model: ModelVersion, alias: str) -> None:
+    """Point an alias, such as ``champion``, at a version.
+
+    Raises:
+        TrackingError: the server did not take it.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        connect().set_registered_model_alias(model.name, alias, str(model.version))
+    except MlflowException as error:
+        raise TrackingError(f"{model.name} version {model.version}: {error}") from error
+
+
+def resolve_model(uri: str) -> Path:
+    """Bring a registered model here; a version that was fetched before is not fetched again.
+
+    Args:
+        uri: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
+
+    Raises:
+        TrackingError: the URI is malformed, no server is set, or it has no such model.
+    """
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = _version_at(uri)
+        target = _cache() / f"{found.name}-{found.version}-{found.run_id}"
+        if target.is_dir():
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as unfinished:
+            fetched = download_artifacts(artifact_uri=found.source, dst_path=unfinished)
+            shutil.move(fetched, target)
+    except MlflowException as error:
+        raise TrackingError(f"{uri}: {error}") from error
+    return target
+
+
+def _version_at(uri: str) -> "StoredVersion":
+    match = _MODEL_URI.fullmatch(uri)
+    if match is None:
+        raise TrackingError(f"{uri}: expected models:/NAME@ALIAS or models:/NAME/VERSION")
+    client = connect()
+    if match["alias"]:
+        return client.get_model_version_by_alias(match["name"], match["alias"])
+    return client.get_model_version(match["name"], match["version"])
+
+
+def _cache() -> Path:
+    given = os.environ.get("SPATIALREWARD_CACHE")
+    if given:
+        return Path(given)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "spatialreward" / "models"
