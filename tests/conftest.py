@@ -7,10 +7,13 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+import torch
 from mlflow import MlflowClient
 
 from spatialreward.data.building import draw_samples
 from spatialreward.data.config import DataConfig
+from spatialreward.editor.config import EditorNetworkConfig
+from spatialreward.editor.tiny import TinyEditor
 from spatialreward.judge import checkpoint
 from spatialreward.judge.interface import EditToJudge
 from spatialreward.protocol.prompts import TINY
@@ -92,3 +95,18 @@ def client(tracking_servers, monkeypatch, tmp_path):
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
     monkeypatch.setenv("SPATIALREWARD_CACHE", str(tmp_path / "cache"))
     return MlflowClient(tracking_servers.mlflow.tracking_uri)
+
+
+@pytest.fixture(scope="session")
+def editor_folder(tmp_path_factory) -> Path:
+    """A small editor that gives sources back, plus a little noise of its own."""
+    editor = TinyEditor.untrained(
+        EditorNetworkConfig(width=32, num_layers=1, num_heads=2),
+        (sample.instruction for sample in draw_samples(DATA, "train", 64)),
+        seed=2,
+    )
+    torch.manual_seed(3)
+    torch.nn.init.normal_(editor.network.change.weight, std=0.02)
+    folder = tmp_path_factory.mktemp("editor") / "checkpoint"
+    editor.save(folder, {"kind": "test editor"})
+    return folder

@@ -1,0 +1,82 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from spatialreward.data.building import build_shard
+from spatialreward.data.config import DataConfig
+from spatialreward.editor.config import EditorNetworkConfig, EditorPretrainingConfig
+from spatialreward.editor.interface import EditTask
+from spatialreward.editor.pretraining import pretrain_editor
+from spatialreward.editor.sampling import draw_edits
+from spatialreward.editor.tiny import TinyEditor
+from spatialreward.errors import InvalidInputError
+from spatialreward.training.config import OptimiserConfig
+
+CONFIG = EditorPretrainingConfig(
+    num_samples=12 * 8,
+    network=EditorNetworkConfig(width=32, num_layers=1, num_heads=2),
+    optimiser=OptimiserConfig(batch_size=8, warmup_steps=2),
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    build_shard(DataConfig(num_train=64, num_shards=1), "train", 0, folder)
+    return folder
+
+
+def test_an_untrained_editor_gives_the_source_back():
+    editor = TinyEditor.untrained(CONFIG.network, ["make it red"] * 2, seed=1)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    condition = editor.encode([EditTask(Image.fromarray(pixels), "make it red")])
+    (drawn,) = editor.decode(draw_edits(editor, condition, 3, torch.Generator()))
+    assert np.abs(np.asarray(drawn).astype(int) - pixels).max() <= 1
+
+
+def test_padding_changes_nothing(editor_folder):
+    editor = TinyEditor.load(editor_folder)
+    picture = Image.new("RGB", (64, 64), "teal")
+    short, long = EditTask(picture, "add a circle"), EditTask(picture, "add a circle " * 9)
+    latents = torch.randn(2, 3, 64, 64)
+    together = editor.velocity(latents, torch.full((2,), 0.3), editor.encode([short, long]))
+    alone = editor.velocity(latents[:1], torch.full((1,), 0.3), editor.encode([short]))
+    assert torch.allclose(together[0], alone[0], atol=1e-5)
+
+
+def test_any_instruction_and_any_size_can_be_encoded(editor_folder):
+    editor = TinyEditor.load(editor_folder)
+    condition = editor.encode([EditTask(Image.new("RGB", (300, 20)), "把它变成红色 " * 200)])
+    assert condition.source.shape == (1, 3, 64, 64)
+    assert condition.words.shape[1] <= editor.network.config.max_words
+
+
+def test_pretraining_lowers_its_loss_and_goes_on_after_a_kill(data, tmp_path):
+    config = CONFIG.model_copy(update={"num_samples": 300 * 8})
+    losses = {}
+
+    def stop_at(step_to_stop):
+        def report(told, step):
+            losses[step] = told["loss/flow_matching"]
+            if step == step_to_stop:
+                raise KeyboardInterrupt
+
+        return report
+
+    pretrain_editor(config, data, tmp_path / "whole", stop_at(None))
+    assert losses[300] < 0.8 * losses[50]
+    state = tmp_path / "state.pt"
+    with pytest.raises(KeyboardInterrupt):
+        pretrain_editor(config, data, tmp_path / "resumed", stop_at(300), resume_file=state)
+    pretrain_editor(config, data, tmp_path / "resumed", stop_at(None), resume_file=state)
+    whole, resumed = (TinyEditor.load(tmp_path / name) for name in ("whole", "resumed"))
+    for one, other in itertools.zip_longest(whole.parameters(), resumed.parameters()):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_a_folder_without_an_editor_is_named(tmp_path):
+    with pytest.raises(InvalidInputError, match=r"no editor here, expected editor\.json"):
+        TinyEditor.load(tmp_path)

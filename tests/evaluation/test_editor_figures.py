@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+
+from spatialreward.data.config import DataConfig
+from spatialreward.evaluation.config import EditorEvaluationConfig
+from spatialreward.evaluation.editor import bootstrap_interval, compare_editors
+from spatialreward.evaluation.judge import PixelDifference
+
+WORLD = DataConfig(seed=21)
+
+
+def test_an_editor_is_no_better_than_itself(editor_folder):
+    config = EditorEvaluationConfig(num_instructions=6, num_denoising_steps=2)
+    comparison = compare_editors(editor_folder, editor_folder, WORLD, config, PixelDifference())
+    figures = comparison.figures
+    assert figures.oracle_reward_before == figures.oracle_reward_after > 0
+    assert (figures.gain, figures.gain_ci95_low, figures.gain_ci95_high) == (0, 0, 0)
+    assert figures.served_reward_before == figures.served_reward_after
+    assert len(comparison.rows_after) == 6
+
+
+def test_the_interval_of_a_mean_lies_around_it():
+    differences = np.random.default_rng(0).normal(0.1, 0.2, 400)
+    low, high = bootstrap_interval(differences, 2000, seed=1)
+    error = 1.96 * differences.std() / 20
+    assert low == pytest.approx(differences.mean() - error, abs=0.004)
+    assert high == pytest.approx(differences.mean() + error, abs=0.004)

@@ -1,0 +1,109 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from spatialreward.data.config import DataConfig
+from spatialreward.editor.config import SamplingConfig
+from spatialreward.editor.tiny import TinyEditor
+from spatialreward.protocol.aggregation import Aggregation
+from spatialreward.records import Judgement, JudgementStatus, Scores
+from spatialreward.rl.config import FlowGrpoConfig
+from spatialreward.rl.training import RewardError, draw_tasks, finetune_editor
+
+WORLD = DataConfig(seed=21)
+CONFIG = FlowGrpoConfig(
+    num_steps=12,
+    num_prompts=2,
+    group_size=6,
+    sampling=SamplingConfig(num_denoising_steps=4),
+    learning_rate=2e-3,
+    kl_weight=0.0,
+)
+
+
+class BrightnessJudge:
+    """The brighter the edited picture, the better; it fails on every ``fails_every``-th edit."""
+
+    notice = "brightness only"
+
+    def __init__(self, fails_every: int | None = None):
+        self._numbers = itertools.count(1)
+        self._fails_every = fails_every
+
+    def judge(self, edits):
+        return [self._judge(edit, next(self._numbers)) for edit in edits]
+
+    def _judge(self, edit, number):
+        if self._fails_every and number % self._fails_every == 0:
+            return Judgement(status=JudgementStatus.FAILED, reason="cannot see")
+        score = float(np.asarray(edit.edited).mean()) / 255 * 25
+        scores = Scores(
+            editing_success=score, over_editing=score, naturalness=score, artifact_freedom=score
+        )
+        return Judgement(
+            status=JudgementStatus.OK, scores=scores, reward=Aggregation().reward(scores)
+        )
+
+
+def test_the_editor_learns_what_is_rewarded(editor_folder, tmp_path):
+    metrics = []
+    curve = finetune_editor(
+        CONFIG,
+        editor_folder,
+        tmp_path / "out",
+        BrightnessJudge(fails_every=5),
+        WORLD,
+        lambda told, step: metrics.append((step, told)),
+    )
+    assert [step for step, _ in metrics] == list(range(1, 13))
+    assert curve == [told["reward/mean"] for _, told in metrics]
+    assert metrics[0][1]["reward/failed_share"] == pytest.approx(2 / 12)
+    tasks = draw_tasks(WORLD, 0, 12)
+    brightness = []
+    for folder in (editor_folder, tmp_path / "out"):
+        editor = TinyEditor.load(folder)
+        condition = editor.encode(tasks)
+        finished = editor.velocity(torch.zeros(12, 3, 64, 64), torch.zeros(12), condition)
+        brightness.append(finished.mean().item())
+    assert brightness[1] > brightness[0] + 0.01
+
+
+def test_a_killed_training_goes_on_to_the_same_curve(editor_folder, tmp_path):
+    def report(told, step):
+        if step == 7 and not (tmp_path / "killed").exists():
+            (tmp_path / "killed").touch()
+            raise KeyboardInterrupt
+
+    whole = finetune_editor(
+        CONFIG, editor_folder, tmp_path / "whole", BrightnessJudge(), WORLD, lambda told, step: None
+    )
+    state = tmp_path / "state.pt"
+    for _ in range(2):
+        try:
+            resumed = finetune_editor(
+                CONFIG,
+                editor_folder,
+                tmp_path / "resumed",
+                BrightnessJudge(),
+                WORLD,
+                report,
+                resume_file=state,
+            )
+        except KeyboardInterrupt:
+            assert state.exists()
+    assert resumed == pytest.approx(whole, abs=1e-6)
+
+
+def test_a_judge_that_fails_stops_the_training_with_its_reason(editor_folder, tmp_path):
+    with pytest.raises(RewardError, match=r"failed on 12 of 12 edits .* cannot see"):
+        finetune_editor(
+            CONFIG,
+            editor_folder,
+            tmp_path / "out",
+            BrightnessJudge(fails_every=1),
+            WORLD,
+            lambda told, step: None,
+        )
+    assert not (tmp_path / "out").exists()
