@@ -3,6 +3,7 @@
 A new version either answers or is taken out again; until it answers, the one before is served.
 """
 
+import filecmp
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ from spatialreward.errors import InvalidInputError, SpatialRewardError
 from spatialreward.judge import checkpoint as checkpoints
 from spatialreward.judge.interface import EditToJudge
 from spatialreward.protocol.prompts import Protocol
+from spatialreward.storage import digest_folder
 
 logger = logging.getLogger(__name__)
 
@@ -65,9 +67,7 @@ def deploy(
     if version <= newest:
         raise InvalidInputError(f"version {version}: {model} has been deployed as {newest}")
     _add_version(template, checkpoint, home / str(version))
-    before = _replace(
-        home / CONFIG_FILE, f"{config}version_policy {{ specific {{ versions: [{version}] }} }}\n"
-    )
+    before = _replace(home / CONFIG_FILE, config + _policy(version))
     try:
         _load_and_try(endpoint, model, version)
     except BaseException:
@@ -76,6 +76,41 @@ def deploy(
         raise
     logger.info("%s version %d is served at %s", model, version, endpoint)
     return version
+
+
+def deploy_once(
+    checkpoint: Path, *, template: Path, repository: Path, endpoint: str, model: str = "judge"
+) -> int:
+    """As ``deploy``, but a checkpoint that is the newest version already is only loaded.
+
+    So a step that is done again, or a server that was started again, needs no second copy.
+
+    Raises:
+        InvalidInputError, DeploymentError: as ``deploy``.
+    """
+    newest = max(_versions(repository / model), default=0)
+    if newest and _holds(repository / model, newest, checkpoint, template, model):
+        _load_and_try(endpoint, model, newest)
+        logger.info("%s version %d is served at %s, as before", model, newest, endpoint)
+        return newest
+    return deploy(
+        checkpoint, template=template, repository=repository, endpoint=endpoint, model=model
+    )
+
+
+def _holds(home: Path, version: int, checkpoint: Path, template: Path, model: str) -> bool:
+    """Tell whether a version is made of just this checkpoint and this template."""
+    config = home / CONFIG_FILE
+    return (
+        config.is_file()
+        and config.read_text() == _config(template, checkpoint, model) + _policy(version)
+        and filecmp.cmp(home / str(version) / "model.py", template / "1" / "model.py", False)
+        and digest_folder(home / str(version) / CHECKPOINT_FOLDER) == digest_folder(checkpoint)
+    )
+
+
+def _policy(version: int) -> str:
+    return f"version_policy {{ specific {{ versions: [{version}] }} }}\n"
 
 
 def _config(template: Path, checkpoint: Path, model: str) -> str:

