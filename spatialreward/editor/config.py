@@ -27,7 +27,7 @@ class EditorPretrainingConfig(Record):
     num_samples: PositiveInt = 40_000
     """Edits to train on; a smaller data set is gone through again."""
     network: EditorNetworkConfig = EditorNetworkConfig()
-    optimiser: OptimiserConfig = OptimiserConfig(learning_rate=1e-3)
+    optimiser: OptimiserConfig = OptimiserConfig(matrices="muon", precision="fastest")
     decay: float = Field(0.995, ge=0, lt=1)
     """Of the running average of the weights, which is what is kept."""
 

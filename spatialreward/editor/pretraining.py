@@ -6,7 +6,6 @@ wrong object, overdo it or spoil the picture. That is what RL has to improve on.
 
 import itertools
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -49,7 +48,6 @@ def pretrain_editor(
     Raises:
         InvalidInputError: the data is no data set.
     """
-    start = time.perf_counter()
     known = itertools.islice(read_samples(data), _TOKENIZER_SAMPLES)
     instructions = (sample.instruction for sample in known)
     editor = TinyEditor.untrained(config.network, instructions, config.seed)
@@ -79,7 +77,7 @@ def pretrain_editor(
         "kind": "tiny flow-matching editor, pretrained on good and flawed edits",
         "num_training_edits": count_samples(data),
         "training": config.model_dump(),
-        "training_minutes": round((time.perf_counter() - start) / 60, 1),
+        "training_minutes": round(state.seconds / 60, 1),
     }
     editor.network.load_state_dict(average.module.state_dict())
     editor.save(out, card)

@@ -51,7 +51,7 @@ class TinyEditor:
         """
         path = folder / CONFIG_FILE
         if not path.is_file():
-            raise InvalidInputError(f"{folder}: no editor here, expected a {CONFIG_FILE}")
+            raise InvalidInputError(f"{folder}: no editor here, expected {CONFIG_FILE}")
         try:
             config = EditorNetworkConfig.model_validate_json(path.read_text())
         except ValidationError as error:

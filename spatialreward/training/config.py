@@ -14,8 +14,11 @@ class OptimiserConfig(Record):
     """What updates the weight matrices of hidden layers; everything else is always AdamW's."""
     learning_rate: PositiveFloat = 1e-3
     """Of both: Muon's updates are scaled to the size that AdamW's have."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of matrix products in the forward pass; weights and optimiser keep 32 bits."""
+    precision: Literal["float32", "bfloat16", "fastest"] = "float32"
+    """Of matrix products in the forward pass; weights and optimiser keep 32 bits.
+
+    ``fastest`` is bfloat16 where the processor has instructions for it, else float32.
+    """
     weight_decay: float = Field(0.01, ge=0)
     warmup_steps: PositiveInt = 100
     max_gradient_norm: PositiveFloat = 1.0
@@ -32,7 +35,7 @@ class GroundingConfig(Record):
     """Samples of scenes, differences and artifacts after that."""
     differences_share: float = Field(0.55, ge=0, le=1)
     artifacts_share: float = Field(0.3, ge=0, le=1)
-    optimiser: OptimiserConfig = OptimiserConfig()
+    optimiser: OptimiserConfig = OptimiserConfig(matrices="muon", precision="fastest")
 
 
 class JudgeTrainingConfig(Record):
@@ -43,4 +46,6 @@ class JudgeTrainingConfig(Record):
     """Judgements to train on; a smaller data set is gone through again."""
     perceptual_share: float = Field(0.3, ge=0, le=1)
     """Share of batches that train the PQ stream."""
-    optimiser: OptimiserConfig = OptimiserConfig(learning_rate=6e-4)
+    optimiser: OptimiserConfig = OptimiserConfig(
+        matrices="muon", learning_rate=6e-4, precision="fastest"
+    )

@@ -3,7 +3,6 @@
 import datetime
 import itertools
 import logging
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,10 +49,8 @@ def build_base(
     """
     import torch
 
-    start = time.perf_counter()
     model, processor = untrained_tiny(config.seed, data)
-    ground(model, processor, config, data, report, resume_file)
-    minutes = round((time.perf_counter() - start) / 60, 1)
+    seconds = ground(model, processor, config, data, report, resume_file)
     card = {
         "kind": "grounded base: describes scenes, differences and artifacts; never scores",
         "trained_on": "generated scenes of this repository's own world; no other data",
@@ -61,7 +58,7 @@ def build_base(
         "grounding": config.model_dump(),
         "data": data.model_dump(),
         "made": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "training_minutes": minutes,
+        "training_minutes": round(seconds / 60, 1),
         "torch_threads": torch.get_num_threads(),
         "figures": evaluate(model, processor),
     }
@@ -84,12 +81,12 @@ def ground(
     data: DataConfig,
     report: ReportMetrics,
     resume_file: Path | None = None,
-) -> None:
-    """The grounding stage, in place."""
+) -> float:
+    """The grounding stage, in place; returns the seconds that it took."""
     size = config.optimiser.batch_size
     num_scene_steps = config.num_scene_samples // size
     num_steps = num_scene_steps + config.num_mixed_samples // size
-    train(
+    return train(
         model,
         processor,
         TINY,

@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,12 +55,11 @@ def train_judge(
     Raises:
         InvalidInputError: the base is no checkpoint, or the data no data set.
     """
-    start = time.perf_counter()
     num_samples = count_samples(data)
     model, processor, origin = _start(base, grounding, report)
     num_steps = config.num_samples // config.optimiser.batch_size
     logger.info("judge: %d steps on %d edits, from %s", num_steps, num_samples, origin)
-    train(
+    seconds = train(
         model,
         processor,
         TINY,
@@ -78,7 +76,7 @@ def train_judge(
         "trained_from": origin,
         "num_training_edits": num_samples,
         "training": config.model_dump(),
-        "training_minutes": round((time.perf_counter() - start) / 60, 1),
+        "training_minutes": round(seconds / 60, 1),
     }
     checkpoint.save(out, model, processor, card, TINY)
 

@@ -54,8 +54,10 @@ def train(
     report: ReportMetrics,
     resume_file: Path | None = None,
     keep_every: int = 250,
-) -> None:
+) -> float:
     """Train in place for ``num_steps`` batches; ``report`` gets metrics every 50 steps.
+
+    Returns the seconds that it took, over all runs of a training that was killed.
 
     With a ``resume_file`` the state is kept there every ``keep_every`` steps, and a training
     that was killed goes on from it, provided that it is given the same batches again.
@@ -81,6 +83,7 @@ def train(
         if step % keep_every == 0:
             state.keep(step)
     model.eval()
+    return state.seconds
 
 
 def _loss(

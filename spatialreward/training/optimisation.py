@@ -2,6 +2,7 @@
 
 import logging
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,7 +36,8 @@ class Optimisation:
 
     def precision(self, device_type: str) -> torch.autocast:
         """Context of the forward pass."""
-        reduced = self._config.precision == "bfloat16"
+        wanted = self._config.precision
+        reduced = wanted == "bfloat16" or (wanted == "fastest" and _has_bfloat16(device_type))
         return torch.autocast(device_type, torch.bfloat16, enabled=reduced)
 
     def update(self, loss: torch.Tensor) -> None:
@@ -66,6 +68,13 @@ class KeptState:
         """Keep ``parts`` in a file; without one nothing is kept."""
         self._path = path
         self._parts = parts
+        self._seconds_before = 0.0
+        self._start = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """How long the training has taken, over all its runs."""
+        return self._seconds_before + time.perf_counter() - self._start
 
     def restore(self) -> int:
         """Take up the kept state, if there is one; returns the number of steps it has done."""
@@ -74,6 +83,7 @@ class KeptState:
         kept = torch.load(self._path, weights_only=True)
         for part, kept_part in zip(self._parts, kept["parts"], strict=True):
             part.load_state_dict(kept_part)
+        self._seconds_before = kept["seconds"]
         logger.info("going on after step %d (%s)", kept["step"], self._path)
         return kept["step"]
 
@@ -92,6 +102,13 @@ def learning_rate_factor(step: int, warmup_steps: int, num_steps: int) -> float:
         return (step + 1) / warmup_steps
     progress = min(1.0, (step - warmup_steps) / max(1, num_steps - warmup_steps))
     return 0.1 + 0.45 * (1 + math.cos(math.pi * progress))
+
+
+def _has_bfloat16(device_type: str) -> bool:
+    if device_type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    has = torch.cpu.get_capabilities()
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
 
 
 def _optimisers(
