@@ -15,12 +15,16 @@ from spatialreward.data.config import DataConfig
 from spatialreward.data.samples import Split
 from spatialreward.editor.config import EditorPretrainingConfig
 from spatialreward.errors import InvalidInputError
-from spatialreward.evaluation.config import EditorEvaluationConfig
+from spatialreward.evaluation.config import EditorEvaluationConfig, JudgeGate
 from spatialreward.records import Record
 from spatialreward.rl.config import FlowGrpoConfig
 from spatialreward.training.config import GroundingConfig, JudgeTrainingConfig
 
 Settings = TypeVar("Settings", bound=Record)
+
+
+class NoSettings(Record):
+    """Of a step that has none."""
 
 
 class ShippedBase(Record):
@@ -57,14 +61,14 @@ JudgeBase = Annotated[
 ]
 
 
-class TinyEditor(Record):
+class TinyEditorConfig(Record):
     """The editor that is trained here, from noise."""
 
     kind: Literal["tiny"] = "tiny"
     pretraining: EditorPretrainingConfig = EditorPretrainingConfig()
 
 
-class OmniGen2Editor(Record):
+class OmniGen2Config(Record):
     """The paper's editor, of which RL trains a low-rank part."""
 
     kind: Literal["omnigen2"] = "omnigen2"
@@ -79,7 +83,7 @@ class OmniGen2Editor(Record):
     """Flow time, 0 at noise and 1 at data, up to which guidance is applied."""
 
 
-Editor = Annotated[TinyEditor | OmniGen2Editor, Field(discriminator="kind")]
+Editor = Annotated[TinyEditorConfig | OmniGen2Config, Field(discriminator="kind")]
 
 
 class ShardStep(Record):
@@ -99,6 +103,14 @@ class JudgeTrainingStep(Record):
     """Where a grounding stage, if there is one, draws its scenes from."""
 
 
+class JudgeRegistrationStep(Record):
+    """Register a judge and let it pass, or not."""
+
+    name: str = "spatial-reward"
+    """Of the registered model."""
+    gate: JudgeGate
+
+
 class JudgeEvaluationStep(Record):
     """Measure a judge, and two baselines beside it."""
 
@@ -108,6 +120,12 @@ class JudgeEvaluationStep(Record):
     """Of the untrained judge's random weights."""
     num_sheet_rows: PositiveInt = 12
     """Edits on the sample sheet."""
+
+
+class EditorPretrainingStep(Record):
+    """Make the editor that RL starts from."""
+
+    editor: Editor
 
 
 class EditorRlStep(Record):
@@ -123,6 +141,13 @@ class EditorEvaluationStep(Record):
 
     evaluation: EditorEvaluationConfig
     world: DataConfig
+
+
+class EditorRegistrationStep(Record):
+    """Register an editor."""
+
+    name: str = "spatial-editor"
+    """Of the registered model."""
 
 
 def read_settings(kind: type[Settings], text: str, where: str) -> Settings:

@@ -7,16 +7,19 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from spatialreward.storage import ArtifactRef
 from spatialreward.tracking import TrackingError, connect
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as StoredVersion
 
 MODEL_FOLDER = "model"
+CHECKSUM_TAG = "sha256"
+ARTIFACT_TAG = "artifact"
 _MODEL_URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
 
@@ -25,6 +28,11 @@ class ModelVersion(NamedTuple):
 
     name: str
     version: int
+
+    @property
+    def uri(self) -> str:
+        """``models:/NAME/VERSION``."""
+        return f"models:/{self.name}/{self.version}"
 
 
 def register_model(
@@ -53,6 +61,27 @@ def register_model(
     except MlflowException as error:
         raise TrackingError(f"model {name} was not registered: {error}") from error
     return ModelVersion(name, int(made.version))
+
+
+def register_once(
+    name: str, ref: ArtifactRef, fetch: Callable[[], Path], run_id: str
+) -> ModelVersion:
+    """The version of a model with this content; registered unless there is one.
+
+    Args:
+        name: the registered model.
+        ref: the checkpoint in the object store; its checksum tells versions apart.
+        fetch: brings the checkpoint here, when it is needed.
+        run_id: the run that registers it.
+
+    Raises:
+        TrackingError: the server did not take it.
+    """
+    known = find_version(name, CHECKSUM_TAG, ref.sha256)
+    if known is not None:
+        return known
+    tags = {CHECKSUM_TAG: ref.sha256, ARTIFACT_TAG: str(ref)}
+    return register_model(name, fetch(), run_id, tags)
 
 
 def find_version(name: str, tag: str, value: str) -> ModelVersion | None:
@@ -87,6 +116,22 @@ def model_tags(uri: str) -> dict[str, str]:
         return dict(_version_at(uri).tags)
     except MlflowException as error:
         raise TrackingError(f"{uri}: {error}") from error
+
+
+def set_version_tags(model: ModelVersion, tags: Mapping[str, str]) -> None:
+    """Label a version; a tag that it has already gets the new value.
+
+    Raises:
+        TrackingError: the server did not take it.
+    """
+    from mlflow.exceptions import MlflowException
+
+    client = connect()
+    try:
+        for tag, value in tags.items():
+            client.set_model_version_tag(model.name, str(model.version), tag, value)
+    except MlflowException as error:
+        raise TrackingError(f"{model.name} version {model.version}: {error}") from error
 
 
 def set_alias(model: ModelVersion, alias: str) -> None:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spatialreward.errors import SpatialRewardError
 
@@ -107,6 +107,16 @@ class Tracker:
             logger.warning("tracking: %s not recorded: %s", what, error)
 
 
+class ChildRun(NamedTuple):
+    """One step of a pipeline's run."""
+
+    run_id: str
+    name: str
+    status: str
+    """``RUNNING``, ``FINISHED``, ``FAILED`` or ``KILLED``."""
+    tags: dict[str, str]
+
+
 @contextmanager
 def open_run(
     name: str,
@@ -134,6 +144,49 @@ def open_run(
         run_id = injected or stack.enter_context(_own_run(client, name, parent_run_id, tags or {}))
         stack.enter_context(_system_metrics(run_id))
         yield Tracker(client, run_id)
+
+
+def child_runs(parent_run_id: str) -> list[ChildRun]:
+    """The steps of a pipeline's run, in the order in which they started.
+
+    Raises:
+        TrackingError: the server does not answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    client = connect()
+    try:
+        parent = client.get_run(parent_run_id)
+        found = client.search_runs(
+            [parent.info.experiment_id],
+            f"tags.`mlflow.parentRunId` = '{parent_run_id}'",
+            order_by=["attributes.start_time ASC"],
+        )
+    except MlflowException as error:
+        raise TrackingError(f"run {parent_run_id}: {error}") from error
+    return [
+        ChildRun(run.info.run_id, run.info.run_name, run.info.status, dict(run.data.tags))
+        for run in found
+    ]
+
+
+def fetch_files(run_id: str, folder: str, out: Path) -> list[Path]:
+    """Bring the files here that a run stored under ``folder``; none is fine.
+
+    Raises:
+        TrackingError: there is no such run, or the server does not answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    client = connect()
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        return [
+            Path(client.download_artifacts(run_id, file.path, str(out)))
+            for file in client.list_artifacts(run_id, folder)
+        ]
+    except MlflowException as error:
+        raise TrackingError(f"run {run_id}: {error}") from error
 
 
 def connect() -> "MlflowClient":

@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -46,22 +45,3 @@ def configure_logging(*, verbose: bool = False) -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("spatialreward").setLevel(logging.DEBUG if verbose else logging.INFO)
-
-
-def run_as_task(app: typer.Typer, arguments: Sequence[str]) -> str:
-    """Run a container's command inside a pipeline's task and return what it answers.
-
-    Log lines carry the command's name, since those of several tasks go to one place.
-
-    Raises:
-        SystemExit: the command failed, and has said why in one line.
-    """
-    handler = AroundBars()
-    handler.setFormatter(logging.Formatter(f"%(asctime)s {arguments[0]}: %(message)s", "%H:%M:%S"))
-    # The platform's executor has set up its own logging, which tells every detail of everybody.
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.captureWarnings(True)
-    answer = app(list(arguments), standalone_mode=False)
-    if not isinstance(answer, str):
-        raise SystemExit(answer)
-    return answer

@@ -117,21 +117,33 @@ def _judge_one(
 def _judge_many(path: Path, overlay_dir: Path | None, opening: Callable[[], "Judging"]) -> None:
     requests = read_requests(path)
     if overlay_dir is not None:
-        _prepare_overlays(overlay_dir, requests)
+        prepare_overlays(overlay_dir, requests)
     judging = opening()
     if judging.notice:
         typer.echo(f"note: {judging.notice}", err=True)
     failures = 0
-    verdicts = _verdicts(judging, requests)
-    for request, edit, judgement in track(verdicts, total=len(requests), description="judge"):
+    for request, judgement in judge_requests(judging, requests, overlay_dir):
         failures += judgement.status is JudgementStatus.FAILED
         typer.echo(to_json(request, judgement, judging.notice, with_id=True))
-        if overlay_dir is not None and edit is not None:
-            target = overlay_dir / f"{request.id}.png"
-            write_overlay(target, edit.edited, judgement, edit.instruction, judging.notice)
     if failures:
         typer.echo(f"no judgement for {failures} of {len(requests)} edits", err=True)
         raise typer.Exit(NO_JUDGEMENT)
+
+
+def judge_requests(
+    judging: "Judging", requests: Sequence[EditRequest], overlay_dir: Path | None
+) -> Iterator[tuple[EditRequest, Judgement]]:
+    """Judge edits on disk with progress; draw each that can be read to ID.png in a folder.
+
+    Raises:
+        InvalidInputError: an overlay cannot be written.
+    """
+    verdicts = _verdicts(judging, requests)
+    for request, edit, judgement in track(verdicts, total=len(requests), description="judge"):
+        if overlay_dir is not None and edit is not None:
+            target = overlay_dir / f"{request.id}.png"
+            write_overlay(target, edit.edited, judgement, edit.instruction, judging.notice)
+        yield request, judgement
 
 
 def _verdicts(
@@ -185,7 +197,12 @@ def _refuse(beside: str, **options: object) -> None:
             raise InvalidInputError(f"{option} does not go with {beside}")
 
 
-def _prepare_overlays(folder: Path, requests: Sequence[EditRequest]) -> None:
+def prepare_overlays(folder: Path, requests: Sequence[EditRequest]) -> None:
+    """Make the folder of overlays, and find out whether they can be written there.
+
+    Raises:
+        InvalidInputError: they cannot, or one would replace a picture that is judged.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

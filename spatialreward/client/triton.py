@@ -1,10 +1,11 @@
 """Asks the judge on a Triton server, over gRPC."""
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import tritonclient.grpc as triton
@@ -18,7 +19,7 @@ from tenacity import (
 )
 from tritonclient.utils import InferenceServerException
 
-from spatialreward.errors import SpatialRewardError
+from spatialreward.errors import InvalidInputError, SpatialRewardError
 from spatialreward.images import encode_png
 from spatialreward.judge.interface import EditToJudge
 from spatialreward.records import Judgement
@@ -55,6 +56,18 @@ class TritonJudge:
         self._model = model
         self._timeout_s = timeout_s
         self._client = triton.InferenceServerClient(endpoint)
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """The judge of the server at ``TRITON_GRPC_URL``.
+
+        Raises:
+            InvalidInputError: it is not set.
+        """
+        endpoint = os.environ.get("TRITON_GRPC_URL")
+        if not endpoint:
+            raise InvalidInputError("served judge: TRITON_GRPC_URL not set, expected HOST:PORT")
+        return cls(endpoint)
 
     @cached_property
     def notice(self) -> str:

@@ -1,0 +1,1 @@
+"""Compares editors and registers them."""

@@ -1,0 +1,46 @@
+"""Container entry of the editor's evaluation and registration."""
+
+from typing import Annotated
+
+import typer
+
+from spatialreward.cli.container import Config, ParentRunId, Reference, container_entry
+
+app = container_entry("Compares editors and registers them.")
+
+
+@app.command()
+def compare_editors(
+    config: Config,
+    before: Reference,
+    after: Reference,
+    served: Reference,
+    parent_run_id: ParentRunId = "",
+) -> str:
+    """Compare an editor before and after RL; answers with figures as JSON."""
+    from components.editor_evaluation import steps
+    from spatialreward.config import EditorEvaluationStep, read_settings
+
+    settings = read_settings(EditorEvaluationStep, config, "--config")
+    return steps.compare_editors(settings, before, after, served, parent_run_id)
+
+
+@app.command()
+def register_editor(
+    config: Config,
+    editor: Reference,
+    figures: Annotated[
+        str, typer.Option(metavar="JSON", help="What the comparison of this editor answered.")
+    ],
+    parent_run_id: ParentRunId = "",
+) -> str:
+    """Register an editor as candidate, and as champion when it is better; answers its URI."""
+    from components.editor_evaluation import steps
+    from spatialreward.config import EditorRegistrationStep, read_settings
+
+    settings = read_settings(EditorRegistrationStep, config, "--config")
+    return steps.register_editor(settings, editor, figures, parent_run_id)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,38 @@
+"""The editor's evaluation and registration as the pipeline sees them."""
+
+from kfp import dsl
+
+IMAGE = "spatialreward/editor-evaluation:0.1.0"
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def compare_editors(config: str, before: str, after: str, served: str, parent_run_id: str) -> str:
+    """Compare an editor before and after RL; returns figures as JSON."""
+    from components.editor_evaluation.__main__ import app
+    from spatialreward.cli.container import run_as_task
+
+    return run_as_task(
+        app,
+        "compare-editors",
+        config=config,
+        before=before,
+        after=after,
+        served=served,
+        parent_run_id=parent_run_id,
+    )
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def register_editor(config: str, editor: str, figures: str, parent_run_id: str) -> str:
+    """Register an editor; returns ``models:/NAME/VERSION``."""
+    from components.editor_evaluation.__main__ import app
+    from spatialreward.cli.container import run_as_task
+
+    return run_as_task(
+        app,
+        "register-editor",
+        config=config,
+        editor=editor,
+        figures=figures,
+        parent_run_id=parent_run_id,
+    )

@@ -1,0 +1,82 @@
+"""The steps after RL: is the editor better than before, and if so, make it the champion."""
+
+import json
+import logging
+import math
+
+from spatialreward.client import TritonJudge
+from spatialreward.config import EditorEvaluationStep, EditorRegistrationStep
+from spatialreward.evaluation import editor as evaluation
+from spatialreward.registry import register_once, set_alias, set_version_tags
+from spatialreward.step import Outputs, Step, run_step
+from spatialreward.storage import ArtifactRef
+from spatialreward.visuals import sample_sheet
+
+logger = logging.getLogger(__name__)
+
+
+def compare_editors(
+    config: EditorEvaluationStep, before: str, after: str, served: str, parent_run_id: str
+) -> str:
+    """Compare an editor before and after RL; returns figures as JSON.
+
+    Raises:
+        ServingError: the judge could not be asked.
+    """
+    judging = TritonJudge.from_environment()
+
+    def work(step: Step) -> Outputs:
+        compared = evaluation.compare_editors(
+            step.fetch("before"), step.fetch("after"), config.world, config.evaluation, judging
+        )
+        for name, rows in (("before", compared.rows_before), ("after", compared.rows_after)):
+            step.tracker.log_image(sample_sheet(rows), f"samples/editor_{name}.png")
+        # JSON knows no NaN: a reward that there is none of is left out.
+        figures = compared.figures._asdict().items()
+        return {"editor": {name: value for name, value in figures if math.isfinite(value)}}
+
+    outputs = run_step(
+        "compare-editors",
+        config,
+        {"before": before, "after": after, "served": served},
+        work,
+        parent_run_id=parent_run_id,
+    )
+    return json.dumps(outputs["editor"])
+
+
+def register_editor(
+    config: EditorRegistrationStep, editor: str, figures: str, parent_run_id: str
+) -> str:
+    """Register an editor; returns ``models:/NAME/VERSION``.
+
+    It becomes the champion when the 95 % interval of its gain lies above 0.
+    """
+    measured: dict[str, float] = json.loads(figures)
+
+    def work(step: Step) -> Outputs:
+        model = register_once(
+            config.name,
+            ArtifactRef.parse(editor),
+            lambda: step.fetch("editor"),
+            step.tracker.run_id or "",
+        )
+        set_alias(model, "candidate")
+        better = measured["gain_ci95_low"] > 0
+        evidence = {name: f"{value:.4f}" for name, value in measured.items()}
+        set_version_tags(model, evidence | {"better_than_before": str(better).lower()})
+        if better:
+            set_alias(model, "champion")
+        else:
+            logger.warning("%s is no champion: its gain may be chance", model.uri)
+        return {"model": model.uri}
+
+    outputs = run_step(
+        "register-editor",
+        config,
+        {"editor": editor, "figures": figures},
+        work,
+        parent_run_id=parent_run_id,
+        reuse=False,
+    )
+    return str(outputs["model"])

@@ -1,0 +1,1 @@
+"""Registers judges that pass their gate, and serves them."""

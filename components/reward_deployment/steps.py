@@ -1,0 +1,104 @@
+"""The steps that put a judge into service.
+
+Their effects are outside the object store, so they are never skipped; done again they change
+nothing.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import components
+from spatialreward.config import JudgeRegistrationStep, NoSettings
+from spatialreward.deployment import deploy_once
+from spatialreward.errors import InvalidInputError
+from spatialreward.evaluation.gate import GateError, check_gate
+from spatialreward.evaluation.judge import JudgeFigures
+from spatialreward.registry import (
+    ARTIFACT_TAG,
+    model_tags,
+    register_once,
+    resolve_model,
+    set_alias,
+    set_version_tags,
+)
+from spatialreward.step import Outputs, Step, run_step
+from spatialreward.storage import ArtifactRef, digest_folder
+
+TEMPLATE = Path(components.__file__).parents[1] / "serving" / "judge"
+
+
+def register_judge(
+    config: JudgeRegistrationStep, judge: str, figures: str, parent_run_id: str
+) -> str:
+    """Register a judge and put it to its gate; returns ``models:/NAME/VERSION``.
+
+    Raises:
+        GateError: it fell short; it is the candidate now, and the champion is who it was.
+    """
+    measured = JudgeFigures(**json.loads(figures)["judge"])
+
+    def work(step: Step) -> Outputs:
+        model = register_once(
+            config.name,
+            ArtifactRef.parse(judge),
+            lambda: step.fetch("judge"),
+            step.tracker.run_id or "",
+        )
+        set_alias(model, "candidate")
+        evidence = {name: f"{value:.4f}" for name, value in measured._asdict().items()}
+        try:
+            check_gate(config.gate, measured)
+        except GateError as error:
+            set_version_tags(model, evidence | {"gate": f"failed: {error}"})
+            raise
+        set_version_tags(model, evidence | {"gate": "passed"})
+        set_alias(model, "champion")
+        return {"model": model.uri}
+
+    outputs = run_step(
+        "register-judge",
+        config,
+        {"judge": judge, "figures": figures},
+        work,
+        parent_run_id=parent_run_id,
+        reuse=False,
+    )
+    return str(outputs["model"])
+
+
+def deploy_judge(model: str, parent_run_id: str) -> str:
+    """Serve a registered judge; returns the reference of the checkpoint that is served.
+
+    Raises:
+        InvalidInputError: Triton's address is not set, or the model is not what was registered.
+        DeploymentError: Triton does not serve it; what was served before is served still.
+    """
+    names = ("TRITON_GRPC_URL", "TRITON_MODEL_REPOSITORY")
+    if missing := [name for name in names if not os.environ.get(name)]:
+        raise InvalidInputError(f"deployment: {', '.join(missing)} not set")
+
+    def work(step: Step) -> Outputs:
+        ref = ArtifactRef.parse(model_tags(model)[ARTIFACT_TAG])
+        checkpoint = resolve_model(model)
+        if (found := digest_folder(checkpoint)) != ref.sha256:
+            raise InvalidInputError(
+                f"{model} in {checkpoint}: expected sha256 {ref.sha256}, got {found}"
+            )
+        served = deploy_once(
+            checkpoint,
+            template=TEMPLATE,
+            repository=Path(os.environ["TRITON_MODEL_REPOSITORY"]),
+            endpoint=os.environ["TRITON_GRPC_URL"],
+        )
+        return {"served": str(ref), "served_version": served}
+
+    outputs = run_step(
+        "deploy-judge",
+        NoSettings(),
+        {"model": model},
+        work,
+        parent_run_id=parent_run_id,
+        reuse=False,
+    )
+    return str(outputs["served"])

@@ -1,0 +1,21 @@
+"""The judge's evaluation as the pipeline sees it."""
+
+from kfp import dsl
+
+IMAGE = "spatialreward/reward-evaluation:0.1.0"
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def evaluate_judge(config: str, judge: str, heldout: str, parent_run_id: str) -> str:
+    """Measure a judge and two baselines; returns their figures as JSON."""
+    from components.reward_evaluation.__main__ import app
+    from spatialreward.cli.container import run_as_task
+
+    return run_as_task(
+        app,
+        "evaluate-judge",
+        config=config,
+        judge=judge,
+        heldout=heldout,
+        parent_run_id=parent_run_id,
+    )

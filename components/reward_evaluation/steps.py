@@ -1,0 +1,80 @@
+"""The step of the judge's evaluation: a judge and two baselines on the same held-out edits."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from spatialreward.config import JudgeEvaluationStep
+from spatialreward.data.samples import EditSample, read_samples
+from spatialreward.evaluation.judge import (
+    PixelDifference,
+    judge_figures,
+    judge_samples,
+    mean_reward_by_grade,
+    true_judgement,
+)
+from spatialreward.protocol.prompts import TINY
+from spatialreward.records import Judgement
+from spatialreward.step import Outputs, Step, run_step
+from spatialreward.visuals import SheetRow, sample_sheet
+
+if TYPE_CHECKING:
+    from spatialreward.judge.engine import Judge
+
+
+def evaluate_judge(
+    config: JudgeEvaluationStep, judge: str, heldout: str, parent_run_id: str
+) -> str:
+    """Measure a judge; returns figures by judge (``judge`` and the baselines) as JSON."""
+
+    def work(step: Step) -> Outputs:
+        from spatialreward.judge.engine import Judge
+
+        samples = list(read_samples(step.fetch("heldout")))
+        truths = [true_judgement(sample) for sample in samples]
+        judgings = {
+            "judge": Judge.load(step.fetch("judge")),
+            "pixel_difference": PixelDifference(),
+            "untrained_judge": _untrained(config),
+        }
+        opinions = {name: judge_samples(one, samples) for name, one in judgings.items()}
+        _show(step, samples[: config.num_sheet_rows], opinions["judge"], truths)
+        by_grade = mean_reward_by_grade(samples, opinions["judge"])
+        step.tracker.log_metrics(
+            {f"reward_by_grade/{grade}": reward for grade, reward in by_grade.items()}
+        )
+        return {
+            name: judge_figures(truths, judgements)._asdict()
+            for name, judgements in opinions.items()
+        }
+
+    outputs = run_step(
+        "evaluate-judge",
+        config,
+        {"judge": judge, "heldout": heldout},
+        work,
+        parent_run_id=parent_run_id,
+        data_sets={"heldout": "evaluation"},
+    )
+    return json.dumps(outputs)
+
+
+def _untrained(config: JudgeEvaluationStep) -> "Judge":
+    from spatialreward.judge.engine import Judge
+    from spatialreward.training.grounding import untrained_tiny
+
+    model, processor = untrained_tiny(config.untrained_seed, config.world)
+    return Judge(model, processor, TINY, notice="random weights")
+
+
+def _show(
+    step: Step,
+    samples: Sequence[EditSample],
+    judgements: Sequence[Judgement],
+    truths: Sequence[Judgement],
+) -> None:
+    rows = [
+        SheetRow(*sample.images(), sample.instruction, judgement, truth)
+        for sample, judgement, truth in zip(samples, judgements, truths, strict=False)
+    ]
+    step.tracker.log_image(sample_sheet(rows), "samples/judge.png")

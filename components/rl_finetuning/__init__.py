@@ -1,0 +1,1 @@
+"""Makes an editor and fine-tunes it against the served judge."""

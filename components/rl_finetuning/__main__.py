@@ -1,0 +1,31 @@
+"""Container entry of the editor's training."""
+
+from spatialreward.cli.container import Config, ParentRunId, Reference, container_entry
+
+app = container_entry("Makes an editor and fine-tunes it against the served judge.")
+
+
+@app.command()
+def pretrain_editor(config: Config, data: Reference, parent_run_id: ParentRunId = "") -> str:
+    """Make the editor that RL starts from; answers with its reference."""
+    from components.rl_finetuning import steps
+    from spatialreward.config import EditorPretrainingStep, read_settings
+
+    settings = read_settings(EditorPretrainingStep, config, "--config")
+    return steps.pretrain_editor(settings, data, parent_run_id)
+
+
+@app.command()
+def finetune_editor(
+    config: Config, editor: Reference, served: Reference, parent_run_id: ParentRunId = ""
+) -> str:
+    """Fine-tune an editor with the served judge's rewards; answers with its reference."""
+    from components.rl_finetuning import steps
+    from spatialreward.config import EditorRlStep, read_settings
+
+    settings = read_settings(EditorRlStep, config, "--config")
+    return steps.finetune_editor(settings, editor, served, parent_run_id)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,32 @@
+"""The editor's training as the pipeline sees it."""
+
+from kfp import dsl
+
+IMAGE = "spatialreward/rl-finetuning:0.1.0"
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def pretrain_editor(config: str, data: str, parent_run_id: str) -> str:
+    """Make the editor that RL starts from; returns its reference."""
+    from components.rl_finetuning.__main__ import app
+    from spatialreward.cli.container import run_as_task
+
+    return run_as_task(
+        app, "pretrain-editor", config=config, data=data, parent_run_id=parent_run_id
+    )
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def finetune_editor(config: str, editor: str, served: str, parent_run_id: str) -> str:
+    """Fine-tune an editor with the served judge's rewards; returns its reference."""
+    from components.rl_finetuning.__main__ import app
+    from spatialreward.cli.container import run_as_task
+
+    return run_as_task(
+        app,
+        "finetune-editor",
+        config=config,
+        editor=editor,
+        served=served,
+        parent_run_id=parent_run_id,
+    )

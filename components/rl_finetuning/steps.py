@@ -1,0 +1,85 @@
+"""The steps that make an editor: pretraining, then RL with the served judge's rewards."""
+
+from spatialreward.client import TritonJudge
+from spatialreward.config import (
+    EditorPretrainingStep,
+    EditorRlStep,
+    OmniGen2Config,
+    TinyEditorConfig,
+)
+from spatialreward.editor import pretraining
+from spatialreward.errors import InvalidInputError
+from spatialreward.rl import training
+from spatialreward.step import Outputs, Step, run_step
+from spatialreward.visuals import reward_curve
+
+
+def pretrain_editor(config: EditorPretrainingStep, data: str, parent_run_id: str) -> str:
+    """Make the editor that RL starts from; returns its reference.
+
+    Raises:
+        InvalidInputError: this version cannot train such an editor.
+    """
+    match config.editor:
+        case TinyEditorConfig():
+            settings = config.editor.pretraining
+        case OmniGen2Config():
+            raise InvalidInputError(
+                f"editor {config.editor.repository}: cannot be trained by this version"
+            )
+
+    def work(step: Step) -> Outputs:
+        checkpoint = step.new_folder("editor")
+        pretraining.pretrain_editor(
+            settings, step.fetch("data"), checkpoint, step.report, resume_file=step.resume_file
+        )
+        return {"editor": step.keep(checkpoint)}
+
+    outputs = run_step(
+        "pretrain-editor",
+        config,
+        {"data": data},
+        work,
+        parent_run_id=parent_run_id,
+        data_sets={"data": "training"},
+    )
+    return str(outputs["editor"])
+
+
+def finetune_editor(config: EditorRlStep, editor: str, served: str, parent_run_id: str) -> str:
+    """Fine-tune an editor; returns its reference.
+
+    Args:
+        config: how.
+        editor: reference of the editor to start from.
+        served: reference of the judge that is served, whose rewards the result follows from.
+        parent_run_id: the pipeline's run.
+
+    Raises:
+        ServingError: the judge could not be asked.
+    """
+    judging = TritonJudge.from_environment()
+
+    def work(step: Step) -> Outputs:
+        checkpoint = step.new_folder("editor")
+        rewards = training.finetune_editor(
+            config.rl,
+            step.fetch("editor"),
+            checkpoint,
+            judging,
+            config.world,
+            step.report,
+            resume_file=step.resume_file,
+        )
+        curve = reward_curve({"served reward": rewards}, "Mean reward by the served judge")
+        step.tracker.log_image(curve, "curves/served_reward.png")
+        return {"editor": step.keep(checkpoint)}
+
+    outputs = run_step(
+        "finetune-editor",
+        config,
+        {"editor": editor, "served": served},
+        work,
+        parent_run_id=parent_run_id,
+    )
+    return str(outputs["editor"])

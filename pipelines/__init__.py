@@ -1,0 +1,1 @@
+"""The pipeline: its profiles, its graph, and what runs it on this machine."""

@@ -1,0 +1,58 @@
+"""Whether this machine can run a profile, found out before anything starts."""
+
+import os
+from pathlib import Path
+
+from pipelines.profile import Profile
+from spatialreward.config import FolderBase, HubBase, OmniGen2Config, ShippedBase
+from spatialreward.errors import InvalidInputError
+
+_GIB = 1 << 30
+
+
+def check_runnable(profile: Profile, name: str) -> None:
+    """Refuse a profile of which some part cannot run here.
+
+    Raises:
+        InvalidInputError: names all such parts.
+    """
+    missing = [*_missing_models(profile), *_missing_resources(profile)]
+    if missing:
+        raise InvalidInputError(f"profile {name} cannot run on this machine: {'; '.join(missing)}")
+
+
+def _missing_models(profile: Profile) -> list[str]:
+    missing = []
+    match profile.judge.base:
+        case HubBase(repository=repository):
+            missing.append(f"judge.base: {repository} cannot be trained by this version")
+        case FolderBase(folder=folder) if not (folder / "config.json").is_file():
+            missing.append(f"judge.base.folder: no checkpoint in {folder}")
+        case ShippedBase() if not (_shipped_base() / "config.json").is_file():
+            missing.append(f"judge.base: the grounded base is not in {_shipped_base()}")
+    if isinstance(profile.editor, OmniGen2Config):
+        missing.append(f"editor: {profile.editor.repository} cannot be trained by this version")
+    return missing
+
+
+def _missing_resources(profile: Profile) -> list[str]:
+    gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    cpus = os.cpu_count() or 1
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
+    steps = [
+        step
+        for step, wanted in profile.resources.items()
+        if wanted.gpus > gpus or (wanted.cpus or 0) > cpus or (wanted.memory_gib or 0) > memory_gib
+    ]
+    if not steps:
+        return []
+    return [
+        f"resources: {', '.join(steps)} want more than is here, which is {gpus} GPUs, {cpus} CPUs "
+        f"and {memory_gib:.0f} GiB of memory"
+    ]
+
+
+def _shipped_base() -> Path:
+    import spatialreward
+
+    return Path(spatialreward.__file__).parent / "judge" / "grounded_base"

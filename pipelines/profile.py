@@ -1,0 +1,223 @@
+"""Profiles: what a pipeline is run with, as a sparse TOML over typed defaults.
+
+A profile says only what is different. Everything that can be wrong with it is said in one line that
+names the file and the key, before anything starts.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, Field, PositiveInt, ValidationError
+
+from spatialreward.config import (
+    Editor,
+    FolderBase,
+    GroundingBase,
+    HubBase,
+    JudgeBase,
+    OmniGen2Config,
+    ShippedBase,
+    TinyEditorConfig,
+)
+from spatialreward.data.config import DataConfig
+from spatialreward.errors import InvalidInputError
+from spatialreward.evaluation.config import EditorEvaluationConfig, JudgeGate
+from spatialreward.records import Record
+from spatialreward.rl.config import FlowGrpoConfig
+from spatialreward.training.config import JudgeTrainingConfig
+
+FOLDER = Path(__file__).parent / "profiles"
+StepName = Literal[
+    "build_shard",
+    "merge_shards",
+    "train_judge",
+    "evaluate_judge",
+    "register_judge",
+    "deploy_judge",
+    "pretrain_editor",
+    "finetune_editor",
+    "compare_editors",
+    "register_editor",
+]
+_VARIANTS: dict[str, type[Record]] = {
+    kind.model_fields["kind"].default: kind
+    for kind in (
+        ShippedBase,
+        GroundingBase,
+        FolderBase,
+        HubBase,
+        TinyEditorConfig,
+        OmniGen2Config,
+    )
+}
+
+
+class Resources(Record):
+    """What one step's container asks for; what is not given is left to the cluster."""
+
+    gpus: int = Field(0, ge=0, le=8)
+    cpus: PositiveInt | None = None
+    memory_gib: PositiveInt | None = None
+
+
+class JudgeProfile(Record):
+    """The judge: what it starts from, how it is trained, what it must reach."""
+
+    base: JudgeBase = ShippedBase()
+    training: JudgeTrainingConfig = JudgeTrainingConfig()
+    gate: JudgeGate = JudgeGate()
+
+
+class Profile(Record):
+    """All settings of a pipeline run."""
+
+    data: DataConfig = DataConfig()
+    judge: JudgeProfile = JudgeProfile()
+    editor: Editor = TinyEditorConfig()
+    rl: FlowGrpoConfig = FlowGrpoConfig()
+    editor_evaluation: EditorEvaluationConfig = EditorEvaluationConfig()
+    resources: dict[StepName, Resources] = {}  # noqa: RUF012 - pydantic copies it
+
+    def seeds(self) -> dict[str, int]:
+        """Every seed, by its key."""
+        return dict(_seeds(self.model_dump()))
+
+
+def load_profile(name: str, overrides: Sequence[str] = ()) -> Profile:
+    """Read a profile and what is to be different from it.
+
+    Args:
+        name: a profile that comes with the pipeline, or a TOML file.
+        overrides: ``KEY=VALUE``, such as ``rl.num_steps=3``; a later one wins.
+
+    Raises:
+        InvalidInputError: the file or a key is unknown, or a value is not allowed; names both.
+    """
+    path = _find(name)
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidInputError(f"{path}: {error}") from error
+    settings = _merged(Profile().model_dump(mode="json"), given)
+    where = dict.fromkeys(_keys(given), str(path))
+    for override in overrides:
+        change = _parse_override(override)
+        settings = _merged(settings, change)
+        where |= dict.fromkeys(_keys(change), f"--set {override}")
+    try:
+        return Profile.model_validate(settings)
+    except ValidationError as error:
+        raise InvalidInputError(_explain(error, settings, where, str(path))) from error
+
+
+def names() -> list[str]:
+    """The profiles that come with the pipeline."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def _find(name: str) -> Path:
+    if name in names():
+        return FOLDER / f"{name}.toml"
+    path = Path(name)
+    if not path.is_file():
+        known = ", ".join(names())
+        raise InvalidInputError(f"profile {name}: expected one of {known}, or a TOML file")
+    return path
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise InvalidInputError(f"--set {text}: expected KEY=VALUE, such as rl.num_steps=3")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        # Words need no quotes on a command line.
+        parsed = value
+    change: dict[str, Any] = {}
+    table = change
+    *parents, last = key.split(".")
+    for parent in parents:
+        table = table.setdefault(parent, {})
+    table[last] = parsed
+    return change
+
+
+def _merged(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is given over the defaults, table by table; another ``kind`` has its own defaults."""
+    kind = given.get("kind")
+    if isinstance(kind, str) and kind != defaults.get("kind", kind):
+        defaults = _defaults_of(kind)
+    result = dict(defaults)
+    for name, value in given.items():
+        below = result.get(name)
+        nested = isinstance(value, Mapping) and isinstance(below, Mapping)
+        result[name] = _merged(below, value) if nested else value
+    return result
+
+
+def _defaults_of(kind: str) -> dict[str, Any]:
+    variant = _VARIANTS.get(kind)
+    if variant is None or any(field.is_required() for field in variant.model_fields.values()):
+        return {}
+    return variant().model_dump(mode="json")
+
+
+def _explain(
+    error: ValidationError, settings: Mapping[str, Any], where: Mapping[str, str], default: str
+) -> str:
+    """One line about the first thing that is wrong."""
+    first = error.errors()[0]
+    key = _key_of(first["loc"], settings)
+    place = next((where[part] for part in _with_parents(key) if part in where), default)
+    if first["type"] != "extra_forbidden":
+        value = "" if first["type"] in ("missing", "value_error") else f", got {first['input']!r}"
+        return f"{place}: {key}: {first['msg'].removeprefix('Value error, ')}{value}"
+    near = difflib.get_close_matches(key, set(_field_keys(Profile)), n=1)
+    hint = f", did you mean {near[0]}?" if near else ""
+    return f"{place}: {key}: no such key{hint}"
+
+
+def _key_of(location: Sequence[int | str], settings: Any) -> str:
+    """The dotted key of an error, without the names of variants that pydantic puts in between."""
+    parts = []
+    for number, part in enumerate(location):
+        known = isinstance(settings, Mapping) and part in settings
+        if known or (number == len(location) - 1 and part != "[key]"):
+            parts.append(str(part))
+        if known:
+            settings = settings[part]
+    return ".".join(parts)
+
+
+def _with_parents(key: str) -> Iterator[str]:
+    while key:
+        yield key
+        key = key.rpartition(".")[0]
+
+
+def _keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in table.items():
+        yield f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            yield from _keys(value, f"{prefix}{name}.")
+
+
+def _field_keys(record: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Dotted keys of all fields, of every variant."""
+    for name, field in record.model_fields.items():
+        yield f"{prefix}{name}"
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _field_keys(kind, f"{prefix}{name}.")
+
+
+def _seeds(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, int]]:
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _seeds(value, f"{prefix}{name}.")
+        elif name == "seed":
+            yield f"{prefix}{name}", value

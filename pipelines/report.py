@@ -1,0 +1,112 @@
+"""What a run is measured by, and what is printed at its end."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from spatialreward.evaluation.config import JudgeGate
+from spatialreward.figures import Figure, figures_table
+from spatialreward.tracking import ChildRun, TrackingError, fetch_files
+
+logger = logging.getLogger(__name__)
+
+MAX_TOTAL_S = 1800
+MAX_PEAK_GB = 8
+_PICTURE_FOLDERS = ("samples", "curves")
+
+
+class Report(NamedTuple):
+    """Figures of one run, and the second baseline."""
+
+    judge: list[Figure]
+    """Their baseline is the difference of pixels."""
+    untrained: dict[str, float]
+    """The untrained judge's, by the figures' names."""
+    editor: list[Figure]
+    """Their baseline is the editor before RL."""
+    run: list[Figure]
+
+    @property
+    def figures(self) -> list[Figure]:
+        """All of them."""
+        return [*self.judge, *self.editor, *self.run]
+
+
+def make_report(answers: Mapping[str, str], total_s: float, peak_bytes: int) -> Report:
+    """Put the pipeline's answers beside their targets.
+
+    The targets are those of the typed defaults, whatever gate a profile may set.
+    """
+    judges = json.loads(answers["judge_figures"])
+    judge, pixels, untrained = (
+        judges[name] for name in ("judge", "pixel_difference", "untrained_judge")
+    )
+    editor = json.loads(answers["editor_figures"])
+    gate = JudgeGate()
+    before, after = editor["oracle_reward_before"], editor["oracle_reward_after"]
+    return Report(
+        judge=[
+            Figure.at_least(
+                "judge/pairwise_accuracy",
+                judge["pairwise_accuracy"],
+                gate.min_pairwise_accuracy,
+                baseline=pixels["pairwise_accuracy"],
+            ),
+            Figure.at_least(
+                "judge/mean_iou", judge["mean_iou"], gate.min_mean_iou, baseline=pixels["mean_iou"]
+            ),
+            Figure.at_most(
+                "judge/unparsable_share",
+                judge["unparsable_share"],
+                gate.max_unparsable_share,
+                baseline=pixels["unparsable_share"],
+            ),
+        ],
+        untrained={f"judge/{name}": value for name, value in untrained.items()},
+        editor=[
+            Figure(name="editor/oracle_reward_before", value=before),
+            Figure.above("editor/oracle_reward_after", after, before, baseline=before),
+            Figure.above("editor/gain_ci95_low", editor["gain_ci95_low"], 0.0),
+        ],
+        run=[
+            Figure.at_most("time/total_s", total_s, MAX_TOTAL_S, unit="s"),
+            Figure.at_most("memory/peak_gb", peak_bytes / 1e9, MAX_PEAK_GB, unit="GB"),
+        ],
+    )
+
+
+def gather_pictures(steps: Sequence[ChildRun], out: Path) -> list[Path]:
+    """Copy the steps' pictures out of MLflow; those of reused steps from where they were made."""
+    found: list[Path] = []
+    for step in steps:
+        for folder in _PICTURE_FOLDERS:
+            try:
+                found += fetch_files(step.tags.get("reused_run_id", step.run_id), folder, out)
+            except TrackingError as error:
+                logger.warning("pictures of %s: %s", step.name, error)
+    return found
+
+
+def print_report(report: Report, places: Mapping[str, str]) -> None:
+    """Print the figures as tables, and where there is more to look at."""
+    # A table that is wrapped to a log's default of 80 columns cannot be read.
+    console = Console(highlight=False, soft_wrap=True)
+    untrained = {"untrained judge": report.untrained}
+    for table in (
+        figures_table("Judge on held-out edits", report.judge, untrained, "pixel difference"),
+        figures_table("Editor on held-out instructions", report.editor, baseline="before RL"),
+        figures_table("Run", report.run),
+    ):
+        console.print()
+        console.print(table)
+    where = Table(title="Where to look", title_justify="left", show_header=False, show_edge=False)
+    for what, place in places.items():
+        where.add_row(what, Text(place))
+    console.print()
+    console.print(where)

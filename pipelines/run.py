@@ -1,0 +1,178 @@
+"""Runs a profile on this machine, from an empty stack to a table of figures.
+
+Nothing is left running, however it ends.
+"""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from pipelines.dag import compile_pipeline
+from pipelines.graph import GraphError, run_graph
+from pipelines.machine import check_runnable
+from pipelines.memory import PeakMemory, watched_memory
+from pipelines.profile import Profile
+from pipelines.report import Report, gather_pictures, make_report, print_report
+from spatialreward.cli.edits import EditRequest, read_requests
+from spatialreward.cli.judge import judge_requests, prepare_overlays
+from spatialreward.cli.verdict import to_json
+from spatialreward.client import TritonJudge
+from spatialreward.config import flatten
+from spatialreward.figures import commit, write_figures
+from spatialreward.records import JudgementStatus
+from spatialreward.stack import Endpoints, StackConfig, environment, running_stack
+from spatialreward.stack.processes import MARK
+from spatialreward.step import work_dir
+from spatialreward.tracking import Tracker, child_runs, open_run
+
+logger = logging.getLogger(__name__)
+
+FIXED_STEPS = 10
+"""Beside one for each shard."""
+
+
+class RunOptions(NamedTuple):
+    """How a profile is run here."""
+
+    stack: StackConfig
+    also_judge: Path | None = None
+    """JSONL of edits on disk to judge with the served judge at the end."""
+    started_at: float | None = None
+    """Seconds since the epoch, from when on time counts; by default from the run's beginning."""
+    out: Path = Path("build")
+    """Folder of figures, pictures and overlays."""
+
+
+def run_here(profile: Profile, name: str, options: RunOptions) -> Report:
+    """Run a profile's pipeline and print what came of it.
+
+    Raises:
+        InvalidInputError: this machine cannot run the profile, or the edits cannot be read.
+        GraphError: a step failed; names it, what it said, and its log.
+        StackError: the local stack does not start.
+    """
+    started_at = options.started_at or time.time()
+    check_runnable(profile, name)
+    requests = read_requests(options.also_judge) if options.also_judge else []
+    overlays = options.out / "demo" / "overlays"
+    if requests:
+        prepare_overlays(overlays, requests)
+    with (
+        running_stack(options.stack) as endpoints,
+        _variables(_step_environment(endpoints, options.stack.state_dir)),
+        watched_memory(lambda: [process.pid for process in endpoints.processes]) as memory,
+        open_run(f"pipeline {name}", tags={"profile": name, "commit": commit()}) as parent,
+    ):
+        parent.log_params(flatten(profile.model_dump(mode="json")))
+        folder = work_dir() / "runs" / str(parent.run_id)
+        answers = _run_steps(profile, name, parent, folder)
+        if requests:
+            _judge_on_disk(requests, overlays)
+        report = _finish(profile, parent, answers, memory, started_at, options.out)
+    places = {
+        "runs and models": f"spatialreward stack up --state-dir {options.stack.state_dir}"
+        " (prints MLflow's address)",
+        "judge and editor": f"{answers['judge_model']}, {answers['editor_model']}",
+        "sample sheets, curve": str(options.out / "demo" / "pictures"),
+        "figures": str(options.out / "figures" / "demo.json"),
+        "log of all steps": str(folder / "log.txt"),
+    }
+    if requests:
+        places["overlays"] = str(overlays)
+    print_report(report, places)
+    return report
+
+
+def _run_steps(profile: Profile, name: str, parent: Tracker, folder: Path) -> dict[str, str]:
+    pipeline = folder / "pipeline.yaml"
+    compile_pipeline(profile, name, pipeline)
+    parent.log_file(pipeline)
+    try:
+        return run_graph(
+            pipeline,
+            {"parent_run_id": str(parent.run_id)},
+            folder,
+            {},
+            profile.data.num_shards + FIXED_STEPS,
+        )
+    except GraphError as error:
+        failed = [step for step in child_runs(str(parent.run_id)) if step.status == "FAILED"]
+        step, said = "a step", str(error)
+        if failed:
+            step, said = f"step {failed[0].name}", failed[0].tags.get("error", said)
+        raise GraphError(f"{step} failed: {said} (log: {folder / 'log.txt'})") from error
+    finally:
+        if (folder / "log.txt").is_file():
+            parent.log_file(folder / "log.txt")
+
+
+def _finish(
+    profile: Profile,
+    parent: Tracker,
+    answers: Mapping[str, str],
+    memory: PeakMemory,
+    started_at: float,
+    out: Path,
+) -> Report:
+    steps = child_runs(str(parent.run_id))
+    gather_pictures(steps, out / "demo" / "pictures")
+    report = make_report(answers, time.time() - started_at, memory.peak_bytes)
+    path = write_figures(
+        "demo",
+        report.figures,
+        seeds=profile.seeds(),
+        more={
+            "baselines": {"untrained judge": report.untrained},
+            "reused_steps": [step.name for step in steps if step.tags.get("reused") == "true"],
+            "editor": json.loads(answers["editor_figures"]),
+        },
+        folder=out / "figures",
+    )
+    parent.log_metrics({figure.name: figure.value for figure in report.figures})
+    parent.log_file(path)
+    return report
+
+
+def _judge_on_disk(requests: Sequence[EditRequest], overlays: Path) -> None:
+    """Judge pictures on disk through Triton; what cannot be judged is counted, not scored."""
+    judging = TritonJudge.from_environment()
+    logger.info("judging %d edits on disk; note: %s", len(requests), judging.notice or "none")
+    failures = 0
+    with (overlays.parent / "judgements.jsonl").open("wb") as file:
+        for request, judgement in judge_requests(judging, requests, overlays):
+            failures += judgement.status is JudgementStatus.FAILED
+            file.write(to_json(request, judgement, judging.notice, with_id=True) + b"\n")
+    if failures:
+        logger.warning("no judgement for %d of %d edits on disk", failures, len(requests))
+
+
+def _step_environment(endpoints: Endpoints, state_dir: Path) -> dict[str, str]:
+    state_dir = state_dir.absolute()
+    return environment(endpoints) | {
+        "SPATIALREWARD_WORK_DIR": str(work_dir()),
+        "SPATIALREWARD_CACHE": os.environ.get(
+            "SPATIALREWARD_CACHE", str(state_dir / "fetched-models")
+        ),
+        # Marks steps as the stack's, so that those of a killed run are stopped with it.
+        MARK: str(state_dir.resolve()),
+    }
+
+
+@contextmanager
+def _variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the length of a ``with`` block."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
