@@ -1,13 +1,17 @@
 VENV := .venv
 TRITON_VENV := .venv-triton
 PYTHON ?= python3
+# Pictures on disk that the demo judges at its end: a JSONL file, none if empty.
+REAL_EDITS ?= $(wildcard ../shared/data/real_edits/edits.jsonl)
+DEMO_OPTIONS ?=
+STARTED_AT := $(shell date +%s)
 PIP_OPTIONS ?= --quiet --disable-pip-version-check
 
-.PHONY: test clean
+.PHONY: demo test clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install $(PIP_OPTIONS) --constraint constraints.txt --editable '.[client,dev,judge,stack]'
+	$(VENV)/bin/pip install $(PIP_OPTIONS) --constraint constraints.txt --editable '.[client,dev,judge,pipelines,stack]'
 	touch $@
 
 # Triton's server comes in a wheel that needs numpy 1, so it has an environment of its own.
@@ -18,9 +22,14 @@ $(TRITON_VENV)/.ready: constraints-triton.txt
 	$(TRITON_VENV)/bin/pip install $(PIP_OPTIONS) --no-deps nvidia-pytriton==0.7.0
 	touch $@
 
+demo: $(VENV)/.ready $(TRITON_VENV)/.ready  ## set up everything, then run the main job
+	$(VENV)/bin/python -m pipelines run --profile tiny --started-at $(STARTED_AT) \
+		$(if $(REAL_EDITS),--also-judge '$(REAL_EDITS)') $(DEMO_OPTIONS)
+
 test: $(VENV)/.ready $(TRITON_VENV)/.ready  ## set up everything, then lint and run the tests
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports --no-logo
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2
 
 clean:  ## remove what make created

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 """Where ``components`` and ``pipelines`` are."""
 _OURS = re.compile(r"^\s*(?P<line>\d\d:\d\d:\d\d [\w-]+: .*)$")
 _PROGRESS = re.compile(r": \d+/\d+ \(\d+ %\)")
-_STEP_DONE = re.compile(r": [\w-]+ (finished in \d+ s|was done before)")
+_STEP_DONE = re.compile(r": (finished in \d+ s|done before, .*)$")
 _ERROR = re.compile(r"^\s*(?:error: (?P<said>.+)|(?P<raised>[\w.]+(?:Error|Exception): .+))$")
 _GRACE_S = 8.0
 
@@ -61,6 +62,9 @@ def run_graph(
         assert process.stdout is not None
         said = _follow(process.stdout, log, num_steps)
         status = process.wait()
+    # kfp leaves the source of every component behind in the one, and outputs in the other.
+    for litter in (temporary, folder / "kfp"):
+        shutil.rmtree(litter, ignore_errors=True)
     if status != 0:
         raise GraphError(said or f"the pipeline's process ended with status {status}")
     return json.loads(answers.read_text())

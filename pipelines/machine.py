@@ -6,6 +6,7 @@ from pathlib import Path
 from pipelines.profile import Profile
 from spatialreward.config import FolderBase, HubBase, OmniGen2Config, ShippedBase
 from spatialreward.errors import InvalidInputError
+from spatialreward.judge.checkpoint import SHIPPED_BASE
 
 _GIB = 1 << 30
 
@@ -28,8 +29,8 @@ def _missing_models(profile: Profile) -> list[str]:
             missing.append(f"judge.base: {repository} cannot be trained by this version")
         case FolderBase(folder=folder) if not (folder / "config.json").is_file():
             missing.append(f"judge.base.folder: no checkpoint in {folder}")
-        case ShippedBase() if not (_shipped_base() / "config.json").is_file():
-            missing.append(f"judge.base: the grounded base is not in {_shipped_base()}")
+        case ShippedBase() if not (SHIPPED_BASE / "config.json").is_file():
+            missing.append(f"judge.base: the grounded base is not in {SHIPPED_BASE}")
     if isinstance(profile.editor, OmniGen2Config):
         missing.append(f"editor: {profile.editor.repository} cannot be trained by this version")
     return missing
@@ -50,9 +51,3 @@ def _missing_resources(profile: Profile) -> list[str]:
         f"resources: {', '.join(steps)} want more than is here, which is {gpus} GPUs, {cpus} CPUs "
         f"and {memory_gib:.0f} GiB of memory"
     ]
-
-
-def _shipped_base() -> Path:
-    import spatialreward
-
-    return Path(spatialreward.__file__).parent / "judge" / "grounded_base"

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 MAX_TOTAL_S = 1800
 MAX_PEAK_GB = 8
+_LOG_WIDTH = 140
 _PICTURE_FOLDERS = ("samples", "curves")
 
 
@@ -95,8 +96,10 @@ def gather_pictures(steps: Sequence[ChildRun], out: Path) -> list[Path]:
 
 def print_report(report: Report, places: Mapping[str, str]) -> None:
     """Print the figures as tables, and where there is more to look at."""
-    # A table that is wrapped to a log's default of 80 columns cannot be read.
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        # Tables that are folded to the 80 columns that a log is taken for cannot be read.
+        console = Console(highlight=False, width=_LOG_WIDTH)
     untrained = {"untrained judge": report.untrained}
     for table in (
         figures_table("Judge on held-out edits", report.judge, untrained, "pixel difference"),

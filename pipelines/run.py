@@ -158,6 +158,9 @@ def _step_environment(endpoints: Endpoints, state_dir: Path) -> dict[str, str]:
         "SPATIALREWARD_CACHE": os.environ.get(
             "SPATIALREWARD_CACHE", str(state_dir / "fetched-models")
         ),
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         # Marks steps as the stack's, so that those of a killed run are stopped with it.
         MARK: str(state_dir.resolve()),
     }

@@ -116,7 +116,7 @@ def figures_table(
 
     further = more_baselines or {}
     table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
-    table.add_column("figure")
+    table.add_column("figure", no_wrap=True)
     for heading in ("value", baseline, *further, "target"):
         table.add_column(heading, justify="right")
     table.add_column("reached")

@@ -126,19 +126,20 @@ def run_step(
         _log_data_sets(tracker, inputs, data_sets or {})
         done = _finished(store, marker) if reuse else None
         if done is not None:
-            logger.info("%s was done before, with the same inputs: reused", name)
+            logger.info("done before, with the same inputs: reused")
             tracker.set_tags({"reused": "true", "reused_run_id": str(done["run_id"])})
             outputs = done["outputs"]
         else:
             start = time.perf_counter()
             outputs = _attempt(work, Step(name, folder, tracker, store, inputs))
             seconds = time.perf_counter() - start
-            logger.info("%s finished in %.0f s", name, seconds)
+            logger.info("finished in %.0f s", seconds)
             tracker.log_metrics({"time/step_s": seconds})
             if reuse:
                 outputs = _mark(store, marker, name, tracker.run_id, outputs)
             shutil.rmtree(folder)
-        tracker.log_metrics(_figures(outputs))
+        if figures := _figures(outputs):
+            tracker.log_metrics(figures)
         tracker.set_tags({f"output.{key}": str(value) for key, value in outputs.items()})
     return outputs
 
@@ -165,8 +166,9 @@ def _own_folder(name: str, key: str) -> Iterator[Path]:
     """The step's folder, kept until it succeeds; a second process with the same step waits."""
     folder = work_dir() / f"{name}-{key[:16]}"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o644)
+        locks = folder.parent / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        lock = os.open(locks / folder.name, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise InvalidInputError(f"working folder {folder}: {error.strerror}") from error
     try:

@@ -76,6 +76,8 @@ class ObjectStore:
             raise InvalidInputError(f"S3 endpoint {endpoint_url!r}: expected http://HOST:PORT")
         self._endpoint_url = endpoint_url
         self._http = urllib3.PoolManager(
+            # MinIO's client sends the parts of a large object from several threads.
+            maxsize=10,
             timeout=urllib3.Timeout(connect=5, read=300),
             retries=urllib3.Retry(
                 total=4, backoff_factor=0.3, status_forcelist=[500, 502, 503, 504]

@@ -6,11 +6,9 @@ import math
 
 from spatialreward.client import TritonJudge
 from spatialreward.config import EditorEvaluationStep, EditorRegistrationStep
-from spatialreward.evaluation import editor as evaluation
 from spatialreward.registry import register_once, set_alias, set_version_tags
 from spatialreward.step import Outputs, Step, run_step
 from spatialreward.storage import ArtifactRef
-from spatialreward.visuals import sample_sheet
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +24,9 @@ def compare_editors(
     judging = TritonJudge.from_environment()
 
     def work(step: Step) -> Outputs:
+        from spatialreward.evaluation import editor as evaluation
+        from spatialreward.visuals import sample_sheet
+
         compared = evaluation.compare_editors(
             step.fetch("before"), step.fetch("after"), config.world, config.evaluation, judging
         )
@@ -42,7 +43,7 @@ def compare_editors(
         work,
         parent_run_id=parent_run_id,
     )
-    return json.dumps(outputs["editor"])
+    return json.dumps(outputs["editor"], sort_keys=True)
 
 
 def register_editor(

@@ -6,17 +6,9 @@ from typing import TYPE_CHECKING
 
 from spatialreward.config import JudgeEvaluationStep
 from spatialreward.data.samples import EditSample, read_samples
-from spatialreward.evaluation.judge import (
-    PixelDifference,
-    judge_figures,
-    judge_samples,
-    mean_reward_by_grade,
-    true_judgement,
-)
 from spatialreward.protocol.prompts import TINY
 from spatialreward.records import Judgement
 from spatialreward.step import Outputs, Step, run_step
-from spatialreward.visuals import SheetRow, sample_sheet
 
 if TYPE_CHECKING:
     from spatialreward.judge.engine import Judge
@@ -28,6 +20,13 @@ def evaluate_judge(
     """Measure a judge; returns figures by judge (``judge`` and the baselines) as JSON."""
 
     def work(step: Step) -> Outputs:
+        from spatialreward.evaluation.judge import (
+            PixelDifference,
+            judge_figures,
+            judge_samples,
+            mean_reward_by_grade,
+            true_judgement,
+        )
         from spatialreward.judge.engine import Judge
 
         samples = list(read_samples(step.fetch("heldout")))
@@ -56,7 +55,7 @@ def evaluate_judge(
         parent_run_id=parent_run_id,
         data_sets={"heldout": "evaluation"},
     )
-    return json.dumps(outputs)
+    return json.dumps(outputs, sort_keys=True)
 
 
 def _untrained(config: JudgeEvaluationStep) -> "Judge":
@@ -73,6 +72,8 @@ def _show(
     judgements: Sequence[Judgement],
     truths: Sequence[Judgement],
 ) -> None:
+    from spatialreward.visuals import SheetRow, sample_sheet
+
     rows = [
         SheetRow(*sample.images(), sample.instruction, judgement, truth)
         for sample, judgement, truth in zip(samples, judgements, truths, strict=False)

@@ -13,10 +13,9 @@ from spatialreward.config import (
 )
 from spatialreward.data.config import DataConfig
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge.checkpoint import CARD_FILE
+from spatialreward.judge.checkpoint import CARD_FILE, SHIPPED_BASE
 from spatialreward.step import Outputs, Step, run_step
 from spatialreward.storage import digest_folder
-from spatialreward.training import judge as training
 from spatialreward.training.config import GroundingConfig
 
 
@@ -36,6 +35,8 @@ def train_judge(config: JudgeTrainingStep, data: str, parent_run_id: str) -> str
         inputs["base"] = digest_folder(start.folder)
 
     def work(step: Step) -> Outputs:
+        from spatialreward.training import judge as training
+
         checkpoint = step.new_folder("judge")
         training.train_judge(
             config.training,
@@ -70,7 +71,7 @@ def find_start(base: JudgeBase, world: DataConfig) -> Start:
         case GroundingBase():
             return Start(None, (base.grounding, world))
         case ShippedBase():
-            folder = training.shipped_base()
+            folder = SHIPPED_BASE
         case FolderBase():
             folder = base.folder
         case HubBase():

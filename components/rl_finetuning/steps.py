@@ -7,11 +7,8 @@ from spatialreward.config import (
     OmniGen2Config,
     TinyEditorConfig,
 )
-from spatialreward.editor import pretraining
 from spatialreward.errors import InvalidInputError
-from spatialreward.rl import training
 from spatialreward.step import Outputs, Step, run_step
-from spatialreward.visuals import reward_curve
 
 
 def pretrain_editor(config: EditorPretrainingStep, data: str, parent_run_id: str) -> str:
@@ -29,6 +26,8 @@ def pretrain_editor(config: EditorPretrainingStep, data: str, parent_run_id: str
             )
 
     def work(step: Step) -> Outputs:
+        from spatialreward.editor import pretraining
+
         checkpoint = step.new_folder("editor")
         pretraining.pretrain_editor(
             settings, step.fetch("data"), checkpoint, step.report, resume_file=step.resume_file
@@ -61,6 +60,9 @@ def finetune_editor(config: EditorRlStep, editor: str, served: str, parent_run_i
     judging = TritonJudge.from_environment()
 
     def work(step: Step) -> Outputs:
+        from spatialreward.rl import training
+        from spatialreward.visuals import reward_curve
+
         checkpoint = step.new_folder("editor")
         rewards = training.finetune_editor(
             config.rl,

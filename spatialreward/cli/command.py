@@ -44,4 +44,12 @@ def configure_logging(*, verbose: bool = False) -> None:
     handler = AroundBars()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    set_levels(verbose=verbose)
+
+
+def set_levels(*, verbose: bool = False) -> None:
+    """Choose what is logged: our own progress, and of others what they warn of."""
     logging.getLogger("spatialreward").setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.getLogger("pipelines").setLevel(logging.DEBUG if verbose else logging.INFO)
+    # It warns of every retry; when none helps, an error follows.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
 
 CARD_FILE = "card.json"
+SHIPPED_BASE = Path(__file__).parent / "grounded_base"
+"""The grounded base that comes with the library."""
 
 
 def save(

@@ -81,18 +81,13 @@ def train_judge(
     checkpoint.save(out, model, processor, card, TINY)
 
 
-def shipped_base() -> Path:
-    """Folder of the grounded base that comes with the library."""
-    return Path(checkpoint.__file__).parent / "grounded_base"
-
-
 def _start(
     base: Path | None,
     grounding: tuple[GroundingConfig, DataConfig] | None,
     report: ReportMetrics,
 ) -> tuple["Qwen3VLForConditionalGeneration", "Processor", str]:
     if grounding is None:
-        folder = base or shipped_base()
+        folder = base or checkpoint.SHIPPED_BASE
         model, processor = checkpoint.load(folder, TINY.square_side)
         return model, processor, "the shipped grounded base" if base is None else str(folder)
     assert base is None, "a base and a grounding stage exclude each other"
