@@ -1,5 +1,7 @@
 """The steps that make an editor: pretraining, then RL with the served judge's rewards."""
 
+import math
+
 from spatialreward.client import TritonJudge
 from spatialreward.config import (
     EditorPretrainingStep,
@@ -73,8 +75,9 @@ def finetune_editor(config: EditorRlStep, editor: str, served: str, parent_run_i
             step.report,
             resume_file=step.resume_file,
         )
-        curve = reward_curve({"served reward": rewards}, "Mean reward by the served judge")
-        step.tracker.log_image(curve, "curves/served_reward.png")
+        if any(map(math.isfinite, rewards)):
+            curve = reward_curve({"served reward": rewards}, "Mean reward by the served judge")
+            step.tracker.log_image(curve, "curves/served_reward.png")
         return {"editor": step.keep(checkpoint)}
 
     outputs = run_step(

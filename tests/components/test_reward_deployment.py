@@ -1,0 +1,68 @@
+import json
+
+import pytest
+
+from components.reward_deployment.steps import register_judge
+from spatialreward.config import JudgeRegistrationStep
+from spatialreward.errors import InvalidInputError
+from spatialreward.evaluation.config import JudgeGate
+from spatialreward.evaluation.gate import GateError
+from spatialreward.storage import ObjectStore
+
+FIGURES = {
+    "pairwise_accuracy": 0.9,
+    "mean_iou": 0.7,
+    "unparsable_share": 0.0,
+    "reward_spearman": 0.9,
+    "reward_mae": 0.1,
+}
+
+
+@pytest.fixture
+def checkpoint(client, tmp_path, monkeypatch):
+    """Makes references of checkpoints that differ in their words."""
+    monkeypatch.setenv("SPATIALREWARD_WORK_DIR", str(tmp_path / "work"))
+    store = ObjectStore.from_environment()
+    store.ensure_bucket("spatialreward")
+
+    def make(words):
+        folder = tmp_path / words
+        folder.mkdir()
+        (folder / "weights.bin").write_text(words)
+        return str(store.put_folder(folder, "s3://spatialreward/artifacts/test"))
+
+    return make
+
+
+def figures(**change):
+    return json.dumps({"judge": FIGURES | change, "pixel_difference": {}})
+
+
+def settings(name):
+    return JudgeRegistrationStep(name=name, gate=JudgeGate())
+
+
+def test_a_judge_that_passes_is_the_champion_and_registered_once(checkpoint, client):
+    judge = checkpoint("good")
+    for _ in range(2):
+        assert register_judge(settings("passes"), judge, figures(), "") == "models:/passes/1"
+    champion = client.get_model_version_by_alias("passes", "champion")
+    assert champion.version == client.get_model_version_by_alias("passes", "candidate").version
+    assert champion.tags["gate"] == "passed"
+    assert champion.tags["mean_iou"] == "0.7000"
+    assert champion.tags["artifact"] == judge
+
+
+def test_a_judge_that_falls_short_leaves_the_champion_before(checkpoint, client):
+    register_judge(settings("falls"), checkpoint("first"), figures(), "")
+    with pytest.raises(GateError, match=r"mean_iou is 0\.6000, 0\.0500 below"):
+        register_judge(settings("falls"), checkpoint("second"), figures(mean_iou=0.6), "")
+    assert str(client.get_model_version_by_alias("falls", "champion").version) == "1"
+    candidate = client.get_model_version_by_alias("falls", "candidate")
+    assert str(candidate.version) == "2"
+    assert candidate.tags["gate"].startswith("failed: ")
+
+
+def test_what_is_no_reference_is_refused(checkpoint):
+    with pytest.raises(InvalidInputError, match="an artifact reference"):
+        register_judge(settings("refused"), "s3://somewhere", figures(), "")

@@ -1,0 +1,71 @@
+import os
+import signal
+import sys
+
+import psutil
+import pytest
+from kfp import compiler, dsl
+
+from pipelines.graph import GraphError, _group, run_graph
+
+
+@dsl.component(base_image="spatialreward/test", install_kfp_package=False)
+def shout(words: str) -> str:
+    import logging
+
+    logging.basicConfig(format="12:00:00 shout: %(message)s", level=logging.INFO, force=True)
+    logging.getLogger("shout").info("shouting")
+    if words == "fail":
+        raise SystemExit("error: no voice")
+    return words.upper()
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory):
+    @dsl.pipeline(name="shouting")
+    def shouting(words: str) -> str:
+        return shout(words=words).output
+
+    path = tmp_path_factory.mktemp("graph") / "pipeline.yaml"
+    compiler.Compiler().compile(shouting, str(path))
+    return path
+
+
+def test_a_graph_answers_and_shows_our_lines_only(pipeline, tmp_path, capfd):
+    answers = run_graph(pipeline, {"words": "hello"}, tmp_path / "run", os.environ, 1)
+    assert list(answers.values()) == ["HELLO"]
+    shown = capfd.readouterr().err
+    assert "12:00:00 shout: shouting\n" in shown
+    assert "KFP Executor" not in shown
+    assert "KFP Executor" in (tmp_path / "run" / "log.txt").read_text()
+    assert not (tmp_path / "run" / "tmp").exists()
+
+
+def test_a_step_that_fails_is_told_in_its_own_words(pipeline, tmp_path):
+    with pytest.raises(GraphError, match=r"^no voice$"):
+        run_graph(pipeline, {"words": "fail"}, tmp_path / "run", os.environ, 1)
+
+
+STUBBORN = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_nothing_of_a_graph_outlives_an_interrupt(monkeypatch):
+    monkeypatch.setattr("pipelines.graph._GRACE_S", 0.5)
+    pids = []
+
+    def interrupted():
+        with _group([sys.executable, "-c", STUBBORN], os.environ) as process:
+            pids.extend([process.pid, int(process.stdout.readline())])
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert len(pids) == 2
+    for pid in pids:
+        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie"

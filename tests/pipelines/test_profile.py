@@ -1,0 +1,97 @@
+import pytest
+
+from pipelines.profile import Profile, load_profile, names
+from spatialreward.config import FolderBase, GroundingBase, HubBase, OmniGen2Config
+from spatialreward.errors import InvalidInputError
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_profile_validates(name):
+    load_profile(name)
+
+
+def test_the_profiles_are_those_of_the_readme():
+    assert names() == ["paper", "tiny"]
+
+
+def test_a_profile_says_only_what_is_different():
+    paper = load_profile("paper")
+    assert isinstance(paper.judge.base, HubBase)
+    assert isinstance(paper.editor, OmniGen2Config)
+    assert paper.judge.gate == Profile().judge.gate
+    assert paper.judge.training.optimiser.weight_decay == 0.01
+    assert paper.resources["train_judge"].gpus == 8
+
+
+def test_a_later_override_wins_and_leaves_its_siblings(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("[rl]\nnum_steps = 3\ngroup_size = 4\n")
+    profile = load_profile(str(file), ["rl.num_steps=5", "rl.num_steps=7"])
+    assert profile.rl.num_steps == 7
+    assert profile.rl.group_size == 4
+    assert profile.rl.num_prompts == Profile().rl.num_prompts
+
+
+def test_a_table_keeps_the_defaults_of_its_place():
+    here = Profile().judge.training.optimiser
+    changed = load_profile("tiny", ["judge.training.optimiser.batch_size=16"])
+    assert changed.judge.training.optimiser == here.model_copy(update={"batch_size": 16})
+
+
+def test_another_kind_has_its_own_settings():
+    grounding = load_profile(
+        "tiny", ["judge.base.kind=grounding", "judge.base.grounding.num_scene_samples=64"]
+    ).judge.base
+    assert isinstance(grounding, GroundingBase)
+    assert grounding.grounding.num_scene_samples == 64
+    folder = load_profile("tiny", ["judge.base.kind=folder", "judge.base.folder=some/where"])
+    assert isinstance(folder.judge.base, FolderBase)
+
+
+def test_every_seed_is_listed():
+    assert set(load_profile("tiny").seeds()) == {
+        "data.seed",
+        "judge.training.seed",
+        "editor.pretraining.seed",
+        "rl.seed",
+        "editor_evaluation.seed",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[rl]\nnum_step = 3", "rl.num_step: no such key, did you mean rl.num_steps?"),
+        ("[rll]\nnum_steps = 3", "rll: no such key, did you mean rl?"),
+        ("[rl]\nnum_steps = 0", "rl.num_steps: Input should be greater than 0, got 0"),
+        ("[rl]\ngroup_size = 'many'", "rl.group_size: Input should be a valid integer"),
+        ("[rl.sampling]\neta = -1", "rl.sampling.eta: Input should be greater than or equal to 0"),
+        ("[judge.gate]\nmin_mean_iou = 2", "judge.gate.min_mean_iou: Input should be less than"),
+        ("[judge.base]\nkind = 'cloud'", "judge.base: Input tag 'cloud'"),
+        ("[judge.base]\nkind = 'folder'", "judge.base.folder: Field required"),
+        ("[editor]\nkind = 'omnigen2'\nrank = 3", "editor.rank: no such key"),
+        ("[data.grades]\nright = 0.9", "data: grades: expected shares that sum to 1, got 1.5"),
+        ("[resources.train]\ngpus = 1", "resources.train: Input should be 'build_shard'"),
+        ("rl = 3", "rl: Input should be a valid dictionary"),
+        ("rl = [", "Invalid value"),
+    ],
+)
+def test_what_is_wrong_is_one_line_with_file_and_key(tmp_path, text, complaint):
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    with pytest.raises(InvalidInputError) as caught:
+        load_profile(str(file))
+    assert str(caught.value).startswith(f"{file}: {complaint}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_override_is_named_as_such():
+    with pytest.raises(InvalidInputError, match=r"^--set rl.eta=1: rl.eta: no such key"):
+        load_profile("tiny", ["rl.eta=1"])
+    with pytest.raises(InvalidInputError, match="--set rl: expected KEY=VALUE"):
+        load_profile("tiny", ["rl"])
+
+
+def test_a_profile_that_is_not_there_is_named():
+    with pytest.raises(InvalidInputError, match="profile huge: expected one of paper, tiny"):
+        load_profile("huge")

@@ -1,0 +1,44 @@
+import json
+
+from pipelines.report import make_report, print_report
+
+JUDGE = {"pairwise_accuracy": 0.9, "mean_iou": 0.7, "unparsable_share": 0.0}
+PIXELS = {"pairwise_accuracy": 0.6, "mean_iou": 0.5, "unparsable_share": 0.0}
+UNTRAINED = {"pairwise_accuracy": 0.0, "mean_iou": 0.0, "unparsable_share": 1.0}
+EDITOR = {"oracle_reward_before": 0.5, "oracle_reward_after": 0.6, "gain_ci95_low": 0.05}
+ANSWERS = {
+    "judge_figures": json.dumps(
+        {"judge": JUDGE, "pixel_difference": PIXELS, "untrained_judge": UNTRAINED}
+    ),
+    "editor_figures": json.dumps(EDITOR),
+}
+
+
+def test_the_figures_are_those_that_were_asked_for():
+    report = make_report(ANSWERS, total_s=1700.0, peak_bytes=7_900_000_000)
+    assert [figure.name for figure in report.figures] == [
+        "judge/pairwise_accuracy",
+        "judge/mean_iou",
+        "judge/unparsable_share",
+        "editor/oracle_reward_before",
+        "editor/oracle_reward_after",
+        "editor/gain_ci95_low",
+        "time/total_s",
+        "memory/peak_gb",
+    ]
+    assert [figure.reached for figure in report.figures] == [True, True, True, None] + [True] * 4
+    assert report.judge[0].baseline == 0.6
+
+
+def test_what_is_not_reached_is_said():
+    worse = ANSWERS | {"editor_figures": json.dumps(EDITOR | {"gain_ci95_low": 0.0})}
+    report = make_report(worse, total_s=1801.0, peak_bytes=8_100_000_000)
+    missed = [figure.name for figure in report.figures if figure.reached is False]
+    assert missed == ["editor/gain_ci95_low", "time/total_s", "memory/peak_gb"]
+
+
+def test_the_tables_hold_both_baselines_and_where_to_look(capsys):
+    print_report(make_report(ANSWERS, 10.0, 10**9), {"figures": "build/figures/demo.json"})
+    shown = capsys.readouterr().out
+    for word in ("pixel difference", "untrained judge", "before RL", "build/figures/demo.json"):
+        assert word in shown

@@ -1,0 +1,206 @@
+"""The whole pipeline on the whole stack, with models that learn next to nothing."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+import pipelines
+from spatialreward.client import TritonJudge
+from spatialreward.images import encode_png
+from spatialreward.stack import StackConfig, down, up
+from spatialreward.stack.processes import MARK
+from spatialreward.tracking import child_runs
+
+ROOT = Path(pipelines.__file__).parents[1]
+TRITON_PYTHON = ROOT / ".venv-triton" / "bin" / "python"
+
+PROFILE = """
+[data]
+num_train = 32
+num_heldout = 12
+[judge.base]
+kind = "folder"
+folder = "{judge}"
+[judge.training]
+num_samples = 4
+[judge.training.optimiser]
+learning_rate = 1e-7    # the test judge knows how to answer, and must not forget it
+batch_size = 4
+[judge.gate]
+min_pairwise_accuracy = 0
+min_mean_iou = 0
+max_unparsable_share = 1
+[editor.pretraining]
+num_samples = 8
+optimiser.batch_size = 4
+network = {{ width = 48, num_layers = 1, num_heads = 2 }}
+[rl]
+num_steps = 2
+num_prompts = 2
+group_size = 2
+max_failed_share = 1
+sampling.num_denoising_steps = 2
+[editor_evaluation]
+num_instructions = 4
+num_denoising_steps = 2
+num_bootstrap_samples = 50
+"""
+
+
+class Runner:
+    """Runs ``python -m pipelines run`` in a folder of its own."""
+
+    def __init__(self, folder, judge):
+        self.folder = folder
+        self.stack = StackConfig(state_dir=folder / "stack", triton_python=TRITON_PYTHON)
+        profile = folder / "small.toml"
+        profile.write_text(PROFILE.format(judge=judge))
+        self.command = [sys.executable, "-m", "pipelines", "run", "--profile", str(profile)]
+        self.command += ["--state-dir", "stack", "--triton-python", str(TRITON_PYTHON)]
+        self.variables = os.environ | {
+            "PYTHONPATH": str(ROOT),
+            "SPATIALREWARD_WORK_DIR": str(folder / "work"),
+        }
+
+    def start(self, *options):
+        return subprocess.Popen(
+            [*self.command, *options],
+            cwd=self.folder,
+            env=self.variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *options):
+        process = self.start(*options)
+        shown, said = process.communicate(timeout=300)
+        return process.returncode, shown, said
+
+    def left_running(self):
+        """Names of processes that carry the mark of this folder's stack."""
+        mark = str(self.stack.state_dir.resolve())
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(MARK) == mark and process.status() != "zombie":
+                    found.append(process.name())
+            except psutil.Error:
+                continue
+        return found
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory, judge_folder):
+    folder = tmp_path_factory.mktemp("pipeline")
+    runner = Runner(folder, judge_folder)
+    yield runner
+    down(runner.stack.state_dir)
+    shutil.rmtree(folder / "stack", ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def edits(runner, known_samples):
+    sample = known_samples[0]
+    for name, picture in zip(("source", "edited"), sample.images(), strict=True):
+        (runner.folder / f"{name}.png").write_bytes(encode_png(picture))
+    record = {"id": "one", "source": "source.png", "edited": "edited.png", "instruction": "add it"}
+    broken = record | {"id": "two", "source": "nowhere.png"}
+    path = runner.folder / "edits.jsonl"
+    path.write_text(f"{json.dumps(record)}\n{json.dumps(broken)}\n")
+    return path
+
+
+def test_what_cannot_run_is_refused_before_anything_starts(runner):
+    status, shown, said = runner.run("--set", "rl.num_step=3")
+    assert status == 1
+    assert shown == ""
+    assert said.startswith("error: --set rl.num_step=3: rl.num_step: no such key")
+    assert not runner.stack.state_dir.exists()
+
+
+@pytest.mark.slow
+def test_nothing_is_left_running_after_an_interrupt(runner):
+    process = runner.start()
+    for line in process.stderr:
+        if "build-shard: " in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "interrupted"
+    assert runner.left_running() == []
+
+
+@pytest.mark.slow
+def test_the_pipeline_stops_at_its_gate_and_goes_on_when_it_passes(runner, edits, monkeypatch):
+    endpoints = up(runner.stack)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", endpoints.mlflow.tracking_uri)
+    client = MlflowClient(endpoints.mlflow.tracking_uri)
+    began = time.time()
+
+    status, _, said = runner.run("--set", "judge.gate.min_mean_iou=1")
+    (complaint,) = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert status == 1, said
+    assert "step register-judge failed: the judge does not pass its gate: mean_iou" in complaint
+    assert "log.txt" in complaint
+    assert "Traceback" not in said
+
+    status, shown, said = runner.run("--also-judge", str(edits))
+    assert status == 0, said
+    for word in ("judge/mean_iou", "pixel difference", "untrained judge", "before RL", "overlays"):
+        assert word in shown
+    check_files(runner.folder / "build", began)
+    check_runs(client)
+    judge = TritonJudge(endpoints.triton.grpc)
+    assert "generated scenes" in judge.notice
+    assert sorted(runner.left_running()) == sorted(
+        process.name() for pid in endpoints.processes for process in tree(pid.pid)
+    )
+
+
+def tree(pid):
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
+
+
+def check_files(build, began):
+    written = json.loads((build / "figures" / "demo.json").read_text())
+    values = {figure["name"]: figure["value"] for figure in written["figures"]}
+    assert len(values) == 8
+    assert 0 < values["time/total_s"] < time.time() - began
+    assert 0.3 < values["memory/peak_gb"] < 8
+    reused = {"build-shard", "merge-shards", "train-judge", "evaluate-judge"}
+    assert set(written["reused_steps"]) >= reused
+    assert [path.name for path in (build / "demo" / "overlays").iterdir()] == ["one.png"]
+    lines = (build / "demo" / "judgements.jsonl").read_text().splitlines()
+    assert json.loads(lines[1])["reason"].endswith("nowhere.png: No such file or directory")
+    pictures = {path.name for path in (build / "demo" / "pictures").iterdir()}
+    assert pictures == {"judge.png", "served_reward.png", "editor_before.png", "editor_after.png"}
+
+
+def check_runs(client):
+    experiment = client.get_experiment_by_name("spatialreward")
+    last, failed, interrupted = client.search_runs(
+        [experiment.experiment_id], "attributes.run_name = 'pipeline small'"
+    )
+    assert [run.info.status for run in (last, failed, interrupted)] == [
+        "FINISHED",
+        "FAILED",
+        "KILLED",
+    ]
+    assert last.data.params["rl.num_steps"] == "2"
+    assert last.data.metrics["judge/unparsable_share"] <= 1
+    steps = child_runs(last.info.run_id)
+    assert {step.status for step in steps} == {"FINISHED"}
+    assert len(steps) == 12
+    assert client.get_model_version_by_alias("spatial-reward", "champion").tags["gate"] == "passed"
