@@ -183,7 +183,7 @@ def check_files(build, began):
     assert set(written["reused_steps"]) >= reused
     assert [path.name for path in (build / "demo" / "overlays").iterdir()] == ["one.png"]
     lines = (build / "demo" / "judgements.jsonl").read_text().splitlines()
-    assert json.loads(lines[1])["reason"].endswith("nowhere.png: No such file or directory")
+    assert json.loads(lines[1])["reason"].endswith("nowhere.png: there is no such file")
     pictures = {path.name for path in (build / "demo" / "pictures").iterdir()}
     assert pictures == {"judge.png", "served_reward.png", "editor_before.png", "editor_after.png"}
 
