@@ -74,6 +74,9 @@ def run(
             metavar="JSONL", help="Edits on disk to judge with the served judge at the end."
         ),
     ] = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Do every step again, also what was done before.")
+    ] = False,
     state_dir: Annotated[
         Path,
         typer.Option(envvar="SPATIALREWARD_STATE_DIR", help="Folder of the local stack."),
@@ -104,7 +107,7 @@ def run(
     from spatialreward.stack import StackConfig
 
     stack = StackConfig(state_dir=state_dir, triton_python=triton_python)
-    run_here(settings, Path(profile).stem, RunOptions(stack, also_judge, started_at))
+    run_here(settings, Path(profile).stem, RunOptions(stack, anew, also_judge, started_at))
 
 
 if __name__ == "__main__":

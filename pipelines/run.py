@@ -27,7 +27,7 @@ from spatialreward.figures import commit, write_figures
 from spatialreward.records import JudgementStatus
 from spatialreward.stack import Endpoints, StackConfig, environment, running_stack
 from spatialreward.stack.processes import MARK
-from spatialreward.step import work_dir
+from spatialreward.step import ANEW, work_dir
 from spatialreward.tracking import Tracker, child_runs, open_run
 
 logger = logging.getLogger(__name__)
@@ -40,6 +40,8 @@ class RunOptions(NamedTuple):
     """How a profile is run here."""
 
     stack: StackConfig
+    anew: bool = False
+    """Do every step again, even one that was done with the same inputs."""
     also_judge: Path | None = None
     """JSONL of edits on disk to judge with the served judge at the end."""
     started_at: float | None = None
@@ -70,7 +72,7 @@ def run_here(profile: Profile, name: str, options: RunOptions) -> Report:
     ):
         parent.log_params(flatten(profile.model_dump(mode="json")))
         folder = work_dir() / "runs" / str(parent.run_id)
-        answers = _run_steps(profile, name, parent, folder)
+        answers = _run_steps(profile, name, parent, folder, anew=options.anew)
         if requests:
             _judge_on_disk(requests, overlays)
         report = _finish(profile, parent, answers, memory, started_at, options.out)
@@ -88,7 +90,9 @@ def run_here(profile: Profile, name: str, options: RunOptions) -> Report:
     return report
 
 
-def _run_steps(profile: Profile, name: str, parent: Tracker, folder: Path) -> dict[str, str]:
+def _run_steps(
+    profile: Profile, name: str, parent: Tracker, folder: Path, *, anew: bool
+) -> dict[str, str]:
     pipeline = folder / "pipeline.yaml"
     compile_pipeline(profile, name, pipeline)
     parent.log_file(pipeline)
@@ -97,7 +101,7 @@ def _run_steps(profile: Profile, name: str, parent: Tracker, folder: Path) -> di
             pipeline,
             {"parent_run_id": str(parent.run_id)},
             folder,
-            {},
+            {ANEW: "1"} if anew else {},
             profile.data.num_shards + FIXED_STEPS,
         )
     except GraphError as error:

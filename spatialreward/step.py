@@ -29,6 +29,8 @@ from spatialreward.tracking import Tracker, open_run
 logger = logging.getLogger(__name__)
 
 BUCKET = "spatialreward"
+ANEW = "SPATIALREWARD_ANEW"
+"""Environment variable that, when set, has every step done again whatever was done before."""
 _DEFAULT_WORK_DIR = "build/work"
 
 Outputs = dict[str, Any]
@@ -124,6 +126,8 @@ def run_step(
     ):
         tracker.log_params(flatten(config.model_dump(mode="json")))
         _log_data_sets(tracker, inputs, data_sets or {})
+        if os.environ.get(ANEW):
+            store.remove(marker)
         done = _finished(store, marker) if reuse else None
         if done is not None:
             logger.info("done before, with the same inputs: reused")

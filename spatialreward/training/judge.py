@@ -56,7 +56,7 @@ def train_judge(
         InvalidInputError: the base is no checkpoint, or the data no data set.
     """
     num_samples = count_samples(data)
-    model, processor, origin = _start(base, grounding, report)
+    model, processor, origin = _start(base, grounding, report, resume_file)
     num_steps = config.num_samples // config.optimiser.batch_size
     logger.info("judge: %d steps on %d edits, from %s", num_steps, num_samples, origin)
     seconds = train(
@@ -85,6 +85,7 @@ def _start(
     base: Path | None,
     grounding: tuple[GroundingConfig, DataConfig] | None,
     report: ReportMetrics,
+    resume_file: Path | None,
 ) -> tuple["Qwen3VLForConditionalGeneration", "Processor", str]:
     if grounding is None:
         folder = base or checkpoint.SHIPPED_BASE
@@ -93,7 +94,8 @@ def _start(
     assert base is None, "a base and a grounding stage exclude each other"
     config, world = grounding
     model, processor = untrained_tiny(config.seed, world)
-    ground(model, processor, config, world, report)
+    state = resume_file.with_suffix(".grounding.pt") if resume_file else None
+    ground(model, processor, config, world, report, state)
     return model, processor, "random weights, through a grounding stage"
 
 
