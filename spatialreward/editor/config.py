@@ -11,7 +11,7 @@ class EditorNetworkConfig(Record):
 
     picture_side: PositiveInt = 64
     """Side of the square pictures it edits, in pixels; others are resized."""
-    patch_side: PositiveInt = 8
+    patch_side: PositiveInt = 16
     width: PositiveInt = 192
     """Channels of a token; a multiple of the number of heads."""
     num_layers: PositiveInt = 5
@@ -28,14 +28,23 @@ class EditorPretrainingConfig(Record):
     """Edits to train on; a smaller data set is gone through again."""
     network: EditorNetworkConfig = EditorNetworkConfig()
     optimiser: OptimiserConfig = OptimiserConfig(matrices="muon", precision="fastest")
+    median_time: float = Field(0.12, gt=0, lt=1)
+    """Of the times that are trained on; the instruction matters while noise hides the edit."""
     decay: float = Field(0.995, ge=0, lt=1)
     """Of the running average of the weights, which is what is kept."""
 
 
-class SamplingConfig(Record):
-    """How an edit is drawn from a flow-matching editor."""
+class DenoisingConfig(Record):
+    """The steps from noise to an edit."""
 
     num_denoising_steps: int = Field(8, ge=2)
+    time_shift: float = Field(5.0, ge=1)
+    """Above 1, more of the steps are spent near the noise; 1 spaces them evenly."""
+
+
+class SamplingConfig(DenoisingConfig):
+    """How RL draws edits: some of the steps are stochastic."""
+
     eta: float = Field(0.7, ge=0)
     """Strength of the noise in stochastic steps; 0 makes every step deterministic."""
     stochastic_share: float = Field(0.6, gt=0, le=1)

@@ -6,6 +6,7 @@ wrong object, overdo it or spoil the picture. That is what RL has to improve on.
 
 import itertools
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 _REPORT_EVERY = 50
 _KEEP_EVERY = 250
+_TIME_SPREAD = 1.2
 _TOKENIZER_SAMPLES = 4_000
 
 
@@ -64,7 +66,7 @@ def pretrain_editor(
     for step, samples in enumerate(tracked, first + 1):
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
         with optimisation.precision("cpu"):
-            loss = flow_matching_loss(editor, samples, generator)
+            loss = flow_matching_loss(editor, samples, config.median_time, generator)
         optimisation.update(loss)
         average.update_parameters(editor.network)
         losses.append(loss.item())
@@ -84,7 +86,10 @@ def pretrain_editor(
 
 
 def flow_matching_loss(
-    editor: TinyEditor, samples: Sequence[EditSample], generator: torch.Generator
+    editor: TinyEditor,
+    samples: Sequence[EditSample],
+    median_time: float,
+    generator: torch.Generator,
 ) -> Tensor:
     """Squared error of the predicted finished picture, weighted up as the time goes on.
 
@@ -100,8 +105,8 @@ def flow_matching_loss(
     condition = editor.encode(tasks)
     data_BCHW = editor.to_latents([edited for _, edited in pictures])
     noise_BCHW = torch.randn(data_BCHW.shape, generator=generator)
-    # Early times decide what the edit will be, so they are drawn more often.
-    times_B = torch.sigmoid(torch.randn(len(samples), generator=generator) - 0.5)
+    logit = math.log(median_time / (1 - median_time))
+    times_B = torch.sigmoid(_TIME_SPREAD * torch.randn(len(samples), generator=generator) + logit)
     blend = times_B[:, None, None, None]
     latents_BCHW = blend * data_BCHW + (1 - blend) * noise_BCHW
     finished_BCHW = editor.network(latents_BCHW, times_B, *condition)

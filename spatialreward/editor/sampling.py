@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from spatialreward.editor.config import SamplingConfig
+from spatialreward.editor.config import DenoisingConfig, SamplingConfig
 from spatialreward.editor.interface import Condition, FlowEditor
 
 # B edits, T stochastic steps, C H W latent
@@ -36,9 +36,14 @@ class Rollout(NamedTuple):
     finished_BCHW: Tensor
 
 
-def step_times(num_steps: int) -> list[float]:
-    """Times of the steps' beginnings and of the end: 0 is noise, 1 is data."""
-    return [step / num_steps for step in range(num_steps + 1)]
+def step_times(num_steps: int, shift: float) -> list[float]:
+    """Times of the steps' beginnings and of the end: 0 is noise, 1 is data.
+
+    A shift above 1 crowds the steps near the noise, where it is decided what the edit will be: the
+    more pixels say the same, the sooner noise stops hiding it (arXiv 2403.03206, section 5.3.2).
+    """
+    even = (step / num_steps for step in range(num_steps + 1))
+    return [time / (shift - (shift - 1) * time) for time in even]
 
 
 def transition(
@@ -62,11 +67,11 @@ def log_prob(step: Transition, next_BCHW: Tensor) -> Tensor:
 
 @torch.no_grad()
 def draw_edits(
-    editor: FlowEditor, condition: Condition, num_steps: int, generator: torch.Generator
+    editor: FlowEditor, condition: Condition, config: DenoisingConfig, generator: torch.Generator
 ) -> Tensor:
     """Finished latents ``[B, C, H, W]`` by the ODE; the only chance is in the starting noise."""
     latents = _starting_noise(editor, condition, generator)
-    times = step_times(num_steps)
+    times = step_times(config.num_denoising_steps, config.time_shift)
     for time, next_time in itertools.pairwise(times):
         velocity = editor.velocity(latents, torch.full((len(latents),), time), condition)
         latents = latents + velocity * (next_time - time)
@@ -79,7 +84,7 @@ def roll_out(
 ) -> Rollout:
     """Edits drawn with stochastic first steps, which are remembered, then by the ODE."""
     latents = _starting_noise(editor, condition, generator)
-    times = step_times(config.num_denoising_steps)
+    times = step_times(config.num_denoising_steps, config.time_shift)
     before, after, log_probs = [], [], []
     for number, (time, next_time) in enumerate(itertools.pairwise(times)):
         stochastic = number < config.num_stochastic_steps and config.eta > 0

@@ -2,6 +2,7 @@
 
 from pydantic import Field, PositiveInt
 
+from spatialreward.editor.config import DenoisingConfig
 from spatialreward.records import Record
 
 
@@ -19,5 +20,5 @@ class EditorEvaluationConfig(Record):
     num_instructions: PositiveInt = 256
     seed: int = 17
     """Of the starting noise, the same for both editors."""
-    num_denoising_steps: int = Field(8, ge=2)
+    denoising: DenoisingConfig = DenoisingConfig()
     num_bootstrap_samples: PositiveInt = 10_000

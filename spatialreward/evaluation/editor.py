@@ -127,7 +127,7 @@ def _edit_all(
         batch = samples[start : start + _BATCH]
         tasks = [EditTask(sample.images()[0], sample.instruction) for sample in batch]
         condition = editor.encode(tasks)
-        drawn = draw_edits(editor, condition, config.num_denoising_steps, generator)
+        drawn = draw_edits(editor, condition, config.denoising, generator)
         pictures += editor.decode(drawn)
     return pictures
 

@@ -176,7 +176,7 @@ def _loss(
     config: FlowGrpoConfig,
 ) -> tuple[Tensor, dict[str, float]]:
     """Loss of stochastic step ``number`` of some of the edits."""
-    times = step_times(config.sampling.num_denoising_steps)
+    times = step_times(config.sampling.num_denoising_steps, config.sampling.time_shift)
     time, next_time = times[number], times[number + 1]
     latents = draw.rollout.latents_TBCHW[number, rows]
     times_B = torch.full((len(rows),), time)

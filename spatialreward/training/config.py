@@ -29,9 +29,9 @@ class GroundingConfig(Record):
     """Teaches a model that starts from noise to describe what it sees."""
 
     seed: int = 7
-    num_scene_samples: PositiveInt = 32_000
+    num_scene_samples: PositiveInt = 24_000
     """Samples of dense scene descriptions alone, of unspoiled pictures, before the other tasks."""
-    num_mixed_samples: PositiveInt = 64_000
+    num_mixed_samples: PositiveInt = 72_000
     """Samples of scenes, differences and artifacts after that."""
     differences_share: float = Field(0.55, ge=0, le=1)
     artifacts_share: float = Field(0.3, ge=0, le=1)

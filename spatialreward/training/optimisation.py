@@ -92,7 +92,8 @@ class KeptState:
         if self._path is None:
             return
         unfinished = self._path.with_suffix(".partial")
-        torch.save({"step": step, "parts": [part.state_dict() for part in self._parts]}, unfinished)
+        parts = [part.state_dict() for part in self._parts]
+        torch.save({"step": step, "seconds": self.seconds, "parts": parts}, unfinished)
         unfinished.rename(self._path)
 
 
@@ -138,4 +139,6 @@ def _optimisers(
 
 
 def _is_hidden(name: str, weight: torch.nn.Parameter) -> bool:
-    return weight.ndim == 2 and not any(part in name for part in ("embed", "lm_head", "position"))
+    return weight.ndim == 2 and not any(
+        part in name for part in ("embed", "lm_head", "position", "modulation")
+    )

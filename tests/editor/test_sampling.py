@@ -55,14 +55,19 @@ def test_log_prob_is_that_of_a_normal_distribution():
 
 @pytest.mark.parametrize("eta", [0.0, 0.4, 0.7])
 def test_noise_keeps_the_distribution_of_the_data(eta):
-    config = SamplingConfig(num_denoising_steps=100, eta=eta, stochastic_share=0.9)
+    config = SamplingConfig(num_denoising_steps=100, time_shift=2.0, eta=eta, stochastic_share=0.9)
     generator = torch.Generator().manual_seed(0)
     if eta:
         finished = roll_out(GaussianEditor(), CONDITION, config, generator).finished_BCHW
     else:
-        finished = draw_edits(GaussianEditor(), CONDITION, 100, generator)
+        finished = draw_edits(GaussianEditor(), CONDITION, config, generator)
     assert finished.mean() == pytest.approx(DATA_MEAN, abs=0.06)
     assert finished.std() == pytest.approx(DATA_DEVIATION, rel=0.1)
+
+
+def test_a_shift_crowds_the_steps_near_the_noise():
+    assert step_times(4, 1.0) == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert step_times(4, 4.0) == pytest.approx([0.0, 1 / 13, 0.2, 3 / 7, 1.0])
 
 
 def test_a_rollout_remembers_its_stochastic_steps():
@@ -70,7 +75,7 @@ def test_a_rollout_remembers_its_stochastic_steps():
     rollout = roll_out(GaussianEditor(), CONDITION.rows(slice(3)), config, torch.Generator())
     assert rollout.latents_TBCHW.shape == (3, 3, 1, 1, 2)
     assert torch.equal(rollout.latents_TBCHW[1], rollout.next_TBCHW[0])
-    times = step_times(5)
+    times = step_times(5, config.time_shift)
     for number in range(3):
         latents = rollout.latents_TBCHW[number]
         velocity = GaussianEditor().velocity(latents, torch.full((3,), times[number]), None)

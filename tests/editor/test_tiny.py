@@ -7,7 +7,11 @@ from PIL import Image
 
 from spatialreward.data.building import build_shard
 from spatialreward.data.config import DataConfig
-from spatialreward.editor.config import EditorNetworkConfig, EditorPretrainingConfig
+from spatialreward.editor.config import (
+    DenoisingConfig,
+    EditorNetworkConfig,
+    EditorPretrainingConfig,
+)
 from spatialreward.editor.interface import EditTask
 from spatialreward.editor.pretraining import pretrain_editor
 from spatialreward.editor.sampling import draw_edits
@@ -33,7 +37,7 @@ def test_an_untrained_editor_gives_the_source_back():
     editor = TinyEditor.untrained(CONFIG.network, ["make it red"] * 2, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     condition = editor.encode([EditTask(Image.fromarray(pixels), "make it red")])
-    (drawn,) = editor.decode(draw_edits(editor, condition, 3, torch.Generator()))
+    (drawn,) = editor.decode(draw_edits(editor, condition, DenoisingConfig(), torch.Generator()))
     assert np.abs(np.asarray(drawn).astype(int) - pixels).max() <= 1
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from spatialreward.data.config import DataConfig
+from spatialreward.editor.config import DenoisingConfig
 from spatialreward.evaluation.config import EditorEvaluationConfig
 from spatialreward.evaluation.editor import bootstrap_interval, compare_editors
 from spatialreward.evaluation.judge import PixelDifference
@@ -10,7 +11,9 @@ WORLD = DataConfig(seed=21)
 
 
 def test_an_editor_is_no_better_than_itself(editor_folder):
-    config = EditorEvaluationConfig(num_instructions=6, num_denoising_steps=2)
+    config = EditorEvaluationConfig(
+        num_instructions=6, denoising=DenoisingConfig(num_denoising_steps=2)
+    )
     comparison = compare_editors(editor_folder, editor_folder, WORLD, config, PixelDifference())
     figures = comparison.figures
     assert figures.oracle_reward_before == figures.oracle_reward_after > 0
