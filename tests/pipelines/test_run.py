@@ -51,7 +51,7 @@ max_failed_share = 1
 sampling.num_denoising_steps = 2
 [editor_evaluation]
 num_instructions = 4
-num_denoising_steps = 2
+denoising.num_denoising_steps = 2
 num_bootstrap_samples = 50
 """
 
