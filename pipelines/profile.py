@@ -6,7 +6,7 @@ names the file and the key, before anything starts.
 
 import difflib
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -101,12 +101,12 @@ def load_profile(name: str, overrides: Sequence[str] = ()) -> Profile:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidInputError(f"{path}: {error}") from error
-    settings = _merged(Profile().model_dump(mode="json"), given)
     where = dict.fromkeys(_keys(given), str(path))
     for override in overrides:
         change = _parse_override(override)
-        settings = _merged(settings, change)
+        given = _merged(given, change, lambda _kind: {})
         where |= dict.fromkeys(_keys(change), f"--set {override}")
+    settings = _merged(Profile().model_dump(mode="json"), given, _defaults_of)
     try:
         return Profile.model_validate(settings)
     except ValidationError as error:
@@ -146,16 +146,18 @@ def _parse_override(text: str) -> dict[str, Any]:
     return change
 
 
-def _merged(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What is given over the defaults, table by table; another ``kind`` has its own defaults."""
-    kind = given.get("kind")
-    if isinstance(kind, str) and kind != defaults.get("kind", kind):
-        defaults = _defaults_of(kind)
-    result = dict(defaults)
-    for name, value in given.items():
-        below = result.get(name)
-        nested = isinstance(value, Mapping) and isinstance(below, Mapping)
-        result[name] = _merged(below, value) if nested else value
+def _merged(
+    below: Mapping[str, Any], above: Mapping[str, Any], of_kind: Callable[[str], dict[str, Any]]
+) -> dict[str, Any]:
+    """One table over another, table by table; where ``kind`` differs, over that of the new kind."""
+    kind = above.get("kind")
+    if isinstance(kind, str) and kind != below.get("kind", kind):
+        below = of_kind(kind)
+    result = dict(below)
+    for name, value in above.items():
+        covered = result.get(name)
+        nested = isinstance(value, Mapping) and isinstance(covered, Mapping)
+        result[name] = _merged(covered, value, of_kind) if nested else value
     return result
 
 

@@ -48,6 +48,18 @@ def test_another_kind_has_its_own_settings():
     assert isinstance(folder.judge.base, FolderBase)
 
 
+def test_the_order_of_a_kind_and_its_settings_does_not_matter():
+    settings = ["judge.base.grounding.num_scene_samples=64", "judge.base.kind=grounding"]
+    assert load_profile("tiny", settings) == load_profile("tiny", settings[::-1])
+
+
+def test_another_kind_than_the_files_forgets_the_files_settings(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("[judge.base]\nkind = 'folder'\nfolder = 'some/where'\n")
+    changed = load_profile(str(file), ["judge.base.kind=shipped"])
+    assert changed.judge.base == Profile().judge.base
+
+
 def test_every_seed_is_listed():
     assert set(load_profile("tiny").seeds()) == {
         "data.seed",
