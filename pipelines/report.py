@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -83,7 +84,8 @@ def make_report(answers: Mapping[str, str], total_s: float, peak_bytes: int) -> 
 
 
 def gather_pictures(steps: Sequence[ChildRun], out: Path) -> list[Path]:
-    """Copy the steps' pictures out of MLflow; those of reused steps from where they were made."""
+    """Replace a folder by the steps' pictures in MLflow; a reused step's are where it was done."""
+    shutil.rmtree(out, ignore_errors=True)
     found: list[Path] = []
     for step in steps:
         for folder in _PICTURE_FOLDERS:

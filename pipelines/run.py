@@ -3,7 +3,6 @@
 Nothing is left running, however it ends.
 """
 
-import json
 import logging
 import os
 import time
@@ -15,7 +14,7 @@ from typing import NamedTuple
 from pipelines.dag import compile_pipeline
 from pipelines.graph import GraphError, run_graph
 from pipelines.machine import check_runnable
-from pipelines.memory import PeakMemory, watched_memory
+from pipelines.memory import watched_memory
 from pipelines.profile import Profile
 from pipelines.report import Report, gather_pictures, make_report, print_report
 from spatialreward.cli.edits import EditRequest, read_requests
@@ -75,7 +74,11 @@ def run_here(profile: Profile, name: str, options: RunOptions) -> Report:
         answers = _run_steps(profile, name, parent, folder, anew=options.anew)
         if requests:
             _judge_on_disk(requests, overlays)
-        report = _finish(profile, parent, answers, memory, started_at, options.out)
+        steps = child_runs(str(parent.run_id))
+        reused = [step.name for step in steps if step.tags.get("reused") == "true"]
+        gather_pictures(steps, options.out / "demo" / "pictures")
+        report = make_report(answers, time.time() - started_at, memory.peak_bytes)
+        _record(profile, parent, report, reused, options.out)
     places = {
         "runs and models": f"spatialreward stack up --state-dir {options.stack.state_dir}"
         " (prints MLflow's address)",
@@ -86,6 +89,8 @@ def run_here(profile: Profile, name: str, options: RunOptions) -> Report:
     }
     if requests:
         places["overlays"] = str(overlays)
+    if reused:
+        places["reused steps"] = ", ".join(dict.fromkeys(reused))
     print_report(report, places)
     return report
 
@@ -115,31 +120,18 @@ def _run_steps(
             parent.log_file(folder / "log.txt")
 
 
-def _finish(
-    profile: Profile,
-    parent: Tracker,
-    answers: Mapping[str, str],
-    memory: PeakMemory,
-    started_at: float,
-    out: Path,
-) -> Report:
-    steps = child_runs(str(parent.run_id))
-    gather_pictures(steps, out / "demo" / "pictures")
-    report = make_report(answers, time.time() - started_at, memory.peak_bytes)
+def _record(
+    profile: Profile, parent: Tracker, report: Report, reused: Sequence[str], out: Path
+) -> None:
     path = write_figures(
         "demo",
         report.figures,
         seeds=profile.seeds(),
-        more={
-            "baselines": {"untrained judge": report.untrained},
-            "reused_steps": [step.name for step in steps if step.tags.get("reused") == "true"],
-            "editor": json.loads(answers["editor_figures"]),
-        },
+        more={"baselines": {"untrained judge": report.untrained}, "reused_steps": list(reused)},
         folder=out / "figures",
     )
     parent.log_metrics({figure.name: figure.value for figure in report.figures})
     parent.log_file(path)
-    return report
 
 
 def _judge_on_disk(requests: Sequence[EditRequest], overlays: Path) -> None:
