@@ -24,8 +24,11 @@ def build(
     num_scene_samples: Annotated[
         int | None, typer.Option(min=32, help="Scenes to describe first. Default: the recipe's.")
     ] = None,
-    num_mixed_samples: Annotated[
-        int | None, typer.Option(min=32, help="Samples of all tasks after that.")
+    num_difference_samples: Annotated[
+        int | None, typer.Option(min=32, help="Samples of differences, artifacts, scenes next.")
+    ] = None,
+    num_request_samples: Annotated[
+        int | None, typer.Option(min=32, help="Samples of requests, and of the rest, at the end.")
     ] = None,
     num_heldout: Annotated[
         int, typer.Option(min=1, help="Held-out edits for the figures in the card.")
@@ -43,7 +46,11 @@ def build(
     from spatialreward.training.config import GroundingConfig
     from spatialreward.training.grounding import build_base
 
-    given = {"num_scene_samples": num_scene_samples, "num_mixed_samples": num_mixed_samples}
+    given = {
+        "num_scene_samples": num_scene_samples,
+        "num_difference_samples": num_difference_samples,
+        "num_request_samples": num_request_samples,
+    }
     config = GroundingConfig(
         seed=seed, **{name: value for name, value in given.items() if value is not None}
     )

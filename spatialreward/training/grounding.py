@@ -3,7 +3,7 @@
 import datetime
 import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from spatialreward.data.samples import EditSample
 from spatialreward.judge import checkpoint, tiny
 from spatialreward.judge.processor import Processor
 from spatialreward.protocol.prompts import TINY
-from spatialreward.training.config import GroundingConfig
+from spatialreward.training.config import GroundingConfig, TaskShares
 from spatialreward.training.loop import Batch, ReportMetrics, batches_of, train
 from spatialreward.training.targets import DescribingTask, Task, answer, question
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _TOKENIZER_SAMPLES = 2_000
-_TASKS: tuple[Task, ...] = ("scenes", "differences", "artifacts", "semantic", "perceptual")
+_DESCRIBING: tuple[DescribingTask, ...] = ("differences", "artifacts", "scenes", "request")
+_TASKS: tuple[Task, ...] = (*_DESCRIBING, "semantic", "perceptual")
 
 
 def build_base(
@@ -84,13 +85,17 @@ def ground(
 ) -> float:
     """The grounding stage, in place; returns the seconds that it took."""
     size = config.optimiser.batch_size
-    num_scene_steps = config.num_scene_samples // size
-    num_steps = num_scene_steps + config.num_mixed_samples // size
+    samples = (
+        config.num_scene_samples,
+        config.num_difference_samples,
+        config.num_request_samples,
+    )
+    num_steps = sum(count // size for count in samples)
     return train(
         model,
         processor,
         TINY,
-        _batches(config, data, num_scene_steps),
+        _batches(config, data),
         num_steps=num_steps,
         config=config.optimiser,
         description="grounding",
@@ -99,19 +104,29 @@ def ground(
     )
 
 
-def _batches(config: GroundingConfig, data: DataConfig, num_scene_steps: int) -> Iterator[Batch]:
+def _batches(config: GroundingConfig, data: DataConfig) -> Iterator[Batch]:
     size = config.optimiser.batch_size
     clean = data.model_copy(update={"artifact_share": 0.0})
+    num_scene_steps = config.num_scene_samples // size
     yield from itertools.islice(batches_of("scenes", _endless(clean), size), num_scene_steps)
     samples = _endless(data)
-    streams = {
-        task: batches_of(task, samples, size) for task in ("scenes", "differences", "artifacts")
+    streams: dict[DescribingTask, Iterator[Batch]] = {
+        task: batches_of(task, samples, size) for task in _DESCRIBING
     }
     rng = np.random.default_rng(config.seed)
-    tasks: tuple[DescribingTask, ...] = ("differences", "artifacts", "scenes")
-    shares = (config.differences_share, config.artifacts_share)
+    mixed = _mixed(streams, config.difference_shares, rng)
+    yield from itertools.islice(mixed, config.num_difference_samples // size)
+    yield from _mixed(streams, config.request_shares, rng)
+
+
+def _mixed(
+    streams: Mapping[DescribingTask, Iterator[Batch]],
+    shares: TaskShares,
+    rng: np.random.Generator,
+) -> Iterator[Batch]:
+    chances = [getattr(shares, task) for task in _DESCRIBING]
     while True:
-        yield next(streams[tasks[int(rng.choice(3, p=(*shares, 1 - sum(shares))))]])
+        yield next(streams[_DESCRIBING[int(rng.choice(len(chances), p=chances))]])
 
 
 def _endless(data: DataConfig) -> Iterator[EditSample]:

@@ -1,8 +1,8 @@
 """What a model is asked and what it should answer, for each thing it can be trained on.
 
-Three tasks describe (they are the grounded base's whole repertoire) and two judge. A judgement is
-the description of the differences with a verdict behind each, so fine-tuning adds to what the base
-says and takes nothing away.
+Four tasks describe (they are the grounded base's whole repertoire) and two judge. A judgement says
+what was asked for, then describes the differences with a verdict behind each, so fine-tuning adds
+to what the base says and takes nothing away.
 """
 
 import json
@@ -10,17 +10,18 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from spatialreward.data.samples import EditSample
-from spatialreward.data.world.scene import Scene
+from spatialreward.data.samples import EditSample, World
+from spatialreward.data.world.operations import ChangeBackground, apply, cells_of
+from spatialreward.data.world.scene import GRID, Scene
 from spatialreward.data.world.truth import Change, Truth
 from spatialreward.judge.processor import Question
 from spatialreward.protocol.prompts import Protocol
 
-DescribingTask = Literal["scenes", "differences", "artifacts"]
+DescribingTask = Literal["scenes", "differences", "artifacts", "request"]
 JudgingTask = Literal["semantic", "perceptual"]
 Task = DescribingTask | JudgingTask
 
-_DESCRIBING_PROMPTS: Mapping[DescribingTask, str] = MappingProxyType(
+_DESCRIBING_PROMPTS: Mapping[Task, str] = MappingProxyType(
     {"scenes": "describe", "differences": "differences", "artifacts": "artifacts"}
 )
 
@@ -35,6 +36,8 @@ def question(task: Task, sample: EditSample, protocol: Protocol) -> Question:
             return Question((edited,), protocol.perceptual)
         case "artifacts":
             return Question((edited,), _DESCRIBING_PROMPTS[task])
+        case "request":
+            return Question((source, edited), f"request: {sample.instruction}")
         case _:
             return Question((source, edited), _DESCRIBING_PROMPTS[task])
 
@@ -51,10 +54,16 @@ def answer(task: Task, sample: EditSample) -> str:
             return json.dumps({"edit_region": _regions(truth), "reasoning": told})
         case "artifacts":
             return json.dumps({"reasoning": _artifact(truth)})
+        case "request":
+            return json.dumps({"reasoning": _request(sample.world)})
         case "semantic":
             scores = [round(truth.scores.editing_success), round(truth.scores.over_editing)]
             return json.dumps(
-                {"edit_region": _regions(truth), "reasoning": _verdicts(truth), "score": scores}
+                {
+                    "edit_region": _regions(truth),
+                    "reasoning": f"{_request(sample.world)}. {_verdicts(truth)}",
+                    "score": scores,
+                }
             )
         case "perceptual":
             scores = [round(truth.scores.naturalness), round(truth.scores.artifact_freedom)]
@@ -62,8 +71,26 @@ def answer(task: Task, sample: EditSample) -> str:
 
 
 def _scene(scene: Scene) -> str:
-    things = [f"{cell // 4 + 1} {cell % 4 + 1} {thing}" for cell, thing in scene.in_reading_order()]
+    things = [f"{_place(cell)} {thing}" for cell, thing in scene.in_reading_order()]
     return ", ".join([scene.background, *things])
+
+
+def _request(world: World) -> str:
+    """What the instruction asks for, found in the source: cells, and what they should hold."""
+    wanted = world.source
+    for operation in world.operations:
+        wanted = apply(wanted, operation)
+    parts = []
+    for operation in world.operations:
+        if isinstance(operation, ChangeBackground):
+            parts.append(f"{operation.background} background")
+        for cell in cells_of(operation):
+            parts.append(f"{_place(cell)} {wanted.objects.get(cell, 'nothing')}")
+    return f"asked {', '.join(parts)}"
+
+
+def _place(cell: int) -> str:
+    return f"{cell // GRID + 1} {cell % GRID + 1}"
 
 
 def _regions(truth: Truth) -> list[dict[str, object]]:
