@@ -1,4 +1,4 @@
-"""How well a grounded base describes: scenes, differences and artifacts of held-out edits."""
+"""How well a grounded base describes scenes, differences, artifacts and requests it never saw."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -41,6 +41,8 @@ class BaseFigures(NamedTuple):
     """Edits whose artifact (or none) is named with its strength."""
     artifact_majority: float
     """Baseline: always the most frequent answer about artifacts."""
+    request_accuracy: float
+    """Edits of which the base says just which cells should hold what."""
 
 
 def base_figures(
@@ -48,7 +50,6 @@ def base_figures(
 ) -> BaseFigures:
     """Ask a base about samples and compare its answers with the truth."""
     scenes = _answers(model, processor, "scenes", samples)
-    artifacts = _answers(model, processor, "artifacts", samples)
     differences = _answers(model, processor, "differences", samples)
     known = [answer("artifacts", sample) for sample in samples]
     ious = [
@@ -58,9 +59,21 @@ def base_figures(
     return BaseFigures(
         **_scene_accuracies(samples, scenes),
         difference_iou=float(np.mean(ious)),
-        artifact_accuracy=float(np.mean([a == b for a, b in zip(known, artifacts, strict=True)])),
+        artifact_accuracy=_exact_share(model, processor, "artifacts", samples),
         artifact_majority=max(known.count(one) for one in set(known)) / len(known),
+        request_accuracy=_exact_share(model, processor, "request", samples),
     )
+
+
+def _exact_share(
+    model: "Qwen3VLForConditionalGeneration",
+    processor: "Processor",
+    task: DescribingTask,
+    samples: Sequence[EditSample],
+) -> float:
+    answers = _answers(model, processor, task, samples)
+    pairs = zip(samples, answers, strict=True)
+    return _share([answer(task, sample) == text for sample, text in pairs])
 
 
 def _answers(

@@ -14,12 +14,18 @@ runner = CliRunner()
 def test_a_base_describes_and_does_not_judge(tmp_path):
     out = tmp_path / "base"
     arguments = ["base", "build", "--out", str(out), "--num-scene-samples", "32"]
-    arguments += ["--num-mixed-samples", "32", "--num-heldout", "2"]
+    arguments += ["--num-difference-samples", "32", "--num-request-samples", "32"]
+    arguments += ["--num-heldout", "2"]
     result = runner.invoke(app, arguments)
     assert result.exit_code == 0, result.output
     card = json.loads((out / "card.json").read_text())
     assert card["grounding"]["num_scene_samples"] == 32
-    assert set(card["figures"]) >= {"cell_accuracy", "difference_iou", "artifact_accuracy"}
+    assert set(card["figures"]) >= {
+        "cell_accuracy",
+        "difference_iou",
+        "artifact_accuracy",
+        "request_accuracy",
+    }
     assert sum(path.stat().st_size for path in out.iterdir()) < 10_000_000
     model, _ = checkpoint.load(out, square_side=64)
     assert model.num_parameters() > 1_000_000
