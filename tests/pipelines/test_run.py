@@ -83,7 +83,12 @@ class Runner:
 
     def run(self, *options):
         process = self.start(*options)
-        shown, said = process.communicate(timeout=300)
+        try:
+            shown, said = process.communicate(timeout=400)
+        except BaseException:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
         return process.returncode, shown, said
 
     def left_running(self):
