@@ -4,6 +4,7 @@ PYTHON ?= python3
 # Pictures on disk that the demo judges at its end: a JSONL file, none if empty.
 REAL_EDITS ?= $(wildcard ../shared/data/real_edits/edits.jsonl)
 DEMO_OPTIONS ?=
+PROFILE ?= tiny
 STARTED_AT := $(shell date +%s)
 PIP_OPTIONS ?= --quiet --disable-pip-version-check
 
@@ -23,7 +24,7 @@ $(TRITON_VENV)/.ready: constraints-triton.txt
 	touch $@
 
 demo: $(VENV)/.ready $(TRITON_VENV)/.ready  ## set up everything, then run the main job
-	$(VENV)/bin/python -m pipelines run --profile tiny --started-at $(STARTED_AT) \
+	$(VENV)/bin/python -m pipelines run --profile $(PROFILE) --started-at $(STARTED_AT) \
 		$(if $(REAL_EDITS),--also-judge '$(REAL_EDITS)') $(DEMO_OPTIONS)
 
 test: $(VENV)/.ready $(TRITON_VENV)/.ready  ## set up everything, then lint and run the tests

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 from PIL import Image
+from typer.testing import CliRunner
 
 import spatialreward
+from spatialreward.cli.main import app
 from spatialreward.client import ServingError, TritonJudge
 from spatialreward.deployment import DeploymentError, deploy, deploy_once
 from spatialreward.errors import InvalidInputError
@@ -17,7 +19,9 @@ from spatialreward.records import Judgement
 from spatialreward.stack import Service, StackConfig, running_stack
 from spatialreward.stack.ports import free_ports
 
-TEMPLATE = Path(spatialreward.__file__).parents[1] / "serving" / "judge"
+ROOT = Path(spatialreward.__file__).parents[1]
+TEMPLATE = ROOT / "serving" / "judge"
+REAL_EDITS = ROOT.parent / "shared" / "data" / "real_edits" / "edits.jsonl"
 
 
 @pytest.fixture(scope="module")
@@ -184,3 +188,18 @@ def test_a_request_that_takes_too_long_is_an_error_and_no_score(served):
     edits = [EditToJudge(noise, noise, "add a circle")] * 16
     with pytest.raises(ServingError, match=r"judge at 127"):
         TritonJudge(served, timeout_s=0.01).judge(edits)
+
+
+@pytest.mark.skipif(not REAL_EDITS.is_file(), reason=f"there is no {REAL_EDITS}")
+def test_real_edits_are_judged_or_told_why_not_and_drawn(served, tmp_path):
+    overlays = tmp_path / "overlays"
+    arguments = ["judge", "--edits", str(REAL_EDITS), "--endpoint", served]
+    result = CliRunner().invoke(app, [*arguments, "--overlay-dir", str(overlays)])
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(told) == 6
+    failed = [one for one in told if one["status"] == "failed"]
+    assert all(one["reason"].split(":")[0] in ("answer is not JSON", "answer") for one in failed)
+    assert result.exit_code == (2 if failed else 0)
+    for one in told:
+        with Image.open(overlays / f"{one['id']}.png") as overlay:
+            assert overlay.width > 500

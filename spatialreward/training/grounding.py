@@ -38,7 +38,7 @@ def build_base(
     evaluate: Callable[["Qwen3VLForConditionalGeneration", Processor], dict[str, float]],
     resume_file: Path | None = None,
 ) -> None:
-    """Make a grounded base from noise and write it with its card; about half an hour on two cores.
+    """Make a grounded base from noise and write it with its card; about 45 minutes on two cores.
 
     Args:
         config: how long to train on what.
@@ -53,7 +53,7 @@ def build_base(
     model, processor = untrained_tiny(config.seed, data)
     seconds = ground(model, processor, config, data, report, resume_file)
     card = {
-        "kind": "grounded base: describes scenes, differences and artifacts; never scores",
+        "kind": "grounded base: describes scenes, differences, artifacts and requests; never scores",
         "trained_on": "generated scenes of this repository's own world; no other data",
         "command": "spatialreward base build",
         "grounding": config.model_dump(),
