@@ -154,6 +154,8 @@ def _step_environment(endpoints: Endpoints, state_dir: Path) -> dict[str, str]:
         "SPATIALREWARD_CACHE": os.environ.get(
             "SPATIALREWARD_CACHE", str(state_dir / "fetched-models")
         ),
+        # A server on loopback that is gone stays gone: half a minute a call, not four minutes.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
