@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 _OURS = re.compile(r"^\s*(?P<line>\d\d:\d\d:\d\d [\w-]+: .*)$")
 _PROGRESS = re.compile(r": \d+/\d+ \(\d+ %\)")
 _STEP_DONE = re.compile(r": (finished in \d+ s|done before, .*)$")
+_STEP_FAILED = re.compile(r"Task \S*'(?P<step>[\w-]+)'\S* finished with status \S*FAILURE")
 _ERROR = re.compile(r"^\s*(?:error: (?P<said>.+)|(?P<raised>[\w.]+(?:Error|Exception): .+))$")
 _GRACE_S = 8.0
 
@@ -58,15 +59,19 @@ def run_graph(
     path = os.pathsep.join([str(ROOT), *filter(None, [variables.get("PYTHONPATH")])])
     variables |= {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "TMPDIR": str(temporary)}
     command = [sys.executable, "-m", "pipelines.local", str(pipeline), str(given), str(answers)]
-    with (folder / "log.txt").open("w") as log, _group(command, variables | environment) as process:
-        assert process.stdout is not None
-        said = _follow(process.stdout, log, num_steps)
-        status = process.wait()
-    # kfp leaves the source of every component behind in the one, and outputs in the other.
-    for litter in (temporary, folder / "kfp"):
-        shutil.rmtree(litter, ignore_errors=True)
-    if status != 0:
-        raise GraphError(said or f"the pipeline's process ended with status {status}")
+    try:
+        with (
+            (folder / "log.txt").open("w") as log,
+            _group(command, variables | environment) as process,
+        ):
+            assert process.stdout is not None
+            _follow(process.stdout, log, num_steps)
+            if status := process.wait():
+                raise GraphError(f"the pipeline's process ended with status {status}")
+    finally:
+        # kfp leaves the source of every component behind in the one, and outputs in the other.
+        for litter in (temporary, folder / "kfp"):
+            shutil.rmtree(litter, ignore_errors=True)
     return json.loads(answers.read_text())
 
 
@@ -108,10 +113,13 @@ def _stopped(process: subprocess.Popen[str], number: signal.Signals, seconds: fl
     return True
 
 
-def _follow(output: TextIO, log: TextIO, num_steps: int) -> str:
-    """Keep the whole output in the log, show our own lines; returns the last error that was said.
+def _follow(output: TextIO, log: TextIO, num_steps: int) -> None:
+    """Keep the whole output in the log, show our own lines.
 
     On a terminal a bar counts steps, and what a step is at stands beside it.
+
+    Raises:
+        GraphError: a step failed. The local runner would go on with whatever does not need it.
     """
     said = ""
     with tqdm(total=num_steps, desc="steps", unit="step", dynamic_ncols=True, disable=None) as bar:
@@ -119,7 +127,9 @@ def _follow(output: TextIO, log: TextIO, num_steps: int) -> str:
             log.write(line)
             log.flush()
             if error := _ERROR.match(line):
-                said = error["said"] or error["raised"]
+                said = (error["said"] or error["raised"]).strip()
+            if failed := _STEP_FAILED.search(line):
+                raise GraphError(said or f"{failed['step']} failed")
             ours = _OURS.match(line)
             if ours is None:
                 continue
@@ -130,4 +140,3 @@ def _follow(output: TextIO, log: TextIO, num_steps: int) -> str:
             if _STEP_DONE.search(ours["line"]):
                 bar.set_postfix_str("")
                 bar.update()
-    return said.strip()

@@ -23,6 +23,9 @@ from spatialreward.stack.launch import TRITON_HEALTH, Launch
 from spatialreward.stack.ports import LOOPBACK, require_free
 
 _STUB = "triton_python_backend_stub"
+# On a busy machine importing torch takes longer than the 30 s that are the default; the server does
+# not survive a model that is late.
+_MODEL_START_S = 300
 _DESCRIBE = """
 import json, sys, sysconfig
 print(json.dumps({
@@ -74,6 +77,7 @@ def launch_triton(config: StackConfig, free: Iterator[int]) -> tuple[Launch, Tri
         "--model-control-mode=explicit",
         f"--backend-directory={folder / 'backends'}",
         f"--backend-config=python,shm-region-prefix-name={shared_memory}",
+        f"--backend-config=python,stub-timeout-seconds={_MODEL_START_S}",
         "--exit-timeout-secs=5",
         *listen,
     ]

@@ -41,9 +41,18 @@ def test_a_graph_answers_and_shows_our_lines_only(pipeline, tmp_path, capfd):
     assert not (tmp_path / "run" / "tmp").exists()
 
 
-def test_a_step_that_fails_is_told_in_its_own_words(pipeline, tmp_path):
+def test_a_step_that_fails_is_told_in_its_own_words_and_ends_the_graph(tmp_path):
+    @dsl.pipeline(name="failing")
+    def failing() -> str:
+        shout(words="fail")
+        return shout(words="independent").output
+
+    pipeline = tmp_path / "pipeline.yaml"
+    compiler.Compiler().compile(failing, str(pipeline))
     with pytest.raises(GraphError, match=r"^no voice$"):
-        run_graph(pipeline, {"words": "fail"}, tmp_path / "run", os.environ, 1)
+        run_graph(pipeline, {}, tmp_path / "run", os.environ, 2)
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert log.count("shout: shouting") == 1
 
 
 STUBBORN = """
