@@ -54,7 +54,7 @@ TINY = Protocol(
     semantic="judge: {instruction}",
     perceptual="quality",
     square_side=64,
-    max_answer_tokens=144,
+    max_answer_tokens=208,
 )
 """For the tiny judge, whose every prompt token costs training time."""
 

@@ -53,7 +53,7 @@ def build_base(
     model, processor = untrained_tiny(config.seed, data)
     seconds = ground(model, processor, config, data, report, resume_file)
     card = {
-        "kind": "grounded base: describes scenes, differences, artifacts and requests; never scores",
+        "kind": "grounded base: describes scenes, differences, artifacts, requests; never scores",
         "trained_on": "generated scenes of this repository's own world; no other data",
         "command": "spatialreward base build",
         "grounding": config.model_dump(),

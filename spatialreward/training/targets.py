@@ -26,6 +26,9 @@ _DESCRIBING_PROMPTS: Mapping[Task, str] = MappingProxyType(
 )
 
 
+_WHOLE = "whole"
+
+
 def question(task: Task, sample: EditSample, protocol: Protocol) -> Question:
     """The pictures and the prompt of one task."""
     source, edited = sample.images()
@@ -61,7 +64,7 @@ def answer(task: Task, sample: EditSample) -> str:
             return json.dumps(
                 {
                     "edit_region": _regions(truth),
-                    "reasoning": f"{_request(sample.world)}. {_verdicts(truth)}",
+                    "reasoning": f"{_request(sample.world)}. {_verdicts(truth, sample.world)}",
                     "score": scores,
                 }
             )
@@ -76,17 +79,25 @@ def _scene(scene: Scene) -> str:
 
 
 def _request(world: World) -> str:
-    """What the instruction asks for, found in the source: cells, and what they should hold."""
-    wanted = world.source
+    """What the instruction asks for, found in the source: places, and what they should hold."""
+    parts = [
+        thing if place == _WHOLE else f"{place} {thing}" for place, thing in _wanted(world).items()
+    ]
+    return f"asked {', '.join(parts)}"
+
+
+def _wanted(world: World) -> dict[str, str]:
+    """What should be in each place that the instruction is about."""
+    desired = world.source
     for operation in world.operations:
-        wanted = apply(wanted, operation)
-    parts = []
+        desired = apply(desired, operation)
+    wanted = {}
     for operation in world.operations:
         if isinstance(operation, ChangeBackground):
-            parts.append(f"{operation.background} background")
+            wanted[_WHOLE] = f"{operation.background} background"
         for cell in cells_of(operation):
-            parts.append(f"{_place(cell)} {wanted.objects.get(cell, 'nothing')}")
-    return f"asked {', '.join(parts)}"
+            wanted[_place(cell)] = str(desired.objects.get(cell, "nothing"))
+    return wanted
 
 
 def _place(cell: int) -> str:
@@ -102,12 +113,23 @@ def _was(number: int, change: Change) -> str:
     return f"<|bbox_{number}|> " + ("gone" if change.after == "nothing" else f"was {change.before}")
 
 
-def _verdicts(truth: Truth) -> str:
+def _verdicts(truth: Truth, world: World) -> str:
+    """What became of each region, beside what was asked of it: a verdict compares neighbours."""
+    wanted = _wanted(world)
     told = [
-        f"{_was(number, change)}, {change.verdict}. " for number, change in enumerate(truth.changes)
+        f"{_region(number, change, wanted)}, {change.verdict}. "
+        for number, change in enumerate(truth.changes)
     ]
     extra = sum(change.verdict == "not asked" for change in truth.changes)
     return "".join(told) + f"<|global|> {truth.done} of {truth.asked} done, {extra} not asked"
+
+
+def _region(number: int, change: Change, wanted: Mapping[str, str]) -> str:
+    place = _WHOLE if change.cell is None else _place(change.cell)
+    was = f"<|bbox_{number}|> {place} was {change.before}"
+    if place not in wanted:
+        return was
+    return f"{was}, asked {wanted[place]}, is {change.after}"
 
 
 def _artifact(truth: Truth) -> str:

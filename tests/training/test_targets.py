@@ -63,7 +63,8 @@ def test_a_right_edit_in_words(with_edit):
     blue = CIRCLE.model_copy(update={"colour": "blue"})
     sample = with_edit((Recolour(cell=5, colour="blue"),), SOURCE.with_cell(5, blue))
     assert json.loads(answer("semantic", sample))["reasoning"] == (
-        "asked 2 2 small blue circle. <|bbox_0|> was small red circle, as asked. "
+        "asked 2 2 small blue circle. <|bbox_0|> 2 2 was small red circle, "
+        "asked small blue circle, is small blue circle, as asked. "
         "<|global|> 1 of 1 done, 0 not asked"
     )
 

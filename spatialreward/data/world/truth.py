@@ -13,7 +13,7 @@ from pydantic import Field
 
 from spatialreward.data.world.artifacts import Artifact, perceptual_scores
 from spatialreward.data.world.operations import ChangeBackground, Operation, apply, cells_of
-from spatialreward.data.world.scene import Box, Scene, SceneObject, object_box, union
+from spatialreward.data.world.scene import Box, Cell, Scene, SceneObject, object_box, union
 from spatialreward.records import BOX_SCALE, MAX_SCORE, EditRegion, Record, Scores
 
 Verdict = Literal["as asked", "partly as asked", "wrong", "not asked"]
@@ -27,6 +27,8 @@ class Change(Record):
     """One place where two scenes differ."""
 
     box: Box
+    cell: Cell | None
+    """None for the background."""
     before: str
     """What was there, in words; ``nothing`` for an empty cell."""
     after: str
@@ -115,6 +117,7 @@ def _changes(
         changes.append(
             Change(
                 box=_WHOLE_PICTURE,
+                cell=None,
                 before=f"{source.background} background",
                 after=f"{edited.background} background",
                 verdict=_background_verdict(operations, desired, edited),
@@ -129,6 +132,7 @@ def _changes(
         changes.append(
             Change(
                 box=union(boxes[0], boxes[-1]),
+                cell=cell,
                 before=str(before or "nothing"),
                 after=str(after or "nothing"),
                 verdict=_verdict(_cell_credit(source, desired, edited, cell))
