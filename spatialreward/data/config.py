@@ -24,10 +24,10 @@ class DataConfig(Record):
     artifact_share: Share = 0.4
     """Share of edits whose picture is spoiled by an artifact."""
     grades: dict[Grade, Share] = {  # noqa: RUF012 - pydantic copies it, and the record is frozen
-        "right": 0.4,
-        "partial": 0.14,
+        "right": 0.34,
+        "partial": 0.16,
         "wrong object": 0.1,
-        "wrong attribute": 0.12,
+        "wrong attribute": 0.16,
         "untouched": 0.06,
         "over-edited": 0.18,
     }

@@ -24,7 +24,7 @@ class EditorPretrainingConfig(Record):
     """Teaches an editor from noise to do as the edits of a data set do, good and flawed alike."""
 
     seed: int = 3
-    num_samples: PositiveInt = 40_000
+    num_samples: PositiveInt = 30_000
     """Edits to train on; a smaller data set is gone through again."""
     network: EditorNetworkConfig = EditorNetworkConfig()
     optimiser: OptimiserConfig = OptimiserConfig(matrices="muon", precision="fastest")

@@ -10,7 +10,7 @@ class FlowGrpoConfig(Record):
     """Online RL of an editor with the rewards of a judge."""
 
     seed: int = 5
-    num_steps: PositiveInt = 40
+    num_steps: PositiveInt = 30
     num_prompts: PositiveInt = 6
     """Pairs of source picture and instruction a step."""
     group_size: int = Field(8, ge=2)

@@ -62,8 +62,12 @@ class JudgeTrainingConfig(Record):
     seed: int = 11
     num_samples: PositiveInt = 24_000
     """Judgements to train on; a smaller data set is gone through again."""
-    perceptual_share: float = Field(0.2, ge=0, le=1)
+    perceptual_share: float = Field(0.15, ge=0, le=1)
     """Share of batches that train the PQ stream."""
     optimiser: OptimiserConfig = OptimiserConfig(
-        matrices="muon", learning_rate=6e-4, precision="fastest"
+        matrices="muon",
+        learning_rate=8e-4,
+        precision="fastest",
+        warmup_steps=20,
+        batch_size=24,
     )

@@ -114,7 +114,11 @@ def _was(number: int, change: Change) -> str:
 
 
 def _verdicts(truth: Truth, world: World) -> str:
-    """What became of each region, beside what was asked of it: a verdict compares neighbours."""
+    """What became of each region, attribute by attribute beside what was asked of it.
+
+    What is to be compared stands side by side (before, asked for, now), with what the comparison
+    comes to behind it: told apart by whole phrases, a small model takes all edits for right.
+    """
     wanted = _wanted(world)
     told = [
         f"{_region(number, change, wanted)}, {change.verdict}. "
@@ -129,7 +133,21 @@ def _region(number: int, change: Change, wanted: Mapping[str, str]) -> str:
     was = f"<|bbox_{number}|> {place} was {change.before}"
     if place not in wanted:
         return was
-    return f"{was}, asked {wanted[place]}, is {change.after}"
+    asked = wanted[place]
+    if "nothing" in (asked, change.after):
+        return f"{was}, asked {asked}, is {change.after}"
+    before = change.before.split() if change.before != "nothing" else ["nothing"] * 3
+    compared = (
+        f"{old} {new} {now}{_became(old, new, now)}"
+        for old, new, now in zip(before, asked.split(), change.after.split(), strict=True)
+    )
+    return f"{was}, {', '.join(compared)}"
+
+
+def _became(before: str, asked: str, now: str) -> str:
+    if before == asked:
+        return "" if now == asked else " gone"
+    return " done" if now == asked else " wrong"
 
 
 def _artifact(truth: Truth) -> str:

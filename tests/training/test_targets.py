@@ -64,8 +64,18 @@ def test_a_right_edit_in_words(with_edit):
     sample = with_edit((Recolour(cell=5, colour="blue"),), SOURCE.with_cell(5, blue))
     assert json.loads(answer("semantic", sample))["reasoning"] == (
         "asked 2 2 small blue circle. <|bbox_0|> 2 2 was small red circle, "
-        "asked small blue circle, is small blue circle, as asked. "
+        "small small small, red blue blue done, circle circle circle, as asked. "
         "<|global|> 1 of 1 done, 0 not asked"
+    )
+
+
+def test_what_is_wrong_stands_beside_what_was_asked(with_edit):
+    large_green = SceneObject(shape="circle", colour="green", size="large")
+    sample = with_edit((Recolour(cell=5, colour="blue"),), SOURCE.with_cell(5, large_green))
+    assert json.loads(answer("semantic", sample))["reasoning"] == (
+        "asked 2 2 small blue circle. <|bbox_0|> 2 2 was small red circle, "
+        "small small large gone, red blue green wrong, circle circle circle, wrong. "
+        "<|global|> 0 of 1 done, 0 not asked"
     )
 
 
