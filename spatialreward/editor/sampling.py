@@ -80,10 +80,19 @@ def draw_edits(
 
 @torch.no_grad()
 def roll_out(
-    editor: FlowEditor, condition: Condition, config: SamplingConfig, generator: torch.Generator
+    editor: FlowEditor,
+    condition: Condition,
+    config: SamplingConfig,
+    generator: torch.Generator,
+    group_size: int = 1,
 ) -> Rollout:
-    """Edits drawn with stochastic first steps, which are remembered, then by the ODE."""
-    latents = _starting_noise(editor, condition, generator)
+    """Edits drawn with stochastic first steps, which are remembered, then by the ODE.
+
+    Each ``group_size`` rows in a row start from the same noise (DanceGRPO, arXiv 2505.07818): what
+    tells them apart is then the noise of the steps, which is what the policy is credited with.
+    """
+    tasks = condition.rows(slice(None, None, group_size))
+    latents = _starting_noise(editor, tasks, generator).repeat_interleave(group_size, dim=0)
     times = step_times(config.num_denoising_steps, config.time_shift)
     before, after, log_probs = [], [], []
     for number, (time, next_time) in enumerate(itertools.pairwise(times)):

@@ -122,7 +122,7 @@ def draw_and_judge(
     tasks = draw_tasks(world, step * config.num_prompts, config.num_prompts)
     condition = policy.encode(tasks).repeat(config.group_size)
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-    rollout = roll_out(policy, condition, config.sampling, generator)
+    rollout = roll_out(policy, condition, config.sampling, generator, config.group_size)
     edited = policy.decode(rollout.finished_BCHW)
     asked = [task for task in tasks for _ in range(config.group_size)]
     rewards_PG = _rewards(judging, asked, edited, config.max_failed_share).view(
