@@ -47,7 +47,7 @@ class SamplingConfig(DenoisingConfig):
 
     eta: float = Field(0.7, ge=0)
     """Strength of the noise in stochastic steps; 0 makes every step deterministic."""
-    stochastic_share: float = Field(0.6, gt=0, le=1)
+    stochastic_share: float = Field(0.4, gt=0, le=1)
     """Share of the steps, from the first on, that are stochastic and trained.
 
     The others are steps of the ODE, so a picture is not handed over with fresh noise on it.

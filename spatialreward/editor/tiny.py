@@ -76,8 +76,16 @@ class TinyEditor:
         return 3, side, side
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
-        """All weights."""
-        return self.network.parameters()
+        """The layers' biases (as BitFit, arXiv 2106.10199), which is what RL may train.
+
+        In pixel space the noise of an exploring step has thousands of independent elements. All the
+        weights together can learn to paint that noise, and do; the biases cannot.
+        """
+        return (
+            weights
+            for name, weights in self.network.layers.named_parameters()
+            if name.endswith(".bias")
+        )
 
     def encode(self, tasks: Sequence[EditTask]) -> Condition:
         """Sources as ``[B, 3, H, W]`` and instructions as ``[B, L]`` word numbers."""

@@ -77,7 +77,9 @@ def test_pretraining_lowers_its_loss_and_goes_on_after_a_kill(data, tmp_path):
         pretrain_editor(config, data, tmp_path / "resumed", stop_at(300), resume_file=state)
     pretrain_editor(config, data, tmp_path / "resumed", stop_at(None), resume_file=state)
     whole, resumed = (TinyEditor.load(tmp_path / name) for name in ("whole", "resumed"))
-    for one, other in itertools.zip_longest(whole.parameters(), resumed.parameters()):
+    for one, other in itertools.zip_longest(
+        whole.network.parameters(), resumed.network.parameters()
+    ):
         assert torch.allclose(one, other, atol=1e-6)
 
 
