@@ -78,8 +78,8 @@ class TinyEditor:
     def parameters(self) -> Iterator[torch.nn.Parameter]:
         """The layers' biases (as BitFit, arXiv 2106.10199), which is what RL may train.
 
-        In pixel space the noise of an exploring step has thousands of independent elements. All the
-        weights together can learn to paint that noise, and do; the biases cannot.
+        In pixel space the noise of an exploring step has thousands of independent elements; trained
+        on few of them, all the weights together made edits worse (docs/editor.md has the runs).
         """
         return (
             weights
