@@ -1,5 +1,6 @@
 """Edit samples and the Parquet shards they are kept in."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -81,6 +82,11 @@ def read_samples(folder: Path) -> Iterator[EditSample]:
         for batch in pq.ParquetFile(shard).iter_batches(batch_size=1024):
             for row in batch.to_pylist():
                 yield _from_row(row, shard)
+
+
+def read_endlessly(folder: Path) -> Iterator[EditSample]:
+    """As ``read_samples``, from the beginning again whenever it has come to the end."""
+    return itertools.chain.from_iterable(read_samples(folder) for _ in itertools.count())
 
 
 def shard_paths(folder: Path) -> Sequence[Path]:

@@ -7,13 +7,13 @@ wrong object, overdo it or spoil the picture. That is what RL has to improve on.
 import itertools
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from spatialreward.data.samples import EditSample, count_samples, read_samples
+from spatialreward.data.samples import EditSample, count_samples, read_endlessly, read_samples
 from spatialreward.editor.config import EditorPretrainingConfig
 from spatialreward.editor.interface import EditTask
 from spatialreward.editor.network import MIN_TIME_LEFT
@@ -56,17 +56,19 @@ def pretrain_editor(
     average = torch.optim.swa_utils.AveragedModel(
         editor.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.decay)
     )
-    num_steps = config.num_samples // config.optimiser.batch_size
+    size = config.optimiser.batch_size
+    num_steps = config.num_samples // size
     optimisation = Optimisation(editor.network, config.optimiser, num_steps)
     state = KeptState(resume_file, [*optimisation.parts, average])
     first = state.restore()
-    batches = itertools.islice(_batches(data, config.optimiser.batch_size), first, num_steps)
+    samples = itertools.islice(read_endlessly(data), first * size, None)
+    batches = (list(itertools.islice(samples, size)) for _ in range(first, num_steps))
     losses: list[float] = []
     tracked = track(batches, total=num_steps - first, description="editor pretraining")
-    for step, samples in enumerate(tracked, first + 1):
+    for step, batch in enumerate(tracked, first + 1):
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
         with optimisation.precision("cpu"):
-            loss = flow_matching_loss(editor, samples, config.median_time, generator)
+            loss = flow_matching_loss(editor, batch, config.median_time, generator)
         optimisation.update(loss)
         average.update_parameters(editor.network)
         losses.append(loss.item())
@@ -112,9 +114,3 @@ def flow_matching_loss(
     finished_BCHW = editor.network(latents_BCHW, times_B, *condition)
     errors_B = (finished_BCHW.float() - data_BCHW).square().mean(dim=(1, 2, 3))
     return (errors_B / (1 - times_B).clamp(min=2 * MIN_TIME_LEFT)).mean()
-
-
-def _batches(data: Path, size: int) -> Iterator[list[EditSample]]:
-    samples = itertools.chain.from_iterable(read_samples(data) for _ in itertools.count())
-    while True:
-        yield list(itertools.islice(samples, size))

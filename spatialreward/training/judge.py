@@ -1,6 +1,5 @@
 """Fine-tunes a model that describes edits into one that judges them."""
 
-import itertools
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spatialreward.data.config import DataConfig
-from spatialreward.data.samples import EditSample, count_samples, read_samples
+from spatialreward.data.samples import count_samples, read_endlessly
 from spatialreward.judge import checkpoint
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import GroundingConfig, JudgeTrainingConfig
@@ -101,13 +100,9 @@ def _start(
 
 def _batches(config: JudgeTrainingConfig, data: Path) -> Iterator[Batch]:
     streams: dict[JudgingTask, Iterator[Batch]] = {
-        task: batches_of(task, _endless(data), config.optimiser.batch_size)
+        task: batches_of(task, read_endlessly(data), config.optimiser.batch_size)
         for task in ("semantic", "perceptual")
     }
     rng = np.random.default_rng(config.seed)
     while True:
         yield next(streams["perceptual" if rng.random() < config.perceptual_share else "semantic"])
-
-
-def _endless(data: Path) -> Iterator[EditSample]:
-    return itertools.chain.from_iterable(read_samples(data) for _ in itertools.count())
