@@ -1,5 +1,6 @@
 """Builds data sets of generated edits, shard by shard."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,10 +84,13 @@ def photo_names(folder: Path) -> tuple[str, ...]:
     return names
 
 
-def draw_samples(config: DataConfig, split: Split, count: int) -> Iterator[EditSample]:
-    """The first ``count`` samples of a split."""
+def draw_samples(
+    config: DataConfig, split: Split, count: int | None = None, *, first: int = 0
+) -> Iterator[EditSample]:
+    """``count`` samples of a split, or samples without end, from number ``first`` on."""
     photos = photo_names(Path(config.photos)) if config.photos else ()
-    return (draw_sample(config, split, number, photos) for number in range(count))
+    numbers = itertools.count(first) if count is None else range(first, first + count)
+    return (draw_sample(config, split, number, photos) for number in numbers)
 
 
 def draw_sample(

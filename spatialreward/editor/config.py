@@ -12,10 +12,13 @@ class EditorNetworkConfig(Record):
     picture_side: PositiveInt = 64
     """Side of the square pictures it edits, in pixels; others are resized."""
     patch_side: PositiveInt = 16
-    width: PositiveInt = 192
+    """Side of the patches that are latents, each on its own, in pixels."""
+    latent_channels: PositiveInt = 16
+    """Numbers that a patch becomes."""
+    width: PositiveInt = 128
     """Channels of a token; a multiple of the number of heads."""
-    num_layers: PositiveInt = 5
-    num_heads: PositiveInt = 6
+    num_layers: PositiveInt = 4
+    num_heads: PositiveInt = 4
     max_words: PositiveInt = 48
     """Words of an instruction that are read; a longer one is cut."""
 
@@ -24,11 +27,20 @@ class EditorPretrainingConfig(Record):
     """Teaches an editor from noise to do as the edits of a data set do, good and flawed alike."""
 
     seed: int = 3
-    num_samples: PositiveInt = 30_000
+    codec_optimiser: OptimiserConfig = OptimiserConfig(
+        learning_rate=2e-3, precision="fastest", warmup_steps=40, batch_size=64
+    )
+    num_codec_samples: PositiveInt = 32_000
+    """Edits to train the latents on, before the editor itself."""
+    latent_noise: float = Field(0.2, ge=0)
+    """Deviation of the noise that pictures are reconstructed from; latents have 1."""
+    num_samples: PositiveInt = 40_000
     """Edits to train on; a smaller data set is gone through again."""
     network: EditorNetworkConfig = EditorNetworkConfig()
-    optimiser: OptimiserConfig = OptimiserConfig(matrices="muon", precision="fastest")
-    median_time: float = Field(0.12, gt=0, lt=1)
+    optimiser: OptimiserConfig = OptimiserConfig(
+        matrices="muon", learning_rate=3e-3, precision="fastest"
+    )
+    median_time: float = Field(0.06, gt=0, lt=1)
     """Of the times that are trained on; the instruction matters while noise hides the edit."""
     decay: float = Field(0.995, ge=0, lt=1)
     """Of the running average of the weights, which is what is kept."""
@@ -38,8 +50,11 @@ class DenoisingConfig(Record):
     """The steps from noise to an edit."""
 
     num_denoising_steps: int = Field(8, ge=2)
-    time_shift: float = Field(5.0, ge=1)
-    """Above 1, more of the steps are spent near the noise; 1 spaces them evenly."""
+    time_shift: float = Field(1.0, ge=1)
+    """Above 1, more of the steps are spent near the noise; 1 spaces them evenly.
+
+    The more numbers of a latent say the same, the sooner it is decided what the edit will be.
+    """
 
 
 class SamplingConfig(DenoisingConfig):
@@ -47,7 +62,7 @@ class SamplingConfig(DenoisingConfig):
 
     eta: float = Field(0.7, ge=0)
     """Strength of the noise in stochastic steps; 0 makes every step deterministic."""
-    stochastic_share: float = Field(0.4, gt=0, le=1)
+    stochastic_share: float = Field(0.5, gt=0, le=1)
     """Share of the steps, from the first on, that are stochastic and trained.
 
     The others are steps of the ODE, so a picture is not handed over with fresh noise on it.

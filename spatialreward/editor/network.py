@@ -1,6 +1,6 @@
-"""The tiny editor's transformer: patches of noise and source, and words, in one sequence.
+"""The tiny editor's transformer: latents of noise and source, and words, in one sequence.
 
-It predicts the finished picture as a change to the source, so leaving things as they are costs it
+It predicts the finished latent as a change to the source's, so leaving things as they are costs it
 nothing; the velocity follows from that prediction.
 """
 
@@ -12,23 +12,22 @@ from torch.nn import functional
 
 from spatialreward.editor.config import EditorNetworkConfig
 
-# B edits, L words, N patches, S = L + N tokens, D width
+# B edits, C latent channels, h w latents high and wide, N = h w, L words, S = L + N tokens, D width
 _TIME_FREQUENCIES = 64
 # The prediction is divided by what is left of the way; near the end that must not explode.
 MIN_TIME_LEFT = 0.05
 
 
 class EditorNetwork(nn.Module):
-    """Velocity of a flow-matching editor in pixel space, pictures in -1..1."""
+    """What a flow-matching editor takes the finished latent to be."""
 
     def __init__(self, config: EditorNetworkConfig, vocabulary_size: int) -> None:
         """Build a network that, untrained, gives the source back."""
         super().__init__()
         self.config = config
-        patch_pixels = 3 * config.patch_side**2
         num_patches = (config.picture_side // config.patch_side) ** 2
-        self.noise_patches = nn.Linear(patch_pixels, config.width)
-        self.source_patches = nn.Linear(patch_pixels, config.width)
+        self.latents = nn.Linear(config.latent_channels, config.width)
+        self.source = nn.Linear(config.latent_channels, config.width)
         self.words = nn.Embedding(vocabulary_size, config.width)
         length = config.max_words + num_patches
         self.positions = nn.Parameter(torch.randn(length, config.width) * 0.1)
@@ -40,22 +39,20 @@ class EditorNetwork(nn.Module):
         )
         self.layers = nn.ModuleList(_Layer(config) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(config.width)
-        self.change = nn.Linear(config.width, patch_pixels)
+        self.change = nn.Linear(config.width, config.latent_channels)
         nn.init.zeros_(self.change.weight)
         nn.init.zeros_(self.change.bias)
 
     def forward(
         self,
-        latents_B3HW: Tensor,
+        latents_BChw: Tensor,
         times_B: Tensor,
-        source_B3HW: Tensor,
+        source_BChw: Tensor,
         words_BL: Tensor,
         mask_BL: Tensor,
     ) -> Tensor:
-        """The finished picture that the network expects, ``[B, 3, H, W]``."""
-        side = self.config.patch_side
-        patches = self.noise_patches(_cut(latents_B3HW, side))
-        patches = patches + self.source_patches(_cut(source_B3HW, side))
+        """The finished latent that the network expects, ``[B, C, h, w]``."""
+        patches = self.latents(_in_a_row(latents_BChw)) + self.source(_in_a_row(source_BChw))
         num_words = words_BL.shape[1]
         patch_positions = self.positions[self.config.max_words :]
         tokens_BSD = torch.cat(
@@ -65,8 +62,8 @@ class EditorNetwork(nn.Module):
         time_BD = self.time(_waves(times_B))
         for layer in self.layers:
             tokens_BSD = layer(tokens_BSD, time_BD, visible_BS[:, None, None, :])
-        change = self.change(self.norm(tokens_BSD[:, num_words:]))
-        return source_B3HW + _join(change, side, self.config.picture_side)
+        change_BND = self.change(self.norm(tokens_BSD[:, num_words:]))
+        return source_BChw + change_BND.transpose(1, 2).view_as(source_BChw)
 
 
 class _Layer(nn.Module):
@@ -106,7 +103,7 @@ class _Layer(nn.Module):
 
 
 def velocity_of(finished: Tensor, latents: Tensor, times_B: Tensor) -> Tensor:
-    """Velocity that leads from ``latents`` at ``times_B`` to the finished picture at time 1."""
+    """Velocity that leads from ``latents`` at ``times_B`` to the finished ones at time 1."""
     left_B = (1 - times_B).clamp(min=MIN_TIME_LEFT)
     return (finished - latents) / left_B[:, None, None, None]
 
@@ -118,11 +115,6 @@ def _waves(times_B: Tensor) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-def _cut(pictures_B3HW: Tensor, side: int) -> Tensor:
-    """``[B, 3, H, W]`` to ``[B, N, 3 side^2]``."""
-    return functional.unfold(pictures_B3HW, side, stride=side).transpose(1, 2)
-
-
-def _join(patches: Tensor, side: int, picture_side: int) -> Tensor:
-    """The inverse of ``_cut``."""
-    return functional.fold(patches.transpose(1, 2), picture_side, side, stride=side)
+def _in_a_row(latents_BChw: Tensor) -> Tensor:
+    """``[B, C, h, w]`` to ``[B, N, C]``."""
+    return latents_BChw.flatten(2).transpose(1, 2)

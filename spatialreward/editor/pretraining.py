@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from spatialreward.data.samples import EditSample, count_samples, read_endlessly, read_samples
+from spatialreward.editor.codec import reconstruction_loss
 from spatialreward.editor.config import EditorPretrainingConfig
 from spatialreward.editor.interface import EditTask
 from spatialreward.editor.network import MIN_TIME_LEFT
@@ -53,6 +54,8 @@ def pretrain_editor(
     known = itertools.islice(read_samples(data), _TOKENIZER_SAMPLES)
     instructions = (sample.instruction for sample in known)
     editor = TinyEditor.untrained(config.network, instructions, config.seed)
+    codec_file = resume_file.with_suffix(".codec.pt") if resume_file else None
+    codec_seconds = _train_codec(editor, config, data, report, codec_file)
     average = torch.optim.swa_utils.AveragedModel(
         editor.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.decay)
     )
@@ -81,10 +84,43 @@ def pretrain_editor(
         "kind": "tiny flow-matching editor, pretrained on good and flawed edits",
         "num_training_edits": count_samples(data),
         "training": config.model_dump(),
-        "training_minutes": round(state.seconds / 60, 1),
+        "training_minutes": round((codec_seconds + state.seconds) / 60, 1),
     }
     editor.network.load_state_dict(average.module.state_dict())
     editor.save(out, card)
+
+
+def _train_codec(
+    editor: TinyEditor,
+    config: EditorPretrainingConfig,
+    data: Path,
+    report: ReportMetrics,
+    resume_file: Path | None,
+) -> float:
+    """Fit the latents to the pictures of a data set, in place; returns the seconds it took."""
+    size = config.codec_optimiser.batch_size
+    num_steps = config.num_codec_samples // size
+    editor.codec.train()
+    optimisation = Optimisation(editor.codec, config.codec_optimiser, num_steps)
+    state = KeptState(resume_file, optimisation.parts)
+    first = state.restore()
+    samples = itertools.islice(read_endlessly(data), first * size, None)
+    batches = (list(itertools.islice(samples, size)) for _ in range(first, num_steps))
+    tracked = track(batches, total=num_steps - first, description="latents")
+    losses: list[float] = []
+    for step, batch in enumerate(tracked, first + 1):
+        pixels = editor.to_pixels([picture for sample in batch for picture in sample.images()])
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+        with optimisation.precision("cpu"):
+            loss = reconstruction_loss(editor.codec, pixels, config.latent_noise, generator)
+        optimisation.update(loss)
+        losses.append(loss.item())
+        if step % _REPORT_EVERY == 0 or step == num_steps:
+            report({"loss/reconstruction": sum(losses) / len(losses)}, step)
+            losses = []
+    editor.codec.eval()
+    state.keep(num_steps)
+    return state.seconds
 
 
 def flow_matching_loss(
@@ -93,10 +129,10 @@ def flow_matching_loss(
     median_time: float,
     generator: torch.Generator,
 ) -> Tensor:
-    """Squared error of the predicted finished picture, weighted up as the time goes on.
+    """Squared error of the predicted finished latent, weighted up as the time goes on.
 
     The latent at time t lies on the straight line from noise (0) to data (1). The weight
-    ``1 / (1 - t)`` stands between that of an error in the picture (1) and in the velocity
+    ``1 / (1 - t)`` stands between that of an error in the finished latent (1) and in the velocity
     (``1 / (1 - t)^2``).
     """
     pictures = [sample.images() for sample in samples]

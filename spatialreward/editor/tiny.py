@@ -1,4 +1,4 @@
-"""The tiny editor: network, word tokenizer and checkpoint folder."""
+"""The tiny editor: latents, network, word tokenizer and checkpoint folder."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor
 
+from spatialreward.editor.codec import PatchCodec
 from spatialreward.editor.config import EditorNetworkConfig
 from spatialreward.editor.interface import Condition, EditTask
 from spatialreward.editor.network import EditorNetwork, velocity_of
@@ -26,11 +27,12 @@ _PADDING, _UNKNOWN = "<pad>", "<unknown>"
 
 
 class TinyEditor:
-    """A flow-matching editor of small square pictures, in pixel space."""
+    """A flow-matching editor of small square pictures."""
 
-    def __init__(self, network: EditorNetwork, tokenizer: Tokenizer) -> None:
-        """Put network and tokenizer together."""
+    def __init__(self, network: EditorNetwork, codec: PatchCodec, tokenizer: Tokenizer) -> None:
+        """Put the parts together."""
         self.network = network
+        self.codec = codec
         self._tokenizer = tokenizer
 
     @classmethod
@@ -40,7 +42,8 @@ class TinyEditor:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             network = EditorNetwork(config, tokenizer.get_vocab_size())
-        return cls(network, tokenizer)
+            codec = PatchCodec(config).eval()
+        return cls(network, codec, tokenizer)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -57,38 +60,34 @@ class TinyEditor:
         except ValidationError as error:
             raise InvalidInputError(f"{path}: {error}") from error
         tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER_FILE))
-        network = EditorNetwork(config, tokenizer.get_vocab_size())
-        network.load_state_dict(load_file(folder / _WEIGHTS_FILE))
-        return cls(network.eval(), tokenizer)
+        editor = cls(
+            EditorNetwork(config, tokenizer.get_vocab_size()), PatchCodec(config), tokenizer
+        )
+        editor._parts.load_state_dict(load_file(folder / _WEIGHTS_FILE))
+        editor._parts.eval()
+        return editor
 
     def save(self, folder: Path, card: Mapping[str, object]) -> None:
         """Write a checkpoint with its card."""
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(self.network.state_dict(), folder / _WEIGHTS_FILE)
+        save_file(self._parts.state_dict(), folder / _WEIGHTS_FILE)
         self._tokenizer.save(str(folder / _TOKENIZER_FILE))
         (folder / CONFIG_FILE).write_text(self.network.config.model_dump_json(indent=2) + "\n")
         (folder / CARD_FILE).write_text(json.dumps(card, indent=2) + "\n")
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
-        """``3, H, W``: latents are pictures in -1..1."""
-        side = self.network.config.picture_side
-        return 3, side, side
+        """``C, h, w``: a few numbers for each patch."""
+        config = self.network.config
+        side = config.picture_side // config.patch_side
+        return config.latent_channels, side, side
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
-        """The layers' biases (as BitFit, arXiv 2106.10199), which is what RL may train.
-
-        In pixel space the noise of an exploring step has thousands of independent elements; trained
-        on few of them, all the weights together made edits worse (docs/editor.md has the runs).
-        """
-        return (
-            weights
-            for name, weights in self.network.layers.named_parameters()
-            if name.endswith(".bias")
-        )
+        """All weights of the network; the latents stay what they are."""
+        return self.network.parameters()
 
     def encode(self, tasks: Sequence[EditTask]) -> Condition:
-        """Sources as ``[B, 3, H, W]`` and instructions as ``[B, L]`` word numbers."""
+        """Sources as latents ``[B, C, h, w]`` and instructions as ``[B, L]`` word numbers."""
         encoded = self._tokenizer.encode_batch([task.instruction.lower() for task in tasks])
         return Condition(
             source=self.to_latents([task.source for task in tasks]),
@@ -96,7 +95,12 @@ class TinyEditor:
             mask=torch.tensor([one.attention_mask for one in encoded], dtype=torch.bool),
         )
 
+    @torch.no_grad()
     def to_latents(self, pictures: Sequence[Image.Image]) -> Tensor:
+        """Latents ``[B, C, h, w]`` of pictures of any size."""
+        return self.codec.encode(self.to_pixels(pictures))
+
+    def to_pixels(self, pictures: Sequence[Image.Image]) -> Tensor:
         """Pictures as ``[B, 3, H, W]`` in -1..1, resized to the editor's side."""
         side = self.network.config.picture_side
         resized = [
@@ -107,14 +111,20 @@ class TinyEditor:
         return pixels_BHW3.permute(0, 3, 1, 2).float() / 127.5 - 1
 
     def velocity(self, latents_BCHW: Tensor, times_B: Tensor, condition: Condition) -> Tensor:
-        """Direction from noise to data, ``[B, 3, H, W]``."""
+        """Direction from noise to data, ``[B, C, h, w]``."""
         finished = self.network(latents_BCHW, times_B, *condition)
         return velocity_of(finished, latents_BCHW, times_B)
 
-    def decode(self, latents_BCHW: Tensor) -> list[Image.Image]:
+    @torch.no_grad()
+    def decode(self, latents_BChw: Tensor) -> list[Image.Image]:
         """RGB pictures of finished latents."""
-        bytes_BCHW = ((latents_BCHW + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-        return [Image.fromarray(one) for one in bytes_BCHW.permute(0, 2, 3, 1).cpu().numpy()]
+        pixels_B3HW = self.codec.decode(latents_BChw)
+        bytes_B3HW = ((pixels_B3HW + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+        return [Image.fromarray(one) for one in bytes_B3HW.permute(0, 2, 3, 1).cpu().numpy()]
+
+    @property
+    def _parts(self) -> torch.nn.ModuleDict:
+        return torch.nn.ModuleDict({"network": self.network, "codec": self.codec})
 
 
 def _build_tokenizer(instructions: Iterable[str], max_words: int) -> Tokenizer:

@@ -10,13 +10,13 @@ class FlowGrpoConfig(Record):
     """Online RL of an editor with the rewards of a judge."""
 
     seed: int = 5
-    num_steps: PositiveInt = 36
+    num_steps: PositiveInt = 40
     num_prompts: PositiveInt = 8
     """Pairs of source picture and instruction a step."""
     group_size: int = Field(8, ge=2)
     """Edits drawn for each of them; an edit is compared with its siblings only."""
     sampling: SamplingConfig = SamplingConfig()
-    learning_rate: PositiveFloat = 1.5e-3
+    learning_rate: PositiveFloat = 2e-4
     weight_decay: float = Field(0.0, ge=0)
     max_gradient_norm: PositiveFloat = 1.0
     updates_per_step: PositiveInt = 1

@@ -5,7 +5,7 @@ import datetime
 import itertools
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from spatialreward.data.building import draw_sample
+from spatialreward.data.building import draw_samples
 from spatialreward.data.config import DataConfig
 from spatialreward.editor.interface import Condition, EditTask
 from spatialreward.editor.sampling import Rollout, log_prob, roll_out, step_times, transition
@@ -89,10 +89,12 @@ def finetune_editor(
     curve = _Curve()
     state = KeptState(resume_file, [policy.network, optimiser, curve])
     first = state.restore()
+    tasks = draw_tasks(world, first * config.num_prompts)
     steps = track(range(first, config.num_steps), total=config.num_steps - first, description="RL")
     for step in steps:
         start = time.perf_counter()
-        draw = draw_and_judge(policy, judging, world, config, step)
+        asked = list(itertools.islice(tasks, config.num_prompts))
+        draw = draw_and_judge(policy, judging, asked, config, step)
         drawn = time.perf_counter()
         metrics = update(policy, reference, draw, config, optimiser)
         curve.rewards.append(float(draw.rewards_PG.nanmean()))
@@ -115,33 +117,32 @@ def finetune_editor(
 
 
 def draw_and_judge(
-    policy: TinyEditor, judging: Judging, world: DataConfig, config: FlowGrpoConfig, step: int
+    policy: TinyEditor,
+    judging: Judging,
+    tasks: Sequence[EditTask],
+    config: FlowGrpoConfig,
+    step: int,
 ) -> Draw:
-    """Groups of edits of fresh tasks, with their advantages.
+    """A group of edits of each task, with their advantages.
 
     Raises:
         RewardError: too many of them could not be judged.
     """
-    tasks = draw_tasks(world, step * config.num_prompts, config.num_prompts)
     condition = policy.encode(tasks).repeat(config.group_size)
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
     rollout = roll_out(policy, condition, config.sampling, generator, config.group_size)
     edited = policy.decode(rollout.finished_BCHW)
     asked = [task for task in tasks for _ in range(config.group_size)]
-    rewards_PG = _rewards(judging, asked, edited, config.max_failed_share).view(
-        config.num_prompts, config.group_size
-    )
+    rewards_B = _rewards(judging, asked, edited, config.max_failed_share)
+    rewards_PG = rewards_B.view(len(tasks), config.group_size)
     advantages_PG = normalise_by_group(rewards_PG, config.max_advantage)
     return Draw(condition, rollout, advantages_PG.flatten(), rewards_PG)
 
 
-def draw_tasks(world: DataConfig, first: int, count: int) -> list[EditTask]:
-    """Tasks that no training set of this world holds."""
-    samples = (
-        draw_sample(world, "train", _FIRST_PROMPT + number)
-        for number in range(first, first + count)
-    )
-    return [EditTask(sample.images()[0], sample.instruction) for sample in samples]
+def draw_tasks(world: DataConfig, first: int) -> Iterator[EditTask]:
+    """Tasks without end that no training set of this world holds, from number ``first`` on."""
+    for sample in draw_samples(world, "train", first=_FIRST_PROMPT + first):
+        yield EditTask(sample.images()[0], sample.instruction)
 
 
 def update(

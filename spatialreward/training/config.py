@@ -47,12 +47,14 @@ class GroundingConfig(Record):
     seed: int = 7
     num_scene_samples: PositiveInt = 24_000
     """Samples of dense scene descriptions alone, of unspoiled pictures, before the other tasks."""
-    num_difference_samples: PositiveInt = 48_000
+    num_difference_samples: PositiveInt = 72_000
     """Samples of differences, artifacts and scenes after that."""
-    num_request_samples: PositiveInt = 40_000
+    num_request_samples: PositiveInt = 72_000
     """Samples of what instructions ask for, and of all the rest, at the end."""
-    difference_shares: TaskShares = TaskShares(differences=0.55, artifacts=0.3, scenes=0.15)
-    request_shares: TaskShares = TaskShares(differences=0.4, artifacts=0.2, scenes=0.1, request=0.3)
+    difference_shares: TaskShares = TaskShares(differences=0.6, artifacts=0.25, scenes=0.15)
+    request_shares: TaskShares = TaskShares(
+        differences=0.45, artifacts=0.15, scenes=0.1, request=0.3
+    )
     optimiser: OptimiserConfig = OptimiserConfig(matrices="muon", precision="fastest")
 
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spatialreward.data.building import draw_sample
+from spatialreward.data.building import draw_samples
 from spatialreward.data.config import DataConfig
-from spatialreward.data.samples import EditSample
 from spatialreward.judge import checkpoint, tiny
 from spatialreward.judge.processor import Processor
 from spatialreward.protocol.prompts import TINY
@@ -108,8 +107,10 @@ def _batches(config: GroundingConfig, data: DataConfig) -> Iterator[Batch]:
     size = config.optimiser.batch_size
     clean = data.model_copy(update={"artifact_share": 0.0})
     num_scene_steps = config.num_scene_samples // size
-    yield from itertools.islice(batches_of("scenes", _endless(clean), size), num_scene_steps)
-    samples = _endless(data)
+    yield from itertools.islice(
+        batches_of("scenes", draw_samples(clean, "train"), size), num_scene_steps
+    )
+    samples = draw_samples(data, "train")
     streams: dict[DescribingTask, Iterator[Batch]] = {
         task: batches_of(task, samples, size) for task in _DESCRIBING
     }
@@ -129,12 +130,8 @@ def _mixed(
         yield next(streams[_DESCRIBING[int(rng.choice(len(chances), p=chances))]])
 
 
-def _endless(data: DataConfig) -> Iterator[EditSample]:
-    return (draw_sample(data, "train", number) for number in itertools.count())
-
-
 def _tokenizer(data: DataConfig) -> "PreTrainedTokenizerFast":
-    samples = itertools.islice(_endless(data), _TOKENIZER_SAMPLES)
+    samples = draw_samples(data, "train", _TOKENIZER_SAMPLES)
     return tiny.build_tokenizer(
         text
         for sample in samples

@@ -138,7 +138,10 @@ def _optimisers(
     return (adamw, muon)
 
 
+# Tables and outer layers, which are AdamW's by Muon's own rule, and the mergers of the vision tower:
+# the widest matrices of the tiny judge, which took most of Muon's time.
+_NOT_HIDDEN = ("embed", "lm_head", "position", "modulation", "merger")
+
+
 def _is_hidden(name: str, weight: torch.nn.Parameter) -> bool:
-    return weight.ndim == 2 and not any(
-        part in name for part in ("embed", "lm_head", "position", "modulation")
-    )
+    return weight.ndim == 2 and not any(part in name for part in _NOT_HIDDEN)

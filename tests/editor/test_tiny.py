@@ -21,6 +21,8 @@ from spatialreward.training.config import OptimiserConfig
 
 CONFIG = EditorPretrainingConfig(
     num_samples=12 * 8,
+    num_codec_samples=60 * 8,
+    codec_optimiser=OptimiserConfig(batch_size=8, learning_rate=2e-3, warmup_steps=2),
     network=EditorNetworkConfig(width=32, num_layers=1, num_heads=2),
     optimiser=OptimiserConfig(batch_size=8, warmup_steps=2),
 )
@@ -33,19 +35,19 @@ def data(tmp_path_factory):
     return folder
 
 
-def test_an_untrained_editor_gives_the_source_back():
+def test_an_untrained_editor_leaves_the_source_as_it_is():
     editor = TinyEditor.untrained(CONFIG.network, ["make it red"] * 2, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     condition = editor.encode([EditTask(Image.fromarray(pixels), "make it red")])
-    (drawn,) = editor.decode(draw_edits(editor, condition, DenoisingConfig(), torch.Generator()))
-    assert np.abs(np.asarray(drawn).astype(int) - pixels).max() <= 1
+    drawn = draw_edits(editor, condition, DenoisingConfig(), torch.Generator())
+    assert torch.allclose(drawn, condition.source, atol=1e-4)
 
 
 def test_padding_changes_nothing(editor_folder):
     editor = TinyEditor.load(editor_folder)
     picture = Image.new("RGB", (64, 64), "teal")
     short, long = EditTask(picture, "add a circle"), EditTask(picture, "add a circle " * 9)
-    latents = torch.randn(2, 3, 64, 64)
+    latents = torch.randn(2, *editor.latent_shape)
     together = editor.velocity(latents, torch.full((2,), 0.3), editor.encode([short, long]))
     alone = editor.velocity(latents[:1], torch.full((1,), 0.3), editor.encode([short]))
     assert torch.allclose(together[0], alone[0], atol=1e-5)
@@ -54,7 +56,7 @@ def test_padding_changes_nothing(editor_folder):
 def test_any_instruction_and_any_size_can_be_encoded(editor_folder):
     editor = TinyEditor.load(editor_folder)
     condition = editor.encode([EditTask(Image.new("RGB", (300, 20)), "把它变成红色 " * 200)])
-    assert condition.source.shape == (1, 3, 64, 64)
+    assert condition.source.shape == (1, *editor.latent_shape)
     assert condition.words.shape[1] <= editor.network.config.max_words
 
 
@@ -64,8 +66,8 @@ def test_pretraining_lowers_its_loss_and_goes_on_after_a_kill(data, tmp_path):
 
     def stop_at(step_to_stop):
         def report(told, step):
-            losses[step] = told["loss/flow_matching"]
-            if step == step_to_stop:
+            losses[step] = told.get("loss/flow_matching")
+            if losses[step] and step == step_to_stop:
                 raise KeyboardInterrupt
 
         return report
