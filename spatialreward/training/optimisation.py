@@ -138,8 +138,8 @@ def _optimisers(
     return (adamw, muon)
 
 
-# Tables and outer layers, which are AdamW's by Muon's own rule, and the mergers of the vision tower:
-# the widest matrices of the tiny judge, which took most of Muon's time.
+# Tables and outer layers, which are AdamW's by Muon's own rule, and the mergers of the vision
+# tower: the widest matrices of the tiny judge, on which Muon spent half of its time.
 _NOT_HIDDEN = ("embed", "lm_head", "position", "modulation", "merger")
 
 
