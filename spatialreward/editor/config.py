@@ -23,20 +23,27 @@ class EditorNetworkConfig(Record):
     """Words of an instruction that are read; a longer one is cut."""
 
 
+class CodecConfig(Record):
+    """Fits latents to the pictures of a data set."""
+
+    num_samples: PositiveInt = 32_000
+    """Edits to train on, two pictures each; a smaller data set is gone through again."""
+    latent_noise: float = Field(0.2, ge=0)
+    """Deviation of the noise on the latents that pictures are drawn from; theirs is 1."""
+    optimiser: OptimiserConfig = OptimiserConfig(
+        learning_rate=2e-3, precision="fastest", warmup_steps=40, batch_size=64
+    )
+
+
 class EditorPretrainingConfig(Record):
     """Teaches an editor from noise to do as the edits of a data set do, good and flawed alike."""
 
     seed: int = 3
-    codec_optimiser: OptimiserConfig = OptimiserConfig(
-        learning_rate=2e-3, precision="fastest", warmup_steps=40, batch_size=64
-    )
-    num_codec_samples: PositiveInt = 32_000
-    """Edits to train the latents on, before the editor itself."""
-    latent_noise: float = Field(0.2, ge=0)
-    """Deviation of the noise that pictures are reconstructed from; latents have 1."""
     num_samples: PositiveInt = 40_000
     """Edits to train on; a smaller data set is gone through again."""
     network: EditorNetworkConfig = EditorNetworkConfig()
+    codec: CodecConfig = CodecConfig()
+    """Its latents, which are trained before the network is."""
     optimiser: OptimiserConfig = OptimiserConfig(
         matrices="muon", learning_rate=3e-3, precision="fastest"
     )

@@ -5,10 +5,10 @@ wrong object, overdo it or spoil the picture. That is what RL has to improve on.
 """
 
 import itertools
-import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,10 +20,9 @@ from spatialreward.editor.interface import EditTask
 from spatialreward.editor.network import MIN_TIME_LEFT
 from spatialreward.editor.tiny import TinyEditor
 from spatialreward.progress import track
+from spatialreward.training.config import OptimiserConfig
 from spatialreward.training.loop import ReportMetrics
 from spatialreward.training.optimisation import KeptState, Optimisation
-
-logger = logging.getLogger(__name__)
 
 _REPORT_EVERY = 50
 _KEEP_EVERY = 250
@@ -54,73 +53,92 @@ def pretrain_editor(
     known = itertools.islice(read_samples(data), _TOKENIZER_SAMPLES)
     instructions = (sample.instruction for sample in known)
     editor = TinyEditor.untrained(config.network, instructions, config.seed)
-    codec_file = resume_file.with_suffix(".codec.pt") if resume_file else None
-    codec_seconds = _train_codec(editor, config, data, report, codec_file)
+    codec_seconds = _fit(
+        editor.codec.train(),
+        lambda samples, generator: _codec_loss(editor, samples, config, generator),
+        config.codec.num_samples,
+        config.codec.optimiser,
+        data,
+        _Told("reconstruction", report, config.seed),
+        resume_file.with_suffix(".codec.pt") if resume_file else None,
+    )
+    editor.codec.eval()
     average = torch.optim.swa_utils.AveragedModel(
         editor.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.decay)
     )
-    size = config.optimiser.batch_size
-    num_steps = config.num_samples // size
-    optimisation = Optimisation(editor.network, config.optimiser, num_steps)
-    state = KeptState(resume_file, [*optimisation.parts, average])
-    first = state.restore()
-    samples = itertools.islice(read_endlessly(data), first * size, None)
-    batches = (list(itertools.islice(samples, size)) for _ in range(first, num_steps))
-    losses: list[float] = []
-    tracked = track(batches, total=num_steps - first, description="editor pretraining")
-    for step, batch in enumerate(tracked, first + 1):
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        with optimisation.precision("cpu"):
-            loss = flow_matching_loss(editor, batch, config.median_time, generator)
-        optimisation.update(loss)
-        average.update_parameters(editor.network)
-        losses.append(loss.item())
-        if step % _REPORT_EVERY == 0 or step == num_steps:
-            report({"loss/flow_matching": sum(losses) / len(losses)}, step)
-            losses = []
-        if step % _KEEP_EVERY == 0:
-            state.keep(step)
+    seconds = _fit(
+        editor.network,
+        lambda samples, generator: flow_matching_loss(
+            editor, samples, config.median_time, generator
+        ),
+        config.num_samples,
+        config.optimiser,
+        data,
+        _Told("flow_matching", report, config.seed),
+        resume_file,
+        average,
+    )
     card = {
         "kind": "tiny flow-matching editor, pretrained on good and flawed edits",
         "num_training_edits": count_samples(data),
         "training": config.model_dump(),
-        "training_minutes": round((codec_seconds + state.seconds) / 60, 1),
+        "training_minutes": round((codec_seconds + seconds) / 60, 1),
     }
     editor.network.load_state_dict(average.module.state_dict())
     editor.save(out, card)
 
 
-def _train_codec(
-    editor: TinyEditor,
-    config: EditorPretrainingConfig,
+class _Told(NamedTuple):
+    """What a training says of itself, and the seed of its noise."""
+
+    loss: str
+    report: ReportMetrics
+    seed: int
+
+
+def _fit(
+    part: torch.nn.Module,
+    loss_of: Callable[[Sequence[EditSample], torch.Generator], Tensor],
+    num_samples: int,
+    config: OptimiserConfig,
     data: Path,
-    report: ReportMetrics,
+    told: _Told,
     resume_file: Path | None,
+    average: torch.optim.swa_utils.AveragedModel | None = None,
 ) -> float:
-    """Fit the latents to the pictures of a data set, in place; returns the seconds it took."""
-    size = config.codec_optimiser.batch_size
-    num_steps = config.num_codec_samples // size
-    editor.codec.train()
-    optimisation = Optimisation(editor.codec, config.codec_optimiser, num_steps)
-    state = KeptState(resume_file, optimisation.parts)
+    """Train one part of an editor in place; returns the seconds that it took over all its runs."""
+    num_steps = num_samples // config.batch_size
+    optimisation = Optimisation(part, config, num_steps)
+    state = KeptState(resume_file, [*optimisation.parts, *([average] if average else [])])
     first = state.restore()
-    samples = itertools.islice(read_endlessly(data), first * size, None)
-    batches = (list(itertools.islice(samples, size)) for _ in range(first, num_steps))
-    tracked = track(batches, total=num_steps - first, description="latents")
+    samples = itertools.islice(read_endlessly(data), first * config.batch_size, None)
+    batches = (list(itertools.islice(samples, config.batch_size)) for _ in range(first, num_steps))
     losses: list[float] = []
+    tracked = track(batches, total=num_steps - first, description=f"editor, {told.loss} loss")
     for step, batch in enumerate(tracked, first + 1):
-        pixels = editor.to_pixels([picture for sample in batch for picture in sample.images()])
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+        generator = torch.Generator().manual_seed(told.seed * 1_000_003 + step)
         with optimisation.precision("cpu"):
-            loss = reconstruction_loss(editor.codec, pixels, config.latent_noise, generator)
+            loss = loss_of(batch, generator)
         optimisation.update(loss)
+        if average:
+            average.update_parameters(part)
         losses.append(loss.item())
         if step % _REPORT_EVERY == 0 or step == num_steps:
-            report({"loss/reconstruction": sum(losses) / len(losses)}, step)
+            told.report({f"loss/{told.loss}": sum(losses) / len(losses)}, step)
             losses = []
-    editor.codec.eval()
-    state.keep(num_steps)
+        if step % _KEEP_EVERY == 0 or step == num_steps:
+            state.keep(step)
     return state.seconds
+
+
+def _codec_loss(
+    editor: TinyEditor,
+    samples: Sequence[EditSample],
+    config: EditorPretrainingConfig,
+    generator: torch.Generator,
+) -> Tensor:
+    pixels = editor.to_pixels([picture for sample in samples for picture in sample.images()])
+    return reconstruction_loss(editor.codec, pixels, config.codec.latent_noise, generator)
 
 
 def flow_matching_loss(

@@ -3,7 +3,6 @@
 import copy
 import datetime
 import itertools
-import logging
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,8 +26,6 @@ from spatialreward.rl.config import FlowGrpoConfig
 from spatialreward.rl.objective import clipped_objective, divergence, normalise_by_group
 from spatialreward.training.loop import ReportMetrics
 from spatialreward.training.optimisation import KeptState
-
-logger = logging.getLogger(__name__)
 
 # P prompts, G edits of each, B = P * G edits, T stochastic steps
 _KEEP_EVERY = 5

@@ -2,7 +2,6 @@
 
 import datetime
 import itertools
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +20,6 @@ from spatialreward.training.targets import DescribingTask, Task, answer, questio
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
 
-logger = logging.getLogger(__name__)
 
 _TOKENIZER_SAMPLES = 2_000
 _DESCRIBING: tuple[DescribingTask, ...] = ("differences", "artifacts", "scenes", "request")

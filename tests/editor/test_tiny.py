@@ -8,6 +8,7 @@ from PIL import Image
 from spatialreward.data.building import build_shard
 from spatialreward.data.config import DataConfig
 from spatialreward.editor.config import (
+    CodecConfig,
     DenoisingConfig,
     EditorNetworkConfig,
     EditorPretrainingConfig,
@@ -21,8 +22,10 @@ from spatialreward.training.config import OptimiserConfig
 
 CONFIG = EditorPretrainingConfig(
     num_samples=12 * 8,
-    num_codec_samples=60 * 8,
-    codec_optimiser=OptimiserConfig(batch_size=8, learning_rate=2e-3, warmup_steps=2),
+    codec=CodecConfig(
+        num_samples=60 * 8,
+        optimiser=OptimiserConfig(batch_size=8, learning_rate=2e-3, warmup_steps=2),
+    ),
     network=EditorNetworkConfig(width=32, num_layers=1, num_heads=2),
     optimiser=OptimiserConfig(batch_size=8, warmup_steps=2),
 )

@@ -42,6 +42,7 @@ max_unparsable_share = 1
 [editor.pretraining]
 num_samples = 8
 optimiser.batch_size = 4
+codec = {{ num_samples = 8, optimiser.batch_size = 4 }}
 network = {{ width = 48, num_layers = 1, num_heads = 2 }}
 [rl]
 num_steps = 2
