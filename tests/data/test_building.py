@@ -1,10 +1,16 @@
 from pathlib import Path
 
-from spatialreward.data.building import build_shard, draw_sample
+from spatialreward.data.building import build_shard, draw_sample, draw_samples
 from spatialreward.data.config import DataConfig
 from spatialreward.data.samples import read_samples
 
 CONFIG = DataConfig(num_train=40, num_heldout=10, num_shards=2)
+
+
+def test_samples_are_drawn_from_any_number_on():
+    endless = draw_samples(CONFIG, "train", first=5)
+    assert next(endless) == draw_sample(CONFIG, "train", 5)
+    assert list(draw_samples(CONFIG, "train", 2, first=6)) == [next(endless), next(endless)]
 
 
 def test_a_sample_depends_on_its_number_alone(tmp_path: Path):
