@@ -34,7 +34,7 @@ def build(
         int, typer.Option(min=1, help="Held-out edits for the figures in the card.")
     ] = 256,
 ) -> None:
-    """Train a grounded base from random weights: about 45 minutes on two free cores.
+    """Train a grounded base from random weights: about an hour on two cores.
 
     The state is kept beside OUT now and then: the same command goes on after a kill.
     """

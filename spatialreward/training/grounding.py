@@ -35,7 +35,7 @@ def build_base(
     evaluate: Callable[["Qwen3VLForConditionalGeneration", Processor], dict[str, float]],
     resume_file: Path | None = None,
 ) -> None:
-    """Make a grounded base from noise and write it with its card; about 45 minutes on two cores.
+    """Make a grounded base from noise and write it with its card; about an hour on two cores.
 
     Args:
         config: how long to train on what.
