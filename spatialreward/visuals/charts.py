@@ -43,6 +43,7 @@ def reward_curve(
             axes.plot(steps, series, color=colour, marker="o", markersize=4, label=label)
         else:
             axes.plot(steps, series, color=colour, alpha=0.3, linewidth=1)
+            label = f"{label}, mean of the last {_window(len(series))}"
             axes.plot(steps, _running_mean(series), color=colour, linewidth=2, label=label)
     axes.set_title(title.replace("$", r"\$"), loc="left", fontweight="bold")
     axes.set_xlabel(x_label)
@@ -50,16 +51,20 @@ def reward_curve(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    if len(values) > 1:
+    if len(values) > 1 or max(map(len, values.values())) >= _SMOOTH_FROM:
         axes.legend(frameon=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return Image.open(buffer).convert("RGB")
 
 
+def _window(num_steps: int) -> int:
+    return max(5, num_steps // 10)
+
+
 def _running_mean(series: np.ndarray) -> np.ndarray:
     """Mean of the last tenth of the steps, at least five; what is missing does not count."""
-    window = max(5, len(series) // 10)
+    window = _window(len(series))
     finite = np.isfinite(series)
     total = np.cumsum(np.where(finite, series, 0.0))
     count = np.cumsum(finite)
