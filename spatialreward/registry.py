@@ -63,25 +63,32 @@ def register_model(
     return ModelVersion(name, int(made.version))
 
 
-def register_once(
-    name: str, ref: ArtifactRef, fetch: Callable[[], Path], run_id: str
+def register_candidate(
+    name: str,
+    ref: ArtifactRef,
+    fetch: Callable[[], Path],
+    run_id: str,
+    evidence: Mapping[str, float],
 ) -> ModelVersion:
-    """The version of a model with this content; registered unless there is one.
+    """Make a checkpoint the candidate of a model; registered unless it is a version already.
 
     Args:
         name: the registered model.
         ref: the checkpoint in the object store; its checksum tells versions apart.
         fetch: brings the checkpoint here, when it is needed.
         run_id: the run that registers it.
+        evidence: figures that become the version's tags.
 
     Raises:
         TrackingError: the server did not take it.
     """
-    known = find_version(name, CHECKSUM_TAG, ref.sha256)
-    if known is not None:
-        return known
-    tags = {CHECKSUM_TAG: ref.sha256, ARTIFACT_TAG: str(ref)}
-    return register_model(name, fetch(), run_id, tags)
+    model = find_version(name, CHECKSUM_TAG, ref.sha256)
+    if model is None:
+        tags = {CHECKSUM_TAG: ref.sha256, ARTIFACT_TAG: str(ref)}
+        model = register_model(name, fetch(), run_id, tags)
+    set_alias(model, "candidate")
+    set_version_tags(model, {figure: f"{value:.4f}" for figure, value in evidence.items()})
+    return model
 
 
 def find_version(name: str, tag: str, value: str) -> ModelVersion | None:

@@ -6,7 +6,7 @@ import math
 
 from spatialreward.client import TritonJudge
 from spatialreward.config import EditorEvaluationStep, EditorRegistrationStep
-from spatialreward.registry import register_once, set_alias, set_version_tags
+from spatialreward.registry import register_candidate, set_alias, set_version_tags
 from spatialreward.step import Outputs, Step, run_step
 from spatialreward.storage import ArtifactRef
 
@@ -56,16 +56,15 @@ def register_editor(
     measured: dict[str, float] = json.loads(figures)
 
     def work(step: Step) -> Outputs:
-        model = register_once(
+        model = register_candidate(
             config.name,
             ArtifactRef.parse(editor),
             lambda: step.fetch("editor"),
             step.tracker.run_id or "",
+            measured,
         )
-        set_alias(model, "candidate")
         better = measured["gain_ci95_low"] > 0
-        evidence = {name: f"{value:.4f}" for name, value in measured.items()}
-        set_version_tags(model, evidence | {"better_than_before": str(better).lower()})
+        set_version_tags(model, {"better_than_before": str(better).lower()})
         if better:
             set_alias(model, "champion")
         else:

@@ -17,7 +17,7 @@ from spatialreward.evaluation.judge import JudgeFigures
 from spatialreward.registry import (
     ARTIFACT_TAG,
     model_tags,
-    register_once,
+    register_candidate,
     resolve_model,
     set_alias,
     set_version_tags,
@@ -39,20 +39,19 @@ def register_judge(
     measured = JudgeFigures(**json.loads(figures)["judge"])
 
     def work(step: Step) -> Outputs:
-        model = register_once(
+        model = register_candidate(
             config.name,
             ArtifactRef.parse(judge),
             lambda: step.fetch("judge"),
             step.tracker.run_id or "",
+            measured._asdict(),
         )
-        set_alias(model, "candidate")
-        evidence = {name: f"{value:.4f}" for name, value in measured._asdict().items()}
         try:
             check_gate(config.gate, measured)
         except GateError as error:
-            set_version_tags(model, evidence | {"gate": f"failed: {error}"})
+            set_version_tags(model, {"gate": f"failed: {error}"})
             raise
-        set_version_tags(model, evidence | {"gate": "passed"})
+        set_version_tags(model, {"gate": "passed"})
         set_alias(model, "champion")
         return {"model": model.uri}
 

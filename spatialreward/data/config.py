@@ -17,7 +17,7 @@ class DataConfig(Record):
     """Every sample follows from the seed and its own number, so shards are independent."""
     picture_size: int = Field(64, ge=32, le=4096, multiple_of=4)
     """Side of the square pictures, in pixels."""
-    num_train: PositiveInt = 24_000
+    num_train: PositiveInt = 28_800
     num_heldout: PositiveInt = 512
     num_shards: int = Field(2, ge=1, le=1024)
     """Shards of the training set, built independently and merged."""

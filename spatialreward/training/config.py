@@ -62,7 +62,7 @@ class JudgeTrainingConfig(Record):
     """Fine-tunes a describing model on judgements."""
 
     seed: int = 11
-    num_samples: PositiveInt = 19_200
+    num_samples: PositiveInt = 28_800
     """Judgements to train on; a smaller data set is gone through again."""
     perceptual_share: float = Field(0.15, ge=0, le=1)
     """Share of batches that train the PQ stream."""
