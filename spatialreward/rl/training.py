@@ -77,9 +77,6 @@ def finetune_editor(
         ServingError: a served judge could not be asked.
     """
     policy, reference = TinyEditor.load(editor), TinyEditor.load(editor)
-    policy.network.requires_grad_(False)
-    for weights in policy.parameters():
-        weights.requires_grad_(True)
     optimiser = torch.optim.AdamW(
         policy.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
