@@ -57,7 +57,7 @@ def load_image(path: Path) -> Image.Image:
     return decode_image(data, str(path))
 
 
-def decode_image(data: bytes, name: str) -> Image.Image:
+def decode_image(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode a picture as RGB, upright; ``name`` is what an error calls it.
 
     The EXIF orientation is applied, transparency is laid on white, 16-bit samples are scaled to
@@ -65,7 +65,7 @@ def decode_image(data: bytes, name: str) -> Image.Image:
 
     Raises:
         InvalidInputError: ``data`` is no picture, a broken one, an animation, or one with no
-            pixels, with more than ``MAX_PIXELS`` pixels, or longer than ``MAX_ASPECT_RATIO``.
+            pixels, with more than ``max_pixels`` pixels, or longer than ``MAX_ASPECT_RATIO``.
     """
     if not data:
         raise InvalidInputError(f"picture {name}: is empty (0 bytes)")
@@ -73,14 +73,14 @@ def decode_image(data: bytes, name: str) -> Image.Image:
     # IndexError, zlib.error, MemoryError ...), so no narrower class covers "this file is broken".
     try:
         with _open(data) as image:
-            _check_header(image)
+            _check_header(image, max_pixels)
             return _to_rgb(ImageOps.exif_transpose(image))
     except InvalidInputError as error:
         raise InvalidInputError(f"picture {name}: {error}") from error
     except UnidentifiedImageError as error:
         raise InvalidInputError(f"picture {name}: {_why_unidentified(data)}") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise InvalidInputError(f"picture {name}: {_why_too_large(data)}") from error
+        raise InvalidInputError(f"picture {name}: {_why_too_large(data, max_pixels)}") from error
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InvalidInputError(f"picture {name}: is damaged or incomplete ({reason})") from error
@@ -142,13 +142,13 @@ def _open(data: bytes) -> ImageFile.ImageFile:
         return Image.open(io.BytesIO(data), formats=_FORMATS)
 
 
-def _check_header(image: ImageFile.ImageFile) -> None:
+def _check_header(image: ImageFile.ImageFile, max_pixels: int) -> None:
     width, height = image.size
     if width < 1 or height < 1:
         raise InvalidInputError(f"has no pixels ({width} x {height})")
-    if width * height > MAX_PIXELS:
+    if width * height > max_pixels:
         raise InvalidInputError(
-            f"{width} x {height} pixels, more than the {MAX_PIXELS:,} pixels allowed"
+            f"{width} x {height} pixels, more than the {max_pixels:,} pixels allowed"
         )
     if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
         raise InvalidInputError(
@@ -181,10 +181,10 @@ def _from_sixteen_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(eight_bits_HW).convert("RGB")
 
 
-def _why_too_large(data: bytes) -> str:
+def _why_too_large(data: bytes, max_pixels: int) -> str:
     size = _declared_size(data)
     what = f"{size[0]} x {size[1]} pixels" if size else "has too many pixels"
-    return f"{what}, more than the {MAX_PIXELS:,} pixels allowed"
+    return f"{what}, more than the {max_pixels:,} pixels allowed"
 
 
 def _why_unidentified(data: bytes) -> str:

@@ -1,7 +1,7 @@
 """What the parts of the system hand each other. Frozen, closed, and free of torch."""
 
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -37,16 +37,60 @@ class EditRegion(Record):
 
 
 class Scores(Record):
-    """The four scores of a judgement, each 0..25 with 25 best."""
+    """The scores of a judgement, each 0..25 with 25 best; None in a stream that was not asked."""
 
-    editing_success: Score
+    editing_success: Score | None = None
     """Was the instruction carried out?"""
-    over_editing: Score
+    over_editing: Score | None = None
     """Is everything else left alone? 25: nothing beyond the instruction was changed."""
-    naturalness: Score
+    naturalness: Score | None = None
     """Does the edited picture look natural?"""
-    artifact_freedom: Score
+    artifact_freedom: Score | None = None
     """25: no visible artifacts."""
+
+    @model_validator(mode="after")
+    def _streams_are_whole(self) -> Self:
+        semantic = (self.editing_success, self.over_editing)
+        perceptual = (self.naturalness, self.artifact_freedom)
+        if any(pair.count(None) == 1 for pair in (semantic, perceptual)):
+            raise ValueError("a stream has two scores or none")
+        if semantic[0] is None and perceptual[0] is None:
+            raise ValueError("expected the scores of one stream at least")
+        return self
+
+    def given(self) -> dict[str, float]:
+        """The scores that there are, by the names of their fields."""
+        return {field: score for field, score in self if score is not None}
+
+
+class Streams(StrEnum):
+    """What an edit is judged by."""
+
+    BOTH = "both"
+    SEMANTIC = "sc"
+    PERCEPTUAL = "pq"
+
+
+class ScoreKind(StrEnum):
+    """What a reward is made of."""
+
+    SOFT = "soft"
+    """Probability-weighted means over the score tokens where the engine can tell them."""
+    HARD = "hard"
+    """The scores as they were written."""
+
+
+class JudgingOptions(Record):
+    """How one edit is to be judged."""
+
+    streams: Streams = Streams.BOTH
+    """One stream alone costs less; the reward is then that stream's part."""
+    scores: ScoreKind = ScoreKind.SOFT
+    """What the reward is made of."""
+    priority: int = Field(0, ge=0, le=9)
+    """Where a server has a queue, edits of a higher priority are judged first."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    """The answers are drawn with this seed; None: they are the likeliest, token by token."""
 
 
 class JudgementStatus(StrEnum):
@@ -67,13 +111,16 @@ class Judgement(Record):
     sc_reasoning: str = ""
     pq_reasoning: str = ""
     scores: Scores | None = None
-    """The four scores as the judge wrote them."""
+    """The scores as the judge wrote them."""
     soft_scores: Scores | None = None
     """Probability-weighted means over the score tokens, where the judge's engine can tell them."""
     reward: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
-    """Aggregated from the soft scores where there are any, else from ``scores``."""
+    """Aggregated from the soft scores, or from ``scores`` where there are none or those were asked
+    for; of both streams, or of the one that was asked."""
     reason: str = ""
     """Why the judgement failed; empty when it did not."""
+    judged_by: str = ""
+    """Name and version of the served model, as ``judge/3``; empty for a model in this process."""
 
     @model_validator(mode="after")
     def _scores_if_and_only_if_ok(self) -> Self:
@@ -83,3 +130,78 @@ class Judgement(Record):
         elif self.scores or self.soft_scores or self.reward is not None or not self.reason:
             raise ValueError("a failed judgement has a reason, and neither scores nor a reward")
         return self
+
+
+class WireTensor(Record):
+    """One tensor of the served judge's contract; what server, client and configuration agree on."""
+
+    name: str
+    datatype: Literal["BYTES", "FP32", "INT64"]
+    dims: tuple[int, ...]
+    """Shape behind the batch dimension; -1: any length, the same for a whole request."""
+    optional: bool = False
+    meaning: str
+
+
+REQUEST_TENSORS = (
+    WireTensor(
+        name="SOURCE",
+        datatype="BYTES",
+        dims=(-1,),
+        meaning="source picture files (PNG, JPEG, WebP), one or more an edit",
+    ),
+    WireTensor(name="EDITED", datatype="BYTES", dims=(1,), meaning="edited picture file"),
+    WireTensor(name="INSTRUCTION", datatype="BYTES", dims=(1,), meaning="UTF-8 text"),
+    WireTensor(
+        name="STREAMS",
+        datatype="BYTES",
+        dims=(1,),
+        optional=True,
+        meaning="`both` (if absent), `sc` or `pq`",
+    ),
+    WireTensor(
+        name="REWARD_FROM",
+        datatype="BYTES",
+        dims=(1,),
+        optional=True,
+        meaning="`soft` (if absent) or `hard` scores",
+    ),
+    WireTensor(
+        name="PRIORITY",
+        datatype="INT64",
+        dims=(1,),
+        optional=True,
+        meaning="0 (if absent) to 9; higher ones are judged first",
+    ),
+    WireTensor(
+        name="SEED",
+        datatype="INT64",
+        dims=(1,),
+        optional=True,
+        meaning="answers are drawn with it; -1 or absent: the likeliest answers",
+    ),
+)
+"""What a client sends; every tensor has the batch dimension in front."""
+
+RESPONSE_TENSORS = (
+    WireTensor(
+        name="REWARD", datatype="FP32", dims=(1,), meaning="0 to 1; NaN where there is none"
+    ),
+    WireTensor(
+        name="SCORES",
+        datatype="FP32",
+        dims=(4,),
+        meaning="editing success, over-editing, naturalness, freedom from artifacts, as written, "
+        "0 to 25; NaN where there is none",
+    ),
+    WireTensor(name="STATUS", datatype="BYTES", dims=(1,), meaning="`ok` or `failed`"),
+    WireTensor(
+        name="JUDGEMENT",
+        datatype="BYTES",
+        dims=(1,),
+        meaning="all of it as JSON: regions, reasoning, scores, soft scores, reward, reason",
+    ),
+    WireTensor(name="MODEL", datatype="BYTES", dims=(1,), meaning="name of the model"),
+    WireTensor(name="VERSION", datatype="BYTES", dims=(1,), meaning="version of the model"),
+)
+"""What the server answers; every tensor has the batch dimension in front."""

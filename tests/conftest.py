@@ -41,6 +41,7 @@ def known_edits(known_samples):
 def judge_folder(known_samples, tmp_path_factory) -> Path:
     """A judge's checkpoint that answers, made in seconds: it knows four edits and no others."""
     model, processor = untrained_tiny(5, DATA)
+    processor = processor.following(TINY)
     tasks = ("semantic", "perceptual", "semantic")
     batches = [batch for task in tasks for batch in batches_of(task, known_samples, 4)]
     train(

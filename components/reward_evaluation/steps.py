@@ -63,7 +63,7 @@ def _untrained(config: JudgeEvaluationStep) -> "Judge":
     from spatialreward.training.grounding import untrained_tiny
 
     model, processor = untrained_tiny(config.untrained_seed, config.world)
-    return Judge(model, processor, TINY, notice="random weights")
+    return Judge.of_model(model, processor, TINY, notice="random weights")
 
 
 def _show(

@@ -102,8 +102,8 @@ def _score_table(judgement: Judgement) -> "RenderableType":
     table = Table(show_edge=False, pad_edge=False, show_header=True)
     table.add_column("Score")
     table.add_column("of 25", justify="right")
-    for field, name in SCORE_NAMES.items():
-        table.add_row(name, f"{getattr(judgement.scores, field):.1f}")
+    for field, score in judgement.scores.given().items():
+        table.add_row(SCORE_NAMES[field], f"{score:.1f}")
     table.add_section()
     table.add_row("Reward (0 to 1)", f"{judgement.reward:.3f}", style="bold")
     return table

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from spatialreward.data.samples import EditSample
 from spatialreward.data.world.scene import Scene
 from spatialreward.evaluation.judge import matched_iou
-from spatialreward.judge.generation import generate
+from spatialreward.judge.transformers_engine import TransformersEngine
 from spatialreward.progress import track
 from spatialreward.protocol.prompts import TINY
 from spatialreward.records import EditRegion
@@ -82,11 +82,12 @@ def _answers(
     task: DescribingTask,
     samples: Sequence[EditSample],
 ) -> list[str]:
+    engine = TransformersEngine(model, processor, max_answer_tokens=TINY.max_answer_tokens)
     answers: list[str] = []
     starts = range(0, len(samples), _BATCH)
     for start in track(starts, total=len(starts), description=f"describing {task}"):
         asked = [question(task, sample, TINY) for sample in samples[start : start + _BATCH]]
-        answers += [one.text for one in generate(model, processor, asked, TINY.max_answer_tokens)]
+        answers += [one.text for one in engine.answer(asked)]
     return answers
 
 

@@ -1,11 +1,18 @@
 """What every judge can do, wherever it runs; free of torch, for clients and tests."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from PIL import Image
 
-from spatialreward.records import Judgement
+from spatialreward.records import Judgement, JudgingOptions
+
+Measure = Callable[[str, float], None]
+"""Is told an amount of something by name, such as ``seconds/encode``; amounts add up."""
+
+
+def ignore(name: str, amount: float) -> None:
+    """Measure nothing."""
 
 
 class EditToJudge(NamedTuple):
@@ -14,6 +21,9 @@ class EditToJudge(NamedTuple):
     source: Image.Image
     edited: Image.Image
     instruction: str
+    references: tuple[Image.Image, ...] = ()
+    """Further source pictures, such as a thing that is to be put into the first."""
+    options: JudgingOptions = JudgingOptions()
 
 
 class Judging(Protocol):

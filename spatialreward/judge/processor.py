@@ -1,10 +1,13 @@
 """From pictures and prompts to model inputs, the same in training, evaluation and serving."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from PIL import Image
+
+from spatialreward.judge.questions import Question
+from spatialreward.protocol.prompts import Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -12,13 +15,6 @@ if TYPE_CHECKING:
 
 IGNORED_LABEL = -100
 _IMAGE_TOKEN = "<|image_pad|>"
-
-
-class Question(NamedTuple):
-    """What a model is shown: pictures first, then words."""
-
-    pictures: tuple[Image.Image, ...]
-    prompt: str
 
 
 class Processor:
@@ -32,9 +28,11 @@ class Processor:
         tokenizer: "PreTrainedTokenizerFast",
         image_processor: "Qwen2VLImageProcessorPil",
         square_side: int | None,
+        chat_template: str | None = None,
     ) -> None:
-        """Take the parts; ``square_side`` as in the protocol."""
+        """Take the parts; ``square_side`` and ``chat_template`` as in the protocol."""
         self.tokenizer = tokenizer
+        self.chat_template = chat_template
         self.image_processor = image_processor
         self.square_side = square_side
 
@@ -49,6 +47,12 @@ class Processor:
             square_side,
         )
 
+    def following(self, protocol: Protocol) -> "Processor":
+        """The same processor with a protocol's picture size and chat template."""
+        return Processor(
+            self.tokenizer, self.image_processor, protocol.square_side, protocol.chat_template
+        )
+
     def save(self, folder: Path) -> None:
         """Write tokenizer, chat template and image processor into a checkpoint."""
         self.tokenizer.save_pretrained(folder)
@@ -60,11 +64,9 @@ class Processor:
         """Left-padded model inputs; with ``answers`` also ``labels`` that cover them alone."""
         import torch
 
-        pictures = [self._resized(one) for question in questions for one in question.pictures]
-        visual = self.image_processor(images=pictures, return_tensors="pt")
-        merge = self.image_processor.merge_size**2
-        counts = iter((visual["image_grid_thw"].prod(dim=1) // merge).tolist())
-        prompts = [self._tokens(self._prompt(question, counts)) for question in questions]
+        visual = self.encode_pictures([one for each in questions for one in each.pictures])
+        counts = iter(self.visual_tokens(visual["image_grid_thw"]))
+        prompts = [self.prompt_tokens(question, counts) for question in questions]
         endings = [self._tokens(answer + "<|im_end|>") for answer in answers or ()]
         rows = [
             prompt + ending
@@ -74,13 +76,11 @@ class Processor:
         padding = self.tokenizer.pad_token_id
         input_ids = torch.tensor([[padding] * (length - len(row)) + row for row in rows])
         mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows])
-        image_token = self.tokenizer.convert_tokens_to_ids(_IMAGE_TOKEN)
         inputs = {
             "input_ids": input_ids,
             "attention_mask": mask,
-            "mm_token_type_ids": (input_ids == image_token).int(),
-            "pixel_values": visual["pixel_values"],
-            "image_grid_thw": visual["image_grid_thw"],
+            "mm_token_type_ids": (input_ids == self.image_token).int(),
+            **visual,
         }
         if endings:
             inputs["labels"] = torch.tensor(
@@ -88,16 +88,40 @@ class Processor:
             )
         return inputs
 
+    @property
+    def image_token(self) -> int:
+        """The token that stands for a piece of a picture."""
+        return self.tokenizer.convert_tokens_to_ids(_IMAGE_TOKEN)
+
+    def encode_pictures(self, pictures: Sequence[Image.Image]) -> dict[str, "torch.Tensor"]:
+        """``pixel_values`` of all pictures' patches, and ``image_grid_thw`` a picture."""
+        resized = [self._resized(picture) for picture in pictures]
+        visual = self.image_processor(images=resized, return_tensors="pt")
+        return {name: visual[name] for name in ("pixel_values", "image_grid_thw")}
+
+    def visual_tokens(self, grids_N3: "torch.Tensor") -> list[int]:
+        """How many tokens each picture takes in a prompt."""
+        return (grids_N3.prod(dim=1) // self.image_processor.merge_size**2).tolist()
+
+    def prompt_tokens(self, question: Question, counts: Iterator[int]) -> list[int]:
+        """A question's tokens; ``counts`` gives the visual tokens of its pictures, in order."""
+        return self._tokens(self._prompt(question, counts))
+
     def _resized(self, picture: Image.Image) -> Image.Image:
         if self.square_side is None or picture.size == (self.square_side, self.square_side):
             return picture
         return picture.resize((self.square_side, self.square_side), Image.Resampling.BOX)
 
-    def _prompt(self, question: Question, counts: "Sequence[int]") -> str:
-        content = [{"type": "image"} for _ in question.pictures]
-        content.append({"type": "text", "text": question.prompt})
+    def _prompt(self, question: Question, counts: Iterator[int]) -> str:
+        content = [
+            {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
+            for part in question.parts
+        ]
         text = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+            [{"role": "user", "content": content}],
+            chat_template=self.chat_template,
+            tokenize=False,
+            add_generation_prompt=True,
         )
         pieces = text.split(_IMAGE_TOKEN)
         grown = pieces[0]

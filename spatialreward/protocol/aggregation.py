@@ -29,10 +29,19 @@ class Aggregation(Record):
         return self
 
     def overall(self, scores: Scores) -> float:
-        """Overall score in 0..10: ``SC**a * PQ**(1 - a)``, each a weighted mean in 0..10."""
+        """Overall score in 0..10: ``SC**a * PQ**(1 - a)``, each a weighted mean in 0..10.
+
+        Of one stream alone it is that stream's mean.
+        """
         to_ten = 10.0 / MAX_SCORE
-        sc = self.editing_success * scores.editing_success + self.over_editing * scores.over_editing
-        pq = self.naturalness * scores.naturalness + self.artifact_freedom * scores.artifact_freedom
+        sc = _mean(
+            (self.editing_success, scores.editing_success), (self.over_editing, scores.over_editing)
+        )
+        pq = _mean(
+            (self.naturalness, scores.naturalness), (self.artifact_freedom, scores.artifact_freedom)
+        )
+        if sc is None or pq is None:
+            return to_ten * (pq if sc is None else sc)
         return (sc * to_ten) ** self.sc_exponent * (pq * to_ten) ** (1.0 - self.sc_exponent)
 
     def reward(self, scores: Scores) -> float:
@@ -40,8 +49,24 @@ class Aggregation(Record):
         return min(1.0, self.overall(scores) / 10.0)
 
 
+def _mean(*weighted: tuple[float, float | None]) -> float | None:
+    if any(score is None for _, score in weighted):
+        return None
+    return sum(weight * score for weight, score in weighted)
+
+
 def overall_min(scores: Scores) -> float:
-    """Overall score in 0..10, min form: ``sqrt(min(s1, s2) * min(s3, s4)) / 2.5``."""
-    sc = min(scores.editing_success, scores.over_editing)
-    pq = min(scores.naturalness, scores.artifact_freedom)
-    return math.sqrt(sc * pq) / 2.5
+    """Overall score in 0..10, min form: ``sqrt(min(s1, s2) * min(s3, s4)) / 2.5``.
+
+    Raises:
+        ValueError: one stream was not asked.
+    """
+    values = (
+        scores.editing_success,
+        scores.over_editing,
+        scores.naturalness,
+        scores.artifact_freedom,
+    )
+    if None in values:
+        raise ValueError("the min form needs the scores of both streams")
+    return math.sqrt(min(values[:2]) * min(values[2:])) / 2.5

@@ -1,8 +1,11 @@
 """The protocol file: the prompts a checkpoint was trained with, kept beside its weights."""
 
+import re
+from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import PositiveInt, ValidationError
+from pydantic import AfterValidator, PositiveInt, ValidationError
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
@@ -10,22 +13,56 @@ from spatialreward.records import Record
 PROTOCOL_FILE = "protocol.json"
 
 
+class Slot(StrEnum):
+    """Where a prompt shows a picture."""
+
+    SOURCE = "source"
+    EDITED = "edited"
+
+
+PromptPart = str | Slot
+_PLACEHOLDER = re.compile(r"\{(source|edited|instruction)\}")
+
+
+def _needs(**counts: int) -> AfterValidator:
+    def check(template: str) -> str:
+        found = _PLACEHOLDER.findall(template)
+        for name, count in counts.items():
+            if found.count(name) != count:
+                raise ValueError(
+                    f"expected {{{name}}} {count} times in the prompt, got {found.count(name)}"
+                )
+        return template
+
+    return AfterValidator(check)
+
+
 class Protocol(Record):
-    """Everything that training, evaluation and serving must do alike for one checkpoint."""
+    """Everything that training, evaluation and serving must do alike for one checkpoint.
+
+    Whatever stands before the edited picture is computed once for all edits that share it, so a
+    prompt that ends in ``{edited}`` is the cheapest.
+    """
 
     name: str
-    semantic: str
-    """Prompt of the SC stream, after both pictures; ``{instruction}`` is filled in."""
-    perceptual: str
-    """Prompt of the PQ stream, after the edited picture."""
+    semantic: Annotated[str, _needs(source=1, edited=1, instruction=1)]
+    """Prompt of the SC stream; ``{source}``, ``{edited}`` and ``{instruction}`` are filled in."""
+    perceptual: Annotated[str, _needs(source=0, edited=1, instruction=0)]
+    """Prompt of the PQ stream, with ``{edited}``."""
+    chat_template: str | None = None
+    """Jinja template of the conversation around a prompt; None: the tokenizer's own."""
     square_side: PositiveInt | None = None
     """Pictures are resized to squares of this side; None keeps their shape and size."""
     max_answer_tokens: PositiveInt = 1024
     """An answer longer than this counts as a failed judgement."""
 
-    def semantic_prompt(self, instruction: str) -> str:
-        """The SC stream's text for one instruction, which may hold braces."""
-        return self.semantic.replace("{instruction}", instruction)
+    def semantic_parts(self, instruction: str) -> tuple[PromptPart, ...]:
+        """The SC stream's text and pictures in reading order; the instruction may hold braces."""
+        return _fill(self.semantic, instruction)
+
+    def perceptual_parts(self) -> tuple[PromptPart, ...]:
+        """The PQ stream's text and pictures in reading order."""
+        return _fill(self.perceptual, "")
 
     def write(self, folder: Path) -> None:
         """Store the protocol beside a checkpoint's weights."""
@@ -49,10 +86,30 @@ class Protocol(Record):
             raise InvalidInputError(f"{path}: {error}") from error
 
 
+def _fill(template: str, instruction: str) -> tuple[PromptPart, ...]:
+    parts: list[PromptPart] = []
+    text = ""
+    for number, piece in enumerate(_PLACEHOLDER.split(template)):
+        if number % 2 == 0 or piece == "instruction":
+            text += piece if number % 2 == 0 else instruction
+            continue
+        parts += [text, Slot(piece)] if text else [Slot(piece)]
+        text = ""
+    return (*parts, text) if text else tuple(parts)
+
+
 TINY = Protocol(
     name="tiny",
-    semantic="judge: {instruction}",
-    perceptual="quality",
+    semantic="judge: {instruction}{source}{edited}",
+    perceptual="quality{edited}",
+    chat_template=(
+        "{%- for message in messages -%}<|im_start|>{{ message.role }}"
+        "{%- for part in message.content -%}"
+        "{%- if part.type == 'image' -%}<|vision_start|><|image_pad|><|vision_end|>"
+        "{%- else -%}{{ part.text }}{%- endif -%}"
+        "{%- endfor -%}<|im_end|>{%- endfor -%}"
+        "{%- if add_generation_prompt -%}<|im_start|>{%- endif -%}"
+    ),
     square_side=64,
     max_answer_tokens=208,
 )
@@ -61,8 +118,8 @@ TINY = Protocol(
 FULL = Protocol(
     name="full",
     semantic=(
-        "The first picture is the source, the second one came out of an image editor that was "
-        "given this instruction:\n{instruction}\n\n"
+        "You are shown two pictures. The first one is the source, the second one came out of an "
+        "image editor that was given this instruction:\n{instruction}\n\n"
         "Compare the two pictures and answer with one JSON object. Its keys, in this order:\n"
         '"edit_region": every place where the second picture differs from the first, as a list '
         'of {"id": 0, "label": "what is there", "bbox_2d": [x1, y1, x2, y2]} with coordinates '
@@ -71,13 +128,14 @@ FULL = Protocol(
         'asked for; at the end "<|global|>" and whether anything asked for is missing and '
         "anything else was changed.\n"
         '"score": two whole numbers from 0 to 25: how far the instruction was carried out, and '
-        "how well everything else was left alone (25 when nothing else changed)."
+        "how well everything else was left alone (25 when nothing else changed).\n"
+        "Source: {source}\nEdited: {edited}"
     ),
     perceptual=(
-        "Judge this picture only by how it looks. Answer with one JSON object. Its keys, in "
+        "Judge a picture only by how it looks. Answer with one JSON object. Its keys, in "
         'this order:\n"reasoning": what looks unnatural or broken.\n'
         '"score": two whole numbers from 0 to 25: how natural it looks, and how free of '
-        "artifacts it is (25 when there are none)."
+        "artifacts it is (25 when there are none).\nPicture: {edited}"
     ),
 )
 """For large models that follow a prompt in words."""

@@ -134,5 +134,5 @@ def _tokenizer(data: DataConfig) -> "PreTrainedTokenizerFast":
         text
         for sample in samples
         for task in _TASKS
-        for text in (question(task, sample, TINY).prompt, answer(task, sample))
+        for text in (question(task, sample, TINY).text, answer(task, sample))
     )

@@ -56,6 +56,7 @@ def train_judge(
     """
     num_samples = count_samples(data)
     model, processor, origin = _start(base, grounding, report, resume_file)
+    processor = processor.following(TINY)
     num_steps = config.num_samples // config.optimiser.batch_size
     logger.info("judge: %d steps on %d edits, from %s", num_steps, num_samples, origin)
     seconds = train(

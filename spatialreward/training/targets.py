@@ -14,7 +14,8 @@ from spatialreward.data.samples import EditSample, World
 from spatialreward.data.world.operations import ChangeBackground, apply, cells_of
 from spatialreward.data.world.scene import GRID, Scene
 from spatialreward.data.world.truth import Change, Truth
-from spatialreward.judge.processor import Question
+from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.questions import Question, perceptual_question, semantic_question
 from spatialreward.protocol.prompts import Protocol
 
 DescribingTask = Literal["scenes", "differences", "artifacts", "request"]
@@ -34,15 +35,15 @@ def question(task: Task, sample: EditSample, protocol: Protocol) -> Question:
     source, edited = sample.images()
     match task:
         case "semantic":
-            return Question((source, edited), protocol.semantic_prompt(sample.instruction))
+            return semantic_question(protocol, EditToJudge(source, edited, sample.instruction))
         case "perceptual":
-            return Question((edited,), protocol.perceptual)
+            return perceptual_question(protocol, EditToJudge(source, edited, sample.instruction))
         case "artifacts":
-            return Question((edited,), _DESCRIBING_PROMPTS[task])
+            return Question((edited, _DESCRIBING_PROMPTS[task]))
         case "request":
-            return Question((source, edited), f"request: {sample.instruction}")
+            return Question((source, edited, f"request: {sample.instruction}"))
         case _:
-            return Question((source, edited), _DESCRIBING_PROMPTS[task])
+            return Question((source, edited, _DESCRIBING_PROMPTS[task]))
 
 
 def answer(task: Task, sample: EditSample) -> str:

@@ -57,19 +57,19 @@ def readable(reasoning: str) -> str:
 
 
 def score_bars(scores: Scores, width: int, size: int) -> Image.Image:
-    """Four rows of name, bar and figure."""
+    """A row of name, bar and figure for each score that there is."""
+    given = scores.given()
     step = line_height(size) + size // 4
-    block = Image.new("RGB", (width, step * len(SCORE_NAMES)), PAPER)
+    block = Image.new("RGB", (width, step * len(given)), PAPER)
     draw = ImageDraw.Draw(block)
     font = font_for("", size)
     name_width = round(max(font.getlength(name) for name in SCORE_NAMES.values())) + size
     figure_width = round(font.getlength("25.0 / 25")) + size // 2
     left, right = name_width, max(width - figure_width, name_width + 1)
-    for row, (field, name) in enumerate(SCORE_NAMES.items()):
-        score = getattr(scores, field)
+    for row, (field, score) in enumerate(given.items()):
         middle, half = row * step + step // 2, size // 3
         end = left + round((right - left) * score / MAX_SCORE)
-        draw.text((0, middle), name, INK, font, anchor="lm")
+        draw.text((0, middle), SCORE_NAMES[field], INK, font, anchor="lm")
         draw.rectangle((left, middle - half, right, middle + half), RULE)
         if end > left:
             draw.rectangle((left, middle - half, end, middle + half), _traffic_light(score))

@@ -82,14 +82,14 @@ def _verdict(judgement: Judgement, truth: Judgement | None) -> Image.Image:
             paragraph(judgement.reason, _TEXT_WIDTH, _TEXT_SIZE, colour=ALARM, max_lines=7),
         ]
         return stack(blocks, _TEXT_WIDTH, gap=4)
-    known = truth.scores if truth is not None else None
+    known = truth.scores.given() if truth is not None and truth.scores is not None else {}
     reward = f"Reward {judgement.reward:.3f}"
     if truth is not None and truth.reward is not None:
         reward += f" ({truth.reward:.3f})"
     blocks = [paragraph(reward, _TEXT_WIDTH, _TEXT_SIZE + 4, bold=True)]
-    for field, name in SCORE_NAMES.items():
-        line = f"{name}  {getattr(judgement.scores, field):.1f}"
-        line += f" ({getattr(known, field):.1f})" if known is not None else ""
+    for field, score in judgement.scores.given().items():
+        line = f"{SCORE_NAMES[field]}  {score:.1f}"
+        line += f" ({known[field]:.1f})" if field in known else ""
         blocks.append(paragraph(line, _TEXT_WIDTH, _TEXT_SIZE))
     labels = "; ".join(f"{region.id} {region.label}" for region in judgement.regions)
     blocks.append(

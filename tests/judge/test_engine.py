@@ -5,12 +5,10 @@ from PIL import Image
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.judge import matched_iou
-from spatialreward.images import encode_png
 from spatialreward.judge.engine import Judge
 from spatialreward.judge.interface import EditToJudge
-from spatialreward.judge.serving import judge_encoded
 from spatialreward.protocol.prompts import PROTOCOL_FILE
-from spatialreward.records import Judgement, JudgementStatus
+from spatialreward.records import JudgementStatus
 
 
 @pytest.fixture(scope="module")
@@ -69,22 +67,3 @@ def test_a_folder_without_a_protocol_cannot_judge(judge_folder, tmp_path):
     (tmp_path / "config.json").write_bytes((judge_folder / "config.json").read_bytes())
     with pytest.raises(InvalidInputError, match="not trained to judge"):
         Judge.load(tmp_path)
-
-
-def test_an_unusable_edit_on_the_wire_fails_alone(judge, known_edits):
-    source, edited = (encode_png(picture) for picture in known_edits[0][:2])
-    words = known_edits[0].instruction.encode()
-    answers = judge_encoded(
-        judge,
-        [
-            (source, edited, words),
-            (source, edited[:40], words),
-            (source, edited, b" "),
-            (source, edited, b"\xff\xfe"),
-        ],
-    )
-    good, truncated, empty, broken = map(Judgement.model_validate_json, answers)
-    assert good.reward == pytest.approx(judge.judge(known_edits[:1])[0].reward, abs=1e-6)
-    assert "edited picture" in truncated.reason
-    assert "instruction" in empty.reason
-    assert broken.reason == "instruction: is not UTF-8 text"

@@ -1,39 +1,91 @@
 """Triton's side of the judge: tensors in, tensors out; everything else is the library's."""
 
+import functools
+import json
 from pathlib import Path
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from spatialreward.judge.engine import Judge
-from spatialreward.judge.serving import judge_encoded
-
-_INPUTS = ("SOURCE", "EDITED", "INSTRUCTION")
+from spatialreward.records import REQUEST_TENSORS, RESPONSE_TENSORS
+from spatialreward.server.faults import InvalidRequest, RequestCancelled, RequestFault
+from spatialreward.server.metrics import METRICS, PREFIX, SERIES
+from spatialreward.server.server import JudgeServer, configure_logging
 
 
 class TritonPythonModel:
-    """Judges what the server has batched, all of it at once."""
+    """Hands requests to the library, which answers them when it has judged them."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the checkpoint beside this file."""
+        configure_logging()
         version = Path(args["model_repository"]) / args["model_version"]
-        self._judge = Judge.load(version / "checkpoint")
+        parameters = json.loads(args["model_config"])["parameters"]
+        self._metrics = _Metrics(args["model_name"], args["model_version"])
+        self._server = JudgeServer.load(
+            version / "checkpoint",
+            {name: value["string_value"] for name, value in parameters.items()},
+            model=args["model_name"],
+            version=args["model_version"],
+            measure=self._metrics.measure,
+        )
 
-    def execute(self, requests: list) -> list:
-        """One response a request, each with a judgement an edit."""
-        edits, sizes = [], []
+    def execute(self, requests: list) -> None:
+        """Take the requests; each is answered by its own sender, later."""
         for request in requests:
-            columns = [
-                pb_utils.get_input_tensor_by_name(request, name).as_numpy().ravel()
-                for name in _INPUTS
-            ]
-            sizes.append(len(columns[0]))
-            edits += zip(*columns, strict=True)
-        answers = judge_encoded(self._judge, edits)
-        responses, start = [], 0
-        for size in sizes:
-            column = np.array(answers[start : start + size], dtype=object).reshape(size, 1)
-            tensor = pb_utils.Tensor("JUDGEMENT", column)
-            responses.append(pb_utils.InferenceResponse(output_tensors=[tensor]))
-            start += size
-        return responses
+            tensors = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+            self._server.submit(
+                {spec.name: tensors[spec.name] for spec in REQUEST_TENSORS if spec.name in tensors},
+                functools.partial(_send, request.get_response_sender()),
+                request_id=request.request_id(),
+                is_cancelled=request.is_cancelled,
+            )
+
+    def finalize(self) -> None:
+        """Answer what is under way."""
+        self._server.close()
+
+
+class _Metrics:
+    """The library's metrics, shown at Triton's metrics address."""
+
+    def __init__(self, model: str, version: str) -> None:
+        kinds = {"counter": pb_utils.MetricFamily.COUNTER, "gauge": pb_utils.MetricFamily.GAUGE}
+        self._families = {
+            name: pb_utils.MetricFamily(PREFIX + name, metric.help, kinds[metric.kind])
+            for name, metric in METRICS.items()
+        }
+        labels = {"model": model, "version": version}
+        self._series = {
+            name: self._families[series.metric].Metric(labels={**labels, **series.labels})
+            for name, series in SERIES.items()
+        }
+
+    def measure(self, name: str, amount: float) -> None:
+        if METRICS[SERIES[name].metric].kind == "gauge":
+            self._series[name].set(amount)
+        else:
+            self._series[name].increment(amount)
+
+
+def _send(sender, outcome: list[np.ndarray] | RequestFault) -> None:
+    if isinstance(outcome, RequestFault):
+        response = pb_utils.InferenceResponse(error=_error(outcome))
+    else:
+        tensors = [
+            pb_utils.Tensor(spec.name, value)
+            for spec, value in zip(RESPONSE_TENSORS, outcome, strict=True)
+        ]
+        response = pb_utils.InferenceResponse(output_tensors=tensors)
+    sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+
+def _error(fault: RequestFault) -> "pb_utils.TritonError":
+    match fault:
+        case InvalidRequest():
+            code = pb_utils.TritonError.INVALID_ARG
+        case RequestCancelled():
+            code = pb_utils.TritonError.CANCELLED
+        case _:
+            code = pb_utils.TritonError.UNAVAILABLE
+    return pb_utils.TritonError(str(fault), code)

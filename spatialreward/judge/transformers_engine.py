@@ -1,0 +1,304 @@
+"""Answers of a transformers model on this machine's CPU or GPU, many questions in few passes.
+
+What questions have in common is computed once: a picture's features, however many questions show
+it, and the keys and values of whatever stands before a question's last picture. So the edits of
+one prompt (same source, same instruction) share everything but their own picture.
+"""
+
+# R rows (one a question), P distinct prefixes, L tokens, V words of the vocabulary
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from PIL import Image
+from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
+
+from spatialreward.judge.answers import Generated, GrowingAnswer
+from spatialreward.judge.cache import BlockCache
+from spatialreward.judge.interface import Measure, ignore
+from spatialreward.judge.questions import Question
+from spatialreward.judge.scores import ScoreChooser
+
+if TYPE_CHECKING:
+    from transformers import Qwen3VLForConditionalGeneration
+
+    from spatialreward.judge.processor import Processor
+
+_REBUILD_BELOW = 0.8
+"""Finished rows are dropped once fewer than this share of the rows still write."""
+
+
+class _Prompt(NamedTuple):
+    """One question as the model reads it."""
+
+    tokens: list[int]
+    pictures: tuple[int, ...]
+    """Numbers among the batch's distinct pictures."""
+    cut: int
+    """How many tokens stand before the last picture."""
+    positions_3L: torch.Tensor
+
+
+class _Rows(NamedTuple):
+    """Answers in the making: what the model has read so far, and its last logits."""
+
+    cache: BlockCache
+    mask_RL: torch.Tensor
+    next_position_R: torch.Tensor
+    logits_RV: torch.Tensor
+
+
+class TransformersEngine:
+    """Greedy or sampled answers of a Qwen3-VL model; safe to use from several threads."""
+
+    def __init__(
+        self,
+        model: "Qwen3VLForConditionalGeneration",
+        processor: "Processor",
+        *,
+        max_answer_tokens: int,
+        share_prefixes: bool = True,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            model: the weights, on the device where they stay.
+            processor: follows the protocol of the checkpoint.
+            max_answer_tokens: a longer answer is cut off there.
+            share_prefixes: compute what questions have in common once; else each in full.
+        """
+        self._model = model.eval()
+        self._processor = processor
+        self._max_answer_tokens = max_answer_tokens
+        self._share_prefixes = share_prefixes
+        self._scores = ScoreChooser(processor.tokenizer)
+        self._pieces: dict[int, str] = {}
+
+    @torch.inference_mode()
+    def answer(self, questions: Sequence[Question], measure: Measure = ignore) -> list[Generated]:
+        """One answer a question, in order, all in one batch.
+
+        Args:
+            questions: at least one.
+            measure: is told the seconds of each phase, and how much was shared.
+        """
+        with _timed(measure, "seconds/encode"):
+            prompts, features = self._encode(questions, measure)
+        with _timed(measure, "seconds/prefill"):
+            rows = self._read_prompts(prompts, features, measure)
+        with _timed(measure, "seconds/generate"):
+            return self._write(rows, [question.seed for question in questions])
+
+    def _encode(
+        self, questions: Sequence[Question], measure: Measure
+    ) -> tuple[list[_Prompt], BaseModelOutputWithDeepstackFeatures]:
+        shown = [one for question in questions for one in question.pictures]
+        distinct, numbers = _distinct(shown)
+        numbered = iter(numbers)
+        measure("pictures/shown", len(shown))
+        measure("pictures/encoded", len(distinct))
+        visual = self._processor.encode_pictures(distinct)
+        pixels = visual["pixel_values"].to(self._model.device, self._model.dtype)
+        grids_N3 = visual["image_grid_thw"]
+        features = self._model.model.get_image_features(
+            pixels, grids_N3.to(self._model.device), return_dict=True
+        )
+        counts = self._processor.visual_tokens(grids_N3)
+        known_positions: dict[tuple, torch.Tensor] = {}
+        prompts = []
+        for question in questions:
+            pictures = tuple(next(numbered) for _ in question.pictures)
+            tokens = self._processor.prompt_tokens(question, iter([counts[n] for n in pictures]))
+            is_picture = [int(token == self._processor.image_token) for token in tokens]
+            layout = (tuple(is_picture), tuple(tuple(grids_N3[n].tolist()) for n in pictures))
+            if layout not in known_positions:
+                known_positions[layout] = self._positions(tokens, is_picture, grids_N3[[*pictures]])
+            # One run of the last picture's tokens ends where the last of all ends.
+            cut = len(tokens) - is_picture[::-1].index(1) - counts[pictures[-1]]
+            prompts.append(_Prompt(tokens, pictures, cut, known_positions[layout]))
+        return prompts, features
+
+    def _positions(
+        self, tokens: list[int], is_picture: list[int], grids_N3: torch.Tensor
+    ) -> torch.Tensor:
+        positions_3BL, _ = self._model.model.get_rope_index(
+            torch.tensor([tokens]), torch.tensor([is_picture]), image_grid_thw=grids_N3
+        )
+        return positions_3BL[:, 0]
+
+    def _read_prompts(
+        self,
+        prompts: Sequence[_Prompt],
+        features: BaseModelOutputWithDeepstackFeatures,
+        measure: Measure,
+    ) -> _Rows:
+        prefixes: dict[tuple, int] = {}
+        prefix_of = []
+        beginnings = []
+        for number, prompt in enumerate(prompts):
+            alone = None if self._share_prefixes else number
+            key = (alone, prompt.pictures[:-1], *prompt.tokens[: prompt.cut])
+            if key not in prefixes:
+                prefixes[key] = len(prefixes)
+                beginnings.append(
+                    _Prompt(
+                        prompt.tokens[: prompt.cut],
+                        prompt.pictures[:-1],
+                        0,
+                        prompt.positions_3L[:, : prompt.cut],
+                    )
+                )
+            prefix_of.append(prefixes[key])
+        endings = [
+            _Prompt(
+                prompt.tokens[prompt.cut :],
+                prompt.pictures[-1:],
+                0,
+                prompt.positions_3L[:, prompt.cut :],
+            )
+            for prompt in prompts
+        ]
+        computed = sum(len(one.tokens) for one in (*beginnings, *endings))
+        measure("prompt_tokens/asked", sum(len(prompt.tokens) for prompt in prompts))
+        measure("prompt_tokens/computed", computed)
+        cache = BlockCache()
+        mask_PL, _ = self._read(beginnings, features, cache)
+        rows_R = torch.tensor(prefix_of, device=self._model.device)
+        cache.select_rows(rows_R)
+        mask_RL, hidden_RH = self._read(endings, features, cache, mask_PL[rows_R])
+        last = [int(prompt.positions_3L.max()) + 1 for prompt in prompts]
+        next_position_R = torch.tensor(last, device=self._model.device)
+        return _Rows(cache, mask_RL, next_position_R, self._model.lm_head(hidden_RH))
+
+    def _read(
+        self,
+        prompts: Sequence[_Prompt],
+        features: BaseModelOutputWithDeepstackFeatures,
+        cache: BlockCache,
+        mask_before_RL: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Have the model read a part of each prompt; returns the mask and the last hidden state."""
+        length = max(len(prompt.tokens) for prompt in prompts)
+        ids_RL = torch.full((len(prompts), length), self._processor.tokenizer.pad_token_id)
+        mask_RL = torch.zeros((len(prompts), length), dtype=torch.long)
+        positions_3RL = torch.zeros((3, len(prompts), length), dtype=torch.long)
+        for row, prompt in enumerate(prompts):
+            start = length - len(prompt.tokens)
+            ids_RL[row, start:] = torch.tensor(prompt.tokens)
+            mask_RL[row, start:] = 1
+            positions_3RL[:, row, start:] = prompt.positions_3L
+        device = self._model.device
+        mask_RL = mask_RL.to(device)
+        if mask_before_RL is not None:
+            mask_RL = torch.cat([mask_before_RL, mask_RL], dim=1)
+        shown = [number for prompt in prompts for number in prompt.pictures]
+        hidden_RLH = self._model.model(
+            input_ids=ids_RL.to(device),
+            attention_mask=mask_RL,
+            position_ids=positions_3RL.to(device),
+            past_key_values=cache,
+            mm_encoder_outputs={"image": _features_of(features, shown)} if shown else None,
+        ).last_hidden_state
+        return mask_RL, hidden_RLH[:, -1]
+
+    def _write(self, rows: _Rows, seeds: Sequence[int | None]) -> list[Generated]:
+        answers = [GrowingAnswer() for _ in seeds]
+        soft_scores: list[list[float]] = [[] for _ in seeds]
+        draw = [_generator(seed) for seed in seeds]
+        writing = list(range(len(seeds)))
+        for _ in range(self._max_answer_tokens):
+            at_score = [row for row, number in enumerate(writing) if answers[number].at_score]
+            means = self._scores.constrain(rows.logits_RV, at_score)
+            for row, mean in zip(at_score, means, strict=False):
+                soft_scores[writing[row]].append(mean)
+            tokens_R = _choose(rows.logits_RV, [draw[number] for number in writing])
+            for number, token in zip(writing, tokens_R.tolist(), strict=True):
+                self._append(answers[number], token)
+            unfinished = [row for row, number in enumerate(writing) if not answers[number].complete]
+            if not unfinished:
+                break
+            if len(unfinished) < _REBUILD_BELOW * len(writing):
+                writing = [writing[row] for row in unfinished]
+                kept_R = torch.tensor(unfinished, device=self._model.device)
+                rows, tokens_R = _select(rows, kept_R), tokens_R[kept_R]
+            rows = self._step(rows, tokens_R)
+        return [
+            Generated(answer.text, answer.complete, tuple(soft))
+            for answer, soft in zip(answers, soft_scores, strict=True)
+        ]
+
+    def _append(self, answer: GrowingAnswer, token: int) -> None:
+        if answer.complete:
+            return
+        if token == self._processor.tokenizer.eos_token_id:
+            answer.complete = True
+            return
+        if token not in self._pieces:
+            self._pieces[token] = self._processor.tokenizer.decode(
+                [token], skip_special_tokens=True
+            )
+        answer.write(self._pieces[token])
+
+    def _step(self, rows: _Rows, tokens_R: torch.Tensor) -> _Rows:
+        mask_RL = torch.cat([rows.mask_RL, torch.ones_like(rows.mask_RL[:, :1])], dim=1)
+        hidden_RLH = self._model.model.language_model(
+            inputs_embeds=self._model.get_input_embeddings()(tokens_R[:, None]),
+            attention_mask=mask_RL,
+            position_ids=rows.next_position_R[None, :, None].expand(3, -1, -1),
+            past_key_values=rows.cache,
+        ).last_hidden_state
+        logits_RV = self._model.lm_head(hidden_RLH[:, -1])
+        return _Rows(rows.cache, mask_RL, rows.next_position_R + 1, logits_RV)
+
+
+def _select(rows: _Rows, kept_R: torch.Tensor) -> _Rows:
+    return _Rows(
+        rows.cache.select_rows(kept_R),
+        rows.mask_RL[kept_R],
+        rows.next_position_R[kept_R],
+        rows.logits_RV[kept_R],
+    )
+
+
+def _distinct(pictures: Sequence[Image.Image]) -> tuple[list[Image.Image], list[int]]:
+    """Pictures without repetition, and the number of each of the given ones among them."""
+    objects = {id(picture): picture for picture in pictures}
+    contents = {key: (one.mode, one.size, one.tobytes()) for key, one in objects.items()}
+    distinct = {contents[key]: picture for key, picture in objects.items()}
+    numbers = {content: number for number, content in enumerate(distinct)}
+    return list(distinct.values()), [numbers[contents[id(picture)]] for picture in pictures]
+
+
+def _features_of(
+    features: BaseModelOutputWithDeepstackFeatures, numbers: Sequence[int]
+) -> BaseModelOutputWithDeepstackFeatures:
+    return BaseModelOutputWithDeepstackFeatures(
+        pooler_output=[features.pooler_output[number] for number in numbers],
+        deepstack_features=[
+            [layer[number] for number in numbers] for layer in features.deepstack_features
+        ],
+    )
+
+
+def _generator(seed: int | None) -> torch.Generator | None:
+    return None if seed is None else torch.Generator().manual_seed(seed)
+
+
+def _choose(logits_RV: torch.Tensor, draw: Sequence[torch.Generator | None]) -> torch.Tensor:
+    """The likeliest token of each row, or one drawn from its distribution."""
+    tokens_R = logits_RV.argmax(dim=1)
+    for row, generator in enumerate(draw):
+        if generator is not None:
+            chances_V = logits_RV[row].float().softmax(dim=0).cpu()
+            tokens_R[row] = torch.multinomial(chances_V, 1, generator=generator)[0]
+    return tokens_R
+
+
+@contextmanager
+def _timed(measure: Measure, name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    measure(name, time.perf_counter() - start)

@@ -1,0 +1,55 @@
+"""What a served judge accepts and how it shares its machine; set in Triton's model configuration.
+
+Each field can be given as a parameter of the same name in ``config.pbtxt``.
+"""
+
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
+
+from spatialreward.errors import InvalidInputError
+from spatialreward.records import Record
+
+
+class ServingConfig(Record):
+    """Limits are checked before any work is done."""
+
+    workers: PositiveInt = 1
+    """Batches judged at the same time. One on a GPU; on a CPU as many as cores pay off."""
+    threads_per_worker: PositiveInt | None = None
+    """Threads of a worker's matrix products; None: the cores, divided among the workers."""
+    max_batch_edits: PositiveInt = 64
+    """Edits that are judged in one batch."""
+    min_batch_edits: PositiveInt = 4
+    """Fewer waiting edits than this are not divided among idle workers."""
+    batch_delay_s: float = Field(0.005, ge=0)
+    """How long an idle server waits for company after the first edit."""
+    decoding_threads: PositiveInt = 2
+    """Threads that decode pictures while others are judged."""
+    max_queued_edits: PositiveInt = 1024
+    """Edits that may wait; beyond that a request is turned away as UNAVAILABLE."""
+    time_limit_s: PositiveFloat = 600.0
+    """A request that has waited for longer is not judged any more."""
+    max_sources: PositiveInt = 8
+    """Source pictures of one edit."""
+    max_request_bytes: PositiveInt = 512 * 2**20
+    """All pictures and words of one request together."""
+    max_picture_bytes: PositiveInt = 64 * 2**20
+    """One encoded picture."""
+    max_pixels: PositiveInt = 32_000_000
+    """One decoded picture, as its header announces it."""
+
+    @classmethod
+    def of_parameters(cls, parameters: Mapping[str, str]) -> Self:
+        """Read the fields that are named among a model's parameters.
+
+        Raises:
+            InvalidInputError: a value does not fit its field.
+        """
+        given = {name: parameters[name] for name in cls.model_fields if name in parameters}
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise InvalidInputError(f"parameter {first['loc'][0]}: {first['msg']}") from error

@@ -1,0 +1,85 @@
+"""Names and meanings of what a served judge measures, and a log line a request.
+
+The server's own metrics (requests, failures, latency) stand beside these.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+PREFIX = "spatialreward_"
+
+
+class Series(NamedTuple):
+    """One time series: a metric with its labels."""
+
+    metric: str
+    labels: Mapping[str, str]
+
+
+class Metric(NamedTuple):
+    """One metric as Prometheus knows it."""
+
+    kind: Literal["counter", "gauge"]
+    help: str
+
+
+METRICS: Mapping[str, Metric] = {
+    "seconds_total": Metric(
+        "counter",
+        "Seconds spent, by phase: decode (pictures from bytes), queued (first edit of a request "
+        "until its batch), encode (vision tower), prefill (prompts), generate, parse",
+    ),
+    "prompt_tokens_total": Metric(
+        "counter", "Prompt tokens asked for and, prefixes shared, computed"
+    ),
+    "pictures_total": Metric("counter", "Pictures shown in prompts and, each once, encoded"),
+    "answers_unreadable_total": Metric("counter", "Edits whose answer could not be parsed"),
+    "edits_total": Metric("counter", "Edits answered, by status"),
+    "requests_refused_total": Metric("counter", "Requests answered with a fault, by reason"),
+    "batches_total": Metric("counter", "Batches judged"),
+    "batch_edits_total": Metric("counter", "Edits in those batches"),
+    "queued_edits": Metric("gauge", "Edits that have arrived and are not judged yet"),
+}
+
+_PHASES = ("decode", "queued", "encode", "prefill", "generate", "parse")
+SERIES: Mapping[str, Series] = {
+    **{f"seconds/{phase}": Series("seconds_total", {"phase": phase}) for phase in _PHASES},
+    **{
+        f"prompt_tokens/{kind}": Series("prompt_tokens_total", {"kind": kind})
+        for kind in ("asked", "computed")
+    },
+    **{
+        f"pictures/{kind}": Series("pictures_total", {"kind": kind})
+        for kind in ("shown", "encoded")
+    },
+    "answers/unreadable": Series("answers_unreadable_total", {}),
+    **{f"edits/{status}": Series("edits_total", {"status": status}) for status in ("ok", "failed")},
+    **{
+        f"refused/{reason}": Series("requests_refused_total", {"reason": reason})
+        for reason in ("invalid", "busy", "cancelled")
+    },
+    "batches": Series("batches_total", {}),
+    "batch_edits": Series("batch_edits_total", {}),
+    "queued_edits": Series("queued_edits", {}),
+}
+"""Series by the name under which an amount is measured."""
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line; what a caller gives as ``extra={"fields": {...}}`` is added."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render one record."""
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)

@@ -1,0 +1,237 @@
+"""Batches edits across requests: decoded beside the judging, taken by priority, then by arrival.
+
+Each request is answered once, when the last of its edits is judged. What cannot be judged at all
+(too many waiting, waited too long, nobody there any more) is answered with a fault before any work.
+"""
+
+import heapq
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from spatialreward.errors import InvalidInputError
+from spatialreward.judge.interface import EditToJudge, Measure, ignore
+from spatialreward.records import Judgement
+from spatialreward.server.config import ServingConfig
+from spatialreward.server.faults import RequestCancelled, RequestFault, ServerBusy
+from spatialreward.server.requests import EncodedEdit, decode_edit, failed
+
+logger = logging.getLogger(__name__)
+
+JudgeBatch = Callable[[Sequence[EditToJudge], Measure], list[Judgement]]
+_FIRST_GUESS_S = 0.05
+"""Of the seconds that an edit takes, before any was judged."""
+
+
+@dataclass(eq=False)
+class Request:
+    """One request under way."""
+
+    edits: Sequence[EncodedEdit]
+    answer: Callable[[list[Judgement] | RequestFault], None]
+    """Is called once, from any thread."""
+    is_cancelled: Callable[[], bool] = lambda: False
+    arrived: float = field(default_factory=time.monotonic)
+    judgements: list[Judgement | None] = field(init=False)
+    remaining: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing is judged yet."""
+        self.judgements = [None] * len(self.edits)
+        self.remaining = len(self.edits)
+
+
+@dataclass(order=True)
+class _Waiting:
+    """An edit that is decoded and waits to be judged."""
+
+    rank: tuple[int, int]
+    """Higher priority first, then arrival."""
+    request: Request = field(compare=False)
+    number: int = field(compare=False)
+    edit: EditToJudge = field(compare=False)
+
+
+class Scheduler:
+    """Takes requests from any thread, and answers each from one of its own."""
+
+    def __init__(self, judge: JudgeBatch, config: ServingConfig, measure: Measure = ignore) -> None:
+        """Start the threads.
+
+        Args:
+            judge: judges a batch; called by ``config.workers`` threads at the same time.
+            config: limits and sizes.
+            measure: is told what happens, by names such as ``seconds/decode``.
+        """
+        self._judge = judge
+        self._config = config
+        self._measure = measure
+        self._arrivals = itertools.count()
+        self._changed = threading.Condition()
+        self._waiting: list[_Waiting] = []
+        self._num_queued = 0
+        self._num_idle = 0
+        self._closing = False
+        self._seconds_an_edit = _FIRST_GUESS_S
+        self._decoders = ThreadPoolExecutor(config.decoding_threads, "decode")
+        self._workers = [
+            threading.Thread(target=self._work, name=f"judge-{number}", daemon=True)
+            for number in range(config.workers)
+        ]
+        for worker in self._workers:
+            worker.start()
+
+    @property
+    def num_queued(self) -> int:
+        """Edits that have arrived and are not judged yet."""
+        return self._num_queued
+
+    def submit(self, request: Request) -> None:
+        """Queue a request; returns at once.
+
+        Raises:
+            ServerBusy: too many edits wait already, or the server is about to stop.
+        """
+        with self._changed:
+            if self._closing:
+                raise ServerBusy("the server is stopping; retry after 1.0 s")
+            queued = self._num_queued + len(request.edits)
+            if queued > self._config.max_queued_edits:
+                raise ServerBusy(
+                    f"{self._num_queued} edits are waiting, {self._config.max_queued_edits} may: "
+                    f"retry after {self._wait_s():.1f} s"
+                )
+            self._num_queued = queued
+        self._decoders.submit(self._decode, request)
+
+    def close(self) -> None:
+        """Judge what has been accepted, then stop."""
+        with self._changed:
+            self._closing = True
+        self._decoders.shutdown(wait=True)
+        with self._changed:
+            self._changed.notify_all()
+        for worker in self._workers:
+            worker.join()
+
+    def _wait_s(self) -> float:
+        """How long the queue takes to become half as long."""
+        return max(0.1, self._num_queued * self._seconds_an_edit / (2 * self._config.workers))
+
+    def _decode(self, request: Request) -> None:
+        start = time.monotonic()
+        ready: list[_Waiting] = []
+        pictures: dict[bytes, Image.Image] = {}
+        for number, encoded in enumerate(request.edits):
+            try:
+                edit = decode_edit(encoded, self._config, pictures)
+            except InvalidInputError as error:
+                self._finish(request, number, failed(str(error)))
+                continue
+            except Exception:
+                logger.exception("an edit could not be decoded")
+                self._finish(request, number, failed("the server could not decode this edit"))
+                continue
+            rank = (-edit.options.priority, next(self._arrivals))
+            ready.append(_Waiting(rank, request, number, edit))
+        self._measure("seconds/decode", time.monotonic() - start)
+        with self._changed:
+            for waiting in ready:
+                heapq.heappush(self._waiting, waiting)
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        while batch := self._next_batch():
+            start = time.monotonic()
+            for waiting, judgement in zip(batch, self._judge_batch(batch), strict=True):
+                self._finish(waiting.request, waiting.number, judgement)
+            seconds = (time.monotonic() - start) / len(batch)
+            self._seconds_an_edit += 0.2 * (seconds - self._seconds_an_edit)
+            self._measure("batches", 1)
+            self._measure("batch_edits", len(batch))
+
+    def _next_batch(self) -> list[_Waiting]:
+        """Wait for edits and take a fair share of them; empty when the server stops."""
+        with self._changed:
+            self._num_idle += 1
+            try:
+                while True:
+                    while not self._waiting:
+                        if self._closing:
+                            return []
+                        self._changed.wait()
+                    self._gather()
+                    if batch := self._take():
+                        return batch
+            finally:
+                self._num_idle -= 1
+
+    def _gather(self) -> None:
+        """Give others a moment to come along, unless a batch is full."""
+        until = time.monotonic() + self._config.batch_delay_s
+        while len(self._waiting) < self._config.max_batch_edits and not self._closing:
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            self._changed.wait(left)
+
+    def _take(self) -> list[_Waiting]:
+        share = -(-len(self._waiting) // max(1, self._num_idle))
+        limit = min(self._config.max_batch_edits, max(share, self._config.min_batch_edits))
+        batch: list[_Waiting] = []
+        while self._waiting and len(batch) < limit:
+            waiting = heapq.heappop(self._waiting)
+            if fault := self._why_too_late(waiting.request):
+                self._refuse(waiting.request, fault)
+            else:
+                batch.append(waiting)
+        return batch
+
+    def _why_too_late(self, request: Request) -> RequestFault | None:
+        if request.is_cancelled():
+            return RequestCancelled("the request was cancelled")
+        waited = time.monotonic() - request.arrived
+        if waited > self._config.time_limit_s:
+            return ServerBusy(
+                f"the request has waited for {waited:.1f} s, longer than the "
+                f"{self._config.time_limit_s:g} s allowed; retry after {self._wait_s():.1f} s"
+            )
+        return None
+
+    def _refuse(self, request: Request, fault: RequestFault) -> None:
+        """Answer with a fault and forget the request's edits; the condition is held."""
+        self._waiting = [one for one in self._waiting if one.request is not request]
+        heapq.heapify(self._waiting)
+        self._num_queued -= request.remaining
+        request.remaining = 0
+        request.answer(fault)
+
+    def _judge_batch(self, batch: Sequence[_Waiting]) -> list[Judgement]:
+        """Judge a batch; when that fails as a whole, one by one, so only the culprit fails."""
+        start = time.monotonic()
+        for request in {id(one.request): one.request for one in batch}.values():
+            self._measure("seconds/queued", start - request.arrived)
+        try:
+            return self._judge([one.edit for one in batch], self._measure)
+        except Exception:
+            logger.exception("a batch of %d edits could not be judged", len(batch))
+        if len(batch) == 1:
+            return [failed("the judge failed on this edit")]
+        return [judgement for one in batch for judgement in self._judge_batch([one])]
+
+    def _finish(self, request: Request, number: int, judgement: Judgement) -> None:
+        with self._changed:
+            if not request.remaining:
+                return
+            request.judgements[number] = judgement
+            request.remaining -= 1
+            self._num_queued -= 1
+            done = not request.remaining
+        if done:
+            request.answer([one for one in request.judgements if one is not None])

@@ -1,0 +1,156 @@
+"""A judge's checkpoint as a server runs it: requests in, tensors or a fault out, all measured."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from spatialreward.judge.interface import EditToJudge, Measure
+from spatialreward.records import Judgement, JudgementStatus
+from spatialreward.server.config import ServingConfig
+from spatialreward.server.faults import InvalidRequest, RequestCancelled, RequestFault
+from spatialreward.server.metrics import JsonLines
+from spatialreward.server.requests import read_request, write_response
+from spatialreward.server.scheduler import JudgeBatch, Request, Scheduler
+
+logger = logging.getLogger(__name__)
+
+Answer = Callable[[list[np.ndarray] | RequestFault], None]
+"""Is given the response's tensors in the order of ``RESPONSE_TENSORS``, or why there are none."""
+
+
+class JudgeServer:
+    """One version of one model."""
+
+    def __init__(
+        self,
+        judge: JudgeBatch,
+        config: ServingConfig,
+        *,
+        model: str,
+        version: str,
+        measure: Measure,
+    ) -> None:
+        """Start to serve.
+
+        Args:
+            judge: judges a batch, from several threads.
+            config: limits and sizes.
+            model: name under which it is served.
+            version: of the model.
+            measure: is told amounts by the names in ``metrics.SERIES``.
+        """
+        self._config = config
+        self._model = model
+        self._version = version
+        self._measure = measure
+        self._scheduler = Scheduler(judge, config, measure)
+
+    @classmethod
+    def load(
+        cls,
+        checkpoint: Path,
+        parameters: Mapping[str, str],
+        *,
+        model: str,
+        version: str,
+        measure: Measure,
+    ) -> Self:
+        """Load a checkpoint and serve it.
+
+        Raises:
+            InvalidInputError: the checkpoint cannot judge, or a parameter does not fit.
+        """
+        import torch
+
+        from spatialreward.judge.engine import Judge
+
+        config = ServingConfig.of_parameters(parameters)
+        threads = config.threads_per_worker or max(1, _num_cores() // config.workers)
+        judge = Judge.load(checkpoint, batch_size=config.max_batch_edits)
+
+        def judge_batch(edits: Sequence[EditToJudge], measure: Measure) -> list[Judgement]:
+            # Each thread has a setting of its own.
+            torch.set_num_threads(threads)
+            return judge.judge(edits, measure)
+
+        return cls(judge_batch, config, model=model, version=version, measure=measure)
+
+    def submit(
+        self,
+        tensors: Mapping[str, np.ndarray],
+        answer: Answer,
+        *,
+        request_id: str = "",
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Take a request; ``answer`` is called once, from this thread or another."""
+        start = time.monotonic()
+
+        def reply(outcome: list[Judgement] | RequestFault) -> None:
+            self._log(outcome, request_id, time.monotonic() - start)
+            if isinstance(outcome, RequestFault):
+                answer(outcome)
+                return
+            by = f"{self._model}/{self._version}"
+            judgements = [one.model_copy(update={"judged_by": by}) for one in outcome]
+            answer(write_response(judgements, self._model, self._version))
+
+        try:
+            edits = read_request(tensors, self._config)
+            self._scheduler.submit(Request(edits, reply, is_cancelled))
+        except RequestFault as fault:
+            reply(fault)
+
+    def close(self) -> None:
+        """Answer what has been accepted, then stop."""
+        self._scheduler.close()
+
+    def _log(
+        self, outcome: list[Judgement] | RequestFault, request_id: str, seconds: float
+    ) -> None:
+        fields = {
+            "request_id": request_id,
+            "model": self._model,
+            "version": self._version,
+            "seconds": round(seconds, 4),
+        }
+        self._measure("queued_edits", self._scheduler.num_queued)
+        if isinstance(outcome, RequestFault):
+            reason = _reason(outcome)
+            self._measure(f"refused/{reason}", 1)
+            fields |= {"reason": reason, "message": str(outcome)}
+            logger.warning("refused", extra={"fields": fields})
+            return
+        num_ok = sum(one.status is JudgementStatus.OK for one in outcome)
+        self._measure("edits/ok", num_ok)
+        self._measure("edits/failed", len(outcome) - num_ok)
+        counts = {"edits": len(outcome), "failed": len(outcome) - num_ok}
+        logger.info("judged", extra={"fields": fields | counts})
+
+
+def configure_logging() -> None:
+    """Log to standard error, a JSON object a line."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+
+
+def _reason(fault: RequestFault) -> str:
+    match fault:
+        case InvalidRequest():
+            return "invalid"
+        case RequestCancelled():
+            return "cancelled"
+        case _:
+            return "busy"
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

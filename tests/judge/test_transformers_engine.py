@@ -1,0 +1,151 @@
+"""Sharing prompts changes what is computed, and nothing that is answered."""
+
+from collections import Counter
+
+import pytest
+import torch
+from PIL import Image
+
+from spatialreward.data.config import DataConfig
+from spatialreward.judge import checkpoint
+from spatialreward.judge.engine import Judge
+from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.questions import Question, perceptual_question, semantic_question
+from spatialreward.judge.transformers_engine import TransformersEngine
+from spatialreward.protocol.prompts import TINY, Protocol
+from spatialreward.records import JudgingOptions, ScoreKind, Streams
+from spatialreward.training.grounding import untrained_tiny
+
+
+@pytest.fixture(scope="module")
+def parts(judge_folder):
+    model, processor = checkpoint.load(judge_folder, TINY.square_side)
+    return model, processor.following(TINY)
+
+
+@pytest.fixture(scope="module")
+def engine(parts):
+    return TransformersEngine(*parts, max_answer_tokens=208)
+
+
+def group(edits, size):
+    """Edits of one prompt: one source and one instruction, and pictures that differ."""
+    source, _, instruction, *_ = edits[0]
+    pictures = [edits[number % len(edits)].edited.rotate(number) for number in range(size)]
+    return [EditToJudge(source, picture, instruction) for picture in pictures]
+
+
+def counted(engine, questions):
+    told = Counter()
+    answers = engine.answer(questions, lambda name, amount: told.update({name: amount}))
+    return answers, told
+
+
+def test_shared_prompts_give_the_same_text_and_scores_as_prompts_in_full(parts, known_edits):
+    edits = [*group(known_edits, 12), *group(known_edits[1:], 5), *known_edits]
+    shared, full = (
+        Judge.of_model(*parts, TINY, share_prefixes=share).judge(edits) for share in (True, False)
+    )
+    for one, other in zip(shared, full, strict=True):
+        assert (one.regions, one.sc_reasoning, one.pq_reasoning, one.scores, one.reason) == (
+            other.regions,
+            other.sc_reasoning,
+            other.pq_reasoning,
+            other.scores,
+            other.reason,
+        )
+        if one.soft_scores:
+            soft = other.soft_scores.model_dump()
+            assert one.soft_scores.model_dump() == pytest.approx(soft, abs=1e-3)
+
+
+def test_an_answer_is_what_transformers_own_generation_writes(parts, engine, known_edits):
+    model, processor = parts
+    for edit in known_edits:
+        question = semantic_question(TINY, edit)
+        inputs = processor.encode([question])
+        output = model.generate(**inputs, max_new_tokens=208, do_sample=False)
+        text = processor.tokenizer.decode(
+            output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
+        )
+        assert engine.answer([question])[0].text == text
+
+
+def test_the_edits_of_one_prompt_compute_its_beginning_once(engine, known_edits):
+    questions = [semantic_question(TINY, edit) for edit in group(known_edits, 12)]
+    _, told = counted(engine, questions)
+    _, alone = counted(engine, questions[:1])
+    of_own = 1 + 16 + 1 + 2 - 1  # the picture, the marker behind it, the end of the turn
+    assert alone["prompt_tokens/computed"] == alone["prompt_tokens/asked"]
+    assert told["prompt_tokens/computed"] == alone["prompt_tokens/asked"] + 11 * of_own
+
+
+def test_a_picture_is_encoded_once_for_both_streams(engine, known_edits):
+    edit = known_edits[0]
+    questions = [semantic_question(TINY, edit), perceptual_question(TINY, edit)]
+    _, told = counted(engine, questions)
+    assert (told["pictures/shown"], told["pictures/encoded"]) == (3, 2)
+
+
+def test_prompts_with_pictures_first_share_the_source(parts, known_edits):
+    pictures_first = Protocol(
+        name="pictures first", semantic="{source}{edited}{instruction}", perceptual="{edited}?"
+    )
+    questions = [semantic_question(pictures_first, edit) for edit in group(known_edits, 6)]
+    shared, full = (
+        counted(TransformersEngine(*parts, max_answer_tokens=30, share_prefixes=share), questions)
+        for share in (True, False)
+    )
+    assert [one.text for one in shared[0]] == [one.text for one in full[0]]
+    assert shared[1]["prompt_tokens/computed"] < full[1]["prompt_tokens/computed"]
+
+
+def test_a_seed_draws_the_same_answer_again_whatever_stands_beside_it():
+    engine = TransformersEngine(*untrained_tiny(3, DataConfig(seed=21)), max_answer_tokens=12)
+    blank = Image.new("RGB", (64, 64), "white")
+    first, second, again = engine.answer([Question(("say", blank), seed) for seed in (1, 2, 1)])
+    assert first.text == again.text != second.text
+    company = [Question(("say something else", blank), 7), Question((blank, "words"))]
+    beside = engine.answer([Question(("say", blank), 1), *company])
+    assert beside[0].text == first.text
+
+
+def test_one_stream_alone_has_its_own_scores_and_reward(parts, known_edits):
+    judge = Judge.of_model(*parts, TINY)
+    edits = [
+        known_edits[0]._replace(options=JudgingOptions(streams=streams)) for streams in Streams
+    ]
+    both, semantic, perceptual = judge.judge(edits)
+    assert semantic.scores.naturalness is None
+    assert semantic.scores.editing_success == both.scores.editing_success
+    assert not perceptual.regions
+    assert perceptual.scores.editing_success is None
+    expected = semantic.reward**0.8 * perceptual.reward**0.2
+    assert both.reward == pytest.approx(expected, abs=1e-3)
+
+
+def test_hard_scores_are_what_the_reward_is_made_of_when_asked_for(parts, known_edits):
+    hard = JudgingOptions(scores=ScoreKind.HARD)
+    (judgement,) = Judge.of_model(*parts, TINY).judge([known_edits[0]._replace(options=hard)])
+    scores = judgement.scores
+    sc = (0.6 * scores.editing_success + 0.4 * scores.over_editing) / 25
+    pq = (scores.naturalness + scores.artifact_freedom) / 50
+    assert judgement.reward == pytest.approx(sc**0.8 * pq**0.2)
+
+
+def test_several_source_pictures_are_shown_in_their_order(engine, known_edits):
+    edit = known_edits[0]._replace(references=(known_edits[1].source,))
+    question = semantic_question(TINY, edit)
+    assert question.pictures == [edit.source, known_edits[1].source, edit.edited]
+    assert engine.answer([question])[0].text
+
+
+def test_two_threads_may_ask_at_the_same_time(engine, known_edits):
+    from concurrent.futures import ThreadPoolExecutor
+
+    questions = [[semantic_question(TINY, edit)] for edit in known_edits]
+    one_by_one = [engine.answer(question)[0].text for question in questions]
+    with ThreadPoolExecutor(2) as threads:
+        together = list(threads.map(lambda question: engine.answer(question)[0].text, questions))
+    assert together == one_by_one
+    assert not torch.is_inference_mode_enabled()

@@ -1,0 +1,222 @@
+"""Batches across requests: every request is answered once, with its own judgements, in order."""
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from PIL import Image
+
+from spatialreward.images import encode_png
+from spatialreward.records import Judgement, JudgementStatus, JudgingOptions, Scores
+from spatialreward.server.config import ServingConfig
+from spatialreward.server.faults import RequestCancelled, ServerBusy
+from spatialreward.server.requests import EncodedEdit
+from spatialreward.server.scheduler import Request, Scheduler
+
+WAIT_S = 30
+SCORES = Scores(editing_success=1, over_editing=1, naturalness=1, artifact_freedom=1)
+PNG = encode_png(Image.new("RGB", (4, 4), "red"))
+
+
+def edit(name, priority=0):
+    return EncodedEdit((PNG,), PNG, name.encode(), JudgingOptions(priority=priority))
+
+
+def echo(edits, measure):
+    """Judges by repeating the instruction."""
+    return [
+        Judgement(
+            status=JudgementStatus.OK, scores=SCORES, reward=0.5, sc_reasoning=edit.instruction
+        )
+        for edit in edits
+    ]
+
+
+class Held:
+    """A judge that waits to be let go, and notes its batches."""
+
+    def __init__(self):
+        self.go = threading.Event()
+        self.started = threading.Event()
+        self.batches = []
+
+    def __call__(self, edits, measure):
+        self.batches.append([edit.instruction for edit in edits])
+        self.started.set()
+        assert self.go.wait(WAIT_S)
+        return echo(edits, measure)
+
+
+class Asked:
+    """A request whose answer can be waited for."""
+
+    def __init__(self, *names, priority=0, **more):
+        self.answers = []
+        self._done = threading.Event()
+        self.request = Request([edit(name, priority) for name in names], self._take, **more)
+
+    def _take(self, outcome):
+        self.answers.append(outcome)
+        self._done.set()
+
+    def wait(self):
+        assert self._done.wait(WAIT_S)
+        (outcome,) = self.answers
+        return outcome
+
+    def words(self):
+        return [judgement.sc_reasoning for judgement in self.wait()]
+
+
+@pytest.fixture
+def running():
+    schedulers = []
+
+    def start(judge, **config):
+        schedulers.append(Scheduler(judge, ServingConfig(batch_delay_s=0, **config)))
+        return schedulers[-1]
+
+    yield start
+    for scheduler in schedulers:
+        scheduler.close()
+
+
+def test_each_request_gets_its_own_judgements_in_order(running):
+    scheduler = running(echo, workers=2, max_batch_edits=5)
+    asked = [Asked(*(f"{n} {k}" for k in range(n % 7 + 1))) for n in range(40)]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda one: scheduler.submit(one.request), asked))
+    for number, one in enumerate(asked):
+        assert one.words() == [f"{number} {k}" for k in range(number % 7 + 1)]
+    assert scheduler.num_queued == 0
+
+
+def test_requests_that_wait_are_judged_in_one_batch(running):
+    judge = Held()
+    scheduler = running(judge)
+    first, *others = [Asked(f"edit {number}") for number in range(4)]
+    scheduler.submit(first.request)
+    assert judge.started.wait(WAIT_S)
+    for one in others:
+        scheduler.submit(one.request)
+    scheduler._decoders.shutdown()
+    judge.go.set()
+    assert [one.words() for one in others] == [["edit 1"], ["edit 2"], ["edit 3"]]
+    assert sorted(map(len, judge.batches)) == [1, 3]
+
+
+def test_higher_priorities_go_first_and_equal_ones_by_arrival(running):
+    judge = Held()
+    scheduler = running(judge, max_batch_edits=1, min_batch_edits=1, decoding_threads=1)
+    asked = [Asked("first"), Asked("low"), Asked("lower"), Asked("urgent", priority=5)]
+    scheduler.submit(asked[0].request)
+    assert judge.started.wait(WAIT_S)
+    for one in asked[1:]:
+        scheduler.submit(one.request)
+    scheduler._decoders.shutdown()
+    judge.go.set()
+    for one in asked:
+        one.wait()
+    assert judge.batches == [["first"], ["urgent"], ["low"], ["lower"]]
+
+
+def test_idle_workers_share_what_waits(running):
+    judge = Held()
+    scheduler = running(judge, workers=2, min_batch_edits=2)
+    one = Asked(*"abcdefgh")
+    scheduler.submit(one.request)
+    scheduler._decoders.shutdown()
+    judge.go.set()
+    assert one.words() == list("abcdefgh")
+    assert len(judge.batches) >= 2
+
+
+def test_a_full_queue_turns_away_with_a_hint_and_keeps_what_it_has(running):
+    judge = Held()
+    scheduler = running(judge, max_queued_edits=2)
+    kept, late = Asked("a", "b"), Asked("c")
+    scheduler.submit(kept.request)
+    with pytest.raises(ServerBusy, match=r"2 edits are waiting, 2 may: retry after \d+\.\d s"):
+        scheduler.submit(late.request)
+    judge.go.set()
+    assert kept.words() == ["a", "b"]
+    scheduler.submit(late.request)
+    assert late.words() == ["c"]
+
+
+def test_whoever_has_gone_away_costs_no_judging(running):
+    judge = Held()
+    scheduler = running(judge)
+    first = Asked("first")
+    scheduler.submit(first.request)
+    assert judge.started.wait(WAIT_S)
+    gone = Asked("gone", "too", is_cancelled=lambda: True)
+    scheduler.submit(gone.request)
+    judge.go.set()
+    assert isinstance(gone.wait(), RequestCancelled)
+    assert judge.batches == [["first"]]
+    assert scheduler.num_queued == 0
+
+
+def test_a_request_that_has_waited_too_long_is_not_judged(running):
+    judge = Held()
+    scheduler = running(judge, time_limit_s=0.05)
+    first = Asked("first")
+    scheduler.submit(first.request)
+    assert judge.started.wait(WAIT_S)
+    late = Asked("late")
+    late.request.arrived -= 60
+    scheduler.submit(late.request)
+    judge.go.set()
+    assert isinstance(late.wait(), ServerBusy)
+    assert "longer than the 0.05 s allowed" in str(late.wait())
+
+
+def test_a_picture_that_cannot_be_decoded_fails_alone(running):
+    scheduler = running(echo)
+    one = Asked("good", "bad")
+    one.request.edits[1] = one.request.edits[1]._replace(edited=b"no picture")
+    scheduler.submit(one.request)
+    good, bad = one.wait()
+    assert good.sc_reasoning == "good"
+    assert "edited picture" in bad.reason
+
+
+def test_an_edit_on_which_the_judge_breaks_fails_alone(running):
+    def breaks(edits, measure):
+        if any(edit.instruction == "poison" for edit in edits):
+            raise RuntimeError("out of memory")
+        return echo(edits, measure)
+
+    one = Asked("a", "poison", "b")
+    running(breaks).submit(one.request)
+    first, poison, last = one.wait()
+    assert (first.sc_reasoning, last.sc_reasoning) == ("a", "b")
+    assert poison.reason == "the judge failed on this edit"
+
+
+def test_closing_answers_what_was_accepted_and_takes_no_more():
+    judge = Held()
+    scheduler = Scheduler(judge, ServingConfig())
+    one = Asked("a")
+    scheduler.submit(one.request)
+    closing = threading.Thread(target=scheduler.close)
+    closing.start()
+    judge.go.set()
+    closing.join(WAIT_S)
+    assert one.words() == ["a"]
+    with pytest.raises(ServerBusy, match="stopping"):
+        scheduler.submit(Asked("b").request)
+
+
+def test_what_happens_is_measured():
+    told = Counter()
+    scheduler = Scheduler(echo, ServingConfig(), lambda name, amount: told.update({name: amount}))
+    one = Asked("a", "b")
+    scheduler.submit(one.request)
+    one.wait()
+    scheduler.close()
+    assert told["batch_edits"] == 2
+    assert told["seconds/decode"] > 0
+    assert told["seconds/queued"] > 0
