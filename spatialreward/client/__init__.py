@@ -1,5 +1,27 @@
 """The served judge, as seen from whoever asks it; free of torch."""
 
-from spatialreward.client.triton import ServingError, TritonJudge
+from spatialreward.client.asynchronous import AsyncTritonJudge
+from spatialreward.client.config import ClientConfig
+from spatialreward.client.errors import (
+    DeadlineExceeded,
+    ModelNotServed,
+    RequestRejected,
+    ServerBusy,
+    ServerUnavailable,
+    ServingError,
+    WrongAnswer,
+)
+from spatialreward.client.triton import TritonJudge
 
-__all__ = ["ServingError", "TritonJudge"]
+__all__ = [
+    "AsyncTritonJudge",
+    "ClientConfig",
+    "DeadlineExceeded",
+    "ModelNotServed",
+    "RequestRejected",
+    "ServerBusy",
+    "ServerUnavailable",
+    "ServingError",
+    "TritonJudge",
+    "WrongAnswer",
+]

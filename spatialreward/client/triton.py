@@ -1,150 +1,123 @@
-"""Asks the judge on a Triton server, over gRPC."""
+"""Asks the judge on a Triton server, over gRPC, from threads."""
 
-import logging
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
 from functools import cached_property
-from typing import Self, TypeVar
+from typing import Any, Self
 
-import numpy as np
-import tritonclient.grpc as triton
-from pydantic import ValidationError
-from tenacity import (
-    before_sleep_log,
-    retry,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_exponential_jitter,
-)
-from tritonclient.utils import InferenceServerException
-
-from spatialreward.errors import InvalidInputError, SpatialRewardError
-from spatialreward.images import encode_png
+from spatialreward.client.asking import NOTICE_PARAMETER, Asking
+from spatialreward.client.config import client_config
+from spatialreward.client.deadline import Deadline
+from spatialreward.client.errors import ServingError
+from spatialreward.client.splitting import PictureFiles, in_order, split
+from spatialreward.client.transport import BlockingTransport, run
+from spatialreward.errors import InvalidInputError
 from spatialreward.judge.interface import EditToJudge
 from spatialreward.records import Judgement
 
-logger = logging.getLogger(__name__)
-Answer = TypeVar("Answer")
-
-NOTICE_PARAMETER = "notice"
-_EDITS_A_REQUEST = 16
-_REQUESTS_IN_FLIGHT = 4
-_TRANSIENT = "StatusCode.UNAVAILABLE"
+__all__ = ["NOTICE_PARAMETER", "TritonJudge", "endpoint_from_environment"]
 
 
-class ServingError(SpatialRewardError, RuntimeError):
-    """The server cannot be asked: none is there, it lacks the model, or it did not answer."""
+def endpoint_from_environment() -> str:
+    """The addresses in ``TRITON_GRPC_URL``, with commas between them.
 
-
-def _is_transient(error: BaseException) -> bool:
-    return isinstance(error, InferenceServerException) and error.status() == _TRANSIENT
+    Raises:
+        InvalidInputError: it is not set.
+    """
+    endpoint = os.environ.get("TRITON_GRPC_URL")
+    if not endpoint:
+        raise InvalidInputError("served judge: TRITON_GRPC_URL not set, expected HOST:PORT")
+    return endpoint
 
 
 class TritonJudge:
-    """A judge behind a Triton server; safe to use from several threads."""
+    """A judge behind one or several Triton servers; safe to use from several threads."""
 
-    def __init__(self, endpoint: str, *, model: str = "judge", timeout_s: float = 120.0) -> None:
+    def __init__(self, endpoint: str | Sequence[str], **options: Any) -> None:
         """Connect when first used.
 
         Args:
-            endpoint: gRPC address, ``host:port``.
-            model: the model's name on the server.
-            timeout_s: how long one request of up to 16 edits may take.
+            endpoint: gRPC address ``host:port``, or several, in a list or with commas between them.
+            options: the other fields of ``ClientConfig``, such as ``model`` and ``timeout_s``.
+
+        Raises:
+            InvalidInputError: an argument cannot be used.
         """
-        self._endpoint = endpoint
-        self._model = model
-        self._timeout_s = timeout_s
-        self._client = triton.InferenceServerClient(endpoint)
+        self._config = client_config(endpoint, **options)
+        self._transport = BlockingTransport(self._config.endpoints)
+        self._asking = Asking(self._config, self._transport)
+        self._threads = ThreadPoolExecutor(
+            self._config.requests_in_flight, thread_name_prefix="served-judge"
+        )
 
     @classmethod
     def from_environment(cls) -> Self:
-        """The judge of the server at ``TRITON_GRPC_URL``.
+        """The judge of the servers at ``TRITON_GRPC_URL``.
 
         Raises:
             InvalidInputError: it is not set.
         """
-        endpoint = os.environ.get("TRITON_GRPC_URL")
-        if not endpoint:
-            raise InvalidInputError("served judge: TRITON_GRPC_URL not set, expected HOST:PORT")
-        return cls(endpoint)
+        return cls(endpoint_from_environment())
 
     @cached_property
     def notice(self) -> str:
         """What a reader of the judgements must know about the served model.
 
         Raises:
-            ServingError: the server is not there, or does not serve the model.
+            ServingError: no server serves it.
         """
-        self.check()
-        config = self._ask(lambda: self._client.get_model_config(self._model)).config
-        if NOTICE_PARAMETER not in config.parameters:
-            return ""
-        return config.parameters[NOTICE_PARAMETER].string_value
+        return run(self._asking.notice())
 
     def check(self) -> None:
         """Make sure that the model can be asked.
 
         Raises:
-            ServingError: the server is not there, or does not serve the model.
+            ServingError: no server serves it.
         """
-        if not self._ask(lambda: self._client.is_model_ready(self._model)):
-            raise ServingError(f"the server at {self._endpoint} serves no model {self._model!r}")
+        run(self._asking.check())
 
-    def judge(self, edits: Sequence[EditToJudge]) -> list[Judgement]:
+    def judge(
+        self, edits: Sequence[EditToJudge], *, deadline_s: float | None = None
+    ) -> list[Judgement]:
         """One judgement an edit, in order; one that the server cannot judge is a failed one.
 
+        Args:
+            edits: any number; they are sent in requests of ``edits_per_request``.
+            deadline_s: how long the whole call may take; None: as long as its requests do.
+
         Raises:
-            ServingError: the server is not there, does not serve the model, or did not answer.
+            ServingError: one of the requests got no answer that can be used.
         """
-        self.check()
-        chunks = [
-            edits[start : start + _EDITS_A_REQUEST]
-            for start in range(0, len(edits), _EDITS_A_REQUEST)
-        ]
-        with ThreadPoolExecutor(_REQUESTS_IN_FLIGHT) as threads:
-            return [one for answers in threads.map(self._judge_chunk, chunks) for one in answers]
+        files = PictureFiles(edits)
+        deadline = Deadline(deadline_s)
 
-    def _judge_chunk(self, edits: Sequence[EditToJudge]) -> list[Judgement]:
-        columns = {
-            "SOURCE": [encode_png(edit.source) for edit in edits],
-            "EDITED": [encode_png(edit.edited) for edit in edits],
-            "INSTRUCTION": [edit.instruction.encode() for edit in edits],
-        }
-        inputs = []
-        for name, column in columns.items():
-            tensor = triton.InferInput(name, [len(edits), 1], "BYTES")
-            tensor.set_data_from_numpy(np.array(column, dtype=object).reshape(-1, 1))
-            inputs.append(tensor)
-        result = self._ask(
-            lambda: self._client.infer(self._model, inputs, client_timeout=self._timeout_s)
-        )
-        answers = result.as_numpy("JUDGEMENT")
-        if answers is None or len(answers) != len(edits):
-            raise ServingError(
-                f"{self._model} at {self._endpoint}: expected {len(edits)} judgements, got "
-                f"{0 if answers is None else len(answers)}"
-            )
-        try:
-            return [Judgement.model_validate_json(answer) for answer in answers.ravel()]
-        except ValidationError as error:
-            raise ServingError(
-                f"{self._model} at {self._endpoint}: an answer is no judgement: {error}"
-            ) from error
+        def ask(positions: list[int]) -> list[Judgement]:
+            return run(self._asking.judge([edits[at] for at in positions], files, deadline))
 
-    def _ask(self, call: Callable[[], Answer]) -> Answer:
-        again = retry(
-            retry=retry_if_exception(_is_transient),
-            stop=stop_after_attempt(4),
-            wait=wait_exponential_jitter(multiplier=0.1, max=2, jitter=0.1),
-            before_sleep=before_sleep_log(logger, logging.DEBUG),
-            reraise=True,
-        )
+        requests = split(edits, self._config.edits_per_request)
+        futures = [self._threads.submit(ask, positions) for positions in requests]
         try:
-            return again(call)()
-        except InferenceServerException as error:
-            if error.status() == _TRANSIENT:
-                raise ServingError(f"no server answers at {self._endpoint}") from error
-            raise ServingError(
-                f"{self._model} at {self._endpoint}: {error.message() or error.status()}"
-            ) from error
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            # All of them, or one that failed: reading the others would mean to wait for them.
+            answers = {future: future.result() for future in done}
+        except CancelledError as error:
+            raise ServingError(f"{self._config.model}: the client was closed meanwhile") from error
+        finally:
+            deadline.give_up()
+            for future in futures:
+                future.cancel()
+        return in_order(requests, [answers[future] for future in futures])
+
+    def close(self) -> None:
+        """Let go of the connections; requests that wait are dropped, those under way end first."""
+        self._threads.shutdown(cancel_futures=True)
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        """The judge itself; it is closed at the end of the ``with`` block."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """See ``close``."""
+        self.close()
