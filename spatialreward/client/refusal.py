@@ -10,6 +10,8 @@ from tritonclient.utils import InferenceServerException
 from spatialreward.client.errors import RequestRejected, ServingError
 from spatialreward.client.rotation import Absence
 
+# What Triton's own queue says, which knows not when there will be room.
+_FULL = "exceeds maximum queue size"
 _HINT = re.compile(r"retry after (\d+(?:\.\d+)?) ?s", re.IGNORECASE)
 
 
@@ -45,7 +47,8 @@ def translate(
         case "StatusCode.UNAVAILABLE":
             if hint := _HINT.search(reason):
                 return Refusal(Absence.BUSY, reason, float(hint[1]))
-            return Refusal(Absence.AWAY, reason)
+            is_full = _FULL in reason.lower()
+            return Refusal(Absence.BUSY if is_full else Absence.AWAY, reason)
         case "StatusCode.DEADLINE_EXCEEDED":
             return Refusal(Absence.LATE, f"no answer within {timeout_s:.3g} s")
         case "StatusCode.NOT_FOUND":

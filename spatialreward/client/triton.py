@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import cached_property
 from typing import Any, Self
 
@@ -47,6 +47,7 @@ class TritonJudge:
         self._config = client_config(endpoint, **options)
         self._transport = BlockingTransport(self._config.endpoints)
         self._asking = Asking(self._config, self._transport)
+        self._is_closed = False
         self._threads = ThreadPoolExecutor(
             self._config.requests_in_flight, thread_name_prefix="served-judge"
         )
@@ -89,10 +90,12 @@ class TritonJudge:
         Raises:
             ServingError: one of the requests got no answer that can be used.
         """
+        self._check_open()
         files = PictureFiles(edits)
         deadline = Deadline(deadline_s)
 
         def ask(positions: list[int]) -> list[Judgement]:
+            self._check_open()
             return run(self._asking.judge([edits[at] for at in positions], files, deadline))
 
         requests = split(edits, self._config.edits_per_request)
@@ -101,8 +104,6 @@ class TritonJudge:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             # All of them, or one that failed: reading the others would mean to wait for them.
             answers = {future: future.result() for future in done}
-        except CancelledError as error:
-            raise ServingError(f"{self._config.model}: the client was closed meanwhile") from error
         finally:
             deadline.give_up()
             for future in futures:
@@ -110,8 +111,9 @@ class TritonJudge:
         return in_order(requests, [answers[future] for future in futures])
 
     def close(self) -> None:
-        """Let go of the connections; requests that wait are dropped, those under way end first."""
-        self._threads.shutdown(cancel_futures=True)
+        """Let go of the connections, after the requests that are under way."""
+        self._is_closed = True
+        self._threads.shutdown()
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -121,3 +123,7 @@ class TritonJudge:
     def __exit__(self, *error: object) -> None:
         """See ``close``."""
         self.close()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ServingError(f"{self._config.model}: this client has been closed")

@@ -87,13 +87,16 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.refusals = deque()
         """Code and message to refuse the next requests with."""
         self.delay_s = 0.0
+        self.may_answer = threading.Event()
+        """Clear it, and requests wait until it is set."""
+        self.may_answer.set()
         self.spoil = dict
         """Changes an answer's tensors."""
         self.is_ready = True
+        self.under_way = 0
         self.most_under_way = 0
         self.ended = threading.Event()
         """Set when a request has ended in whichever way."""
-        self._under_way = 0
         self._lock = threading.Lock()
 
     def ModelReady(self, request, context):
@@ -107,13 +110,13 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
     def ModelInfer(self, request, context):
         context.add_callback(self.ended.set)
         with self._lock:
-            self._under_way += 1
-            self.most_under_way = max(self.most_under_way, self._under_way)
+            self.under_way += 1
+            self.most_under_way = max(self.most_under_way, self.under_way)
         try:
             return self._infer(request, context)
         finally:
             with self._lock:
-                self._under_way -= 1
+                self.under_way -= 1
 
     def _infer(self, request, context):
         tensors = read_request(request)
@@ -123,6 +126,7 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
         if self.refusals:
             context.abort(*self.refusals.popleft())
         time.sleep(self.delay_s)
+        self.may_answer.wait()
         edits = zip(tensors["EDITED"].ravel(), tensors["INSTRUCTION"].ravel(), strict=True)
         return message_of(self.spoil(answer_to([judged(*edit) for edit in edits])))
 
@@ -146,11 +150,24 @@ class Server:
         self._server.start()
 
     def stop(self):
+        self.servicer.may_answer.set()
         self._server.stop(grace=None).wait()
 
     def refuse(self, code, message="no", times=1):
         """Answer the next requests with a status."""
         self.servicer.refusals.extend([(grpc.StatusCode[code], message)] * times)
+
+    def release_when(self, number):
+        """Let requests wait until so many are under way, and a little longer, for more to come."""
+        self.servicer.may_answer.clear()
+
+        def release():
+            while self.servicer.under_way < number:
+                time.sleep(0.01)
+            time.sleep(0.2)
+            self.servicer.may_answer.set()
+
+        threading.Thread(target=release, daemon=True).start()
 
     @property
     def sizes(self):

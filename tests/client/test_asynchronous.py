@@ -38,7 +38,7 @@ def test_it_may_be_made_before_its_loop(server, numbered_edits, numbers_of):
 
 
 def test_calls_at_the_same_time_share_the_bound(server, numbered_edits, numbers_of):
-    server.servicer.delay_s = 0.02
+    server.release_when(3)
     options = {"edits_per_request": 1, "requests_in_flight": 3}
 
     async def judge():
@@ -82,11 +82,7 @@ def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(server, numbered_edi
         ({}, lambda server: setattr(server.servicer, "spoil", lambda _: {}), WrongAnswer),
         ({"model": "critic"}, lambda server: None, ModelNotServed),
         ({"attempts": 1}, lambda server: server.stop(), ServerUnavailable),
-        (
-            {"timeout_s": 0.1},
-            lambda server: setattr(server.servicer, "delay_s", 0.5),
-            DeadlineExceeded,
-        ),
+        ({"timeout_s": 0.1}, lambda server: server.servicer.may_answer.clear(), DeadlineExceeded),
     ],
 )
 def test_errors_are_those_of_the_other_client(server, numbered_edits, options, misbehave, expected):
@@ -114,7 +110,7 @@ def test_a_call_ends_at_its_deadline(server, numbered_edits):
 
 
 def test_a_cancelled_call_cancels_its_requests(server, numbered_edits, numbers_of):
-    server.servicer.delay_s = 1.0
+    server.servicer.may_answer.clear()
 
     async def judge():
         async with AsyncTritonJudge(server.address, edits_per_request=1) as judge:
@@ -124,8 +120,8 @@ def test_a_cancelled_call_cancels_its_requests(server, numbered_edits, numbers_o
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
-            assert server.servicer.ended.wait(0.5), "the server still works for nobody"
-            server.servicer.delay_s = 0.0
+            assert server.servicer.ended.wait(10), "the server still works for nobody"
+            server.servicer.may_answer.set()
             return await judge.judge(numbered_edits([7]))
 
     assert numbers_of(asyncio.run(judge())) == [7]

@@ -48,7 +48,6 @@ def test_a_request_under_way_on_a_server_that_dies_is_judged_by_the_other(
     judge, servers, numbered_edits, numbers_of
 ):
     dying, living = servers
-    dying.servicer.delay_s = 0.5
     dying.servicer.spoil = lambda tensors: dying.stop() or tensors
     assert numbers_of(judge.judge(numbered_edits(range(2)))) == [0, 1]
     assert len(living.sizes) == 2
@@ -86,19 +85,19 @@ def test_a_busy_server_costs_no_waiting_while_another_has_time(judge, servers, n
     start = time.monotonic()
     judge.judge(numbered_edits([0]))
     judge.judge(numbered_edits(range(6)))
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15
     assert [len(server.sizes) for server in servers] == [1, 7]
 
 
 def test_a_server_that_does_not_answer_in_time_is_not_asked_twice(
     servers, addresses, numbered_edits, numbers_of
 ):
-    servers[0].servicer.delay_s = 1.0
-    with TritonJudge(addresses, timeout_s=0.3) as judge:
+    servers[0].servicer.may_answer.clear()
+    with TritonJudge(addresses, timeout_s=1) as judge:
         assert numbers_of(judge.judge(numbered_edits([7]))) == [7]
         assert [len(server.sizes) for server in servers] == [1, 1]
-        servers[1].servicer.delay_s = 1.0
-        with pytest.raises(DeadlineExceeded, match=r"no answer within 0.3 s.*no answer within 0.3"):
+        servers[1].servicer.may_answer.clear()
+        with pytest.raises(DeadlineExceeded, match=r"no answer within 1 s.*no answer within 1 s"):
             judge.judge(numbered_edits([8]))
     assert [len(server.sizes) for server in servers] == [2, 2]
 

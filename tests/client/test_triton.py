@@ -97,7 +97,7 @@ def test_an_edit_that_cannot_be_judged_fails_alone(judge, numbered_edits):
 
 
 def test_calls_from_many_threads_share_the_bound(server, numbered_edits):
-    server.servicer.delay_s = 0.02
+    server.release_when(3)
     options = {"edits_per_request": 1, "requests_in_flight": 3}
     with TritonJudge(server.address, **options) as judge:
         calls = [
@@ -124,11 +124,12 @@ def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(judge, server, numbe
     assert time.monotonic() - start >= 0.6
 
 
-def test_a_server_that_stays_busy_is_an_error(server, numbered_edits):
-    server.refuse("UNAVAILABLE", "the queue is full, retry after 0.05 s", times=9)
+@pytest.mark.parametrize("told", ["full, retry after 0.05 s", "Exceeds maximum queue size"])
+def test_a_server_that_stays_busy_is_an_error(server, numbered_edits, told):
+    server.refuse("UNAVAILABLE", told, times=9)
     with (
         TritonJudge(server.address, attempts=3) as judge,
-        pytest.raises(ServerBusy, match=f"{server.address} .*queue is full.*, request [0-9a-f]+"),
+        pytest.raises(ServerBusy, match=rf"{server.address} \({told}\), request [0-9a-f]+"),
     ):
         judge.judge(numbered_edits([7]))
     assert len(server.sizes) == 3
@@ -166,15 +167,18 @@ def test_a_server_that_is_away_is_named(server, numbered_edits):
             judge.check()
 
 
-def test_a_server_that_comes_back_is_found(judge, server, numbered_edits, numbers_of):
-    judge.check()
-    server.stop()
-    threading.Timer(0.3, server.start).start()
-    assert numbers_of(judge.judge(numbered_edits([7]))) == [7]
+def test_a_server_that_comes_back_is_found(server, numbered_edits, numbers_of):
+    with TritonJudge(server.address, attempts=20) as judge:
+        judge.check()
+        server.stop()
+        coming = threading.Timer(0.3, server.start)
+        coming.start()
+        assert numbers_of(judge.judge(numbered_edits([7]))) == [7]
+        coming.join()
 
 
 def test_a_request_that_takes_too_long_is_an_error_and_not_repeated(server, numbered_edits):
-    server.servicer.delay_s = 0.5
+    server.servicer.may_answer.clear()
     with (
         TritonJudge(server.address, timeout_s=0.1) as judge,
         pytest.raises(DeadlineExceeded, match=rf"judge at {server.address} \(no answer within 0.1"),
@@ -189,7 +193,7 @@ def test_a_call_ends_at_its_deadline(server, numbered_edits):
         start = time.monotonic()
         with pytest.raises(DeadlineExceeded, match=rf"judge at {server.address}.* 0\.3 s"):
             judge.judge(numbered_edits(range(50)), deadline_s=0.3)
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 8
         assert judge.judge(numbered_edits([7]))
 
 
@@ -197,6 +201,18 @@ def test_nobody_waits_for_a_server_longer_than_the_call_may_take(judge, server, 
     server.refuse("UNAVAILABLE", "retry after 60 s")
     with pytest.raises(DeadlineExceeded, match=r"retry after 60 s.* with 5 s a call"):
         judge.judge(numbered_edits([7]), deadline_s=5)
+
+
+def test_a_call_whose_client_is_closed_ends(server, numbered_edits):
+    server.servicer.delay_s = 0.2
+    judge = TritonJudge(server.address, edits_per_request=1, requests_in_flight=1)
+    closing = threading.Timer(0.1, judge.close)
+    closing.start()
+    for _ in range(2):
+        with pytest.raises(ServingError, match="this client has been closed"):
+            judge.judge(numbered_edits(range(50)))
+    closing.join()
+    assert len(server.sizes) <= 2
 
 
 def test_one_request_that_fails_ends_the_call_and_the_others_are_not_sent(server, numbered_edits):

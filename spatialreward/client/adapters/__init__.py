@@ -1,0 +1,1 @@
+"""The served judge as the reward of other people's training loops; one module a framework."""
