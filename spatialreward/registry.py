@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from spatialreward.storage import ArtifactRef
+from spatialreward.errors import InvalidInputError
+from spatialreward.storage import ArtifactRef, digest_folder
 from spatialreward.tracking import TrackingError, connect
 
 if TYPE_CHECKING:
@@ -33,6 +34,14 @@ class ModelVersion(NamedTuple):
     def uri(self) -> str:
         """``models:/NAME/VERSION``."""
         return f"models:/{self.name}/{self.version}"
+
+
+class FetchedModel(NamedTuple):
+    """A registered version that is here, and is what was registered."""
+
+    model: ModelVersion
+    folder: Path
+    tags: Mapping[str, str]
 
 
 def register_model(
@@ -179,6 +188,38 @@ def resolve_model(uri: str) -> Path:
     except MlflowException as error:
         raise TrackingError(f"{uri}: {error}") from error
     return target
+
+
+def fetch_verified(uri: str) -> FetchedModel:
+    """Bring a registered model here, and make sure that it is what was registered.
+
+    Args:
+        uri: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``; an alias is looked up once, so it
+            may move meanwhile.
+
+    Raises:
+        TrackingError: the URI is malformed, no server is set, or it has no such model.
+        InvalidInputError: the version was registered without a checksum, or has another one.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = _version_at(uri)
+    except MlflowException as error:
+        raise TrackingError(f"{uri}: {error}") from error
+    model = ModelVersion(found.name, int(found.version))
+    expected = found.tags.get(CHECKSUM_TAG)
+    if expected is None:
+        raise InvalidInputError(
+            f"{model.uri}: has no tag {CHECKSUM_TAG!r}, so nobody can tell what was registered"
+        )
+    folder = resolve_model(model.uri)
+    checksum = digest_folder(folder)
+    if checksum != expected:
+        raise InvalidInputError(
+            f"{model.uri} in {folder}: expected sha256 {expected}, got {checksum}"
+        )
+    return FetchedModel(model, folder, dict(found.tags))
 
 
 def _version_at(uri: str) -> "StoredVersion":

@@ -16,14 +16,13 @@ from spatialreward.evaluation.gate import GateError, check_gate
 from spatialreward.evaluation.judge import JudgeFigures
 from spatialreward.registry import (
     ARTIFACT_TAG,
-    model_tags,
+    fetch_verified,
     register_candidate,
-    resolve_model,
     set_alias,
     set_version_tags,
 )
 from spatialreward.step import Outputs, Step, run_step
-from spatialreward.storage import ArtifactRef, digest_folder
+from spatialreward.storage import ArtifactRef
 
 TEMPLATE = Path(components.__file__).parents[1] / "serving" / "judge"
 
@@ -78,17 +77,14 @@ def deploy_judge(model: str, parent_run_id: str) -> str:
         raise InvalidInputError(f"deployment: {', '.join(missing)} not set")
 
     def work(step: Step) -> Outputs:
-        ref = ArtifactRef.parse(model_tags(model)[ARTIFACT_TAG])
-        checkpoint = resolve_model(model)
-        if (found := digest_folder(checkpoint)) != ref.sha256:
-            raise InvalidInputError(
-                f"{model} in {checkpoint}: expected sha256 {ref.sha256}, got {found}"
-            )
+        fetched = fetch_verified(model)
+        ref = ArtifactRef.parse(fetched.tags.get(ARTIFACT_TAG, ""))
         served = deploy_once(
-            checkpoint,
+            fetched.folder,
             template=TEMPLATE,
             repository=Path(os.environ["TRITON_MODEL_REPOSITORY"]),
             endpoint=os.environ["TRITON_GRPC_URL"],
+            source=fetched.model.uri,
         )
         return {"served": str(ref), "served_version": served}
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spatialreward.cli import base, judge, stack
+from spatialreward.cli import base, deploy, judge, stack
 from spatialreward.cli.command import CommandGroup, configure_logging
 
 app = typer.Typer(
@@ -17,6 +17,9 @@ app = typer.Typer(
     help="A judge of image edits that says where an edit happened before it scores it.",
 )
 app.command("judge")(judge.judge)
+app.command("deploy")(deploy.deploy)
+app.command("rollback")(deploy.rollback)
+app.command("deployments")(deploy.deployments)
 app.add_typer(base.app, name="base")
 app.add_typer(stack.app, name="stack")
 

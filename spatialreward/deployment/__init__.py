@@ -1,0 +1,15 @@
+"""Puts checkpoints into service on a Triton server, and takes them out again."""
+
+from spatialreward.deployment.errors import DeploymentError
+from spatialreward.deployment.history import Deployment, History, VersionState
+from spatialreward.deployment.lifecycle import deploy, deploy_once, rollback
+
+__all__ = [
+    "Deployment",
+    "DeploymentError",
+    "History",
+    "VersionState",
+    "deploy",
+    "deploy_once",
+    "rollback",
+]

@@ -1,0 +1,52 @@
+"""Asks a version that was just loaded, before or after it is served."""
+
+import logging
+from collections.abc import Mapping
+
+from PIL import Image
+
+from spatialreward.client import ServingError, TritonJudge
+from spatialreward.deployment.errors import DeploymentError
+from spatialreward.judge.interface import EditToJudge
+from spatialreward.records import Judgement, JudgementStatus
+
+logger = logging.getLogger(__name__)
+
+SmokeEdits = Mapping[str, EditToJudge]
+"""Edits by id that a judge must be able to judge."""
+
+
+def check_answers(endpoint: str, model: str, version: int, edits: SmokeEdits) -> None:
+    """Ask a served model, and make sure that it is this version that judges.
+
+    Args:
+        endpoint: Triton's gRPC address.
+        model: the model's name on the server.
+        version: who must answer.
+        edits: all must be judged. Without any, a blank picture is asked about, of which a judge
+            may say that it cannot judge it: a judgement it must be, but a failed one will do.
+
+    Raises:
+        DeploymentError: an answer is missing, comes from elsewhere, or failed.
+    """
+    asked = edits or {"blank picture": _blank_edit()}
+    try:
+        with TritonJudge(endpoint, model=model) as judge:
+            judgements = judge.judge(list(asked.values()))
+    except ServingError as error:
+        raise DeploymentError(f"{model} version {version} does not answer: {error}") from error
+    for name, judgement in zip(asked, judgements, strict=True):
+        _check_one(f"{model}/{version}", name, judgement, must_be_judged=bool(edits))
+    logger.info("%s version %d answers (%d smoke edits)", model, version, len(asked))
+
+
+def _check_one(expected: str, name: str, judgement: Judgement, *, must_be_judged: bool) -> None:
+    if judgement.judged_by != expected:
+        raise DeploymentError(f"{expected}: smoke edit {name} was judged by {judgement.judged_by}")
+    if judgement.status is JudgementStatus.FAILED and must_be_judged:
+        raise DeploymentError(f"{expected}: smoke edit {name}: {judgement.reason}")
+
+
+def _blank_edit() -> EditToJudge:
+    blank = Image.new("RGB", (64, 64), "white")
+    return EditToJudge(blank, blank, "add a red circle")
