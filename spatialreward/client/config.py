@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from typing import Annotated
 
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator
+from pydantic import Field, PositiveInt, ValidationError, field_validator
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 _ADDRESS = re.compile(r"[^\s,/]+:\d+|(?:dns|ipv4|ipv6|unix):\S+")
 
@@ -18,7 +21,7 @@ class ClientConfig(Record):
     """gRPC addresses, ``host:port`` each."""
     model: str = Field("judge", min_length=1)
     """The model's name on the servers."""
-    timeout_s: PositiveFloat = 120.0
+    timeout_s: Seconds = 120.0
     """How long one request may take."""
     edits_per_request: PositiveInt = 16
     """How many edits a request holds at most."""
@@ -26,7 +29,7 @@ class ClientConfig(Record):
     """How many requests of one client are under way at most, in all of its calls together."""
     attempts: PositiveInt = 6
     """How often a request is offered to the servers before they count as away or too busy."""
-    aside_s: PositiveFloat = 5.0
+    aside_s: Seconds = 5.0
     """How long a server that is away gets no requests while others answer."""
 
     @field_validator("endpoints")

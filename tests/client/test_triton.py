@@ -15,6 +15,7 @@ from spatialreward.client import (
     ServingError,
     TritonJudge,
     WrongAnswer,
+    splitting,
 )
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import encode_png
@@ -109,6 +110,23 @@ def test_calls_from_many_threads_share_the_bound(server, numbered_edits):
             call.join()
     assert len(server.sizes) == 24
     assert server.servicer.most_under_way == 3
+
+
+def test_pictures_become_files_only_when_they_are_sent(server, numbered_edits, monkeypatch):
+    encoded = []
+    monkeypatch.setattr(
+        splitting, "encode_png", lambda picture: encoded.append(picture) or encode_png(picture)
+    )
+    server.servicer.may_answer.clear()
+    with TritonJudge(server.address, edits_per_request=1, requests_in_flight=2) as judge:
+        call = threading.Thread(target=judge.judge, args=[numbered_edits(range(20))])
+        call.start()
+        while server.servicer.under_way < 2:
+            time.sleep(0.01)
+        assert len(encoded) == 3, "one source and the edited pictures of two requests"
+        server.servicer.may_answer.set()
+        call.join()
+    assert len(encoded) == 21
 
 
 def test_what_is_unavailable_for_a_moment_is_asked_again(judge, server, numbered_edits, numbers_of):
@@ -270,6 +288,7 @@ def test_the_notice_travels_with_the_model(judge):
         (["a:1", "b"], {}, "expected HOST:PORT, got 'b'"),
         ([], {}, "endpoints"),
         ("a:1", {"timeout_s": 0}, "timeout_s"),
+        ("a:1", {"timeout_s": float("inf")}, "timeout_s"),
         ("a:1", {"timeout": 5}, "timeout: Extra inputs"),
     ],
 )

@@ -1,7 +1,7 @@
 """The served judge as a reward function of TRL's ``GRPOTrainer`` (github.com/huggingface/trl).
 
-An edit that is not there or cannot be judged gets None, which TRL takes for "not applicable". In 1.10
-a completion without any reward has no advantage; in older versions its reward was 0.
+An edit that is not there or cannot be judged gets None, which TRL takes for "not applicable". In
+1.10 a completion without any reward has no advantage; in older versions its reward was 0.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
