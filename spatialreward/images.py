@@ -86,10 +86,10 @@ def decode_image(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Ima
         raise InvalidInputError(f"picture {name}: is damaged or incomplete ({reason})") from error
 
 
-def encode_png(image: Image.Image) -> bytes:
-    """Encode a picture as PNG, without loss."""
+def encode_png(image: Image.Image, *, compress_level: int = 6) -> bytes:
+    """Encode a picture as PNG, without loss; lower levels (0 to 9) are faster and larger."""
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
+    image.save(buffer, format="PNG", compress_level=compress_level)
     return buffer.getvalue()
 
 

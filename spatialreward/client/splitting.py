@@ -88,7 +88,7 @@ class PictureFiles:
                 del self._files[key]
         if is_first:
             try:
-                file.set_result(encode_png(picture))
+                file.set_result(encode_png(picture, compress_level=1))
             except Exception as error:
                 file.set_exception(error)
         return file.result()

@@ -87,7 +87,8 @@ def _answers(
     starts = range(0, len(samples), _BATCH)
     for start in track(starts, total=len(starts), description=f"describing {task}"):
         asked = [question(task, sample, TINY) for sample in samples[start : start + _BATCH]]
-        answers += [one.text for one in engine.answer(asked)]
+        told = dict(engine.answer(asked))
+        answers += [told[number].text for number in range(len(asked))]
     return answers
 
 

@@ -1,7 +1,7 @@
 """An answer as it is written, token by token: where its scores stand, and where it ends."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from spatialreward.judge.interface import Measure, ignore
@@ -24,8 +24,13 @@ class Generated(NamedTuple):
 class AnswerEngine(Protocol):
     """Whatever lets a model answer: transformers in this process, vLLM on a GPU."""
 
-    def answer(self, questions: Sequence[Question], measure: Measure = ignore) -> list[Generated]:
-        """One answer a question, in order; what questions share is computed as rarely as it can."""
+    def answer(
+        self, questions: Sequence[Question], measure: Measure = ignore
+    ) -> Iterator[tuple[int, Generated]]:
+        """Each question's number and its answer, as answers are finished.
+
+        What questions share is computed as rarely as the engine can.
+        """
         ...
 
 

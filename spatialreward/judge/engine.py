@@ -1,9 +1,10 @@
 """The judge in this process: up to two streams an edit, answers parsed, scores hard and soft."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from spatialreward.errors import JudgementError
 from spatialreward.judge import checkpoint
@@ -19,6 +20,23 @@ if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
 
     from spatialreward.judge.processor import Processor
+
+
+EngineName = Literal["transformers", "vllm"]
+
+
+@dataclass
+class _Asked:
+    """An edit with the answers that have come for it."""
+
+    edit: EditToJudge
+    number: int
+    answers: dict[Streams, Generated] = field(default_factory=dict)
+
+    @property
+    def is_answered(self) -> bool:
+        wanted = 2 if self.edit.options.streams is Streams.BOTH else 1
+        return len(self.answers) == wanted
 
 
 class Judge:
@@ -41,11 +59,10 @@ class Judge:
         processor: "Processor",
         protocol: Protocol,
         *,
-        notice: str = "",
         share_prefixes: bool = True,
-        batch_size: int = 64,
+        **more: Any,
     ) -> Self:
-        """A model in this process, with the transformers engine."""
+        """A model in this process, with the transformers engine; ``more`` as for ``Judge``."""
         from spatialreward.judge.transformers_engine import TransformersEngine
 
         engine = TransformersEngine(
@@ -54,26 +71,39 @@ class Judge:
             max_answer_tokens=protocol.max_answer_tokens,
             share_prefixes=share_prefixes,
         )
-        return cls(engine, protocol, notice=notice, batch_size=batch_size)
+        return cls(engine, protocol, **more)
 
     @classmethod
-    def load(cls, folder: Path, *, share_prefixes: bool = True, batch_size: int = 64) -> Self:
-        """Read a judge's checkpoint into the transformers engine.
+    def load(
+        cls,
+        folder: Path,
+        *,
+        engine: EngineName = "transformers",
+        share_prefixes: bool = True,
+        batch_size: int = 64,
+    ) -> Self:
+        """Read a judge's checkpoint.
+
+        Args:
+            folder: the checkpoint.
+            engine: what runs it; vLLM needs a GPU and an environment of its own.
+            share_prefixes: compute what prompts have in common once; vLLM always does.
+            batch_size: edits that are judged at once.
 
         Raises:
             InvalidInputError: the folder holds no checkpoint, or one that cannot judge.
         """
         protocol = Protocol.read(folder)
+        more = {
+            "notice": str(checkpoint.read_card(folder).get("notice", "")),
+            "batch_size": batch_size,
+        }
+        if engine == "vllm":
+            from spatialreward.judge.vllm_engine import VllmEngine
+
+            return cls(VllmEngine.load(folder, protocol), protocol, **more)
         model, processor = checkpoint.load(folder, protocol.square_side)
-        notice = str(checkpoint.read_card(folder).get("notice", ""))
-        return cls.of_model(
-            model,
-            processor,
-            protocol,
-            notice=notice,
-            share_prefixes=share_prefixes,
-            batch_size=batch_size,
-        )
+        return cls.of_model(model, processor, protocol, share_prefixes=share_prefixes, **more)
 
     def judge(self, edits: Sequence[EditToJudge], measure: Measure = ignore) -> list[Judgement]:
         """One judgement an edit, in order; one that cannot be read is a failure with a reason.
@@ -82,48 +112,51 @@ class Judge:
             edits: any number.
             measure: is told how long each phase took, and how many answers could not be read.
         """
-        return [
-            judgement
-            for start in range(0, len(edits), self._batch_size)
-            for judgement in self._judge_batch(edits[start : start + self._batch_size], measure)
-        ]
+        judgements = dict(self.judge_each(edits, measure))
+        return [judgements[number] for number in range(len(edits))]
 
-    def _judge_batch(self, edits: Sequence[EditToJudge], measure: Measure) -> list[Judgement]:
-        questions: list[Question] = []
-        asked: list[tuple[int | None, int | None]] = []
-        for edit in edits:
-            sc = pq = None
-            if edit.options.streams is not Streams.PERCEPTUAL:
-                sc = len(questions)
-                questions.append(semantic_question(self._protocol, edit))
-            if edit.options.streams is not Streams.SEMANTIC:
-                pq = len(questions)
-                questions.append(perceptual_question(self._protocol, edit))
-            asked.append((sc, pq))
-        answers = self._engine.answer(questions, measure)
-        start = time.perf_counter()
-        judgements = [
-            self._read_or_fail(
-                edit,
-                None if sc is None else answers[sc],
-                None if pq is None else answers[pq],
-                measure,
-            )
-            for edit, (sc, pq) in zip(edits, asked, strict=True)
-        ]
-        measure("seconds/parse", time.perf_counter() - start)
-        return judgements
+    def judge_each(
+        self, edits: Sequence[EditToJudge], measure: Measure = ignore
+    ) -> Iterator[tuple[int, Judgement]]:
+        """As ``judge``, but each edit's number and judgement as soon as it is there."""
+        for start in range(0, len(edits), self._batch_size):
+            batch = edits[start : start + self._batch_size]
+            for number, judgement in self._judge_batch(batch, measure):
+                yield start + number, judgement
 
-    def _read_or_fail(
-        self, edit: EditToJudge, sc: Generated | None, pq: Generated | None, measure: Measure
-    ) -> Judgement:
+    def _judge_batch(
+        self, edits: Sequence[EditToJudge], measure: Measure
+    ) -> Iterator[tuple[int, Judgement]]:
+        asked = [_Asked(edit, number) for number, edit in enumerate(edits)]
+        streams = [
+            (one, stream)
+            for one in asked
+            for stream in (Streams.SEMANTIC, Streams.PERCEPTUAL)
+            if one.edit.options.streams in (stream, Streams.BOTH)
+        ]
+        questions = [self._question(stream, one.edit) for one, stream in streams]
+        for number, answer in self._engine.answer(questions, measure):
+            one, stream = streams[number]
+            one.answers[stream] = answer
+            if one.is_answered:
+                start = time.perf_counter()
+                judgement = self._read_or_fail(one, measure)
+                measure("seconds/parse", time.perf_counter() - start)
+                yield one.number, judgement
+
+    def _question(self, stream: Streams, edit: EditToJudge) -> Question:
+        ask = semantic_question if stream is Streams.SEMANTIC else perceptual_question
+        return ask(self._protocol, edit)
+
+    def _read_or_fail(self, asked: "_Asked", measure: Measure) -> Judgement:
         try:
-            return self._read(edit, sc, pq)
+            return self._read(asked)
         except JudgementError as error:
             measure("answers/unreadable", 1)
             return Judgement(status=JudgementStatus.FAILED, reason=str(error))
 
-    def _read(self, edit: EditToJudge, sc: Generated | None, pq: Generated | None) -> Judgement:
+    def _read(self, asked: "_Asked") -> Judgement:
+        sc, pq = (asked.answers.get(one) for one in (Streams.SEMANTIC, Streams.PERCEPTUAL))
         for stream, generated in (("SC", sc), ("PQ", pq)):
             if generated is not None and not generated.complete:
                 limit = self._protocol.max_answer_tokens
@@ -134,7 +167,7 @@ class Judge:
         soft = None
         if all(one is None or len(one.soft_scores) == 2 for one in (sc, pq)):
             soft = _scores(sc and sc.soft_scores, pq and pq.soft_scores)
-        rewarded = soft if soft and edit.options.scores is ScoreKind.SOFT else hard
+        rewarded = soft if soft and asked.edit.options.scores is ScoreKind.SOFT else hard
         return Judgement(
             status=JudgementStatus.OK,
             regions=semantic.edit_region if semantic else (),

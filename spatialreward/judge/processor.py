@@ -95,7 +95,7 @@ class Processor:
 
     def encode_pictures(self, pictures: Sequence[Image.Image]) -> dict[str, "torch.Tensor"]:
         """``pixel_values`` of all pictures' patches, and ``image_grid_thw`` a picture."""
-        resized = [self._resized(picture) for picture in pictures]
+        resized = [self.resized(picture) for picture in pictures]
         visual = self.image_processor(images=resized, return_tensors="pt")
         return {name: visual[name] for name in ("pixel_values", "image_grid_thw")}
 
@@ -107,7 +107,8 @@ class Processor:
         """A question's tokens; ``counts`` gives the visual tokens of its pictures, in order."""
         return self._tokens(self._prompt(question, counts))
 
-    def _resized(self, picture: Image.Image) -> Image.Image:
+    def resized(self, picture: Image.Image) -> Image.Image:
+        """A picture in the size in which the protocol shows it."""
         if self.square_side is None or picture.size == (self.square_side, self.square_side):
             return picture
         return picture.resize((self.square_side, self.square_side), Image.Resampling.BOX)

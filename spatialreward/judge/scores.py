@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from spatialreward.records import MAX_SCORE
+from spatialreward.judge.answer_schema import score_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -20,12 +20,8 @@ class ScoreChooser:
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
         """Find the scores' tokens."""
-        encoded = [
-            tokenizer(str(score), add_special_tokens=False)["input_ids"]
-            for score in range(int(MAX_SCORE) + 1)
-        ]
-        single = all(len(tokens) == 1 for tokens in encoded)
-        self._tokens = torch.tensor([tokens[0] for tokens in encoded]) if single else None
+        tokens = score_tokens(tokenizer)
+        self._tokens = None if tokens is None else torch.tensor(tokens)
 
     def constrain(self, logits_RV: torch.Tensor, rows: Sequence[int]) -> list[float]:
         """Rule out everything but scores in these rows, in place; returns their means, 0..25."""

@@ -51,6 +51,25 @@ class _Rows(NamedTuple):
     logits_RV: torch.Tensor
 
 
+class _Answer:
+    """One answer while it is written."""
+
+    def __init__(self, number: int, seed: int | None) -> None:
+        self.number = number
+        self.draw = None if seed is None else torch.Generator().manual_seed(seed)
+        self.text = GrowingAnswer()
+        self.soft_scores: list[float] = []
+        self._told = False
+
+    def ends_now(self) -> bool:
+        """Whether it is complete, and was not when this was asked before."""
+        told, self._told = self._told, self.text.complete
+        return self._told and not told
+
+    def generated(self) -> Generated:
+        return Generated(self.text.text, self.text.complete, tuple(self.soft_scores))
+
+
 class TransformersEngine:
     """Greedy or sampled answers of a Qwen3-VL model; safe to use from several threads."""
 
@@ -78,8 +97,10 @@ class TransformersEngine:
         self._pieces: dict[int, str] = {}
 
     @torch.inference_mode()
-    def answer(self, questions: Sequence[Question], measure: Measure = ignore) -> list[Generated]:
-        """One answer a question, in order, all in one batch.
+    def answer(
+        self, questions: Sequence[Question], measure: Measure = ignore
+    ) -> Iterator[tuple[int, Generated]]:
+        """Each question's number and its answer, as answers are finished, all in one batch.
 
         Args:
             questions: at least one.
@@ -89,8 +110,7 @@ class TransformersEngine:
             prompts, features = self._encode(questions, measure)
         with _timed(measure, "seconds/prefill"):
             rows = self._read_prompts(prompts, features, measure)
-        with _timed(measure, "seconds/generate"):
-            return self._write(rows, [question.seed for question in questions])
+        yield from self._write(rows, [question.seed for question in questions], measure)
 
     def _encode(
         self, questions: Sequence[Question], measure: Measure
@@ -204,31 +224,40 @@ class TransformersEngine:
         ).last_hidden_state
         return mask_RL, hidden_RLH[:, -1]
 
-    def _write(self, rows: _Rows, seeds: Sequence[int | None]) -> list[Generated]:
-        answers = [GrowingAnswer() for _ in seeds]
-        soft_scores: list[list[float]] = [[] for _ in seeds]
-        draw = [_generator(seed) for seed in seeds]
-        writing = list(range(len(seeds)))
+    def _write(
+        self, rows: _Rows, seeds: Sequence[int | None], measure: Measure
+    ) -> Iterator[tuple[int, Generated]]:
+        writing = [_Answer(number, seed) for number, seed in enumerate(seeds)]
         for _ in range(self._max_answer_tokens):
-            at_score = [row for row, number in enumerate(writing) if answers[number].at_score]
-            means = self._scores.constrain(rows.logits_RV, at_score)
-            for row, mean in zip(at_score, means, strict=False):
-                soft_scores[writing[row]].append(mean)
-            tokens_R = _choose(rows.logits_RV, [draw[number] for number in writing])
-            for number, token in zip(writing, tokens_R.tolist(), strict=True):
-                self._append(answers[number], token)
-            unfinished = [row for row, number in enumerate(writing) if not answers[number].complete]
+            with _timed(measure, "seconds/generate"):
+                tokens_R = self._next_tokens(rows, writing)
+                finished = [one for one in writing if one.ends_now()]
+                unfinished = [row for row, one in enumerate(writing) if not one.text.complete]
+                if unfinished and len(unfinished) < _REBUILD_BELOW * len(writing):
+                    writing = [writing[row] for row in unfinished]
+                    kept_R = torch.tensor(unfinished, device=self._model.device)
+                    rows, tokens_R = _select(rows, kept_R), tokens_R[kept_R]
+                if unfinished:
+                    rows = self._step(rows, tokens_R)
+            for one in finished:
+                yield one.number, one.generated()
             if not unfinished:
-                break
-            if len(unfinished) < _REBUILD_BELOW * len(writing):
-                writing = [writing[row] for row in unfinished]
-                kept_R = torch.tensor(unfinished, device=self._model.device)
-                rows, tokens_R = _select(rows, kept_R), tokens_R[kept_R]
-            rows = self._step(rows, tokens_R)
-        return [
-            Generated(answer.text, answer.complete, tuple(soft))
-            for answer, soft in zip(answers, soft_scores, strict=True)
-        ]
+                return
+        for one in writing:
+            if not one.text.complete:
+                yield one.number, one.generated()
+
+    def _next_tokens(self, rows: _Rows, writing: Sequence["_Answer"]) -> torch.Tensor:
+        """Choose each answer's next token, and write it down."""
+        at_score = [row for row, one in enumerate(writing) if one.text.at_score]
+        means = self._scores.constrain(rows.logits_RV, at_score)
+        # No means where the tokenizer splits numbers: then nothing is constrained either.
+        for row, mean in zip(at_score, means, strict=False):
+            writing[row].soft_scores.append(mean)
+        tokens_R = _choose(rows.logits_RV, [one.draw for one in writing])
+        for one, token in zip(writing, tokens_R.tolist(), strict=True):
+            self._append(one.text, token)
+        return tokens_R
 
     def _append(self, answer: GrowingAnswer, token: int) -> None:
         if answer.complete:
@@ -281,10 +310,6 @@ def _features_of(
             [layer[number] for number in numbers] for layer in features.deepstack_features
         ],
     )
-
-
-def _generator(seed: int | None) -> torch.Generator | None:
-    return None if seed is None else torch.Generator().manual_seed(seed)
 
 
 def _choose(logits_RV: torch.Tensor, draw: Sequence[torch.Generator | None]) -> torch.Tensor:

@@ -71,8 +71,10 @@ class VllmEngine:
         )
         return cls(llm, processor, max_answer_tokens=protocol.max_answer_tokens)
 
-    def answer(self, questions: Sequence[Question], measure: Measure = ignore) -> list[Generated]:
-        """One answer a question, in order, all in one batch.
+    def answer(
+        self, questions: Sequence[Question], measure: Measure = ignore
+    ) -> Iterator[tuple[int, Generated]]:
+        """Each question's number and its answer, all in one batch.
 
         Args:
             questions: at least one.
@@ -89,14 +91,14 @@ class VllmEngine:
             outputs = self._llm.generate(prompts, sampling, use_tqdm=False)
             measure("seconds/generate", time.perf_counter() - start)
         _measure_sharing(outputs, measure)
-        return [self._read(output.outputs[0]) for output in outputs]
+        yield from enumerate(self._read(output.outputs[0]) for output in outputs)
 
     def _prompt(self, question: Question) -> "TokensPrompt":
         return {
             # One token a picture: vLLM puts as many in its place as the picture takes.
             "prompt_token_ids": self._processor.prompt_tokens(question, repeat(1)),
             "multi_modal_data": {
-                "image": [self._processor._resized(picture) for picture in question.pictures]
+                "image": [self._processor.resized(picture) for picture in question.pictures]
             },
         }
 

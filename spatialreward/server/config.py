@@ -9,28 +9,34 @@ from typing import Self
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
 
 from spatialreward.errors import InvalidInputError
+from spatialreward.judge.engine import EngineName
 from spatialreward.records import Record
 
 
 class ServingConfig(Record):
     """Limits are checked before any work is done."""
 
+    engine: EngineName = "transformers"
+    """What runs the model; ``vllm`` needs a GPU and an environment with vLLM."""
     workers: PositiveInt = 1
-    """Batches judged at the same time. One on a GPU; on a CPU as many as cores pay off."""
+    """Batches judged at the same time; one large batch is faster than two of half its size."""
     threads_per_worker: PositiveInt | None = None
     """Threads of a worker's matrix products; None: the cores, divided among the workers."""
-    max_batch_edits: PositiveInt = 64
-    """Edits that are judged in one batch."""
+    max_batch_edits: PositiveInt = 128
+    """Edits that are judged in one batch, of however many requests."""
     min_batch_edits: PositiveInt = 4
     """Fewer waiting edits than this are not divided among idle workers."""
     batch_delay_s: float = Field(0.005, ge=0)
-    """How long an idle server waits for company after the first edit."""
+    """An idle server gathers edits until none has arrived for this long, or for a fiftieth of the
+    time that its last batch took, whichever is longer; three times as long at most."""
     decoding_threads: PositiveInt = 2
     """Threads that decode pictures while others are judged."""
     max_queued_edits: PositiveInt = 1024
     """Edits that may wait; beyond that a request is turned away as UNAVAILABLE."""
     time_limit_s: PositiveFloat = 600.0
     """A request that has waited for longer is not judged any more."""
+    max_request_edits: PositiveInt = 64
+    """Edits of one request; ``max_batch_size`` of the model's configuration says the same."""
     max_sources: PositiveInt = 8
     """Source pictures of one edit."""
     max_request_bytes: PositiveInt = 512 * 2**20

@@ -121,8 +121,8 @@ def _count(tensors: Mapping[str, np.ndarray], limits: ServingConfig) -> int:
     count = counts["EDITED"]
     if len(set(counts.values())) != 1:
         raise InvalidRequest(f"expected as many edits in each tensor, got {counts}")
-    if not 1 <= count <= limits.max_batch_edits:
-        raise InvalidRequest(f"expected 1 to {limits.max_batch_edits} edits, got {count}")
+    if not 1 <= count <= limits.max_request_edits:
+        raise InvalidRequest(f"expected 1 to {limits.max_request_edits} edits, got {count}")
     return count
 
 

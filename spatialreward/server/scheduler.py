@@ -9,7 +9,7 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -24,7 +24,12 @@ from spatialreward.server.requests import EncodedEdit, decode_edit, failed
 
 logger = logging.getLogger(__name__)
 
-JudgeBatch = Callable[[Sequence[EditToJudge], Measure], list[Judgement]]
+JudgeBatch = Callable[[Sequence[EditToJudge], Measure], Iterable[tuple[int, Judgement]]]
+"""Judges a batch: each edit's number and judgement, as they are there."""
+_DELAY_SHARE = 0.02
+"""Of the time that the last batch took."""
+_LONGEST_DELAY = 3
+"""In delays without an arrival."""
 _FIRST_GUESS_S = 0.05
 """Of the seconds that an edit takes, before any was judged."""
 
@@ -79,6 +84,7 @@ class Scheduler:
         self._num_idle = 0
         self._closing = False
         self._seconds_an_edit = _FIRST_GUESS_S
+        self._batch_s = 0.0
         self._decoders = ThreadPoolExecutor(config.decoding_threads, "decode")
         self._workers = [
             threading.Thread(target=self._work, name=f"judge-{number}", daemon=True)
@@ -149,9 +155,11 @@ class Scheduler:
     def _work(self) -> None:
         while batch := self._next_batch():
             start = time.monotonic()
-            for waiting, judgement in zip(batch, self._judge_batch(batch), strict=True):
-                self._finish(waiting.request, waiting.number, judgement)
-            seconds = (time.monotonic() - start) / len(batch)
+            for request in {id(one.request): one.request for one in batch}.values():
+                self._measure("seconds/queued", start - request.arrived)
+            self._judge_batch(batch)
+            self._batch_s = time.monotonic() - start
+            seconds = self._batch_s / len(batch)
             self._seconds_an_edit += 0.2 * (seconds - self._seconds_an_edit)
             self._measure("batches", 1)
             self._measure("batch_edits", len(batch))
@@ -173,10 +181,18 @@ class Scheduler:
                 self._num_idle -= 1
 
     def _gather(self) -> None:
-        """Give others a moment to come along, unless a batch is full."""
-        until = time.monotonic() + self._config.batch_delay_s
+        """Wait for company as long as it keeps coming, unless the batch is full.
+
+        The longer the last batch took, the longer it pays to wait for a full one.
+        """
+        delay = max(self._config.batch_delay_s, _DELAY_SHARE * self._batch_s)
+        quiet_since = started = time.monotonic()
+        seen = len(self._waiting)
         while len(self._waiting) < self._config.max_batch_edits and not self._closing:
-            left = until - time.monotonic()
+            now = time.monotonic()
+            if len(self._waiting) != seen:
+                quiet_since, seen = now, len(self._waiting)
+            left = min(quiet_since + delay, started + _LONGEST_DELAY * delay) - now
             if left <= 0:
                 return
             self._changed.wait(left)
@@ -212,18 +228,20 @@ class Scheduler:
         request.remaining = 0
         request.answer(fault)
 
-    def _judge_batch(self, batch: Sequence[_Waiting]) -> list[Judgement]:
-        """Judge a batch; when that fails as a whole, one by one, so only the culprit fails."""
-        start = time.monotonic()
-        for request in {id(one.request): one.request for one in batch}.values():
-            self._measure("seconds/queued", start - request.arrived)
+    def _judge_batch(self, batch: Sequence[_Waiting]) -> None:
+        """Judge a batch; when that fails, what is left one by one, so only the culprit fails."""
+        left = dict(enumerate(batch))
         try:
-            return self._judge([one.edit for one in batch], self._measure)
+            for number, judgement in self._judge([one.edit for one in batch], self._measure):
+                one = left.pop(number)
+                self._finish(one.request, one.number, judgement)
         except Exception:
             logger.exception("a batch of %d edits could not be judged", len(batch))
-        if len(batch) == 1:
-            return [failed("the judge failed on this edit")]
-        return [judgement for one in batch for judgement in self._judge_batch([one])]
+            for one in left.values():
+                if len(batch) > 1:
+                    self._judge_batch([one])
+                else:
+                    self._finish(one.request, one.number, failed("the judge failed on this edit"))
 
     def _finish(self, request: Request, number: int, judgement: Judgement) -> None:
         with self._changed:

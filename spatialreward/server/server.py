@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -72,12 +72,14 @@ class JudgeServer:
 
         config = ServingConfig.of_parameters(parameters)
         threads = config.threads_per_worker or max(1, _num_cores() // config.workers)
-        judge = Judge.load(checkpoint, batch_size=config.max_batch_edits)
+        judge = Judge.load(checkpoint, engine=config.engine, batch_size=config.max_batch_edits)
 
-        def judge_batch(edits: Sequence[EditToJudge], measure: Measure) -> list[Judgement]:
+        def judge_batch(
+            edits: Sequence[EditToJudge], measure: Measure
+        ) -> Iterator[tuple[int, Judgement]]:
             # Each thread has a setting of its own.
             torch.set_num_threads(threads)
-            return judge.judge(edits, measure)
+            return judge.judge_each(edits, measure)
 
         return cls(judge_batch, config, model=model, version=version, measure=measure)
 

@@ -9,7 +9,7 @@ from PIL import Image
 from spatialreward.data.config import DataConfig
 from spatialreward.judge import checkpoint
 from spatialreward.judge.engine import Judge
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import EditToJudge, ignore
 from spatialreward.judge.questions import Question, perceptual_question, semantic_question
 from spatialreward.judge.transformers_engine import TransformersEngine
 from spatialreward.protocol.prompts import TINY, Protocol
@@ -37,8 +37,12 @@ def group(edits, size):
 
 def counted(engine, questions):
     told = Counter()
-    answers = engine.answer(questions, lambda name, amount: told.update({name: amount}))
-    return answers, told
+    return answered(engine, questions, lambda name, amount: told.update({name: amount})), told
+
+
+def answered(engine, questions, measure=ignore):
+    answers = dict(engine.answer(questions, measure))
+    return [answers[number] for number in range(len(questions))]
 
 
 def test_shared_prompts_give_the_same_text_and_scores_as_prompts_in_full(parts, known_edits):
@@ -68,7 +72,7 @@ def test_an_answer_is_what_transformers_own_generation_writes(parts, engine, kno
         text = processor.tokenizer.decode(
             output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
         )
-        assert engine.answer([question])[0].text == text
+        assert answered(engine, [question])[0].text == text
 
 
 def test_the_edits_of_one_prompt_compute_its_beginning_once(engine, known_edits):
@@ -103,10 +107,10 @@ def test_prompts_with_pictures_first_share_the_source(parts, known_edits):
 def test_a_seed_draws_the_same_answer_again_whatever_stands_beside_it():
     engine = TransformersEngine(*untrained_tiny(3, DataConfig(seed=21)), max_answer_tokens=12)
     blank = Image.new("RGB", (64, 64), "white")
-    first, second, again = engine.answer([Question(("say", blank), seed) for seed in (1, 2, 1)])
+    first, second, again = answered(engine, [Question(("say", blank), seed) for seed in (1, 2, 1)])
     assert first.text == again.text != second.text
     company = [Question(("say something else", blank), 7), Question((blank, "words"))]
-    beside = engine.answer([Question(("say", blank), 1), *company])
+    beside = answered(engine, [Question(("say", blank), 1), *company])
     assert beside[0].text == first.text
 
 
@@ -137,15 +141,15 @@ def test_several_source_pictures_are_shown_in_their_order(engine, known_edits):
     edit = known_edits[0]._replace(references=(known_edits[1].source,))
     question = semantic_question(TINY, edit)
     assert question.pictures == [edit.source, known_edits[1].source, edit.edited]
-    assert engine.answer([question])[0].text
+    assert answered(engine, [question])[0].text
 
 
 def test_two_threads_may_ask_at_the_same_time(engine, known_edits):
     from concurrent.futures import ThreadPoolExecutor
 
     questions = [[semantic_question(TINY, edit)] for edit in known_edits]
-    one_by_one = [engine.answer(question)[0].text for question in questions]
+    one_by_one = [answered(engine, question)[0].text for question in questions]
     with ThreadPoolExecutor(2) as threads:
-        together = list(threads.map(lambda question: engine.answer(question)[0].text, questions))
+        together = list(threads.map(lambda question: answered(engine, question)[0].text, questions))
     assert together == one_by_one
     assert not torch.is_inference_mode_enabled()

@@ -109,16 +109,15 @@ def test_a_drawn_answer_is_the_same_for_the_same_seed(running, known_edits):
         perceptual_question(TINY, edit)._replace(seed=number)
         for number, edit in enumerate(known_edits)
     ]
-    assert running.answer(questions) == running.answer(questions)
+    assert dict(running.answer(questions)) == dict(running.answer(questions))
 
 
 @with_vllms_own_warnings
 def test_threads_take_turns(running, known_edits):
     questions = [[perceptual_question(TINY, edit)] for edit in known_edits] * 4
     with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(running.answer, questions)) == [
-            running.answer(one) for one in questions
-        ]
+        together = list(threads.map(lambda one: dict(running.answer(one)), questions))
+    assert together == [dict(running.answer(one)) for one in questions]
 
 
 @with_vllms_own_warnings
@@ -126,9 +125,10 @@ def test_a_prompt_asked_again_is_not_computed_again(running, known_edits):
     long = known_edits[0]._replace(instruction="paint it red " * 100)
     counts = Counter()
     for _ in range(2):
-        running.answer(
+        told = running.answer(
             [semantic_question(TINY, long)],
             lambda name, amount: counts.update({name: amount}),
         )
+        assert dict(told).keys() == {0}
     assert counts["seconds/generate"] > 0
     assert counts["prompt_tokens/computed"] < 0.75 * counts["prompt_tokens/asked"]

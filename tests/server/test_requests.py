@@ -78,7 +78,7 @@ def test_limits_hold_before_anything_is_decoded():
         read_request(request(), ServingConfig(max_request_bytes=100))
     many = {name: np.repeat(tensor, 3, axis=0) for name, tensor in request().items()}
     with pytest.raises(InvalidRequest, match="expected 1 to 2 edits, got 3"):
-        read_request(many, ServingConfig(max_batch_edits=2))
+        read_request(many, ServingConfig(max_request_edits=2))
 
 
 @pytest.mark.parametrize(

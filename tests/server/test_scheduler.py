@@ -25,12 +25,12 @@ def edit(name, priority=0):
 
 def echo(edits, measure):
     """Judges by repeating the instruction."""
-    return [
-        Judgement(
-            status=JudgementStatus.OK, scores=SCORES, reward=0.5, sc_reasoning=edit.instruction
+    for number, edit in enumerate(edits):
+        words = edit.instruction
+        yield (
+            number,
+            Judgement(status=JudgementStatus.OK, scores=SCORES, reward=0.5, sc_reasoning=words),
         )
-        for edit in edits
-    ]
 
 
 class Held:
@@ -194,6 +194,26 @@ def test_an_edit_on_which_the_judge_breaks_fails_alone(running):
     first, poison, last = one.wait()
     assert (first.sc_reasoning, last.sc_reasoning) == ("a", "b")
     assert poison.reason == "the judge failed on this edit"
+
+
+def test_a_request_is_answered_as_soon_as_its_own_edits_are_judged(running):
+    go = threading.Event()
+
+    def slow_at_its_end(edits, measure):
+        *judged, last = echo(edits, measure)
+        yield from judged
+        assert go.wait(WAIT_S)
+        yield last
+
+    scheduler = running(slow_at_its_end, max_batch_edits=3, decoding_threads=1)
+    with scheduler._changed:
+        first, last = Asked("a", "b"), Asked("c")
+        scheduler.submit(first.request)
+        scheduler.submit(last.request)
+    assert first.words() == ["a", "b"]
+    assert not last.answers
+    go.set()
+    assert last.words() == ["c"]
 
 
 def test_closing_answers_what_was_accepted_and_takes_no_more():

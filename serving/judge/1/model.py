@@ -2,6 +2,7 @@
 
 import functools
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +35,12 @@ class TritonPythonModel:
         """Take the requests; each is answered by its own sender, later."""
         for request in requests:
             tensors = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+            sender = request.get_response_sender()
             self._server.submit(
                 {spec.name: tensors[spec.name] for spec in REQUEST_TENSORS if spec.name in tensors},
-                functools.partial(_send, request.get_response_sender()),
+                functools.partial(_send, sender),
                 request_id=request.request_id(),
-                is_cancelled=request.is_cancelled,
+                is_cancelled=sender.is_cancelled,
             )
 
     def finalize(self) -> None:
@@ -61,7 +63,14 @@ class _Metrics:
             for name, series in SERIES.items()
         }
 
+        self._lock = threading.Lock()
+
     def measure(self, name: str, amount: float) -> None:
+        # Triton 2.51 crashes when two threads change metrics at the same time.
+        with self._lock:
+            self._set(name, amount)
+
+    def _set(self, name: str, amount: float) -> None:
         if METRICS[SERIES[name].metric].kind == "gauge":
             self._series[name].set(amount)
         else:

@@ -1,0 +1,40 @@
+"""The judge that is served: one that is given, or a tiny one trained here for a few minutes."""
+
+import logging
+import shutil
+from pathlib import Path
+
+from spatialreward.data.building import build_shard
+from spatialreward.data.config import DataConfig
+from spatialreward.training.config import JudgeTrainingConfig
+from spatialreward.training.judge import train_judge
+
+logger = logging.getLogger(__name__)
+
+_TRAINING = JudgeTrainingConfig(num_samples=12_000)
+_DATA = DataConfig(num_train=12_000, num_shards=1)
+
+
+def bench_judge(folder: Path) -> Path:
+    """A judge that answers as a trained one does; made once, then taken from ``folder``.
+
+    It is trained for less than half as long as the pipeline's: how well it judges does not matter
+    here, that its answers can be read and have their usual length does.
+    """
+    checkpoint = folder / "judge"
+    if (checkpoint / "protocol.json").is_file():
+        return checkpoint
+    logger.info("no judge given: training one (about 5 minutes on two cores, kept in %s)", folder)
+    data = folder / "data"
+    shutil.rmtree(data, ignore_errors=True)
+    data.mkdir(parents=True)
+    build_shard(_DATA, "train", 0, data)
+    unfinished = folder / "judge.partial"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    train_judge(_TRAINING, data, unfinished, _no_report, resume_file=folder / "judge-training.pt")
+    unfinished.rename(checkpoint)
+    return checkpoint
+
+
+def _no_report(metrics: object, step: int) -> None:
+    """The loss of this training is nobody's business."""

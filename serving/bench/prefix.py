@@ -1,0 +1,103 @@
+"""What makes the engine fast, one thing at a time, and that sharing changes no answer."""
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from serving.bench.workload import Group
+from spatialreward.figures import Figure
+from spatialreward.judge.engine import Judge
+from spatialreward.judge.interface import EditToJudge
+from spatialreward.records import Judgement, JudgingOptions, ScoreKind, Streams
+
+
+class Variant(NamedTuple):
+    """One way to judge the same edits."""
+
+    name: str
+    ms_per_judgement: float
+
+
+def sharing_figures(judge: Path, work: Sequence[Group]) -> list[Figure]:
+    """Prompt tokens saved, and the largest difference that it makes to an answer."""
+    shared, full = Judge.load(judge), Judge.load(judge, share_prefixes=False)
+    told: Counter = Counter()
+    same, difference = [], 0.0
+    for group in work:
+        ours = shared.judge(group, lambda name, amount: told.update({name: amount}))
+        for one, other in zip(ours, full.judge(group), strict=True):
+            same.append(_text(one) == _text(other))
+            difference = max(difference, _difference(one, other))
+    count = sum(map(len, work))
+    asked, computed = told["prompt_tokens/asked"], told["prompt_tokens/computed"]
+    return [
+        Figure(
+            name="prefix/prompt_tokens_per_judgement",
+            value=computed / count,
+            baseline=asked / count,
+        ),
+        Figure.at_least("prefix/prompt_token_saving", 1 - computed / asked, 0.4, baseline=0.0),
+        Figure.at_least("prefix/same_answers", sum(same) / count, 1.0),
+        Figure.at_most("prefix/largest_score_difference", difference, 1e-3),
+        Figure(
+            name="prefix/pictures_encoded_per_judgement",
+            value=told["pictures/encoded"] / count,
+            baseline=told["pictures/shown"] / count,
+        ),
+    ]
+
+
+def variants(judge: Path, work: Sequence[Group], repeats: int) -> list[Variant]:
+    """Milliseconds a judgement, with one thing at a time left out; medians of rounds in turn."""
+    shared, full = (
+        Judge.load(judge, batch_size=128),
+        Judge.load(judge, batch_size=128, share_prefixes=False),
+    )
+    edits = list(chain.from_iterable(work))
+    hard = [_with(edit, scores=ScoreKind.HARD) for edit in edits]
+    streams = [
+        [_with(edit, streams=one) for edit in edits]
+        for one in (Streams.SEMANTIC, Streams.PERCEPTUAL)
+    ]
+    ways = {
+        f"all of it, {len(edits)} edits in one batch": lambda: shared.judge(edits),
+        "without shared prefixes": lambda: full.judge(edits),
+        "without batches across groups": lambda: [shared.judge(group) for group in work],
+        "one stream after the other": lambda: [shared.judge(one) for one in streams],
+        "hard scores instead of soft ones": lambda: shared.judge(hard),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repeats):
+        for name, way in ways.items():
+            start = time.monotonic()
+            way()
+            seconds[name].append(time.monotonic() - start)
+    return [
+        Variant(name, statistics.median(times) / len(edits) * 1e3)
+        for name, times in seconds.items()
+    ]
+
+
+def _with(edit: EditToJudge, **options: object) -> EditToJudge:
+    return edit._replace(options=JudgingOptions(**options))
+
+
+def _text(judgement: Judgement) -> tuple:
+    return (
+        judgement.regions,
+        judgement.sc_reasoning,
+        judgement.pq_reasoning,
+        judgement.scores,
+        judgement.reason,
+    )
+
+
+def _difference(one: Judgement, other: Judgement) -> float:
+    if one.soft_scores is None or other.soft_scores is None:
+        return 0.0
+    pairs = zip(one.soft_scores.given().values(), other.soft_scores.given().values(), strict=True)
+    return max(abs(left - right) for left, right in pairs)
