@@ -12,6 +12,9 @@ from spatialreward.records import Judgement, JudgementStatus
 
 logger = logging.getLogger(__name__)
 
+_ENGINE_FAILED = "the judge failed on this edit"
+"""What the server answers for an edit on which its engine raised an error."""
+
 SmokeEdits = Mapping[str, EditToJudge]
 """Edits by id that a judge must be able to judge."""
 
@@ -23,8 +26,8 @@ def check_answers(endpoint: str, model: str, version: int, edits: SmokeEdits) ->
         endpoint: Triton's gRPC address.
         model: the model's name on the server.
         version: who must answer.
-        edits: all must be judged. Without any, a blank picture is asked about, of which a judge
-            may say that it cannot judge it: a judgement it must be, but a failed one will do.
+        edits: all must be judged. Without any, a blank picture is asked about. A judge that
+            works may answer that with something that is no judgement; it may not break down.
 
     Raises:
         DeploymentError: an answer is missing, comes from elsewhere, or failed.
@@ -43,7 +46,9 @@ def check_answers(endpoint: str, model: str, version: int, edits: SmokeEdits) ->
 def _check_one(expected: str, name: str, judgement: Judgement, *, must_be_judged: bool) -> None:
     if judgement.judged_by != expected:
         raise DeploymentError(f"{expected}: smoke edit {name} was judged by {judgement.judged_by}")
-    if judgement.status is JudgementStatus.FAILED and must_be_judged:
+    if judgement.status is JudgementStatus.OK:
+        return
+    if must_be_judged or judgement.reason == _ENGINE_FAILED:
         raise DeploymentError(f"{expected}: smoke edit {name}: {judgement.reason}")
 
 

@@ -1,6 +1,8 @@
 import itertools
 import json
 import shutil
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,30 @@ class Site:
             (judgement,) = judge.judge([edit])
         return judgement.judged_by.removeprefix(f"{self.model}/"), judgement.reward
 
+    @contextmanager
+    def asked_all_the_time(self, edit, threads=4):
+        """Ask again and again for the length of a block; yields the answers, all of them."""
+        over = threading.Event()
+        answers, errors = [], []
+
+        def ask():
+            while not over.is_set():
+                try:
+                    answers.append(self.ask(edit))
+                except Exception as error:
+                    errors.append(error)
+
+        asking = [threading.Thread(target=ask) for _ in range(threads)]
+        for thread in asking:
+            thread.start()
+        try:
+            yield answers
+        finally:
+            over.set()
+            for thread in asking:
+                thread.join()
+        assert errors == []
+
     def states(self):
         return {one.version: str(one.state) for one in History.read(self.home).versions}
 
@@ -91,6 +117,12 @@ class Site:
 def site(triton, scripted_template):
     """A model of the test's own on the shared server."""
     return Site(triton, f"judge-{next(_NUMBERS)}", scripted_template)
+
+
+@pytest.fixture(scope="session")
+def real_site(triton):
+    """The model that serves the test judge itself."""
+    return Site(triton, "judge", OWN_TEMPLATE)
 
 
 @pytest.fixture

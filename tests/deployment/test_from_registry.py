@@ -1,0 +1,85 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from spatialreward.cli.main import app
+from spatialreward.registry import CHECKSUM_TAG, register_model, set_alias
+from spatialreward.storage import digest_folder
+from spatialreward.tracking import open_run
+
+
+@pytest.fixture
+def register(client):
+    """Registers checkpoints as versions of a model, the champion the last one."""
+
+    def register(folder, tags=None):
+        with open_run("train") as tracker:
+            tags = {CHECKSUM_TAG: digest_folder(folder)} if tags is None else tags
+            made = register_model("served", folder, tracker.run_id, tags)
+        set_alias(made, "champion")
+        return made
+
+    return register
+
+
+@pytest.fixture
+def run(site, monkeypatch):
+    """Runs a command as somebody who has set the stack's environment."""
+    monkeypatch.setenv("TRITON_GRPC_URL", site.endpoint)
+    monkeypatch.setenv("TRITON_MODEL_REPOSITORY", str(site.repository))
+    return lambda command, *arguments: CliRunner().invoke(
+        app, [command, "--name", site.model, *map(str, arguments)]
+    )
+
+
+def test_registered_models_are_deployed_listed_and_rolled_back(
+    run, register, site, scripted, edit, tmp_path
+):
+    template = ("--template", site.template)
+    pictures = {"source": "s.png", "edited": "e.png"}
+    for name, picture in zip(pictures.values(), edit[:2], strict=True):
+        picture.save(tmp_path / name)
+    (tmp_path / "edits.jsonl").write_text(json.dumps({"id": "a", "instruction": "add"} | pictures))
+    smoke = ("--smoke-edits", tmp_path / "edits.jsonl")
+
+    register(scripted("first", reward=0.25))
+    assert run("deploy", "--model", "models:/served@champion", *template).exit_code == 0
+    second = register(scripted("second", reward=0.75))
+    done = run("deploy", "--model", "models:/served@champion", *template, *smoke)
+    assert done.stdout == f"{site.model} version 2 is served at {site.endpoint}: {second.uri}\n"
+    listed = run("deployments")
+    assert f"loaded at {site.endpoint}: 2" in listed.stdout
+    history = json.loads(run("deployments", "--json").stdout)
+    assert history["served"] == 2
+    assert [one["source"] for one in history["versions"]] == ["models:/served/1", second.uri]
+    assert history["versions"][1]["sha256"] == digest_folder(site.home / "2" / "checkpoint")
+    assert run("rollback").stdout == f"{site.model} version 1 is served at {site.endpoint}\n"
+    assert site.ask(edit) == ("1", 0.25)
+
+
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        ({CHECKSUM_TAG: "ab" * 32}, "expected sha256 abababab"),
+        ({}, "has no tag 'sha256'"),
+    ],
+)
+def test_a_model_that_is_not_what_was_registered_is_refused(
+    run, register, site, scripted, tags, reason
+):
+    made = register(scripted("other"), tags)
+    result = run("deploy", "--model", made.uri, "--template", site.template)
+    assert result.exit_code == 1
+    assert f"error: {made.uri}" in result.stderr
+    assert reason in result.stderr
+    assert not site.home.exists()
+
+
+def test_a_cached_model_that_was_changed_is_refused(run, register, site, scripted, tmp_path):
+    made = register(scripted("cached"))
+    assert run("deploy", "--model", made.uri, "--template", tmp_path).exit_code == 1
+    (cached,) = (tmp_path / "cache").iterdir()
+    (cached / "script.json").write_text("{}")
+    result = run("deploy", "--model", made.uri, "--template", site.template)
+    assert f"{made.uri} in {cached}: expected sha256" in result.stderr
