@@ -1,8 +1,8 @@
 """A Triton model with the judge's tensors that does what ``script.json`` in its checkpoint says.
 
-It imports next to nothing, so a version loads in a second: ``reward`` is its answer; ``load_s`` is how long
-it takes to load; with ``breaks_as`` or ``fails_as`` it does not load, or judges nothing and gives
-``reason``, under a model name that ends so.
+It imports next to nothing, so a version loads in a second. ``reward`` is its answer, ``load_s`` how
+long it takes to load; with ``breaks_as`` or ``fails_as`` it does not load, or judges nothing and
+gives ``reason``, under a model name that ends so.
 """
 
 import json

@@ -17,7 +17,7 @@ from spatialreward.images import encode_png
 from spatialreward.judge.engine import Judge
 from spatialreward.records import Judgement
 
-UNREADABLE = re.compile(r"answer is not JSON: |answer: |(SC|PQ) answer is longer than \d+ tokens$")
+UNREADABLE = re.compile(r"answer is not JSON: |[\w.]+: |(SC|PQ) answer is longer than \d+ tokens$")
 REAL_EDITS = Path(spatialreward.__file__).parents[2] / "shared/data/real_edits/edits.jsonl"
 
 
