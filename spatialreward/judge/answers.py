@@ -1,7 +1,7 @@
 """An answer as it is written, token by token: where its scores stand, and where it ends."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from spatialreward.judge.interface import Measure, ignore
@@ -21,15 +21,25 @@ class Generated(NamedTuple):
     """Probability-weighted mean of each score, 0..25, in the order they were written."""
 
 
+More = Callable[[int], Sequence[Question]]
+"""Is told how many answers are being written, and gives the questions that join them."""
+
+
+def nothing(num_writing: int) -> Sequence[Question]:
+    """No further questions."""
+    return ()
+
+
 class AnswerEngine(Protocol):
     """Whatever lets a model answer: transformers in this process, vLLM on a GPU."""
 
     def answer(
-        self, questions: Sequence[Question], measure: Measure = ignore
+        self, questions: Sequence[Question], measure: Measure = ignore, more: More = nothing
     ) -> Iterator[tuple[int, Generated]]:
         """Each question's number and its answer, as answers are finished.
 
-        What questions share is computed as rarely as the engine can.
+        What questions share is computed as rarely as the engine can. It may ask for ``more``
+        questions while it works; they are numbered on.
         """
         ...
 

@@ -20,8 +20,9 @@ class _BlockLayer(CacheLayerMixin):
         self._length = 0
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        self.keys = _room(key_states, key_states.shape[2] + _BLOCK)
-        self.values = _room(value_states, value_states.shape[2] + _BLOCK)
+        rows, capacity = len(key_states), key_states.shape[2] + _BLOCK
+        self.keys = _room(key_states, rows, capacity)
+        self.values = _room(value_states, rows, capacity)
         self.is_initialized = True
 
     def update(
@@ -31,20 +32,31 @@ class _BlockLayer(CacheLayerMixin):
             self.lazy_initialization(key_states, value_states)
         end = self._length + key_states.shape[2]
         if end > self.keys.shape[2]:
-            self.select(torch.arange(len(self.keys), device=self.keys.device), end + _BLOCK)
+            self.select(torch.arange(len(self.keys), device=self.keys.device))
         self.keys[:, :, self._length : end] = key_states
         self.values[:, :, self._length : end] = value_states
         self._length = end
         return self.keys[:, :, :end], self.values[:, :, :end]
 
-    def select(self, rows: torch.Tensor, capacity: int) -> None:
+    def select(self, rows: torch.Tensor, start: int = 0) -> None:
+        self._length -= start
         for name in ("keys", "values"):
-            before = getattr(self, name)
-            after = _room(before[:1].expand(len(rows), -1, -1, -1), capacity)
-            torch.index_select(
-                before[:, :, : self._length], 0, rows, out=after[:, :, : self._length]
-            )
+            before = getattr(self, name)[:, :, start : start + self._length]
+            after = _room(before, len(rows), self._length + _BLOCK)
+            torch.index_select(before, 0, rows, out=after[:, :, : self._length])
             setattr(self, name, after)
+
+    def join(self, other: Self) -> None:
+        mine, theirs = self._length, other._length
+        self._length = max(mine, theirs)
+        for name in ("keys", "values"):
+            above, below = getattr(self, name), getattr(other, name)
+            joined = _room(above, len(above) + len(below), self._length + _BLOCK)
+            # What is masked must still be a number: nothing times NaN is NaN.
+            joined[:, :, : self._length] = 0
+            joined[: len(above), :, self._length - mine : self._length] = above[:, :, :mine]
+            joined[len(above) :, :, self._length - theirs : self._length] = below[:, :, :theirs]
+            setattr(self, name, joined)
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self._length + query_length, 0
@@ -63,13 +75,17 @@ class BlockCache(Cache):
         """Start empty; layers are added as the model reaches them."""
         super().__init__(layer_class_to_replicate=_BlockLayer)
 
-    def select_rows(self, rows: torch.Tensor) -> Self:
-        """Keep these rows, each as often as it is named; in place."""
+    def select(self, rows: torch.Tensor, start: int = 0) -> None:
+        """Keep these rows, each as often as it is named, without what stands before ``start``."""
         for layer in self.layers:
-            layer.select(rows, layer.get_seq_length() + _BLOCK)
-        return self
+            layer.select(rows, start)
+
+    def join(self, other: "BlockCache") -> None:
+        """Add another cache's rows below; the ends of all are in the same place."""
+        for mine, theirs in zip(self.layers, other.layers, strict=True):
+            mine.join(theirs)
 
 
-def _room(like: torch.Tensor, capacity: int) -> torch.Tensor:
-    rows, heads, _, size = like.shape
+def _room(like: torch.Tensor, rows: int, capacity: int) -> torch.Tensor:
+    _, heads, _, size = like.shape
     return like.new_empty((rows, heads, capacity, size))

@@ -1,10 +1,11 @@
 """The judge in this process: up to two streams an edit, answers parsed, scores hard and soft."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from spatialreward.errors import JudgementError
 from spatialreward.judge import checkpoint
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 
 EngineName = Literal["transformers", "vllm"]
+Take = Callable[[int], Sequence[EditToJudge]]
+"""Gives at most so many edits; none when there are none for now."""
 
 
 @dataclass
@@ -37,6 +40,56 @@ class _Asked:
     def is_answered(self) -> bool:
         wanted = 2 if self.edit.options.streams is Streams.BOTH else 1
         return len(self.answers) == wanted
+
+
+class _Stream(NamedTuple):
+    """One question about an edit."""
+
+    asked: _Asked
+    name: Streams
+
+
+class _Intake:
+    """Makes questions of edits as there is room, and finds the edit that an answer belongs to."""
+
+    def __init__(self, take: Take, protocol: Protocol, batch_size: int) -> None:
+        self._take = take
+        self._protocol = protocol
+        self._batch_size = batch_size
+        self._num_edits = 0
+        self._num_questions = 0
+        self._open: dict[int, _Stream] = {}
+
+    def begin(self) -> list[Question]:
+        """The questions of a new batch; their numbers begin at 0."""
+        self._num_questions = 0
+        return self._ask(self._batch_size)
+
+    def fill_up(self, num_writing: int) -> list[Question]:
+        """Questions for a batch of which so many are still being answered."""
+        room = self._batch_size - -(-num_writing // 2)
+        return self._ask(room) if room > 0 else []
+
+    def answered(self, number: int, answer: Generated) -> _Asked | None:
+        """Note an answer; returns its edit if that was the last one it needed."""
+        asked, name = self._open.pop(number)
+        asked.answers[name] = answer
+        return asked if asked.is_answered else None
+
+    def _ask(self, room: int) -> list[Question]:
+        questions = []
+        for edit in self._take(room):
+            asked = _Asked(edit, self._num_edits)
+            self._num_edits += 1
+            for name, ask in _ASK.items():
+                if edit.options.streams in (name, Streams.BOTH):
+                    self._open[self._num_questions] = _Stream(asked, name)
+                    self._num_questions += 1
+                    questions.append(ask(self._protocol, edit))
+        return questions
+
+
+_ASK = {Streams.SEMANTIC: semantic_question, Streams.PERCEPTUAL: perceptual_question}
 
 
 class Judge:
@@ -112,41 +165,29 @@ class Judge:
             edits: any number.
             measure: is told how long each phase took, and how many answers could not be read.
         """
-        judgements = dict(self.judge_each(edits, measure))
+        waiting = iter(edits)
+        judged = self.judge_each(lambda room: list(islice(waiting, room)), measure)
+        judgements = dict(judged)
         return [judgements[number] for number in range(len(edits))]
 
-    def judge_each(
-        self, edits: Sequence[EditToJudge], measure: Measure = ignore
-    ) -> Iterator[tuple[int, Judgement]]:
-        """As ``judge``, but each edit's number and judgement as soon as it is there."""
-        for start in range(0, len(edits), self._batch_size):
-            batch = edits[start : start + self._batch_size]
-            for number, judgement in self._judge_batch(batch, measure):
-                yield start + number, judgement
+    def judge_each(self, take: Take, measure: Measure = ignore) -> Iterator[tuple[int, Judgement]]:
+        """As ``judge``, but each judgement as soon as it is there, and edits may join all the time.
 
-    def _judge_batch(
-        self, edits: Sequence[EditToJudge], measure: Measure
-    ) -> Iterator[tuple[int, Judgement]]:
-        asked = [_Asked(edit, number) for number, edit in enumerate(edits)]
-        streams = [
-            (one, stream)
-            for one in asked
-            for stream in (Streams.SEMANTIC, Streams.PERCEPTUAL)
-            if one.edit.options.streams in (stream, Streams.BOTH)
-        ]
-        questions = [self._question(stream, one.edit) for one, stream in streams]
-        for number, answer in self._engine.answer(questions, measure):
-            one, stream = streams[number]
-            one.answers[stream] = answer
-            if one.is_answered:
-                start = time.perf_counter()
-                judgement = self._read_or_fail(one, measure)
-                measure("seconds/parse", time.perf_counter() - start)
-                yield one.number, judgement
+        Args:
+            take: is asked for edits as long as it gives any.
+            measure: as for ``judge``.
 
-    def _question(self, stream: Streams, edit: EditToJudge) -> Question:
-        ask = semantic_question if stream is Streams.SEMANTIC else perceptual_question
-        return ask(self._protocol, edit)
+        Yields:
+            The number of an edit, in the order in which they were taken, and its judgement.
+        """
+        intake = _Intake(take, self._protocol, self._batch_size)
+        while questions := intake.begin():
+            for number, answer in self._engine.answer(questions, measure, intake.fill_up):
+                if asked := intake.answered(number, answer):
+                    start = time.perf_counter()
+                    judgement = self._read_or_fail(asked, measure)
+                    measure("seconds/parse", time.perf_counter() - start)
+                    yield asked.number, judgement
 
     def _read_or_fail(self, asked: "_Asked", measure: Measure) -> Judgement:
         try:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from PIL import Image
+from torch.nn import functional
 from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
-from spatialreward.judge.answers import Generated, GrowingAnswer
+from spatialreward.judge.answers import Generated, GrowingAnswer, More, nothing
 from spatialreward.judge.cache import BlockCache
 from spatialreward.judge.interface import Measure, ignore
 from spatialreward.judge.questions import Question
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from spatialreward.judge.processor import Processor
 
+_STEPS_BETWEEN_JOINS = 16
+"""Tokens that are written before others may join, even if none has finished: joining copies all."""
 _REBUILD_BELOW = 0.8
 """Finished rows are dropped once fewer than this share of the rows still write."""
 
@@ -54,16 +57,31 @@ class _Rows(NamedTuple):
 class _Answer:
     """One answer while it is written."""
 
-    def __init__(self, number: int, seed: int | None) -> None:
+    def __init__(self, number: int, seed: int | None, max_tokens: int) -> None:
         self.number = number
         self.draw = None if seed is None else torch.Generator().manual_seed(seed)
         self.text = GrowingAnswer()
         self.soft_scores: list[float] = []
+        self._tokens_left = max_tokens
         self._told = False
 
+    @property
+    def has_ended(self) -> bool:
+        return self.text.complete or self._tokens_left == 0
+
+    def write(self, piece: str | None) -> None:
+        """Append a token's text; None ends the answer."""
+        if self.has_ended:
+            return
+        self._tokens_left -= 1
+        if piece is None:
+            self.text.complete = True
+        else:
+            self.text.write(piece)
+
     def ends_now(self) -> bool:
-        """Whether it is complete, and was not when this was asked before."""
-        told, self._told = self._told, self.text.complete
+        """Whether it has ended, and had not when this was asked before."""
+        told, self._told = self._told, self.has_ended
         return self._told and not told
 
     def generated(self) -> Generated:
@@ -98,19 +116,47 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def answer(
-        self, questions: Sequence[Question], measure: Measure = ignore
+        self, questions: Sequence[Question], measure: Measure = ignore, more: More = nothing
     ) -> Iterator[tuple[int, Generated]]:
         """Each question's number and its answer, as answers are finished, all in one batch.
 
         Args:
             questions: at least one.
             measure: is told the seconds of each phase, and how much was shared.
+            more: is asked now and then for questions to take the places of finished ones.
         """
+        rows, writing = self._begin(questions, 0, measure)
+        num_asked, steps = len(questions), 0
+        while writing:
+            with _timed(measure, "seconds/generate"):
+                tokens_R = self._next_tokens(rows, writing)
+            yield from ((one.number, one.generated()) for one in writing if one.ends_now())
+            with _timed(measure, "seconds/generate"):
+                shrunk, rows, writing, tokens_R = self._drop_finished(rows, writing, tokens_R)
+                if writing:
+                    rows = self._step(rows, tokens_R)
+            steps += 1
+            if not (shrunk or steps % _STEPS_BETWEEN_JOINS == 0):
+                continue
+            if joining := more(len(writing)):
+                new_rows, new_writing = self._begin(joining, num_asked, measure)
+                num_asked += len(joining)
+                rows = _join(rows, new_rows) if writing else new_rows
+                writing = [*writing, *new_writing]
+
+    def _begin(
+        self, questions: Sequence[Question], first_number: int, measure: Measure
+    ) -> tuple[_Rows, list["_Answer"]]:
+        """Have the model read questions' prompts."""
         with _timed(measure, "seconds/encode"):
             prompts, features = self._encode(questions, measure)
         with _timed(measure, "seconds/prefill"):
             rows = self._read_prompts(prompts, features, measure)
-        yield from self._write(rows, [question.seed for question in questions], measure)
+        limit = self._max_answer_tokens
+        return rows, [
+            _Answer(first_number + number, question.seed, limit)
+            for number, question in enumerate(questions)
+        ]
 
     def _encode(
         self, questions: Sequence[Question], measure: Measure
@@ -187,7 +233,7 @@ class TransformersEngine:
         cache = BlockCache()
         mask_PL, _ = self._read(beginnings, features, cache)
         rows_R = torch.tensor(prefix_of, device=self._model.device)
-        cache.select_rows(rows_R)
+        cache.select(rows_R)
         mask_RL, hidden_RH = self._read(endings, features, cache, mask_PL[rows_R])
         last = [int(prompt.positions_3L.max()) + 1 for prompt in prompts]
         next_position_R = torch.tensor(last, device=self._model.device)
@@ -224,52 +270,39 @@ class TransformersEngine:
         ).last_hidden_state
         return mask_RL, hidden_RLH[:, -1]
 
-    def _write(
-        self, rows: _Rows, seeds: Sequence[int | None], measure: Measure
-    ) -> Iterator[tuple[int, Generated]]:
-        writing = [_Answer(number, seed) for number, seed in enumerate(seeds)]
-        for _ in range(self._max_answer_tokens):
-            with _timed(measure, "seconds/generate"):
-                tokens_R = self._next_tokens(rows, writing)
-                finished = [one for one in writing if one.ends_now()]
-                unfinished = [row for row, one in enumerate(writing) if not one.text.complete]
-                if unfinished and len(unfinished) < _REBUILD_BELOW * len(writing):
-                    writing = [writing[row] for row in unfinished]
-                    kept_R = torch.tensor(unfinished, device=self._model.device)
-                    rows, tokens_R = _select(rows, kept_R), tokens_R[kept_R]
-                if unfinished:
-                    rows = self._step(rows, tokens_R)
-            for one in finished:
-                yield one.number, one.generated()
-            if not unfinished:
-                return
-        for one in writing:
-            if not one.text.complete:
-                yield one.number, one.generated()
+    def _drop_finished(
+        self, rows: _Rows, writing: list["_Answer"], tokens_R: torch.Tensor
+    ) -> tuple[bool, _Rows, list["_Answer"], torch.Tensor]:
+        """Leave finished rows out once there are many of them; tells whether it did."""
+        left = [row for row, one in enumerate(writing) if not one.has_ended]
+        if left and len(left) >= _REBUILD_BELOW * len(writing):
+            return False, rows, writing, tokens_R
+        kept_R = torch.tensor(left, device=self._model.device, dtype=torch.long)
+        if left:
+            rows = _select(rows, kept_R)
+        return True, rows, [writing[row] for row in left], tokens_R[kept_R]
 
     def _next_tokens(self, rows: _Rows, writing: Sequence["_Answer"]) -> torch.Tensor:
         """Choose each answer's next token, and write it down."""
-        at_score = [row for row, one in enumerate(writing) if one.text.at_score]
+        at_score = [
+            row for row, one in enumerate(writing) if one.text.at_score and not one.has_ended
+        ]
         means = self._scores.constrain(rows.logits_RV, at_score)
         # No means where the tokenizer splits numbers: then nothing is constrained either.
         for row, mean in zip(at_score, means, strict=False):
             writing[row].soft_scores.append(mean)
         tokens_R = _choose(rows.logits_RV, [one.draw for one in writing])
+        end = self._processor.tokenizer.eos_token_id
         for one, token in zip(writing, tokens_R.tolist(), strict=True):
-            self._append(one.text, token)
+            one.write(None if token == end else self._piece(token))
         return tokens_R
 
-    def _append(self, answer: GrowingAnswer, token: int) -> None:
-        if answer.complete:
-            return
-        if token == self._processor.tokenizer.eos_token_id:
-            answer.complete = True
-            return
+    def _piece(self, token: int) -> str:
         if token not in self._pieces:
             self._pieces[token] = self._processor.tokenizer.decode(
                 [token], skip_special_tokens=True
             )
-        answer.write(self._pieces[token])
+        return self._pieces[token]
 
     def _step(self, rows: _Rows, tokens_R: torch.Tensor) -> _Rows:
         mask_RL = torch.cat([rows.mask_RL, torch.ones_like(rows.mask_RL[:, :1])], dim=1)
@@ -284,11 +317,27 @@ class TransformersEngine:
 
 
 def _select(rows: _Rows, kept_R: torch.Tensor) -> _Rows:
+    """Some of the rows, without the columns that none of them uses."""
+    mask_RL = rows.mask_RL[kept_R]
+    start = int(mask_RL.argmax(dim=1).min())
+    rows.cache.select(kept_R, start)
     return _Rows(
-        rows.cache.select_rows(kept_R),
-        rows.mask_RL[kept_R],
-        rows.next_position_R[kept_R],
-        rows.logits_RV[kept_R],
+        rows.cache, mask_RL[:, start:], rows.next_position_R[kept_R], rows.logits_RV[kept_R]
+    )
+
+
+def _join(rows: _Rows, others: _Rows) -> _Rows:
+    """Both together, in the memory of the first; all rows end in the same column."""
+    rows.cache.join(others.cache)
+    length = max(rows.mask_RL.shape[1], others.mask_RL.shape[1])
+    masks = [
+        functional.pad(one.mask_RL, (length - one.mask_RL.shape[1], 0)) for one in (rows, others)
+    ]
+    return _Rows(
+        rows.cache,
+        torch.cat(masks),
+        torch.cat([rows.next_position_R, others.next_position_R]),
+        torch.cat([rows.logits_RV, others.logits_RV]),
     )
 
 

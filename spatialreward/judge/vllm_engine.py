@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from spatialreward.judge.answer_schema import answer_form, score_tokens
-from spatialreward.judge.answers import Generated, GrowingAnswer
+from spatialreward.judge.answers import Generated, GrowingAnswer, More, nothing
 from spatialreward.judge.interface import Measure, ignore
 from spatialreward.judge.processor import Processor
 from spatialreward.judge.questions import Question
@@ -72,13 +72,14 @@ class VllmEngine:
         return cls(llm, processor, max_answer_tokens=protocol.max_answer_tokens)
 
     def answer(
-        self, questions: Sequence[Question], measure: Measure = ignore
+        self, questions: Sequence[Question], measure: Measure = ignore, more: More = nothing
     ) -> Iterator[tuple[int, Generated]]:
         """Each question's number and its answer, all in one batch.
 
         Args:
             questions: at least one.
             measure: is told the seconds from asking to answering, and how much was shared.
+            more: is not asked; vLLM takes a batch as a whole here.
 
         Raises:
             vllm.exceptions.VLLMValidationError: a question is longer than the model can read.

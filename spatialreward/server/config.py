@@ -27,8 +27,8 @@ class ServingConfig(Record):
     min_batch_edits: PositiveInt = 4
     """Fewer waiting edits than this are not divided among idle workers."""
     batch_delay_s: float = Field(0.005, ge=0)
-    """An idle server gathers edits until none has arrived for this long, or for a fiftieth of the
-    time that its last batch took, whichever is longer; three times as long at most."""
+    """An idle server gathers edits until none has arrived for this long; three times as long at
+    most. Later ones join the batch as places in it become free."""
     decoding_threads: PositiveInt = 2
     """Threads that decode pictures while others are judged."""
     max_queued_edits: PositiveInt = 1024

@@ -24,12 +24,12 @@ from spatialreward.server.requests import EncodedEdit, decode_edit, failed
 
 logger = logging.getLogger(__name__)
 
-JudgeBatch = Callable[[Sequence[EditToJudge], Measure], Iterable[tuple[int, Judgement]]]
-"""Judges a batch: each edit's number and judgement, as they are there."""
-_DELAY_SHARE = 0.02
-"""Of the time that the last batch took."""
+Take = Callable[[int], Sequence[EditToJudge]]
+JudgeEach = Callable[[Take, Measure], Iterable[tuple[int, Judgement]]]
+"""Takes edits as long as there are any; gives the number of each, in the order in which they were
+taken, and its judgement as it is there."""
 _LONGEST_DELAY = 3
-"""In delays without an arrival."""
+"""In batch delays."""
 _FIRST_GUESS_S = 0.05
 """Of the seconds that an edit takes, before any was judged."""
 
@@ -66,11 +66,11 @@ class _Waiting:
 class Scheduler:
     """Takes requests from any thread, and answers each from one of its own."""
 
-    def __init__(self, judge: JudgeBatch, config: ServingConfig, measure: Measure = ignore) -> None:
+    def __init__(self, judge: JudgeEach, config: ServingConfig, measure: Measure = ignore) -> None:
         """Start the threads.
 
         Args:
-            judge: judges a batch; called by ``config.workers`` threads at the same time.
+            judge: judges what it takes; called by ``config.workers`` threads at the same time.
             config: limits and sizes.
             measure: is told what happens, by names such as ``seconds/decode``.
         """
@@ -84,7 +84,6 @@ class Scheduler:
         self._num_idle = 0
         self._closing = False
         self._seconds_an_edit = _FIRST_GUESS_S
-        self._batch_s = 0.0
         self._decoders = ThreadPoolExecutor(config.decoding_threads, "decode")
         self._workers = [
             threading.Thread(target=self._work, name=f"judge-{number}", daemon=True)
@@ -114,7 +113,7 @@ class Scheduler:
                     f"retry after {self._wait_s():.1f} s"
                 )
             self._num_queued = queued
-        self._decoders.submit(self._decode, request)
+            self._decoders.submit(self._decode, request)
 
     def close(self) -> None:
         """Judge what has been accepted, then stop."""
@@ -155,14 +154,9 @@ class Scheduler:
     def _work(self) -> None:
         while batch := self._next_batch():
             start = time.monotonic()
-            for request in {id(one.request): one.request for one in batch}.values():
-                self._measure("seconds/queued", start - request.arrived)
-            self._judge_batch(batch)
-            self._batch_s = time.monotonic() - start
-            seconds = self._batch_s / len(batch)
+            num_judged = self._judge_batch(batch)
+            seconds = (time.monotonic() - start) / num_judged
             self._seconds_an_edit += 0.2 * (seconds - self._seconds_an_edit)
-            self._measure("batches", 1)
-            self._measure("batch_edits", len(batch))
 
     def _next_batch(self) -> list[_Waiting]:
         """Wait for edits and take a fair share of them; empty when the server stops."""
@@ -171,21 +165,20 @@ class Scheduler:
             try:
                 while True:
                     while not self._waiting:
-                        if self._closing:
+                        if self._closing and not self._num_queued:
                             return []
                         self._changed.wait()
                     self._gather()
-                    if batch := self._take():
+                    share = -(-len(self._waiting) // self._num_idle)
+                    limit = max(share, self._config.min_batch_edits)
+                    if batch := self._take(min(limit, self._config.max_batch_edits)):
                         return batch
             finally:
                 self._num_idle -= 1
 
     def _gather(self) -> None:
-        """Wait for company as long as it keeps coming, unless the batch is full.
-
-        The longer the last batch took, the longer it pays to wait for a full one.
-        """
-        delay = max(self._config.batch_delay_s, _DELAY_SHARE * self._batch_s)
+        """Wait for company as long as it keeps coming, unless the batch is full."""
+        delay = self._config.batch_delay_s
         quiet_since = started = time.monotonic()
         seen = len(self._waiting)
         while len(self._waiting) < self._config.max_batch_edits and not self._closing:
@@ -197,17 +190,19 @@ class Scheduler:
                 return
             self._changed.wait(left)
 
-    def _take(self) -> list[_Waiting]:
-        share = -(-len(self._waiting) // max(1, self._num_idle))
-        limit = min(self._config.max_batch_edits, max(share, self._config.min_batch_edits))
-        batch: list[_Waiting] = []
-        while self._waiting and len(batch) < limit:
+    def _take(self, limit: int) -> list[_Waiting]:
+        """The first of those that wait; the condition is held."""
+        taken: list[_Waiting] = []
+        while self._waiting and len(taken) < limit:
             waiting = heapq.heappop(self._waiting)
             if fault := self._why_too_late(waiting.request):
                 self._refuse(waiting.request, fault)
             else:
-                batch.append(waiting)
-        return batch
+                taken.append(waiting)
+        now = time.monotonic()
+        for request in {id(one.request): one.request for one in taken}.values():
+            self._measure("seconds/queued", now - request.arrived)
+        return taken
 
     def _why_too_late(self, request: Request) -> RequestFault | None:
         if request.is_cancelled():
@@ -226,22 +221,43 @@ class Scheduler:
         heapq.heapify(self._waiting)
         self._num_queued -= request.remaining
         request.remaining = 0
+        self._changed.notify_all()
         request.answer(fault)
 
-    def _judge_batch(self, batch: Sequence[_Waiting]) -> None:
-        """Judge a batch; when that fails, what is left one by one, so only the culprit fails."""
-        left = dict(enumerate(batch))
+    def _judge_batch(self, batch: list[_Waiting], *, alone: bool = False) -> int:
+        """Judge a batch and what joins it; returns how many edits that were.
+
+        When that fails, what is left is judged one by one, so only the culprit fails.
+        """
+        taken: list[_Waiting] = []
+        open_ones: dict[int, _Waiting] = {}
+
+        def take(room: int) -> list[EditToJudge]:
+            if not taken:
+                joining = batch
+            elif alone:
+                joining = []
+            else:
+                with self._changed:
+                    joining = self._take(room)
+            open_ones.update(enumerate(joining, len(taken)))
+            taken.extend(joining)
+            self._measure("batch_edits", len(joining))
+            return [one.edit for one in joining]
+
+        self._measure("batches", 1)
         try:
-            for number, judgement in self._judge([one.edit for one in batch], self._measure):
-                one = left.pop(number)
+            for number, judgement in self._judge(take, self._measure):
+                one = open_ones.pop(number)
                 self._finish(one.request, one.number, judgement)
         except Exception:
-            logger.exception("a batch of %d edits could not be judged", len(batch))
-            for one in left.values():
-                if len(batch) > 1:
-                    self._judge_batch([one])
-                else:
+            logger.exception("a batch could not be judged, %d edits are left", len(open_ones))
+            for one in open_ones.values():
+                if alone:
                     self._finish(one.request, one.number, failed("the judge failed on this edit"))
+                else:
+                    self._judge_batch([one], alone=True)
+        return len(taken)
 
     def _finish(self, request: Request, number: int, judgement: Judgement) -> None:
         with self._changed:
@@ -251,5 +267,7 @@ class Scheduler:
             request.remaining -= 1
             self._num_queued -= 1
             done = not request.remaining
+            if not self._num_queued:
+                self._changed.notify_all()
         if done:
             request.answer([one for one in request.judgements if one is not None])

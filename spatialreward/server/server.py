@@ -4,19 +4,19 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from spatialreward.judge.interface import EditToJudge, Measure
+from spatialreward.judge.interface import Measure
 from spatialreward.records import Judgement, JudgementStatus
 from spatialreward.server.config import ServingConfig
 from spatialreward.server.faults import InvalidRequest, RequestCancelled, RequestFault
 from spatialreward.server.metrics import JsonLines
 from spatialreward.server.requests import read_request, write_response
-from spatialreward.server.scheduler import JudgeBatch, Request, Scheduler
+from spatialreward.server.scheduler import JudgeEach, Request, Scheduler, Take
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class JudgeServer:
 
     def __init__(
         self,
-        judge: JudgeBatch,
+        judge: JudgeEach,
         config: ServingConfig,
         *,
         model: str,
@@ -39,7 +39,7 @@ class JudgeServer:
         """Start to serve.
 
         Args:
-            judge: judges a batch, from several threads.
+            judge: judges what it takes, from several threads.
             config: limits and sizes.
             model: name under which it is served.
             version: of the model.
@@ -74,14 +74,12 @@ class JudgeServer:
         threads = config.threads_per_worker or max(1, _num_cores() // config.workers)
         judge = Judge.load(checkpoint, engine=config.engine, batch_size=config.max_batch_edits)
 
-        def judge_batch(
-            edits: Sequence[EditToJudge], measure: Measure
-        ) -> Iterator[tuple[int, Judgement]]:
+        def judge_each(take: Take, measure: Measure) -> Iterable[tuple[int, Judgement]]:
             # Each thread has a setting of its own.
             torch.set_num_threads(threads)
-            return judge.judge_each(edits, measure)
+            return judge.judge_each(take, measure)
 
-        return cls(judge_batch, config, model=model, version=version, measure=measure)
+        return cls(judge_each, config, model=model, version=version, measure=measure)
 
     def submit(
         self,

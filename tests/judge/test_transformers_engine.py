@@ -1,5 +1,6 @@
 """Sharing prompts changes what is computed, and nothing that is answered."""
 
+import itertools
 from collections import Counter
 
 import pytest
@@ -135,6 +136,27 @@ def test_hard_scores_are_what_the_reward_is_made_of_when_asked_for(parts, known_
     sc = (0.6 * scores.editing_success + 0.4 * scores.over_editing) / 25
     pq = (scores.naturalness + scores.artifact_freedom) / 50
     assert judgement.reward == pytest.approx(sc**0.8 * pq**0.2)
+
+
+def test_questions_that_join_later_are_answered_as_if_they_had_been_there_at_first(
+    engine, known_edits
+):
+    edits = [*group(known_edits, 3), *known_edits]
+    questions = [
+        ask(TINY, edit) for edit in edits for ask in (semantic_question, perceptual_question)
+    ]
+    waiting = iter(questions)
+    joined = []
+
+    def more(num_writing):
+        joined.append(list(itertools.islice(waiting, 3)))
+        return joined[-1]
+
+    told = dict(engine.answer(list(itertools.islice(waiting, 2)), ignore, more))
+    assert len(joined) > 2
+    for number, one in enumerate(answered(engine, questions)):
+        assert told[number].text == one.text
+        assert told[number].soft_scores == pytest.approx(one.soft_scores, abs=1e-3)
 
 
 def test_several_source_pictures_are_shown_in_their_order(engine, known_edits):

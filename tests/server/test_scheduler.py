@@ -1,6 +1,7 @@
 """Batches across requests: every request is answered once, with its own judgements, in order."""
 
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +16,7 @@ from spatialreward.server.requests import EncodedEdit
 from spatialreward.server.scheduler import Request, Scheduler
 
 WAIT_S = 30
+ROOM = 64
 SCORES = Scores(editing_success=1, over_editing=1, naturalness=1, artifact_freedom=1)
 PNG = encode_png(Image.new("RGB", (4, 4), "red"))
 
@@ -23,14 +25,15 @@ def edit(name, priority=0):
     return EncodedEdit((PNG,), PNG, name.encode(), JudgingOptions(priority=priority))
 
 
-def echo(edits, measure):
-    """Judges by repeating the instruction."""
-    for number, edit in enumerate(edits):
-        words = edit.instruction
-        yield (
-            number,
-            Judgement(status=JudgementStatus.OK, scores=SCORES, reward=0.5, sc_reasoning=words),
-        )
+def echo(take, measure):
+    """Judges by repeating the instruction; takes one batch and no more."""
+    for number, edit in enumerate(take(ROOM)):
+        yield number, repeated(edit)
+
+
+def repeated(edit):
+    words = edit.instruction
+    return Judgement(status=JudgementStatus.OK, scores=SCORES, reward=0.5, sc_reasoning=words)
 
 
 class Held:
@@ -41,11 +44,12 @@ class Held:
         self.started = threading.Event()
         self.batches = []
 
-    def __call__(self, edits, measure):
+    def __call__(self, take, measure):
+        edits = take(ROOM)
         self.batches.append([edit.instruction for edit in edits])
         self.started.set()
         assert self.go.wait(WAIT_S)
-        return echo(edits, measure)
+        return echo(lambda room: edits, measure)
 
 
 class Asked:
@@ -74,7 +78,7 @@ def running():
     schedulers = []
 
     def start(judge, **config):
-        schedulers.append(Scheduler(judge, ServingConfig(batch_delay_s=0, **config)))
+        schedulers.append(Scheduler(judge, ServingConfig(**{"batch_delay_s": 0, **config})))
         return schedulers[-1]
 
     yield start
@@ -184,10 +188,11 @@ def test_a_picture_that_cannot_be_decoded_fails_alone(running):
 
 
 def test_an_edit_on_which_the_judge_breaks_fails_alone(running):
-    def breaks(edits, measure):
+    def breaks(take, measure):
+        edits = take(ROOM)
         if any(edit.instruction == "poison" for edit in edits):
             raise RuntimeError("out of memory")
-        return echo(edits, measure)
+        return echo(lambda room: edits, measure)
 
     one = Asked("a", "poison", "b")
     running(breaks).submit(one.request)
@@ -199,21 +204,43 @@ def test_an_edit_on_which_the_judge_breaks_fails_alone(running):
 def test_a_request_is_answered_as_soon_as_its_own_edits_are_judged(running):
     go = threading.Event()
 
-    def slow_at_its_end(edits, measure):
-        *judged, last = echo(edits, measure)
+    def slow_at_its_end(take, measure):
+        *judged, last = echo(take, measure)
         yield from judged
         assert go.wait(WAIT_S)
         yield last
 
-    scheduler = running(slow_at_its_end, max_batch_edits=3, decoding_threads=1)
-    with scheduler._changed:
-        first, last = Asked("a", "b"), Asked("c")
-        scheduler.submit(first.request)
-        scheduler.submit(last.request)
+    scheduler = running(
+        slow_at_its_end, max_batch_edits=3, decoding_threads=1, batch_delay_s=WAIT_S
+    )
+    first, last = Asked("a", "b"), Asked("c")
+    scheduler.submit(first.request)
+    scheduler.submit(last.request)
     assert first.words() == ["a", "b"]
     assert not last.answers
     go.set()
     assert last.words() == ["c"]
+
+
+def test_edits_join_a_batch_that_is_under_way(running):
+    begun, arrived = threading.Event(), threading.Event()
+
+    def patient(take, measure):
+        first = take(1)
+        begun.set()
+        assert arrived.wait(WAIT_S)
+        joined = take(ROOM)
+        yield 1, repeated(joined[0])
+        yield 0, repeated(first[0])
+
+    scheduler = running(patient, decoding_threads=1)
+    first, second = Asked("first"), Asked("second")
+    scheduler.submit(first.request)
+    assert begun.wait(WAIT_S)
+    scheduler.submit(second.request)
+    scheduler._decoders.shutdown()
+    arrived.set()
+    assert (first.words(), second.words()) == (["first"], ["second"])
 
 
 def test_closing_answers_what_was_accepted_and_takes_no_more():
@@ -223,6 +250,8 @@ def test_closing_answers_what_was_accepted_and_takes_no_more():
     scheduler.submit(one.request)
     closing = threading.Thread(target=scheduler.close)
     closing.start()
+    while not scheduler._closing:
+        time.sleep(0.001)
     judge.go.set()
     closing.join(WAIT_S)
     assert one.words() == ["a"]
