@@ -4,11 +4,12 @@ PYTHON ?= python3
 # Pictures on disk that the demo judges at its end: a JSONL file, none if empty.
 REAL_EDITS ?= $(wildcard ../shared/data/real_edits/edits.jsonl)
 DEMO_OPTIONS ?=
+BENCH_OPTIONS ?=
 PROFILE ?= tiny
 STARTED_AT := $(shell date +%s)
 PIP_OPTIONS ?= --quiet --disable-pip-version-check
 
-.PHONY: demo test clean
+.PHONY: bench-serving demo test clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +33,9 @@ test: $(VENV)/.ready $(TRITON_VENV)/.ready  ## set up everything, then lint and 
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports --no-logo
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2
+
+bench-serving: $(VENV)/.ready $(TRITON_VENV)/.ready  ## measure the served judge beside its reference
+	$(VENV)/bin/python -m serving.bench all $(BENCH_OPTIONS)
 
 clean:  ## remove what make created
 	rm -rf $(VENV) $(TRITON_VENV) build
