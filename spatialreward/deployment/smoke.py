@@ -9,11 +9,9 @@ from spatialreward.client import ServingError, TritonJudge
 from spatialreward.deployment.errors import DeploymentError
 from spatialreward.judge.interface import EditToJudge
 from spatialreward.records import Judgement, JudgementStatus
+from spatialreward.server.faults import ENGINE_FAILED
 
 logger = logging.getLogger(__name__)
-
-_ENGINE_FAILED = "the judge failed on this edit"
-"""What the server answers for an edit on which its engine raised an error."""
 
 SmokeEdits = Mapping[str, EditToJudge]
 """Edits by id that a judge must be able to judge."""
@@ -48,7 +46,7 @@ def _check_one(expected: str, name: str, judgement: Judgement, *, must_be_judged
         raise DeploymentError(f"{expected}: smoke edit {name} was judged by {judgement.judged_by}")
     if judgement.status is JudgementStatus.OK:
         return
-    if must_be_judged or judgement.reason == _ENGINE_FAILED:
+    if must_be_judged or judgement.reason == ENGINE_FAILED:
         raise DeploymentError(f"{expected}: smoke edit {name}: {judgement.reason}")
 
 

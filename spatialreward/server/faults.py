@@ -3,6 +3,10 @@
 from spatialreward.errors import SpatialRewardError
 
 
+ENGINE_FAILED = "the judge failed on this edit"
+"""Reason of a judgement that failed because its engine broke down, not because of the edit."""
+
+
 class RequestFault(SpatialRewardError):
     """Base of the reasons to refuse a whole request."""
 

@@ -38,6 +38,8 @@ METRICS: Mapping[str, Metric] = {
     "pictures_total": Metric("counter", "Pictures shown in prompts and, each once, encoded"),
     "answers_unreadable_total": Metric("counter", "Edits whose answer could not be parsed"),
     "edits_total": Metric("counter", "Edits answered, by status"),
+    "requests_total": Metric("counter", "Requests answered, with judgements or a fault"),
+    "request_seconds_total": Metric("counter", "Seconds from a request's arrival to its answer"),
     "requests_refused_total": Metric("counter", "Requests answered with a fault, by reason"),
     "batches_total": Metric("counter", "Batches judged"),
     "batch_edits_total": Metric("counter", "Edits in those batches"),
@@ -61,6 +63,8 @@ SERIES: Mapping[str, Series] = {
         f"refused/{reason}": Series("requests_refused_total", {"reason": reason})
         for reason in ("invalid", "busy", "cancelled")
     },
+    "requests": Series("requests_total", {}),
+    "request_seconds": Series("request_seconds_total", {}),
     "batches": Series("batches_total", {}),
     "batch_edits": Series("batch_edits_total", {}),
     "queued_edits": Series("queued_edits", {}),

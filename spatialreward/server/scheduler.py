@@ -19,7 +19,7 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.judge.interface import EditToJudge, Measure, ignore
 from spatialreward.records import Judgement
 from spatialreward.server.config import ServingConfig
-from spatialreward.server.faults import RequestCancelled, RequestFault, ServerBusy
+from spatialreward.server.faults import ENGINE_FAILED, RequestCancelled, RequestFault, ServerBusy
 from spatialreward.server.requests import EncodedEdit, decode_edit, failed
 
 logger = logging.getLogger(__name__)
@@ -113,6 +113,7 @@ class Scheduler:
                     f"retry after {self._wait_s():.1f} s"
                 )
             self._num_queued = queued
+            self._measure("queued_edits", queued)
             self._decoders.submit(self._decode, request)
 
     def close(self) -> None:
@@ -254,7 +255,7 @@ class Scheduler:
             logger.exception("a batch could not be judged, %d edits are left", len(open_ones))
             for one in open_ones.values():
                 if alone:
-                    self._finish(one.request, one.number, failed("the judge failed on this edit"))
+                    self._finish(one.request, one.number, failed(ENGINE_FAILED))
                 else:
                     self._judge_batch([one], alone=True)
         return len(taken)

@@ -121,6 +121,8 @@ class JudgeServer:
             "seconds": round(seconds, 4),
         }
         self._measure("queued_edits", self._scheduler.num_queued)
+        self._measure("requests", 1)
+        self._measure("request_seconds", seconds)
         if isinstance(outcome, RequestFault):
             reason = _reason(outcome)
             self._measure(f"refused/{reason}", 1)
