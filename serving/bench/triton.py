@@ -40,7 +40,7 @@ def server_metrics(metrics_url: str) -> dict[str, float]:
     found = {}
     for line in requests.get(metrics_url, timeout=10).text.splitlines():
         match = re.fullmatch(r"spatialreward_(\w+)\{(.*)\} (\S+)", line)
-        if match:
+        if match and 'model="judge"' in match[2]:
             labels = re.findall(r'(\w+)="([^"]*)"', match[2])
             more = [value for name, value in labels if name not in ("model", "version")]
             found["/".join([match[1], *more])] = float(match[3])

@@ -1,7 +1,7 @@
 """Keys and values of a batch of answers: grown in blocks, copied to rows that share a prompt.
 
-Transformers' own growing cache copies everything at every token, and its static one attends over
-its whole capacity.
+Transformers' own growing cache copies everything at every token, and its static one has the longest
+possible answer's size from the start.
 """
 
 from typing import Self
@@ -9,40 +9,55 @@ from typing import Self
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-_BLOCK = 64
+_BLOCK = 32
 
 
 class _BlockLayer(CacheLayerMixin):
-    """One layer's keys and values, ``[rows, heads, length, head size]`` with room for more."""
+    """One layer's keys and values, ``[rows, heads, capacity, head size]``.
+
+    What stands behind the length is zero, and masked by whoever attends to it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._length = 0
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        rows, capacity = len(key_states), key_states.shape[2] + _BLOCK
-        self.keys = _room(key_states, rows, capacity)
-        self.values = _room(value_states, rows, capacity)
+        rows, length = len(key_states), key_states.shape[2]
+        self.keys = _room(key_states, rows, length)
+        self.values = _room(value_states, rows, length)
         self.is_initialized = True
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_args, **_more
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append; gives all there is, for a single token with the room behind it."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        end = self._length + key_states.shape[2]
-        if end > self.keys.shape[2]:
-            self.select(torch.arange(len(self.keys), device=self.keys.device))
+        num_new = key_states.shape[2]
+        end = self._length + num_new
+        self.reserve(num_new)
         self.keys[:, :, self._length : end] = key_states
         self.values[:, :, self._length : end] = value_states
         self._length = end
+        # Whole buffers lie in one piece of memory, which attention for one token is fastest with.
+        if num_new == 1:
+            return self.keys, self.values
         return self.keys[:, :, :end], self.values[:, :, :end]
+
+    def reserve(self, num_new: int) -> None:
+        if self._length + num_new > self.keys.shape[2]:
+            for name in ("keys", "values"):
+                before = getattr(self, name)[:, :, : self._length]
+                after = _room(before, len(before), self._length + num_new)
+                after[:, :, : self._length] = before
+                setattr(self, name, after)
 
     def select(self, rows: torch.Tensor, start: int = 0) -> None:
         self._length -= start
         for name in ("keys", "values"):
             before = getattr(self, name)[:, :, start : start + self._length]
-            after = _room(before, len(rows), self._length + _BLOCK)
+            after = _room(before, len(rows), self._length)
             torch.index_select(before, 0, rows, out=after[:, :, : self._length])
             setattr(self, name, after)
 
@@ -51,9 +66,7 @@ class _BlockLayer(CacheLayerMixin):
         self._length = max(mine, theirs)
         for name in ("keys", "values"):
             above, below = getattr(self, name), getattr(other, name)
-            joined = _room(above, len(above) + len(below), self._length + _BLOCK)
-            # What is masked must still be a number: nothing times NaN is NaN.
-            joined[:, :, : self._length] = 0
+            joined = _room(above, len(above) + len(below), self._length)
             joined[: len(above), :, self._length - mine : self._length] = above[:, :, :mine]
             joined[len(above) :, :, self._length - theirs : self._length] = below[:, :, :theirs]
             setattr(self, name, joined)
@@ -75,6 +88,12 @@ class BlockCache(Cache):
         """Start empty; layers are added as the model reaches them."""
         super().__init__(layer_class_to_replicate=_BlockLayer)
 
+    def reserve_one(self) -> int:
+        """Make room for one more token; returns the capacity that there is then."""
+        for layer in self.layers:
+            layer.reserve(1)
+        return self.layers[0].keys.shape[2]
+
     def select(self, rows: torch.Tensor, start: int = 0) -> None:
         """Keep these rows, each as often as it is named, without what stands before ``start``."""
         for layer in self.layers:
@@ -86,6 +105,7 @@ class BlockCache(Cache):
             mine.join(theirs)
 
 
-def _room(like: torch.Tensor, rows: int, capacity: int) -> torch.Tensor:
+def _room(like: torch.Tensor, rows: int, length: int) -> torch.Tensor:
+    """Zeros with room for more than ``length``: nothing times what is masked must not be NaN."""
     _, heads, _, size = like.shape
-    return like.new_empty((rows, heads, capacity, size))
+    return like.new_zeros((rows, heads, length + _BLOCK, size))

@@ -52,10 +52,11 @@ class _Stream(NamedTuple):
 class _Intake:
     """Makes questions of edits as there is room, and finds the edit that an answer belongs to."""
 
-    def __init__(self, take: Take, protocol: Protocol, batch_size: int) -> None:
+    def __init__(self, take: Take, protocol: Protocol, batch_size: int, join_below: float) -> None:
         self._take = take
         self._protocol = protocol
         self._batch_size = batch_size
+        self._join_below = join_below
         self._num_edits = 0
         self._num_questions = 0
         self._open: dict[int, _Stream] = {}
@@ -67,8 +68,10 @@ class _Intake:
 
     def fill_up(self, num_writing: int) -> list[Question]:
         """Questions for a batch of which so many are still being answered."""
-        room = self._batch_size - -(-num_writing // 2)
-        return self._ask(room) if room > 0 else []
+        num_edits = -(-num_writing // 2)
+        if num_edits > self._join_below * self._batch_size:
+            return []
+        return self._ask(self._batch_size - num_edits)
 
     def answered(self, number: int, answer: Generated) -> _Asked | None:
         """Note an answer; returns its edit if that was the last one it needed."""
@@ -96,12 +99,27 @@ class Judge:
     """A reward model behind an engine, asked in the words of its protocol."""
 
     def __init__(
-        self, engine: AnswerEngine, protocol: Protocol, *, notice: str = "", batch_size: int = 64
+        self,
+        engine: AnswerEngine,
+        protocol: Protocol,
+        *,
+        notice: str = "",
+        batch_size: int = 64,
+        join_below: float = 0.25,
     ) -> None:
-        """Take the parts; ``batch_size`` edits are judged at once."""
+        """Take the parts.
+
+        Args:
+            engine: answers questions.
+            protocol: how the model was taught to be asked.
+            notice: what a reader of the judgements must know about the model.
+            batch_size: edits that are judged at once.
+            join_below: others join when fewer than this share of a batch is left.
+        """
         self._engine = engine
         self._protocol = protocol
         self._batch_size = batch_size
+        self._join_below = join_below
         self._aggregation = Aggregation()
         self.notice = notice
 
@@ -133,7 +151,7 @@ class Judge:
         *,
         engine: EngineName = "transformers",
         share_prefixes: bool = True,
-        batch_size: int = 64,
+        **more: Any,
     ) -> Self:
         """Read a judge's checkpoint.
 
@@ -141,16 +159,13 @@ class Judge:
             folder: the checkpoint.
             engine: what runs it; vLLM needs a GPU and an environment of its own.
             share_prefixes: compute what prompts have in common once; vLLM always does.
-            batch_size: edits that are judged at once.
+            more: as for ``Judge``.
 
         Raises:
             InvalidInputError: the folder holds no checkpoint, or one that cannot judge.
         """
         protocol = Protocol.read(folder)
-        more = {
-            "notice": str(checkpoint.read_card(folder).get("notice", "")),
-            "batch_size": batch_size,
-        }
+        more["notice"] = str(checkpoint.read_card(folder).get("notice", ""))
         if engine == "vllm":
             from spatialreward.judge.vllm_engine import VllmEngine
 
@@ -180,7 +195,7 @@ class Judge:
         Yields:
             The number of an edit, in the order in which they were taken, and its judgement.
         """
-        intake = _Intake(take, self._protocol, self._batch_size)
+        intake = _Intake(take, self._protocol, self._batch_size, self._join_below)
         while questions := intake.begin():
             for number, answer in self._engine.answer(questions, measure, intake.fill_up):
                 if asked := intake.answered(number, answer):

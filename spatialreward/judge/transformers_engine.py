@@ -17,6 +17,7 @@ from PIL import Image
 from torch.nn import functional
 from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
+from spatialreward.judge import attention
 from spatialreward.judge.answers import Generated, GrowingAnswer, More, nothing
 from spatialreward.judge.cache import BlockCache
 from spatialreward.judge.interface import Measure, ignore
@@ -108,6 +109,8 @@ class TransformersEngine:
             share_prefixes: compute what questions have in common once; else each in full.
         """
         self._model = model.eval()
+        if model.device.type == "cpu":
+            model.model.language_model.set_attn_implementation(attention.NAME)
         self._processor = processor
         self._max_answer_tokens = max_answer_tokens
         self._share_prefixes = share_prefixes
@@ -306,9 +309,13 @@ class TransformersEngine:
 
     def _step(self, rows: _Rows, tokens_R: torch.Tensor) -> _Rows:
         mask_RL = torch.cat([rows.mask_RL, torch.ones_like(rows.mask_RL[:, :1])], dim=1)
+        capacity = rows.cache.reserve_one()
+        seen_RL = functional.pad(mask_RL, (0, capacity - mask_RL.shape[1])).bool()
+        bias_R11L = torch.zeros_like(seen_RL, dtype=self._model.dtype)[:, None, None]
+        bias_R11L.masked_fill_(~seen_RL[:, None, None], float("-inf"))
         hidden_RLH = self._model.model.language_model(
             inputs_embeds=self._model.get_input_embeddings()(tokens_R[:, None]),
-            attention_mask=mask_RL,
+            attention_mask=bias_R11L,
             position_ids=rows.next_position_R[None, :, None].expand(3, -1, -1),
             past_key_values=rows.cache,
         ).last_hidden_state

@@ -24,11 +24,13 @@ class ServingConfig(Record):
     """Threads of a worker's matrix products; None: the cores, divided among the workers."""
     max_batch_edits: PositiveInt = 128
     """Edits that are judged in one batch, of however many requests."""
+    join_below: float = Field(0.25, ge=0, le=1)
+    """Waiting edits join a batch when less than this share of ``max_batch_edits`` is left in it."""
     min_batch_edits: PositiveInt = 4
     """Fewer waiting edits than this are not divided among idle workers."""
     batch_delay_s: float = Field(0.005, ge=0)
     """An idle server gathers edits until none has arrived for this long; three times as long at
-    most. Later ones join the batch as places in it become free."""
+    most."""
     decoding_threads: PositiveInt = 2
     """Threads that decode pictures while others are judged."""
     max_queued_edits: PositiveInt = 1024

@@ -2,7 +2,6 @@
 
 from spatialreward.errors import SpatialRewardError
 
-
 ENGINE_FAILED = "the judge failed on this edit"
 """Reason of a judgement that failed because its engine broke down, not because of the edit."""
 

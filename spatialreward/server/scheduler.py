@@ -45,6 +45,8 @@ class Request:
     arrived: float = field(default_factory=time.monotonic)
     judgements: list[Judgement | None] = field(init=False)
     remaining: int = field(init=False)
+    num_waiting: int = 0
+    """Edits that are decoded and not taken yet."""
 
     def __post_init__(self) -> None:
         """Nothing is judged yet."""
@@ -150,6 +152,7 @@ class Scheduler:
         with self._changed:
             for waiting in ready:
                 heapq.heappush(self._waiting, waiting)
+            request.num_waiting = len(ready)
             self._changed.notify_all()
 
     def _work(self) -> None:
@@ -192,14 +195,21 @@ class Scheduler:
             self._changed.wait(left)
 
     def _take(self, limit: int) -> list[_Waiting]:
-        """The first of those that wait; the condition is held."""
+        """The first of those that wait; the condition is held.
+
+        A request is taken as a whole where it fits: its edits share most of their prompts.
+        """
         taken: list[_Waiting] = []
-        while self._waiting and len(taken) < limit:
-            waiting = heapq.heappop(self._waiting)
-            if fault := self._why_too_late(waiting.request):
-                self._refuse(waiting.request, fault)
-            else:
-                taken.append(waiting)
+        while self._waiting:
+            request = self._waiting[0].request
+            if len(taken) + (request.num_waiting if taken else 1) > limit:
+                break
+            if fault := self._why_too_late(request):
+                self._refuse(request, fault)
+                continue
+            while len(taken) < limit and self._waiting and self._waiting[0].request is request:
+                taken.append(heapq.heappop(self._waiting))
+                request.num_waiting -= 1
         now = time.monotonic()
         for request in {id(one.request): one.request for one in taken}.values():
             self._measure("seconds/queued", now - request.arrived)
@@ -221,7 +231,7 @@ class Scheduler:
         self._waiting = [one for one in self._waiting if one.request is not request]
         heapq.heapify(self._waiting)
         self._num_queued -= request.remaining
-        request.remaining = 0
+        request.remaining = request.num_waiting = 0
         self._changed.notify_all()
         request.answer(fault)
 
