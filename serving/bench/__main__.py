@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 SEED = 4
 _FOLDER = Path("build/bench-serving")
-_GROUPS = 8
+_GROUPS = 12
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -27,7 +27,6 @@ JudgeFolder = Annotated[
         "--judge", metavar="DIR", help="Checkpoint to serve. Without it a tiny one is trained."
     ),
 ]
-Clients = Annotated[int, typer.Option(help="Clients that ask at the same time.")]
 
 
 @app.callback()
@@ -41,9 +40,16 @@ def configure(
 @app.command("all")
 def measure_all(
     judge: JudgeFolder = None,
-    clients: Clients = 8,
+    clients: Annotated[
+        int,
+        typer.Option(
+            help="Groups of 12 asked for at the same time, beside the reference; "
+            "its RL example has 12 prompts a step."
+        ),
+    ] = 12,
     rounds: Annotated[int, typer.Option(help="Rounds of each server, taken in turn.")] = 3,
     round_seconds: Annotated[float, typer.Option(help="Length of a round.")] = 40.0,
+    load_clients: Annotated[int, typer.Option(help="Clients of the mixed load.")] = 8,
     load_minutes: Annotated[float, typer.Option(help="Length of the mixed load.")] = 10.0,
 ) -> None:
     """Everything on one machine; writes build/figures/serving.json. About 20 minutes."""
