@@ -53,11 +53,10 @@ def sharing_figures(judge: Path, work: Sequence[Group]) -> list[Figure]:
 
 def variants(judge: Path, work: Sequence[Group], repeats: int) -> list[Variant]:
     """Milliseconds a judgement, with one thing at a time left out; medians of rounds in turn."""
-    shared, full = (
-        Judge.load(judge, batch_size=128),
-        Judge.load(judge, batch_size=128, share_prefixes=False),
-    )
     edits = list(chain.from_iterable(work))
+    shared, full = (
+        Judge.load(judge, batch_size=len(edits), share_prefixes=share) for share in (True, False)
+    )
     hard = [_with(edit, scores=ScoreKind.HARD) for edit in edits]
     streams = [
         [_with(edit, streams=one) for edit in edits]
