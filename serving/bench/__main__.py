@@ -59,6 +59,7 @@ def measure_all(
     from serving.bench.throughput import (
         GROUP_SIZE,
         beside_reference,
+        decoding_figure,
         overhead_figure,
         throughput_figures,
     )
@@ -83,7 +84,7 @@ def measure_all(
             seconds=round_seconds,
             folder=_FOLDER,
         )
-        figures += throughput_figures(reference, triton)
+        figures += [*throughput_figures(reference, triton), decoding_figure(served)]
         figures += mixed_load(served, pool, clients=clients, seconds=60 * load_minutes, seed=SEED)
     _report(figures, ways)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from serving.bench.loop import Round, closed_loop
 from serving.bench.reference import ask_reference, running_reference
-from serving.bench.triton import Served
+from serving.bench.triton import Served, server_metrics
 from serving.bench.workload import Group
 from spatialreward.client import TritonJudge
 from spatialreward.figures import Figure
@@ -85,6 +85,20 @@ def throughput_figures(reference: ServerRounds, triton: ServerRounds) -> list[Fi
             "latency/p95_ratio_to_reference", triton.p95_s / reference.p95_s, 0.5, baseline=1.0
         ),
     ]
+
+
+def decoding_figure(served: Served) -> Figure:
+    """What decoding pictures takes; threads of its own do it while others are judged."""
+    told = server_metrics(served.metrics_url)
+    num_edits = told["batch_edits_total"]
+    phases = ("encode", "prefill", "generate", "parse")
+    judging_s = sum(told[f"seconds_total/{phase}"] for phase in phases)
+    return Figure(
+        name="decoding/ms_per_judgement",
+        value=told["seconds_total/decode"] / num_edits * 1e3,
+        unit="ms",
+        baseline=judging_s / num_edits * 1e3,
+    )
 
 
 def overhead_figure(served: Served, judge: Judge, work: Sequence[Group], repeats: int) -> Figure:

@@ -40,7 +40,10 @@ def judge(
         typer.Option(metavar="DIR|models:/NAME@ALIAS", help="Judge with a model in this process."),
     ] = None,
     endpoint: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Judge with a Triton server (gRPC).")
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT[,...]", help="Judge with a Triton server (gRPC), or several."
+        ),
     ] = None,
     overlay: Annotated[
         Path | None, typer.Option(help="Draw regions and scores to this PNG file.")
@@ -176,7 +179,7 @@ def _check_judge(model: str | None, endpoint: str | None) -> None:
             f"{wrong}: use either --model DIR (or --model models:/NAME@ALIAS) or "
             "--endpoint HOST:PORT"
         )
-    if endpoint is not None and not _ENDPOINT.fullmatch(endpoint):
+    if endpoint is not None and not all(map(_ENDPOINT.fullmatch, endpoint.split(","))):
         raise InvalidInputError(f"--endpoint: expected HOST:PORT, got {endpoint!r}")
 
 
