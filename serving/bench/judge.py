@@ -11,11 +11,10 @@ from spatialreward.training.judge import train_judge
 
 logger = logging.getLogger(__name__)
 
-_TRAINING = JudgeTrainingConfig(num_samples=12_000)
-_DATA = DataConfig(num_train=12_000, num_shards=1)
+_NUM_SAMPLES = 12_000
 
 
-def bench_judge(folder: Path) -> Path:
+def bench_judge(folder: Path, *, num_samples: int = _NUM_SAMPLES) -> Path:
     """A judge that answers as a trained one does; made once, then taken from ``folder``.
 
     It is trained for less than half as long as the pipeline's: how well it judges does not matter
@@ -28,10 +27,16 @@ def bench_judge(folder: Path) -> Path:
     data = folder / "data"
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir(parents=True)
-    build_shard(_DATA, "train", 0, data)
+    build_shard(DataConfig(num_train=num_samples, num_shards=1), "train", 0, data)
     unfinished = folder / "judge.partial"
     shutil.rmtree(unfinished, ignore_errors=True)
-    train_judge(_TRAINING, data, unfinished, _no_report, resume_file=folder / "judge-training.pt")
+    train_judge(
+        JudgeTrainingConfig(num_samples=num_samples),
+        data,
+        unfinished,
+        _no_report,
+        resume_file=folder / "judge-training.pt",
+    )
     unfinished.rename(checkpoint)
     return checkpoint
 
