@@ -1,200 +1,210 @@
-"""Whatever breaks, every call ends in its own right judgements or in a typed error."""
+"""Faults that a served judge and its clients survive: each call ends in its own answer or an error.
+
+A switch of versions under load is tested with the deployment.
+"""
 
 import asyncio
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
-from itertools import count
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
+from tritonclient.utils import InferenceServerException
 
 from spatialreward.client import AsyncTritonJudge, ServerBusy, ServingError, TritonJudge
-from spatialreward.deployment import deploy, deploy_once
-from spatialreward.stack import StackConfig, down, up
-from spatialreward.stack.config import Ports
-from spatialreward.stack.ports import free_ports
+from spatialreward.stack import Ports, StackConfig, down, up
+from tests.serving.served_judge import (
+    ONLY_TRITON,
+    OWN_TEMPLATE,
+    ServedJudge,
+    send,
+    unknown_edits,
+)
 
-pytestmark = pytest.mark.slow
-ORDER = [2, 0, 3, 1, 1]
-
-ENDLESS_CLIENT = """
-import sys
-from PIL import Image
-from spatialreward.client import TritonJudge
-from spatialreward.judge.interface import EditToJudge
-picture = Image.effect_noise((64, 64), 50).convert("RGB")
-edits = [EditToJudge(picture, picture, f"paint it red {number}") for number in range(64)]
-print("asking", flush=True)
-TritonJudge(sys.argv[1], requests_in_flight=8).judge(edits * 20)
-"""
+LIMITS = {"max_batch_edits": 8, "max_queued_edits": 16}
+"""Small, so that requests have to wait and a few are too many."""
+END_S = 120
 
 
-class Asking:
-    """Threads that ask for known edits until they are told to stop."""
+class MortalServer:
+    """A server that can be killed and started again at the same addresses."""
 
-    def __init__(self, endpoint, known, num_threads):
-        self.right = 0
-        self.errors = []
-        self.wrong = []
-        self._known = known
-        self._endpoint = endpoint
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(num_threads)]
+    def __init__(self, config, checkpoint, template):
+        self._config = config
+        self._checkpoint = checkpoint
+        self._template = template
 
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *failure):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(120)
-        assert not any(thread.is_alive() for thread in self._threads)
-
-    def _ask(self):
-        edits = [self._known.edits[number] for number in ORDER]
-        with TritonJudge(self._endpoint, attempts=3, aside_s=0.2) as judge:
-            while not self._stop.is_set():
-                self._note(judge, edits)
-
-    def _note(self, judge, edits):
-        try:
-            numbers = [self._known.number_of(one) for one in judge.judge(edits)]
-        except ServingError as error:
-            with self._lock:
-                self.errors.append(error)
-            self._stop.wait(0.05)
-            return
-        with self._lock:
-            if numbers == ORDER:
-                self.right += 1
-            else:
-                self.wrong.append(numbers)
-
-
-def kill(pid):
-    """Kill a server with the processes of its models, which leaves them no time for anything."""
-    server = psutil.Process(pid)
-    processes = [*server.children(recursive=True), server]
-    for process in processes:
-        process.send_signal(signal.SIGKILL)
-    psutil.wait_procs(processes, timeout=30)
-
-
-def test_a_server_that_is_killed_and_started_again_mid_load(
-    judge_folder, known, own_template, without_others, wait_until, tmp_path
-):
-    with free_ports() as free:
-        ports = Ports(triton_http=next(free), triton_grpc=next(free), triton_metrics=next(free))
-    config = StackConfig(state_dir=tmp_path / "stack", without=without_others, ports=ports)
-
-    def start():
-        endpoints = up(config)
-        place = endpoints.triton
-        deploy_once(
-            judge_folder,
-            template=own_template,
-            repository=place.model_repository,
-            endpoint=place.grpc,
+    def start(self):
+        self.served = ServedJudge(up(self._config))
+        triton = self.served.triton
+        http, grpc, metrics = (
+            urlsplit(address if "://" in address else f"//{address}").port
+            for address in (triton.http, triton.grpc, triton.metrics)
         )
-        (process,) = endpoints.processes
-        return place.grpc, process.pid
+        ports = Ports(triton_http=http, triton_grpc=grpc, triton_metrics=metrics)
+        self._config = self._config.model_copy(update={"ports": ports})
+        self.served.deploy(self._checkpoint, self._template)
 
+    def kill(self):
+        server = psutil.Process(self.served.pid)
+        for process in (server, *server.children(recursive=True)):
+            process.kill()
+
+    def stop(self):
+        down(self._config.state_dir)
+
+
+@pytest.fixture(scope="module")
+def narrow_template(tmp_path_factory):
+    """The judge as a Triton model that takes little at once."""
+    folder = tmp_path_factory.mktemp("template") / "judge"
+    shutil.copytree(OWN_TEMPLATE, folder)
+    with (folder / "config.pbtxt").open("a") as config:
+        for name, limit in LIMITS.items():
+            config.write(f'parameters {{ key: "{name}" value {{ string_value: "{limit}" }} }}\n')
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(judge_folder, narrow_template, tmp_path_factory):
+    config = StackConfig(state_dir=tmp_path_factory.mktemp("triton"), without=ONLY_TRITON)
+    server = MortalServer(config, judge_folder, narrow_template)
     try:
-        endpoint, pid = start()
-        with Asking(endpoint, known, num_threads=4) as asking:
-            wait_until(lambda: asking.right >= 4)
-            kill(pid)
-            wait_until(lambda: asking.errors)
-            start()
-            before = asking.right
-            wait_until(lambda: asking.right >= before + 8)
+        server.start()
+        yield server
     finally:
-        down(config.state_dir)
-    assert asking.wrong == []
+        server.stop()
 
 
-def test_a_client_that_is_killed_mid_request_disturbs_nobody(served, known, wait_until):
-    client = subprocess.Popen(
-        [sys.executable, "-c", ENDLESS_CLIENT, served.endpoint],
-        stdout=subprocess.DEVNULL,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+@pytest.fixture
+def served(server):
+    return server.served
+
+
+@pytest.fixture
+def assert_recovered(server, known, wait_until):
+    """Nothing is queued any more, and the known edits are judged as ever."""
+
+    def check():
+        wait_until(lambda: server.served.metrics()["queued_edits"] == 0)
+        with TritonJudge(server.served.endpoint) as judge:
+            judgements = judge.judge(known.edits)
+        assert [known.number_of(one) for one in judgements] == [0, 1, 2, 3]
+
+    return check
+
+
+@contextmanager
+def asked_all_the_time(endpoint, known, num_threads=4):
+    """Ask in several threads for the length of a block; yields how the calls end, as they do."""
+    over = threading.Event()
+    outcomes = []
+
+    def ask(thread):
+        numbers = [(thread + step) % 4 for step in range(4)]
+        with TritonJudge(endpoint, edits_per_request=2, attempts=4) as judge:
+            while not over.is_set():
+                try:
+                    told = judge.judge([known.edits[number] for number in numbers])
+                except ServingError as error:
+                    outcomes.append(type(error).__name__)
+                else:
+                    assert [known.number_of(one) for one in told] == numbers
+                    outcomes.append("right")
+
+    with ThreadPoolExecutor(num_threads) as threads:
+        asking = [threads.submit(ask, thread) for thread in range(num_threads)]
+        try:
+            yield outcomes
+        finally:
+            over.set()
+        for one in asking:
+            one.result(timeout=END_S)
+
+
+def test_a_server_that_is_killed_and_started_again_gives_each_call_its_own_answer_or_an_error(
+    server, known, wait_until, assert_recovered
+):
+    with asked_all_the_time(server.served.endpoint, known) as outcomes:
+        wait_until(lambda: outcomes.count("right") >= 4)
+        server.kill()
+        wait_until(lambda: "ServerUnavailable" in outcomes)
+        server.start()
+        right_before = outcomes.count("right")
+        wait_until(lambda: outcomes.count("right") >= right_before + 8)
+    assert_recovered()
+
+
+def start_client_that_waits(endpoint, request_id, number):
+    """A process that has asked about so many edits."""
+    program = f"""
+import time, tritonclient.grpc
+from tests.serving.served_judge import send, unknown_edits
+client = tritonclient.grpc.InferenceServerClient({endpoint!r})
+send(client, {request_id!r}, unknown_edits({number}))
+time.sleep(600)
+"""
+    return subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2])
+
+
+def test_a_client_that_is_killed_leaves_nothing_behind(served, known, wait_until, assert_recovered):
+    client = start_client_that_waits(served.endpoint, "orphan", 12)
     try:
-        wait_until(lambda: served.metrics()["queued_edits"] >= 64)
+        wait_until(lambda: served.metrics()["queued_edits"] == 12)
     finally:
         client.kill()
         client.wait()
-    with Asking(served.endpoint, known, num_threads=2) as asking:
-        wait_until(lambda: asking.right >= 4)
-    assert (asking.wrong, asking.errors) == ([], [])
-    wait_until(lambda: served.metrics()["queued_edits"] == 0)
-    assert served.is_well()
+    assert served.logged("orphan") == []
+    assert_recovered()
+    assert len(served.logged("orphan")) == 1
 
 
-def test_a_call_that_is_cancelled_leaves_others_their_answers(served, known, wait_until):
-    async def cancel_one_of_two():
-        async with AsyncTritonJudge(served.endpoint) as judge:
-            given_up = asyncio.create_task(judge.judge(known.edits * 40))
-            kept = asyncio.create_task(judge.judge([known.edits[number] for number in ORDER]))
-            await asyncio.sleep(0.5)
-            given_up.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await given_up
-            return await kept
-
-    judgements = asyncio.run(cancel_one_of_two())
-    assert [known.number_of(one) for one in judgements] == ORDER
-    wait_until(lambda: served.metrics()["queued_edits"] == 0)
-
-
-def test_a_full_queue_turns_away_and_a_client_that_waits_is_served(
-    served, known, judge_folder, own_template, tmp_path
+def test_a_cancelled_request_is_forgotten_and_those_beside_it_are_not(
+    served, known, wait_until, assert_recovered
 ):
-    template = tmp_path / "template"
-    shutil.copytree(own_template, template)
-    with (template / "config.pbtxt").open("a") as file:
-        file.write('parameters { key: "max_queued_edits" value: { string_value: "8" } }\n')
-    place = served.triton
-    deploy(
-        judge_folder,
-        template=template,
-        repository=place.model_repository,
-        endpoint=place.grpc,
-        model="narrow",
-    )
-    groups = [[known.edits[number] for number in ORDER]] * 6
-    impatient = _ask_at_once(served.endpoint, groups, attempts=1)
-    turned_away = [one for one in impatient if isinstance(one, ServerBusy)]
-    assert turned_away
-    assert all("retry after" in str(one) for one in turned_away)
-    patient = _ask_at_once(served.endpoint, groups, attempts=40)
-    for judgements in patient:
-        assert not isinstance(judgements, ServingError), judgements
-        assert [known.number_of(one) for one in judgements] == ORDER
+    before = served.metrics()["requests_refused_total/cancelled"]
+    _, front = send(served.client, "front", unknown_edits(8))
+    wait_until(lambda: served.metrics()["queued_edits"] == 8)
+    call, outcomes = send(served.client, "cancelled", known.edits)
+    wait_until(lambda: served.metrics()["queued_edits"] == 12)
+    call.cancel()
+    asyncio.run(cancel_a_task(served, known, wait_until))
+    wait_until(lambda: front and outcomes)
+    assert not isinstance(front[0], InferenceServerException)
+    assert outcomes[0].status() == "StatusCode.CANCELLED"
+    assert_recovered()
+    assert served.metrics()["requests_refused_total/cancelled"] == before + 2
 
 
-def _ask_at_once(endpoint, groups, attempts):
-    outcomes = [None] * len(groups)
-    numbers = count()
+async def cancel_a_task(served, known, wait_until):
+    async with AsyncTritonJudge(served.endpoint) as judge:
+        task = asyncio.create_task(judge.judge(known.edits))
+        await asyncio.to_thread(wait_until, lambda: served.metrics()["queued_edits"] == 16)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
-    def ask(group):
-        with TritonJudge(endpoint, model="narrow", attempts=attempts) as judge:
-            try:
-                outcome = judge.judge(group)
-            except ServingError as error:
-                outcome = error
-        outcomes[next(numbers)] = outcome
 
-    threads = [threading.Thread(target=ask, args=(group,)) for group in groups]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    return outcomes
+def test_a_full_queue_turns_clients_away_until_there_is_room(
+    served, known, wait_until, assert_recovered
+):
+    _, front = send(served.client, "full", unknown_edits(LIMITS["max_queued_edits"]))
+    wait_until(lambda: served.metrics()["queued_edits"] == LIMITS["max_queued_edits"])
+    _, outcomes = send(served.client, "turned-away", known.edits)
+    wait_until(lambda: outcomes)
+    assert outcomes[0].status() == "StatusCode.UNAVAILABLE"
+    assert "16 edits are waiting, 16 may: retry after" in outcomes[0].message()
+    with TritonJudge(served.endpoint, attempts=1) as eager, pytest.raises(ServerBusy) as busy:
+        eager.judge(known.edits)
+    assert busy.value.retry_after_s > 0
+    with TritonJudge(served.endpoint, attempts=60) as patient:
+        told = patient.judge(known.edits)
+    assert [known.number_of(one) for one in told] == [0, 1, 2, 3]
+    wait_until(lambda: front)
+    assert_recovered()
