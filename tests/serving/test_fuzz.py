@@ -22,7 +22,7 @@ from tests.serving.hostile_edits import Edit
 logger = logging.getLogger(__name__)
 pytestmark = pytest.mark.slow
 
-AT_ONCE = 25
+AT_ONCE = 100
 ANSWER_S = 120
 
 
@@ -78,7 +78,8 @@ def assert_nobody_noticed(served, answers_to, known, good_edits):
         (answer,) = answers_to([message_of(tensors_of(good_edits))])
         judgements = judgements_of(InferResult(answer), len(good_edits), "afterwards")
         assert [known.number_of(one) for one in judgements] == [0, 1, 2, 3]
-        assert [line for line in served.log_lines() if line["level"] == "error"] == []
+        # An exception that nobody has foreseen is logged with its traceback.
+        assert [line for line in served.log_lines() if "error" in line] == []
 
     return check
 
@@ -101,7 +102,7 @@ def test_a_hostile_edit_fails_or_is_judged_and_changes_no_other_judgement(
     served, answers_to, known, good_edits, assert_nobody_noticed
 ):
     sent = Counter()
-    hostile = st.lists(hostile_edits.EDITS, min_size=1, max_size=3)
+    hostile = st.lists(hostile_edits.EDITS, min_size=1, max_size=2)
     among = st.lists(st.sampled_from(range(4)), max_size=1)
     for batch in in_batches(distinct(st.tuples(hostile, among), 600)):
         requests = [[*edits, *(good_edits[at] for at in numbers)] for edits, numbers in batch]
