@@ -47,6 +47,8 @@ class ServingConfig(Record):
     """One encoded picture."""
     max_pixels: PositiveInt = 32_000_000
     """One decoded picture, as its header announces it."""
+    max_request_pixels: PositiveInt = 100_000_000
+    """All different pictures of one request together: small files can be large pictures."""
 
     @classmethod
     def of_parameters(cls, parameters: Mapping[str, str]) -> Self:

@@ -85,7 +85,14 @@ def decode_edit(
     files = [*zip((*names, "edited picture"), (*edit.sources, edit.edited), strict=True)]
     for name, data in files:
         if data not in pictures:
-            pictures[data] = _decode_picture(name, data, limits)
+            picture = _decode_picture(name, data, limits)
+            total = sum(one.width * one.height for one in (picture, *pictures.values()))
+            if total > limits.max_request_pixels:
+                raise InvalidInputError(
+                    f"picture {name}: the request's pictures have {total:,} pixels with it, more "
+                    f"than the {limits.max_request_pixels:,} allowed"
+                )
+            pictures[data] = picture
     first, *others, edited = (pictures[data] for _, data in files)
     return EditToJudge(first, edited, instruction, tuple(others), edit.options)
 

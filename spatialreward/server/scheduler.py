@@ -19,7 +19,13 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.judge.interface import EditToJudge, Measure, ignore
 from spatialreward.records import Judgement
 from spatialreward.server.config import ServingConfig
-from spatialreward.server.faults import ENGINE_FAILED, RequestCancelled, RequestFault, ServerBusy
+from spatialreward.server.faults import (
+    ENGINE_FAILED,
+    InvalidRequest,
+    RequestCancelled,
+    RequestFault,
+    ServerBusy,
+)
 from spatialreward.server.requests import EncodedEdit, decode_edit, failed
 
 logger = logging.getLogger(__name__)
@@ -103,8 +109,14 @@ class Scheduler:
         """Queue a request; returns at once.
 
         Raises:
+            InvalidRequest: it has more edits than may ever wait.
             ServerBusy: too many edits wait already, or the server is about to stop.
         """
+        if len(request.edits) > self._config.max_queued_edits:
+            raise InvalidRequest(
+                f"the request has {len(request.edits)} edits, more than the "
+                f"{self._config.max_queued_edits} that may wait"
+            )
         with self._changed:
             if self._closing:
                 raise ServerBusy("the server is stopping; retry after 1.0 s")

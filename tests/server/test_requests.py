@@ -99,6 +99,16 @@ def test_an_edit_that_cannot_be_used_says_which_part_of_it(changes, limits, mess
         decode_edit(edit, ServingConfig(**limits), {})
 
 
+def test_pictures_that_are_too_large_together_fail_where_they_become_so():
+    small, large = PNG, encode_png(Image.new("1", (40, 40)))
+    (edit,) = read_request(request(SOURCE=column(small), EDITED=column(large)), LIMITS)
+    pictures = {}
+    with pytest.raises(InvalidInputError, match=r"edited picture: .* 1,645 pixels with it"):
+        decode_edit(edit, ServingConfig(max_request_pixels=1644), pictures)
+    assert list(pictures) == [small]
+    decode_edit(edit, ServingConfig(max_request_pixels=1645), {})
+
+
 @settings(deadline=None, max_examples=300)
 @given(
     sources=st.lists(st.binary(max_size=80) | st.just(PNG), min_size=1, max_size=3),

@@ -11,7 +11,7 @@ from PIL import Image
 from spatialreward.images import encode_png
 from spatialreward.records import Judgement, JudgementStatus, JudgingOptions, Scores
 from spatialreward.server.config import ServingConfig
-from spatialreward.server.faults import RequestCancelled, ServerBusy
+from spatialreward.server.faults import InvalidRequest, RequestCancelled, ServerBusy
 from spatialreward.server.requests import EncodedEdit
 from spatialreward.server.scheduler import Request, Scheduler
 
@@ -147,6 +147,11 @@ def test_a_full_queue_turns_away_with_a_hint_and_keeps_what_it_has(running):
     assert kept.words() == ["a", "b"]
     scheduler.submit(late.request)
     assert late.words() == ["c"]
+
+
+def test_a_request_that_could_never_wait_is_not_told_to_come_again(running):
+    with pytest.raises(InvalidRequest, match="has 3 edits, more than the 2 that may wait"):
+        running(echo, max_queued_edits=2).submit(Asked("a", "b", "c").request)
 
 
 def test_whoever_has_gone_away_costs_no_judging(running):
