@@ -252,19 +252,21 @@ class Scheduler:
 
         When that fails, what is left is judged one by one, so only the culprit fails.
         """
-        taken: list[_Waiting] = []
+        num_taken = 0
         open_ones: dict[int, _Waiting] = {}
 
         def take(room: int) -> list[EditToJudge]:
-            if not taken:
+            nonlocal num_taken
+            if not num_taken:
                 joining = batch
             elif alone:
                 joining = []
             else:
                 with self._changed:
                     joining = self._take(room)
-            open_ones.update(enumerate(joining, len(taken)))
-            taken.extend(joining)
+            # Under load a batch never ends, so nothing may be kept of what is judged.
+            open_ones.update(enumerate(joining, num_taken))
+            num_taken += len(joining)
             self._measure("batch_edits", len(joining))
             return [one.edit for one in joining]
 
@@ -280,7 +282,7 @@ class Scheduler:
                     self._finish(one.request, one.number, failed(ENGINE_FAILED))
                 else:
                     self._judge_batch([one], alone=True)
-        return len(taken)
+        return num_taken
 
     def _finish(self, request: Request, number: int, judgement: Judgement) -> None:
         with self._changed:
