@@ -122,6 +122,11 @@ class Judgement(Record):
     judged_by: str = ""
     """Name and version of the served model, as ``judge/3``; empty for a model in this process."""
 
+    @classmethod
+    def failed(cls, reason: str) -> Self:
+        """A judgement that says why there is none."""
+        return cls(status=JudgementStatus.FAILED, reason=reason)
+
     @model_validator(mode="after")
     def _scores_if_and_only_if_ok(self) -> Self:
         if self.status is JudgementStatus.OK:

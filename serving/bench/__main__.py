@@ -85,7 +85,9 @@ def measure_all(
             folder=_FOLDER,
         )
         figures += [*throughput_figures(reference, triton), decoding_figure(served)]
-        figures += mixed_load(served, pool, clients=clients, seconds=60 * load_minutes, seed=SEED)
+        figures += mixed_load(
+            served, pool, clients=load_clients, seconds=60 * load_minutes, seed=SEED
+        )
     _report(figures, ways)
 
 

@@ -169,7 +169,7 @@ def _load_or_fail(request: EditRequest) -> "EditToJudge | Judgement":
     try:
         return request.load()
     except InvalidInputError as error:
-        return Judgement(status=JudgementStatus.FAILED, reason=str(error))
+        return Judgement.failed(str(error))
 
 
 def _check_judge(model: str | None, endpoint: str | None) -> None:

@@ -209,7 +209,7 @@ class Judge:
             return self._read(asked)
         except JudgementError as error:
             measure("answers/unreadable", 1)
-            return Judgement(status=JudgementStatus.FAILED, reason=str(error))
+            return Judgement.failed(str(error))
 
     def _read(self, asked: "_Asked") -> Judgement:
         sc, pq = (asked.answers.get(one) for one in (Streams.SEMANTIC, Streams.PERCEPTUAL))

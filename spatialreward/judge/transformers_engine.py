@@ -35,15 +35,33 @@ _REBUILD_BELOW = 0.8
 """Finished rows are dropped once fewer than this share of the rows still write."""
 
 
+class _Part(NamedTuple):
+    """Some of a prompt, as the model reads it."""
+
+    tokens: list[int]
+    pictures: tuple[int, ...]
+    """Numbers among the batch's distinct pictures."""
+    positions_3L: torch.Tensor
+
+
 class _Prompt(NamedTuple):
     """One question as the model reads it."""
 
     tokens: list[int]
     pictures: tuple[int, ...]
-    """Numbers among the batch's distinct pictures."""
     cut: int
     """How many tokens stand before the last picture."""
     positions_3L: torch.Tensor
+
+    @property
+    def beginning(self) -> _Part:
+        """What stands before the last picture."""
+        return _Part(self.tokens[: self.cut], self.pictures[:-1], self.positions_3L[:, : self.cut])
+
+    @property
+    def ending(self) -> _Part:
+        """The last picture and what stands behind it."""
+        return _Part(self.tokens[self.cut :], self.pictures[-1:], self.positions_3L[:, self.cut :])
 
 
 class _Rows(NamedTuple):
@@ -176,12 +194,13 @@ class TransformersEngine:
             pixels, grids_N3.to(self._model.device), return_dict=True
         )
         counts = self._processor.visual_tokens(grids_N3)
+        image_token = self._processor.image_token
         known_positions: dict[tuple, torch.Tensor] = {}
         prompts = []
         for question in questions:
             pictures = tuple(next(numbered) for _ in question.pictures)
             tokens = self._processor.prompt_tokens(question, iter([counts[n] for n in pictures]))
-            is_picture = [int(token == self._processor.image_token) for token in tokens]
+            is_picture = [int(token == image_token) for token in tokens]
             layout = (tuple(is_picture), tuple(tuple(grids_N3[n].tolist()) for n in pictures))
             if layout not in known_positions:
                 known_positions[layout] = self._positions(tokens, is_picture, grids_N3[[*pictures]])
@@ -212,24 +231,9 @@ class TransformersEngine:
             key = (alone, prompt.pictures[:-1], *prompt.tokens[: prompt.cut])
             if key not in prefixes:
                 prefixes[key] = len(prefixes)
-                beginnings.append(
-                    _Prompt(
-                        prompt.tokens[: prompt.cut],
-                        prompt.pictures[:-1],
-                        0,
-                        prompt.positions_3L[:, : prompt.cut],
-                    )
-                )
+                beginnings.append(prompt.beginning)
             prefix_of.append(prefixes[key])
-        endings = [
-            _Prompt(
-                prompt.tokens[prompt.cut :],
-                prompt.pictures[-1:],
-                0,
-                prompt.positions_3L[:, prompt.cut :],
-            )
-            for prompt in prompts
-        ]
+        endings = [prompt.ending for prompt in prompts]
         computed = sum(len(one.tokens) for one in (*beginnings, *endings))
         measure("prompt_tokens/asked", sum(len(prompt.tokens) for prompt in prompts))
         measure("prompt_tokens/computed", computed)
@@ -244,7 +248,7 @@ class TransformersEngine:
 
     def _read(
         self,
-        prompts: Sequence[_Prompt],
+        prompts: Sequence[_Part],
         features: BaseModelOutputWithDeepstackFeatures,
         cache: BlockCache,
         mask_before_RL: torch.Tensor | None = None,

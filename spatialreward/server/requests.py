@@ -14,7 +14,6 @@ from spatialreward.records import (
     REQUEST_TENSORS,
     RESPONSE_TENSORS,
     Judgement,
-    JudgementStatus,
     JudgingOptions,
 )
 from spatialreward.server.config import ServingConfig
@@ -113,11 +112,6 @@ def write_response(judgements: Sequence[Judgement], model: str, version: str) ->
         )
         for spec in RESPONSE_TENSORS
     ]
-
-
-def failed(reason: str) -> Judgement:
-    """A judgement that says why there is none."""
-    return Judgement(status=JudgementStatus.FAILED, reason=reason)
 
 
 def _count(tensors: Mapping[str, np.ndarray], limits: ServingConfig) -> int:

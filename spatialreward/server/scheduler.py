@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from spatialreward.errors import InvalidInputError
+from spatialreward.judge.engine import Take
 from spatialreward.judge.interface import EditToJudge, Measure, ignore
 from spatialreward.records import Judgement
 from spatialreward.server.config import ServingConfig
@@ -26,11 +27,10 @@ from spatialreward.server.faults import (
     RequestFault,
     ServerBusy,
 )
-from spatialreward.server.requests import EncodedEdit, decode_edit, failed
+from spatialreward.server.requests import EncodedEdit, decode_edit
 
 logger = logging.getLogger(__name__)
 
-Take = Callable[[int], Sequence[EditToJudge]]
 JudgeEach = Callable[[Take, Measure], Iterable[tuple[int, Judgement]]]
 """Takes edits as long as there are any; gives the number of each, in the order in which they were
 taken, and its judgement as it is there."""
@@ -152,11 +152,13 @@ class Scheduler:
             try:
                 edit = decode_edit(encoded, self._config, pictures)
             except InvalidInputError as error:
-                self._finish(request, number, failed(str(error)))
+                self._finish(request, number, Judgement.failed(str(error)))
                 continue
             except Exception:
                 logger.exception("an edit could not be decoded")
-                self._finish(request, number, failed("the server could not decode this edit"))
+                self._finish(
+                    request, number, Judgement.failed("the server could not decode this edit")
+                )
                 continue
             rank = (-edit.options.priority, next(self._arrivals))
             ready.append(_Waiting(rank, request, number, edit))
@@ -279,7 +281,7 @@ class Scheduler:
             logger.exception("a batch could not be judged, %d edits are left", len(open_ones))
             for one in open_ones.values():
                 if alone:
-                    self._finish(one.request, one.number, failed(ENGINE_FAILED))
+                    self._finish(one.request, one.number, Judgement.failed(ENGINE_FAILED))
                 else:
                     self._judge_batch([one], alone=True)
         return num_taken

@@ -10,13 +10,14 @@ from typing import Self
 
 import numpy as np
 
+from spatialreward.judge.engine import Judge, Take
 from spatialreward.judge.interface import Measure
 from spatialreward.records import Judgement, JudgementStatus
 from spatialreward.server.config import ServingConfig
 from spatialreward.server.faults import InvalidRequest, RequestCancelled, RequestFault
 from spatialreward.server.metrics import JsonLines
 from spatialreward.server.requests import read_request, write_response
-from spatialreward.server.scheduler import JudgeEach, Request, Scheduler, Take
+from spatialreward.server.scheduler import JudgeEach, Request, Scheduler
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +68,6 @@ class JudgeServer:
             InvalidInputError: the checkpoint cannot judge, or a parameter does not fit.
         """
         import torch
-
-        from spatialreward.judge.engine import Judge
 
         config = ServingConfig.of_parameters(parameters)
         threads = config.threads_per_worker or max(1, _num_cores() // config.workers)

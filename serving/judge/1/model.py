@@ -62,7 +62,6 @@ class _Metrics:
             name: self._families[series.metric].Metric(labels={**labels, **series.labels})
             for name, series in SERIES.items()
         }
-
         self._lock = threading.Lock()
 
     def measure(self, name: str, amount: float) -> None:
