@@ -70,7 +70,7 @@ def test_small_groups_share_a_request():
 
 def test_a_picture_is_encoded_once_and_forgotten_after_its_last_use(monkeypatch):
     encoded = []
-    monkeypatch.setattr(splitting, "encode_png", lambda picture: encoded.append(picture) or b"png")
+    monkeypatch.setattr(splitting, "encode_png", lambda one, **_: encoded.append(one) or b"png")
     source, one, other = PICTURES[:3]
     files = PictureFiles([EditToJudge(source, one, "a"), EditToJudge(source, other, "a")])
     for picture in (source, one, source, other):
@@ -83,7 +83,7 @@ def test_threads_that_want_the_same_picture_get_one_encoding(monkeypatch):
     encoded = []
     together = threading.Barrier(4)
 
-    def encode(picture):
+    def encode(picture, **_):
         encoded.append(picture)
         return b"png"
 

@@ -18,7 +18,7 @@ from spatialreward.client import (
     splitting,
 )
 from spatialreward.errors import InvalidInputError
-from spatialreward.images import encode_png
+from spatialreward.images import decode_image, encode_png
 from spatialreward.judge.interface import EditToJudge
 from spatialreward.records import JudgementStatus, JudgingOptions, ScoreKind, Streams
 
@@ -78,7 +78,8 @@ def test_options_reach_the_server(judge, server, numbered_edits):
 def test_all_sources_of_an_edit_are_sent_in_order(judge, server, picture):
     judge.judge([EditToJudge(picture(1), picture(2), "naïve", (picture(3), picture(4)))])
     (request,) = server.servicer.requests
-    assert request["SOURCE"].tolist() == [[encode_png(picture(number)) for number in (1, 3, 4)]]
+    sent = [decode_image(file, "sent") for file in request["SOURCE"][0]]
+    assert sent == [picture(number) for number in (1, 3, 4)]
     assert request["INSTRUCTION"].item().decode() == "naïve"
 
 
@@ -114,9 +115,12 @@ def test_calls_from_many_threads_share_the_bound(server, numbered_edits):
 
 def test_pictures_become_files_only_when_they_are_sent(server, numbered_edits, monkeypatch):
     encoded = []
-    monkeypatch.setattr(
-        splitting, "encode_png", lambda picture: encoded.append(picture) or encode_png(picture)
-    )
+
+    def encode(picture, **options):
+        encoded.append(picture)
+        return encode_png(picture, **options)
+
+    monkeypatch.setattr(splitting, "encode_png", encode)
     server.servicer.may_answer.clear()
     with TritonJudge(server.address, edits_per_request=1, requests_in_flight=2) as judge:
         call = threading.Thread(target=judge.judge, args=[numbered_edits(range(20))])
