@@ -13,7 +13,7 @@ PIP_OPTIONS ?= --quiet --disable-pip-version-check
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install $(PIP_OPTIONS) --constraint constraints.txt --editable '.[client,dev,judge,pipelines,stack]'
+	$(VENV)/bin/pip install $(PIP_OPTIONS) --constraint constraints.txt --editable '.[client,data,dev,judge,pipelines,stack]'
 	touch $@
 
 # Triton's server comes in a wheel that needs numpy 1, so it has an environment of its own.

@@ -1,0 +1,130 @@
+"""Edits on their way to training data: as a source gives them, and as they are packed."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from spatialreward.records import Coordinate, EditRegion, Record, Scores
+
+Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
+"""``x1, y1, x2, y2``, normalised to 0..1000 of the edited picture's width and height."""
+
+
+class RowOrigin(Record):
+    """Where a row came from, so that it can be found again."""
+
+    file: str
+    """File of the data set, relative to its root, or the hub's id and split."""
+    row: str
+    """Number or key of the row in it."""
+
+
+class RawEdit(Record):
+    """One row of a data set, read but not looked at: the pictures may be anything."""
+
+    id: str = Field(min_length=1)
+    """The same for the same row, whenever and wherever it is read."""
+    instruction: str
+    sources: tuple[bytes, ...] = Field(min_length=1)
+    """Encoded picture files as the data set has them."""
+    edited: bytes | None
+    """None in data sets of prompts, which serve RL only."""
+    operation: str = ""
+    """What kind of edit, in the data set's words; empty if it does not say."""
+    regions: tuple[EditRegion, ...] | None = None
+    """Boxes that the data set gives; None if it gives none."""
+    given: dict[str, float | str] = Field(default_factory=dict)
+    """What else the data set says about this edit, such as scores or who drew it."""
+    origin: RowOrigin
+
+
+class Extent(StrEnum):
+    """How much of a picture an edit changed."""
+
+    NOTHING = "nothing"
+    """Nothing beyond what encoding a picture anew does."""
+    LOCAL = "local"
+    GLOBAL = "global"
+    """Style, tone or background: most of the picture."""
+
+
+class ProposedRegion(Record):
+    """A box with pixel evidence for a change."""
+
+    bbox_2d: Box
+    evidence: Share
+    """How sure the pixels are: 0 as good as noise, 1 beyond doubt."""
+    changed_share: Share
+    """Share of the box that is in the mask of changed pixels."""
+
+
+class SpatialPrior(Record):
+    """Where two pictures differ, from their pixels alone."""
+
+    extent: Extent
+    regions: tuple[ProposedRegion, ...]
+    """Most evidence first. Global edits have one region, the whole picture; of unchanged pictures
+    there is none."""
+    changed_share: Share
+    """Share of the picture's pixels in the mask of changed ones."""
+    noise: float = Field(ge=0, allow_inf_nan=False)
+    """Level of the re-encoding noise: median difference of unchanged pixels, in levels 0..255."""
+    shift_px: tuple[float, float]
+    """How far the edited picture's content was moved, x and y, in its own pixels."""
+    agreement: Share | None = None
+    """IoU with the boxes of a second opinion; None if none was asked."""
+
+
+class Annotation(Record):
+    """What a teacher says about an edit, in the form of the judge's answers."""
+
+    regions: tuple[EditRegion, ...]
+    sc_reasoning: str
+    """With ``<|bbox_i|>`` before each region's part and ``<|global|>`` before the verdict."""
+    pq_reasoning: str
+    scores: Scores
+    teacher: str
+    """Model that was asked."""
+    verified: bool | None = None
+    """Whether a second pass agreed; None if there was none."""
+
+
+class AnnotatedEdit(Record):
+    """One edit of the training data, with its pictures."""
+
+    id: str
+    instruction: str
+    sources: tuple[bytes, ...] = Field(min_length=1)
+    """Picture files, upright RGB, none of them larger than the data set's settings say."""
+    edited: bytes | None
+    operation: str
+    prior: SpatialPrior | None
+    """None if there is no edited picture."""
+    annotation: Annotation | None = None
+    """None until a teacher was asked."""
+    given: dict[str, float | str]
+    given_regions: tuple[EditRegion, ...] | None = None
+    fingerprints: tuple[str, ...]
+    """Perceptual hashes of the sources and then of the edited picture, 16 hexadecimal digits."""
+    origin: RowOrigin
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if (self.edited is None) != (self.prior is None):
+            raise ValueError(f"edit {self.id}: a prior needs an edited picture, and only it")
+        if self.edited is None and self.annotation is not None:
+            raise ValueError(f"edit {self.id}: annotated, but there is no edited picture")
+        return self
+
+
+class Rejected(Record):
+    """A row that is left out, and why."""
+
+    id: str
+    reason: str
+    """One of a few, to be counted, such as ``unreadable picture``."""
+    detail: str
+    """What exactly, in words that help to mend it."""
+    origin: RowOrigin
