@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 
 from spatialreward.training.config import OptimiserConfig
+from spatialreward.training.muon import Muon, has_bfloat16
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Optimisation:
     def precision(self, device_type: str) -> torch.autocast:
         """Context of the forward pass."""
         wanted = self._config.precision
-        reduced = wanted == "bfloat16" or (wanted == "fastest" and _has_bfloat16(device_type))
+        reduced = wanted == "bfloat16" or (wanted == "fastest" and has_bfloat16(device_type))
         return torch.autocast(device_type, torch.bfloat16, enabled=reduced)
 
     def update(self, loss: torch.Tensor) -> None:
@@ -105,13 +106,6 @@ def learning_rate_factor(step: int, warmup_steps: int, num_steps: int) -> float:
     return 0.1 + 0.45 * (1 + math.cos(math.pi * progress))
 
 
-def _has_bfloat16(device_type: str) -> bool:
-    if device_type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    has = torch.cpu.get_capabilities()
-    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
-
-
 def _optimisers(
     model: torch.nn.Module, config: OptimiserConfig
 ) -> tuple[torch.optim.Optimizer, ...]:
@@ -129,12 +123,7 @@ def _optimisers(
     )
     if not hidden:
         return (adamw,)
-    muon = torch.optim.Muon(
-        list(hidden.values()),
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-        adjust_lr_fn="match_rms_adamw",
-    )
+    muon = Muon(list(hidden.values()), lr=config.learning_rate, weight_decay=config.weight_decay)
     return (adamw, muon)
 
 

@@ -1,0 +1,1 @@
+"""Training data as it is kept: Parquet shards with the pictures inside, and a manifest."""
