@@ -22,7 +22,7 @@ class ServingConfig(Record):
     """Batches judged at the same time; one large batch is faster than two of half its size."""
     threads_per_worker: PositiveInt | None = None
     """Threads of a worker's matrix products; None: the cores, divided among the workers."""
-    max_batch_edits: PositiveInt = 128
+    max_batch_edits: PositiveInt = 96
     """Edits that are judged in one batch, of however many requests."""
     join_below: float = Field(0.25, ge=0, le=1)
     """Waiting edits join a batch when less than this share of ``max_batch_edits`` is left in it."""

@@ -71,7 +71,12 @@ class JudgeServer:
 
         config = ServingConfig.of_parameters(parameters)
         threads = config.threads_per_worker or max(1, _num_cores() // config.workers)
-        judge = Judge.load(checkpoint, engine=config.engine, batch_size=config.max_batch_edits)
+        judge = Judge.load(
+            checkpoint,
+            engine=config.engine,
+            batch_size=config.max_batch_edits,
+            join_below=config.join_below,
+        )
 
         def judge_each(take: Take, measure: Measure) -> Iterable[tuple[int, Judgement]]:
             # Each thread has a setting of its own.
