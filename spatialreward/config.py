@@ -5,6 +5,7 @@ all steps in one file, are the pipelines' business.
 """
 
 import json
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -164,6 +165,23 @@ def read_settings(kind: type[Settings], text: str, where: str) -> Settings:
         raise InvalidInputError(
             f"{where}: {f'{field}: ' if field else ''}{first['msg']}"
         ) from error
+
+
+def read_toml(kind: type[Settings], path: Path) -> Settings:
+    """Read a record from a TOML file.
+
+    Raises:
+        InvalidInputError: there is no such file, or it is no such record; names file and field.
+    """
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        return kind.model_validate(given)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidInputError(f"{path}: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise InvalidInputError(f"{path}: {field}: {first['msg']}") from error
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -18,8 +18,8 @@ Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 10.0
 
 
-def track(iterable: Iterable[Item], *, total: int, description: str) -> Iterator[Item]:
-    """Yield the items of ``iterable`` and show how many of ``total`` are done.
+def track(iterable: Iterable[Item], *, total: int | None, description: str) -> Iterator[Item]:
+    """Yield the items of ``iterable`` and show how many of ``total`` are done; None: of unknown.
 
     On a terminal that is a bar with the time left, written to standard error. Elsewhere it is a
     log line about every ten seconds and one at the end, at level INFO.
@@ -30,27 +30,29 @@ def track(iterable: Iterable[Item], *, total: int, description: str) -> Iterator
         yield from _with_log_lines(iterable, total, description)
 
 
-def _with_log_lines(iterable: Iterable[Item], total: int, description: str) -> Iterator[Item]:
+def _with_log_lines(
+    iterable: Iterable[Item], total: int | None, description: str
+) -> Iterator[Item]:
     start = last_line = time.monotonic()
     done = 0
     for item in iterable:
         yield item
         done += 1
         now = time.monotonic()
-        if now - last_line >= SECONDS_BETWEEN_LINES and done < total:
+        if now - last_line >= SECONDS_BETWEEN_LINES and (total is None or done < total):
             last_line = now
             logger.info("%s", _line(description, done, total, now - start))
     logger.info("%s", _line(description, done, total, time.monotonic() - start))
 
 
-def _line(description: str, done: int, total: int, elapsed_s: float) -> str:
-    parts = [f"{description}: {done}/{total}"]
+def _line(description: str, done: int, total: int | None, elapsed_s: float) -> str:
+    parts = [f"{description}: {done}" if total is None else f"{description}: {done}/{total}"]
     if total:
         parts.append(f" ({100 * done // total} %)")
     parts.append(f" in {_duration(elapsed_s)}")
     if done and elapsed_s > 0:
         parts.append(f", {done / elapsed_s:.3g}/s")
-        if done < total:
+        if total is not None and done < total:
             parts.append(f", {_duration((total - done) * elapsed_s / done)} left")
     return "".join(parts)
 

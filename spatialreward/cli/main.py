@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spatialreward.cli import base, deploy, judge, stack
+from spatialreward.cli import base, data, deploy, judge, stack
 from spatialreward.cli.command import CommandGroup, configure_logging
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command("deploy")(deploy.deploy)
 app.command("rollback")(deploy.rollback)
 app.command("deployments")(deploy.deployments)
 app.add_typer(base.app, name="base")
+app.add_typer(data.app, name="data")
 app.add_typer(stack.app, name="stack")
 
 

@@ -1,10 +1,18 @@
 """What a packed data set says about itself; ``manifest.json`` beside its shards."""
 
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 
 from spatialreward.data.edits import RowOrigin
+from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -48,3 +56,142 @@ class Manifest(Record):
     def num_edits(self) -> int:
         """Edits of all shards."""
         return sum(shard.num_edits for shard in self.shards)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the shards in order, as ``sha256sum *.parquet | sha256sum`` prints it.
+
+        Data sets with the same digest hold the same edits, wherever and whenever they were packed.
+        """
+        lines = (f"{shard.sha256}  {shard.name}\n" for shard in self.shards)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+class ShardReport(Record):
+    """What a task that packed one shard hands to the one that gathers them; small enough for JSON.
+
+    It is not part of the packed data set.
+    """
+
+    shard: PackedShard | None
+    """None if all of its rows were left out: then there is no file."""
+    counts: dict[str, NonNegativeInt]
+    """As in the manifest."""
+    left_out: dict[str, NonNegativeInt]
+    """As in the manifest."""
+
+
+def gather(reports: Iterable[ShardReport], config: Mapping[str, Any]) -> Manifest:
+    """The manifest of a data set whose shards were packed one by one, in any order.
+
+    Raises:
+        InvalidInputError: two shards have the same name, or no shard holds an edit.
+    """
+    shards: dict[str, PackedShard] = {}
+    counts: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
+    for report in reports:
+        counts.update(report.counts)
+        left_out.update(report.left_out)
+        if report.shard is None:
+            continue
+        if report.shard.name in shards:
+            raise InvalidInputError(f"{report.shard.name}: two shards have this name")
+        shards[report.shard.name] = report.shard
+    if not shards:
+        most = left_out.most_common(1)
+        why = (
+            f"; most rows were left out because of {most[0][0]!r} ({most[0][1]:,})" if most else ""
+        )
+        raise InvalidInputError(f"no shard holds an edit, so there is nothing to gather{why}")
+    return Manifest(
+        shards=tuple(shards[name] for name in sorted(shards)),
+        counts=dict(sorted(counts.items())),
+        left_out=dict(sorted(left_out.items())),
+        config=dict(config),
+        made_by=f"spatialreward {version('spatialreward')}",
+    )
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> Path:
+    """Write ``manifest.json`` in one step; returns its path."""
+    path = folder / FILE_NAME
+    unfinished = path.with_name(path.name + ".partial")
+    unfinished.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    os.replace(unfinished, path)
+    return path
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the packed data set in ``folder``; its shards are not looked at.
+
+    Raises:
+        InvalidInputError: there is none, it is malformed, or a later version wrote it.
+    """
+    path = folder / FILE_NAME
+    try:
+        return parse_manifest(path.read_bytes(), str(path))
+    except FileNotFoundError as error:
+        raise InvalidInputError(
+            f"{folder}: no packed data set here, expected {FILE_NAME}"
+        ) from error
+
+
+def parse_manifest(data: bytes, name: str) -> Manifest:
+    """Read a manifest that came from elsewhere, such as S3; ``name`` is what an error calls it.
+
+    Raises:
+        InvalidInputError: it is malformed, or a later version wrote it.
+    """
+    try:
+        fields = json.loads(data)
+    except ValueError as error:
+        raise InvalidInputError(f"{name}: is not JSON: {error}") from error
+    found = fields.get("schema_version") if isinstance(fields, dict) else None
+    if isinstance(found, int) and found > SCHEMA_VERSION:
+        raise InvalidInputError(
+            f"{name}: has schema version {found}, this version of spatialreward reads "
+            f"{SCHEMA_VERSION} and lower; a later one is needed"
+        )
+    try:
+        return Manifest.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "manifest"
+        raise InvalidInputError(f"{name}: {where}: {first['msg']}") from error
+
+
+def verify(folder: Path) -> Manifest:
+    """Check that every shard in ``folder`` is the file that the manifest says; reads all of them.
+
+    Raises:
+        InvalidInputError: a shard is missing or differs; every such file is named.
+    """
+    manifest = read_manifest(folder)
+    problems = [
+        f"{shard.name} {problem}"
+        for shard in manifest.shards
+        if (problem := _problem_with(shard, folder / shard.name))
+    ]
+    if problems:
+        raise InvalidInputError(
+            f"{folder}: {len(problems)} of {len(manifest.shards)} shards are not as "
+            f"{FILE_NAME} says: {'; '.join(problems)}"
+        )
+    return manifest
+
+
+def _problem_with(shard: PackedShard, path: Path) -> str | None:
+    if not path.is_file():
+        return "is missing"
+    if (size := path.stat().st_size) != shard.size_bytes:
+        return f"has {size:,} bytes, expected {shard.size_bytes:,}"
+    if (sha256 := sha256_of(path)) != shard.sha256:
+        return f"has sha256 {sha256}, expected {shard.sha256}"
+    return None
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

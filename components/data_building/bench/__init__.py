@@ -1,0 +1,1 @@
+"""Measures data building beside straightforward ways to do the same."""

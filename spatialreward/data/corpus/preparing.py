@@ -1,0 +1,74 @@
+"""One row on its way: looked at, compared, and made as small as it is packed."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from spatialreward.data.corpus.config import CorpusConfig
+from spatialreward.data.corpus.pictures import packed
+from spatialreward.data.edits import AnnotatedEdit, RawEdit, Rejected
+from spatialreward.data.filters.boxes import check_boxes
+from spatialreward.data.filters.pictures import check_text, open_pictures
+from spatialreward.data.filters.reasons import Finding
+from spatialreward.data.regions.proposal import propose
+from spatialreward.data.regions.second_opinion import reconcile
+from spatialreward.data.teacher.config import TeacherConfig
+from spatialreward.data.teacher.grounding import Grounding, ground_all
+from spatialreward.images import check_instruction
+
+
+def prepare(row: RawEdit | Rejected, config: CorpusConfig) -> AnnotatedEdit | Rejected:
+    """A row with its spatial prior and fingerprints, or why it cannot be used."""
+    if isinstance(row, Rejected):
+        return row
+    filters = config.filters
+    if finding := check_text(row.instruction, filters.max_instruction_characters):
+        return finding.reject(row.id, row.origin)
+    pictures = open_pictures(row, filters.pictures)
+    if isinstance(pictures, Finding):
+        return pictures.reject(row.id, row.origin)
+    prior, edited = None, None
+    if row.edited is not None and pictures.edited is not None:
+        # An edit is one of its first source; further ones are references.
+        prior = propose(pictures.sources[0], pictures.edited, config.regions)
+        if row.regions and (finding := check_boxes(row.regions, prior, filters.evidence)):
+            return finding.reject(row.id, row.origin)
+        edited = packed(row.edited, pictures.edited, config.pictures)
+    return AnnotatedEdit(
+        id=row.id,
+        instruction=check_instruction(row.instruction),
+        sources=tuple(
+            packed(data, image, config.pictures)
+            for data, image in zip(row.sources, pictures.sources, strict=True)
+        ),
+        edited=edited,
+        operation=row.operation,
+        prior=prior,
+        given=row.given,
+        given_regions=row.regions,
+        fingerprints=pictures.fingerprints(),
+        origin=row.origin,
+    )
+
+
+def with_second_opinion(
+    edits: Iterable[AnnotatedEdit], teacher: TeacherConfig, ledger: Path, total: int
+) -> Iterator[AnnotatedEdit]:
+    """Edits whose regions are reconciled with boxes of what the instruction names.
+
+    Where there is no second opinion the pixels alone count, as they do without asking.
+    """
+    asked: list[AnnotatedEdit] = []
+
+    def remembered() -> Iterator[AnnotatedEdit]:
+        for edit in edits:
+            asked.append(edit)
+            yield edit
+
+    # Answers come in the order of the edits, a few behind what is asked.
+    own_ledger = ledger.with_name(f"boxes-{ledger.name}")
+    for opinion in ground_all(remembered(), teacher, own_ledger, total=total):
+        edit = asked.pop(0)
+        if isinstance(opinion, Grounding) and edit.prior is not None:
+            boxes = [region.bbox_2d for region in opinion.regions]
+            edit = edit.model_copy(update={"prior": reconcile(edit.prior, boxes)})
+        yield edit

@@ -1,0 +1,265 @@
+"""The stages of one shard: folders in, a folder out, complete or not there.
+
+A prepared or annotated shard is a folder of ``edits.parquet`` (unless all rows were left out),
+``facts.parquet``, ``rejects.jsonl`` and ``counts.json``. The same input gives the same bytes.
+"""
+
+import logging
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spatialreward.data.corpus.config import CorpusConfig
+from spatialreward.data.corpus.preparing import prepare, with_second_opinion
+from spatialreward.data.edits import AnnotatedEdit, Rejected, RowOrigin
+from spatialreward.data.filters.counts import FilterCounts
+from spatialreward.data.filters.deciding import decide
+from spatialreward.data.filters.decontamination import BenchmarkIndex
+from spatialreward.data.filters.duplicates import LeftOut
+from spatialreward.data.filters.facts import EditFacts, facts_of, facts_table
+from spatialreward.data.filters.reasoning import check_annotation
+from spatialreward.data.packing.manifest import ShardReport
+from spatialreward.data.packing.shards import ShardWriter, count_edits, read_edits, read_facts
+from spatialreward.data.sources.opening import open_source
+from spatialreward.data.teacher.teaching import annotate_all
+from spatialreward.data.teacher.usage import TeacherUsage
+from spatialreward.errors import InvalidInputError
+from spatialreward.progress import track
+
+logger = logging.getLogger(__name__)
+
+EDITS = "edits.parquet"
+FACTS = "facts.parquet"
+REJECTS = "rejects.jsonl"
+COUNTS = "counts.json"
+USAGE = "usage.json"
+_ROWS_BEFORE_A_SHARE_COUNTS = 50
+
+
+def prepare_shard(config: CorpusConfig, shard: int, out: Path) -> FilterCounts:
+    """Read one part of the source and propose regions; no teacher yet.
+
+    Raises:
+        InvalidInputError: the source is not there or has no such columns, or too many of the
+            part's rows cannot be used; the message says which reason dominates.
+    """
+    rows = open_source(config.source).rows(shard, config.num_shards)
+    described = track(rows, total=None, description=f"shard {shard}: edits prepared")
+    with new_folder(out) as folder:
+        counts = _write(folder, (prepare(row, config) for row in described))
+        _check_share(counts, config, f"shard {shard}")
+    return counts
+
+
+def annotate_shard(
+    config: CorpusConfig, prepared: Path, left_out: Path, ledger: Path, out: Path
+) -> FilterCounts:
+    """Ask the teacher about the edits of a prepared shard, and leave out what cannot be believed.
+
+    Args:
+        config: has a teacher.
+        prepared: folder of the shard.
+        left_out: what ``select`` wrote: those edits are not asked about.
+        ledger: file that keeps all answers; with it a second attempt pays for nothing twice.
+        out: the annotated shard's folder.
+
+    Raises:
+        InvalidInputError: the teacher cannot be asked, or too many edits cannot be used.
+        TeacherStopped: the budget is spent or the server is away.
+    """
+    assert config.teacher is not None
+    gone = _gone_of(prepared, left_out)
+    before = _without(read_counts(prepared), gone)
+    usage = TeacherUsage()
+
+    def add(_result: AnnotatedEdit | Rejected, took: TeacherUsage) -> None:
+        nonlocal usage
+        usage += took
+
+    asked = _edits(prepared, gone)
+    if config.second_opinion:
+        asked = with_second_opinion(asked, config.teacher, ledger, before.kept)
+    results = annotate_all(asked, config.teacher, ledger, total=before.kept, measure=add)
+    described = track(results, total=before.kept, description=f"{prepared.name}: edits annotated")
+    with new_folder(out) as folder:
+        rejects = _rejects(prepared, gone)
+        counts = _write(folder, (_checked(one, config) for one in described), before, rejects)
+        (folder / USAGE).write_text(usage.model_dump_json() + "\n", encoding="utf-8")
+        logger.info("%s: teacher: %s", prepared.name, usage)
+        _check_share(counts, config, prepared.name)
+    return counts
+
+
+def select(
+    config: CorpusConfig, shards: Iterable[Path], out: Path, *, final: bool = True
+) -> FilterCounts:
+    """Decide over all shards together which edits are left out; reads their facts only.
+
+    Args:
+        config: the filters' settings.
+        shards: folders of prepared or annotated shards, in their order: of duplicates the first
+            stays.
+        out: JSON Lines of what is left out.
+        final: False before a teacher is asked: what balancing needs is not known yet.
+
+    Raises:
+        InvalidInputError: an edit stands in two shards, or too many rows cannot be used.
+    """
+    shards = list(shards)
+    seen = sum((read_counts(shard) for shard in shards), start=FilterCounts())
+    seen.check(config.max_reject_share, "all shards together")
+    filters = config.filters
+    if not final:
+        early = filters.reasoning.model_copy(update={"max_same_reasoning": None})
+        filters = filters.model_copy(update={"balance": None, "reasoning": early})
+    index = None
+    for path in config.benchmarks:
+        more = BenchmarkIndex.read(path)
+        index = more if index is None else index + more
+    facts = pa.concat_tables(pq.read_table(shard / FACTS) for shard in shards)
+    decisions = decide(facts, filters, index)
+    for cell in decisions.cells:
+        logger.info("balance: %s: %d of %d stay", cell, cell.after, cell.before)
+    unfinished = out.with_name(out.name + ".partial")
+    with unfinished.open("w", encoding="utf-8") as file:
+        for shard in shards:
+            file.writelines(_lines(_described(shard, decisions.left_out)))
+    unfinished.rename(out)
+    return decisions.counts
+
+
+def pack_shard(shard: Path, left_out: Path, number: int, out: Path) -> ShardReport:
+    """Write what stays of a shard as ``edits-NUMBER.parquet`` into folder ``out``.
+
+    All rows that were left out on the way stand beside it, ``edits-NUMBER.rejects.jsonl``.
+    """
+    gone = _gone_of(shard, left_out)
+    path = out / f"edits-{number:05d}.parquet"
+    with ShardWriter(path) as writer:
+        for edit in _edits(shard, gone):
+            writer.write(edit)
+    path.with_suffix(".rejects.jsonl").write_text(_rejects(shard, gone), encoding="utf-8")
+    return ShardReport(
+        shard=writer.shard,
+        counts={} if writer.shard is None else count_edits(path),
+        left_out=_without(read_counts(shard), gone).left_out,
+    )
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder that gets its name when the block ends well; what a killed run left is replaced."""
+    unfinished = path.with_name(path.name + ".partial")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    shutil.rmtree(path, ignore_errors=True)
+    unfinished.rename(path)
+
+
+def read_counts(shard: Path) -> FilterCounts:
+    """What became of the rows of a prepared or annotated shard.
+
+    Raises:
+        InvalidInputError: the folder is no such shard.
+    """
+    try:
+        return FilterCounts.model_validate_json((shard / COUNTS).read_bytes())
+    except (OSError, ValueError) as error:
+        raise InvalidInputError(f"{shard}: no prepared shard here ({error})") from error
+
+
+def _checked(result: AnnotatedEdit | Rejected, config: CorpusConfig) -> AnnotatedEdit | Rejected:
+    if isinstance(result, Rejected):
+        return result
+    assert result.annotation is not None
+    assert result.prior is not None
+    filters = config.filters
+    finding = check_annotation(
+        result.annotation, result.instruction, result.prior, filters.reasoning, filters.evidence
+    )
+    return result if finding is None else finding.reject(result.id, result.origin)
+
+
+def _write(
+    folder: Path,
+    results: Iterable[AnnotatedEdit | Rejected],
+    before: FilterCounts | None = None,
+    rejects_before: str = "",
+) -> FilterCounts:
+    """Write a stage's results as they come; counts and rejects go on from those before."""
+    kept = 0
+    reasons: list[str] = []
+    with (
+        ShardWriter(folder / EDITS) as writer,
+        (folder / REJECTS).open("w", encoding="utf-8") as rejects,
+    ):
+        rejects.write(rejects_before)
+
+        def facts() -> Iterator[EditFacts]:
+            nonlocal kept
+            for result in results:
+                if isinstance(result, Rejected):
+                    rejects.writelines(_lines([result]))
+                    reasons.append(result.reason)
+                    continue
+                writer.write(result)
+                kept += 1
+                yield facts_of(result)
+
+        pq.write_table(facts_table(facts()), folder / FACTS)
+    counts = FilterCounts.of(kept, reasons)
+    if before is not None:
+        counts = before.after(counts)
+    (folder / COUNTS).write_text(counts.model_dump_json() + "\n", encoding="utf-8")
+    return counts
+
+
+def _check_share(counts: FilterCounts, config: CorpusConfig, where: str) -> None:
+    """Stop early; few rows say little, and are looked at with all the others in ``select``."""
+    if counts.seen >= _ROWS_BEFORE_A_SHARE_COUNTS:
+        counts.check(config.max_reject_share, where)
+
+
+def _edits(shard: Path, gone: Mapping[str, Rejected]) -> Iterator[AnnotatedEdit]:
+    if (shard / EDITS).is_file():
+        yield from (edit for edit in read_edits(shard / EDITS) if edit.id not in gone)
+
+
+def _rejects(shard: Path, gone: Mapping[str, Rejected]) -> str:
+    return (shard / REJECTS).read_text(encoding="utf-8") + "".join(_lines(gone.values()))
+
+
+def _without(counts: FilterCounts, gone: Mapping[str, Rejected]) -> FilterCounts:
+    later = FilterCounts.of(counts.kept - len(gone), (one.reason for one in gone.values()))
+    return counts.after(later)
+
+
+def _gone_of(shard: Path, left_out: Path) -> dict[str, Rejected]:
+    """Those of a shard's edits that ``select`` left out, by id."""
+    ids = set(pq.read_table(shard / FACTS, columns=["id"])["id"].to_pylist())
+    with left_out.open("rb") as file:
+        rows = (Rejected.model_validate_json(line) for line in file)
+        return {row.id: row for row in rows if row.id in ids}
+
+
+def _described(shard: Path, left_out: LeftOut) -> Iterator[Rejected]:
+    """Those of a shard's edits that are left out, with their rows in the source."""
+    if not (shard / EDITS).is_file():
+        return
+    for row in read_facts(shard / EDITS, ["id", "origin_file", "origin_row"]).to_pylist():
+        if finding := left_out.get(row["id"]):
+            origin = RowOrigin(file=row["origin_file"], row=row["origin_row"])
+            yield finding.reject(row["id"], origin)
+
+
+def _lines(rows: Iterable[Rejected]) -> Iterator[str]:
+    return (row.model_dump_json() + "\n" for row in rows)

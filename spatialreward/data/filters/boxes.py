@@ -1,0 +1,66 @@
+"""Boxes against pixels: those that a data set or a teacher gives, where nothing changed.
+
+An edit that changed nothing keeps its data set's boxes: they say where it should have changed, and
+a failed edit is worth learning from. That a teacher saw something there is a contradiction, which
+``reasoning`` looks after.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from spatialreward.data.edits import Box, Extent, SpatialPrior
+from spatialreward.data.filters.config import EvidenceRules
+from spatialreward.data.filters.reasons import Finding, Reason
+from spatialreward.records import BOX_SCALE, EditRegion
+
+
+def check_boxes(
+    regions: Sequence[EditRegion], prior: SpatialPrior, rules: EvidenceRules
+) -> Finding | None:
+    """Say why the boxes of a local edit cannot be right; None if they may be, or there are none."""
+    if not regions or prior.extent is not Extent.LOCAL:
+        return None
+    boxes_YX = _painted(region.bbox_2d for region in regions)
+    evidence_YX = _painted(region.bbox_2d for region in prior.regions)
+    backed_share = (boxes_YX & evidence_YX).sum() / boxes_YX.sum()
+    if backed_share < rules.min_backed_share:
+        return Finding(
+            Reason.BOXES_WITHOUT_EVIDENCE,
+            f"{100 * backed_share:.1f} % of the boxes' area lies where pixels changed, expected "
+            f"{100 * rules.min_backed_share:g} % at least",
+        )
+    covered_share = _covered_share(prior, boxes_YX)
+    if covered_share < rules.min_covered_share:
+        return Finding(
+            Reason.BOXES_WITHOUT_EVIDENCE,
+            f"{100 * covered_share:.1f} % of the changed area lies in boxes, expected "
+            f"{100 * rules.min_covered_share:g} % at least",
+        )
+    return None
+
+
+def box_iou(ones: Iterable[Box], others: Iterable[Box]) -> float:
+    """Intersection over union of two sets of boxes, each taken together; 1 where both are empty."""
+    ones_YX, others_YX = _painted(ones), _painted(others)
+    union = (ones_YX | others_YX).sum()
+    return float((ones_YX & others_YX).sum() / union) if union else 1.0
+
+
+def _covered_share(prior: SpatialPrior, boxes_YX: np.ndarray) -> float:
+    """Share of the proposed area that lies in boxes, each proposal weighted by its evidence."""
+    covered = weight = 0.0
+    for region in prior.regions:
+        x1, y1, x2, y2 = region.bbox_2d
+        weight += region.evidence * (x2 - x1) * (y2 - y1)
+        covered += region.evidence * boxes_YX[y1:y2, x1:x2].sum()
+    # Proposals without any evidence cannot speak against a box.
+    return covered / weight if weight else 1.0
+
+
+def _painted(boxes: Iterable[Box]) -> np.ndarray:
+    """``[1000, 1000]`` bool: what lies in any of the boxes, exactly, as coordinates are whole."""
+    canvas_YX = np.zeros((BOX_SCALE, BOX_SCALE), dtype=bool)
+    for x1, y1, x2, y2 in boxes:
+        canvas_YX[y1:y2, x1:x2] = True
+    return canvas_YX

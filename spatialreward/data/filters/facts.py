@@ -1,0 +1,156 @@
+"""What has to be known of all edits at once, without their pictures: a small table.
+
+A row is some 200 bytes, so the facts of a data set of any usual size fit in memory where its
+pictures do not. Shards write their facts beside their pictures; what concerns several edits is
+decided over all of them together.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from spatialreward.data.edits import AnnotatedEdit
+from spatialreward.data.filters.fingerprints import to_bits
+from spatialreward.data.filters.words import text_key, words_of
+from spatialreward.errors import InvalidInputError
+from spatialreward.records import MAX_SCORE
+
+DIGEST_BYTES = 16
+_ROWS_AT_ONCE = 4096
+
+FACTS_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("instruction", pa.string()),
+        ("operation", pa.string()),
+        ("editor", pa.string()),
+        ("sources", pa.list_(pa.uint64())),
+        ("edited", pa.uint64()),
+        ("digest", pa.binary(DIGEST_BYTES)),
+        ("source_digest", pa.binary(DIGEST_BYTES)),
+        ("success", pa.float32()),
+        ("reasoning", pa.uint64()),
+    ]
+)
+
+
+class EditFacts(NamedTuple):
+    """One edit without its pictures."""
+
+    id: str
+    instruction: str
+    operation: str
+    editor: str
+    """Who drew the edited picture; empty if the data set does not say."""
+    sources: list[int]
+    """Perceptual hashes."""
+    edited: int | None
+    """Perceptual hash; None if there is no edited picture."""
+    digest: bytes
+    """Of the picture files and the instruction."""
+    source_digest: bytes
+    """Of the first source's file."""
+    success: float | None
+    """Editing success by the teacher; None if it was not asked."""
+    reasoning: int | None
+    """Key of the words of the teacher's SC reasoning; None if there are none."""
+
+
+def facts_of(edit: AnnotatedEdit, editor_fields: Sequence[str] = ("editor", "model")) -> EditFacts:
+    """The facts of an edit.
+
+    Args:
+        edit: with its pictures and fingerprints.
+        editor_fields: names in ``given`` that may say who drew the picture; the first that is
+            there counts.
+
+    Raises:
+        InvalidInputError: the fingerprints are not those of the pictures.
+    """
+    bits = [int(number) for number in to_bits(edit.fingerprints)]
+    expected = len(edit.sources) + (edit.edited is not None)
+    if len(bits) != expected:
+        raise InvalidInputError(
+            f"edit {edit.id}: expected {expected} fingerprints, one a picture, got {len(bits)}"
+        )
+    annotation = edit.annotation
+    told = words_of(annotation.sc_reasoning) if annotation else []
+    return EditFacts(
+        id=edit.id,
+        instruction=edit.instruction,
+        operation=" ".join(edit.operation.casefold().split()),
+        editor=next((str(edit.given[name]) for name in editor_fields if name in edit.given), ""),
+        sources=bits[: len(edit.sources)],
+        edited=bits[-1] if edit.edited is not None else None,
+        digest=_digest(
+            [*edit.sources, edit.edited or b"", " ".join(edit.instruction.split()).encode()]
+        ),
+        source_digest=_digest([edit.sources[0]]),
+        success=annotation.scores.editing_success if annotation else None,
+        reasoning=text_key(told) if told else None,
+    )
+
+
+def facts_table(facts: Iterable[EditFacts]) -> pa.Table:
+    """The facts as columns of ``FACTS_SCHEMA``, in order; they are taken in a few at a time."""
+    return pa.Table.from_batches(_batches(iter(facts)), schema=FACTS_SCHEMA)
+
+
+def check_facts(facts: pa.Table) -> None:
+    """Make sure that a table holds facts, each edit once.
+
+    Raises:
+        InvalidInputError: a column is missing or of another type, or an id stands there twice.
+    """
+    if not facts.schema.equals(FACTS_SCHEMA):
+        raise InvalidInputError(f"facts: expected the columns\n{FACTS_SCHEMA}\ngot\n{facts.schema}")
+    ids = facts["id"].value_counts()
+    for entry in ids.to_pylist() if len(ids) < len(facts) else ():
+        if entry["counts"] > 1:
+            raise InvalidInputError(
+                f"edit {entry['values']}: comes {entry['counts']} times; two sources of one data "
+                "set have the same name, or one is named twice"
+            )
+
+
+def source_hashes(facts: pa.Table) -> np.ndarray:
+    """Perceptual hashes of the sources, ``[N, S]`` uint64, zero where an edit has fewer."""
+    column = facts["sources"].combine_chunks()
+    counts = np.diff(column.offsets.to_numpy())
+    hashes_NS = np.zeros((len(facts), max(counts.max(initial=0), 1)), dtype=np.uint64)
+    hashes_NS[np.arange(hashes_NS.shape[1]) < counts[:, None]] = column.flatten().to_numpy()
+    return hashes_NS
+
+
+def edited_hashes(facts: pa.Table) -> np.ndarray:
+    """Perceptual hashes of the edited pictures, ``[N]`` uint64, zero where there is none."""
+    return facts["edited"].fill_null(0).to_numpy()
+
+
+def score_steps(facts: pa.Table, width: float) -> np.ndarray:
+    """Step of editing success of each edit, ``[N]`` int64 from 0 on; -1 without a score."""
+    success_N = facts["success"].fill_null(float("nan")).to_numpy()
+    steps_N = np.floor(np.nan_to_num(success_N, nan=-1.0) / width).astype(np.int64)
+    # The best score belongs to the last step, not to one of its own.
+    return np.minimum(steps_N, math.ceil(MAX_SCORE / width) - 1)
+
+
+def _batches(facts: Iterator[EditFacts]) -> Iterator[pa.RecordBatch]:
+    while batch := list(islice(facts, _ROWS_AT_ONCE)):
+        columns = [
+            pa.array(column, type=field.type)
+            for column, field in zip(zip(*batch, strict=True), FACTS_SCHEMA, strict=True)
+        ]
+        yield pa.RecordBatch.from_arrays(columns, schema=FACTS_SCHEMA)
+
+
+def _digest(parts: Iterable[bytes]) -> bytes:
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.digest()

@@ -1,0 +1,43 @@
+"""Perceptual hashes: 64 bits that change little when a picture is re-encoded or resized.
+
+The hash is ImageHash's ``phash``: signs of the 8 x 8 lowest frequencies of the picture at 32 x 32
+grey pixels, against their median. It sees neither colour nor small changes, so a locally edited
+picture is as near to its source as a copy is. Flat pictures, whose low frequencies are all close to
+nothing, are near to other flat pictures without showing the same.
+"""
+
+import re
+from collections.abc import Iterable
+
+import imagehash
+import numpy as np
+from PIL import Image
+
+from spatialreward.errors import InvalidInputError
+
+_DIGITS = re.compile("[0-9a-f]{16}")
+
+
+def fingerprint(image: Image.Image) -> str:
+    """Perceptual hash of a picture, 16 hexadecimal digits."""
+    return str(imagehash.phash(image))
+
+
+def to_bits(fingerprints: Iterable[str]) -> np.ndarray:
+    """Hashes as numbers, ``[N]`` uint64.
+
+    Raises:
+        InvalidInputError: one of them is not 16 hexadecimal digits.
+    """
+    return np.fromiter((_number(digits) for digits in fingerprints), dtype=np.uint64)
+
+
+def distance(one: str, other: str) -> int:
+    """In how many of 64 bits two hashes differ."""
+    return (_number(one) ^ _number(other)).bit_count()
+
+
+def _number(digits: str) -> int:
+    if not _DIGITS.fullmatch(digits):
+        raise InvalidInputError(f"fingerprint: expected 16 hexadecimal digits, got {digits!r}")
+    return int(digits, 16)

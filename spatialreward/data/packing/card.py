@@ -1,0 +1,291 @@
+"""The data card: ``README.md`` of a packed data set, as Hugging Face shows it, with its figures.
+
+All figures come from the manifest and from the shards' columns without pictures; pictures are read
+for the few edits on the sample sheet only.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import yaml
+
+from spatialreward.data.packing.drawing import Panel, edits_sheet, histogram_chart
+from spatialreward.data.packing.manifest import FILE_NAME, Manifest, read_manifest
+from spatialreward.data.packing.schema import PICTURES, SCHEMA
+from spatialreward.data.packing.shards import read_edit
+from spatialreward.data.packing.statistics import MOST_REGIONS, Histogram, Statistics, statistics_of
+from spatialreward.records import Record
+from spatialreward.visuals.overlay import SCORE_NAMES
+
+CARD = "README.md"
+PICTURES_FOLDER = "card"
+_MOST_ROWS = 30
+_SCORE_BANDS = ((0, 5), (6, 10), (11, 15), (16, 20), (21, 25))
+_SIZES = (
+    (10**3, "n<1K"),
+    (10**4, "1K<n<10K"),
+    (10**5, "10K<n<100K"),
+    (10**6, "100K<n<1M"),
+    (10**7, "1M<n<10M"),
+)
+_READING = """\
+```python
+from pathlib import Path
+
+from spatialreward.data.packing.manifest import verify
+from spatialreward.data.packing.shards import read_edits, read_facts
+
+folder = Path(".")
+manifest = verify(folder)
+first = next(read_edits(folder / manifest.shards[0].name))
+scores = read_facts(folder / manifest.shards[0].name, ["id", "editing_success"])
+```
+
+Or with Hugging Face: `datasets.load_dataset(FOLDER)`; the pictures come as pictures."""
+
+
+class About(Record):
+    """What a card says that figures cannot."""
+
+    name: str
+    summary: str
+    """A paragraph, in Markdown: where the edits come from, and what they are for."""
+    license: str = "other"
+    """Hugging Face's short name, such as ``apache-2.0``."""
+    license_note: str
+    """What the licences of the sources ask of whoever uses the data, in Markdown."""
+
+
+def write_card(
+    folder: Path,
+    about: About,
+    *,
+    teacher: Mapping[str, object] | None = None,
+    num_samples: int = 8,
+) -> Path:
+    """Write the card of the packed data set in ``folder``; returns its path.
+
+    Args:
+        folder: has the manifest and all shards.
+        about: name, summary and licence.
+        teacher: what the annotation took, such as ``{"prompt_tokens": 51200, "cost": 0.4}``:
+            numbers, words, or numbers by name.
+        num_samples: edits on the sample sheet.
+
+    Raises:
+        InvalidInputError: there is no manifest, or a shard is missing or damaged.
+    """
+    manifest = read_manifest(folder)
+    statistics = statistics_of(folder, manifest, num_samples)
+    pictures = folder / PICTURES_FOLDER
+    pictures.mkdir(exist_ok=True)
+    chosen = [read_edit(folder / place.shard, place.row) for place in statistics.samples()]
+    edits_sheet(chosen).save(pictures / "samples.png")
+    histogram_chart(_content_panels(statistics)).save(pictures / "content.png")
+    sections = [
+        f"# {about.name}\n\n{about.summary.strip()}",
+        f"![Edits of this data set]({PICTURES_FOLDER}/samples.png)",
+        _content(manifest, statistics),
+    ]
+    if any(one.num_values for one in statistics.scores.values()):
+        histogram_chart(_score_panels(statistics)).save(pictures / "scores.png")
+        sections.append(_scores(statistics))
+    sections += [
+        _left_out(manifest),
+        _teacher(teacher) if teacher else "",
+        _files(manifest),
+        f"## Licence\n\n{about.license_note.strip()}",
+        _settings(manifest),
+    ]
+    text = f"---\n{_front_matter(about, manifest)}---\n\n"
+    text += "\n\n".join(section for section in sections if section) + "\n"
+    path = folder / CARD
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _front_matter(about: About, manifest: Manifest) -> str:
+    size = sum(shard.size_bytes for shard in manifest.shards)
+    split = {"name": "train", "num_bytes": size, "num_examples": manifest.num_edits}
+    files = {"split": "train", "path": "*.parquet"}
+    return yaml.safe_dump(
+        {
+            "pretty_name": about.name,
+            "license": about.license,
+            "task_categories": ["image-to-image"],
+            "tags": ["image-editing", "reward-model", "spatialreward"],
+            "size_categories": [_size_category(manifest.num_edits)],
+            "configs": [{"config_name": "default", "data_files": [files]}],
+            "dataset_info": {
+                "features": [_feature(field) for field in SCHEMA],
+                "splits": [split],
+                "download_size": size,
+                "dataset_size": size,
+            },
+        },
+        sort_keys=False,
+        allow_unicode=True,
+    )
+
+
+def _feature(field: pa.Field) -> dict[str, str]:
+    is_list = pa.types.is_list(field.type)
+    kind = str(field.type.value_type if is_list else field.type).replace("double", "float64")
+    return {
+        "name": field.name,
+        "list" if is_list else "dtype": "image" if field.name in PICTURES else kind,
+    }
+
+
+def _size_category(num_edits: int) -> str:
+    return next((name for below, name in _SIZES if num_edits < below), "n>10M")
+
+
+def _content(manifest: Manifest, statistics: Statistics) -> str:
+    counts, total = manifest.counts, manifest.num_edits
+    kinds = ("annotated", "verified", "prompts")
+    named = {
+        "annotated": "annotated by a teacher",
+        "verified": "confirmed by a second pass",
+        "prompts": "prompts without an edited picture",
+    }
+    rows = [("edits", total), *((named[kind], counts.get(kind, 0)) for kind in kinds)]
+    return "\n\n".join(
+        [
+            "## What is in it",
+            _counted("what", rows, total),
+            _counted("extent", _under(counts, "extent/"), total),
+            _counted("operation", _under(counts, "operation/"), total),
+            f"![Distributions]({PICTURES_FOLDER}/content.png)",
+            _table(("measure", "mean", "smallest", "largest"), _measures(statistics)),
+        ]
+    )
+
+
+def _measures(statistics: Statistics) -> Iterable[Sequence[str]]:
+    named = {
+        "share of pixels changed": statistics.changed_share,
+        "regions an edit": statistics.num_regions,
+        "share of the picture in a region's box": statistics.region_area,
+        "pixel evidence of a proposed region": statistics.evidence,
+        "longest side, pixels": statistics.longest_side_px,
+        "pictures of an edit, kB": statistics.kilobytes,
+    }
+    return [
+        (name, f"{one.mean:.3g}", f"{one.smallest:.3g}", f"{one.largest:.3g}")
+        if one.num_values
+        else (name, "", "", "")
+        for name, one in named.items()
+    ]
+
+
+def _scores(statistics: Statistics) -> str:
+    rows = [
+        (SCORE_NAMES[name], *(f"{_between(one, *band):,}" for band in _SCORE_BANDS), _mean(one))
+        for name, one in statistics.scores.items()
+    ]
+    bands = tuple(f"{low} to {high}" for low, high in _SCORE_BANDS)
+    return (
+        f"## Scores\n\nEach 0 to 25, 25 best; rounded to whole scores here.\n\n"
+        f"{_table(('score', *bands, 'mean'), rows)}\n\n"
+        f"![Scores]({PICTURES_FOLDER}/scores.png)"
+    )
+
+
+def _between(histogram: Histogram, low: int, high: int) -> int:
+    return int(histogram.counts[low : high + 1].sum())
+
+
+def _mean(histogram: Histogram) -> str:
+    return f"{histogram.mean:.2f}" if histogram.num_values else ""
+
+
+def _left_out(manifest: Manifest) -> str:
+    if not manifest.left_out:
+        return "## What was left out\n\nNo row was left out."
+    dropped = sum(manifest.left_out.values())
+    total = dropped + manifest.num_edits
+    rows = sorted(manifest.left_out.items(), key=lambda item: -item[1])
+    told = f"{dropped:,} of {total:,} rows were left out."
+    return f"## What was left out\n\n{told}\n\n{_counted('reason', rows, total)}"
+
+
+def _teacher(usage: Mapping[str, object]) -> str:
+    rows = [(name.replace("_", " "), _told(value)) for name, value in usage.items()]
+    return f"## What the annotation took\n\n{_table(('what', 'value'), rows)}"
+
+
+def _told(value: object) -> str:
+    match value:
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:,.4g}"
+        case Mapping():
+            return ", ".join(f"{name}: {_told(one)}" for name, one in value.items())
+        case _:
+            return str(value)
+
+
+def _files(manifest: Manifest) -> str:
+    size = sum(shard.size_bytes for shard in manifest.shards)
+    return (
+        f"## Files\n\nParquet shards with the pictures inside: {len(manifest.shards):,}, "
+        f"{size / 1e6:,.1f} MB. `{FILE_NAME}` holds the checksum of each, the rows of the sources "
+        f"that it was made of, and the settings.\nTheir common checksum "
+        f"(`sha256sum *.parquet | sha256sum`) is `{manifest.digest}`.\n\n{_READING}"
+    )
+
+
+def _settings(manifest: Manifest) -> str:
+    config = json.dumps(manifest.config, indent=2, ensure_ascii=False, sort_keys=True)
+    return f"## How it was made\n\nBy {manifest.made_by}, with:\n\n```json\n{config}\n```"
+
+
+def _content_panels(statistics: Statistics) -> list[Panel]:
+    regions = tuple((float(n), str(n)) for n in range(MOST_REGIONS))
+    return [
+        Panel("Pixels changed", "share of the picture", statistics.changed_share),
+        Panel(
+            "Regions",
+            "regions an edit",
+            statistics.num_regions,
+            (*regions, (float(MOST_REGIONS), f"{MOST_REGIONS}+")),
+        ),
+        Panel("Size of regions", "share of the picture", statistics.region_area),
+        Panel("Evidence of proposed regions", "evidence", statistics.evidence),
+        Panel("Size of pictures", "longest side, pixels", statistics.longest_side_px),
+        Panel("Size of files", "kB an edit", statistics.kilobytes),
+    ]
+
+
+def _score_panels(statistics: Statistics) -> list[Panel]:
+    return [
+        Panel(SCORE_NAMES[name], "score", histogram)
+        for name, histogram in statistics.scores.items()
+    ]
+
+
+def _under(counts: Mapping[str, int], prefix: str) -> list[tuple[str, int]]:
+    """The counts of one kind, commonest first."""
+    found = [(name[len(prefix) :], n) for name, n in counts.items() if name.startswith(prefix)]
+    return sorted(found, key=lambda item: -item[1])
+
+
+def _counted(heading: str, rows: Sequence[tuple[str, int]], total: int) -> str:
+    shown = [(name, f"{n:,}", f"{n / total:.1%}") for name, n in rows[:_MOST_ROWS]]
+    if rest := rows[_MOST_ROWS:]:
+        n = sum(count for _, count in rest)
+        shown.append((f"{len(rest)} others", f"{n:,}", f"{n / total:.1%}"))
+    return _table((heading, "count", "share"), shown)
+
+
+def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heading, ["---", *["---:"] * (len(heading) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())

@@ -1,0 +1,179 @@
+"""A data card's pictures: edits with their boxes, words and scores, and panels of histograms."""
+
+import io
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from PIL import Image, ImageOps
+
+from spatialreward.data.edits import AnnotatedEdit, Annotation
+from spatialreward.data.packing.statistics import Histogram
+from spatialreward.images import decode_image
+from spatialreward.records import EditRegion
+from spatialreward.visuals.overlay import readable, score_bars
+from spatialreward.visuals.regions import draw_dashed, draw_regions
+from spatialreward.visuals.text import FAINT_INK, PAPER, RULE, paragraph, stack
+
+_CELL = 288
+_TEXT_WIDTH = 330
+_GAP = 12
+_TEXT_SIZE = 14
+_SMALL_TEXT = 12
+_WIDTH = 3 * (_CELL + _GAP) + _TEXT_WIDTH + 2 * _GAP
+_COLOUR = "#0072b2"
+_DOTS_PER_INCH = 110
+
+
+class Panel(NamedTuple):
+    """One histogram of a chart."""
+
+    title: str
+    x_label: str
+    histogram: Histogram
+    ticks: tuple[tuple[float, str], ...] = ()
+    """Where the axis is labelled, and how; as matplotlib likes if empty."""
+
+
+def histogram_chart(panels: Sequence[Panel], columns: int = 2) -> Image.Image:
+    """Draw histograms in rows of ``columns``, each with its mean and its number of values.
+
+    Raises:
+        ValueError: there are no panels.
+    """
+    if not panels:
+        raise ValueError("expected at least one histogram to draw, got none")
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.6 * columns, 2.7 * rows), dpi=_DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axes, panel in zip(grid, panels, strict=False):
+        _draw(axes, panel)
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return Image.open(buffer).convert("RGB")
+
+
+def edits_sheet(edits: Sequence[AnnotatedEdit]) -> Image.Image:
+    """Draw a row an edit: source, edited picture, regions, and what is known in words and scores.
+
+    Regions of the annotation are outlined, proposed ones are dashed.
+
+    Raises:
+        InvalidInputError: a picture cannot be decoded.
+        ValueError: there are no edits.
+    """
+    if not edits:
+        raise ValueError("expected at least one edit to draw, got none")
+    return stack([_header(), *(_row(edit) for edit in edits)], _WIDTH)
+
+
+def _draw(axes: Axes, panel: Panel) -> None:
+    histogram = panel.histogram
+    axes.stairs(histogram.counts, histogram.edges, fill=True, color=_COLOUR)
+    axes.set_title(panel.title, loc="left", fontweight="bold", fontsize=10)
+    axes.set_xlabel(panel.x_label, fontsize=9)
+    axes.set_ylabel("count", fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.set_xlim(histogram.edges[0], histogram.edges[-1])
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(axis="y", alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    if panel.ticks:
+        axes.set_xticks([at for at, _ in panel.ticks], [label for _, label in panel.ticks])
+    told = f"n = {histogram.num_values:,}"
+    if histogram.num_values:
+        told = f"mean {histogram.mean:.3g}, {told}"
+        axes.axvline(histogram.mean, color="#d55e00", linewidth=1.2)
+    axes.set_title(told, loc="right", fontsize=8, color="#6b727d")
+
+
+def _header() -> Image.Image:
+    names = ("Source", "Edited", "Regions (dashed: from pixels)", "What the data say")
+    header = Image.new("RGB", (_WIDTH, 2 * _TEXT_SIZE + _GAP // 2), RULE)
+    for position, name in enumerate(names):
+        text = paragraph(name, _CELL, _TEXT_SIZE, bold=True, background=RULE, max_lines=1)
+        header.paste(text, (_GAP + position * (_CELL + _GAP), (header.height - text.height) // 2))
+    return header
+
+
+def _row(edit: AnnotatedEdit) -> Image.Image:
+    words = _words(edit)
+    inner = _WIDTH - 2 * _GAP
+    body = Image.new("RGB", (inner, max(_CELL, words.height)), PAPER)
+    for position, picture in enumerate(_pictures(edit)):
+        body.paste(
+            ImageOps.pad(picture, (_CELL, _CELL), color=RULE), (position * (_CELL + _GAP), 0)
+        )
+    body.paste(words, (3 * (_CELL + _GAP), 0))
+    title = paragraph(edit.instruction, inner, _TEXT_SIZE, bold=True, max_lines=3)
+    blocks = [title, body]
+    if edit.annotation is not None:
+        told = readable(edit.annotation.sc_reasoning)
+        blocks.append(paragraph(told, inner, _SMALL_TEXT, colour=FAINT_INK, max_lines=3))
+    block = stack(blocks, _WIDTH, margin=_GAP, gap=_GAP // 2)
+    block.paste(RULE, (0, block.height - 1, _WIDTH, block.height))
+    return block
+
+
+def _pictures(edit: AnnotatedEdit) -> list[Image.Image]:
+    source = _fit(decode_image(edit.sources[0], f"{edit.id}/source"))
+    if edit.edited is None:
+        return [source]
+    edited = _fit(decode_image(edit.edited, f"{edit.id}/edited"))
+    annotated = edit.annotation.regions if edit.annotation is not None else ()
+    proposed = edit.prior.regions if edit.prior is not None else ()
+    # Labels stand beside the picture: on it there is room for numbers only.
+    numbered = [region.model_copy(update={"label": ""}) for region in annotated]
+    dashed = [
+        EditRegion(id=number, label="", bbox_2d=region.bbox_2d)
+        for number, region in enumerate(proposed)
+    ]
+    boxes = draw_regions(edited, numbered, text_size=_SMALL_TEXT)
+    return [source, edited, draw_dashed(boxes, dashed)]
+
+
+def _fit(picture: Image.Image) -> Image.Image:
+    # Small scenes keep their pixels as squares; boxes are drawn afterwards, so that they stay thin.
+    small = max(picture.size) * 2 <= _CELL
+    how = Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS
+    return ImageOps.contain(picture, (_CELL, _CELL), how)
+
+
+def _words(edit: AnnotatedEdit) -> Image.Image:
+    facts = [edit.operation or "operation unknown"]
+    if edit.prior is not None:
+        facts += [f"{edit.prior.extent} change", f"{edit.prior.changed_share:.1%} of pixels"]
+    else:
+        facts.append("prompt only")
+    if len(edit.sources) > 1:
+        facts.append(f"{len(edit.sources)} sources")
+    blocks = [paragraph(", ".join(facts), _TEXT_WIDTH, _TEXT_SIZE, max_lines=2)]
+    if edit.annotation is None:
+        blocks.append(paragraph("not annotated", _TEXT_WIDTH, _TEXT_SIZE, colour=FAINT_INK))
+    else:
+        blocks += _annotation(edit.annotation)
+    if edit.given:
+        said = ", ".join(f"{name} {value}" for name, value in edit.given.items())
+        blocks.append(_small(f"Given: {said}"))
+    blocks.append(_small(f"{edit.origin.file}, row {edit.origin.row}"))
+    return stack(blocks, _TEXT_WIDTH, gap=5)
+
+
+def _annotation(annotation: Annotation) -> list[Image.Image]:
+    labels = "; ".join(f"[{region.id}] {region.label}" for region in annotation.regions)
+    verified = {True: ", verified", False: ", not confirmed by a second pass", None: ""}
+    return [
+        score_bars(annotation.scores, _TEXT_WIDTH, _TEXT_SIZE),
+        paragraph(labels or "No region", _TEXT_WIDTH, _TEXT_SIZE, max_lines=4),
+        _small(f"Annotated by {annotation.teacher}{verified[annotation.verified]}"),
+    ]
+
+
+def _small(text: str) -> Image.Image:
+    return paragraph(text, _TEXT_WIDTH, _SMALL_TEXT, colour=FAINT_INK, max_lines=2)

@@ -1,0 +1,171 @@
+"""How an edit is laid out in Parquet: columns, and the way from a record to a row and back.
+
+Flat columns come first, so that rows can be counted, chosen and balanced without touching their
+pictures or parsing JSON; the pictures come last. What the flat columns say twice is read back from
+the JSON columns, which hold the records whole.
+"""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+from PIL import Image
+from pydantic import TypeAdapter, ValidationError
+
+from spatialreward.data.edits import AnnotatedEdit, Annotation, RowOrigin, SpatialPrior
+from spatialreward.data.packing.manifest import SCHEMA_VERSION
+from spatialreward.errors import InvalidInputError
+from spatialreward.records import EditRegion, Record, Scores
+
+SCORES = tuple(Scores.model_fields)
+"""Names of the score columns, 0..25 each; null in a stream that was not asked."""
+PICTURES = ("sources", "edited")
+"""Columns with encoded picture files."""
+JSON = ("prior", "annotation", "given", "given_regions")
+"""Columns with a record each as JSON; null where the edit has none."""
+
+_VERSION_KEY = b"spatialreward.schema_version"
+_COLUMNS = [
+    pa.field("id", pa.string(), nullable=False),
+    pa.field("instruction", pa.string(), nullable=False),
+    pa.field("operation", pa.string(), nullable=False),
+    # Null where there is no edited picture: these are the prior's.
+    pa.field("extent", pa.string()),
+    pa.field("changed_share", pa.float64()),
+    pa.field("annotated", pa.bool_(), nullable=False),
+    pa.field("verified", pa.bool_()),
+    *(pa.field(name, pa.float64()) for name in SCORES),
+    # Pixels of the edited picture, of the first source where there is none.
+    pa.field("width", pa.int32(), nullable=False),
+    pa.field("height", pa.int32(), nullable=False),
+    pa.field("picture_bytes", pa.int64(), nullable=False),
+    pa.field("fingerprints", pa.list_(pa.string()), nullable=False),
+    pa.field("origin_file", pa.string(), nullable=False),
+    pa.field("origin_row", pa.string(), nullable=False),
+    pa.field("prior", pa.string()),
+    pa.field("annotation", pa.string()),
+    pa.field("given", pa.string(), nullable=False),
+    pa.field("given_regions", pa.string()),
+    pa.field("sources", pa.list_(pa.binary()), nullable=False),
+    pa.field("edited", pa.binary()),
+]
+_REGIONS = TypeAdapter(tuple[EditRegion, ...])
+_GIVEN = TypeAdapter(dict[str, float | str])
+
+
+SCHEMA = pa.schema(_COLUMNS, metadata={_VERSION_KEY: str(SCHEMA_VERSION).encode()})
+FACTS = tuple(field.name for field in _COLUMNS if field.name not in PICTURES)
+"""All columns but the pictures."""
+
+
+def check_schema(schema: pa.Schema, name: str) -> None:
+    """Refuse a file that is no shard of edits, or one that a later version wrote.
+
+    Raises:
+        InvalidInputError: it is one; ``name`` is what the message calls the file.
+    """
+    found = (schema.metadata or {}).get(_VERSION_KEY)
+    if found is None or not found.isdigit():
+        raise InvalidInputError(f"{name}: is not a shard of packed edits")
+    if int(found) > SCHEMA_VERSION:
+        raise InvalidInputError(
+            f"{name}: has schema version {int(found)}, this version of spatialreward reads "
+            f"{SCHEMA_VERSION} and lower; a later one is needed"
+        )
+
+
+def to_row(edit: AnnotatedEdit) -> dict[str, Any]:
+    """An edit as a row of ``SCHEMA``.
+
+    Raises:
+        InvalidInputError: a picture has no readable header, or a number is not finite.
+    """
+    prior, annotation = edit.prior, edit.annotation
+    scores = annotation.scores.model_dump() if annotation else dict.fromkeys(SCORES)
+    shown = edit.sources[0] if edit.edited is None else edit.edited
+    width, height = _size(shown, edit.id, "source" if edit.edited is None else "edited")
+    pictures = (*edit.sources, edit.edited or b"")
+    return {
+        "id": edit.id,
+        "instruction": edit.instruction,
+        "operation": edit.operation,
+        "extent": prior.extent.value if prior else None,
+        "changed_share": prior.changed_share if prior else None,
+        "annotated": annotation is not None,
+        "verified": annotation.verified if annotation else None,
+        **scores,
+        "width": width,
+        "height": height,
+        "picture_bytes": sum(map(len, pictures)),
+        "fingerprints": list(edit.fingerprints),
+        "origin_file": edit.origin.file,
+        "origin_row": edit.origin.row,
+        "prior": _json(edit.id, "prior", prior),
+        "annotation": _json(edit.id, "annotation", annotation),
+        "given": _json(edit.id, "given", edit.given),
+        "given_regions": _json(edit.id, "given_regions", edit.given_regions),
+        "sources": list(edit.sources),
+        "edited": edit.edited,
+    }
+
+
+def edits_of(rows: pa.Table | pa.RecordBatch, name: str) -> list[AnnotatedEdit]:
+    """The edits in rows of a shard, all columns there; ``name`` is what an error calls the shard.
+
+    Raises:
+        InvalidInputError: a row is no edit.
+    """
+    return [_from_row(row, name) for row in rows.to_pylist()]
+
+
+def _from_row(row: Mapping[str, Any], name: str) -> AnnotatedEdit:
+    try:
+        prior, annotation, regions = row["prior"], row["annotation"], row["given_regions"]
+        return AnnotatedEdit(
+            id=row["id"],
+            instruction=row["instruction"],
+            sources=tuple(row["sources"]),
+            edited=row["edited"],
+            operation=row["operation"],
+            prior=None if prior is None else SpatialPrior.model_validate_json(prior),
+            annotation=None if annotation is None else Annotation.model_validate_json(annotation),
+            given=_GIVEN.validate_json(row["given"]),
+            given_regions=None if regions is None else _REGIONS.validate_json(regions),
+            fingerprints=tuple(row["fingerprints"]),
+            origin=RowOrigin(file=row["origin_file"], row=row["origin_row"]),
+        )
+    except (KeyError, TypeError, ValidationError) as error:
+        raise InvalidInputError(f"{name}: edit {row.get('id')}: {error}") from error
+
+
+def _json(
+    edit: str, field: str, value: Record | Mapping[str, Any] | Sequence[Record] | None
+) -> str | None:
+    match value:
+        case None:
+            return None
+        case Record():
+            plain: Any = value.model_dump()
+        case Mapping():
+            plain = dict(value)
+        case _:
+            plain = [one.model_dump() for one in value]
+    try:
+        return json.dumps(plain, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"edit {edit}: {field}: holds a number that is not finite, which JSON cannot say"
+        ) from error
+
+
+def _size(picture: bytes, edit: str, which: str) -> tuple[int, int]:
+    # Pillow's readers raise whatever malformed bytes make them stumble over.
+    try:
+        with Image.open(io.BytesIO(picture)) as image:
+            return image.size
+    except Exception as error:
+        raise InvalidInputError(
+            f"edit {edit}: the {which} picture has no readable header ({type(error).__name__})"
+        ) from error

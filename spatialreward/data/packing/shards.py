@@ -1,0 +1,271 @@
+"""One shard: written row group by row group, complete or not there, and read the same way.
+
+The same edits in the same order give the same bytes, so a shard's checksum tells whether a second
+run made the same. Pictures are compressed already and are stored as they are.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from spatialreward.data.edits import AnnotatedEdit, RowOrigin
+from spatialreward.data.packing.manifest import PackedShard, sha256_of
+from spatialreward.data.packing.schema import (
+    FACTS,
+    PICTURES,
+    SCHEMA,
+    check_schema,
+    edits_of,
+    to_row,
+)
+from spatialreward.errors import InvalidInputError
+
+ROWS_A_GROUP = 64
+BYTES_A_GROUP = 16 * 2**20
+
+_PATHS = {"sources": "sources.list.element", "fingerprints": "fingerprints.list.element"}
+_DICTIONARIES = ["operation", "extent", "origin_file"]
+_COMPRESSION = {
+    _PATHS.get(name, name): "NONE" if name in PICTURES else "ZSTD" for name in SCHEMA.names
+}
+# Smallest and largest picture tell a reader nothing.
+_WITH_STATISTICS = [_PATHS.get(name, name) for name in FACTS]
+
+
+class ShardWriter:
+    """Writes one shard as a ``with`` block goes on; memory is bounded by one row group.
+
+    The rows go to ``NAME.partial``, which takes the shard's name when the block ends well and is
+    removed when it raises. A process that is killed leaves it behind, for the next run to
+    overwrite. Row groups hold at most ``rows_a_group`` edits and ``bytes_a_group`` bytes of
+    pictures, or one edit that is larger.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        rows_a_group: int = ROWS_A_GROUP,
+        bytes_a_group: int = BYTES_A_GROUP,
+    ) -> None:
+        """Prepare to write ``path``; its folder is there already."""
+        if rows_a_group < 1 or bytes_a_group < 1:
+            raise InvalidInputError(
+                f"{path.name}: expected row groups of at least one row and one byte, "
+                f"got {rows_a_group} and {bytes_a_group}"
+            )
+        self._path = path
+        self._unfinished = path.with_name(path.name + ".partial")
+        self._limits = rows_a_group, bytes_a_group
+        self._rows: list[dict[str, Any]] = []
+        self._bytes = 0
+        self._shard: PackedShard | None = None
+
+    @property
+    def shard(self) -> PackedShard | None:
+        """What was written, once the block has ended; None if there was no row, hence no file."""
+        return self._shard
+
+    def __enter__(self) -> Self:
+        """Begin the unfinished file."""
+        self._parquet = pq.ParquetWriter(
+            self._unfinished,
+            SCHEMA,
+            compression=_COMPRESSION,
+            use_dictionary=_DICTIONARIES,
+            write_statistics=_WITH_STATISTICS,
+            write_page_checksum=True,
+        )
+        return self
+
+    def write(self, edit: AnnotatedEdit) -> None:
+        """Add an edit.
+
+        Raises:
+            InvalidInputError: it cannot be stored; it is left out, and the writer can go on.
+        """
+        row = to_row(edit)
+        rows, size = self._limits
+        if self._rows and self._bytes + row["picture_bytes"] > size:
+            self._end_group()
+        self._rows.append(row)
+        self._bytes += row["picture_bytes"]
+        if len(self._rows) == rows:
+            self._end_group()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the file its name, or remove it if the block raised or wrote nothing."""
+        try:
+            if kind is None and self._rows:
+                self._end_group()
+            self._parquet.close()
+            if kind is None:
+                self._finish()
+        finally:
+            self._unfinished.unlink(missing_ok=True)
+
+    def _end_group(self) -> None:
+        table = pa.Table.from_pylist(self._rows, schema=SCHEMA)
+        self._rows, self._bytes = [], 0
+        self._parquet.write_table(table, row_group_size=table.num_rows)
+
+    def _finish(self) -> None:
+        if pq.read_metadata(self._unfinished).num_rows == 0:
+            # What an earlier run with other settings left under this name is not this shard.
+            self._path.unlink(missing_ok=True)
+            return
+        with self._unfinished.open("rb") as file:
+            os.fsync(file.fileno())
+        described = describe_shard(self._unfinished)
+        self._unfinished.replace(self._path)
+        self._shard = described.model_copy(update={"name": self._path.name})
+
+
+def write_shard(
+    path: Path,
+    edits: Iterable[AnnotatedEdit],
+    *,
+    rows_a_group: int = ROWS_A_GROUP,
+    bytes_a_group: int = BYTES_A_GROUP,
+) -> PackedShard | None:
+    """Write a shard from edits that come one by one, as ``ShardWriter`` does.
+
+    Returns:
+        What was written; None if there was no edit, and then no file either.
+
+    Raises:
+        InvalidInputError: an edit cannot be stored.
+    """
+    with ShardWriter(path, rows_a_group=rows_a_group, bytes_a_group=bytes_a_group) as writer:
+        for edit in edits:
+            writer.write(edit)
+    return writer.shard
+
+
+def describe_shard(path: Path) -> PackedShard:
+    """What a manifest says about a shard, from the file itself; pictures are hashed, not decoded.
+
+    Raises:
+        InvalidInputError: the file is no shard of edits, or is damaged.
+    """
+    with _opened(path, str(path)) as file:
+        rows = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+        if not rows:
+            raise InvalidInputError(f"{path}: holds no edits")
+        ends = [
+            file.read_row_group(number, columns=["origin_file", "origin_row"], use_threads=False)
+            for number in (0, len(rows) - 1)
+        ]
+    return PackedShard(
+        name=path.name,
+        sha256=sha256_of(path),
+        size_bytes=path.stat().st_size,
+        row_groups=tuple(rows),
+        first=_origin(ends[0], 0),
+        last=_origin(ends[1], ends[1].num_rows - 1),
+    )
+
+
+def read_edits(
+    shard: Path | BinaryIO, row_groups: Sequence[int] | None = None, *, name: str = ""
+) -> Iterator[AnnotatedEdit]:
+    """The edits of a shard in order, or those of some row groups; one row group in memory.
+
+    Args:
+        shard: a file, or anything that can be read and sought, such as an object in S3.
+        row_groups: numbers of row groups, in the order in which they are to be read.
+        name: what an error calls the shard, if it is no file on disk.
+
+    Raises:
+        InvalidInputError: the shard is damaged or none of ours; or there is no such row group.
+    """
+    name = name or str(shard)
+    with _opened(shard, name) as file:
+        there = range(file.num_row_groups)
+        for number in there if row_groups is None else row_groups:
+            if number not in there:
+                raise InvalidInputError(
+                    f"{name}: no row group {number}, there are {file.num_row_groups}"
+                )
+            yield from edits_of(file.read_row_group(number, use_threads=False), name)
+
+
+def read_edit(shard: Path, row: int) -> AnnotatedEdit:
+    """One edit of a shard by its row; reads its row group alone.
+
+    Raises:
+        InvalidInputError: the shard is damaged or none of ours; or there is no such row.
+    """
+    with _opened(shard, str(shard)) as file:
+        first = 0
+        for number in range(file.num_row_groups):
+            rows = file.metadata.row_group(number).num_rows
+            if first <= row < first + rows:
+                group = file.read_row_group(number, use_threads=False)
+                return edits_of(group.slice(row - first, 1), str(shard))[0]
+            first += rows
+    raise InvalidInputError(f"{shard}: no row {row}, there are {first}")
+
+
+def read_facts(
+    shard: Path | BinaryIO, columns: Sequence[str] | None = None, *, name: str = ""
+) -> pa.Table:
+    """All rows of a shard without their pictures; of those columns, the ones that are named.
+
+    Raises:
+        InvalidInputError: the shard is damaged or none of ours.
+    """
+    with _opened(shard, name or str(shard)) as file:
+        return file.read(list(FACTS if columns is None else columns), use_threads=False)
+
+
+def count_edits(shard: Path | BinaryIO, *, name: str = "") -> dict[str, int]:
+    """A shard's edits by what they are, as a manifest counts them; from flat columns alone.
+
+    ``edits``; ``prompts``: without an edited picture; ``annotated``; ``verified``: a second pass
+    agreed; ``extent/WHICH``; and ``operation/WHICH``, ``unknown`` where the data set names none.
+
+    Raises:
+        InvalidInputError: the shard is damaged or none of ours.
+    """
+    facts = read_facts(shard, ["operation", "extent", "annotated", "verified"], name=name)
+    counts = Counter({"edits": facts.num_rows})
+    counts["annotated"] = pc.sum(facts["annotated"]).as_py() or 0
+    counts["verified"] = pc.sum(facts["verified"]).as_py() or 0
+    counts["prompts"] = facts["extent"].null_count
+    for extent in facts["extent"].drop_null().to_pylist():
+        counts[f"extent/{extent}"] += 1
+    for operation in facts["operation"].to_pylist():
+        counts[f"operation/{operation or 'unknown'}"] += 1
+    return dict(counts)
+
+
+@contextmanager
+def _opened(shard: Path | BinaryIO, name: str) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(shard, page_checksum_verification=True) as file:
+            check_schema(file.schema_arrow, name)
+            yield file
+    except FileNotFoundError as error:
+        raise InvalidInputError(f"{name}: there is no such shard") from error
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{name}: is damaged or no Parquet file: {error}") from error
+
+
+def _origin(rows: pa.Table, number: int) -> RowOrigin:
+    return RowOrigin(
+        file=rows["origin_file"][number].as_py(), row=rows["origin_row"][number].as_py()
+    )

@@ -1,0 +1,232 @@
+"""Two views of packed edits: conversations that teach a judge, and prompts for an editor's RL.
+
+Both are views and not further data sets: nothing is stored twice, and a change of prompts needs no
+new shards. Their rows are what Hugging Face ``datasets`` and TRL take: ``images`` in the order in
+which the messages show them, each ``{"bytes": ..., "path": None}``, which the features decode.
+
+TRL masks the prompt out of the loss for rows with ``prompt`` and ``completion``; with ``messages``
+and pictures it cannot, so a model would be trained on its own questions. Hence ``sft_rows`` gives
+the former, and the latter is there as ``Conversation.messages`` for programs that want it.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import ValidationError
+
+from spatialreward.data.edits import AnnotatedEdit, Annotation
+from spatialreward.errors import InvalidInputError
+from spatialreward.images import check_instruction
+from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer
+from spatialreward.protocol.prompts import PromptPart, Protocol, Slot
+from spatialreward.records import Streams
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+Message = dict[str, Any]
+"""``{"role": ..., "content": [{"type": "text", "text": ...} or {"type": "image", "text": None}]}``;
+all parts have the same keys, as a column in Arrow needs."""
+
+# A chat template's own tokens, which would end an answer early; the references to regions may stay.
+_FOREIGN_TOKEN = re.compile(r"<\|(?!bbox_\d+\|>|global\|>)[^|<>]*\|>")
+
+
+class Conversation(NamedTuple):
+    """One question about an edit, and the answer that a judge is to learn."""
+
+    id: str
+    """The edit's."""
+    stream: Streams
+    question: Message
+    answer: Message
+    pictures: tuple[bytes, ...]
+    """Picture files in the order in which the question shows them."""
+
+    @property
+    def messages(self) -> list[Message]:
+        """Question and answer."""
+        return [self.question, self.answer]
+
+    def row(self) -> dict[str, Any]:
+        """As TRL's ``SFTTrainer`` takes it to train on the answer alone."""
+        return {
+            "prompt": [self.question],
+            "completion": [self.answer],
+            "images": _images(self.pictures),
+            "id": self.id,
+            "stream": self.stream.value,
+        }
+
+
+class RlPrompt(NamedTuple):
+    """What an editor is asked for in RL; the reward comes from a judge, not from the data."""
+
+    id: str
+    instruction: str
+    sources: tuple[bytes, ...]
+    operation: str
+    """As the data set says; empty if it does not. To balance prompts over operations."""
+
+    def row(self) -> dict[str, Any]:
+        """As a row of a Hugging Face data set."""
+        return {
+            "prompt": self.instruction,
+            "images": _images(self.sources),
+            "operation": self.operation,
+            "id": self.id,
+        }
+
+
+def sft_conversations(edit: AnnotatedEdit, protocol: Protocol) -> list[Conversation]:
+    """The SC and the PQ conversation of an edit, in a protocol's words.
+
+    An answer is what ``spatialreward.protocol.parsing`` reads: the annotation's regions and
+    reasoning, and its scores as whole numbers, which is what prompts ask for and what soft scores
+    are made of. A stream without scores has no conversation, nor has an edit without annotation.
+
+    Raises:
+        InvalidInputError: the instruction, or what the answer would be, is not fit for a prompt.
+    """
+    annotation = edit.annotation
+    if annotation is None or edit.edited is None:
+        return []
+    _check_words(edit.id, annotation)
+    pictures = {Slot.SOURCE: edit.sources, Slot.EDITED: (edit.edited,)}
+    scores, conversations = annotation.scores, []
+    if scores.editing_success is not None and scores.over_editing is not None:
+        parts = protocol.semantic_parts(_instruction(edit))
+        answer = _semantic_answer(
+            edit.id, annotation, (scores.editing_success, scores.over_editing)
+        )
+        conversations.append(_conversation(edit.id, Streams.SEMANTIC, parts, pictures, answer))
+    if scores.naturalness is not None and scores.artifact_freedom is not None:
+        parts = protocol.perceptual_parts()
+        pair = _whole((scores.naturalness, scores.artifact_freedom))
+        answer = PerceptualAnswer(reasoning=annotation.pq_reasoning, score=pair).model_dump()
+        text = _text(answer | {"score": pair})
+        conversations.append(_conversation(edit.id, Streams.PERCEPTUAL, parts, pictures, text))
+    return conversations
+
+
+def rl_prompt(edit: AnnotatedEdit) -> RlPrompt:
+    """What an editor is asked for; annotations and the edited picture play no part.
+
+    Raises:
+        InvalidInputError: the instruction is not fit for a prompt.
+    """
+    return RlPrompt(edit.id, _instruction(edit), edit.sources, edit.operation)
+
+
+def sft_rows(edits: Iterable[AnnotatedEdit], protocol: Protocol) -> Iterator[dict[str, Any]]:
+    """Rows with ``prompt``, ``completion`` and ``images``; one or two an annotated edit.
+
+    For ``datasets.IterableDataset.from_generator(..., features=sft_features())``.
+    """
+    for edit in edits:
+        for conversation in sft_conversations(edit, protocol):
+            yield conversation.row()
+
+
+def rl_rows(edits: Iterable[AnnotatedEdit]) -> Iterator[dict[str, Any]]:
+    """Rows with ``prompt`` (the instruction), ``images`` (the sources) and ``operation``."""
+    for edit in edits:
+        yield rl_prompt(edit).row()
+
+
+def sft_features() -> "Features":
+    """Columns of ``sft_rows`` for Hugging Face ``datasets``, which then decodes the pictures."""
+    from datasets import Features, Image, List, Value
+
+    part = {"type": Value("string"), "text": Value("string")}
+    message = {"role": Value("string"), "content": List(part)}
+    return Features(
+        {
+            "prompt": List(message),
+            "completion": List(message),
+            "images": List(Image()),
+            "id": Value("string"),
+            "stream": Value("string"),
+        }
+    )
+
+
+def rl_features() -> "Features":
+    """Columns of ``rl_rows`` for Hugging Face ``datasets``."""
+    from datasets import Features, Image, List, Value
+
+    return Features(
+        {
+            "prompt": Value("string"),
+            "images": List(Image()),
+            "operation": Value("string"),
+            "id": Value("string"),
+        }
+    )
+
+
+def _conversation(
+    edit: str,
+    stream: Streams,
+    parts: Sequence[PromptPart],
+    pictures: Mapping[Slot, tuple[bytes, ...]],
+    answer: str,
+) -> Conversation:
+    content: list[dict[str, str | None]] = []
+    shown: list[bytes] = []
+    for part in parts:
+        if isinstance(part, Slot):
+            content += [{"type": "image", "text": None} for _ in pictures[part]]
+            shown += pictures[part]
+        else:
+            content.append({"type": "text", "text": part})
+    question = {"role": "user", "content": content}
+    answered = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
+    return Conversation(edit, stream, question, answered, tuple(shown))
+
+
+def _semantic_answer(edit: str, annotation: Annotation, scores: tuple[float, float]) -> str:
+    pair = _whole(scores)
+    try:
+        answer = SemanticAnswer(
+            edit_region=annotation.regions, reasoning=annotation.sc_reasoning, score=pair
+        )
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise InvalidInputError(
+            f"edit {edit}: annotation is no judge's answer: {reason}"
+        ) from error
+    return _text(answer.model_dump() | {"score": pair})
+
+
+def _text(answer: Mapping[str, Any]) -> str:
+    # Reasoning stays in its own script: a model is not to learn to write escapes.
+    return json.dumps(answer, ensure_ascii=False)
+
+
+def _whole(scores: tuple[float, float]) -> tuple[int, int]:
+    return round(scores[0]), round(scores[1])
+
+
+def _instruction(edit: AnnotatedEdit) -> str:
+    try:
+        return check_instruction(edit.instruction)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"edit {edit.id}: {error}") from error
+
+
+def _check_words(edit: str, annotation: Annotation) -> None:
+    texts = {"sc_reasoning": annotation.sc_reasoning, "pq_reasoning": annotation.pq_reasoning}
+    texts |= {f"label of region {region.id}": region.label for region in annotation.regions}
+    for where, text in texts.items():
+        if token := _FOREIGN_TOKEN.search(text):
+            raise InvalidInputError(
+                f"edit {edit}: {where} holds {token.group()!r}, "
+                f"which is reserved for the chat template"
+            )
+
+
+def _images(pictures: Sequence[bytes]) -> list[dict[str, bytes | None]]:
+    return [{"bytes": picture, "path": None} for picture in pictures]

@@ -1,0 +1,1 @@
+"""Where two pictures differ: edit regions proposed from pixel evidence."""

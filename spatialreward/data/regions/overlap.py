@@ -1,0 +1,42 @@
+"""How far two sets of boxes cover the same: IoU of their unions, exact."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatialreward.data.edits import Box
+from spatialreward.records import BOX_SCALE
+
+
+def union_iou(first: Iterable[Box], second: Iterable[Box]) -> float:
+    """IoU of what the boxes of either side cover together; 1 if neither side covers anything."""
+    one, other = _covered(first), _covered(second)
+    either = int((one | other).sum())
+    return int((one & other).sum()) / either if either else 1.0
+
+
+def area(box: Box) -> int:
+    """Area of a box in its own units, 0 for one that is inside out."""
+    x1, y1, x2, y2 = box
+    return max(0, x2 - x1) * max(0, y2 - y1)
+
+
+def common_area(one: Box, other: Box) -> int:
+    """Area of what two boxes share."""
+    (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = one, other
+    return area((max(ax1, bx1), max(ay1, by1), min(ax2, bx2), min(ay2, by2)))
+
+
+def box_iou(one: Box, other: Box) -> float:
+    """IoU of two boxes; 0 if neither has an area."""
+    shared = common_area(one, other)
+    either = area(one) + area(other) - shared
+    return shared / either if either else 0.0
+
+
+def _covered(boxes: Iterable[Box]) -> NDArray[np.bool_]:
+    cells = np.zeros((BOX_SCALE, BOX_SCALE), bool)
+    for x1, y1, x2, y2 in boxes:
+        cells[y1:y2, x1:x2] = True
+    return cells

@@ -1,0 +1,110 @@
+"""Which column of a data set holds what: settings, not code.
+
+A column is named by a path. ``turns.0.prompt`` is the prompt in the first element of the list
+``turns``, ``images.-1`` the last element, ``images.:-1`` all but the last. Where a path goes on
+into a text, the text is read as JSON. Of several paths with ``;`` between them the first that a row
+has counts. A column whose own name has dots in it is found by that name.
+"""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from spatialreward.records import Record
+
+
+class RegionColumns(Record):
+    """Where a row has boxes of what was edited, and how they are written."""
+
+    boxes: str = Field(min_length=1)
+    """Column with the list of boxes."""
+    box: str = ""
+    """Where in one element its four numbers are; empty if the element is the four numbers."""
+    label: str = ""
+    """Where in one element its label is; empty if there is none."""
+    order: Literal["xyxy", "xywh", "yxyx"] = "xyxy"
+    unit: Literal["per_mille", "share", "pixel"] = "per_mille"
+    """``per_mille``: 0..1000 of the edited picture; ``share``: 0..1; ``pixel``: its pixels."""
+    width: str = ""
+    """Column with the edited picture's width in pixels; needed for ``pixel``."""
+    height: str = ""
+
+    @model_validator(mode="after")
+    def _pixels_need_a_size(self) -> Self:
+        if self.unit == "pixel" and not (self.width and self.height):
+            raise ValueError("boxes in pixels need the columns `width` and `height`")
+        return self
+
+
+class Columns(Record):
+    """How one edit is read from a row; several of them read several edits from each row."""
+
+    sources: tuple[str, ...] = Field(min_length=1)
+    """Columns of the source pictures; one that holds a list gives all of them."""
+    edited: str = ""
+    """Column of the edited picture; empty in data sets of prompts."""
+    instruction: str = Field(min_length=1)
+    instruction_after: str = ""
+    """If set, the instruction is what follows the last of these words in its column."""
+    id: tuple[str, ...] = ()
+    """Columns that together, joined by ``-``, are different in every row; empty: ids are file and
+    row number."""
+    part: str = ""
+    """Ends the id, to tell this edit from the others of its row."""
+    each: str = ""
+    """Column with a list of rows within the row, such as the turns of a conversation. What they
+    lack is looked for in the row itself."""
+    operation: str = ""
+    regions: RegionColumns | None = None
+    given: dict[str, str] = Field(default_factory=dict)
+    """What else to keep: its name in our data, and the column. A list of columns keeps names."""
+
+    @field_validator("given", mode="before")
+    @classmethod
+    def _a_list_keeps_the_names(cls, given: Any) -> Any:
+        return {name: name for name in given} if isinstance(given, list | tuple) else given
+
+    def required(self) -> tuple[str, ...]:
+        """Paths that every row must have, as seen from the row itself."""
+        if self.each:
+            return (self.each,)
+        edited = (self.edited,) if self.edited else ()
+        return (*self.sources, *edited, self.instruction, *self.id)
+
+    def named(self) -> tuple[str, ...]:
+        """Every path that is looked at."""
+        regions = self.regions
+        optional = (self.each, self.edited, self.operation, *self.id, *self.given.values())
+        boxes = (regions.boxes, regions.width, regions.height) if regions else ()
+        paths = (*self.sources, self.instruction, *optional, *boxes)
+        return tuple(path for path in paths if path)
+
+
+def alternatives(path: str) -> tuple[str, ...]:
+    """The paths of which the first that a row has counts."""
+    return tuple(one for one in path.split(";") if one)
+
+
+def top_level(path: str, names: frozenset[str]) -> frozenset[str]:
+    """Which of the columns ``names`` a path may lead into."""
+    return frozenset(
+        name
+        for one in alternatives(path)
+        for name in names
+        if one == name or one.startswith(name + ".")
+    )
+
+
+def needed(columns: tuple[Columns, ...], names: frozenset[str]) -> frozenset[str]:
+    """Which of the columns ``names`` must be read at all."""
+    paths = [path for mapping in columns for path in mapping.named()]
+    return frozenset().union(*(top_level(path, names) for path in paths))
+
+
+def missing(columns: tuple[Columns, ...], names: frozenset[str]) -> tuple[str, ...]:
+    """Required paths that lead into none of the columns ``names``."""
+    return tuple(
+        dict.fromkeys(
+            path for mapping in columns for path in mapping.required() if not top_level(path, names)
+        )
+    )

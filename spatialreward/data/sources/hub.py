@@ -1,0 +1,148 @@
+"""Edits of a data set on the Hugging Face hub, streamed with ``datasets``.
+
+Only the data set that the settings name is asked for, and ``datasets`` runs no code that lies in
+it. A local folder in the hub's form is read in the same way.
+"""
+
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+from datasets.exceptions import DatasetGenerationError, DatasetsError
+
+from spatialreward.data.edits import RawEdit, Rejected, RowOrigin
+from spatialreward.data.sources.columns import missing, needed
+from spatialreward.data.sources.config import HubSource
+from spatialreward.data.sources.files import describe_files
+from spatialreward.data.sources.interface import Reason
+from spatialreward.data.sources.reading import RowReader
+from spatialreward.data.sources.sharding import FileShare, file_shares
+from spatialreward.data.sources.values import Row
+from spatialreward.errors import InvalidInputError
+
+_BROKEN = (
+    pa.ArrowException,
+    DatasetGenerationError,
+    tarfile.TarError,
+    EOFError,
+    zlib.error,
+    ValueError,
+)
+
+
+class HubEdits:
+    """Rows of a hub data set, file by file.
+
+    A part is a share of the files; only with more parts than files do several read the same one.
+    A text that is not UTF-8 breaks the rest of its file here; downloaded and read as Parquet it
+    costs its own row.
+    """
+
+    def __init__(self, config: HubSource) -> None:
+        """Ask the hub for the data set's files and columns.
+
+        Raises:
+            InvalidInputError: there is no such data set, subset, revision or split, it needs code
+                of its own, or it lacks a required column.
+            OSError: the hub cannot be reached; the HTTP client may raise errors of its own.
+        """
+        self._config = config
+        self._where = f"{config.id}, {config.subset or 'default'}, {config.split}"
+        try:
+            builder = datasets.load_dataset_builder(
+                config.id, config.subset, revision=config.revision
+            )
+            stream = builder.as_streaming_dataset(split=config.split)
+        except (DatasetsError, ValueError, FileNotFoundError, RuntimeError) as error:
+            raise InvalidInputError(f"{self._where}: {error}") from error
+        base = builder.base_path or ""
+        self._at = base if base.startswith("hf://") else str(Path(config.id).resolve())
+        files = (builder.config.data_files or {}).get(config.split, [])
+        self._data_files = tuple(str(file).removeprefix(f"{self._at}/") for file in files)
+        self._files = self._data_files
+        if len(files) != stream.num_shards:
+            # Archives, of which the stream makes files of its own.
+            numbers = range(stream.num_shards)
+            self._files = tuple(f"{config.split} {number}" for number in numbers)
+        self._stream = self._checked(stream.decode(False))
+        self._reader = RowReader(config.mapping, name=config.id_prefix)
+
+    def rows(self, shard: int, num_shards: int) -> Iterator[RawEdit | Rejected]:
+        """See ``EditSource``."""
+        for share in file_shares(len(self._files), shard, num_shards):
+            yield from self._rows_of(share)
+
+    def describe(self) -> dict[str, Any]:
+        """See ``EditSource``; ``at`` is the hub's address with the commit that is read.
+
+        Of a local folder in the hub's form it holds the files' fingerprints instead.
+        """
+        is_local = not self._at.startswith("hf://")
+        folder = Path(self._at)
+        paths = tuple(folder / file for file in self._data_files) if is_local else ()
+        return {
+            "kind": self._config.kind,
+            "id": self._config.id if not is_local else None,
+            "subset": self._config.subset,
+            "split": self._config.split,
+            "revision": self._config.revision,
+            "ids": self._config.id_prefix,
+            "columns": [columns.model_dump(mode="json") for columns in self._config.mapping],
+            "at": None if is_local else self._at,
+            "files": describe_files(folder, paths) if is_local else list(self._data_files),
+        }
+
+    def _rows_of(self, share: FileShare) -> Iterator[RawEdit | Rejected]:
+        file = self._files[share.file]
+        stream = iter(self._stream.shard(len(self._files), share.file))
+        number = 0
+        while True:
+            row = _next_row(stream)
+            if row is None:
+                return
+            if share.has(number):
+                origin = RowOrigin(file=file, row=str(number))
+                if isinstance(row, str):
+                    # Whoever has the first row that is lost reports all of them.
+                    detail = f"from row {number} on: {row}"
+                    yield self._reader.unreadable(Reason.BROKEN_FILE, detail, origin)
+                else:
+                    yield from self._reader.edits(row, origin)
+            if isinstance(row, str):
+                return
+            number += 1
+
+    def _checked(self, stream: datasets.IterableDataset) -> datasets.IterableDataset:
+        """The stream, of no more columns than are needed where it knows which it has."""
+        names = stream.column_names
+        if names is None:
+            # JSON and tars tell what columns they have by their rows.
+            first = _next_row(iter(stream))
+            names = list(first) if isinstance(first, dict) else None
+        if names is None:
+            return stream
+        if lacking := missing(self._config.mapping, frozenset(names)):
+            raise InvalidInputError(
+                f"{self._where}: no column {lacking[0]}; there are {', '.join(sorted(names))}"
+            )
+        if stream.column_names is None:
+            return stream
+        return stream.select_columns(sorted(needed(self._config.mapping, frozenset(names))))
+
+
+def _next_row(stream: Iterator[Row]) -> Row | str | None:
+    """A row; None at the end; a text that says why no more can be read."""
+    try:
+        return next(stream, None)
+    except _BROKEN as error:
+        return f"{type(error).__name__}: {error}"
+    except OSError as error:
+        # Arrow reports what is wrong inside a file as a bare OSError without the system's number;
+        # what the network and the disk report has another type or a number.
+        if type(error) is not OSError or error.errno is not None:
+            raise
+        return str(error)

@@ -1,0 +1,235 @@
+"""Columns of published data sets, by name. Each says where its schema was read, in November 2026.
+
+A data set can be downloaded and read as files, or streamed from the hub: the columns are the same.
+A preset whose schema is not published in full is ``assumed``: its name ends so, and opening it
+warns.
+"""
+
+from spatialreward.data.sources.columns import Columns, RegionColumns
+from spatialreward.records import Record
+
+
+class Preset(Record):
+    """How the rows of one published data set are read."""
+
+    hub_id: str
+    form: str
+    """What the published files are, and which source reads them."""
+    read_at: tuple[str, ...]
+    """Where the schema was read."""
+    columns: tuple[Columns, ...]
+    assumed: str = ""
+    """What is not published, if anything, so that the columns are a guess."""
+
+
+INSTRUCT_PIX2PIX = Preset(
+    hub_id="timbrooks/instructpix2pix-clip-filtered",
+    form="Parquet with pictures inside; `parquet` or `hub`",
+    read_at=(
+        "https://huggingface.co/datasets/timbrooks/instructpix2pix-clip-filtered/blob/main/README.md",
+    ),
+    columns=(
+        Columns(
+            sources=("original_image",),
+            edited="edited_image",
+            instruction="edit_prompt",
+            given={"original_prompt": "original_prompt", "edited_prompt": "edited_prompt"},
+        ),
+    ),
+)
+"""It has no column of ids: they are file and row number."""
+
+MAGIC_BRUSH = Preset(
+    hub_id="osunlp/MagicBrush",
+    form="Parquet with pictures inside; `parquet` or `hub` (splits train, dev)",
+    read_at=("https://huggingface.co/datasets/osunlp/MagicBrush/blob/main/README.md",),
+    columns=(
+        Columns(
+            sources=("source_img",),
+            edited="target_img",
+            instruction="instruction",
+            id=("img_id", "turn_index"),
+        ),
+    ),
+)
+"""The masks (``mask_img``) are what an annotator painted over, not where pixels changed; they are
+not read."""
+
+OMNI_EDIT = Preset(
+    hub_id="TIGER-Lab/OmniEdit-Filtered-1.2M",
+    form="Parquet with pictures inside; `parquet` or `hub` (splits train, dev)",
+    read_at=(
+        "https://huggingface.co/datasets/TIGER-Lab/OmniEdit-Filtered-1.2M/blob/main/README.md",
+    ),
+    columns=(
+        Columns(
+            sources=("src_img",),
+            edited="edited_img",
+            instruction="edited_prompt_list.-1",
+            id=("omni_edit_id",),
+            operation="task",
+            given={
+                "first_prompt": "edited_prompt_list.0",
+                "sc_score_1": "sc_score_1",
+                "sc_score_2": "sc_score_2",
+                "sc_reasoning": "sc_reasoning",
+                "pq_score": "pq_score",
+                "pq_reasoning": "pq_reasoning",
+                "o_score": "o_score",
+            },
+        ),
+    ),
+)
+"""``edited_prompt_list`` says the same in several ways and the card names none as the one to use;
+others take the first, the last or any. Here it is the last, and the first is kept beside it."""
+
+_IMGEDIT_README = "https://github.com/PKU-YuanGroup/ImgEdit/blob/main/README.md (Data Format)"
+_IMGEDIT_TURN = Columns(sources=("input_images",), edited="output_images", instruction="prompt")
+
+IMG_EDIT = Preset(
+    hub_id="sysuyy/ImgEdit",
+    form="Parquet with paths, pictures from the tars of Singleturn/; `parquet`",
+    read_at=(_IMGEDIT_README,),
+    columns=(_IMGEDIT_TURN,),
+)
+"""Join the parts (``cat NAME.tar.split.* | tar -x``) and set ``pictures`` to where they lie."""
+
+IMG_EDIT_MULTITURN = Preset(
+    hub_id="sysuyy/ImgEdit",
+    form="Parquet with paths, pictures from the tars of Multiturn/; `parquet`",
+    read_at=(_IMGEDIT_README,),
+    columns=(_IMGEDIT_TURN.model_copy(update={"each": "data"}),),
+)
+"""Every turn of a row's ``data`` becomes an edit of its own; a later turn's prompt may refer to an
+earlier one."""
+
+
+def _side(side: str, other: str) -> Columns:
+    return Columns(
+        sources=("source_img",),
+        edited=f"{side}_output_image",
+        instruction="instruction",
+        id=("unique_key",),
+        part=side,
+        given={
+            "pair": "unique_key",
+            "model": f"{side}_model",
+            "overall_score": f"{side}_overall_score",
+            "instruction_following_score": f"{side}_instruction_following_score",
+            "quality_aesthetic_score": f"{side}_quality_aesthetic_score",
+            "vote_type": "vote_type",
+            "other_model": f"{other}_model",
+            "other_overall_score": f"{other}_overall_score",
+        },
+    )
+
+
+EDIT_REWARD = Preset(
+    hub_id="TIGER-Lab/EditReward-Data",
+    form="Parquet with pictures inside; `parquet` or `hub`",
+    read_at=(
+        "https://huggingface.co/datasets/TIGER-Lab/EditReward-Data/blob/"
+        "32910be2574e1da64e6aa3536da10c35a695f847/README.md",
+    ),
+    columns=(_side("left", "right"), _side("right", "left")),
+)
+"""A row is a pair; each of its edited pictures becomes an edit with its own scores, 1..4 for the
+two parts and their sum. ``pair`` and ``vote_type`` (leftvote, rightvote, tie) keep the preference,
+the end of the id (``/left``) the side."""
+
+EDITSCORE_RL = Preset(
+    hub_id="EditScore/EditScore-RL-Data",
+    form="rl.jsonl with paths below images/; `jsonl`",
+    read_at=(
+        "https://github.com/VectorSpaceLab/EditScore/blob/main/examples/OmniGen2-RL/scripts/data/"
+        "process_jsonl.py and extract_9_tasks.py",
+        "https://github.com/VectorSpaceLab/EditScore/blob/main/examples/OmniGen2-RL/omnigen2/"
+        "dataset/omnigen2_train_dataset.py",
+    ),
+    columns=(
+        Columns(
+            sources=("input_images",),
+            instruction="instruction",
+            operation="task_type",
+            given={"meta_data": "meta_data"},
+        ),
+    ),
+)
+"""Prompts only: there is no edited picture. The fields are those that EditScore's own trainer
+reads; what ``meta_data`` holds is not written down anywhere, so it is kept as JSON text."""
+
+_SPATIALREWARD_CARD = (
+    "https://huggingface.co/datasets/SpatialReward/SpatialReward-Train/blob/main/README.md"
+)
+_SPATIALREWARD_REPOSITORY = "https://github.com/lorangan-ddup/SpatialReward/blob/main/"
+_QUESTION = "conversations.0.value;messages.0.content"
+_ANSWER = "conversations.-1.value;messages.-1.content"
+
+
+def _in_answer(field: str) -> str:
+    return ";".join(f"{path}.{field}" for path in _ANSWER.split(";"))
+
+
+SPATIALREWARD_SFT = Preset(
+    hub_id="SpatialReward/SpatialReward-Train",
+    form="sft/data.jsonl with paths below images/; `jsonl`",
+    read_at=(
+        _SPATIALREWARD_CARD,
+        _SPATIALREWARD_REPOSITORY
+        + "example/SpatialReward-train/sft/qwen3vl_lora_spatial_reward.yaml",
+        _SPATIALREWARD_REPOSITORY + "example/reward/server/spatial_reward_scorer.py",
+    ),
+    columns=(
+        Columns(
+            sources=("image.:-1;images.:-1",),
+            edited="image.-1;images.-1",
+            instruction=_QUESTION,
+            instruction_after="Editing instruction:",
+            regions=RegionColumns(boxes=_in_answer("edit_region"), box="bbox_2d", label="label"),
+            given={
+                "answer": _ANSWER,
+                "editing_success": _in_answer("score.0"),
+                "over_editing": _in_answer("score.1"),
+            },
+        ),
+    ),
+    assumed="the card names the files and the field `image` and leaves out the others. Assumed: "
+    "conversations as LLaMA-Factory reads them, source pictures before the edited one, the "
+    "question ending in `Editing instruction:`, the answer in the JSON of the published prompts",
+)
+"""Rows that ask for perceptual quality show the edited picture alone; they have no source and no
+instruction, and are left out as such."""
+
+SPATIALREWARD_RL = Preset(
+    hub_id="SpatialReward/SpatialReward-Train",
+    form="rl/data.json, one list, with paths below images/; `jsonl` with files = rl/data.json",
+    read_at=(
+        _SPATIALREWARD_CARD,
+        _SPATIALREWARD_REPOSITORY
+        + "example/SpatialReward-train/rl/orm.py (GeminiConsistencyReward)",
+    ),
+    columns=(
+        Columns(
+            sources=("image.:-1;images.:-1",),
+            edited="image.-1;images.-1",
+            instruction="instruction",
+            given={"id": "id", "solution": "solution"},
+        ),
+    ),
+    assumed="the card names the file and the field `image` and leaves out the others. The training "
+    "code reads `instruction`, `images`, `id` and `solution` (sc or pq) of every row; assumed: "
+    "source pictures before the edited one",
+)
+"""Edits to be judged, without scores. Rows whose ``solution`` is ``pq`` show one picture only."""
+
+PRESETS: dict[str, Preset] = {
+    "instructpix2pix": INSTRUCT_PIX2PIX,
+    "magicbrush": MAGIC_BRUSH,
+    "omniedit": OMNI_EDIT,
+    "imgedit": IMG_EDIT,
+    "imgedit-multiturn": IMG_EDIT_MULTITURN,
+    "editreward": EDIT_REWARD,
+    "editscore-rl": EDITSCORE_RL,
+    "spatialreward-sft-assumed": SPATIALREWARD_SFT,
+    "spatialreward-rl-assumed": SPATIALREWARD_RL,
+}

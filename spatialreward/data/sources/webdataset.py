@@ -1,0 +1,101 @@
+"""Edits of WebDataset tars."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from spatialreward.data.edits import RawEdit, Rejected, RowOrigin
+from spatialreward.data.sources.columns import missing, top_level
+from spatialreward.data.sources.config import WebDatasetSource
+from spatialreward.data.sources.files import describe_files, find_files, name_of
+from spatialreward.data.sources.interface import Reason, writable
+from spatialreward.data.sources.reading import RowReader
+from spatialreward.data.sources.sharding import FileShare, file_shares
+from spatialreward.data.sources.tar_samples import Sample, samples
+from spatialreward.errors import InvalidInputError
+
+_SAMPLES_TO_KNOW_COLUMNS = 20
+
+
+class WebDatasetEdits:
+    """Samples of tars: a sample is a row, and its files' extensions are the columns.
+
+    A part is a share of the tars; only with more parts than tars do several read the same one.
+    """
+
+    def __init__(self, config: WebDatasetSource) -> None:
+        """Find the tars and look at the first samples.
+
+        Raises:
+            InvalidInputError: there are none, or none of the first samples has a required column.
+        """
+        self._config = config
+        self._folder = Path(config.folder)
+        self._files = find_files(self._folder, config.files)
+        self._reader = RowReader(config.mapping, name=config.id_prefix)
+        self._paths = [path for columns in config.mapping for path in columns.named()]
+        self._check_columns()
+
+    def rows(self, shard: int, num_shards: int) -> Iterator[RawEdit | Rejected]:
+        """See ``EditSource``."""
+        for share in file_shares(len(self._files), shard, num_shards):
+            yield from self._rows_of(self._files[share.file], share)
+
+    def describe(self) -> dict[str, Any]:
+        """See ``EditSource``."""
+        return {
+            "kind": self._config.kind,
+            "ids": self._config.id_prefix,
+            "columns": [columns.model_dump(mode="json") for columns in self._config.mapping],
+            "files": describe_files(self._folder, self._files),
+        }
+
+    def _rows_of(self, path: Path, share: FileShare) -> Iterator[RawEdit | Rejected]:
+        name = name_of(self._folder, path)
+        next_number = 0
+        for sample in samples(path, share.has, self._is_read):
+            if isinstance(sample, str):
+                # Whoever has the first sample that is lost reports all of them.
+                if share.has(next_number):
+                    yield self._lost(name, next_number, sample)
+            elif sample.complete or self._has_everything(sample):
+                next_number = sample.number + 1
+                if share.has(sample.number):
+                    yield from self._edits(sample, name)
+
+    def _edits(self, sample: Sample, name: str) -> Iterator[RawEdit | Rejected]:
+        origin = RowOrigin(file=name, row=writable(sample.key))
+        if sample.problem is not None:
+            yield self._reader.unreadable(sample.problem.reason, sample.problem.detail, origin)
+        else:
+            yield from self._reader.edits({"__key__": sample.key, **sample.files}, origin)
+
+    def _lost(self, name: str, number: int, problem: str) -> Rejected:
+        return self._reader.unreadable(
+            Reason.BROKEN_FILE,
+            f"from sample {number} on: {problem}",
+            RowOrigin(file=name, row=f"from {number} on"),
+        )
+
+    def _is_read(self, extension: str) -> bool:
+        return any(top_level(path, frozenset({extension})) for path in self._paths)
+
+    def _has_everything(self, sample: Sample) -> bool:
+        names = frozenset({"__key__", *sample.files})
+        return all(top_level(path, names) for path in self._paths)
+
+    def _check_columns(self) -> None:
+        names: set[str] = set()
+        for path in self._files:
+            first = samples(path, lambda number: False, self._is_read)
+            for sample in itertools.islice(first, _SAMPLES_TO_KNOW_COLUMNS):
+                if isinstance(sample, Sample) and sample.complete:
+                    names.update(("__key__", *sample.files))
+            if names:
+                break
+        # Where no tar can be read, reading says so tar by tar.
+        if names and (lacking := missing(self._config.mapping, frozenset(names))):
+            raise InvalidInputError(
+                f"{path}: no column {lacking[0]}; there are {', '.join(sorted(names))}"
+            )

@@ -1,0 +1,145 @@
+"""Two passes over one edit: a teacher annotates it, and a second look agrees or objects."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+
+from spatialreward.data.edits import AnnotatedEdit, Annotation, Rejected
+from spatialreward.data.teacher import prompts
+from spatialreward.data.teacher.answers import AnnotationAnswer, VerificationAnswer
+from spatialreward.data.teacher.asking import Asker
+from spatialreward.data.teacher.faults import REASON_PREFIX, TeacherFault
+from spatialreward.data.teacher.pictures import EditPictures
+from spatialreward.data.teacher.questions import Question
+from spatialreward.data.teacher.usage import Tally
+from spatialreward.errors import InvalidInputError
+from spatialreward.protocol.parsing import SemanticAnswer
+from spatialreward.records import EditRegion, Scores
+
+
+async def annotate(asker: Asker, edit: AnnotatedEdit, tally: Tally) -> AnnotatedEdit | Rejected:
+    """The edit with its annotation, or why it has none.
+
+    Raises:
+        BudgetSpent: no more may be asked.
+        InvalidInputError: the edit is annotated already, or the server answers nothing at all.
+    """
+    if edit.annotation is not None:
+        raise InvalidInputError(f"edit {edit.id}: it is annotated already")
+    if edit.edited is None or edit.prior is None:
+        return _rejected(edit, REASON_PREFIX + "nothing to annotate", "there is no edited picture")
+    try:
+        pictures = await asyncio.to_thread(EditPictures.of, edit, asker.config.pictures)
+    except InvalidInputError as error:
+        return _rejected(edit, "unreadable picture", str(error))
+    proposed = tuple(
+        EditRegion(id=number, label="", bbox_2d=region.bbox_2d)
+        for number, region in enumerate(edit.prior.regions)
+    )
+    try:
+        return await _Passes(asker, edit, pictures, proposed, tally).run()
+    except TeacherFault as fault:
+        return _rejected(edit, fault.reason, fault.detail)
+
+
+@dataclass(frozen=True)
+class _Passes:
+    asker: Asker
+    edit: AnnotatedEdit
+    pictures: EditPictures
+    proposed: tuple[EditRegion, ...]
+    tally: Tally
+
+    async def run(self) -> AnnotatedEdit | Rejected:
+        answer = await self._annotate("annotate", "")
+        if not self.asker.config.verify:
+            return self._result(answer, None)
+        review = await self._verify(answer)
+        if not review.agrees:
+            objection = prompts.OBJECTION.format(
+                annotation=answer.model_dump_json(), objection=prompts.quoted(review.reason)
+            )
+            answer = await self._annotate("annotate again", objection)
+            review = await self._verify(answer)
+        return self._result(answer, review.agrees)
+
+    async def _annotate(self, stage: str, objection: str) -> AnnotationAnswer:
+        text = prompts.ANNOTATE.format(
+            instruction=prompts.quoted(self.edit.instruction),
+            regions=prompts.region_list(self.proposed),
+            language=self._language,
+        )
+        pictures = await asyncio.to_thread(self.pictures.with_boxes, self.proposed)
+        ids = [region.id for region in self.proposed]
+        question = Question(
+            stage=stage.replace(" ", "_"),
+            edit=self.edit.id,
+            parts=(*pictures, text, *([objection] if objection else [])),
+            form=AnnotationAnswer,
+            check=lambda answer: answer.check_regions(ids),
+        )
+        return await self.asker.ask(question, self.tally)
+
+    async def _verify(self, answer: AnnotationAnswer) -> VerificationAnswer:
+        semantic = self._semantic(answer)
+        shown = {
+            **semantic.model_dump(exclude={"score"}),
+            "editing_success": answer.editing_success,
+            "over_editing": answer.over_editing,
+            "quality": answer.quality,
+            "naturalness": answer.naturalness,
+            "artifact_freedom": answer.artifact_freedom,
+        }
+        text = prompts.VERIFY.format(
+            instruction=prompts.quoted(self.edit.instruction),
+            annotation=json.dumps(shown, ensure_ascii=False),
+            language=self._language,
+        )
+        pictures = await asyncio.to_thread(self.pictures.with_boxes, semantic.edit_region)
+        question = Question(
+            stage="verify", edit=self.edit.id, parts=(*pictures, text), form=VerificationAnswer
+        )
+        return await self.asker.ask(question, self.tally)
+
+    @property
+    def _language(self) -> str:
+        return prompts.LANGUAGES[self.asker.config.language]
+
+    def _semantic(self, answer: AnnotationAnswer) -> SemanticAnswer:
+        """The answer in the judge's form: regions in the proposed order, numbered anew from 0."""
+        boxes = {region.id: region.bbox_2d for region in self.proposed}
+        kept = sorted(answer.regions, key=lambda region: region.id)
+        regions = tuple(
+            EditRegion(id=number, label=region.label, bbox_2d=boxes[region.id])
+            for number, region in enumerate(kept)
+        )
+        told = [f"<|bbox_{number}|> {region.reasoning}" for number, region in enumerate(kept)]
+        return SemanticAnswer(
+            edit_region=regions,
+            reasoning=" ".join([*told, f"<|global|> {answer.verdict}"]),
+            score=(answer.editing_success, answer.over_editing),
+        )
+
+    def _result(self, answer: AnnotationAnswer, verified: bool | None) -> AnnotatedEdit | Rejected:
+        if answer.missing and self.asker.config.missing_regions == "reject":
+            missing = "; ".join(f"{region.label} ({region.place})" for region in answer.missing)
+            return _rejected(self.edit, REASON_PREFIX + "region missing", missing)
+        semantic = self._semantic(answer)
+        annotation = Annotation(
+            regions=semantic.edit_region,
+            sc_reasoning=semantic.reasoning,
+            pq_reasoning=answer.quality,
+            scores=Scores(
+                editing_success=answer.editing_success,
+                over_editing=answer.over_editing,
+                naturalness=answer.naturalness,
+                artifact_freedom=answer.artifact_freedom,
+            ),
+            teacher=self.asker.config.model,
+            verified=verified,
+        )
+        return self.edit.model_copy(update={"annotation": annotation})
+
+
+def _rejected(edit: AnnotatedEdit, reason: str, detail: str) -> Rejected:
+    return Rejected(id=edit.id, reason=reason, detail=detail, origin=edit.origin)

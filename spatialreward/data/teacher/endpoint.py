@@ -1,0 +1,208 @@
+"""One request to an OpenAI-compatible endpoint: its answer, or what kept it from answering.
+
+Retrying is not done here, nor by the ``openai`` package, which caps Retry-After at two minutes and
+does not tell how often it asked.
+"""
+
+import asyncio
+import email.utils
+import json
+import math
+import os
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import openai
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
+
+from spatialreward.data.teacher.config import TeacherConfig
+from spatialreward.data.teacher.faults import Fault, TeacherFault
+from spatialreward.data.teacher.ledger import Reply
+from spatialreward.errors import InvalidInputError
+
+_NO_KEY = "none"
+_FILTERED = re.compile(r"content.?(filter|policy|management)|moderat|flagged|safety", re.I)
+_OUT_OF_CREDIT = re.compile(r"insufficient_quota|billing|exceeded your current quota", re.I)
+_BUSY_STATUSES = (408, 409, 425)
+
+
+class _Lenient(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Part(_Lenient):
+    text: str = ""
+
+
+class _Message(_Lenient):
+    content: str | list[_Part] | None = None
+    refusal: str | None = None
+
+
+class _Choice(_Lenient):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Usage(_Lenient):
+    prompt_tokens: NonNegativeInt | None = None
+    completion_tokens: NonNegativeInt | None = None
+
+
+class _Completion(_Lenient):
+    choices: list[_Choice]
+    usage: _Usage | None = None
+    model: str | None = None
+
+
+class Endpoint:
+    """A server's chat completions; belongs to the event loop that first uses it."""
+
+    def __init__(self, config: TeacherConfig) -> None:
+        """Connect when first used.
+
+        Raises:
+            InvalidInputError: the environment variable that is to hold the key holds none.
+        """
+        self._config = config
+        self._key = _key(config)
+        self._client = openai.AsyncOpenAI(
+            base_url=config.base_url,
+            api_key=self._key,
+            timeout=config.timeout_s,
+            max_retries=0,
+        )
+
+    async def send(self, body: Mapping[str, Any]) -> tuple[Reply, tuple[int, int] | None]:
+        """The model's answer, and its prompt and completion tokens where the server tells them.
+
+        Raises:
+            TeacherFault: there is no answer.
+            InvalidInputError: there never will be: the key, the model or the address is wrong.
+        """
+        fields = dict(body)
+        model, messages = fields.pop("model"), fields.pop("messages")
+        create = self._client.chat.completions.with_raw_response.create
+        late = TeacherFault(Fault.TIMEOUT, f"no answer within {self._config.timeout_s:.3g} s")
+        try:
+            # httpx counts each read; a server that sends a byte now and then would never be late.
+            async with asyncio.timeout(self._config.timeout_s):
+                response = await create(model=model, messages=messages, extra_body=fields)
+            return _read(response.content)
+        except (openai.APITimeoutError, TimeoutError):
+            raise late from None
+        except TeacherFault as fault:
+            raise TeacherFault(fault.fault, self._clean(fault.detail)) from None
+        except openai.APIConnectionError as error:
+            raise TeacherFault(Fault.CONNECTION, self._clean(_root_of(error))) from None
+        except openai.APIStatusError as error:
+            # Without the cause: a server may quote the key in what it says.
+            raise self._refusal(error) from None
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._client.close()
+
+    def _refusal(self, error: openai.APIStatusError) -> TeacherFault | InvalidInputError:
+        status = error.status_code
+        text = self._clean(f"HTTP {status}: {_said(error)}")
+        where = f"teacher {self._config.base_url}"
+        variable = self._config.api_key_variable
+        if status in (400, 403, 422) and _FILTERED.search(text):
+            return TeacherFault(Fault.CONTENT_FILTER, text)
+        if status in (401, 403):
+            what = f"the key in {variable} was refused" if variable else "wants a key; none was set"
+            return InvalidInputError(f"{where}: {what} ({text})")
+        if status == 402 or (status == 429 and _OUT_OF_CREDIT.search(text)):
+            return InvalidInputError(f"{where}: the account has no credit left ({text})")
+        if status == 404:
+            return InvalidInputError(
+                f"{where}: no model {self._config.model!r} there, or a wrong address ({text})"
+            )
+        wait_s = retry_after_s(error.response.headers)
+        if status == 429:
+            return TeacherFault(Fault.RATE_LIMITED, text, wait_s)
+        if status >= 500 or status in _BUSY_STATUSES:
+            return TeacherFault(Fault.SERVER_ERROR, text, wait_s)
+        return TeacherFault(Fault.REQUEST_REFUSED, text)
+
+    def _clean(self, text: str) -> str:
+        """One short line without the key."""
+        text = " ".join(text.split())
+        if self._key != _NO_KEY:
+            text = text.replace(self._key, "[key]")
+        return text[:300]
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """How long a server asks to be left alone, in seconds; None if it does not say.
+
+    A date counts from the server's own clock where it tells it.
+    """
+    for name, unit_s in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
+        try:
+            wait_s = float(headers.get(name, "")) * unit_s
+        except ValueError:
+            continue
+        return max(0.0, wait_s) if math.isfinite(wait_s) else None
+    until_s = _timestamp(headers.get("retry-after"))
+    if until_s is None:
+        return None
+    return max(0.0, until_s - (_timestamp(headers.get("date")) or time.time()))
+
+
+def _timestamp(date: str | None) -> float | None:
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp() if date else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _key(config: TeacherConfig) -> str:
+    variable = config.api_key_variable
+    if variable is None:
+        return _NO_KEY
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise InvalidInputError(
+            f"teacher {config.base_url}: environment variable {variable} holds no key"
+        )
+    return key
+
+
+def _read(body: bytes) -> tuple[Reply, tuple[int, int] | None]:
+    try:
+        completion = _Completion.model_validate(json.loads(body))
+        choice = completion.choices[0]
+    except (ValueError, RecursionError, IndexError) as error:
+        what = error.errors()[0]["loc"] if isinstance(error, ValidationError) else error
+        beginning = body[:120].decode(errors="replace")
+        raise TeacherFault(
+            Fault.MALFORMED_REPLY, f"no chat completion ({what}); begins {beginning!r}"
+        ) from error
+    content, usage = choice.message.content, completion.usage
+    reply = Reply(
+        text="".join(part.text for part in content) if isinstance(content, list) else content,
+        refusal=choice.message.refusal,
+        finish_reason=choice.finish_reason,
+        model=completion.model or "",
+    )
+    if usage is None or usage.prompt_tokens is None or usage.completion_tokens is None:
+        return reply, None
+    return reply, (usage.prompt_tokens, usage.completion_tokens)
+
+
+def _said(error: openai.APIStatusError) -> str:
+    """What the server said, with the code that it gave."""
+    body = error.body
+    if isinstance(body, dict):
+        return " ".join(str(body[name]) for name in ("code", "message", "detail") if body.get(name))
+    return str(body or error.response.text)
+
+
+def _root_of(error: BaseException) -> str:
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return f"{type(error).__name__}: {error}"

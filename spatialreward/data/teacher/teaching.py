@@ -1,0 +1,56 @@
+"""The front door: edits in, annotated or rejected edits out, in the same order."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from spatialreward.data.edits import AnnotatedEdit, Rejected
+from spatialreward.data.teacher.annotation import annotate
+from spatialreward.data.teacher.config import TeacherConfig
+from spatialreward.data.teacher.in_order import ask_in_order
+from spatialreward.data.teacher.usage import TeacherUsage
+
+Measure = Callable[[AnnotatedEdit | Rejected, TeacherUsage], None]
+
+
+def annotate_all(
+    edits: Iterable[AnnotatedEdit],
+    config: TeacherConfig,
+    ledger: Path,
+    *,
+    total: int | None = None,
+    measure: Measure | None = None,
+) -> Iterator[AnnotatedEdit | Rejected]:
+    """Annotate edits, lazily and in order, each with its annotation or the reason why it has none.
+
+    At most twice ``config.concurrency`` edits are in memory. Whoever stops reading early should
+    ``close`` the iterator; requests under way are then given up.
+
+    Args:
+        edits: with an edited picture and without an annotation; read in the caller's thread.
+        config: whom to ask, and within which limits.
+        ledger: file that keeps all answers, for one process at a time; what is in it is not asked
+            again.
+        total: how many edits there are, to say how many are left when the run stops; if None, the
+            rest of ``edits`` is read to count them.
+        measure: told each edit's result and what it took, just before it is handed out.
+
+    Raises:
+        InvalidInputError: the key is not set, here already; while reading: the server refused the
+            key, knows no such model or wants money, the ledger is damaged or in use, or an edit is
+            annotated already.
+        TeacherStopped: while reading: the budget is spent, the time is over, or the server is away
+            (``BudgetSpent``, ``OutOfTime``, ``TeacherAway``); has the number of edits left.
+    """
+    results = ask_in_order(edits, annotate, config, ledger, total=total)
+    return _measured(results, measure)
+
+
+def _measured(
+    results: Iterator[tuple[AnnotatedEdit | Rejected, TeacherUsage]], measure: Measure | None
+) -> Iterator[AnnotatedEdit | Rejected]:
+    with closing(results):
+        for result, usage in results:
+            if measure is not None:
+                measure(result, usage)
+            yield result

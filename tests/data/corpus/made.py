@@ -1,0 +1,45 @@
+"""Settings of small builds."""
+
+import json
+from pathlib import Path
+
+from spatialreward.data.building import draw_samples
+from spatialreward.data.config import DataConfig
+from spatialreward.data.corpus.config import CorpusConfig
+
+WORLD = {"kind": "world", "count": 12, "data": {"picture_size": 64}}
+COLUMNS = {
+    "sources": ["source"],
+    "edited": "edited",
+    "instruction": "instruction",
+    "id": ["id"],
+    "operation": "operation",
+}
+
+
+def settings(**changed: object) -> CorpusConfig:
+    return CorpusConfig.model_validate(
+        {"name": "small", "source": WORLD, "num_shards": 3} | changed
+    )
+
+
+def write_edits(folder: Path, count: int, **changed_rows: dict) -> dict[str, object]:
+    """A folder with JSON Lines and pictures; returns the source's settings.
+
+    ``changed_rows``: fields of rows ``r0``, ``r1`` ... that are different.
+    """
+    folder.mkdir()
+    lines = []
+    for number, sample in enumerate(draw_samples(DataConfig(seed=3), "train", count)):
+        (folder / f"{number}-source.png").write_bytes(sample.source)
+        (folder / f"{number}-edited.png").write_bytes(sample.edited)
+        row = {
+            "id": f"r{number}",
+            "source": f"{number}-source.png",
+            "edited": f"{number}-edited.png",
+            "instruction": sample.instruction,
+            "operation": "+".join(one.kind for one in sample.world.operations),
+        }
+        lines.append(json.dumps(row | changed_rows.get(f"r{number}", {})))
+    (folder / "edits.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return {"kind": "jsonl", "folder": str(folder), "columns": COLUMNS}

@@ -1,0 +1,199 @@
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from spatialreward.data.corpus.running import build_corpus
+from spatialreward.data.packing.manifest import verify
+from spatialreward.data.packing.shards import read_edits
+from spatialreward.data.teacher.faults import BudgetSpent
+from spatialreward.errors import InvalidInputError
+from tests.data.corpus.made import settings, write_edits
+from tests.data.teacher.teacher_server import TeacherServer, annotation, says, well
+
+ROOT = Path(__file__).parents[3]
+
+
+def edits_in(folder):
+    return [edit for shard in verify(folder).shards for edit in read_edits(folder / shard.name)]
+
+
+def rejects_in(folder):
+    lines = (
+        line
+        for path in sorted(folder.glob("*.rejects.jsonl"))
+        for line in path.read_bytes().splitlines()
+    )
+    return {row["id"]: (row["reason"], row["detail"]) for row in map(json.loads, lines)}
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_every_row_is_packed_or_left_out_with_a_reason(tmp_path):
+    manifest = build_corpus(settings(), tmp_path / "out")
+    edits, rejects = edits_in(tmp_path / "out"), rejects_in(tmp_path / "out")
+    assert len(edits) + len(rejects) == 12
+    assert {edit.id for edit in edits}.isdisjoint(rejects)
+    assert manifest.counts["edits"] == len(edits)
+    assert sum(manifest.left_out.values()) == len(rejects)
+    assert all(edit.prior is not None for edit in edits)
+    assert (tmp_path / "out" / "README.md").is_file()
+    assert not (tmp_path / "out" / "work").exists()
+
+
+def test_the_same_bytes_come_from_any_number_of_workers(tmp_path):
+    build_corpus(settings(), tmp_path / "one")
+    build_corpus(settings(), tmp_path / "two", workers=2)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_a_finished_build_is_not_done_again(tmp_path):
+    first = build_corpus(settings(), tmp_path / "out")
+    before = contents(tmp_path / "out")
+    assert build_corpus(settings(), tmp_path / "out") == first
+    assert contents(tmp_path / "out") == before
+
+
+def test_a_folder_with_another_build_is_left_alone(tmp_path):
+    build_corpus(settings(), tmp_path / "out")
+    before = contents(tmp_path / "out")
+    with pytest.raises(InvalidInputError, match=r"settings\.regions\.max_regions was 8, is 4"):
+        build_corpus(settings(regions={"max_regions": 4}), tmp_path / "out")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter.txt").write_text("mine")
+    with pytest.raises(InvalidInputError, match="expected a new or an empty folder"):
+        build_corpus(settings(), tmp_path / "other")
+    assert contents(tmp_path / "out") == before
+
+
+def test_rows_that_cannot_be_used_are_named_and_the_others_packed(tmp_path):
+    source = write_edits(
+        tmp_path / "data", 8, r2={"edited": "nowhere.png"}, r5={"instruction": " "}
+    )
+    (tmp_path / "data" / "6-edited.png").write_bytes(b"no picture")
+    config = settings(source=source, max_reject_share=0.5)
+    manifest = build_corpus(config, tmp_path / "out")
+    rejects = rejects_in(tmp_path / "out")
+    assert {id: reason for id, (reason, _) in rejects.items() if id in ("r2", "r5", "r6")} == {
+        "r2": "missing picture",
+        "r5": "missing field",
+        "r6": "unreadable picture",
+    }
+    assert "nowhere.png" in rejects["r2"][1]
+    assert manifest.left_out["missing picture"] == 1
+
+
+def test_too_many_of_them_stop_the_build_and_the_reason_is_told(tmp_path):
+    broken = {f"r{number}": {"source": f"gone-{number}.png"} for number in range(4)}
+    config = settings(source=write_edits(tmp_path / "data", 8, **broken))
+    with pytest.raises(InvalidInputError, match=r"4 of 8 rows cannot be used.*missing picture"):
+        build_corpus(config, tmp_path / "out")
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_a_duplicate_in_another_shard_is_left_out(tmp_path):
+    source = write_edits(tmp_path / "data", 6)
+    lines = (tmp_path / "data" / "edits.jsonl").read_text().splitlines()
+    twin = json.loads(lines[0]) | {"id": "twin"}
+    (tmp_path / "data" / "edits.jsonl").write_text("\n".join([*lines, json.dumps(twin)]))
+    manifest = build_corpus(settings(source=source), tmp_path / "out")
+    assert manifest.left_out["exact duplicate"] == 1
+    assert rejects_in(tmp_path / "out")["twin"] == ("exact duplicate", "of edit r0")
+
+
+def test_a_build_that_is_killed_goes_on_and_ends_the_same(tmp_path):
+    config = settings(source={"kind": "world", "count": 60, "data": {"picture_size": 64}})
+    build_corpus(config, tmp_path / "whole")
+    program = (
+        "import sys; from pathlib import Path;"
+        "from spatialreward.data.corpus.config import CorpusConfig;"
+        "from spatialreward.data.corpus.running import build_corpus;"
+        "build_corpus(CorpusConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]))"
+    )
+    out = tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, config.model_dump_json(), str(out)], cwd=ROOT
+    )
+    deadline = time.monotonic() + 120
+    while not (out / "work" / "prepared" / "shard-00001.partial").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert (out / "work" / "prepared" / "shard-00000").is_dir()
+    build_corpus(config, out)
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+@pytest.fixture
+def teacher(monkeypatch, tmp_path):
+    monkeypatch.setenv("TEACHER_KEY", "sk-test")
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    with TeacherServer().running() as server:
+        yield server
+
+
+def taught(server, source, *, budget=None, **changed):
+    teacher = {
+        "budget": budget or {},
+        "concurrency": 1,
+        "base_url": server.url,
+        "model": "scripted-vl",
+        "api_key_variable": "TEACHER_KEY",
+        "verify": False,
+        "backoff_s": 0.001,
+    }
+    return settings(source=source, teacher=teacher, max_reject_share=0.9, **changed)
+
+
+def test_a_teacher_annotates_what_others_let_through(tmp_path, teacher):
+    source = write_edits(tmp_path / "data", 6)
+    lines = (tmp_path / "data" / "edits.jsonl").read_text().splitlines()
+    twin = json.loads(lines[0]) | {"id": "twin"}
+    (tmp_path / "data" / "edits.jsonl").write_text("\n".join([*lines, json.dumps(twin)]))
+    teacher.plan = lambda asked: (
+        says(annotation(asked, editing_success=2)) if "remove" in asked.instruction else well(asked)
+    )
+    manifest = build_corpus(taught(teacher, source), tmp_path / "out")
+    edits, rejects = edits_in(tmp_path / "out"), rejects_in(tmp_path / "out")
+    assert rejects["twin"][0] == "exact duplicate"
+    assert manifest.counts["annotated"] == len(edits) > 0
+    assert len(edits) + len(rejects) == 7
+    for edit in edits:
+        assert [region.bbox_2d for region in edit.annotation.regions] == [
+            region.bbox_2d for region in edit.prior.regions
+        ]
+    # Nobody is paid for duplicates.
+    assert len(teacher.asked) == 6
+
+
+def test_a_build_whose_budget_is_spent_goes_on_with_a_larger_one(tmp_path, teacher):
+    source = write_edits(tmp_path / "data", 6)
+    with pytest.raises(BudgetSpent):
+        build_corpus(taught(teacher, source, budget={"tokens": 2500}), tmp_path / "out")
+    paid = len(teacher.asked)
+    assert 0 < paid < 6
+    build_corpus(taught(teacher, source), tmp_path / "out")
+    assert len(teacher.asked) == 6
+
+
+def test_a_second_opinion_is_asked_before_the_teacher(tmp_path, teacher):
+    source = write_edits(tmp_path / "data", 3)
+    config = taught(teacher, source, second_opinion=True, num_shards=1)
+    build_corpus(config, tmp_path / "out")
+    stages = teacher.stages()
+    assert stages.count("ground") == stages.count("annotate") == 3
+    assert all(edit.prior.agreement is not None for edit in edits_in(tmp_path / "out"))

@@ -1,0 +1,138 @@
+"""Edits to pack: plain ones whose numbers a reader can check, and any that the records allow."""
+
+import io
+
+import numpy as np
+from hypothesis import strategies as st
+from PIL import Image
+
+from spatialreward.data.edits import (
+    AnnotatedEdit,
+    Annotation,
+    Extent,
+    ProposedRegion,
+    RowOrigin,
+    SpatialPrior,
+)
+from spatialreward.records import EditRegion, Scores
+
+
+def picture(seed: int, size: tuple[int, int] = (48, 32), kind: str = "PNG") -> bytes:
+    """A picture file of noise; the same for the same seed."""
+    width, height = size
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind)
+    return buffer.getvalue()
+
+
+REGIONS = (
+    EditRegion(id=0, label="a red hat", bbox_2d=(100, 100, 500, 300)),
+    EditRegion(id=3, label='das „Schild"', bbox_2d=(600, 0, 1000, 1000)),
+)
+ANNOTATION = Annotation(
+    regions=REGIONS,
+    sc_reasoning="<|bbox_0|> was bare, as asked. <|bbox_3|> 写着字。 <|global|> 1 of 1 done",
+    pq_reasoning="<|global|> clean",
+    scores=Scores(editing_success=25, over_editing=10, naturalness=20, artifact_freedom=5),
+    teacher="teacher-72b",
+    verified=True,
+)
+PRIOR = SpatialPrior(
+    extent=Extent.LOCAL,
+    regions=(ProposedRegion(bbox_2d=(90, 110, 510, 310), evidence=0.75, changed_share=0.5),),
+    changed_share=0.08,
+    noise=1.25,
+    shift_px=(0.5, -1.0),
+)
+
+
+def make_edit(number: int = 0, **changes: object) -> AnnotatedEdit:
+    """Edit ``number`` of a data set, annotated."""
+    fields: dict[str, object] = {
+        "id": f"edit-{number}",
+        "instruction": f"Put hat number {number} on her head",
+        "sources": (picture(2 * number),),
+        "edited": picture(2 * number + 1),
+        "operation": "add",
+        "prior": PRIOR,
+        "annotation": ANNOTATION,
+        "given": {"score": 7.5, "editor": "omnigen"},
+        "given_regions": REGIONS[:1],
+        "fingerprints": (f"{number:016x}", "f" * 16),
+        "origin": RowOrigin(file="train.jsonl", row=str(number)),
+    }
+    return AnnotatedEdit(**fields | changes)
+
+
+def make_prompt(number: int = 0, **changes: object) -> AnnotatedEdit:
+    """Row ``number`` of a data set of prompts: nobody has carried them out yet."""
+    nothing = {"edited": None, "prior": None, "annotation": None, "given_regions": None}
+    return make_edit(number, **nothing | changes)
+
+
+shares = st.floats(0, 1)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+pictures = st.builds(
+    # What stands behind a picture in its file is nobody's business, and makes many of few.
+    bytes.__add__,
+    st.sampled_from([picture(1), picture(2, (7, 9), "JPEG"), picture(3, (5, 4), "WEBP")]),
+    st.binary(max_size=40),
+)
+boxes = st.tuples(
+    st.integers(0, 499), st.integers(0, 499), st.integers(500, 1000), st.integers(500, 1000)
+)
+regions = st.lists(
+    st.builds(EditRegion, id=st.integers(0, 9), label=st.text(max_size=20), bbox_2d=boxes),
+    max_size=4,
+    unique_by=lambda region: region.id,
+).map(tuple)
+priors = st.builds(
+    SpatialPrior,
+    regions=st.lists(
+        st.builds(ProposedRegion, bbox_2d=boxes, evidence=shares, changed_share=shares), max_size=3
+    ).map(tuple),
+    changed_share=shares,
+    noise=st.floats(0, 255),
+    shift_px=st.tuples(finite, finite),
+    agreement=st.none() | shares,
+)
+
+
+def scores(values: st.SearchStrategy[float]) -> st.SearchStrategy[Scores]:
+    """Scores of both streams, or of either alone."""
+    pairs = st.tuples(values, values)
+    none = st.just((None, None))
+    both = st.one_of(st.tuples(pairs, pairs), st.tuples(pairs, none), st.tuples(none, pairs))
+    names = ("editing_success", "over_editing", "naturalness", "artifact_freedom")
+    return both.map(lambda four: Scores(**dict(zip(names, [*four[0], *four[1]], strict=True))))
+
+
+annotations = st.builds(
+    Annotation,
+    regions=regions,
+    sc_reasoning=st.text(max_size=60),
+    pq_reasoning=st.text(max_size=60),
+    scores=scores(st.floats(0, 25)),
+    teacher=st.text(max_size=10),
+    verified=st.none() | st.booleans(),
+)
+
+
+@st.composite
+def edits(draw: st.DrawFn) -> AnnotatedEdit:
+    """Any edit that can be packed."""
+    edited = draw(st.none() | pictures)
+    return AnnotatedEdit(
+        id=draw(st.text(min_size=1, max_size=20)),
+        instruction=draw(st.text(max_size=60)),
+        sources=tuple(draw(st.lists(pictures, min_size=1, max_size=3))),
+        edited=edited,
+        operation=draw(st.text(max_size=10)),
+        prior=None if edited is None else draw(priors),
+        annotation=None if edited is None else draw(st.none() | annotations),
+        given=draw(st.dictionaries(st.text(max_size=8), finite | st.text(max_size=20), max_size=4)),
+        given_regions=draw(st.none() | regions),
+        fingerprints=tuple(draw(st.lists(st.from_regex(r"\A[0-9a-f]{16}\Z"), max_size=4))),
+        origin=RowOrigin(file=draw(st.text(max_size=20)), row=draw(st.text(max_size=9))),
+    )

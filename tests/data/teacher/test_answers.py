@@ -1,0 +1,91 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spatialreward.data.teacher.answers import (
+    AnnotationAnswer,
+    GroundingAnswer,
+    VerificationAnswer,
+    read_answer,
+    schema_of,
+)
+from spatialreward.data.teacher.faults import REMEDIES, Fault, TeacherFault
+from spatialreward.data.teacher.ledger import Reply
+
+FORMS = (AnnotationAnswer, VerificationAnswer, GroundingAnswer)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["regions", "id", "reason", "agrees", "x"]), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(text=st.text() | JSON.map(json.dumps) | JSON.map(lambda value: f"```json\n{value}```"))
+def test_any_answer_is_read_or_refused_with_a_reason(form, text):
+    try:
+        answer = read_answer(Reply(text=text), form, "en")
+    except TeacherFault:
+        return
+    assert isinstance(answer, form)
+
+
+def test_deep_nesting_is_not_json_that_can_be_used():
+    with pytest.raises(TeacherFault, match="not JSON"):
+        read_answer(Reply(text='{"a":' * 100_000), VerificationAnswer, "en")
+
+
+def verification(reason: str) -> Reply:
+    return Reply(text=json.dumps({"reason": reason, "agrees": True}, ensure_ascii=False))
+
+
+SPOKEN = {
+    "en": "the sign that says 北京 was replaced",
+    "de": "das Schild wurde durch ein größeres ersetzt",
+    "ru": "вывеска заменена на новую",
+    "zh": "标志被替换了",
+    "ja": "看板が置き換えられました",
+    "ko": "간판이 교체되었습니다",
+}
+
+
+@pytest.mark.parametrize("language", SPOKEN)
+def test_an_answer_in_the_language_asked_for_is_taken(language):
+    answer = read_answer(verification(SPOKEN[language]), VerificationAnswer, language)
+    assert answer.reason == SPOKEN[language]
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"), [("en", "zh"), ("en", "ru"), ("zh", "en"), ("ru", "de"), ("ko", "en")]
+)
+def test_an_answer_in_another_script_is_not(asked, given):
+    with pytest.raises(TeacherFault, match="wrong language"):
+        read_answer(verification(SPOKEN[given]), VerificationAnswer, asked)
+
+
+def objects_in(schema):
+    if isinstance(schema, dict):
+        if schema.get("type") == "object":
+            yield schema
+        for value in schema.values():
+            yield from objects_in(value)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_schema_is_one_that_strict_servers_take(form):
+    schema = schema_of(form)
+    for each in objects_in(schema):
+        assert each["additionalProperties"] is False
+        assert each["required"] == list(each["properties"])
+    text = json.dumps(schema)
+    for keyword in ("minItems", "prefixItems", "default", "description", "maxLength", "anyOf"):
+        assert f'"{keyword}"' not in text
+
+
+def test_every_fault_has_a_remedy():
+    assert set(REMEDIES) == set(Fault)

@@ -1,0 +1,85 @@
+"""What ends a run at once, and where the key may be seen."""
+
+import logging
+import threading
+import time
+
+import pytest
+
+from spatialreward.data.teacher.teaching import annotate_all
+from spatialreward.errors import InvalidInputError
+from tests.data.teacher.conftest import KEY
+from tests.data.teacher.edits_to_annotate import edit, edits
+from tests.data.teacher.settings import changed
+from tests.data.teacher.teacher_server import Reaction, fails, in_turn
+
+STOPPING = {
+    "401": (fails(401, f"incorrect key {KEY}"), "the key in TEACHER_KEY was refused"),
+    "403": (fails(403, f"no access with {KEY}"), "the key in TEACHER_KEY was refused"),
+    "402": (fails(402, "pay first"), "no credit left"),
+    "quota": (fails(429, "see your plan", code="insufficient_quota"), "no credit left"),
+    "404": (fails(404, "model not found"), "no model 'scripted-vl' there, or a wrong address"),
+}
+
+
+@pytest.mark.parametrize(("reaction", "message"), STOPPING.values(), ids=STOPPING)
+def test_what_no_edit_would_survive_stops_the_run_at_once(
+    server, config, ledger, caplog, reaction, message
+):
+    server.plan = lambda asked: reaction
+    with (
+        caplog.at_level(logging.DEBUG),
+        pytest.raises(InvalidInputError, match=message) as caught,
+    ):
+        list(annotate_all(edits(50), config, ledger))
+    assert len(server.asked) <= config.concurrency
+    shown = str(caught.getrepr(style="long", chain=True))
+    assert KEY not in str(caught.value)
+    assert KEY not in shown.replace(f'KEY = "{KEY}"', "")
+    assert KEY not in caplog.text
+    assert KEY not in ledger.read_text()
+
+
+def test_a_refused_key_stops_the_run_while_another_edit_is_waiting(server, config, ledger):
+    patient = changed(config, backoff_s=60.0)
+    both_asked = threading.Event()
+
+    def plan(asked):
+        if asked.instruction.endswith("0"):
+            return fails(500)
+        both_asked.set()
+        return fails(401)
+
+    server.plan = plan
+    start = time.monotonic()
+    with pytest.raises(InvalidInputError, match="TEACHER_KEY was refused"):
+        list(annotate_all(edits(2), patient, ledger))
+    assert both_asked.is_set()
+    assert time.monotonic() - start < 20
+
+
+def test_a_key_that_is_not_set_is_an_error_before_anything_is_asked(
+    server, config, ledger, monkeypatch
+):
+    monkeypatch.delenv("TEACHER_KEY")
+    with pytest.raises(InvalidInputError, match="environment variable TEACHER_KEY holds no key"):
+        annotate_all([edit()], config, ledger)
+
+
+def test_a_server_without_keys_gets_none_of_ours(server, config, ledger, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    [result] = annotate_all([edit()], changed(config, api_key_variable=None), ledger)
+    assert result.annotation is not None
+    assert KEY not in str(dict(server.asked[0].headers))
+
+
+def test_the_key_is_sent_and_nowhere_else(server, config, ledger, caplog):
+    server.plan = in_turn(fails(500, f"bad gateway for {KEY}"), Reaction(f"<{KEY}>".encode()))
+    with caplog.at_level(logging.DEBUG):
+        list(annotate_all([edit()], config, ledger))
+    assert server.asked[0].headers["Authorization"] == f"Bearer {KEY}"
+    assert "edit edit-0, annotate: server error: HTTP 500" in caplog.text
+    assert "[key]" in caplog.text
+    assert KEY not in caplog.text
+    assert KEY not in ledger.read_text()
+    assert KEY not in config.model_dump_json()
