@@ -9,7 +9,7 @@ PROFILE ?= tiny
 STARTED_AT := $(shell date +%s)
 PIP_OPTIONS ?= --quiet --disable-pip-version-check
 
-.PHONY: bench-serving demo test clean
+.PHONY: bench-data bench-serving demo test clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +36,9 @@ test: $(VENV)/.ready $(TRITON_VENV)/.ready  ## set up everything, then lint and 
 
 bench-serving: $(VENV)/.ready $(TRITON_VENV)/.ready  ## measure the served judge beside its reference
 	$(VENV)/bin/python -m serving.bench all $(BENCH_OPTIONS)
+
+bench-data: $(VENV)/.ready  ## measure data building beside its baselines
+	$(VENV)/bin/python -m components.data_building.bench $(BENCH_OPTIONS)
 
 clean:  ## remove what make created
 	rm -rf $(VENV) $(TRITON_VENV) build

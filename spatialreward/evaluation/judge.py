@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, optimize, stats
 
+from spatialreward.data.regions.overlap import box_iou
 from spatialreward.data.samples import EditSample
 from spatialreward.errors import InvalidInputError
 from spatialreward.judge.interface import EditToJudge, Judging
@@ -118,15 +119,6 @@ def matched_iou(truth: Sequence[EditRegion], predicted: Sequence[EditRegion]) ->
     ious = np.array([[box_iou(t.bbox_2d, p.bbox_2d) for p in predicted] for t in truth])
     rows, columns = optimize.linear_sum_assignment(ious, maximize=True)
     return float(ious[rows, columns].sum() / max(len(truth), len(predicted)))
-
-
-def box_iou(first: Sequence[int], second: Sequence[int]) -> float:
-    """Intersection over union of two boxes ``x1, y1, x2, y2``."""
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    shared = max(0, width) * max(0, height)
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
-    return shared / (sum(areas) - shared)
 
 
 def mean_reward_by_grade(

@@ -11,7 +11,6 @@ from spatialreward.data.config import DataConfig
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.judge import (
     PixelDifference,
-    box_iou,
     judge_figures,
     judge_samples,
     matched_iou,
@@ -58,11 +57,6 @@ def test_the_truth_orders_every_pair_and_its_opposite_none(values):
     truth = np.array([*values, 0.0, 1.0])
     assert pairwise_accuracy(truth, truth) == 1.0
     assert pairwise_accuracy(truth, -truth) == 0.0
-
-
-def test_half_overlapping_boxes_share_a_third_of_their_union():
-    assert box_iou((0, 0, 100, 100), (50, 0, 150, 100)) == pytest.approx(1 / 3)
-    assert box_iou((0, 0, 10, 10), (10, 0, 20, 10)) == 0.0
 
 
 def test_regions_are_matched_one_to_one_in_any_order():

@@ -37,6 +37,8 @@ FACTS = "facts.parquet"
 REJECTS = "rejects.jsonl"
 COUNTS = "counts.json"
 USAGE = "usage.json"
+UNSTORABLE = "cannot be stored"
+"""Reason to leave out an edit with values that neither JSON nor Parquet knows, such as NaN."""
 _ROWS_BEFORE_A_SHARE_COUNTS = 50
 
 
@@ -207,11 +209,12 @@ def _write(
         def facts() -> Iterator[EditFacts]:
             nonlocal kept
             for result in results:
+                if isinstance(result, AnnotatedEdit):
+                    result = _stored(writer, result)
                 if isinstance(result, Rejected):
                     rejects.writelines(_lines([result]))
                     reasons.append(result.reason)
                     continue
-                writer.write(result)
                 kept += 1
                 yield facts_of(result)
 
@@ -221,6 +224,14 @@ def _write(
         counts = before.after(counts)
     (folder / COUNTS).write_text(counts.model_dump_json() + "\n", encoding="utf-8")
     return counts
+
+
+def _stored(writer: ShardWriter, edit: AnnotatedEdit) -> AnnotatedEdit | Rejected:
+    try:
+        writer.write(edit)
+    except InvalidInputError as error:
+        return Rejected(id=edit.id, reason=UNSTORABLE, detail=str(error), origin=edit.origin)
+    return edit
 
 
 def _check_share(counts: FilterCounts, config: CorpusConfig, where: str) -> None:

@@ -5,14 +5,15 @@ a failed edit is worth learning from. That a teacher saw something there is a co
 ``reasoning`` looks after.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from spatialreward.data.edits import Box, Extent, SpatialPrior
+from spatialreward.data.edits import Extent, SpatialPrior
 from spatialreward.data.filters.config import EvidenceRules
 from spatialreward.data.filters.reasons import Finding, Reason
-from spatialreward.records import BOX_SCALE, EditRegion
+from spatialreward.data.regions.overlap import covered
+from spatialreward.records import EditRegion
 
 
 def check_boxes(
@@ -21,8 +22,8 @@ def check_boxes(
     """Say why the boxes of a local edit cannot be right; None if they may be, or there are none."""
     if not regions or prior.extent is not Extent.LOCAL:
         return None
-    boxes_YX = _painted(region.bbox_2d for region in regions)
-    evidence_YX = _painted(region.bbox_2d for region in prior.regions)
+    boxes_YX = covered(region.bbox_2d for region in regions)
+    evidence_YX = covered(region.bbox_2d for region in prior.regions)
     backed_share = (boxes_YX & evidence_YX).sum() / boxes_YX.sum()
     if backed_share < rules.min_backed_share:
         return Finding(
@@ -40,13 +41,6 @@ def check_boxes(
     return None
 
 
-def box_iou(ones: Iterable[Box], others: Iterable[Box]) -> float:
-    """Intersection over union of two sets of boxes, each taken together; 1 where both are empty."""
-    ones_YX, others_YX = _painted(ones), _painted(others)
-    union = (ones_YX | others_YX).sum()
-    return float((ones_YX & others_YX).sum() / union) if union else 1.0
-
-
 def _covered_share(prior: SpatialPrior, boxes_YX: np.ndarray) -> float:
     """Share of the proposed area that lies in boxes, each proposal weighted by its evidence."""
     covered = weight = 0.0
@@ -56,11 +50,3 @@ def _covered_share(prior: SpatialPrior, boxes_YX: np.ndarray) -> float:
         covered += region.evidence * boxes_YX[y1:y2, x1:x2].sum()
     # Proposals without any evidence cannot speak against a box.
     return covered / weight if weight else 1.0
-
-
-def _painted(boxes: Iterable[Box]) -> np.ndarray:
-    """``[1000, 1000]`` bool: what lies in any of the boxes, exactly, as coordinates are whole."""
-    canvas_YX = np.zeros((BOX_SCALE, BOX_SCALE), dtype=bool)
-    for x1, y1, x2, y2 in boxes:
-        canvas_YX[y1:y2, x1:x2] = True
-    return canvas_YX

@@ -184,9 +184,10 @@ class _Known(NamedTuple):
             there = rows[pictures.there_NP[rows, picture]]
             hashes = pictures.hashes_NP[there, picture]
             found = nearest(hashes, self.hashes_R, max_bits)
-            bits = np.bitwise_count(hashes ^ self.hashes_R[found]) if len(self.owners) else found
             for at in np.flatnonzero(found >= 0).tolist():
-                matches[int(there[at])] = (self.owners[found[at]], int(bits[at]))
+                number = int(found[at])
+                bits = int(np.bitwise_count(hashes[at] ^ self.hashes_R[number]))
+                matches[int(there[at])] = (self.owners[number], bits)
         return matches
 
 

@@ -11,7 +11,7 @@ from spatialreward.records import BOX_SCALE
 
 def union_iou(first: Iterable[Box], second: Iterable[Box]) -> float:
     """IoU of what the boxes of either side cover together; 1 if neither side covers anything."""
-    one, other = _covered(first), _covered(second)
+    one, other = covered(first), covered(second)
     either = int((one | other).sum())
     return int((one & other).sum()) / either if either else 1.0
 
@@ -35,7 +35,8 @@ def box_iou(one: Box, other: Box) -> float:
     return shared / either if either else 0.0
 
 
-def _covered(boxes: Iterable[Box]) -> NDArray[np.bool_]:
+def covered(boxes: Iterable[Box]) -> NDArray[np.bool_]:
+    """What lies in any of the boxes, ``[1000, 1000]``: exactly, as coordinates are whole."""
     cells = np.zeros((BOX_SCALE, BOX_SCALE), bool)
     for x1, y1, x2, y2 in boxes:
         cells[y1:y2, x1:x2] = True

@@ -1,7 +1,7 @@
 import pytest
 
 from spatialreward.data.edits import Extent, ProposedRegion, SpatialPrior
-from spatialreward.data.filters.boxes import box_iou, check_boxes
+from spatialreward.data.filters.boxes import check_boxes
 from spatialreward.data.filters.config import EvidenceRules
 from spatialreward.data.filters.reasons import Reason
 from spatialreward.records import EditRegion
@@ -56,9 +56,3 @@ def test_failed_and_global_edits_are_not_held_to_it(extent):
 
 def test_no_boxes_are_no_contradiction():
     assert check_boxes([], prior((LEFT, 0.9)), RULES) is None
-
-
-def test_overlapping_boxes_are_counted_once():
-    assert box_iou([(0, 0, 100, 100), (50, 0, 100, 100)], [(0, 0, 100, 50)]) == 0.5
-    assert box_iou([], []) == 1.0
-    assert box_iou([LEFT], []) == 0.0

@@ -1,0 +1,74 @@
+"""``python -m components.data_building.bench``: figures of data building beside its baselines."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spatialreward.cli.command import CommandGroup, configure_logging
+
+if TYPE_CHECKING:
+    from spatialreward.figures import Figure
+
+_FOLDER = Path("build/bench-data")
+
+app = typer.Typer(
+    cls=CommandGroup,
+    pretty_exceptions_enable=False,
+    help="Measure data building: region proposal, throughput, the loader.",
+)
+
+
+@app.command()
+def measure(
+    world_edits: Annotated[int, typer.Option(min=1, help="Generated edits to find regions in.")] = (
+        500
+    ),
+    edits: Annotated[int, typer.Option(min=1, help="Edits a worker prepares in a round.")] = 150,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds, of which the medians count.")] = 3,
+    loader_edits: Annotated[int, typer.Option(min=100, help="Edits that the loader reads.")] = (
+        6_000
+    ),
+) -> None:
+    """Measure everything and write build/figures/data.json. About 10 minutes on two cores."""
+    from components.data_building.bench import loader, regions, throughput
+    from spatialreward.figures import write_figures
+
+    configure_logging()
+    shutil.rmtree(_FOLDER, ignore_errors=True)
+    _FOLDER.mkdir(parents=True)
+    real = regions.measure_real_edits()
+    if real.notice:
+        typer.echo(f"real edits: not measured: {real.notice}", err=True)
+    figures: list[Figure] = [*real.figures, *regions.measure_world(world_edits)]
+    figures += throughput.throughput_figures(_FOLDER / "throughput", count=edits, rounds=rounds)
+    figures += loader.loader_figures(_FOLDER / "loader", num_edits=loader_edits)
+    columns = regions.more_baselines(real.rows)
+    path = write_figures(
+        "data",
+        figures,
+        seeds={
+            "world": regions.WORLD_SEED,
+            "throughput": throughput.SEED,
+            "loader": loader.SEED,
+        },
+        more={"baselines": columns},
+    )
+    _print(figures, columns)
+    if (sheet := regions.draw_real_edits()) is not None:
+        sheet.save(_FOLDER / "real-edits.png")
+        typer.echo(f"the real edits, drawn: {_FOLDER / 'real-edits.png'}")
+    typer.echo(f"written to {path}")
+
+
+def _print(figures: "list[Figure]", columns: dict[str, dict[str, float]]) -> None:
+    from rich.console import Console
+
+    from spatialreward.figures import figures_table
+
+    Console(highlight=False).print(figures_table("data building", figures, columns))
+
+
+if __name__ == "__main__":
+    app()
