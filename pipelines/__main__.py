@@ -19,6 +19,13 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Such as rl.num_steps=3; may be repeated."),
 ]
+Anew = Annotated[
+    bool, typer.Option("--anew", help="Do every step again, also what was done before.")
+]
+StateDir = Annotated[
+    Path, typer.Option(envvar="SPATIALREWARD_STATE_DIR", help="Folder of the local stack.")
+]
+STATE_DIR = Path("build/stack")
 
 
 @app.callback()
@@ -74,13 +81,8 @@ def run(
             metavar="JSONL", help="Edits on disk to judge with the served judge at the end."
         ),
     ] = None,
-    anew: Annotated[
-        bool, typer.Option("--anew", help="Do every step again, also what was done before.")
-    ] = False,
-    state_dir: Annotated[
-        Path,
-        typer.Option(envvar="SPATIALREWARD_STATE_DIR", help="Folder of the local stack."),
-    ] = Path("build/stack"),
+    anew: Anew = False,
+    state_dir: StateDir = STATE_DIR,
     triton_python: Annotated[
         Path,
         typer.Option(
@@ -108,6 +110,41 @@ def run(
 
     stack = StackConfig(state_dir=state_dir, triton_python=triton_python)
     run_here(settings, Path(profile).stem, RunOptions(stack, anew, also_judge, started_at))
+
+
+data_app = typer.Typer(
+    no_args_is_help=True, help="The pipeline that builds training data from an edit data set."
+)
+app.add_typer(data_app, name="data")
+DataConfigFile = Annotated[
+    Path, typer.Argument(metavar="TOML", help="What to build; docs/data.md has examples.")
+]
+
+
+@data_app.command("compile")
+def compile_data(
+    config: DataConfigFile, out: Annotated[Path, typer.Option(help="YAML file to write.")]
+) -> None:
+    """Write the pipeline for Kubeflow Pipelines: a task for each stage of each shard."""
+    from pipelines.data_dag import compile_data_pipeline
+    from spatialreward.config import read_toml
+    from spatialreward.data.corpus.config import CorpusConfig
+
+    compile_data_pipeline(read_toml(CorpusConfig, config), out)
+    typer.echo(f"wrote {out}")
+
+
+@data_app.command("run")
+def run_data(config: DataConfigFile, anew: Anew = False, state_dir: StateDir = STATE_DIR) -> None:
+    """Run it on this machine; the packed data set stays in the local stack's store."""
+    from pipelines.data_run import run_data_here
+    from spatialreward.config import read_toml
+    from spatialreward.data.corpus.config import CorpusConfig
+    from spatialreward.stack import Service, StackConfig
+
+    stack = StackConfig(state_dir=state_dir, without=frozenset({Service.TRITON}))
+    location = run_data_here(read_toml(CorpusConfig, config), stack, anew=anew)
+    typer.echo(f"the packed data set is {location}")
 
 
 if __name__ == "__main__":

@@ -4,19 +4,17 @@ Nothing is left running, however it ends.
 """
 
 import logging
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.dag import compile_pipeline
-from pipelines.graph import GraphError, run_graph
 from pipelines.machine import check_runnable
 from pipelines.memory import watched_memory
 from pipelines.profile import Profile
 from pipelines.report import Report, gather_pictures, make_report, print_report
+from pipelines.steps import run_steps, step_environment, variables
 from spatialreward.cli.edits import EditRequest, read_requests
 from spatialreward.cli.judge import judge_requests, prepare_overlays
 from spatialreward.cli.verdict import to_json
@@ -24,9 +22,8 @@ from spatialreward.client import TritonJudge
 from spatialreward.config import flatten
 from spatialreward.figures import commit, write_figures
 from spatialreward.records import JudgementStatus
-from spatialreward.stack import Endpoints, StackConfig, environment, running_stack
-from spatialreward.stack.processes import MARK
-from spatialreward.step import ANEW, work_dir
+from spatialreward.stack import StackConfig, running_stack
+from spatialreward.step import work_dir
 from spatialreward.tracking import Tracker, child_runs, open_run
 
 logger = logging.getLogger(__name__)
@@ -65,13 +62,19 @@ def run_here(profile: Profile, name: str, options: RunOptions) -> Report:
         prepare_overlays(overlays, requests)
     with (
         running_stack(options.stack) as endpoints,
-        _variables(_step_environment(endpoints, options.stack.state_dir)),
+        variables(step_environment(endpoints, options.stack.state_dir)),
         watched_memory(lambda: [process.pid for process in endpoints.processes]) as memory,
         open_run(f"pipeline {name}", tags={"profile": name, "commit": commit()}) as parent,
     ):
         parent.log_params(flatten(profile.model_dump(mode="json")))
         folder = work_dir() / "runs" / str(parent.run_id)
-        answers = _run_steps(profile, name, parent, folder, anew=options.anew)
+        answers = run_steps(
+            lambda pipeline: compile_pipeline(profile, name, pipeline),
+            parent,
+            folder,
+            profile.data.num_shards + FIXED_STEPS,
+            anew=options.anew,
+        )
         if requests:
             _judge_on_disk(requests, overlays)
         steps = child_runs(str(parent.run_id))
@@ -93,31 +96,6 @@ def run_here(profile: Profile, name: str, options: RunOptions) -> Report:
         places["reused steps"] = ", ".join(dict.fromkeys(reused))
     print_report(report, places)
     return report
-
-
-def _run_steps(
-    profile: Profile, name: str, parent: Tracker, folder: Path, *, anew: bool
-) -> dict[str, str]:
-    pipeline = folder / "pipeline.yaml"
-    compile_pipeline(profile, name, pipeline)
-    parent.log_file(pipeline)
-    try:
-        return run_graph(
-            pipeline,
-            {"parent_run_id": str(parent.run_id)},
-            folder,
-            {ANEW: "1"} if anew else {},
-            profile.data.num_shards + FIXED_STEPS,
-        )
-    except GraphError as error:
-        failed = [step for step in child_runs(str(parent.run_id)) if step.status == "FAILED"]
-        step, said = "a step", str(error)
-        if failed:
-            step, said = f"step {failed[0].name}", failed[0].tags.get("error", said)
-        raise GraphError(f"{step} failed: {said} (log: {folder / 'log.txt'})") from error
-    finally:
-        if (folder / "log.txt").is_file():
-            parent.log_file(folder / "log.txt")
 
 
 def _record(
@@ -145,35 +123,3 @@ def _judge_on_disk(requests: Sequence[EditRequest], overlays: Path) -> None:
             file.write(to_json(request, judgement, judging.notice, with_id=True) + b"\n")
     if failures:
         logger.warning("no judgement for %d of %d edits on disk", failures, len(requests))
-
-
-def _step_environment(endpoints: Endpoints, state_dir: Path) -> dict[str, str]:
-    state_dir = state_dir.absolute()
-    return environment(endpoints) | {
-        "SPATIALREWARD_WORK_DIR": str(work_dir()),
-        "SPATIALREWARD_CACHE": os.environ.get(
-            "SPATIALREWARD_CACHE", str(state_dir / "fetched-models")
-        ),
-        # A server on loopback that is gone stays gone: half a minute a call, not four minutes.
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
-        "MLFLOW_LOGGING_LEVEL": "WARNING",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        # Marks steps as the stack's, so that those of a killed run are stopped with it.
-        MARK: str(state_dir.resolve()),
-    }
-
-
-@contextmanager
-def _variables(values: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for the length of a ``with`` block."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -52,7 +52,7 @@ class Step:
         self.name = name
         self.folder = folder
         self.tracker = tracker
-        self._store = store
+        self.store = store
         self._inputs = inputs
 
     @property
@@ -74,7 +74,7 @@ class Step:
         target = self.folder / "inputs" / name
         if target.is_dir():
             return target
-        return self._store.fetch_folder(ArtifactRef.parse(self._inputs[name]), target)
+        return self.store.fetch_folder(ArtifactRef.parse(self._inputs[name]), target)
 
     def new_folder(self, name: str) -> Path:
         """An empty folder's path; what an interrupted attempt left there is removed."""
@@ -84,7 +84,7 @@ class Step:
 
     def keep(self, folder: Path) -> str:
         """Store a folder and return its reference."""
-        ref = self._store.put_folder(folder, f"s3://{BUCKET}/artifacts/{self.name}")
+        ref = self.store.put_folder(folder, f"s3://{BUCKET}/artifacts/{self.name}")
         logger.info("stored %s (%.1f MB)", ref.uri, ref.size_bytes / 1e6)
         return str(ref)
 

@@ -166,6 +166,29 @@ class ObjectStore:
             shutil.rmtree(unfinished, ignore_errors=True)
         return destination
 
+    def put_file(self, path: Path, uri: str) -> None:
+        """Store one file as an object, in place of one that is there.
+
+        Raises:
+            StorageError: the store did not take it.
+        """
+        bucket, key = _split(uri)
+        try:
+            self._client.fput_object(bucket, key, str(path))
+        except (MinioException, urllib3.exceptions.HTTPError) as error:
+            raise self._failure(uri, error) from error
+
+    def get_file(self, uri: str, path: Path) -> None:
+        """Bring an object here; the file appears only when it is complete.
+
+        Raises:
+            StorageError: the object is missing, or the store does not answer.
+        """
+        unfinished = path.with_name(path.name + ".partial")
+        with unfinished.open("wb") as file:
+            self._download(uri, file)
+        unfinished.rename(path)
+
     def exists(self, uri: str) -> bool:
         """Tell whether there is an object at ``uri``.
 

@@ -1,11 +1,19 @@
 """Container entry of data building."""
 
 import json
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from spatialreward.cli.container import Config, ParentRunId, container_entry
+from spatialreward.cli.container import Config, ParentRunId, Reference, container_entry
+
+if TYPE_CHECKING:
+    from spatialreward.data.corpus.config import CorpusConfig
+
+Shard = Annotated[int, typer.Option(min=0, help="Number of the shard, from 0.")]
+Shards = Annotated[
+    str, typer.Option(metavar="JSON", help="List of what the step before answered, by shard.")
+]
 
 app = container_entry("Builds data sets of edits, shard by shard.")
 
@@ -14,7 +22,7 @@ app = container_entry("Builds data sets of edits, shard by shard.")
 def build_shard(
     config: Config,
     split: Annotated[Literal["train", "heldout"], typer.Option()],
-    shard: Annotated[int, typer.Option(min=0, help="Number of the shard, from 0.")],
+    shard: Shard,
     parent_run_id: ParentRunId = "",
 ) -> str:
     """Build one shard of a split and answer with its reference. The settings are a DataConfig."""
@@ -35,6 +43,78 @@ def merge_shards(
     from components.data_building import steps
 
     return steps.merge_shards(json.loads(shards), parent_run_id)
+
+
+@app.command()
+def prepare_edits(config: Config, shard: Shard, parent_run_id: ParentRunId = "") -> str:
+    """Read one part of a data set and propose regions. The settings are a CorpusConfig."""
+    from components.data_building import corpus_steps
+    from spatialreward.data.corpus.config import CorpusShardStep
+
+    step = CorpusShardStep(corpus=_corpus(config), shard=shard)
+    return corpus_steps.prepare_edits(step, parent_run_id)
+
+
+@app.command()
+def select_edits(
+    config: Config,
+    shards: Shards,
+    final: Annotated[
+        bool, typer.Option(help="After the teacher, if there is one: balance too.")
+    ] = True,
+    parent_run_id: ParentRunId = "",
+) -> str:
+    """Decide over all shards which edits are left out."""
+    from components.data_building import corpus_steps
+    from spatialreward.data.corpus.config import CorpusStep
+
+    step = CorpusStep(corpus=_corpus(config), final=final)
+    return corpus_steps.select_edits(step, json.loads(shards), parent_run_id)
+
+
+@app.command()
+def annotate_edits(
+    config: Config, shard: Shard, selection: Reference, parent_run_id: ParentRunId = ""
+) -> str:
+    """Ask the teacher about a shard's edits that are not left out."""
+    from components.data_building import corpus_steps
+    from spatialreward.data.corpus.config import CorpusShardStep
+
+    step = CorpusShardStep(corpus=_corpus(config), shard=shard)
+    return corpus_steps.annotate_edits(step, selection, parent_run_id)
+
+
+@app.command()
+def pack_edits(
+    config: Config, shard: Shard, selection: Reference, parent_run_id: ParentRunId = ""
+) -> str:
+    """Write a shard's final Parquet object."""
+    from components.data_building import corpus_steps
+    from spatialreward.data.corpus.config import CorpusShardStep
+
+    step = CorpusShardStep(corpus=_corpus(config), shard=shard)
+    return corpus_steps.pack_edits(step, selection, parent_run_id)
+
+
+@app.command()
+def gather_edits(
+    config: Config,
+    packed: Annotated[str, typer.Option(metavar="JSON", help="List of what pack-edits answered.")],
+    parent_run_id: ParentRunId = "",
+) -> str:
+    """Write manifest and data card, and answer with the prefix of the packed data set."""
+    from components.data_building import corpus_steps
+    from spatialreward.data.corpus.config import CorpusStep
+
+    step = CorpusStep(corpus=_corpus(config))
+    return corpus_steps.gather_edits(step, json.loads(packed), parent_run_id)
+
+
+def _corpus(config: str) -> "CorpusConfig":
+    from spatialreward.config import read_settings
+    from spatialreward.data.corpus.config import CorpusConfig
+
+    return read_settings(CorpusConfig, config, "--config")
 
 
 if __name__ == "__main__":

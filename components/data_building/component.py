@@ -23,3 +23,68 @@ def merge_shards(shards: list, parent_run_id: str) -> str:
     from spatialreward.cli.container import run_as_task
 
     return run_as_task(app, "merge-shards", shards=shards, parent_run_id=parent_run_id)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def prepare_edits(config: str, shard: int, parent_run_id: str) -> str:
+    """Read one part of a data set and propose regions; returns references."""
+    from components.data_building.__main__ import app
+    from spatialreward.cli.container import run_as_task
+
+    return run_as_task(
+        app, "prepare-edits", config=config, shard=shard, parent_run_id=parent_run_id
+    )
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def select_edits(config: str, shards: list, final: bool, parent_run_id: str) -> str:
+    """Decide over all shards which edits are left out; returns the decisions' reference."""
+    from components.data_building.__main__ import app
+    from spatialreward.cli.container import run_as_task
+
+    return run_as_task(
+        app, "select-edits", config=config, shards=shards, final=final, parent_run_id=parent_run_id
+    )
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def annotate_edits(config: str, shard: int, selection: str, parent_run_id: str) -> str:
+    """Ask the teacher about a shard's edits; returns references."""
+    from components.data_building.__main__ import app
+    from spatialreward.cli.container import run_as_task
+
+    return run_as_task(
+        app,
+        "annotate-edits",
+        config=config,
+        shard=shard,
+        selection=selection,
+        parent_run_id=parent_run_id,
+    )
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def pack_edits(config: str, shard: int, selection: str, parent_run_id: str) -> str:
+    """Write a shard's final Parquet object; returns what the manifest needs."""
+    from components.data_building.__main__ import app
+    from spatialreward.cli.container import run_as_task
+
+    return run_as_task(
+        app,
+        "pack-edits",
+        config=config,
+        shard=shard,
+        selection=selection,
+        parent_run_id=parent_run_id,
+    )
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def gather_edits(config: str, packed: list, parent_run_id: str) -> str:
+    """Write manifest and data card; returns the packed data set's prefix."""
+    from components.data_building.__main__ import app
+    from spatialreward.cli.container import run_as_task
+
+    return run_as_task(
+        app, "gather-edits", config=config, packed=packed, parent_run_id=parent_run_id
+    )

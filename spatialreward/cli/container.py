@@ -46,7 +46,7 @@ def run_as_task(app: typer.Typer, command: str, **options: object) -> str:
     Args:
         app: the container's entry.
         command: the subcommand.
-        options: its options, with underscores; a list is passed as JSON.
+        options: its options, with underscores; a list is passed as JSON, a truth value as a flag.
 
     Raises:
         SystemExit: the command failed, and has said why in one line.
@@ -56,14 +56,17 @@ def run_as_task(app: typer.Typer, command: str, **options: object) -> str:
     # The platform's executor has set up its own logging, which tells every detail of everybody.
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.captureWarnings(True)
-    arguments = [
-        f"--{name.replace('_', '-')}={json.dumps(value) if isinstance(value, list) else value}"
-        for name, value in options.items()
-    ]
+    arguments = [_argument(name.replace("_", "-"), value) for name, value in options.items()]
     answer = app([command, *arguments], standalone_mode=False)
     if not isinstance(answer, str):
         raise SystemExit(answer)
     return answer
+
+
+def _argument(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name}={json.dumps(value) if isinstance(value, list) else value}"
 
 
 def _answer(answer: str, verbose: bool) -> str:

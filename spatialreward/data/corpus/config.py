@@ -37,3 +37,18 @@ class CorpusConfig(Record):
     """A shard of whose rows a larger share cannot be used is an error that says why."""
     license: str = ""
     """For the data card, as the source's owner words it."""
+
+
+class CorpusStep(Record):
+    """A step that concerns all shards."""
+
+    corpus: CorpusConfig
+    final: bool = True
+    """Whether it comes after the teacher, if there is one."""
+
+
+class CorpusShardStep(Record):
+    """A step of one shard."""
+
+    corpus: CorpusConfig
+    shard: int = Field(ge=0)

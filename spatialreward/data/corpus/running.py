@@ -71,7 +71,7 @@ def build_corpus(config: CorpusConfig, out: Path, *, workers: int = 1) -> Manife
     numbers = range(config.num_shards)
     prepared = [work / "prepared" / f"shard-{number:05d}" for number in numbers]
     _on_all("prepared", _prepare, [(config, *pair) for pair in enumerate(prepared)], workers)
-    early, final = work / "left-out-early.jsonl", work / "left-out.jsonl"
+    early, final = work / "left-out-early", work / "left-out"
     shards = prepared
     if config.teacher is not None:
         stages.select(config, prepared, early, final=False)
@@ -79,9 +79,12 @@ def build_corpus(config: CorpusConfig, out: Path, *, workers: int = 1) -> Manife
         # One after the other: budget and rate limits are those of one process and one ledger.
         for before, after in zip(prepared, shards, strict=True):
             if not after.is_dir():
-                stages.annotate_shard(config, before, early, out / _LEDGER, after)
+                left_out = early / f"{before.name}.jsonl"
+                stages.annotate_shard(config, before, left_out, out / _LEDGER, after)
     stages.select(config, shards, final)
-    tasks = [(shard, final, number, out) for number, shard in enumerate(shards)]
+    tasks = [
+        (shard, final / f"{shard.name}.jsonl", number, out) for number, shard in enumerate(shards)
+    ]
     reports = _on_all("packed", stages.pack_shard, tasks, workers)
     manifest = finish(config, reports, [shard / stages.USAGE for shard in shards], lineage, out)
     shutil.rmtree(work)

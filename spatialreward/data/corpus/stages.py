@@ -4,6 +4,7 @@ A prepared or annotated shard is a folder of ``edits.parquet`` (unless all rows 
 ``facts.parquet``, ``rejects.jsonl`` and ``counts.json``. The same input gives the same bytes.
 """
 
+import json
 import logging
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +20,6 @@ from spatialreward.data.edits import AnnotatedEdit, Rejected, RowOrigin
 from spatialreward.data.filters.counts import FilterCounts
 from spatialreward.data.filters.deciding import decide
 from spatialreward.data.filters.decontamination import BenchmarkIndex
-from spatialreward.data.filters.duplicates import LeftOut
 from spatialreward.data.filters.facts import EditFacts, facts_of, facts_table
 from spatialreward.data.filters.reasoning import check_annotation
 from spatialreward.data.packing.manifest import ShardReport
@@ -65,7 +65,7 @@ def annotate_shard(
     Args:
         config: has a teacher.
         prepared: folder of the shard.
-        left_out: what ``select`` wrote: those edits are not asked about.
+        left_out: what ``select`` wrote about it: those edits are not asked about.
         ledger: file that keeps all answers; with it a second attempt pays for nothing twice.
         out: the annotated shard's folder.
 
@@ -105,7 +105,7 @@ def select(
         config: the filters' settings.
         shards: folders of prepared or annotated shards, in their order: of duplicates the first
             stays.
-        out: JSON Lines of what is left out.
+        out: folder to write; JSON Lines for each shard, ``NAME.jsonl``, of what is left out.
         final: False before a teacher is asked: what balancing needs is not known yet.
 
     Raises:
@@ -122,15 +122,16 @@ def select(
     for path in config.benchmarks:
         more = BenchmarkIndex.read(path)
         index = more if index is None else index + more
-    facts = pa.concat_tables(pq.read_table(shard / FACTS) for shard in shards)
-    decisions = decide(facts, filters, index)
+    tables = [pq.read_table(shard / FACTS) for shard in shards]
+    decisions = decide(pa.concat_tables(tables), filters, index)
     for cell in decisions.cells:
         logger.info("balance: %s: %d of %d stay", cell, cell.after, cell.before)
-    unfinished = out.with_name(out.name + ".partial")
-    with unfinished.open("w", encoding="utf-8") as file:
-        for shard in shards:
-            file.writelines(_lines(_described(shard, decisions.left_out)))
-    unfinished.rename(out)
+    with new_folder(out) as folder:
+        for shard, facts in zip(shards, tables, strict=True):
+            gone = [one for one in facts["id"].to_pylist() if one in decisions.left_out]
+            lines = ({"id": one, **decisions.left_out[one]._asdict()} for one in gone)
+            text = "".join(json.dumps(line) + "\n" for line in lines)
+            (folder / f"{shard.name}.jsonl").write_text(text, encoding="utf-8")
     return decisions.counts
 
 
@@ -255,21 +256,14 @@ def _without(counts: FilterCounts, gone: Mapping[str, Rejected]) -> FilterCounts
 
 
 def _gone_of(shard: Path, left_out: Path) -> dict[str, Rejected]:
-    """Those of a shard's edits that ``select`` left out, by id."""
-    ids = set(pq.read_table(shard / FACTS, columns=["id"])["id"].to_pylist())
-    with left_out.open("rb") as file:
-        rows = (Rejected.model_validate_json(line) for line in file)
-        return {row.id: row for row in rows if row.id in ids}
-
-
-def _described(shard: Path, left_out: LeftOut) -> Iterator[Rejected]:
-    """Those of a shard's edits that are left out, with their rows in the source."""
+    """Those of a shard's edits that ``select`` left out, by id, with their rows in the source."""
     if not (shard / EDITS).is_file():
-        return
-    for row in read_facts(shard / EDITS, ["id", "origin_file", "origin_row"]).to_pylist():
-        if finding := left_out.get(row["id"]):
-            origin = RowOrigin(file=row["origin_file"], row=row["origin_row"])
-            yield finding.reject(row["id"], origin)
+        return {}
+    rows = read_facts(shard / EDITS, ["id", "origin_file", "origin_row"]).to_pylist()
+    origins = {row["id"]: RowOrigin(file=row["origin_file"], row=row["origin_row"]) for row in rows}
+    with left_out.open("rb") as file:
+        gone = [json.loads(line) for line in file]
+    return {one["id"]: Rejected(**one, origin=origins[one["id"]]) for one in gone}
 
 
 def _lines(rows: Iterable[Rejected]) -> Iterator[str]:

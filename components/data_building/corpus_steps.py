@@ -1,0 +1,171 @@
+"""The steps of building training data from an edit data set; a shard's steps are independent.
+
+Shards travel between steps as folders. What ``select-edits`` needs of them is a folder of its own,
+so that deciding over all shards does not bring all pictures to one place. Packed shards are objects
+of their own under one prefix, where a loader reads parts of them.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from spatialreward.data.corpus import stages
+from spatialreward.data.corpus.config import CorpusConfig, CorpusShardStep, CorpusStep
+from spatialreward.data.corpus.running import finish, lineage_of
+from spatialreward.data.loading.packed import open_packed
+from spatialreward.data.packing.manifest import FILE_NAME, ShardReport
+from spatialreward.data.packing.registration import log_packed
+from spatialreward.step import BUCKET, Outputs, Step, run_step, step_key
+from spatialreward.storage import ArtifactRef, ObjectStore
+
+_SHARD, _FACTS = "shard", "facts"
+_SHARDS = "shards.json"
+
+
+def prepare_edits(config: CorpusShardStep, parent_run_id: str) -> str:
+    """Read one part of the source and propose regions; returns the references of its folders."""
+
+    def work(step: Step) -> Outputs:
+        folder = step.folder / _name(config.shard)
+        counts = stages.prepare_shard(config.corpus, config.shard, folder)
+        return _keep(step, folder) | {"data/kept": counts.kept, "data/seen": counts.seen}
+
+    inputs = {"source": json.dumps(lineage_of(config.corpus)["source"], sort_keys=True)}
+    return _answer(run_step("prepare-edits", config, inputs, work, parent_run_id=parent_run_id))
+
+
+def select_edits(config: CorpusStep, shards: Sequence[str], parent_run_id: str) -> str:
+    """Decide over all shards which edits are left out; returns the reference of the decisions."""
+    inputs = {_name(number): _of(one, _FACTS) for number, one in enumerate(shards)}
+    benchmarks = {str(path): path.read_text("utf-8") for path in config.corpus.benchmarks}
+
+    def work(step: Step) -> Outputs:
+        out = step.new_folder("selection")
+        counts = stages.select(
+            config.corpus, [step.fetch(name) for name in inputs], out, final=config.final
+        )
+        # Tasks of a later loop cannot be handed what those of an earlier one answered.
+        (out / _SHARDS).write_text(json.dumps([_of(one, _SHARD) for one in shards]), "utf-8")
+        return {"selection": step.keep(out), "data/kept": counts.kept, "data/seen": counts.seen}
+
+    outputs = run_step(
+        "select-edits", config, inputs | benchmarks, work, parent_run_id=parent_run_id
+    )
+    return str(outputs["selection"])
+
+
+def annotate_edits(config: CorpusShardStep, selection: str, parent_run_id: str) -> str:
+    """Ask the teacher about a shard's edits; returns the references of its folders.
+
+    The answers stay in the step's folder until it succeeds, so a second attempt on the same disk
+    pays for nothing twice.
+    """
+    inputs = _part_of(selection, config.shard)
+
+    def work(step: Step) -> Outputs:
+        folder = step.folder / _name(config.shard)
+        left_out = step.folder / "left-out.jsonl"
+        left_out.write_text(inputs["left out"], encoding="utf-8")
+        ledger = step.folder / "answers.jsonl"
+        counts = stages.annotate_shard(config.corpus, step.fetch(_SHARD), left_out, ledger, folder)
+        return _keep(step, folder) | {"data/kept": counts.kept, "data/seen": counts.seen}
+
+    return _answer(run_step("annotate-edits", config, inputs, work, parent_run_id=parent_run_id))
+
+
+def pack_edits(config: CorpusShardStep, selection: str, parent_run_id: str) -> str:
+    """Write a shard's final Parquet object; returns what the manifest has to know of it."""
+    inputs = _part_of(selection, config.shard)
+    location = location_of(config.corpus)
+
+    def work(step: Step) -> Outputs:
+        out = step.new_folder("packed")
+        out.mkdir()
+        left_out = step.folder / "left-out.jsonl"
+        left_out.write_text(inputs["left out"], encoding="utf-8")
+        shard = step.fetch(_SHARD)
+        report = stages.pack_shard(shard, left_out, config.shard, out)
+        for path in sorted(out.iterdir()):
+            step.store.put_file(path, f"{location}/{path.name}")
+        usage = shard / stages.USAGE
+        used = usage.read_text("utf-8") if usage.is_file() else ""
+        return {"report": report.model_dump_json(), "usage": used}
+
+    outputs = run_step("pack-edits", config, inputs, work, parent_run_id=parent_run_id)
+    return json.dumps({name: outputs[name] for name in ("report", "usage")})
+
+
+def gather_edits(config: CorpusStep, packed: Sequence[str], parent_run_id: str) -> str:
+    """Write manifest and data card beside the packed shards; returns the prefix they are under."""
+    inputs = {f"packed-{number:05d}": one for number, one in enumerate(packed)}
+    location = location_of(config.corpus)
+
+    def work(step: Step) -> Outputs:
+        out = step.new_folder("data")
+        out.mkdir()
+        reports, usages = [], []
+        for number, one in enumerate(map(json.loads, packed)):
+            report = ShardReport.model_validate_json(one["report"])
+            reports.append(report)
+            if report.shard is not None:
+                # The card is drawn from the shards themselves.
+                step.store.get_file(f"{location}/{report.shard.name}", out / report.shard.name)
+            if one["usage"]:
+                usages.append(step.folder / f"usage-{number:05d}.json")
+                usages[-1].write_text(one["usage"], encoding="utf-8")
+        manifest = finish(config.corpus, reports, usages, lineage_of(config.corpus), out)
+        names = {shard.name for shard in manifest.shards} | {FILE_NAME}
+        for path in sorted(out.rglob("*")):
+            if path.is_file() and path.name not in names:
+                step.store.put_file(path, f"{location}/{path.relative_to(out).as_posix()}")
+                step.tracker.log_file(path)
+        # Whoever finds the manifest finds all of it.
+        step.store.put_file(out / FILE_NAME, f"{location}/{FILE_NAME}")
+        log_packed(step.tracker, manifest, location, name=config.corpus.name, context="building")
+        counts = {f"data/{name}": count for name, count in manifest.counts.items()}
+        shutil.rmtree(out)
+        return {"digest": manifest.digest, **counts}
+
+    run_step("gather-edits", config, inputs, work, parent_run_id=parent_run_id)
+    # A marker may outlive what it stands for.
+    open_packed(location)
+    return location
+
+
+def location_of(config: CorpusConfig) -> str:
+    """Prefix of a packed data set: named after all that it follows from."""
+    key = step_key("packed-data", config, {"lineage": json.dumps(lineage_of(config))})
+    return f"s3://{BUCKET}/data/{config.name}/{key[:16]}"
+
+
+def _keep(step: Step, folder: Path) -> Outputs:
+    light = step.new_folder("light")
+    light.mkdir()
+    for name in (stages.FACTS, stages.COUNTS):
+        shutil.copy(folder / name, light / name)
+    return {_SHARD: step.keep(folder), _FACTS: step.keep(light)}
+
+
+def _answer(outputs: Outputs) -> str:
+    return json.dumps({name: outputs[name] for name in (_SHARD, _FACTS)})
+
+
+def _part_of(selection: str, shard: int) -> dict[str, str]:
+    """What a shard's later steps follow from: its folder, and which of its edits are left out."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = ObjectStore.from_environment().fetch_folder(
+            ArtifactRef.parse(selection), Path(temporary) / "selection"
+        )
+        shards = json.loads((folder / _SHARDS).read_bytes())
+        left_out = (folder / f"{_name(shard)}.jsonl").read_text(encoding="utf-8")
+    return {_SHARD: shards[shard], "left out": left_out}
+
+
+def _name(shard: int) -> str:
+    return f"shard-{shard:05d}"
+
+
+def _of(answer: str, name: str) -> str:
+    return json.loads(answer)[name]

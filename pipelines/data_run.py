@@ -1,0 +1,38 @@
+"""Builds training data on this machine as the pipeline's steps, on a local stack."""
+
+from pipelines.data_dag import compile_data_pipeline, num_steps
+from pipelines.steps import run_steps, step_environment, variables
+from spatialreward.config import flatten
+from spatialreward.data.corpus.config import CorpusConfig
+from spatialreward.data.corpus.running import lineage_of
+from spatialreward.figures import commit
+from spatialreward.stack import StackConfig, running_stack
+from spatialreward.step import work_dir
+from spatialreward.tracking import open_run
+
+
+def run_data_here(config: CorpusConfig, stack: StackConfig, *, anew: bool) -> str:
+    """Run the data pipeline; returns the prefix of the packed data set in the stack's store.
+
+    Raises:
+        InvalidInputError: the source is not there, or has no such columns.
+        GraphError: a step failed; names it, what it said, and its log.
+        StackError: the local stack does not start.
+    """
+    lineage_of(config)
+    with (
+        running_stack(stack) as endpoints,
+        variables(step_environment(endpoints, stack.state_dir)),
+        open_run(f"data {config.name}", tags={"commit": commit()}) as parent,
+    ):
+        parent.log_params(flatten(config.model_dump(mode="json")))
+        folder = work_dir() / "runs" / str(parent.run_id)
+        answers = run_steps(
+            lambda pipeline: compile_data_pipeline(config, pipeline),
+            parent,
+            folder,
+            num_steps(config),
+            anew=anew,
+        )
+    (location,) = answers.values()
+    return location
