@@ -33,12 +33,14 @@ def build_data_pipeline(config: CorpusConfig) -> dsl.base_component.BaseComponen
         shards = dsl.Collected(one.output)
         if config.teacher is not None:
             early = select_edits(shards=shards, final=False, **run)
-            with dsl.ParallelFor(numbers, name="annotate") as shard:
-                one = annotate_edits(shard=shard, selection=early.output, **run)
+            with dsl.ParallelFor(early.output, name="annotate") as part:
+                one = annotate_edits(part=part, **run)
             shards = dsl.Collected(one.output)
         selection = select_edits(shards=shards, final=True, **run)
-        with dsl.ParallelFor(numbers, name="pack") as shard:
-            packed = pack_edits(shard=shard, selection=selection.output, **run)
+        # What a shard's task needs comes as the loop's item: kfp's local runner (2.17) hands the
+        # item on in place of any other task's output that is used inside of a loop.
+        with dsl.ParallelFor(selection.output, name="pack") as part:
+            packed = pack_edits(part=part, **run)
         return gather_edits(packed=dsl.Collected(packed.output), **run).output
 
     return data

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from spatialreward.cli.container import Config, ParentRunId, Reference, container_entry
+from spatialreward.cli.container import Config, ParentRunId, container_entry
 
 if TYPE_CHECKING:
     from spatialreward.data.corpus.config import CorpusConfig
@@ -14,6 +14,8 @@ Shard = Annotated[int, typer.Option(min=0, help="Number of the shard, from 0.")]
 Shards = Annotated[
     str, typer.Option(metavar="JSON", help="List of what the step before answered, by shard.")
 ]
+
+Part = Annotated[str, typer.Option(metavar="JSON", help="What select-edits said of the shard.")]
 
 app = container_entry("Builds data sets of edits, shard by shard.")
 
@@ -73,27 +75,19 @@ def select_edits(
 
 
 @app.command()
-def annotate_edits(
-    config: Config, shard: Shard, selection: Reference, parent_run_id: ParentRunId = ""
-) -> str:
+def annotate_edits(config: Config, part: Part, parent_run_id: ParentRunId = "") -> str:
     """Ask the teacher about a shard's edits that are not left out."""
     from components.data_building import corpus_steps
-    from spatialreward.data.corpus.config import CorpusShardStep
 
-    step = CorpusShardStep(corpus=_corpus(config), shard=shard)
-    return corpus_steps.annotate_edits(step, selection, parent_run_id)
+    return corpus_steps.annotate_edits(_corpus(config), part, parent_run_id)
 
 
 @app.command()
-def pack_edits(
-    config: Config, shard: Shard, selection: Reference, parent_run_id: ParentRunId = ""
-) -> str:
+def pack_edits(config: Config, part: Part, parent_run_id: ParentRunId = "") -> str:
     """Write a shard's final Parquet object."""
     from components.data_building import corpus_steps
-    from spatialreward.data.corpus.config import CorpusShardStep
 
-    step = CorpusShardStep(corpus=_corpus(config), shard=shard)
-    return corpus_steps.pack_edits(step, selection, parent_run_id)
+    return corpus_steps.pack_edits(_corpus(config), part, parent_run_id)
 
 
 @app.command()

@@ -37,46 +37,35 @@ def prepare_edits(config: str, shard: int, parent_run_id: str) -> str:
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def select_edits(config: str, shards: list, final: bool, parent_run_id: str) -> str:
-    """Decide over all shards which edits are left out; returns the decisions' reference."""
+def select_edits(config: str, shards: list, final: bool, parent_run_id: str) -> list:
+    """Decide over all shards which edits are left out; returns a text for each shard."""
+    import json
+
     from components.data_building.__main__ import app
     from spatialreward.cli.container import run_as_task
 
-    return run_as_task(
+    answer = run_as_task(
         app, "select-edits", config=config, shards=shards, final=final, parent_run_id=parent_run_id
     )
+    return json.loads(answer)
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def annotate_edits(config: str, shard: int, selection: str, parent_run_id: str) -> str:
+def annotate_edits(config: str, part: str, parent_run_id: str) -> str:
     """Ask the teacher about a shard's edits; returns references."""
     from components.data_building.__main__ import app
     from spatialreward.cli.container import run_as_task
 
-    return run_as_task(
-        app,
-        "annotate-edits",
-        config=config,
-        shard=shard,
-        selection=selection,
-        parent_run_id=parent_run_id,
-    )
+    return run_as_task(app, "annotate-edits", config=config, part=part, parent_run_id=parent_run_id)
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def pack_edits(config: str, shard: int, selection: str, parent_run_id: str) -> str:
+def pack_edits(config: str, part: str, parent_run_id: str) -> str:
     """Write a shard's final Parquet object; returns what the manifest needs."""
     from components.data_building.__main__ import app
     from spatialreward.cli.container import run_as_task
 
-    return run_as_task(
-        app,
-        "pack-edits",
-        config=config,
-        shard=shard,
-        selection=selection,
-        parent_run_id=parent_run_id,
-    )
+    return run_as_task(app, "pack-edits", config=config, part=part, parent_run_id=parent_run_id)
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

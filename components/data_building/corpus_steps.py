@@ -21,7 +21,6 @@ from spatialreward.step import BUCKET, Outputs, Step, run_step, step_key
 from spatialreward.storage import ArtifactRef, ObjectStore
 
 _SHARD, _FACTS = "shard", "facts"
-_SHARDS = "shards.json"
 
 
 def prepare_edits(config: CorpusShardStep, parent_run_id: str) -> str:
@@ -37,7 +36,10 @@ def prepare_edits(config: CorpusShardStep, parent_run_id: str) -> str:
 
 
 def select_edits(config: CorpusStep, shards: Sequence[str], parent_run_id: str) -> str:
-    """Decide over all shards which edits are left out; returns the reference of the decisions."""
+    """Decide over all shards which edits are left out; returns what a shard's next step needs.
+
+    That is a JSON list with a text for each shard.
+    """
     inputs = {_name(number): _of(one, _FACTS) for number, one in enumerate(shards)}
     benchmarks = {str(path): path.read_text("utf-8") for path in config.corpus.benchmarks}
 
@@ -46,39 +48,41 @@ def select_edits(config: CorpusStep, shards: Sequence[str], parent_run_id: str) 
         counts = stages.select(
             config.corpus, [step.fetch(name) for name in inputs], out, final=config.final
         )
-        # Tasks of a later loop cannot be handed what those of an earlier one answered.
-        (out / _SHARDS).write_text(json.dumps([_of(one, _SHARD) for one in shards]), "utf-8")
         return {"selection": step.keep(out), "data/kept": counts.kept, "data/seen": counts.seen}
 
     outputs = run_step(
         "select-edits", config, inputs | benchmarks, work, parent_run_id=parent_run_id
     )
-    return str(outputs["selection"])
+    parts = [
+        {"number": number, _SHARD: _of(one, _SHARD), "selection": outputs["selection"]}
+        for number, one in enumerate(shards)
+    ]
+    return json.dumps([json.dumps(part) for part in parts])
 
 
-def annotate_edits(config: CorpusShardStep, selection: str, parent_run_id: str) -> str:
+def annotate_edits(config: CorpusConfig, part: str, parent_run_id: str) -> str:
     """Ask the teacher about a shard's edits; returns the references of its folders.
 
     The answers stay in the step's folder until it succeeds, so a second attempt on the same disk
     pays for nothing twice.
     """
-    inputs = _part_of(selection, config.shard)
+    settings, inputs = _part_of(config, part)
 
     def work(step: Step) -> Outputs:
-        folder = step.folder / _name(config.shard)
+        folder = step.folder / _name(settings.shard)
         left_out = step.folder / "left-out.jsonl"
         left_out.write_text(inputs["left out"], encoding="utf-8")
         ledger = step.folder / "answers.jsonl"
-        counts = stages.annotate_shard(config.corpus, step.fetch(_SHARD), left_out, ledger, folder)
+        counts = stages.annotate_shard(config, step.fetch(_SHARD), left_out, ledger, folder)
         return _keep(step, folder) | {"data/kept": counts.kept, "data/seen": counts.seen}
 
-    return _answer(run_step("annotate-edits", config, inputs, work, parent_run_id=parent_run_id))
+    return _answer(run_step("annotate-edits", settings, inputs, work, parent_run_id=parent_run_id))
 
 
-def pack_edits(config: CorpusShardStep, selection: str, parent_run_id: str) -> str:
+def pack_edits(config: CorpusConfig, part: str, parent_run_id: str) -> str:
     """Write a shard's final Parquet object; returns what the manifest has to know of it."""
-    inputs = _part_of(selection, config.shard)
-    location = location_of(config.corpus)
+    settings, inputs = _part_of(config, part)
+    location = location_of(config)
 
     def work(step: Step) -> Outputs:
         out = step.new_folder("packed")
@@ -86,14 +90,14 @@ def pack_edits(config: CorpusShardStep, selection: str, parent_run_id: str) -> s
         left_out = step.folder / "left-out.jsonl"
         left_out.write_text(inputs["left out"], encoding="utf-8")
         shard = step.fetch(_SHARD)
-        report = stages.pack_shard(shard, left_out, config.shard, out)
+        report = stages.pack_shard(shard, left_out, settings.shard, out)
         for path in sorted(out.iterdir()):
             step.store.put_file(path, f"{location}/{path.name}")
         usage = shard / stages.USAGE
         used = usage.read_text("utf-8") if usage.is_file() else ""
         return {"report": report.model_dump_json(), "usage": used}
 
-    outputs = run_step("pack-edits", config, inputs, work, parent_run_id=parent_run_id)
+    outputs = run_step("pack-edits", settings, inputs, work, parent_run_id=parent_run_id)
     return json.dumps({name: outputs[name] for name in ("report", "usage")})
 
 
@@ -152,15 +156,17 @@ def _answer(outputs: Outputs) -> str:
     return json.dumps({name: outputs[name] for name in (_SHARD, _FACTS)})
 
 
-def _part_of(selection: str, shard: int) -> dict[str, str]:
+def _part_of(config: CorpusConfig, part: str) -> tuple[CorpusShardStep, dict[str, str]]:
     """What a shard's later steps follow from: its folder, and which of its edits are left out."""
+    told = json.loads(part)
+    number = told["number"]
     with tempfile.TemporaryDirectory() as temporary:
         folder = ObjectStore.from_environment().fetch_folder(
-            ArtifactRef.parse(selection), Path(temporary) / "selection"
+            ArtifactRef.parse(told["selection"]), Path(temporary) / "selection"
         )
-        shards = json.loads((folder / _SHARDS).read_bytes())
-        left_out = (folder / f"{_name(shard)}.jsonl").read_text(encoding="utf-8")
-    return {_SHARD: shards[shard], "left out": left_out}
+        left_out = (folder / f"{_name(number)}.jsonl").read_text(encoding="utf-8")
+    settings = CorpusShardStep(corpus=config, shard=number)
+    return settings, {_SHARD: told[_SHARD], "left out": left_out}
 
 
 def _name(shard: int) -> str:

@@ -32,19 +32,19 @@ def edges(config, folder):
 
 def test_without_a_teacher_nobody_is_asked(tmp_path):
     assert edges(settings(), tmp_path) == {
-        ("for-loop-1", "select-edits"),
-        ("select-edits", "for-loop-2"),
-        ("for-loop-2", "gather-edits"),
+        ("for-loop-2", "select-edits"),
+        ("select-edits", "for-loop-3"),
+        ("for-loop-3", "gather-edits"),
     }
 
 
 def test_a_teacher_is_asked_between_two_selections(tmp_path):
     assert edges(settings(teacher=TEACHER), tmp_path) == {
-        ("for-loop-1", "select-edits"),
-        ("select-edits", "for-loop-2"),
-        ("for-loop-2", "select-edits-2"),
-        ("select-edits-2", "for-loop-3"),
-        ("for-loop-3", "gather-edits"),
+        ("for-loop-2", "select-edits"),
+        ("select-edits", "for-loop-3"),
+        ("for-loop-3", "select-edits-2"),
+        ("select-edits-2", "for-loop-4"),
+        ("for-loop-4", "gather-edits"),
     }
 
 
