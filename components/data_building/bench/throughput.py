@@ -10,8 +10,8 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import Queue, get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +40,7 @@ TARGET_MEMORY_GB = 1.5
 _SIDE = 512
 _TEXTURE_SCALES = (1, 4, 16)
 _REACH_PX = 2
+_LONGEST_S = 900
 
 
 class Work(NamedTuple):
@@ -115,17 +116,30 @@ def throughput_figures(folder: Path, *, count: int, rounds: int) -> list[Figure]
 def _side_by_side(
     workers: int, do: Callable[[Path, Path], None], data: Path, folder: Path
 ) -> Sequence[Work]:
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        # Everybody has imported everything before the first begins.
-        list(pool.map(_warm_up, [data] * workers, [folder] * workers, range(workers)))
-        tasks = [pool.submit(_timed, do, data, folder / f"out-{n}") for n in range(workers)]
-        return [task.result() for task in tasks]
+    context = get_context("spawn")
+    # Nobody begins before everybody has imported everything and done it once.
+    start_line, results = context.Barrier(workers), context.Queue()
+    processes = [
+        context.Process(
+            target=_worker, args=(do, data, folder / f"out-{number}", start_line, results)
+        )
+        for number in range(workers)
+    ]
+    for process in processes:
+        process.start()
+    done = [results.get(timeout=_LONGEST_S) for _ in processes]
+    for process in processes:
+        process.join()
+    return done
 
 
-def _warm_up(data: Path, folder: Path, number: int) -> None:
+def _worker(
+    do: Callable[[Path, Path], None], data: Path, out: Path, start_line: Barrier, results: Queue
+) -> None:
     cv2.setNumThreads(1)
-    _timed(_prepare, data / "warm", folder / f"warm-{number}")
-    time.sleep(0.2)
+    _timed(do, data / "warm", out)
+    start_line.wait(_LONGEST_S)
+    results.put(_timed(do, data, out))
 
 
 def _timed(do: Callable[[Path, Path], None], data: Path, out: Path) -> Work:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialreward.data.regions.config import RegionConfig
+from spatialreward.data.regions.median import median
 
 # H W height and width; N points
 Pixels = NDArray[np.uint8]
@@ -137,10 +138,10 @@ def _follow(source: Pixels, edited: Pixels) -> tuple[Floats, Floats] | None:
 
 def _fit(positions: Floats, movements: Floats) -> tuple[float, float, float]:
     """Shift, stretch and share of points that agree, by iterated weighted least squares."""
-    shift, stretch = float(np.median(movements)), 0.0
+    shift, stretch = median(movements), 0.0
     for _ in range(_FITTING_STEPS):
         errors = movements - shift - stretch * positions
-        scale = max(1.48 * float(np.median(np.abs(errors))), 0.1)
+        scale = max(1.48 * median(np.abs(errors)), 0.1)
         weights = np.clip(1 - (errors / (_TUKEY * scale)) ** 2, 0, None) ** 2
         total = weights.sum()
         centre, mean = (weights * positions).sum() / total, (weights * movements).sum() / total

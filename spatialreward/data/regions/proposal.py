@@ -12,6 +12,7 @@ from spatialreward.data.edits import Box, Extent, ProposedRegion, SpatialPrior
 from spatialreward.data.regions.clusters import Cluster, PixelBox, find_changes
 from spatialreward.data.regions.comparison import Comparison, compare
 from spatialreward.data.regions.config import RegionConfig
+from spatialreward.data.regions.median import median
 from spatialreward.data.regions.memory import keep_freed_memory
 from spatialreward.records import BOX_SCALE
 
@@ -75,7 +76,7 @@ def _find(source: Image.Image, edited: Image.Image, config: RegionConfig) -> _Fi
     keep_freed_memory()
     comparison = compare(source, edited, config)
     mask_HW, clusters = find_changes(comparison.excess_HW, config)
-    tone = float(np.median(comparison.tone_HW)) / config.global_tone
+    tone = median(comparison.tone_HW) / config.global_tone
     share = float(mask_HW.mean()) / config.global_share
     lost = _lost_structure(comparison, config)
     # Signs of different kinds add up like independent errors.
@@ -91,7 +92,7 @@ def _find(source: Image.Image, edited: Image.Image, config: RegionConfig) -> _Fi
 
 def _median(levels: NDArray[np.uint8]) -> float:
     """Where every pixel changed there is no noise to be seen."""
-    return float(np.median(levels)) if levels.size else 0.0
+    return median(levels) if levels.size else 0.0
 
 
 def _lost_structure(comparison: Comparison, config: RegionConfig) -> float:

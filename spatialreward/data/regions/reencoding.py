@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialreward.data.regions.config import RegionConfig
+from spatialreward.data.regions.median import median
 
 # H W height and width, 3 channels (CIELAB unless said otherwise), N sampled pixels
 Floats = NDArray[np.floating]
@@ -50,7 +51,7 @@ def match_tone(source_HW3: Floats, edited_HW3: Floats) -> Floats:
     gain, offset = np.ones(3), np.median(edited_N3 - source_N3, axis=0)
     for least in _TONE_SCALES:
         errors_N = np.sqrt(((edited_N3 - gain * source_N3 - offset) ** 2).sum(axis=1))
-        scale = max(float(np.median(errors_N)), least)
+        scale = max(median(errors_N), least)
         weights_N = np.clip(1 - (errors_N / (_TUKEY * scale)) ** 2, 0, None) ** 2
         weights_N /= weights_N.sum()
         source_mean, edited_mean = weights_N @ source_N3, weights_N @ edited_N3
@@ -79,7 +80,7 @@ def match_sharpness(source_HW3: Floats, edited_HW3: Floats) -> tuple[Floats, Flo
         return source_HW3, edited_HW3
 
     def error(one_HW: Floats, other_HW: Floats) -> float:
-        return float(np.median(cv2.absdiff(one_HW, other_HW)[at_edges]))
+        return median(cv2.absdiff(one_HW, other_HW)[at_edges])
 
     unmatched = error(source_HW, edited_HW)
     if unmatched < _SAME_SHARPNESS:
@@ -112,13 +113,13 @@ def fit_noise(difference_HW: Floats, contrast_HW: Floats, config: RegionConfig) 
     order = np.argsort(contrast_N, kind="stable")
     bounds = [round(share * len(order)) for share in _NOISE_BINS]
     bins = [order[a:b] for a, b in itertools.pairwise(bounds) if b > a]
-    heights = np.array([np.median(difference_N[one]) for one in bins])
-    places = np.array([np.median(contrast_N[one]) for one in bins])
+    heights = np.array([median(difference_N[one]) for one in bins])
+    places = np.array([median(contrast_N[one]) for one in bins])
     first, second = np.triu_indices(len(bins), 1)
     apart = places[second] - places[first] > config.noise_floor
     slopes = (heights[second] - heights[first])[apart] / (places[second] - places[first])[apart]
-    slope = float(np.clip(np.median(slopes), 0, config.max_edge_noise)) if slopes.size else 0.0
-    level = float(np.median(difference_N - slope * contrast_N))
+    slope = float(np.clip(median(slopes), 0, config.max_edge_noise)) if slopes.size else 0.0
+    level = median(difference_N - slope * contrast_N)
     return Noise(float(np.clip(level, config.noise_floor, config.max_noise)), slope)
 
 
