@@ -176,7 +176,9 @@ def read_toml(kind: type[Settings], path: Path) -> Settings:
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
         return kind.model_validate(given)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise InvalidInputError(f"{path}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidInputError(f"{path}: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
