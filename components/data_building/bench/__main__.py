@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from spatialreward.figures import Figure
 
 _FOLDER = Path("build/bench-data")
+_TABLE_WIDTH = 120
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -67,7 +68,10 @@ def _print(figures: "list[Figure]", columns: dict[str, dict[str, float]]) -> Non
 
     from spatialreward.figures import figures_table
 
-    Console(highlight=False).print(figures_table("data building", figures, columns))
+    console = Console(highlight=False)
+    # In a log there is no terminal whose width could be asked for.
+    console.width = max(console.width, _TABLE_WIDTH)
+    console.print(figures_table("data building", figures, columns))
 
 
 if __name__ == "__main__":
