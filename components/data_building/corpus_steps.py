@@ -17,7 +17,7 @@ from spatialreward.data.corpus.running import finish, lineage_of
 from spatialreward.data.loading.packed import open_packed
 from spatialreward.data.packing.manifest import FILE_NAME, ShardReport
 from spatialreward.data.packing.registration import log_packed
-from spatialreward.step import BUCKET, Outputs, Step, run_step, step_key
+from spatialreward.step import BUCKET, Outputs, Step, run_step, step_key, work_dir
 from spatialreward.storage import ArtifactRef, ObjectStore
 
 _SHARD, _FACTS = "shard", "facts"
@@ -63,8 +63,8 @@ def select_edits(config: CorpusStep, shards: Sequence[str], parent_run_id: str) 
 def annotate_edits(config: CorpusConfig, part: str, parent_run_id: str) -> str:
     """Ask the teacher about a shard's edits; returns the references of its folders.
 
-    The answers stay in the step's folder until it succeeds, so a second attempt on the same disk
-    pays for nothing twice.
+    The answers stay in ``answers/`` of the working folder, so a second attempt on the same disk pays
+    for nothing twice, also with a larger budget.
     """
     settings, inputs = _part_of(config, part)
 
@@ -72,7 +72,10 @@ def annotate_edits(config: CorpusConfig, part: str, parent_run_id: str) -> str:
         folder = step.folder / _name(settings.shard)
         left_out = step.folder / "left-out.jsonl"
         left_out.write_text(inputs["left out"], encoding="utf-8")
-        ledger = step.folder / "answers.jsonl"
+        # Beside the steps' folders, whose names change with the budget; what is in it is known by
+        # all that was asked, so it serves whatever the settings.
+        ledger = work_dir() / "answers" / f"{config.name}-{_name(settings.shard)}.jsonl"
+        ledger.parent.mkdir(parents=True, exist_ok=True)
         counts = stages.annotate_shard(config, step.fetch(_SHARD), left_out, ledger, folder)
         return _keep(step, folder) | {"data/kept": counts.kept, "data/seen": counts.seen}
 
