@@ -63,8 +63,8 @@ def select_edits(config: CorpusStep, shards: Sequence[str], parent_run_id: str) 
 def annotate_edits(config: CorpusConfig, part: str, parent_run_id: str) -> str:
     """Ask the teacher about a shard's edits; returns the references of its folders.
 
-    The answers stay in ``answers/`` of the working folder, so a second attempt on the same disk pays
-    for nothing twice, also with a larger budget.
+    The answers stay in ``answers/`` of the working folder, so a second attempt on the same disk
+    pays for nothing twice, also with a larger budget.
     """
     settings, inputs = _part_of(config, part)
 
