@@ -72,7 +72,7 @@ def earlier_twins(edits: EditHashes, source_bits: int, edited_bits: int) -> np.n
 
 
 def _twins_of_distinct(edits: EditHashes, source_bits: int, edited_bits: int) -> np.ndarray:
-    _, sources_NS, edited_N = edits
+    groups_N, sources_NS, edited_N = edits
     buckets_BN = _buckets(edits, source_bits, edited_bits)
     twins_N = np.full(len(edited_N), -1, dtype=np.int64)
     # Arrays rather than lists: where many pictures are alike, thousands share a bucket.
@@ -83,7 +83,8 @@ def _twins_of_distinct(edits: EditHashes, source_bits: int, edited_bits: int) ->
             [np.frombuffer(staying_in[key], dtype=np.int64) for key in keys if key in staying_in]
             or [_NO_ROWS]
         )
-        near = np.bitwise_count(edited_N[before] ^ edited_N[row]) <= edited_bits
+        near = groups_N[before] == groups_N[row]
+        near &= np.bitwise_count(edited_N[before] ^ edited_N[row]) <= edited_bits
         near &= (np.bitwise_count(sources_NS[before] ^ sources_NS[row]) <= source_bits).all(axis=1)
         if near.any():
             twins_N[row] = before[near].min()
