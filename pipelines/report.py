@@ -7,19 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from spatialreward.evaluation.config import JudgeGate
-from spatialreward.figures import Figure, figures_table
+from spatialreward.figures import Figure, figures_console, figures_table
 from spatialreward.tracking import ChildRun, TrackingError, fetch_files
 
 logger = logging.getLogger(__name__)
 
 MAX_TOTAL_S = 1800
 MAX_PEAK_GB = 8
-_LOG_WIDTH = 140
 _PICTURE_FOLDERS = ("samples", "curves")
 
 
@@ -98,10 +96,7 @@ def gather_pictures(steps: Sequence[ChildRun], out: Path) -> list[Path]:
 
 def print_report(report: Report, places: Mapping[str, str]) -> None:
     """Print the figures as tables, and where there is more to look at."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        # Tables that are folded to the 80 columns that a log is taken for cannot be read.
-        console = Console(highlight=False, width=_LOG_WIDTH)
+    console = figures_console()
     untrained = {"untrained judge": report.untrained}
     for table in (
         figures_table("Judge on held-out edits", report.judge, untrained, "pixel difference"),

@@ -160,11 +160,7 @@ def read_settings(kind: type[Settings], text: str, where: str) -> Settings:
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InvalidInputError(
-            f"{where}: {f'{field}: ' if field else ''}{first['msg']}"
-        ) from error
+        raise InvalidInputError(f"{where}: {_first_problem(error)}") from error
 
 
 def read_toml(kind: type[Settings], path: Path) -> Settings:
@@ -181,9 +177,7 @@ def read_toml(kind: type[Settings], path: Path) -> Settings:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidInputError(f"{path}: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InvalidInputError(f"{path}: {field}: {first['msg']}") from error
+        raise InvalidInputError(f"{path}: {_first_problem(error)}") from error
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -195,3 +189,9 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = json.dumps(value) if isinstance(value, list) else value
     return flat
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return f"{field}: {first['msg']}" if field else first["msg"]

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any, Self
 from spatialreward.records import Record
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 FOLDER = Path("build/figures")
+_LOG_WIDTH = 140
 _PACKAGES = (
     "spatialreward",
     "torch",
@@ -131,6 +133,17 @@ def figures_table(
             reached[one.reached],
         )
     return table
+
+
+def figures_console() -> "Console":
+    """Where tables of figures are printed."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if console.is_terminal:
+        return console
+    # Tables that are folded to the 80 columns that a log is taken for cannot be read.
+    return Console(highlight=False, width=_LOG_WIDTH)
 
 
 def machine() -> dict[str, Any]:

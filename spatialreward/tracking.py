@@ -16,11 +16,14 @@ from spatialreward.errors import SpatialRewardError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Dataset as DatasetEntity
     from PIL import Image
 
 logger = logging.getLogger(__name__)
 
 EXPERIMENT = "spatialreward"
+DIGEST_CHARACTERS = 36
+"""What MLflow stores of a data set's digest at most."""
 _SYSTEM_METRICS_EVERY_S = 5
 _PARAMS_A_REQUEST = 100
 
@@ -77,13 +80,21 @@ class Tracker:
     def log_dataset(self, name: str, uri: str, digest: str, context: str) -> None:
         """Note that the run read a data set; ``context`` says what for, such as ``training``."""
 
-        def send(client: "MlflowClient", run_id: str) -> None:
-            from mlflow.entities import Dataset, DatasetInput, InputTag
+        def described() -> "DatasetEntity":
+            from mlflow.entities import Dataset
 
-            # A digest in MLflow is 36 characters at most.
-            dataset = Dataset(name, digest[:36], "s3", f'{{"uri": "{uri}"}}')
+            return Dataset(name, digest[:DIGEST_CHARACTERS], "s3", f'{{"uri": "{uri}"}}')
+
+        self.log_input(name, described, context)
+
+    def log_input(self, name: str, described: "Callable[[], DatasetEntity]", context: str) -> None:
+        """As ``log_dataset``, of a data set that is described in MLflow's own terms if need be."""
+
+        def send(client: "MlflowClient", run_id: str) -> None:
+            from mlflow.entities import DatasetInput, InputTag
+
             tag = InputTag("mlflow.data.context", context)
-            client.log_inputs(run_id, [DatasetInput(dataset, [tag])])
+            client.log_inputs(run_id, [DatasetInput(described(), [tag])])
 
         self._try(f"data set {name}", send)
 

@@ -8,8 +8,9 @@ of their own under one prefix, where a loader reads parts of them.
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from spatialreward.data.corpus import stages
 from spatialreward.data.corpus.config import CorpusConfig, CorpusShardStep, CorpusStep
@@ -53,9 +54,13 @@ def select_edits(config: CorpusStep, shards: Sequence[str], parent_run_id: str) 
     outputs = run_step(
         "select-edits", config, inputs | benchmarks, work, parent_run_id=parent_run_id
     )
+    # Looking at a source takes reading in all of its files, so later tasks are told the place.
+    common = {
+        "selection": outputs["selection"],
+        "location": location_of(config.corpus, lineage_of(config.corpus)),
+    }
     parts = [
-        {"number": number, _SHARD: _of(one, _SHARD), "selection": outputs["selection"]}
-        for number, one in enumerate(shards)
+        {"number": number, _SHARD: _of(one, _SHARD), **common} for number, one in enumerate(shards)
     ]
     return json.dumps([json.dumps(part) for part in parts])
 
@@ -85,7 +90,7 @@ def annotate_edits(config: CorpusConfig, part: str, parent_run_id: str) -> str:
 def pack_edits(config: CorpusConfig, part: str, parent_run_id: str) -> str:
     """Write a shard's final Parquet object; returns what the manifest has to know of it."""
     settings, inputs = _part_of(config, part)
-    location = location_of(config)
+    location = json.loads(part)["location"]
 
     def work(step: Step) -> Outputs:
         out = step.new_folder("packed")
@@ -107,7 +112,8 @@ def pack_edits(config: CorpusConfig, part: str, parent_run_id: str) -> str:
 def gather_edits(config: CorpusStep, packed: Sequence[str], parent_run_id: str) -> str:
     """Write manifest and data card beside the packed shards; returns the prefix they are under."""
     inputs = {f"packed-{number:05d}": one for number, one in enumerate(packed)}
-    location = location_of(config.corpus)
+    lineage = lineage_of(config.corpus)
+    location = location_of(config.corpus, lineage)
 
     def work(step: Step) -> Outputs:
         out = step.new_folder("data")
@@ -122,7 +128,7 @@ def gather_edits(config: CorpusStep, packed: Sequence[str], parent_run_id: str) 
             if one["usage"]:
                 usages.append(step.folder / f"usage-{number:05d}.json")
                 usages[-1].write_text(one["usage"], encoding="utf-8")
-        manifest = finish(config.corpus, reports, usages, lineage_of(config.corpus), out)
+        manifest = finish(config.corpus, reports, usages, lineage, out)
         names = {shard.name for shard in manifest.shards} | {FILE_NAME}
         for path in sorted(out.rglob("*")):
             if path.is_file() and path.name not in names:
@@ -141,9 +147,9 @@ def gather_edits(config: CorpusStep, packed: Sequence[str], parent_run_id: str) 
     return location
 
 
-def location_of(config: CorpusConfig) -> str:
+def location_of(config: CorpusConfig, lineage: Mapping[str, Any]) -> str:
     """Prefix of a packed data set: named after all that it follows from."""
-    key = step_key("packed-data", config, {"lineage": json.dumps(lineage_of(config))})
+    key = step_key("packed-data", config, {"lineage": json.dumps(lineage)})
     return f"s3://{BUCKET}/data/{config.name}/{key[:16]}"
 
 

@@ -119,12 +119,11 @@ def _report(figures: "list[Figure]", ways: "list[Variant]") -> None:
 
 
 def _print(figures: "list[Figure]", ways: "list[Variant]", title: str) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    from spatialreward.figures import figures_table
+    from spatialreward.figures import figures_console, figures_table
 
-    console = Console(highlight=False)
+    console = figures_console()
     console.print(figures_table(title, figures))
     if ways:
         table = Table(title="what makes it fast", title_justify="left", show_edge=False)

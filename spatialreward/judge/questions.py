@@ -1,12 +1,11 @@
 """What a judge is asked: words and pictures in the order in which it reads them; free of torch."""
 
-from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from PIL import Image
 
 from spatialreward.judge.interface import EditToJudge
-from spatialreward.protocol.prompts import PromptPart, Protocol, Slot
+from spatialreward.protocol.prompts import Protocol, Slot, fill
 
 
 class Question(NamedTuple):
@@ -30,20 +29,11 @@ class Question(NamedTuple):
 def semantic_question(protocol: Protocol, edit: EditToJudge) -> Question:
     """What the SC stream is asked about an edit."""
     pictures = {Slot.SOURCE: (edit.source, *edit.references), Slot.EDITED: (edit.edited,)}
-    parts = _fill(protocol.semantic_parts(edit.instruction), pictures)
+    parts = fill(protocol.semantic_parts(edit.instruction), pictures)
     return Question(parts, edit.options.seed)
 
 
 def perceptual_question(protocol: Protocol, edit: EditToJudge) -> Question:
     """What the PQ stream is asked about an edit."""
-    parts = _fill(protocol.perceptual_parts(), {Slot.EDITED: (edit.edited,)})
+    parts = fill(protocol.perceptual_parts(), {Slot.EDITED: (edit.edited,)})
     return Question(parts, edit.options.seed)
-
-
-def _fill(
-    parts: Sequence[PromptPart], pictures: Mapping[Slot, tuple[Image.Image, ...]]
-) -> tuple[str | Image.Image, ...]:
-    filled: list[str | Image.Image] = []
-    for part in parts:
-        filled += pictures[part] if isinstance(part, Slot) else (part,)
-    return tuple(filled)

@@ -1,9 +1,10 @@
 """The protocol file: the prompts a checkpoint was trained with, kept beside its weights."""
 
 import re
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, PositiveInt, ValidationError
 
@@ -21,7 +22,18 @@ class Slot(StrEnum):
 
 
 PromptPart = str | Slot
+Picture = TypeVar("Picture")
 _PLACEHOLDER = re.compile(r"\{(source|edited|instruction)\}")
+
+
+def fill(
+    parts: Sequence[PromptPart], pictures: Mapping[Slot, tuple[Picture, ...]]
+) -> tuple[str | Picture, ...]:
+    """A prompt with pictures, decoded or as files, in the places where it shows them."""
+    filled: list[str | Picture] = []
+    for part in parts:
+        filled += pictures[part] if isinstance(part, Slot) else (part,)
+    return tuple(filled)
 
 
 def _needs(**counts: int) -> AfterValidator:

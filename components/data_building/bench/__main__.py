@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from spatialreward.figures import Figure
 
 _FOLDER = Path("build/bench-data")
-_TABLE_WIDTH = 120
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -64,14 +63,9 @@ def measure(
 
 
 def _print(figures: "list[Figure]", columns: dict[str, dict[str, float]]) -> None:
-    from rich.console import Console
+    from spatialreward.figures import figures_console, figures_table
 
-    from spatialreward.figures import figures_table
-
-    console = Console(highlight=False)
-    # In a log there is no terminal whose width could be asked for.
-    console.width = max(console.width, _TABLE_WIDTH)
-    console.print(figures_table("data building", figures, columns))
+    figures_console().print(figures_table("data building", figures, columns))
 
 
 if __name__ == "__main__":

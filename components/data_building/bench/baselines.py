@@ -32,21 +32,32 @@ def tolerant_difference(source: Image.Image, edited: Image.Image) -> list[Box]:
         cv2.resize(np.asarray(image.convert("RGB")), size, interpolation=cv2.INTER_AREA)
         for image in (source, edited)
     )
-    difference = np.full(after.shape[:2], np.inf)
-    padded = np.pad(before, [(_REACH_PX, _REACH_PX)] * 2 + [(0, 0)], mode="edge").astype(int)
-    for dy in range(2 * _REACH_PX + 1):
-        for dx in range(2 * _REACH_PX + 1):
-            shifted = padded[dy : dy + size[1], dx : dx + size[0]]
-            difference = np.minimum(difference, np.abs(after - shifted).mean(axis=2))
-    smooth = cv2.GaussianBlur(difference, (0, 0), 2)
-    median = np.median(smooth)
-    spread = 1.48 * np.median(np.abs(smooth - median))
-    changed = (smooth > max(median + 6 * spread, 8)).astype(np.uint8)
+    smooth = cv2.GaussianBlur(least_difference(before, after), (0, 0), 2)
+    changed = beyond_most(smooth).astype(np.uint8)
     joined = cv2.morphologyEx(changed, cv2.MORPH_CLOSE, np.ones((21, 21), np.uint8))
     _, _, statistics, _ = cv2.connectedComponentsWithStats(joined)
     places = statistics[1:]
     large = places[places[:, 4] >= 0.3 * places[:, 4].max(initial=0)]
     return [_normalised((x, y, x + w, y + h), size) for x, y, w, h, _ in large]
+
+
+def least_difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Mean difference of the channels at the best shift of a few pixels, ``[height, width]``."""
+    height, width = after.shape[:2]
+    difference = np.full((height, width), np.inf)
+    padded = np.pad(before, [(_REACH_PX, _REACH_PX)] * 2 + [(0, 0)], mode="edge").astype(np.int16)
+    for dy in range(2 * _REACH_PX + 1):
+        for dx in range(2 * _REACH_PX + 1):
+            shifted = padded[dy : dy + height, dx : dx + width]
+            difference = np.minimum(difference, np.abs(after - shifted).mean(axis=2))
+    return difference
+
+
+def beyond_most(differences: np.ndarray) -> np.ndarray:
+    """Which of the differences lie far from their median, and are large."""
+    median = np.median(differences)
+    spread = 1.48 * np.median(np.abs(differences - median))
+    return differences > max(median + 6 * spread, 8)
 
 
 def _normalised(box: tuple[int, int, int, int], size: tuple[int, int]) -> Box:

@@ -12,10 +12,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 import pyarrow.parquet as pq
-from minio import Minio
 
 from spatialreward.data.building import draw_samples
 from spatialreward.data.config import DataConfig
@@ -219,11 +217,11 @@ def _in_s3(packed: Path, state: Path) -> Iterator[PackedData]:
         s3 = endpoints.s3
         assert s3 is not None
         connect = partial(RangeStore, s3.endpoint_url, s3.access_key, s3.secret_key)
-        connect().ensure_bucket(_BUCKET)
-        client = Minio(urlsplit(s3.endpoint_url).netloc, s3.access_key, s3.secret_key, secure=False)
+        store, location = connect(), f"s3://{_BUCKET}/packed"
+        store.ensure_bucket(_BUCKET)
         for path in packed.iterdir():
-            client.fput_object(_BUCKET, f"packed/{path.name}", str(path))
-        yield open_packed(S3Folder(f"s3://{_BUCKET}/packed", connect))
+            store.put_file(path, f"{location}/{path.name}")
+        yield open_packed(S3Folder(location, connect))
 
 
 def _epoch(data: PackedData) -> Iterator[int]:

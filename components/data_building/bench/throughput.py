@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from scipy import ndimage
 
+from components.data_building.bench.baselines import beyond_most, least_difference
 from components.data_building.bench.regions import world_pair
 from spatialreward.data.building import draw_samples
 from spatialreward.data.config import DataConfig
@@ -39,7 +40,6 @@ TARGET_RATIO = 1.8
 TARGET_MEMORY_GB = 1.5
 _SIDE = 512
 _TEXTURE_SCALES = (1, 4, 16)
-_REACH_PX = 2
 _LONGEST_S = 900
 
 
@@ -186,17 +186,8 @@ def _loop(data: Path, out: Path) -> None:
 
 def _simple_boxes(before: np.ndarray, after: np.ndarray) -> list[list[int]]:
     """The shift-tolerant difference of ``baselines``, at full size and with NumPy alone."""
-    padded = np.pad(before, [(_REACH_PX, _REACH_PX)] * 2 + [(0, 0)], mode="edge").astype(np.int16)
-    height, width = after.shape[:2]
-    difference = np.full((height, width), np.inf)
-    for dy in range(2 * _REACH_PX + 1):
-        for dx in range(2 * _REACH_PX + 1):
-            shifted = padded[dy : dy + height, dx : dx + width]
-            difference = np.minimum(difference, np.abs(after - shifted).mean(axis=2))
-    smooth = ndimage.gaussian_filter(difference, 4)
-    median = np.median(smooth)
-    spread = 1.48 * np.median(np.abs(smooth - median))
-    labels, _ = ndimage.label(smooth > max(median + 6 * spread, 8))
+    smooth = ndimage.gaussian_filter(least_difference(before, after), 4)
+    labels, _ = ndimage.label(beyond_most(smooth))
     return [
         [int(x.start), int(y.start), int(x.stop), int(y.stop)]
         for y, x in ndimage.find_objects(labels)

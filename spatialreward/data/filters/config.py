@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field, PositiveInt
 
+from spatialreward.data.edits import Share
 from spatialreward.images import MAX_ASPECT_RATIO, MAX_INSTRUCTION_CHARACTERS, MAX_PIXELS
 from spatialreward.records import MAX_SCORE, Record, Score
 
-Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Bits = Annotated[int, Field(ge=0, le=16)]
 """In how many of a perceptual hash's 64 bits two pictures may differ; those of unlike pictures
 differ in about 32."""

@@ -7,16 +7,13 @@ from urllib.parse import urlsplit
 
 from spatialreward.data.packing.manifest import Manifest
 from spatialreward.errors import InvalidInputError
-from spatialreward.tracking import Tracker, TrackingError, connect
+from spatialreward.tracking import DIGEST_CHARACTERS, Tracker
 
 if TYPE_CHECKING:
     from mlflow.data.dataset import Dataset
     from mlflow.data.dataset_source import DatasetSource
 
 logger = logging.getLogger(__name__)
-
-# What MLflow stores of a digest.
-_DIGEST_CHARACTERS = 36
 
 
 def packed_dataset(manifest: Manifest, uri: str, name: str) -> "Dataset":
@@ -37,7 +34,7 @@ def packed_dataset(manifest: Manifest, uri: str, name: str) -> "Dataset":
 
     class PackedDataset(Dataset):
         def _compute_digest(self) -> str:
-            return manifest.digest[:_DIGEST_CHARACTERS]
+            return manifest.digest[:DIGEST_CHARACTERS]
 
         @property
         def schema(self) -> dict[str, list[dict[str, object]]]:
@@ -74,17 +71,9 @@ def log_packed(
     logger.info(
         "data set %s: %d edits, %s, sha256 %s", name, manifest.num_edits, uri, manifest.digest
     )
-    if tracker.run_id is None:
-        return
-    from mlflow.entities import DatasetInput, InputTag
-    from mlflow.exceptions import MlflowException
-
-    entity = packed_dataset(manifest, uri, name)._to_mlflow_entity()
-    tag = InputTag("mlflow.data.context", context)
-    try:
-        connect().log_inputs(tracker.run_id, [DatasetInput(entity, [tag])])
-    except (MlflowException, TrackingError, OSError) as error:
-        logger.warning("tracking: data set %s not recorded: %s", name, error)
+    tracker.log_input(
+        name, lambda: packed_dataset(manifest, uri, name)._to_mlflow_entity(), context
+    )
 
 
 def _source(uri: str) -> "DatasetSource":

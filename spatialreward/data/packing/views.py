@@ -20,7 +20,7 @@ from spatialreward.data.edits import AnnotatedEdit, Annotation
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import check_instruction
 from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer
-from spatialreward.protocol.prompts import PromptPart, Protocol, Slot
+from spatialreward.protocol.prompts import PromptPart, Protocol, Slot, fill
 from spatialreward.records import Streams
 
 if TYPE_CHECKING:
@@ -174,14 +174,14 @@ def _conversation(
     pictures: Mapping[Slot, tuple[bytes, ...]],
     answer: str,
 ) -> Conversation:
-    content: list[dict[str, str | None]] = []
-    shown: list[bytes] = []
-    for part in parts:
-        if isinstance(part, Slot):
-            content += [{"type": "image", "text": None} for _ in pictures[part]]
-            shown += pictures[part]
-        else:
-            content.append({"type": "text", "text": part})
+    filled = fill(parts, pictures)
+    content = [
+        {"type": "image", "text": None}
+        if isinstance(part, bytes)
+        else {"type": "text", "text": part}
+        for part in filled
+    ]
+    shown = [part for part in filled if isinstance(part, bytes)]
     question = {"role": "user", "content": content}
     answered = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
     return Conversation(edit, stream, question, answered, tuple(shown))

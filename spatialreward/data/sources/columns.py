@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
 
 
@@ -101,10 +102,15 @@ def needed(columns: tuple[Columns, ...], names: frozenset[str]) -> frozenset[str
     return frozenset().union(*(top_level(path, names) for path in paths))
 
 
-def missing(columns: tuple[Columns, ...], names: frozenset[str]) -> tuple[str, ...]:
-    """Required paths that lead into none of the columns ``names``."""
-    return tuple(
-        dict.fromkeys(
-            path for mapping in columns for path in mapping.required() if not top_level(path, names)
-        )
-    )
+def check_columns(columns: tuple[Columns, ...], names: frozenset[str], where: object) -> None:
+    """Make sure that every required path leads into one of the columns ``names``.
+
+    Raises:
+        InvalidInputError: one does not; says so of ``where``, with the columns that there are.
+    """
+    for mapping in columns:
+        for path in mapping.required():
+            if not top_level(path, names):
+                raise InvalidInputError(
+                    f"{where}: no column {path}; there are {', '.join(sorted(names))}"
+                )

@@ -13,6 +13,8 @@ from spatialreward.records import Record
 class _Mapped(Record):
     """What sources with columns have in common."""
 
+    kind: str
+
     columns: str | tuple[Columns, ...] = Field(min_length=1)
     """Name of a preset, or how an edit is read from a row; several read several edits."""
     name: str = ""
@@ -35,6 +37,14 @@ class _Mapped(Record):
         """The columns, also if they are a preset's."""
         columns = self.columns
         return PRESETS[columns].columns if isinstance(columns, str) else columns
+
+    def describe(self) -> dict[str, Any]:
+        """What ids and edits follow from, beside the data: the beginning of ``EditSource``'s."""
+        return {
+            "kind": self.kind,
+            "ids": self.id_prefix,
+            "columns": [columns.model_dump(mode="json") for columns in self.mapping],
+        }
 
     @property
     def id_prefix(self) -> str:

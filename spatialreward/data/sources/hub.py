@@ -15,7 +15,7 @@ import pyarrow as pa
 from datasets.exceptions import DatasetGenerationError, DatasetsError
 
 from spatialreward.data.edits import RawEdit, Rejected, RowOrigin
-from spatialreward.data.sources.columns import missing, needed
+from spatialreward.data.sources.columns import check_columns, needed
 from spatialreward.data.sources.config import HubSource
 from spatialreward.data.sources.files import describe_files
 from spatialreward.data.sources.interface import Reason
@@ -84,14 +84,11 @@ class HubEdits:
         is_local = not self._at.startswith("hf://")
         folder = Path(self._at)
         paths = tuple(folder / file for file in self._data_files) if is_local else ()
-        return {
-            "kind": self._config.kind,
+        return self._config.describe() | {
             "id": self._config.id if not is_local else None,
             "subset": self._config.subset,
             "split": self._config.split,
             "revision": self._config.revision,
-            "ids": self._config.id_prefix,
-            "columns": [columns.model_dump(mode="json") for columns in self._config.mapping],
             "at": None if is_local else self._at,
             "files": describe_files(folder, paths) if is_local else list(self._data_files),
         }
@@ -125,10 +122,7 @@ class HubEdits:
             names = list(first) if isinstance(first, dict) else None
         if names is None:
             return stream
-        if lacking := missing(self._config.mapping, frozenset(names)):
-            raise InvalidInputError(
-                f"{self._where}: no column {lacking[0]}; there are {', '.join(sorted(names))}"
-            )
+        check_columns(self._config.mapping, frozenset(names), self._where)
         if stream.column_names is None:
             return stream
         return stream.select_columns(sorted(needed(self._config.mapping, frozenset(names))))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialreward.data.edits import RawEdit, Rejected, RowOrigin
-from spatialreward.data.sources.columns import missing
+from spatialreward.data.sources.columns import check_columns
 from spatialreward.data.sources.config import JsonlSource
 from spatialreward.data.sources.files import describe_files, find_files, name_of
 from spatialreward.data.sources.interface import RowError
@@ -14,7 +14,6 @@ from spatialreward.data.sources.json_rows import raw_rows, row_of
 from spatialreward.data.sources.pictures import PictureFolder
 from spatialreward.data.sources.reading import RowReader
 from spatialreward.data.sources.sharding import check_shard
-from spatialreward.errors import InvalidInputError
 
 _ROWS_TO_KNOW_COLUMNS = 100
 
@@ -35,8 +34,6 @@ class JsonlEdits:
         self._folder = Path(config.folder)
         self._files = find_files(self._folder, config.files)
         pictures = Path(config.pictures) if config.pictures else self._folder
-        if not pictures.is_dir():
-            raise InvalidInputError(f"{pictures}: is no folder")
         self._reader = RowReader(
             config.mapping, name=config.id_prefix, pictures=PictureFolder(pictures)
         )
@@ -57,12 +54,7 @@ class JsonlEdits:
 
     def describe(self) -> dict[str, Any]:
         """See ``EditSource``; of pictures beside the rows it knows nothing."""
-        return {
-            "kind": self._config.kind,
-            "ids": self._config.id_prefix,
-            "columns": [columns.model_dump(mode="json") for columns in self._config.mapping],
-            "files": describe_files(self._folder, self._files),
-        }
+        return self._config.describe() | {"files": describe_files(self._folder, self._files)}
 
     def _raw_rows(self) -> Iterator[tuple[RowOrigin, Any]]:
         for path in self._files:
@@ -78,7 +70,5 @@ class JsonlEdits:
             except RowError:
                 continue
         # Where no row can be read, reading says so row by row.
-        if names and (lacking := missing(self._config.mapping, frozenset(names))):
-            raise InvalidInputError(
-                f"{self._folder}: no column {lacking[0]}; there are {', '.join(sorted(names))}"
-            )
+        if names:
+            check_columns(self._config.mapping, frozenset(names), self._folder)

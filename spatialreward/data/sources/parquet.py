@@ -8,14 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spatialreward.data.edits import RawEdit, Rejected, RowOrigin
-from spatialreward.data.sources.columns import missing, needed
+from spatialreward.data.sources.columns import check_columns, needed
 from spatialreward.data.sources.config import ParquetSource
 from spatialreward.data.sources.files import describe_files, find_files, is_of_the_storage, name_of
 from spatialreward.data.sources.interface import Reason
 from spatialreward.data.sources.pictures import PictureFolder
 from spatialreward.data.sources.reading import RowReader
 from spatialreward.data.sources.sharding import contiguous
-from spatialreward.errors import InvalidInputError
 
 # A row has two or three pictures of up to a few MB each.
 _ROWS_AT_ONCE = 8
@@ -48,17 +47,12 @@ class ParquetEdits:
         self._folder = Path(config.folder)
         self._files = [self._inspect(path) for path in find_files(self._folder, config.files)]
         pictures = Path(config.pictures) if config.pictures else self._folder
-        if not pictures.is_dir():
-            raise InvalidInputError(f"{pictures}: is no folder")
         self._reader = RowReader(
             config.mapping, name=config.id_prefix, pictures=PictureFolder(pictures)
         )
         for file in self._files:
-            if not file.problem and (lacking := missing(config.mapping, file.names)):
-                raise InvalidInputError(
-                    f"{file.path}: no column {lacking[0]}; there are "
-                    f"{', '.join(sorted(file.names))}"
-                )
+            if not file.problem:
+                check_columns(config.mapping, file.names, file.path)
 
     def rows(self, shard: int, num_shards: int) -> Iterator[RawEdit | Rejected]:
         """See ``EditSource``; a damaged row group is one reject, and the next ones are read."""
@@ -78,12 +72,8 @@ class ParquetEdits:
 
     def describe(self) -> dict[str, Any]:
         """See ``EditSource``; of pictures beside the files it knows nothing."""
-        return {
-            "kind": self._config.kind,
-            "ids": self._config.id_prefix,
-            "columns": [columns.model_dump(mode="json") for columns in self._config.mapping],
-            "files": describe_files(self._folder, tuple(file.path for file in self._files)),
-        }
+        paths = tuple(file.path for file in self._files)
+        return self._config.describe() | {"files": describe_files(self._folder, paths)}
 
     def _inspect(self, path: Path) -> _File:
         name = name_of(self._folder, path)

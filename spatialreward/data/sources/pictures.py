@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialreward.data.sources.interface import Reason, RowError
+from spatialreward.errors import InvalidInputError
 from spatialreward.images import MAX_FILE_BYTES
 
 # What a name in a row can be at fault for. Others mean that the storage is, and end the run.
@@ -21,7 +22,13 @@ class PictureFolder:
     """Reads pictures that rows name by path, from one folder and nowhere else."""
 
     def __init__(self, root: Path) -> None:
-        """Read from ``root`` and the folders in it."""
+        """Read from ``root`` and the folders in it.
+
+        Raises:
+            InvalidInputError: there is no such folder.
+        """
+        if not root.is_dir():
+            raise InvalidInputError(f"{root}: is no folder")
         self._root = root.resolve()
 
     def read(self, name: str) -> bytes:

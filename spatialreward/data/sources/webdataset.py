@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from spatialreward.data.edits import RawEdit, Rejected, RowOrigin
-from spatialreward.data.sources.columns import missing, top_level
+from spatialreward.data.sources.columns import check_columns, top_level
 from spatialreward.data.sources.config import WebDatasetSource
 from spatialreward.data.sources.files import describe_files, find_files, name_of
 from spatialreward.data.sources.interface import Reason, writable
 from spatialreward.data.sources.reading import RowReader
 from spatialreward.data.sources.sharding import FileShare, file_shares
 from spatialreward.data.sources.tar_samples import Sample, samples
-from spatialreward.errors import InvalidInputError
 
 _SAMPLES_TO_KNOW_COLUMNS = 20
 
@@ -44,12 +43,7 @@ class WebDatasetEdits:
 
     def describe(self) -> dict[str, Any]:
         """See ``EditSource``."""
-        return {
-            "kind": self._config.kind,
-            "ids": self._config.id_prefix,
-            "columns": [columns.model_dump(mode="json") for columns in self._config.mapping],
-            "files": describe_files(self._folder, self._files),
-        }
+        return self._config.describe() | {"files": describe_files(self._folder, self._files)}
 
     def _rows_of(self, path: Path, share: FileShare) -> Iterator[RawEdit | Rejected]:
         name = name_of(self._folder, path)
@@ -95,7 +89,5 @@ class WebDatasetEdits:
             if names:
                 break
         # Where no tar can be read, reading says so tar by tar.
-        if names and (lacking := missing(self._config.mapping, frozenset(names))):
-            raise InvalidInputError(
-                f"{path}: no column {lacking[0]}; there are {', '.join(sorted(names))}"
-            )
+        if names:
+            check_columns(self._config.mapping, frozenset(names), path)

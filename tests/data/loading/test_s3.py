@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
 def stored(store, folder, s3):
     """The data set under ``URI``, and what connects to its store."""
     for path in folder.iterdir():
-        store._client.fput_object("steps", f"packed/edits/{path.name}", str(path))
+        store.put_file(path, f"s3://steps/packed/edits/{path.name}")
     return functools.partial(RangeStore, s3.endpoint_url, s3.access_key, s3.secret_key)
 
 
@@ -74,7 +74,7 @@ def test_an_object_of_another_size_is_named(stored, store, folder):
     data = open_packed(S3Folder(URI, stored))
     longer = folder.parent / "longer"
     longer.write_bytes((folder / "train-00000.parquet").read_bytes() + b"more")
-    store._client.fput_object("steps", "packed/edits/train-00000.parquet", str(longer))
+    store.put_file(longer, f"{URI}/train-00000.parquet")
     with pytest.raises(InvalidInputError, match=f"{URI}/train-00000.parquet: shard has"):
         ids(data)
     with pytest.raises(InvalidInputError, match=f"{URI}/train-00000.parquet: shard has"):
@@ -85,7 +85,7 @@ def test_an_object_that_was_cut_short_is_named(stored, store, folder):
     data = open_packed(S3Folder(URI, stored))
     shorter = folder.parent / "shorter"
     shorter.write_bytes((folder / "train-00000.parquet").read_bytes()[:100])
-    store._client.fput_object("steps", "packed/edits/train-00000.parquet", str(shorter))
+    store.put_file(shorter, f"{URI}/train-00000.parquet")
     with pytest.raises(InvalidInputError, match=r"train-00000.parquet: .*(100 bytes|is shorter)"):
         ids(data)
 
