@@ -188,8 +188,8 @@ class Scheduler:
                         self._changed.wait()
                     self._gather()
                     share = -(-len(self._waiting) // self._num_idle)
-                    limit = max(share, self._config.min_batch_edits)
-                    if batch := self._take(min(limit, self._config.max_batch_edits)):
+                    most = max(share, self._config.min_batch_edits)
+                    if batch := self._take(min(most, self._config.max_batch_edits)):
                         return batch
             finally:
                 self._num_idle -= 1
@@ -208,20 +208,31 @@ class Scheduler:
                 return
             self._changed.wait(left)
 
-    def _take(self, limit: int) -> list[_Waiting]:
-        """The first of those that wait; the condition is held.
+    def _take(self, room: int, joined: int = 0) -> list[_Waiting]:
+        """The first of those that wait, at most ``room``; the condition is held.
 
-        A request is taken as a whole where it fits: its edits share most of their prompts.
+        Where they do not all fit, batches are of one size: with a full batch and a rest in turn,
+        whoever just misses the full ones would wait for longer than everybody else. A request is
+        taken as a whole where it fits: its edits share most of their prompts.
+
+        Args:
+            room: for how many edits there is.
+            joined: how many edits the batch has already.
         """
+        if not self._waiting:
+            return []
         taken: list[_Waiting] = []
-        while self._waiting:
+        total = len(self._waiting) + joined
+        num_batches = -(-total // (room + joined))
+        enough = -(-total // num_batches) - joined
+        while self._waiting and len(taken) < enough:
             request = self._waiting[0].request
-            if len(taken) + (request.num_waiting if taken else 1) > limit:
+            if len(taken) + (request.num_waiting if taken else 1) > room:
                 break
             if fault := self._why_too_late(request):
                 self._refuse(request, fault)
                 continue
-            while len(taken) < limit and self._waiting and self._waiting[0].request is request:
+            while len(taken) < room and self._waiting and self._waiting[0].request is request:
                 taken.append(heapq.heappop(self._waiting))
                 request.num_waiting -= 1
         now = time.monotonic()
@@ -265,7 +276,7 @@ class Scheduler:
                 joining = []
             else:
                 with self._changed:
-                    joining = self._take(room)
+                    joining = self._take(room, max(0, self._config.max_batch_edits - room))
             # Under load a batch never ends, so nothing may be kept of what is judged.
             open_ones.update(enumerate(joining, num_taken))
             num_taken += len(joining)

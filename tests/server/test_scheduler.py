@@ -136,6 +136,51 @@ def test_idle_workers_share_what_waits(running):
     assert len(judge.batches) >= 2
 
 
+def test_more_than_a_batch_is_split_evenly_and_never_within_a_request(running):
+    judge = Held()
+    scheduler = running(judge, max_batch_edits=8)
+    first, *others = [Asked(*(f"{number} {k}" for k in range(2))) for number in range(6)]
+    scheduler.submit(first.request)
+    assert judge.started.wait(WAIT_S)
+    for one in others:
+        scheduler.submit(one.request)
+    scheduler._decoders.shutdown()
+    judge.go.set()
+    for number, one in enumerate(others, 1):
+        assert one.words() == [f"{number} {k}" for k in range(2)]
+    # Ten edits: five each, not eight and two, and a request that is begun is taken to its end.
+    assert list(map(len, judge.batches)) == [2, 6, 4]
+
+
+def test_those_that_wait_join_up_to_an_even_share(running):
+    begun, arrived = threading.Event(), threading.Event()
+    sizes = []
+
+    def patient(take, measure):
+        batch = list(take(8))
+        begun.set()
+        assert arrived.wait(WAIT_S)
+        if not sizes:
+            # Two of the first batch are still written when others join.
+            joined = list(take(6))
+            batch += joined
+            sizes.append(len(joined))
+        yield from ((number, repeated(one)) for number, one in enumerate(batch))
+
+    scheduler = running(patient, max_batch_edits=8, decoding_threads=1)
+    first = Asked("a", "b")
+    scheduler.submit(first.request)
+    assert begun.wait(WAIT_S)
+    others = [Asked(f"edit {number}") for number in range(8)]
+    for one in others:
+        scheduler.submit(one.request)
+    scheduler._decoders.shutdown()
+    arrived.set()
+    assert [one.words() for one in others] == [[f"edit {number}"] for number in range(8)]
+    # Ten in all, two batches: five each, two of which are there already.
+    assert sizes == [3]
+
+
 def test_a_full_queue_turns_away_with_a_hint_and_keeps_what_it_has(running):
     judge = Held()
     scheduler = running(judge, max_queued_edits=2)
