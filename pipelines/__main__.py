@@ -112,6 +112,35 @@ def run(
     run_here(settings, Path(profile).stem, RunOptions(stack, anew, also_judge, started_at))
 
 
+@app.command()
+def costs(
+    run_id: Annotated[str, typer.Argument(help="The pipeline's run in MLflow.")],
+    gpu_hour: Annotated[float, typer.Option(min=0, help="Price of an hour of a GPU.")] = 0,
+    cpu_hour: Annotated[float, typer.Option(min=0, help="Of an hour of a core.")] = 0,
+    memory_gib_hour: Annotated[float, typer.Option(min=0, help="Of a GiB for an hour.")] = 0,
+    storage_gib_month: Annotated[float, typer.Option(min=0, help="Of a GiB for a month.")] = 0,
+    judge_gpus: Annotated[
+        int, typer.Option(min=0, help="GPUs of the served judge, which belongs to no step.")
+    ] = 1,
+) -> None:
+    """Show what a run has used by its figures in MLflow, and what that costs at your prices.
+
+    Hours are those of what the profile has each step ask for. Besides: a step of RL, 1,000
+    judgements, a month of what is stored. Set MLFLOW_TRACKING_URI.
+    """
+    from pipelines.costs import Prices, usage_of, usage_tables
+    from spatialreward.figures import figures_console
+
+    prices = Prices(
+        gpu_hour=gpu_hour,
+        cpu_hour=cpu_hour,
+        memory_gib_hour=memory_gib_hour,
+        storage_gib_month=storage_gib_month,
+    )
+    for table in usage_tables(usage_of(run_id), prices, judge_gpus):
+        figures_console().print(table)
+
+
 data_app = typer.Typer(
     no_args_is_help=True, help="The pipeline that builds training data from an edit data set."
 )

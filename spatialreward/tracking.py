@@ -17,6 +17,7 @@ from spatialreward.errors import SpatialRewardError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Dataset as DatasetEntity
+    from mlflow.entities import Run
     from PIL import Image
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ DIGEST_CHARACTERS = 36
 """What MLflow stores of a data set's digest at most."""
 _SYSTEM_METRICS_EVERY_S = 5
 _PARAMS_A_REQUEST = 100
+_RUNS_A_REQUEST = 1000
 
 
 class TrackingError(SpatialRewardError, RuntimeError):
@@ -126,6 +128,10 @@ class ChildRun(NamedTuple):
     status: str
     """``RUNNING``, ``FINISHED``, ``FAILED`` or ``KILLED``."""
     tags: dict[str, str]
+    metrics: dict[str, float]
+    """The last value of each."""
+    seconds: float | None
+    """From its start to its end; None while it runs."""
 
 
 @contextmanager
@@ -167,18 +173,50 @@ def child_runs(parent_run_id: str) -> list[ChildRun]:
 
     client = connect()
     try:
-        parent = client.get_run(parent_run_id)
-        found = client.search_runs(
-            [parent.info.experiment_id],
-            f"tags.`mlflow.parentRunId` = '{parent_run_id}'",
-            order_by=["attributes.start_time ASC"],
-        )
+        experiment = client.get_run(parent_run_id).info.experiment_id
+        found = list(_children(client, experiment, parent_run_id))
     except MlflowException as error:
         raise TrackingError(f"run {parent_run_id}: {error}") from error
     return [
-        ChildRun(run.info.run_id, run.info.run_name, run.info.status, dict(run.data.tags))
+        ChildRun(
+            run.info.run_id,
+            run.info.run_name,
+            run.info.status,
+            dict(run.data.tags),
+            dict(run.data.metrics),
+            None if run.info.end_time is None else (run.info.end_time - run.info.start_time) / 1e3,
+        )
         for run in found
     ]
+
+
+def run_params(run_id: str) -> dict[str, str]:
+    """What a run was started with.
+
+    Raises:
+        TrackingError: there is no such run, or the server does not answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return dict(connect().get_run(run_id).data.params)
+    except MlflowException as error:
+        raise TrackingError(f"run {run_id}: {error}") from error
+
+
+def metric_history(run_id: str, name: str) -> list[float]:
+    """All values of a metric in the order of its steps; empty where the run has none.
+
+    Raises:
+        TrackingError: there is no such run, or the server does not answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        history = connect().get_metric_history(run_id, name)
+    except MlflowException as error:
+        raise TrackingError(f"run {run_id}, metric {name}: {error}") from error
+    return [one.value for one in sorted(history, key=lambda one: (one.step, one.timestamp))]
 
 
 def fetch_files(run_id: str, folder: str, out: Path) -> list[Path]:
@@ -218,6 +256,22 @@ def connect() -> "MlflowClient":
     except MlflowException as error:
         raise TrackingError(f"tracking server {address}: {error}") from error
     return client
+
+
+def _children(client: "MlflowClient", experiment: str, parent_run_id: str) -> "Iterator[Run]":
+    token = None
+    while True:
+        page = client.search_runs(
+            [experiment],
+            f"tags.`mlflow.parentRunId` = '{parent_run_id}'",
+            order_by=["attributes.start_time ASC"],
+            max_results=_RUNS_A_REQUEST,
+            page_token=token,
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 @contextmanager

@@ -46,6 +46,7 @@ class Draw(NamedTuple):
     advantages_B: Tensor
     rewards_PG: Tensor
     """NaN where there is no judgement."""
+    judging_s: float
 
 
 def finetune_editor(
@@ -95,7 +96,11 @@ def finetune_editor(
         report(
             _reward_metrics(draw.rewards_PG)
             | metrics
-            | {"time/rollout_s": drawn - start, "time/update_s": time.perf_counter() - drawn},
+            | {
+                "time/rollout_s": drawn - start,
+                "time/judging_s": draw.judging_s,
+                "time/update_s": time.perf_counter() - drawn,
+            },
             step + 1,
         )
         if (step + 1) % _KEEP_EVERY == 0:
@@ -127,10 +132,12 @@ def draw_and_judge(
     rollout = roll_out(policy, condition, config.sampling, generator, config.group_size)
     edited = policy.decode(rollout.finished_BCHW)
     asked = [task for task in tasks for _ in range(config.group_size)]
+    start = time.perf_counter()
     rewards_B = _rewards(judging, asked, edited, config.max_failed_share)
+    judging_s = time.perf_counter() - start
     rewards_PG = rewards_B.view(len(tasks), config.group_size)
     advantages_PG = normalise_by_group(rewards_PG, config.max_advantage)
-    return Draw(condition, rollout, advantages_PG.flatten(), rewards_PG)
+    return Draw(condition, rollout, advantages_PG.flatten(), rewards_PG, judging_s)
 
 
 def draw_tasks(world: DataConfig, first: int) -> Iterator[EditTask]:
@@ -229,6 +236,7 @@ def _reward_metrics(rewards_PG: Tensor) -> dict[str, float]:
         "reward/mean": float(rewards_PG.nanmean()),
         "reward/std_within_group": float(torch.stack(within).nanmean()),
         "reward/failed_share": float(1 - judged.float().mean()),
+        "reward/num_judged": float(judged.sum()),
     }
 
 

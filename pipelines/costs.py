@@ -1,0 +1,216 @@
+"""What a tracked run has used, and what that costs at given prices.
+
+Everything is read from MLflow: how long each step took, what its container asked for, the sizes of
+what it stored, and how long RL drew, judged and learned. Prices are the caller's.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from pydantic import NonNegativeFloat
+
+from spatialreward.errors import InvalidInputError
+from spatialreward.records import Record
+from spatialreward.storage import ArtifactRef
+from spatialreward.tracking import ChildRun, child_runs, metric_history, run_params
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_RL_STEP = "finetune-editor"
+_OUTPUT = "output."
+_GIB = 2**30
+_HOUR_S = 3600.0
+
+
+class Prices(Record):
+    """In whatever currency; what has no price is counted and costs nothing."""
+
+    gpu_hour: NonNegativeFloat = 0.0
+    cpu_hour: NonNegativeFloat = 0.0
+    memory_gib_hour: NonNegativeFloat = 0.0
+    storage_gib_month: NonNegativeFloat = 0.0
+
+
+class Usage(NamedTuple):
+    """Hours of what was asked for, whether or not it was used."""
+
+    hours: float = 0.0
+    gpu_hours: float = 0.0
+    cpu_hours: float = 0.0
+    memory_gib_hours: float = 0.0
+
+    def __add__(self, other: "Usage") -> "Usage":  # type: ignore[override]
+        """Both together."""
+        return Usage(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+    def cost(self, prices: Prices) -> float:
+        """What that costs."""
+        return (
+            self.gpu_hours * prices.gpu_hour
+            + self.cpu_hours * prices.cpu_hour
+            + self.memory_gib_hours * prices.memory_gib_hour
+        )
+
+
+class StepUsage(NamedTuple):
+    """All tasks of one step, failed attempts included."""
+
+    step: str
+    num_tasks: int
+    num_reused: int
+    usage: Usage
+
+
+class RunUsage(NamedTuple):
+    """What a pipeline's run has used."""
+
+    steps: list[StepUsage]
+    storage_bytes: int
+    """Of the artifacts that its steps answered with, each counted once."""
+    rl_step: Usage | None
+    """Mean of a step of RL; None where the run has none yet."""
+    rl_step_s: float
+    judging_s_per_thousand: float | None
+    """Seconds that RL waited for 1,000 judgements."""
+
+    @property
+    def total(self) -> Usage:
+        """All steps together."""
+        return sum((one.usage for one in self.steps), Usage())
+
+
+def usage_of(run_id: str) -> RunUsage:
+    """Read from MLflow what a run has used so far.
+
+    Args:
+        run_id: the pipeline's run, the parent of its steps' runs.
+
+    Raises:
+        TrackingError: there is no such run, or the server does not answer.
+        InvalidInputError: the run has no steps.
+    """
+    asked = run_params(run_id)
+    children = child_runs(run_id)
+    if not children:
+        raise InvalidInputError(f"run {run_id}: has no steps, expected the run of a pipeline")
+    by_step: dict[str, list[ChildRun]] = {}
+    for child in children:
+        by_step.setdefault(child.tags.get("step", child.name), []).append(child)
+    seconds = {name: sum(one.seconds or 0.0 for one in tasks) for name, tasks in by_step.items()}
+    steps = [
+        StepUsage(
+            name,
+            len(tasks),
+            sum(one.tags.get("reused") == "true" for one in tasks),
+            _usage(seconds[name], _resources(asked, name)),
+        )
+        for name, tasks in by_step.items()
+    ]
+    rl_step_s, judging_s = _rl_times(by_step.get(_RL_STEP, ()))
+    return RunUsage(
+        steps,
+        _stored_bytes(children),
+        _usage(rl_step_s, _resources(asked, _RL_STEP)) if rl_step_s else None,
+        rl_step_s,
+        judging_s,
+    )
+
+
+def usage_tables(usage: RunUsage, prices: Prices, judge_gpus: int) -> "list[Table]":
+    """The same for people.
+
+    Args:
+        usage: what was used.
+        prices: of an hour, or of a month.
+        judge_gpus: GPUs of the served judge, which belongs to no step.
+    """
+    from rich.table import Table
+
+    priced = prices != Prices()
+    table = Table(title="what the run used", title_justify="left", show_edge=False)
+    table.add_column("step", no_wrap=True)
+    for heading in ("tasks", "reused", "hours", "GPU h", "CPU h", "GiB h", *(["cost"] * priced)):
+        table.add_column(heading, justify="right")
+    everything = StepUsage(
+        "all", sum(s.num_tasks for s in usage.steps), sum(s.num_reused for s in usage.steps),
+        usage.total,
+    )  # fmt: skip
+    for one in (*usage.steps, everything):
+        cost = [f"{one.usage.cost(prices):.2f}"] if priced else []
+        counted = (f"{value:.3f}" for value in one.usage)
+        table.add_row(one.step, str(one.num_tasks), str(one.num_reused), *counted, *cost)
+    return [table, _rates_table(usage, prices, judge_gpus)]
+
+
+def _rates_table(usage: RunUsage, prices: Prices, judge_gpus: int) -> "Table":
+    from rich.table import Table
+
+    table = Table(title="what one more costs", title_justify="left", show_edge=False)
+    table.add_column("of")
+    for heading in ("takes", "GPU h", "cost"):
+        table.add_column(heading, justify="right")
+    if usage.rl_step is not None:
+        step = usage.rl_step
+        table.add_row(
+            "a step of RL", f"{usage.rl_step_s:.1f} s", f"{step.gpu_hours:.4f}",
+            f"{step.cost(prices):.4f}",
+        )  # fmt: skip
+    if usage.judging_s_per_thousand is not None:
+        seconds = usage.judging_s_per_thousand
+        gpu_hours = seconds / _HOUR_S * judge_gpus
+        table.add_row(
+            "1,000 judgements", f"{seconds:.1f} s", f"{gpu_hours:.4f}",
+            f"{gpu_hours * prices.gpu_hour:.4f}",
+        )  # fmt: skip
+    stored = usage.storage_bytes / _GIB
+    table.add_row(
+        "a month of what is stored", f"{stored:.3f} GiB", "",
+        f"{stored * prices.storage_gib_month:.4f}",
+    )  # fmt: skip
+    return table
+
+
+def _usage(seconds: float, resources: Mapping[str, float]) -> Usage:
+    hours = seconds / _HOUR_S
+    nodes = resources.get("num_nodes", 1.0)
+    return Usage(
+        hours,
+        hours * nodes * resources.get("gpus", 0.0),
+        hours * nodes * resources.get("cpus", 0.0),
+        hours * nodes * resources.get("memory_gib", 0.0),
+    )
+
+
+def _resources(params: Mapping[str, str], step: str) -> dict[str, float]:
+    """What the profile has a step ask for; nothing where it leaves that to the machine."""
+    beginning = f"resources.{step.replace('-', '_')}."
+    wanted = ("gpus", "cpus", "memory_gib", "num_nodes")
+    given = {name: params.get(beginning + name, "None") for name in wanted}
+    return {name: float(value) for name, value in given.items() if value != "None"}
+
+
+def _rl_times(tasks: Sequence[ChildRun]) -> tuple[float, float | None]:
+    """Mean seconds of a step of RL, and of 1,000 judgements in it."""
+    runs = [one.tags.get("reused_run_id", one.run_id) for one in tasks]
+    told = {
+        name: [value for run in runs for value in metric_history(run, name)]
+        for name in ("time/rollout_s", "time/update_s", "time/judging_s", "reward/num_judged")
+    }
+    num_steps = len(told["time/rollout_s"])
+    if not num_steps:
+        return 0.0, None
+    judged = sum(told["reward/num_judged"])
+    step_s = (sum(told["time/rollout_s"]) + sum(told["time/update_s"])) / num_steps
+    return step_s, sum(told["time/judging_s"]) / judged * 1000 if judged else None
+
+
+def _stored_bytes(children: Sequence[ChildRun]) -> int:
+    texts = {
+        value
+        for child in children
+        for name, value in child.tags.items()
+        if name.startswith(_OUTPUT) and value.startswith("s3://")
+    }
+    sizes = {ref.uri: ref.size_bytes for ref in map(ArtifactRef.parse, texts)}
+    return sum(sizes.values())
