@@ -1,0 +1,272 @@
+"""``spatialreward runs``: runs on Kubeflow Pipelines, what they are at, what to do about them."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spatialreward.cli.connection import Connection, connected, tracking_uri
+from spatialreward.cli.following import Poll, follow_to_end, logs_command, show_links
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from spatialreward.kubeflow import RecurringRun, Run
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Runs on Kubeflow Pipelines. RUN is an id, the beginning of one, or a name.",
+)
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="Id, beginning of an id, or name.")]
+ScheduleName = Annotated[
+    str, typer.Argument(metavar="SCHEDULE", help="Id, beginning of an id, or name.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+@app.command("list")
+@connected
+def list_runs(
+    connection: Connection,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    state: Annotated[
+        str, typer.Option(help="Only those in this state, such as RUNNING or FAILED.")
+    ] = "",
+    experiment: Annotated[str, typer.Option(help="Only those of this experiment.")] = "",
+    archived: Annotated[
+        bool, typer.Option("--archived", help="Those that were archived, instead of the others.")
+    ] = False,
+    json_output: AsJson = False,
+) -> None:
+    """List runs, the newest first."""
+    from spatialreward.kubeflow.errors import NotFound
+
+    predicates = [("storage_state", "EQUALS", "ARCHIVED" if archived else "AVAILABLE")]
+    if state:
+        predicates.append(("state", "EQUALS", state.upper()))
+    with connection.client() as client:
+        client.check()
+        experiment_id = ""
+        if experiment:
+            found = client.find_experiment(experiment)
+            if found is None:
+                raise NotFound(f"{client.server} has no experiment {experiment!r}")
+            experiment_id = found.experiment_id
+        runs = list(client.runs(*predicates, experiment_id=experiment_id, limit=limit))
+    if json_output:
+        typer.echo(json.dumps([_summary(run) for run in runs], indent=2))
+    elif runs:
+        _print(_run_table(runs))
+    else:
+        typer.echo("no runs")
+
+
+@app.command()
+@connected
+def show(connection: Connection, run: RunName, json_output: AsJson = False) -> None:
+    """Show a run: its steps, its parameters, what went wrong, and where to look."""
+    from spatialreward.cli.run_view import duration, printable, step_table, utc_now, when
+    from spatialreward.kubeflow import find_run, steps_of_run
+    from spatialreward.kubeflow.links import run_links
+    from spatialreward.kubeflow.steps import progress_of
+
+    with connection.client() as client:
+        client.check()
+        found = find_run(client, run)
+        steps = progress_of(found, steps_of_run(client, found))
+    now = utc_now()
+    if json_output:
+        told = _summary(found) | {
+            "steps": [step.as_json(now) for step in steps],
+            "parameters": dict(found.runtime_config.parameters),
+            "links": run_links(connection.server, found, tracking_uri()),
+        }
+        typer.echo(json.dumps(told, indent=2))
+        return
+    typer.echo(f"{printable(found.display_name)}  {found.run_id}  {found.outcome}")
+    if found.created_at:
+        took = duration(((found.finished_at or now) - found.created_at).total_seconds())
+        typer.echo(f"begun {when(found.created_at)} UTC, {took}")
+    if found.failure:
+        typer.echo(f"error: {printable(found.failure)}")
+    for name, value in found.runtime_config.parameters.items():
+        typer.echo(f"{printable(name)} = {printable(json.dumps(value))}")
+    _print(step_table(steps, now))
+    show_links(connection, found)
+    typer.echo(f"logs: {logs_command(connection, found)}")
+
+
+@app.command()
+@connected
+def follow(connection: Connection, run: RunName, poll: Poll = 5.0) -> None:
+    """Follow a run to its end. Exit status 0: succeeded, 3: failed, 4: canceled.
+
+    Ctrl-C ends the watching, not the run.
+    """
+    from spatialreward.kubeflow import find_run, steps_of_run
+
+    with connection.client() as client:
+        client.check()
+        found = find_run(client, run)
+        follow_to_end(connection, client, found.run_id, steps_of_run(client, found), poll)
+
+
+@app.command()
+@connected
+def cancel(connection: Connection, run: RunName) -> None:
+    """Cancel a run; its pods end a little later."""
+    from spatialreward.kubeflow import find_run
+    from spatialreward.kubeflow.mending import cancel as stop
+
+    with connection.client() as client:
+        client.check()
+        found = find_run(client, run)
+        stop(client, found)
+    typer.echo(f"run {found.run_id} is being canceled")
+
+
+@app.command()
+@connected
+def retry(connection: Connection, run: RunName) -> None:
+    """Do again what failed or was canceled of a run; what succeeded stays."""
+    from spatialreward.kubeflow import find_run
+    from spatialreward.kubeflow.mending import retry as do_again
+
+    with connection.client() as client:
+        client.check()
+        found = find_run(client, run)
+        do_again(client, found)
+    typer.echo(f"run {found.run_id} is retried")
+    typer.echo(f"follow it: {connection.command(f'runs follow {found.run_id}')}")
+
+
+@app.command()
+@connected
+def archive(connection: Connection, run: RunName) -> None:
+    """Take a run off the list; nothing of it is removed."""
+    from spatialreward.kubeflow import find_run
+
+    with connection.client() as client:
+        client.check()
+        found = find_run(client, run)
+        client.archive(found.run_id)
+    typer.echo(f"run {found.run_id} is archived")
+
+
+@app.command()
+@connected
+def schedules(connection: Connection, json_output: AsJson = False) -> None:
+    """List schedules, the newest first."""
+    with connection.client() as client:
+        client.check()
+        found = list(client.schedules())
+    if json_output:
+        typer.echo(json.dumps([one.model_dump(mode="json") for one in found], indent=2))
+    elif found:
+        _print(_schedule_table(found))
+    else:
+        typer.echo("no schedules")
+
+
+@app.command()
+@connected
+def pause(connection: Connection, schedule: ScheduleName) -> None:
+    """Have a schedule start no runs until it is resumed."""
+    _let_start(connection, schedule, enabled=False)
+
+
+@app.command()
+@connected
+def resume(connection: Connection, schedule: ScheduleName) -> None:
+    """Have a schedule start runs again."""
+    _let_start(connection, schedule, enabled=True)
+
+
+@app.command()
+@connected
+def unschedule(connection: Connection, schedule: ScheduleName) -> None:
+    """Remove a schedule; runs that it started stay."""
+    from spatialreward.kubeflow import find_schedule
+
+    with connection.client() as client:
+        client.check()
+        found = find_schedule(client, schedule)
+        client.delete_schedule(found.recurring_run_id)
+    typer.echo(f"schedule {found.recurring_run_id} is removed")
+
+
+def _let_start(connection: Connection, schedule: str, *, enabled: bool) -> None:
+    from spatialreward.kubeflow import find_schedule
+
+    with connection.client() as client:
+        client.check()
+        found = find_schedule(client, schedule)
+        client.enable_schedule(found.recurring_run_id, enabled=enabled)
+    typer.echo(
+        f"schedule {found.recurring_run_id} {'starts runs again' if enabled else 'is paused'}"
+    )
+
+
+def _summary(run: "Run") -> dict[str, Any]:
+    fields = {
+        "run_id",
+        "display_name",
+        "description",
+        "experiment_id",
+        "recurring_run_id",
+        "storage_state",
+        "created_at",
+        "finished_at",
+    }
+    return run.model_dump(mode="json", include=fields) | {
+        "state": run.outcome,
+        "error": run.failure,
+    }
+
+
+def _run_table(runs: "list[Run]") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    from spatialreward.cli.run_view import duration, printable, styled, utc_now, when
+
+    table = Table(show_edge=False, pad_edge=False)
+    for title in ("Run", "Name", "State", "Begun (UTC)", "Took"):
+        table.add_column(title, overflow="fold")
+    for run in runs:
+        end = run.finished_at or (None if run.is_over else utc_now())
+        took = (end - run.created_at).total_seconds() if end and run.created_at else None
+        table.add_row(
+            Text(printable(run.run_id)),
+            Text(printable(run.display_name)),
+            styled(run.outcome),
+            when(run.created_at),
+            duration(took),
+        )
+    return table
+
+
+def _schedule_table(schedules: "list[RecurringRun]") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    from spatialreward.cli.run_view import printable, when
+
+    table = Table(show_edge=False, pad_edge=False)
+    for title in ("Schedule", "Name", "State", "When", "Made (UTC)"):
+        table.add_column(title, overflow="fold")
+    for one in schedules:
+        table.add_row(
+            Text(printable(one.recurring_run_id)),
+            Text(printable(one.display_name)),
+            Text(printable(one.status)),
+            Text(printable(str(one.trigger))),
+            when(one.created_at),
+        )
+    return table
+
+
+def _print(table: "Table") -> None:
+    from spatialreward.figures import figures_console
+
+    figures_console().print(table)

@@ -1,0 +1,182 @@
+"""``spatialreward submit``: from a profile to a run on Kubeflow Pipelines."""
+
+import datetime
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spatialreward.cli.connection import Connection, connected
+from spatialreward.cli.following import Poll, follow_to_end, show_links
+from spatialreward.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from spatialreward.kubeflow import KubeflowPipelines, Package, Request
+    from spatialreward.kubeflow.records import PipelineVersion
+
+IMAGES_LOCK = Path("images.lock")
+
+
+@connected
+def submit(
+    connection: Connection,
+    profile: Annotated[
+        str | None, typer.Option(help="What to run: tiny, paper, or a TOML file.")
+    ] = None,
+    package: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.yaml", help="A pipeline compiled before, instead of a profile."),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change the profile, such as rl.num_steps=3; may be repeated.",
+        ),
+    ] = None,
+    params: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--param", metavar="NAME=VALUE", help="A parameter of the run; may be repeated."
+        ),
+    ] = None,
+    images_lock: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Digests of the images, written by `make push`. Default: images.lock, if there.",
+        ),
+    ] = None,
+    registry: Annotated[
+        str,
+        typer.Option(
+            metavar="PREFIX",
+            envvar="SPATIALREWARD_REGISTRY",
+            help="Where images are pulled from that images.lock does not name.",
+        ),
+    ] = "",
+    experiment: Annotated[str, typer.Option(help="What the run is found under.")] = "spatialreward",
+    run_name: Annotated[
+        str | None, typer.Option(help="Default: the pipeline's name, the time and a few letters.")
+    ] = None,
+    service_account: Annotated[
+        str, typer.Option(help="Of the steps' pods. Default: the server's.")
+    ] = "",
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CRON", help="Start runs at these times of the server, such as '0 3 * * 1'."
+        ),
+    ] = None,
+    every: Annotated[
+        str | None,
+        typer.Option(metavar="INTERVAL", help="Start runs at this interval, such as 6h or 7d."),
+    ] = None,
+    follow: Annotated[bool, typer.Option(help="Follow the run to its end.")] = True,
+    poll: Poll = 5.0,
+) -> None:
+    """Compile a profile, publish it as a version of its pipeline, and start or schedule a run.
+
+    What was published before is not uploaded again. Exit status 0: succeeded, or started and not
+    followed; 3: the run failed; 4: it was canceled. Ctrl-C ends the watching, not the run.
+    """
+    from spatialreward.kubeflow import parse_parameters, publish
+    from spatialreward.kubeflow.schedule import trigger_of
+
+    trigger = trigger_of(schedule, every)
+    compiled = _package(profile, package, overrides or [], images_lock, registry)
+    request = _request(compiled, profile, run_name, experiment, service_account)
+    request = request.model_copy(update={"parameters": parse_parameters(compiled, params or [])})
+    with connection.client() as client:
+        client.check()
+        version, was_there = publish(client, compiled, request.note)
+        typer.echo(
+            f"pipeline {compiled.name}, version {compiled.version_name}: "
+            f"{'published before' if was_there else 'published'}"
+        )
+        if trigger is not None:
+            _schedule(connection, client, version, request, trigger)
+        else:
+            _start(connection, client, version, request, compiled, poll if follow else None)
+
+
+def _package(
+    profile: str | None,
+    package: Path | None,
+    overrides: list[str],
+    images_lock: Path | None,
+    registry: str,
+) -> "Package":
+    from spatialreward.kubeflow import read_package
+    from spatialreward.kubeflow.compiling import compile_profile
+
+    if package is not None:
+        if profile is not None or overrides or images_lock is not None:
+            raise InvalidInputError(
+                f"--package {package} is compiled already: "
+                "--profile, --set and --images-lock have no effect on it"
+            )
+        return read_package(package)
+    if profile is None:
+        raise InvalidInputError("expected --profile NAME or --package FILE.yaml")
+    if images_lock is None and IMAGES_LOCK.is_file():
+        images_lock = IMAGES_LOCK
+    return compile_profile(profile, overrides, images_lock, registry)
+
+
+def _request(
+    package: "Package",
+    profile: str | None,
+    run_name: str | None,
+    experiment: str,
+    service_account: str,
+) -> "Request":
+    from spatialreward.figures import commit
+    from spatialreward.kubeflow import Request
+
+    now = datetime.datetime.now(datetime.UTC)
+    said = {"profile": profile or "", "commit": commit() if profile else ""}
+    return Request(
+        run_name=run_name or f"{package.name} {now:%Y-%m-%d %H:%M:%S} {secrets.token_hex(3)}",
+        experiment=experiment,
+        service_account=service_account,
+        note=", ".join(f"{name} {value}" for name, value in said.items() if value),
+    )
+
+
+def _start(
+    connection: Connection,
+    client: "KubeflowPipelines",
+    version: "PipelineVersion",
+    request: "Request",
+    package: "Package",
+    poll: float | None,
+) -> None:
+    from spatialreward.kubeflow import start, steps_of
+
+    run = start(client, version, request)
+    typer.echo(f"run {request.run_name}: started, {run.run_id}")
+    show_links(connection, run)
+    if poll is None:
+        typer.echo(f"follow it: {connection.command(f'runs follow {run.run_id}')}")
+        return
+    follow_to_end(connection, client, run.run_id, steps_of(package.spec), poll)
+
+
+def _schedule(
+    connection: Connection,
+    client: "KubeflowPipelines",
+    version: "PipelineVersion",
+    request: "Request",
+    trigger: Mapping[str, Any],
+) -> None:
+    from spatialreward.kubeflow import schedule
+    from spatialreward.kubeflow.links import schedule_link
+
+    made = schedule(client, version, request, trigger)
+    typer.echo(f"schedule {request.run_name}: {made.trigger}, {made.recurring_run_id}")
+    typer.echo(f"Kubeflow Pipelines: {schedule_link(connection.server, made)}")
+    typer.echo(f"remove it: {connection.command(f'runs unschedule {made.recurring_run_id}')}")

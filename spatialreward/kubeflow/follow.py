@@ -1,0 +1,67 @@
+"""Follows a run to its end, also through times in which its server does not answer."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from spatialreward.kubeflow.client import KubeflowPipelines
+from spatialreward.kubeflow.errors import (
+    AnswerLost,
+    CertificateRefused,
+    KubeflowError,
+    ServerFault,
+    ServerUnreachable,
+)
+from spatialreward.kubeflow.package import Step, steps_of
+from spatialreward.kubeflow.records import Run
+
+PATIENCE_S = 900.0
+"""How long a server may be away: a restart, a rollout, a broken port-forward."""
+
+
+def follow(
+    client: KubeflowPipelines,
+    run_id: str,
+    every_s: float,
+    on_silence: Callable[[KubeflowError], object],
+    patience_s: float = PATIENCE_S,
+) -> Iterator[Run]:
+    """Ask for a run again and again; yields each answer, at last that of its end.
+
+    Args:
+        client: of the server.
+        run_id: which run.
+        every_s: waits between answers.
+        on_silence: told why, each time that the server does not answer.
+        patience_s: how long it may not answer, in waits.
+
+    Raises:
+        KubeflowError: the server refuses, or was away too long. The run goes on.
+    """
+    silent_s = 0.0
+    while True:
+        try:
+            run = client.run(run_id)
+        except (ServerUnreachable, AnswerLost, ServerFault) as error:
+            if isinstance(error, CertificateRefused) or silent_s >= patience_s:
+                raise
+            silent_s += every_s
+            on_silence(error)
+        else:
+            silent_s = 0.0
+            yield run
+            if run.is_over:
+                return
+        client.pause(every_s)
+
+
+def steps_of_run(client: KubeflowPipelines, run: Run) -> list[Step]:
+    """The steps of a run's pipeline; empty where the server does not hand it out."""
+    spec: Mapping[str, object] | None = run.pipeline_spec
+    reference = run.pipeline_version_reference
+    if spec is None and reference is not None and reference.pipeline_version_id:
+        try:
+            version = client.version(reference.pipeline_id, reference.pipeline_version_id)
+        except KubeflowError:
+            # The version may have been deleted, or belong to somebody else: the run is shown still.
+            return []
+        spec = version.pipeline_spec
+    return steps_of(spec) if spec is not None else []
