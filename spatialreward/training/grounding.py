@@ -15,6 +15,7 @@ from spatialreward.judge.processor import Processor
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import GroundingConfig, TaskShares
 from spatialreward.training.loop import Batch, ReportMetrics, batches_of, train
+from spatialreward.training.ranks import ALONE, Ranks
 from spatialreward.training.targets import DescribingTask, Task, answer, question
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def ground(
     data: DataConfig,
     report: ReportMetrics,
     resume_file: Path | None = None,
+    ranks: Ranks = ALONE,
 ) -> float:
     """The grounding stage, in place; returns the seconds that it took."""
     size = config.optimiser.batch_size
@@ -98,6 +100,7 @@ def ground(
         description="grounding",
         report=report,
         resume_file=resume_file,
+        ranks=ranks,
     )
 
 

@@ -14,6 +14,7 @@ from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import GroundingConfig, JudgeTrainingConfig
 from spatialreward.training.grounding import ground, untrained_tiny
 from spatialreward.training.loop import Batch, ReportMetrics, batches_of, train
+from spatialreward.training.ranks import ALONE, Ranks
 from spatialreward.training.targets import JudgingTask
 
 if TYPE_CHECKING:
@@ -38,8 +39,12 @@ def train_judge(
     base: Path | None = None,
     grounding: tuple[GroundingConfig, DataConfig] | None = None,
     resume_file: Path | None = None,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Write a judge's checkpoint with its protocol and card.
+
+    With several ranks each of them calls this with the same settings and data; the first one
+    writes the checkpoint.
 
     Args:
         config: how long to train, and how.
@@ -50,12 +55,15 @@ def train_judge(
         grounding: start from random weights instead, through a grounding stage of these settings
             in a world of these settings; excludes ``base``.
         resume_file: where the state of the training is kept now and then, to go on after a kill.
+        ranks: this process among those that train together.
 
     Raises:
-        InvalidInputError: the base is no checkpoint, or the data no data set.
+        InvalidInputError: the base is no checkpoint, the data no data set, or a batch cannot be
+            divided evenly among the ranks.
     """
+    ranks.check(config.optimiser.batch_size)
     num_samples = count_samples(data)
-    model, processor, origin = _start(base, grounding, report, resume_file)
+    model, processor, origin = _start(base, grounding, report, resume_file, ranks)
     processor = processor.following(TINY)
     num_steps = config.num_samples // config.optimiser.batch_size
     logger.info("judge: %d steps on %d edits, from %s", num_steps, num_samples, origin)
@@ -69,7 +77,10 @@ def train_judge(
         description="judge training",
         report=report,
         resume_file=resume_file,
+        ranks=ranks,
     )
+    if not ranks.is_first:
+        return
     card = {
         "kind": "judge: edit regions, reasoning and four scores",
         "notice": GENERATED_WORLD_NOTICE,
@@ -77,6 +88,7 @@ def train_judge(
         "num_training_edits": num_samples,
         "training": config.model_dump(),
         "training_minutes": round(seconds / 60, 1),
+        "training_processes": ranks.world_size,
     }
     checkpoint.save(out, model, processor, card, TINY)
 
@@ -86,6 +98,7 @@ def _start(
     grounding: tuple[GroundingConfig, DataConfig] | None,
     report: ReportMetrics,
     resume_file: Path | None,
+    ranks: Ranks,
 ) -> tuple["Qwen3VLForConditionalGeneration", "Processor", str]:
     if grounding is None:
         folder = base or checkpoint.SHIPPED_BASE
@@ -95,7 +108,7 @@ def _start(
     config, world = grounding
     model, processor = untrained_tiny(config.seed, world)
     state = resume_file.with_suffix(".grounding.pt") if resume_file else None
-    ground(model, processor, config, world, report, state)
+    ground(model, processor, config, world, report, state, ranks)
     return model, processor, "random weights, through a grounding stage"
 
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from spatialreward.data.samples import EditSample
-from spatialreward.judge.processor import Processor
+from spatialreward.judge.processor import IGNORED_LABEL, Processor
 from spatialreward.progress import track
 from spatialreward.protocol.prompts import Protocol
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.training.optimisation import KeptState, Optimisation
+from spatialreward.training.ranks import ALONE, Ranks
 from spatialreward.training.targets import Task, answer, question
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def train(
     report: ReportMetrics,
     resume_file: Path | None = None,
     keep_every: int = 250,
+    ranks: Ranks = ALONE,
 ) -> float:
     """Train in place for ``num_steps`` batches; ``report`` gets metrics every 50 steps.
 
@@ -61,10 +63,18 @@ def train(
 
     With a ``resume_file`` the state is kept there every ``keep_every`` steps, and a training
     that was killed goes on from it, provided that it is given the same batches again.
+
+    With several ``ranks`` every process is given the same model and the same batches; the first
+    one alone reports and keeps the state, and after a kill the others get it from there.
+
+    Raises:
+        InvalidInputError: a batch cannot be divided evenly among the processes.
     """
+    ranks.check(config.batch_size)
     model.train()
     optimisation = Optimisation(model, config, num_steps)
-    state = KeptState(resume_file, optimisation.parts)
+    shared = ranks.wrap(model)
+    state = KeptState(resume_file if ranks.is_first else None, optimisation.parts, ranks)
     first = state.restore()
     losses: dict[Task, list[float]] = {}
     seen, start = 0, time.perf_counter()
@@ -72,13 +82,15 @@ def train(
     tracked = track(limited, total=num_steps - first, description=description)
     for step, batch in enumerate(tracked, first + 1):
         with optimisation.precision(model.device.type):
-            loss = _loss(model, processor, protocol, batch)
+            loss = _loss(shared, processor, protocol, batch, ranks)
         optimisation.update(loss)
-        losses.setdefault(batch.task, []).append(loss.item())
+        mean = ranks.total(loss.item()) / ranks.world_size
+        losses.setdefault(batch.task, []).append(mean)
         seen += len(batch.samples)
         if step % _REPORT_EVERY == 0 or step == num_steps:
             speed = seen / (time.perf_counter() - start)
-            report(_means(losses) | {"speed/samples_per_s": speed}, step)
+            if ranks.is_first:
+                report(_means(losses) | {"speed/samples_per_s": speed}, step)
             losses, seen, start = {}, 0, time.perf_counter()
         if step % keep_every == 0:
             state.keep(step)
@@ -87,15 +99,20 @@ def train(
 
 
 def _loss(
-    model: "Qwen3VLForConditionalGeneration",
-    processor: Processor,
-    protocol: Protocol,
-    batch: Batch,
+    model: torch.nn.Module, processor: Processor, protocol: Protocol, batch: Batch, ranks: Ranks
 ) -> torch.Tensor:
-    questions = [question(batch.task, sample, protocol) for sample in batch.samples]
-    answers = [answer(batch.task, sample) for sample in batch.samples]
+    """The mean over answer tokens; of several ranks, what averages to that of the whole batch."""
+    samples = ranks.part_of(batch.samples)
+    questions = [question(batch.task, sample, protocol) for sample in samples]
+    answers = [answer(batch.task, sample) for sample in samples]
     inputs = processor.encode(questions, answers)
-    return model(**{name: value.to(model.device) for name, value in inputs.items()}).loss
+    device = next(model.parameters()).device
+    loss = model(**{name: value.to(device) for name, value in inputs.items()}).loss
+    if ranks.world_size == 1:
+        return loss
+    # A rank with longer answers has more of the batch's tokens, and counts for more.
+    tokens = int((inputs["labels"] != IGNORED_LABEL).sum())
+    return loss * (tokens * ranks.world_size / ranks.total(tokens))
 
 
 def _means(losses: dict[Task, list[float]]) -> dict[str, float]:

@@ -11,6 +11,7 @@ import torch
 
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.training.muon import Muon, has_bfloat16
+from spatialreward.training.ranks import ALONE, Ranks
 
 logger = logging.getLogger(__name__)
 
@@ -65,10 +66,16 @@ class Stateful(Protocol):
 class KeptState:
     """What a killed training needs to go on, in one file that is replaced as a whole."""
 
-    def __init__(self, path: Path | None, parts: Sequence[Stateful]) -> None:
-        """Keep ``parts`` in a file; without one nothing is kept."""
+    def __init__(
+        self, path: Path | None, parts: Sequence[Stateful], ranks: Ranks = ALONE
+    ) -> None:
+        """Keep ``parts`` in a file; without one nothing is kept.
+
+        Of several ranks the first one has the file, and the others start from what it says.
+        """
         self._path = path
         self._parts = parts
+        self._ranks = ranks
         self._seconds_before = 0.0
         self._start = time.perf_counter()
 
@@ -79,13 +86,17 @@ class KeptState:
 
     def restore(self) -> int:
         """Take up the kept state, if there is one; returns the number of steps it has done."""
-        if self._path is None or not self._path.is_file():
+        kept = None
+        if self._path is not None and self._path.is_file():
+            kept = torch.load(self._path, weights_only=True)
+        kept = self._ranks.from_first(kept)
+        if kept is None:
             return 0
-        kept = torch.load(self._path, weights_only=True)
         for part, kept_part in zip(self._parts, kept["parts"], strict=True):
             part.load_state_dict(kept_part)
         self._seconds_before = kept["seconds"]
-        logger.info("going on after step %d (%s)", kept["step"], self._path)
+        if self._ranks.is_first:
+            logger.info("going on after step %d (%s)", kept["step"], self._path)
         return kept["step"]
 
     def keep(self, step: int) -> None:

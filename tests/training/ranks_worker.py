@@ -1,0 +1,72 @@
+"""What each process of ``test_ranks`` does: trains a small model, and saves what came of it.
+
+``python ranks_worker.py OUT``, started by torchrun.
+"""
+
+import itertools
+import sys
+from pathlib import Path
+
+import torch
+
+from spatialreward.data.building import draw_samples
+from spatialreward.data.config import DataConfig
+from spatialreward.judge import checkpoint
+from spatialreward.protocol.prompts import TINY
+from spatialreward.training.config import OptimiserConfig
+from spatialreward.training.loop import batches_of, train
+from spatialreward.training.ranks import ALONE, joined
+
+NUM_STEPS = 3
+
+
+def base():
+    """The same weights every time; the shipped base is there already, a new one takes longer."""
+    return checkpoint.load(checkpoint.SHIPPED_BASE, TINY.square_side)
+
+
+def trained(ranks=ALONE, resume_file=None, stop_after=None):
+    """Weights after a few steps from the same start, and what was reported."""
+    model, processor = base()
+    reports = []
+    samples = list(draw_samples(DataConfig(seed=3), "train", 8))
+    batches = itertools.cycle(batches_of("semantic", samples, 4))
+    if stop_after is not None:
+        batches = itertools.chain(itertools.islice(batches, stop_after), _killed())
+    train(
+        model,
+        processor,
+        TINY,
+        batches,
+        num_steps=NUM_STEPS,
+        config=OptimiserConfig(batch_size=4, warmup_steps=2, matrices="muon"),
+        description="test",
+        report=lambda metrics, step: reports.append((step, metrics)),
+        resume_file=resume_file,
+        keep_every=2,
+        ranks=ranks,
+    )
+    return model.state_dict(), reports
+
+
+def _killed():
+    yield from ()
+    raise KeyboardInterrupt
+
+
+def main(out: Path) -> None:
+    """Train twice, the second time with a kill in between."""
+    with joined() as ranks:
+        weights, reports = trained(ranks)
+        state = out / "state.pt"
+        try:
+            trained(ranks, state, stop_after=2)
+        except KeyboardInterrupt:
+            resumed, _ = trained(ranks, state)
+        told = ranks.from_first(f"by {ranks.rank}")
+        result = {"weights": weights, "resumed": resumed, "reports": reports, "told": told}
+        torch.save(result | {"total": ranks.total(ranks.rank + 1)}, out / f"rank{ranks.rank}.pt")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
