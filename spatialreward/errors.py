@@ -11,3 +11,8 @@ class InvalidInputError(SpatialRewardError, ValueError):
 
 class JudgementError(SpatialRewardError, ValueError):
     """A judge's answer is not a judgement; ``str(error)`` is the reason a caller may log."""
+
+
+def is_final(error: BaseException) -> bool:
+    """Whether doing the same again cannot help: what was handed in is at fault, not the world."""
+    return isinstance(error, SpatialRewardError) and isinstance(error, ValueError)

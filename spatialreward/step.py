@@ -20,8 +20,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from spatialreward.attempts import FINAL_TAG, refuse_in_vain, with_retries
 from spatialreward.config import flatten
-from spatialreward.errors import InvalidInputError, SpatialRewardError
+from spatialreward.errors import InvalidInputError, SpatialRewardError, is_final
+from spatialreward.pipeline_run import find_parent
 from spatialreward.records import Record
 from spatialreward.storage import ArtifactRef, ObjectStore
 from spatialreward.tracking import Tracker, open_run
@@ -107,15 +109,19 @@ def run_step(
         config: its resolved settings.
         inputs: references of artifacts, and whatever else the result follows from, by name.
         work: does the work.
-        parent_run_id: the pipeline's run in MLflow; empty for none.
+        parent_run_id: the pipeline's run in MLflow; empty for the one that its first step opened,
+            if there is one.
         data_sets: inputs to note as data sets of the run, each with what it is for.
         revision: raised whenever ``work`` comes to mean something else.
         reuse: False for a step whose effect is outside the store; its ``work`` runs every time.
 
     Raises:
-        SpatialRewardError: as ``work`` raises; the run has failed then, and says why.
+        SpatialRewardError: as ``work`` raises; the run has failed then, and says why. Where the
+            environment allows retries, what may pass has been tried again.
     """
     key = step_key(name, config, inputs, revision)
+    parent_run_id = find_parent(parent_run_id)
+    refuse_in_vain(key, parent_run_id)
     store = ObjectStore.from_environment()
     store.ensure_bucket(BUCKET)
     marker = f"s3://{BUCKET}/steps/{name}/{key}.json"
@@ -135,7 +141,8 @@ def run_step(
             outputs = done["outputs"]
         else:
             start = time.perf_counter()
-            outputs = _attempt(work, Step(name, folder, tracker, store, inputs))
+            step = Step(name, folder, tracker, store, inputs)
+            outputs = _attempt(lambda: with_retries(lambda: work(step)), tracker)
             seconds = time.perf_counter() - start
             logger.info("finished in %.0f s", seconds)
             tracker.log_metrics({"time/step_s": seconds})
@@ -193,14 +200,14 @@ def _log_data_sets(
         tracker.log_dataset(name, ref.uri, ref.sha256, purpose)
 
 
-def _attempt(work: Callable[[Step], Outputs], step: Step) -> Outputs:
+def _attempt(work: Callable[[], Outputs], tracker: Tracker) -> Outputs:
     try:
-        return work(step)
-    except SpatialRewardError as error:
-        step.tracker.set_tags({"error": " ".join(str(error).split())})
-        raise
+        return work()
     except Exception as error:
-        step.tracker.set_tags({"error": f"{type(error).__name__}: {error}"})
+        said = " ".join(str(error).split())
+        ours = isinstance(error, SpatialRewardError)
+        tags = {"error": said if ours else f"{type(error).__name__}: {error}"}
+        tracker.set_tags(tags | ({FINAL_TAG: "true"} if is_final(error) else {}))
         raise
 
 

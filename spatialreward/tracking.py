@@ -160,7 +160,10 @@ def open_run(
     with ExitStack() as stack:
         run_id = injected or stack.enter_context(_own_run(client, name, parent_run_id, tags or {}))
         stack.enter_context(_system_metrics(run_id))
-        yield Tracker(client, run_id)
+        tracker = Tracker(client, run_id)
+        if injected:
+            tracker.set_tags(tags or {})
+        yield tracker
 
 
 def child_runs(parent_run_id: str) -> list[ChildRun]:
@@ -258,6 +261,24 @@ def connect() -> "MlflowClient":
     return client
 
 
+def experiment_id(client: "MlflowClient") -> str:
+    """The experiment that runs belong to (``MLFLOW_EXPERIMENT_NAME``); made if it is not there."""
+    from mlflow.exceptions import MlflowException
+
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return found.experiment_id
+    try:
+        return client.create_experiment(name)
+    except MlflowException:
+        # Two steps that start at once both want to make it; one of them did.
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            raise
+        return found.experiment_id
+
+
 def _children(client: "MlflowClient", experiment: str, parent_run_id: str) -> "Iterator[Run]":
     token = None
     while True:
@@ -282,7 +303,7 @@ def _own_run(
 
     parent = {"mlflow.parentRunId": parent_run_id} if parent_run_id else {}
     try:
-        run = client.create_run(_experiment(client), run_name=name, tags={**tags, **parent})
+        run = client.create_run(experiment_id(client), run_name=name, tags={**tags, **parent})
     except MlflowException as error:
         raise TrackingError(f"run {name}: {error}") from error
     run_id, status = run.info.run_id, "FAILED"
@@ -297,23 +318,6 @@ def _own_run(
             client.set_terminated(run_id, status)
         except MlflowException as error:
             logger.warning("tracking: the end of run %s was not recorded: %s", name, error)
-
-
-def _experiment(client: "MlflowClient") -> str:
-    from mlflow.exceptions import MlflowException
-
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return found.experiment_id
-    try:
-        return client.create_experiment(name)
-    except MlflowException:
-        # Two steps that start at once both want to make it; one of them did.
-        found = client.get_experiment_by_name(name)
-        if found is None:
-            raise
-        return found.experiment_id
 
 
 @contextmanager

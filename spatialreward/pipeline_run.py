@@ -1,0 +1,204 @@
+"""The run in MLflow that a pipeline's steps belong to: who opens it, how it is found, how it ends.
+
+Whoever starts a pipeline may have opened it and hand on its id, as the driver on one machine does;
+Kubeflow Pipelines may have made it, with a run for every task (its MLflow plugin); or nobody has,
+and the pipeline's first step does, and notes the platform's id of the run by which all other steps
+find it. Its last step records how the pipeline came out, and ends the run if the first one opened
+it: whoever has opened a run ends it.
+"""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from spatialreward.config import flatten
+from spatialreward.tracking import ChildRun, Tracker, TrackingError, child_runs, connect
+from spatialreward.tracking import experiment_id as our_experiment
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+logger = logging.getLogger(__name__)
+
+PLATFORM_RUN = "SPATIALREWARD_KFP_RUN_ID"
+"""Environment variable: the platform's id of the pipeline's run; a pod's label has it."""
+_PLATFORM_TAG = "kfp_run_id"
+_OPENED_BY, _FIRST_STEP = "opened_by", "open-run"
+_PARENT_TAG = "mlflow.parentRunId"
+_NOTE = "mlflow.note.content"
+_FAILURE_TAGS = ("failed_step", "failed_run_id", "error")
+
+Ended = Literal["succeeded", "failed", "cancelled"]
+_STATES: dict[str, Ended] = {
+    "SUCCEEDED": "succeeded",
+    "CANCELLED": "cancelled",
+    "CANCELED": "cancelled",
+}
+"""Of the platform; whatever else it says is a failure."""
+_RUN_STATUS: dict[Ended, str] = {
+    "succeeded": "FINISHED",
+    "failed": "FAILED",
+    "cancelled": "KILLED",
+}
+
+
+class Outcome(NamedTuple):
+    """How a pipeline came out."""
+
+    ended: Ended
+    step: str = ""
+    """The step that failed first, as far as it is known."""
+    error: str = ""
+    """What it said."""
+    run_id: str = ""
+    """Its run in MLflow."""
+
+    def __str__(self) -> str:
+        """One line."""
+        said = ": ".join(filter(None, (self.step, self.error)))
+        return f"{self.ended}: {said}" if said else self.ended
+
+
+def find_parent(parent_run_id: str) -> str:
+    """The run that a step belongs to; empty when there is none.
+
+    Args:
+        parent_run_id: as it was handed to the step; goes before everything else.
+
+    Raises:
+        TrackingError: the server does not answer.
+    """
+    if parent_run_id or not os.environ.get("MLFLOW_TRACKING_URI"):
+        return parent_run_id
+    injected, platform_run = os.environ.get("MLFLOW_RUN_ID"), os.environ.get(PLATFORM_RUN)
+    if not injected and not platform_run:
+        return ""
+    client = connect()
+    if injected:
+        return _run(client, injected).data.tags.get(_PARENT_TAG, injected)
+    found = _opened(client, str(platform_run))
+    return found.info.run_id if found else ""
+
+
+def open_pipeline_run(
+    name: str, profile: str, settings: Mapping[str, Any], parent_run_id: str
+) -> str:
+    """Open the run of a pipeline, unless somebody else has; returns its id, empty without a server.
+
+    Done again for the same run of the platform it finds what it opened before.
+
+    Args:
+        name: of the run.
+        profile: goes into a tag.
+        settings: what the pipeline was compiled with, nested.
+        parent_run_id: the run, if somebody has opened it.
+
+    Raises:
+        TrackingError: the server does not answer.
+    """
+    found = find_parent(parent_run_id)
+    if found or not os.environ.get("MLFLOW_TRACKING_URI"):
+        return found
+    client = connect()
+    platform_run = os.environ.get(PLATFORM_RUN, "")
+    tags = {"profile": profile, _PLATFORM_TAG: platform_run, _OPENED_BY: _FIRST_STEP}
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = client.create_run(our_experiment(client), run_name=name, tags=tags)
+    except MlflowException as error:
+        raise TrackingError(f"run {name}: {error}") from error
+    Tracker(client, run.info.run_id).log_params(flatten(settings))
+    return run.info.run_id
+
+
+def close_pipeline_run(state: str, message: str, parent_run_id: str) -> Outcome:
+    """Record how a pipeline came out, and end its run if its first step opened it.
+
+    Args:
+        state: the platform's final state of all steps together.
+        message: what the platform says of a failure.
+        parent_run_id: the run, if somebody has handed it on.
+
+    Raises:
+        TrackingError: the server does not answer.
+    """
+    parent = find_parent(parent_run_id)
+    if not parent:
+        outcome = Outcome(_STATES.get(state, "failed"), error=message)
+        logger.warning("no run in MLflow to record the outcome in: %s", outcome)
+        return outcome
+    outcome = _outcome(state, message, child_runs(parent))
+    client = connect()
+    run = _run(client, parent)
+    _record(client, run, outcome)
+    if run.data.tags.get(_OPENED_BY) == _FIRST_STEP:
+        client.set_terminated(parent, _RUN_STATUS[outcome.ended])
+    return outcome
+
+
+def recorded_outcome(run_id: str) -> Outcome | None:
+    """What ``close_pipeline_run`` recorded; None when it did not come to that.
+
+    Raises:
+        TrackingError: there is no such run, or the server does not answer.
+    """
+    tags = _run(connect(), run_id).data.tags
+    ended = next((one for one in _RUN_STATUS if one == tags.get("outcome")), None)
+    if ended is None:
+        return None
+    return Outcome(
+        ended, *(tags.get(name, "") for name in ("failed_step", "error", "failed_run_id"))
+    )
+
+
+def _outcome(state: str, message: str, steps: Sequence[ChildRun]) -> Outcome:
+    ended = _STATES.get(state, "failed")
+    if ended == "succeeded":
+        return Outcome(ended)
+    # A step that was tried again is where its last attempt left it.
+    last = {step.tags.get("step_key", step.run_id): step for step in steps}
+    failed = next((step for step in last.values() if step.status == "FAILED"), None)
+    if failed is None:
+        return Outcome(ended, error=message)
+    return Outcome(ended, failed.name, failed.tags.get("error", message), failed.run_id)
+
+
+def _record(client: "MlflowClient", run: "Run", outcome: Outcome) -> None:
+    values = (outcome.step, outcome.run_id, outcome.error)
+    tags = {"outcome": outcome.ended, _NOTE: _note(run, outcome)}
+    tags |= {name: value for name, value in zip(_FAILURE_TAGS, values, strict=True) if value}
+    for name in _FAILURE_TAGS:
+        # Of an earlier attempt at the same run.
+        if name not in tags and name in run.data.tags:
+            client.delete_tag(run.info.run_id, name)
+    Tracker(client, run.info.run_id).set_tags(tags)
+
+
+def _note(run: "Run", outcome: Outcome) -> str:
+    """What MLflow shows on the run's page."""
+    if not outcome.run_id:
+        return str(outcome)
+    link = f"#/experiments/{run.info.experiment_id}/runs/{outcome.run_id}"
+    return f"{outcome.ended}: [{outcome.step}]({link}): {outcome.error}"
+
+
+def _opened(client: "MlflowClient", platform_run: str) -> "Run | None":
+    from mlflow.exceptions import MlflowException
+
+    query = f"tags.{_PLATFORM_TAG} = '{platform_run}' AND tags.{_OPENED_BY} = '{_FIRST_STEP}'"
+    try:
+        return next(iter(client.search_runs([our_experiment(client)], query, max_results=1)), None)
+    except MlflowException as error:
+        raise TrackingError(f"run of {platform_run}: {error}") from error
+
+
+def _run(client: "MlflowClient", run_id: str) -> "Run":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        raise TrackingError(f"run {run_id}: {error}") from error
