@@ -33,6 +33,8 @@ class ServingConfig(Record):
     most."""
     decoding_threads: PositiveInt = 2
     """Threads that decode pictures while others are judged."""
+    trim_memory_s: float = Field(5.0, ge=0)
+    """Memory that is free goes back to the system so often, while edits are judged; 0: never."""
     max_queued_edits: PositiveInt = 1024
     """Edits that may wait; beyond that a request is turned away as UNAVAILABLE."""
     time_limit_s: PositiveFloat = 600.0

@@ -15,6 +15,7 @@ from spatialreward.judge.interface import Measure
 from spatialreward.records import Judgement, JudgementStatus
 from spatialreward.server.config import ServingConfig
 from spatialreward.server.faults import InvalidRequest, RequestCancelled, RequestFault
+from spatialreward.server.memory import Trimmer
 from spatialreward.server.metrics import JsonLines
 from spatialreward.server.requests import read_request, write_response
 from spatialreward.server.scheduler import JudgeEach, Request, Scheduler
@@ -78,10 +79,14 @@ class JudgeServer:
             join_below=config.join_below,
         )
 
+        trimmer = Trimmer(config.trim_memory_s)
+
         def judge_each(take: Take, measure: Measure) -> Iterable[tuple[int, Judgement]]:
             # Each thread has a setting of its own.
             torch.set_num_threads(threads)
-            return judge.judge_each(take, measure)
+            for judged in judge.judge_each(take, measure):
+                yield judged
+                trimmer.trim_when_due()
 
         return cls(judge_each, config, model=model, version=version, measure=measure)
 
