@@ -9,7 +9,7 @@ PROFILE ?= tiny
 STARTED_AT := $(shell date +%s)
 PIP_OPTIONS ?= --quiet --disable-pip-version-check
 
-.PHONY: bench-data bench-serving demo test clean
+.PHONY: bench-data bench-serving check-images clean compose-env demo images pin-images push test
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -39,6 +39,21 @@ bench-serving: $(VENV)/.ready $(TRITON_VENV)/.ready  ## measure the served judge
 
 bench-data: $(VENV)/.ready  ## measure data building beside its baselines
 	$(VENV)/bin/python -m components.data_building.bench $(BENCH_OPTIONS)
+
+images: $(VENV)/.ready  ## build the images; VARIANT=cpu|cuda, BASE_IMAGE=..., CONTAINER_ENGINE=...
+	$(VENV)/bin/python -m manifests.images build
+
+check-images: $(VENV)/.ready  ## run each image as a cluster would, a step of the tiny profile in each
+	$(VENV)/bin/python -m manifests.images check
+
+pin-images: $(VENV)/.ready  ## resolve the digests of the images of others
+	$(VENV)/bin/python -m manifests.images pin
+
+push: $(VENV)/.ready  ## push the images to REGISTRY=... and write images.lock
+	$(VENV)/bin/python -m manifests.images push
+
+compose-env: $(VENV)/.ready  ## make the passwords of docker-compose.yml, in .env
+	$(VENV)/bin/python -m manifests.compose_env
 
 clean:  ## remove what make created
 	rm -rf $(VENV) $(TRITON_VENV) build

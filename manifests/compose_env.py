@@ -1,0 +1,53 @@
+"""``python -m manifests.compose_env``: passwords for docker-compose.yml, made anew, in ``.env``.
+
+A password that is there stays: the volumes were made with it. Only what is missing is added.
+"""
+
+import base64
+import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ENV_FILE = Path(__file__).parents[1] / ".env"
+
+SECRETS: dict[str, Callable[[], str]] = {
+    "AWS_ACCESS_KEY_ID": lambda: secrets.token_hex(10),
+    "AWS_SECRET_ACCESS_KEY": lambda: secrets.token_hex(20),
+    "POSTGRES_USER": lambda: "mlflow",
+    # In an address: no character of it may mean anything there.
+    "POSTGRES_PASSWORD": lambda: secrets.token_hex(20),
+    "WEBHOOK_SECRET": lambda: secrets.token_hex(20),
+    # A Fernet key: 32 bytes.
+    "ENCRYPTION_KEY": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+}
+
+
+def complete(path: Path) -> list[str]:
+    """Add the variables that a file lacks; it is readable by its owner only.
+
+    Returns:
+        Names of the variables that were added.
+    """
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    known = {line.partition("=")[0].strip() for line in text.splitlines() if "=" in line}
+    missing = [name for name in SECRETS if name not in known]
+    if text and not text.endswith("\n"):
+        text += "\n"
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(
+        text + "".join(f"{name}={SECRETS[name]()}\n" for name in missing), encoding="utf-8"
+    )
+    return missing
+
+
+def main() -> None:
+    """Complete the checkout's ``.env``, and say what was added, but no value."""
+    added = complete(ENV_FILE)
+    said = f"added {', '.join(added)}" if added else "nothing was missing"
+    sys.stdout.write(f"{ENV_FILE.name}: {said}\n")
+
+
+if __name__ == "__main__":
+    main()
