@@ -16,7 +16,7 @@ from spatialreward.data.config import DataConfig
 from spatialreward.data.samples import Split
 from spatialreward.editor.config import EditorPretrainingConfig
 from spatialreward.errors import InvalidInputError
-from spatialreward.evaluation.config import EditorEvaluationConfig, JudgeGate
+from spatialreward.evaluation.config import EditorEvaluationConfig, EditorGate, JudgeGate
 from spatialreward.records import Record
 from spatialreward.rl.config import FlowGrpoConfig
 from spatialreward.training.config import GroundingConfig, JudgeTrainingConfig
@@ -109,7 +109,7 @@ class JudgeRegistrationStep(Record):
 
     name: str = "spatial-reward"
     """Of the registered model."""
-    gate: JudgeGate
+    gate: JudgeGate = JudgeGate()
 
 
 class JudgeEvaluationStep(Record):
@@ -145,10 +145,11 @@ class EditorEvaluationStep(Record):
 
 
 class EditorRegistrationStep(Record):
-    """Register an editor."""
+    """Register an editor and let it pass, or not."""
 
     name: str = "spatial-editor"
     """Of the registered model."""
+    gate: EditorGate = EditorGate()
 
 
 def read_settings(kind: type[Settings], text: str, where: str) -> Settings:

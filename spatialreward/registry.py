@@ -1,13 +1,15 @@
 """The model registry in MLflow: versions of a model, their aliases and tags.
 
-Aliases, not stages: ``candidate`` is the newest version, ``champion`` the one that passed its gate.
+Aliases, not stages: ``candidate`` is the newest version, ``champion`` the one that passed its gate
+and is served, ``previous`` the champion before it. ``promotion`` moves the latter two.
 """
 
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 MODEL_FOLDER = "model"
 CHECKSUM_TAG = "sha256"
 ARTIFACT_TAG = "artifact"
+CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
 _MODEL_URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
 
@@ -34,6 +37,13 @@ class ModelVersion(NamedTuple):
     def uri(self) -> str:
         """``models:/NAME/VERSION``."""
         return f"models:/{self.name}/{self.version}"
+
+
+class Registered(NamedTuple):
+    """What the registry says of one version."""
+
+    model: ModelVersion
+    tags: Mapping[str, str]
 
 
 class FetchedModel(NamedTuple):
@@ -58,17 +68,13 @@ def register_model(
     Raises:
         TrackingError: the server did not take it.
     """
-    from mlflow.exceptions import MlflowException
-
     client = connect()
-    try:
+    with _refused(f"model {name} was not registered"):
         client.log_artifacts(run_id, str(folder), MODEL_FOLDER)
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)
         source = f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}"
         made = client.create_model_version(name, source, run_id=run_id, tags=dict(tags or {}))
-    except MlflowException as error:
-        raise TrackingError(f"model {name} was not registered: {error}") from error
     return ModelVersion(name, int(made.version))
 
 
@@ -95,7 +101,7 @@ def register_candidate(
     if model is None:
         tags = {CHECKSUM_TAG: ref.sha256, ARTIFACT_TAG: str(ref)}
         model = register_model(name, fetch(), run_id, tags)
-    set_alias(model, "candidate")
+    set_alias(model, CANDIDATE)
     set_version_tags(model, {figure: f"{value:.4f}" for figure, value in evidence.items()})
     return model
 
@@ -106,19 +112,15 @@ def find_version(name: str, tag: str, value: str) -> ModelVersion | None:
     Raises:
         TrackingError: no server is set, or it does not answer.
     """
-    from mlflow.exceptions import MlflowException
-
-    try:
+    with _refused(f"model {name}"):
         # MLflow's filter takes any tag's name between backticks and any value between quotes.
         found = connect().search_model_versions(f"name = '{name}' and tags.`{tag}` = '{value}'")
-    except MlflowException as error:
-        raise TrackingError(f"model {name}: {error}") from error
     numbers = [int(version.version) for version in found]
     return ModelVersion(name, max(numbers)) if numbers else None
 
 
-def model_tags(uri: str) -> dict[str, str]:
-    """The tags of a registered version, such as the evidence of its gate.
+def look_up(uri: str) -> Registered:
+    """Which version a URI names now, and its tags, such as the evidence of its gate.
 
     Args:
         uri: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
@@ -126,12 +128,18 @@ def model_tags(uri: str) -> dict[str, str]:
     Raises:
         TrackingError: the URI is malformed, no server is set, or it has no such model.
     """
-    from mlflow.exceptions import MlflowException
+    with _refused(uri):
+        found = _version_at(uri)
+    return Registered(ModelVersion(found.name, int(found.version)), dict(found.tags))
 
-    try:
-        return dict(_version_at(uri).tags)
-    except MlflowException as error:
-        raise TrackingError(f"{uri}: {error}") from error
+
+def model_tags(uri: str) -> dict[str, str]:
+    """The tags of a registered version.
+
+    Raises:
+        TrackingError: as ``look_up``.
+    """
+    return dict(look_up(uri).tags)
 
 
 def set_version_tags(model: ModelVersion, tags: Mapping[str, str]) -> None:
@@ -140,14 +148,34 @@ def set_version_tags(model: ModelVersion, tags: Mapping[str, str]) -> None:
     Raises:
         TrackingError: the server did not take it.
     """
-    from mlflow.exceptions import MlflowException
-
     client = connect()
-    try:
+    with _refused(model.uri):
         for tag, value in tags.items():
             client.set_model_version_tag(model.name, str(model.version), tag, value)
-    except MlflowException as error:
-        raise TrackingError(f"{model.name} version {model.version}: {error}") from error
+
+
+def remove_version_tags(model: ModelVersion, tags: Iterable[str]) -> None:
+    """Take labels off a version; one that it does not have is no error.
+
+    Raises:
+        TrackingError: the server did not do it.
+    """
+    client = connect()
+    with _refused(model.uri):
+        present = client.get_model_version(model.name, str(model.version)).tags
+        for tag in set(tags) & set(present):
+            client.delete_model_version_tag(model.name, str(model.version), tag)
+
+
+def aliases_of(name: str) -> dict[str, ModelVersion]:
+    """Which version each alias of a model points at.
+
+    Raises:
+        TrackingError: there is no such model, or the server does not answer.
+    """
+    with _refused(f"model {name}"):
+        aliases = connect().get_registered_model(name).aliases
+    return {alias: ModelVersion(name, int(version)) for alias, version in aliases.items()}
 
 
 def set_alias(model: ModelVersion, alias: str) -> None:
@@ -156,12 +184,18 @@ def set_alias(model: ModelVersion, alias: str) -> None:
     Raises:
         TrackingError: the server did not take it.
     """
-    from mlflow.exceptions import MlflowException
-
-    try:
+    with _refused(model.uri):
         connect().set_registered_model_alias(model.name, alias, str(model.version))
-    except MlflowException as error:
-        raise TrackingError(f"{model.name} version {model.version}: {error}") from error
+
+
+def remove_alias(name: str, alias: str) -> None:
+    """Have an alias point at nothing; one that does so already is no error.
+
+    Raises:
+        TrackingError: the server did not do it.
+    """
+    with _refused(f"model {name}, alias {alias}"):
+        connect().delete_registered_model_alias(name, alias)
 
 
 def resolve_model(uri: str) -> Path:
@@ -174,9 +208,8 @@ def resolve_model(uri: str) -> Path:
         TrackingError: the URI is malformed, no server is set, or it has no such model.
     """
     from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
 
-    try:
+    with _refused(uri):
         found = _version_at(uri)
         target = _cache() / f"{found.name}-{found.version}-{found.run_id}"
         if target.is_dir():
@@ -185,8 +218,6 @@ def resolve_model(uri: str) -> Path:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as unfinished:
             fetched = download_artifacts(artifact_uri=found.source, dst_path=unfinished)
             shutil.move(fetched, target)
-    except MlflowException as error:
-        raise TrackingError(f"{uri}: {error}") from error
     return target
 
 
@@ -201,14 +232,8 @@ def fetch_verified(uri: str) -> FetchedModel:
         TrackingError: the URI is malformed, no server is set, or it has no such model.
         InvalidInputError: the version was registered without a checksum, or has another one.
     """
-    from mlflow.exceptions import MlflowException
-
-    try:
-        found = _version_at(uri)
-    except MlflowException as error:
-        raise TrackingError(f"{uri}: {error}") from error
-    model = ModelVersion(found.name, int(found.version))
-    expected = found.tags.get(CHECKSUM_TAG)
+    model, tags = look_up(uri)
+    expected = tags.get(CHECKSUM_TAG)
     if expected is None:
         raise InvalidInputError(
             f"{model.uri}: has no tag {CHECKSUM_TAG!r}, so nobody can tell what was registered"
@@ -219,7 +244,18 @@ def fetch_verified(uri: str) -> FetchedModel:
         raise InvalidInputError(
             f"{model.uri} in {folder}: expected sha256 {expected}, got {checksum}"
         )
-    return FetchedModel(model, folder, dict(found.tags))
+    return FetchedModel(model, folder, tags)
+
+
+@contextmanager
+def _refused(what: str) -> Iterator[None]:
+    """What the server refuses, as an error of ours that says what it is about."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        raise TrackingError(f"{what}: {error}") from error
 
 
 def _version_at(uri: str) -> "StoredVersion":

@@ -6,7 +6,9 @@ import math
 
 from spatialreward.client import TritonJudge
 from spatialreward.config import EditorEvaluationStep, EditorRegistrationStep
-from spatialreward.registry import register_candidate, set_alias, set_version_tags
+from spatialreward.evaluation.gate import GateError
+from spatialreward.promotion import promote
+from spatialreward.registry import register_candidate
 from spatialreward.step import Outputs, Step, run_step
 from spatialreward.storage import ArtifactRef
 
@@ -51,7 +53,7 @@ def register_editor(
 ) -> str:
     """Register an editor; returns ``models:/NAME/VERSION``.
 
-    It becomes the champion when the 95 % interval of its gain lies above 0.
+    It becomes the champion when it passes its gate: when its gain is no chance.
     """
     measured: dict[str, float] = json.loads(figures)
 
@@ -63,12 +65,17 @@ def register_editor(
             step.tracker.run_id or "",
             measured,
         )
-        better = measured["gain_ci95_low"] > 0
-        set_version_tags(model, {"better_than_before": str(better).lower()})
-        if better:
-            set_alias(model, "champion")
-        else:
-            logger.warning("%s is no champion: its gain may be chance", model.uri)
+        try:
+            promote(
+                config.name,
+                model.version,
+                config.gate,
+                by="pipeline",
+                reason=f"passed its gate in run {parent_run_id or step.tracker.run_id}",
+                figures=measured,
+            )
+        except GateError as error:
+            logger.warning("%s is no champion: its gain may be chance: %s", model.uri, error)
         return {"model": model.uri}
 
     outputs = run_step(

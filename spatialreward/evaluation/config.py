@@ -1,4 +1,4 @@
-"""What a judge must reach to be served, and how judges and editors are measured."""
+"""What judges and editors must reach to become champion, and how editors are measured."""
 
 from pydantic import Field, PositiveInt
 
@@ -12,6 +12,13 @@ class JudgeGate(Record):
     min_pairwise_accuracy: float = Field(0.85, ge=0, le=1)
     min_mean_iou: float = Field(0.65, ge=0, le=1)
     max_unparsable_share: float = Field(0.01, ge=0, le=1)
+
+
+class EditorGate(Record):
+    """What an editor must show on held-out instructions to become champion."""
+
+    gain_ci95_low_above: float = 0.0
+    """Its gain over the editor before it is larger than this, in 95 of 100 such comparisons."""
 
 
 class EditorEvaluationConfig(Record):

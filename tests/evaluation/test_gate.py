@@ -1,16 +1,9 @@
 import pytest
 
-from spatialreward.evaluation.config import JudgeGate
+from spatialreward.evaluation.config import EditorGate, JudgeGate
 from spatialreward.evaluation.gate import GateError, check_gate
-from spatialreward.evaluation.judge import JudgeFigures
 
-GOOD = JudgeFigures(
-    pairwise_accuracy=0.85,
-    mean_iou=0.65,
-    unparsable_share=0.01,
-    reward_spearman=0.9,
-    reward_mae=0.1,
-)
+GOOD = {"pairwise_accuracy": 0.85, "mean_iou": 0.65, "unparsable_share": 0.01, "reward_mae": 0.1}
 
 
 def test_a_judge_that_reaches_every_figure_passes():
@@ -18,7 +11,7 @@ def test_a_judge_that_reaches_every_figure_passes():
 
 
 def test_each_short_figure_is_named_with_how_much_it_lacks():
-    short = GOOD._replace(pairwise_accuracy=0.8, unparsable_share=0.5)
+    short = GOOD | {"pairwise_accuracy": 0.8, "unparsable_share": 0.5}
     with pytest.raises(GateError) as caught:
         check_gate(JudgeGate(), short)
     assert "pairwise_accuracy is 0.8000, 0.0500 below the least allowed 0.85" in str(caught.value)
@@ -26,6 +19,14 @@ def test_each_short_figure_is_named_with_how_much_it_lacks():
     assert "mean_iou" not in str(caught.value)
 
 
-def test_what_is_no_number_does_not_pass():
-    with pytest.raises(GateError, match="mean_iou"):
-        check_gate(JudgeGate(), GOOD._replace(mean_iou=float("nan")))
+def test_what_is_no_number_or_was_not_measured_does_not_pass():
+    with pytest.raises(GateError, match="mean_iou is nan"):
+        check_gate(JudgeGate(), GOOD | {"mean_iou": float("nan")})
+    with pytest.raises(GateError, match="the judge does not pass its gate: mean_iou was not mea"):
+        check_gate(JudgeGate(), {name: GOOD[name] for name in GOOD if name != "mean_iou"})
+
+
+def test_an_editor_passes_whose_gain_is_no_chance():
+    check_gate(EditorGate(), {"gain_ci95_low": 0.0001})
+    with pytest.raises(GateError, match=r"the editor .* gain_ci95_low is 0\.0000, not above 0"):
+        check_gate(EditorGate(), {"gain_ci95_low": 0.0})

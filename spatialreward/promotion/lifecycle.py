@@ -1,0 +1,194 @@
+"""Promotes a version to champion, has the champion step down, and takes a promotion back.
+
+The alias ``champion`` is what deployments follow, so it moves last; ``previous`` and the tags are
+in place by then. A process that is killed in between leaves a champion that still is one.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from spatialreward.errors import SpatialRewardError
+from spatialreward.evaluation.gate import Gate, GateError, check_gate
+from spatialreward.promotion import tags
+from spatialreward.promotion.aliases import Aliases, move_aliases
+from spatialreward.promotion.errors import PromotionError
+from spatialreward.promotion.evidence import figures_in
+from spatialreward.registry import (
+    CHAMPION,
+    PREVIOUS,
+    ModelVersion,
+    aliases_of,
+    model_tags,
+    remove_version_tags,
+    set_version_tags,
+)
+from spatialreward.tracking import TrackingError
+
+logger = logging.getLogger(__name__)
+
+
+class Change(NamedTuple):
+    """Who is champion after a call, and who was before."""
+
+    champion: ModelVersion | None
+    before: ModelVersion | None
+
+    @property
+    def happened(self) -> bool:
+        """Whether the champion is another one now."""
+        return self.champion != self.before
+
+
+def promote(
+    name: str,
+    version: int,
+    gate: Gate,
+    *,
+    by: str,
+    reason: str,
+    figures: Mapping[str, float] | None = None,
+    seen: Aliases | None = None,
+) -> Change:
+    """Make a version that passes its gate the champion; the one before becomes ``previous``.
+
+    Args:
+        name: the registered model.
+        version: who is promoted; the champion itself changes nothing.
+        gate: what its figures must reach.
+        by: who promotes.
+        reason: why; needed for a version that could not be served the last time.
+        figures: what was measured; by default what the version's tags say.
+        seen: the aliases as the decision was based on them; by default as they are.
+
+    Raises:
+        GateError: it falls short; its tag ``gate`` says so, and nothing else was changed.
+        PromotionError: it could not be served and there is no reason why it can be now, or the
+            aliases have been moved meanwhile.
+        TrackingError: the registry does not answer, or has no such version.
+    """
+    model = ModelVersion(name, version)
+    told = model_tags(model.uri)
+    _put_to_gate(model, gate, figures_in(told) if figures is None else figures)
+    aliases = aliases_of(name) if seen is None else seen
+    before = aliases.get(CHAMPION)
+    if before == model:
+        logger.info("%s is the champion already", model.uri)
+        return Change(model, model)
+    if told.get(tags.SERVING, "").startswith(tags.FAILED) and not reason:
+        raise PromotionError(
+            f"{model.uri} could not be served ({told[tags.SERVING]}): "
+            "say with a reason why it can be now"
+        )
+    with _kept_on_failure(model, told):
+        # What became of an earlier promotion is no news of this one.
+        remove_version_tags(model, set(tags.SERVING_TAGS) & told.keys())
+        set_version_tags(
+            model,
+            {
+                tags.PROMOTED_BY: by,
+                tags.PROMOTED_AT: tags.now(),
+                tags.PROMOTED_REASON: tags.one_line(reason) or "none given",
+                tags.PROMOTED_OVER: str(before.version) if before else "",
+            },
+        )
+        move_aliases(name, {PREVIOUS: before, CHAMPION: model}, aliases)
+    logger.info("%s is the champion, before: %s", model.uri, before.uri if before else "nobody")
+    return Change(model, before)
+
+
+def demote(name: str, *, by: str, reason: str, seen: Aliases | None = None) -> Change:
+    """Have the champion step down; ``previous`` is champion again.
+
+    ``previous`` then is who was champion before that one, so that a further call goes further back.
+
+    Raises:
+        PromotionError: there is no champion or nobody to return to, or the aliases have been moved
+            meanwhile.
+        TrackingError: the registry does not answer.
+    """
+    aliases = aliases_of(name) if seen is None else seen
+    champion, previous = aliases.get(CHAMPION), aliases.get(PREVIOUS)
+    if champion is None:
+        raise PromotionError(f"{name}: nobody is champion")
+    if previous is None or previous == champion:
+        raise PromotionError(
+            f"{name}: no version is {PREVIOUS}, so there is none to return to; promote another"
+        )
+    told = model_tags(champion.uri)
+    with _kept_on_failure(champion, told):
+        set_version_tags(
+            champion,
+            {
+                tags.DEMOTED_BY: by,
+                tags.DEMOTED_AT: tags.now(),
+                tags.DEMOTED_REASON: tags.one_line(reason) or "none given",
+            },
+        )
+        further = _before(previous, but=champion)
+        move_aliases(name, {PREVIOUS: further, CHAMPION: previous}, aliases)
+    logger.info("%s is the champion again, after %s", previous.uri, champion.uri)
+    return Change(previous, champion)
+
+
+def reinstate(failed: ModelVersion, served: ModelVersion | None, reason: str) -> Change:
+    """Take back the promotion of a version that could not be served.
+
+    Args:
+        failed: the version; its tag ``serving`` keeps the reason.
+        served: who is served still, and is champion again; None: nobody, and nobody is champion.
+        reason: why it could not be served.
+
+    Returns:
+        Nothing has happened to the champion when somebody else has become it meanwhile.
+
+    Raises:
+        PromotionError: the aliases were moved at the same time; do it again.
+        TrackingError: the registry does not answer.
+    """
+    note = {tags.SERVING: tags.FAILED + tags.one_line(reason), tags.SERVING_AT: tags.now()}
+    set_version_tags(failed, note)
+    aliases = aliases_of(failed.name)
+    present = aliases.get(CHAMPION)
+    if present != failed:
+        return Change(present, present)
+    further = _before(served, but=failed) if served else None
+    move_aliases(failed.name, {PREVIOUS: further, CHAMPION: served}, aliases)
+    logger.warning(
+        "%s could not be served, the champion is %s", failed.uri, served.uri if served else "nobody"
+    )
+    return Change(served, failed)
+
+
+def _put_to_gate(model: ModelVersion, gate: Gate, figures: Mapping[str, float]) -> None:
+    try:
+        check_gate(gate, figures)
+    except GateError as error:
+        set_version_tags(model, {tags.GATE: tags.one_line(f"failed: {error}")})
+        raise GateError(f"{model.uri}: {error}") from error
+    set_version_tags(model, {tags.GATE: "passed"})
+
+
+def _before(model: ModelVersion, but: ModelVersion) -> ModelVersion | None:
+    """Who was champion when a version became it, unless that is somebody who has just left."""
+    told = model_tags(model.uri).get(tags.PROMOTED_OVER, "")
+    if not told.isdigit():
+        return None
+    before = ModelVersion(model.name, int(told))
+    return None if before in (but, model) else before
+
+
+@contextmanager
+def _kept_on_failure(model: ModelVersion, before: Mapping[str, str]) -> Iterator[None]:
+    """Put a version's tags of promotion and serving back when a block fails."""
+    try:
+        yield
+    except SpatialRewardError:
+        ours = tags.OURS - {tags.GATE}
+        try:
+            remove_version_tags(model, ours - before.keys())
+            set_version_tags(model, {tag: before[tag] for tag in ours & before.keys()})
+        except TrackingError as error:
+            logger.warning("%s: its tags could not be put back: %s", model.uri, error)
+        raise
