@@ -103,6 +103,11 @@ class ObjectStore:
             raise InvalidInputError(f"object store: {', '.join(missing)} not set")
         return cls(*(os.environ[name] for name in names))
 
+    @property
+    def client(self) -> Minio:
+        """MinIO's client, for what only one module asks for."""
+        return self._client
+
     def ensure_bucket(self, bucket: str) -> None:
         """Make a bucket unless it is there.
 
