@@ -5,15 +5,24 @@
 # code never changes a layer of dependencies.
 ARG BASE_IMAGE=python:3.11.15-slim-bookworm
 
+# The part of the project's file that says what is installed: settings of linters and tests change
+# more often, and install nothing.
+FROM ${BASE_IMAGE} AS project
+COPY pyproject.toml /src/whole.toml
+RUN sed '/^\[tool\./,$d' /src/whole.toml > /src/pyproject.toml \
+    && touch --date=@0 /src/pyproject.toml
+
 # kfp comes as source: it is built here, so that nothing it is built with ends in an image.
 FROM ${BASE_IMAGE} AS builder
 ARG PIP_CONFIG_FILE=/run/secrets/pip.conf
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN python3 -m venv /opt/venv
-COPY pyproject.toml /src/
+COPY --from=project /src/pyproject.toml /src/
 COPY constraints.txt /opt/venv/
 # An empty package stands in for the library's code: its dependencies, metadata and command are
 # installed, and Python is told to look for the code itself in /app.
+# DL3003: the folder's name has Python's version in it, which WORKDIR cannot match.
+# hadolint ignore=DL3003
 RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.crt \
     mkdir /src/spatialreward \
     && touch /src/spatialreward/__init__.py \

@@ -73,7 +73,7 @@ def check(only: Only = None, engine: EngineOption = None) -> None:
     failed = False
     for outcome in check_images(find_engine(engine), _chosen(only)):
         failed = failed or not outcome.passed
-        typer.echo(f"{outcome.image.name}: {outcome.what}: {outcome.said}")
+        typer.echo(f"{outcome.image}: {outcome.what}: {outcome.said}")
     if failed:
         raise ImageError("not every image is as it should be")
 

@@ -1,0 +1,195 @@
+"""The pipeline's steps, each in its own container, with models that learn next to nothing.
+
+S3 is the local stack's; MLflow and Triton are containers too. What one step answers the next one is
+given, as the pipeline does it.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from manifests.images.catalogue import IMAGES
+from manifests.images.containers import Container, run, running
+from manifests.images.engine import Engine
+from manifests.images.errors import ImageError
+from spatialreward.stack import Service, StackConfig, environment, running_stack
+from spatialreward.stack.launch import MLFLOW_HEALTH, TRITON_HEALTH
+from spatialreward.stack.ports import LOOPBACK, free_ports
+
+_UID = 10001
+_TAGS = {image.name: image.tag() for image in IMAGES}
+_WORLD = {"num_train": 32, "num_heldout": 12, "num_shards": 1}
+_NO_GATE = {"min_pairwise_accuracy": 0, "min_mean_iou": 0, "max_unparsable_share": 1}
+_DENOISING = {"num_denoising_steps": 2}
+_RL = {
+    "num_steps": 2,
+    "num_prompts": 2,
+    "group_size": 2,
+    "max_failed_share": 1,
+    "sampling": _DENOISING,
+}
+_EDITOR = {
+    "pretraining": {
+        "num_samples": 8,
+        "optimiser": {"batch_size": 4},
+        "codec": {"num_samples": 8, "optimiser": {"batch_size": 4}},
+        "network": {"width": 48, "num_layers": 1, "num_heads": 2},
+    }
+}
+
+
+class Result(NamedTuple):
+    """How a step went."""
+
+    image: str
+    what: str
+    passed: bool
+    said: str
+
+
+class _Steps:
+    """Runs steps in their containers, and notes how each went."""
+
+    def __init__(self, engine: Engine, variables: dict[str, str], models: Path) -> None:
+        self._engine = engine
+        self._variables = variables
+        self._models = models
+        self.results: list[Result] = []
+
+    def __call__(self, image: str, command: str, config: object = None, **inputs: object) -> str:
+        """Run a step; returns what it answers."""
+        arguments = [command]
+        if config is not None:
+            arguments.append(f"--config={json.dumps(config)}")
+        arguments += [f"--{name.replace('_', '-')}={value}" for name, value in inputs.items()]
+        container = Container(
+            _TAGS[image],
+            arguments,
+            variables=self._variables,
+            mounts={self._models: "/models"} if image == "reward-deployment" else {},
+        )
+        start = time.monotonic()
+        try:
+            answer = run(self._engine, container).strip().splitlines()[-1]
+        except (ImageError, IndexError) as error:
+            self.results.append(Result(image, command, False, f"FAILED: {error}"))
+            raise
+        said = f"{answer[:60]} ({time.monotonic() - start:.0f} s)"
+        self.results.append(Result(image, command, True, said))
+        return answer
+
+
+def run_chain(engine: Engine) -> Iterator[Result]:
+    """Run all steps; what fails is the last result."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="check-images-")))
+        try:
+            steps = _Steps(engine, _services(engine, folder, stack), folder / "models")
+        except ImageError as error:
+            yield Result("mlflow and serving", "start", False, f"FAILED: {error}")
+            return
+        yield Result("mlflow", "serve", True, "healthy")
+        yield Result("serving", "serve", True, "healthy")
+        try:
+            _run_all(steps)
+        except (ImageError, IndexError):
+            # It is among the results, with its reason.
+            assert not steps.results[-1].passed
+        yield from steps.results
+
+
+def _run_all(steps: _Steps) -> None:
+    shard = steps("data-building", "build-shard", _WORLD, split="train", shard=0)
+    heldout = steps("data-building", "build-shard", _WORLD, split="heldout", shard=0)
+    data = steps("data-building", "merge-shards", shards=json.dumps([shard]))
+    # The shipped base knows how to answer, and must not forget it.
+    training = {"num_samples": 4, "optimiser": {"learning_rate": 1e-7, "batch_size": 4}}
+    config = {"base": {"kind": "shipped"}, "training": training, "world": _WORLD}
+    judge = steps("reward-training", "train-judge", config, data=data)
+    figures = steps(
+        "reward-evaluation", "evaluate-judge", {"world": _WORLD}, judge=judge, heldout=heldout
+    )
+    gate = {"gate": _NO_GATE}
+    steps("reward-deployment", "register-judge", gate, judge=judge, figures=figures)
+    served = steps("reward-deployment", "deploy-judge", model="models:/spatial-reward@candidate")
+    before = steps("rl-finetuning", "pretrain-editor", {"editor": _EDITOR}, data=data)
+    config = {"rl": _RL, "world": _WORLD}
+    after = steps("rl-finetuning", "finetune-editor", config, editor=before, served=served)
+    evaluation = {
+        "num_instructions": 4,
+        "denoising": _DENOISING,
+        "num_bootstrap_samples": 50,
+    }
+    config = {"evaluation": evaluation, "world": _WORLD}
+    figures = steps(
+        "editor-evaluation", "compare-editors", config, before=before, after=after, served=served
+    )
+    steps("editor-evaluation", "register-editor", {}, editor=after, figures=figures)
+
+
+def _services(engine: Engine, folder: Path, stack: ExitStack) -> dict[str, str]:
+    """S3 from this machine, MLflow and Triton from their images; returns where they are."""
+    config = StackConfig(
+        state_dir=folder / "stack", without=frozenset({Service.MLFLOW, Service.TRITON})
+    )
+    variables = environment(stack.enter_context(running_stack(config)))
+    models = folder / "models"
+    models.mkdir()
+    os.chown(models, _UID, _UID)
+    free = stack.enter_context(free_ports())
+    mlflow = f"http://{LOOPBACK}:{next(free)}"
+    names = f"spatialreward-check-{os.getpid()}"
+    stack.enter_context(
+        running(
+            engine,
+            Container(
+                _TAGS["mlflow"],
+                [
+                    "server",
+                    "--backend-store-uri=sqlite:////work/mlflow.db",
+                    "--artifacts-destination=s3://mlflow",
+                    "--serve-artifacts",
+                    f"--host={LOOPBACK}",
+                    f"--port={mlflow.rpartition(':')[2]}",
+                    "--workers=1",
+                ],
+                variables=variables,
+            ),
+            f"{names}-mlflow",
+            mlflow + MLFLOW_HEALTH,
+        )
+    )
+    http, grpc, metrics = (next(free) for _ in range(3))
+    ports = {"http": http, "grpc": grpc, "metrics": metrics}
+    listen = [
+        f"--{kind}-{what}"
+        for kind, port in ports.items()
+        for what in (f"address={LOOPBACK}", f"port={port}")
+    ]
+    stack.enter_context(
+        running(
+            engine,
+            Container(
+                _TAGS["serving"],
+                [
+                    "--model-repository=/models",
+                    "--model-control-mode=explicit",
+                    "--backend-config=python,stub-timeout-seconds=300",
+                    *listen,
+                ],
+                mounts={models: "/models"},
+            ),
+            f"{names}-serving",
+            f"http://{LOOPBACK}:{http}{TRITON_HEALTH}",
+        )
+    )
+    return variables | {
+        "MLFLOW_TRACKING_URI": mlflow,
+        "TRITON_GRPC_URL": f"{LOOPBACK}:{grpc}",
+        "TRITON_MODEL_REPOSITORY": "/models",
+    }
