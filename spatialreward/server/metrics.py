@@ -78,8 +78,8 @@ SERIES: Mapping[str, Series] = {
 class Gathering:
     """Adds up what is measured, and hands it on when told to; safe to use from several threads.
 
-    An engine measures several times a token, and each change of one of Triton's metrics is a message
-    to the server's process that waits for its answer.
+    An engine measures several times a token, and each change of one of Triton's metrics is a
+    message to the server's process that waits for its answer.
     """
 
     def __init__(self, hand_on: Measure) -> None:
