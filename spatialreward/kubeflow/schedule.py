@@ -47,7 +47,7 @@ def interval_trigger(text: str) -> dict[str, Any]:
     seconds = sum(int(number) * _UNITS_S[unit] for number, unit in parts)
     if not seconds or "".join(number + unit for number, unit in parts) != text:
         raise InvalidInputError(f"--every {text!r}: expected an interval such as 30m, 6h or 1d12h")
-    return {"periodic_schedule": {"interval_second": seconds}}
+    return {"periodic_schedule": {"interval_second": str(seconds)}}
 
 
 def trigger_of(schedule: str | None, every: str | None) -> Mapping[str, Any] | None:

@@ -58,8 +58,6 @@ class Transport:
         self._config = config
         self.sleep = sleep
         self._session = requests.Session()
-        # A connection that the server has closed meanwhile would leave open whether a request on
-        # it was acted on, so each request has its own.
         self._session.headers.update({"Connection": "close", "Accept": "application/json"})
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=0))
@@ -145,6 +143,10 @@ class Transport:
                 body = self._read(response, deadline)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise no_answer(error, asked, self._config.timeout_s) from error
+        finally:
+            # A kept connection that the server closes just then would leave open whether the next
+            # request was acted on, so each has its own; not every server heeds the header.
+            self._session.close()
         return understood(response, body, asked, credentials)
 
     def _read(self, response: requests.Response, deadline: float) -> bytes:
