@@ -31,7 +31,7 @@ class Container(NamedTuple):
 
 def options_of(kind: Kind, container: Container) -> list[str]:
     """Options of ``docker run`` or ``podman run``."""
-    options = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
+    options = ["--pull=never", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
     # The servers that a step asks are on this machine's loopback interface.
     options += ["--network=host", "--tmpfs=/tmp:mode=1777", "--tmpfs=/work:mode=1777"]
     if kind is Kind.PODMAN:

@@ -3,7 +3,7 @@
 # Debian with Python 3.11, as much like python:3.11-slim as the images need. Give it to the build:
 #   sh manifests/images/stand-in-base.sh localhost/stand-in/python:3.11-bookworm
 #   make images BASE_IMAGE=localhost/stand-in/python:3.11-bookworm
-# Needs root, debootstrap, and podman, docker or buildah's friend podman to import what it made.
+# Needs root, debootstrap, and podman or docker (CONTAINER_ENGINE) to import what it made.
 set -eu
 
 image=${1:?usage: stand-in-base.sh IMAGE}
