@@ -26,6 +26,22 @@ StateDir = Annotated[
     Path, typer.Option(envvar="SPATIALREWARD_STATE_DIR", help="Folder of the local stack.")
 ]
 STATE_DIR = Path("build/stack")
+ImagesLock = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="TOML",
+        help="Digests of the images, as `make push` writes them; images.lock, if it is here.",
+    ),
+]
+Registry = Annotated[
+    str, typer.Option(metavar="PREFIX", help="Where images are, for tags instead of digests.")
+]
+AsManifest = Annotated[
+    bool,
+    typer.Option(
+        "--kubernetes-manifest", help="Write Pipeline and PipelineVersion objects instead."
+    ),
+]
 
 
 @app.callback()
@@ -51,13 +67,20 @@ def compile_to(
     profile: ProfileName,
     out: Annotated[Path, typer.Option(help="YAML file to write.")],
     overrides: Overrides = None,
+    images_lock: ImagesLock = None,
+    registry: Registry = "",
+    as_manifest: AsManifest = False,
 ) -> None:
     """Write a profile's pipeline for Kubeflow Pipelines."""
+    from pipelines.compiling import Form
     from pipelines.dag import compile_pipeline
+    from pipelines.images import Images
     from pipelines.profile import load_profile
 
     settings = load_profile(profile, overrides or ())
-    compile_pipeline(settings, Path(profile).stem, out)
+    images = Images.of(images_lock, registry)
+    form = Form.MANIFEST if as_manifest else Form.PIPELINE
+    compile_pipeline(settings, Path(profile).stem, out, images, form)
     typer.echo(f"wrote {out}")
 
 
@@ -152,14 +175,29 @@ DataConfigFile = Annotated[
 
 @data_app.command("compile")
 def compile_data(
-    config: DataConfigFile, out: Annotated[Path, typer.Option(help="YAML file to write.")]
+    config: DataConfigFile,
+    out: Annotated[Path, typer.Option(help="YAML file to write.")],
+    profile: Annotated[
+        str, typer.Option(help="Whose [resources.STEP] the steps get: tiny, paper, or a TOML file.")
+    ] = "tiny",
+    overrides: Overrides = None,
+    images_lock: ImagesLock = None,
+    registry: Registry = "",
+    as_manifest: AsManifest = False,
 ) -> None:
     """Write the pipeline for Kubeflow Pipelines: a task for each stage of each shard."""
+    from pipelines.compiling import Form
     from pipelines.data_dag import compile_data_pipeline
+    from pipelines.images import Images
+    from pipelines.profile import load_profile
     from spatialreward.config import read_toml
     from spatialreward.data.corpus.config import CorpusConfig
 
-    compile_data_pipeline(read_toml(CorpusConfig, config), out)
+    settings = read_toml(CorpusConfig, config)
+    resources = load_profile(profile, overrides or ()).resources
+    images = Images.of(images_lock, registry)
+    form = Form.MANIFEST if as_manifest else Form.PIPELINE
+    compile_data_pipeline(settings, out, resources, images, form)
     typer.echo(f"wrote {out}")
 
 

@@ -2,31 +2,44 @@
 
 Every task is a component's function with its settings as JSON; what tasks hand each other are
 references of artifacts in the object store, figures as JSON, and names of registered models.
+
+The steps are a pipeline of their own inside of one that opens the run in MLflow before them and
+closes it after them, however they end. ``dsl.ExitHandler`` compiles to the same, but what is inside
+of it cannot be the outer pipeline's output.
 """
 
 from pathlib import Path
 from typing import NamedTuple
 
-from kfp import compiler, dsl
+from kfp import dsl
+from kfp.dsl import pipeline_channel
 
 from components.data_building.component import build_shard, merge_shards
 from components.editor_evaluation.component import compare_editors, register_editor
-from components.reward_deployment.component import deploy_judge, register_judge
+from components.reward_deployment.component import (
+    close_run,
+    deploy_judge,
+    open_run,
+    register_judge,
+)
 from components.reward_evaluation.component import evaluate_judge
-from components.reward_training.component import train_judge
+from components.reward_training.component import train_judge, train_judge_on_nodes
 from components.rl_finetuning.component import finetune_editor, pretrain_editor
-from pipelines.profile import Profile, StepName
+from pipelines.compiling import Form, write_pipeline
+from pipelines.images import BY_TAG, Images
+from pipelines.placement import Placement
+from pipelines.profile import Profile
+from pipelines.training_nodes import launcher_resources, nodes_of
 from spatialreward.config import (
     EditorEvaluationStep,
     EditorPretrainingStep,
     EditorRegistrationStep,
     EditorRlStep,
+    FolderBase,
     JudgeEvaluationStep,
     JudgeRegistrationStep,
     JudgeTrainingStep,
 )
-
-GPU = "nvidia.com/gpu"
 
 
 class Answers(NamedTuple):
@@ -38,8 +51,48 @@ class Answers(NamedTuple):
     editor_model: str
 
 
-def build_pipeline(profile: Profile, name: str) -> dsl.base_component.BaseComponent:
-    """The graph of all steps with a profile's settings."""
+def build_pipeline(
+    profile: Profile, name: str, images: Images = BY_TAG
+) -> dsl.base_component.BaseComponent:
+    """The graph of all steps with a profile's settings, between the opening and closing of its run.
+
+    Raises:
+        InvalidInputError: an image is not in the lock.
+    """
+    placement = Placement(name, profile.resources, images)
+    steps = _steps(profile, name, placement)
+    has_train_jobs = placement.resources("train_judge").num_nodes > 1
+
+    @dsl.pipeline(name=f"spatialreward-{name}", description="Data, judge, service, editor.")
+    def spatialreward(parent_run_id: str = "") -> Answers:
+        opened = open_run(
+            name=f"pipeline {name}",
+            profile=name,
+            settings=profile.model_dump_json(),
+            parent_run_id=parent_run_id,
+        )
+        work = steps(parent_run_id=parent_run_id).after(opened)
+        closed = close_run(has_train_jobs=has_train_jobs, parent_run_id=parent_run_id)
+        closed.after(work).ignore_upstream_failure()
+        for task, step in ((opened, "open_run"), (closed, "close_run")):
+            placement.place(task, step, pure=False)
+        return Answers(*(work.outputs[output] for output in Answers._fields))
+
+    return spatialreward
+
+
+def compile_pipeline(
+    profile: Profile, name: str, out: Path, images: Images = BY_TAG, form: Form = Form.PIPELINE
+) -> None:
+    """Write the pipeline as YAML.
+
+    Raises:
+        InvalidInputError: an image is not in the lock.
+    """
+    write_pipeline(build_pipeline(profile, name, images), out, form)
+
+
+def _steps(profile: Profile, name: str, placement: Placement) -> dsl.base_component.BaseComponent:
     judge, world = profile.judge, profile.data
     registration = JudgeRegistrationStep(gate=judge.gate)
     training = JudgeTrainingStep(base=judge.base, training=judge.training, world=world)
@@ -47,25 +100,44 @@ def build_pipeline(profile: Profile, name: str) -> dsl.base_component.BaseCompon
     pretraining = EditorPretrainingStep(editor=profile.editor)
     rl = EditorRlStep(rl=profile.rl, world=world)
     comparison = EditorEvaluationStep(evaluation=profile.editor_evaluation, world=world)
+    place = placement.place
+    # What lies in a folder is no part of a step's arguments.
+    own_pictures, own_base = bool(world.photos), isinstance(judge.base, FolderBase)
 
-    def ask(task: dsl.PipelineTask, step: StepName) -> dsl.PipelineTask:
-        return _with_resources(task, profile, step)
+    def train(data: pipeline_channel.PipelineChannel, parent_run_id: object) -> dsl.PipelineTask:
+        settings = {"config": training.model_dump_json(), "data": data}
+        wanted = placement.resources("train_judge")
+        if wanted.num_nodes == 1:
+            task = train_judge(**settings, parent_run_id=parent_run_id)
+            return place(task, "train_judge", pure=not own_base)
+        nodes = nodes_of(placement, "train_judge", train_judge_on_nodes)
+        task = train_judge_on_nodes(
+            **settings, nodes=nodes.model_dump_json(), parent_run_id=parent_run_id
+        )
+        task.set_display_name("train-judge")
+        resources = launcher_resources(wanted)
+        return place(task, "train_judge", pure=not own_base, resources=resources)
 
-    @dsl.pipeline(name=f"spatialreward-{name}", description="Data, judge, service, editor.")
-    def spatialreward(parent_run_id: str = "") -> Answers:
+    @dsl.pipeline(name=f"steps-{name}", description="The work.")
+    def steps(parent_run_id: str) -> Answers:
         run = {"parent_run_id": parent_run_id}
         data = world.model_dump_json()
-        with dsl.ParallelFor(list(range(world.num_shards)), name="shards") as shard:
-            built = ask(build_shard(config=data, split="train", shard=shard, **run), "build_shard")
-        train = ask(merge_shards(shards=dsl.Collected(built.output), **run), "merge_shards")
-        heldout = ask(
-            build_shard(config=data, split="heldout", shard=0, **run), "build_shard"
+        numbers, parallel = list(range(world.num_shards)), placement.parallel("build_shard")
+        with dsl.ParallelFor(numbers, name="shards", parallelism=parallel) as shard:
+            built = place(
+                build_shard(config=data, split="train", shard=shard, **run),
+                "build_shard",
+                pure=not own_pictures,
+                in_loop=True,
+            )
+        merged = place(merge_shards(shards=dsl.Collected(built.output), **run), "merge_shards")
+        heldout = place(
+            build_shard(config=data, split="heldout", shard=0, **run),
+            "build_shard",
+            pure=not own_pictures,
         ).set_display_name("build-heldout")
-        trained = ask(
-            train_judge(config=training.model_dump_json(), data=train.output, **run),
-            "train_judge",
-        )
-        measured = ask(
+        trained = train(merged.output, parent_run_id)
+        measured = place(
             evaluate_judge(
                 config=evaluation.model_dump_json(),
                 judge=trained.output,
@@ -74,7 +146,7 @@ def build_pipeline(profile: Profile, name: str) -> dsl.base_component.BaseCompon
             ),
             "evaluate_judge",
         )
-        registered = ask(
+        registered = place(
             register_judge(
                 config=registration.model_dump_json(),
                 judge=trained.output,
@@ -82,21 +154,23 @@ def build_pipeline(profile: Profile, name: str) -> dsl.base_component.BaseCompon
                 **run,
             ),
             "register_judge",
+            pure=False,
         )
         # Whoever is the champion is served; the gate has just made it this judge.
         champion = f"models:/{registration.name}@champion"
-        served = ask(deploy_judge(model=champion, **run), "deploy_judge").after(registered)
-        before = ask(
-            pretrain_editor(config=pretraining.model_dump_json(), data=train.output, **run),
+        served = place(deploy_judge(model=champion, **run), "deploy_judge", pure=False)
+        served.after(registered)
+        before = place(
+            pretrain_editor(config=pretraining.model_dump_json(), data=merged.output, **run),
             "pretrain_editor",
         )
-        after = ask(
+        after = place(
             finetune_editor(
                 config=rl.model_dump_json(), editor=before.output, served=served.output, **run
             ),
             "finetune_editor",
         )
-        compared = ask(
+        compared = place(
             compare_editors(
                 config=comparison.model_dump_json(),
                 before=before.output,
@@ -106,7 +180,7 @@ def build_pipeline(profile: Profile, name: str) -> dsl.base_component.BaseCompon
             ),
             "compare_editors",
         )
-        published = ask(
+        published = place(
             register_editor(
                 config=EditorRegistrationStep().model_dump_json(),
                 editor=after.output,
@@ -114,30 +188,8 @@ def build_pipeline(profile: Profile, name: str) -> dsl.base_component.BaseCompon
                 **run,
             ),
             "register_editor",
+            pure=False,
         )
-        # The platform must not skip what has effects outside of it.
-        for task in (registered, served, published):
-            task.set_caching_options(False)
         return Answers(measured.output, registered.output, compared.output, published.output)
 
-    return spatialreward
-
-
-def compile_pipeline(profile: Profile, name: str, out: Path) -> None:
-    """Write the pipeline as YAML."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    compiler.Compiler().compile(build_pipeline(profile, name), str(out))
-
-
-def _with_resources(task: dsl.PipelineTask, profile: Profile, step: StepName) -> dsl.PipelineTask:
-    wanted = profile.resources.get(step)
-    if wanted is None:
-        return task
-    if wanted.cpus:
-        task.set_cpu_request(str(wanted.cpus)).set_cpu_limit(str(wanted.cpus))
-    if wanted.memory_gib:
-        size = f"{wanted.memory_gib}Gi"
-        task.set_memory_request(size).set_memory_limit(size)
-    if wanted.gpus:
-        task.set_accelerator_type(GPU).set_accelerator_limit(wanted.gpus)
-    return task
+    return steps

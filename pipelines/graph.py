@@ -65,9 +65,10 @@ def run_graph(
             _group(command, variables | environment) as process,
         ):
             assert process.stdout is not None
-            _follow(process.stdout, log, num_steps)
-            if status := process.wait():
-                raise GraphError(f"the pipeline's process ended with status {status}")
+            said = _follow(process.stdout, log, num_steps)
+            status = process.wait()
+            if said or status:
+                raise GraphError(said or f"the pipeline's process ended with status {status}")
     finally:
         # kfp leaves the source of every component behind in the one, and outputs in the other.
         for litter in (temporary, folder / "kfp"):
@@ -113,23 +114,21 @@ def _stopped(process: subprocess.Popen[str], number: signal.Signals, seconds: fl
     return True
 
 
-def _follow(output: TextIO, log: TextIO, num_steps: int) -> None:
-    """Keep the whole output in the log, show our own lines.
+def _follow(output: TextIO, log: TextIO, num_steps: int) -> str:
+    """Keep the whole output in the log, show our own lines; returns why the first failure was one.
 
     On a terminal a bar counts steps, and what a step is at stands beside it.
-
-    Raises:
-        GraphError: a step failed. The local runner would go on with whatever does not need it.
     """
-    said = ""
+    said = failure = ""
     with tqdm(total=num_steps, desc="steps", unit="step", dynamic_ncols=True, disable=None) as bar:
         for line in output:
             log.write(line)
             log.flush()
             if error := _ERROR.match(line):
                 said = (error["said"] or error["raised"]).strip()
-            if failed := _STEP_FAILED.search(line):
-                raise GraphError(said or f"{failed['step']} failed")
+            failed = _STEP_FAILED.search(line)
+            if failed and not failure:
+                failure = said or f"{failed['step']} failed"
             ours = _OURS.match(line)
             if ours is None:
                 continue
@@ -140,3 +139,4 @@ def _follow(output: TextIO, log: TextIO, num_steps: int) -> None:
             if _STEP_DONE.search(ours["line"]):
                 bar.set_postfix_str("")
                 bar.update()
+    return failure

@@ -8,10 +8,11 @@ import difflib
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
+from pipelines.resources import Resources
 from spatialreward.config import (
     Editor,
     FolderBase,
@@ -41,7 +42,13 @@ StepName = Literal[
     "finetune_editor",
     "compare_editors",
     "register_editor",
+    "prepare_edits",
+    "select_edits",
+    "annotate_edits",
+    "pack_edits",
+    "gather_edits",
 ]
+"""Of the pipeline, and of the one that builds training data."""
 _VARIANTS: dict[str, type[Record]] = {
     kind.model_fields["kind"].default: kind
     for kind in (
@@ -53,14 +60,6 @@ _VARIANTS: dict[str, type[Record]] = {
         OmniGen2Config,
     )
 }
-
-
-class Resources(Record):
-    """What one step's container asks for; what is not given is left to the cluster."""
-
-    gpus: int = Field(0, ge=0, le=8)
-    cpus: PositiveInt | None = None
-    memory_gib: PositiveInt | None = None
 
 
 class JudgeProfile(Record):
@@ -80,6 +79,15 @@ class Profile(Record):
     rl: FlowGrpoConfig = FlowGrpoConfig()
     editor_evaluation: EditorEvaluationConfig = EditorEvaluationConfig()
     resources: dict[StepName, Resources] = {}  # noqa: RUF012 - pydantic copies it
+
+    @model_validator(mode="after")
+    def _one_step_has_nodes(self) -> Self:
+        for step, wanted in self.resources.items():
+            if wanted.num_nodes > 1 and step != "train_judge":
+                raise ValueError(
+                    f"resources.{step}.num_nodes: only train_judge runs on several nodes"
+                )
+        return self
 
     def seeds(self) -> dict[str, int]:
         """Every seed, by its key."""

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines.graph import GraphError, run_graph
+from spatialreward.pipeline_run import recorded_outcome
 from spatialreward.stack import Endpoints, environment
 from spatialreward.stack.processes import MARK
 from spatialreward.step import ANEW, work_dir
-from spatialreward.tracking import Tracker, child_runs
+from spatialreward.tracking import Tracker
 
 
 def run_steps(
@@ -44,10 +45,10 @@ def run_steps(
             num_steps,
         )
     except GraphError as error:
-        failed = [step for step in child_runs(str(parent.run_id)) if step.status == "FAILED"]
+        outcome = recorded_outcome(str(parent.run_id))
         step, said = "a step", str(error)
-        if failed:
-            step, said = f"step {failed[0].name}", failed[0].tags.get("error", said)
+        if outcome is not None and outcome.step:
+            step, said = f"step {outcome.step}", outcome.error
         raise GraphError(f"{step} failed: {said} (log: {folder / 'log.txt'})") from error
     finally:
         if (folder / "log.txt").is_file():

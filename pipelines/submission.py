@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.dag import compile_pipeline
+from pipelines.images import Images
 from pipelines.profile import load_profile
 
 
@@ -16,4 +17,5 @@ def compile_profile(
     registry: str,
 ) -> None:
     """See ``spatialreward.kubeflow.compiling.Compile``."""
-    compile_pipeline(load_profile(profile, overrides), Path(profile).stem, out)
+    images = Images.of(images_lock, registry)
+    compile_pipeline(load_profile(profile, overrides), Path(profile).stem, out, images)

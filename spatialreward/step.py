@@ -124,7 +124,7 @@ def run_step(
     refuse_in_vain(key, parent_run_id)
     store = ObjectStore.from_environment()
     store.ensure_bucket(BUCKET)
-    marker = f"s3://{BUCKET}/steps/{name}/{key}.json"
+    marker = _marker(name, key)
     tags = {"step": name, "step_key": key}
     with (
         _own_folder(name, key) as folder,
@@ -165,6 +165,17 @@ def step_key(name: str, config: Record, inputs: Mapping[str, str], revision: int
         "inputs": dict(inputs),
     }
     return hashlib.sha256(json.dumps(cause, sort_keys=True).encode()).hexdigest()
+
+
+def finished_step(name: str, key: str) -> Outputs | None:
+    """What a step of this key has answered, wherever it was done; None if it has not been.
+
+    Raises:
+        InvalidInputError: the environment does not say where the store is.
+        StorageError: the store does not answer.
+    """
+    done = _finished(ObjectStore.from_environment(), _marker(name, key))
+    return None if done is None else done["outputs"]
 
 
 def work_dir() -> Path:
@@ -209,6 +220,10 @@ def _attempt(work: Callable[[], Outputs], tracker: Tracker) -> Outputs:
         tags = {"error": said if ours else f"{type(error).__name__}: {error}"}
         tracker.set_tags(tags | ({FINAL_TAG: "true"} if is_final(error) else {}))
         raise
+
+
+def _marker(name: str, key: str) -> str:
+    return f"s3://{BUCKET}/steps/{name}/{key}.json"
 
 
 def _finished(store: ObjectStore, marker: str) -> Any:

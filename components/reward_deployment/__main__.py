@@ -37,5 +37,34 @@ def deploy_judge(
     return steps.deploy_judge(model, parent_run_id)
 
 
+@app.command()
+def open_run(
+    name: Annotated[str, typer.Option(help="Of the run.")],
+    profile: Annotated[str, typer.Option(help="The profile's name, for a tag.")],
+    settings: Annotated[str, typer.Option(metavar="JSON", help="What the pipeline was made with.")],
+    parent_run_id: ParentRunId = "",
+) -> str:
+    """Open a pipeline's run in MLflow unless somebody has; answers its id."""
+    from components.reward_deployment import run_steps
+
+    return run_steps.open_run(name, profile, settings, parent_run_id)
+
+
+@app.command()
+def close_run(
+    status: Annotated[
+        str, typer.Option(metavar="JSON", help="The platform's state and message of all steps.")
+    ],
+    has_train_jobs: Annotated[
+        bool, typer.Option(help="Whether steps of the pipeline make TrainJobs.")
+    ] = False,
+    parent_run_id: ParentRunId = "",
+) -> str:
+    """Free what steps still hold and record in MLflow how the pipeline came out."""
+    from components.reward_deployment import run_steps
+
+    return run_steps.close_run(status, has_train_jobs=has_train_jobs, parent_run_id=parent_run_id)
+
+
 if __name__ == "__main__":
     app()

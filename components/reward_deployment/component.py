@@ -1,4 +1,7 @@
-"""The judge's registration and deployment as the pipeline sees them."""
+"""The judge's registration and deployment as the pipeline sees them, and a run's two ends.
+
+The first and the last step of a pipeline talk to MLflow and the cluster alone, as this image does.
+"""
 
 from kfp import dsl
 
@@ -28,3 +31,36 @@ def deploy_judge(model: str, parent_run_id: str) -> str:
     from spatialreward.cli.container import run_as_task
 
     return run_as_task(app, "deploy-judge", model=model, parent_run_id=parent_run_id)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def open_run(name: str, profile: str, settings: str, parent_run_id: str) -> str:
+    """Open the pipeline's run in MLflow unless it is open; returns its id."""
+    from components.reward_deployment.__main__ import app
+    from spatialreward.cli.container import run_as_task
+
+    return run_as_task(
+        app,
+        "open-run",
+        name=name,
+        profile=profile,
+        settings=settings,
+        parent_run_id=parent_run_id,
+    )
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def close_run(status: dsl.PipelineTaskFinalStatus, has_train_jobs: bool, parent_run_id: str) -> str:
+    """Free GPUs and record how the pipeline came out; returns that in one line."""
+    import json
+
+    from components.reward_deployment.__main__ import app
+    from spatialreward.cli.container import run_as_task
+
+    return run_as_task(
+        app,
+        "close-run",
+        status=json.dumps({"state": status.state, "message": status.error_message or ""}),
+        has_train_jobs=has_train_jobs,
+        parent_run_id=parent_run_id,
+    )

@@ -1,5 +1,9 @@
 """Container entry of the judge's training."""
 
+from typing import Annotated
+
+import typer
+
 from spatialreward.cli.container import Config, ParentRunId, Reference, container_entry
 
 app = container_entry("Trains judges.")
@@ -7,12 +11,29 @@ app = container_entry("Trains judges.")
 
 @app.command()
 def train_judge(config: Config, data: Reference, parent_run_id: ParentRunId = "") -> str:
-    """Train a judge on a data set and answer with its reference."""
+    """Train a judge on a data set and answer with its reference; torchrun may start many of it."""
     from components.reward_training import steps
     from spatialreward.config import JudgeTrainingStep, read_settings
 
     settings = read_settings(JudgeTrainingStep, config, "--config")
     return steps.train_judge(settings, data, parent_run_id)
+
+
+@app.command()
+def train_judge_on_nodes(
+    config: Config,
+    nodes: Annotated[str, typer.Option(metavar="JSON", help="What trains together: Nodes.")],
+    data: Reference,
+    parent_run_id: ParentRunId = "",
+) -> str:
+    """Have a TrainJob train a judge on several nodes, follow it, answer with its reference."""
+    from components.reward_training import launching
+    from spatialreward.cluster.train_job import Nodes
+    from spatialreward.config import JudgeTrainingStep, read_settings
+
+    settings = read_settings(JudgeTrainingStep, config, "--config")
+    wanted = read_settings(Nodes, nodes, "--nodes")
+    return launching.train_judge_on_nodes(settings, wanted, data, parent_run_id)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,14 @@
-"""The step of the judge's training, from whatever base its settings name."""
+"""The step of the judge's training, from whatever base its settings name.
 
+It is done in one process, or by all processes that ``torchrun`` has started: then the first one is
+the step, with its run, its marker and its checkpoint, and the others help it.
+"""
+
+import fcntl
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from spatialreward.config import (
     FolderBase,
@@ -14,9 +21,15 @@ from spatialreward.config import (
 from spatialreward.data.config import DataConfig
 from spatialreward.errors import InvalidInputError
 from spatialreward.judge.checkpoint import CARD_FILE, SHIPPED_BASE
-from spatialreward.step import Outputs, Step, run_step
-from spatialreward.storage import digest_folder
+from spatialreward.step import Outputs, Step, run_step, work_dir
+from spatialreward.storage import ArtifactRef, ObjectStore, digest_folder
 from spatialreward.training.config import GroundingConfig
+
+if TYPE_CHECKING:
+    from spatialreward.training.ranks import Ranks
+
+STEP = "train-judge"
+_DIGEST_LETTERS = 16
 
 
 class Start(NamedTuple):
@@ -27,38 +40,98 @@ class Start(NamedTuple):
 
 
 def train_judge(config: JudgeTrainingStep, data: str, parent_run_id: str) -> str:
-    """Train a judge on a data set; returns the checkpoint's reference."""
+    """Train a judge on a data set; returns the checkpoint's reference, empty in a helper."""
+    from spatialreward.training.ranks import joined
+
+    inputs = inputs_of(config, data)
+    with joined() as ranks:
+        if not ranks.is_first:
+            _help(config, data, ranks)
+            return ""
+        done = _as_a_step(config, inputs, parent_run_id, ranks)
+    return str(done["judge"])
+
+
+def inputs_of(config: JudgeTrainingStep, data: str) -> dict[str, str]:
+    """What the result follows from beside the settings.
+
+    Raises:
+        InvalidInputError: the base is not here, or cannot be trained here.
+    """
     start = find_start(config.base, config.world)
-    inputs = {"data": data}
-    if start.folder is not None:
-        # Other weights in the same place are another base.
-        inputs["base"] = digest_folder(start.folder)
+    # Other weights in the same place are another base.
+    base = {} if start.folder is None else {"base": digest_folder(start.folder)}
+    return {"data": data, **base}
+
+
+def _as_a_step(
+    config: JudgeTrainingStep, inputs: Mapping[str, str], parent_run_id: str, ranks: "Ranks"
+) -> Outputs:
+    begun = False
 
     def work(step: Step) -> Outputs:
-        from spatialreward.training import judge as training
-
+        nonlocal begun
+        begun = ranks.from_first(True)
         checkpoint = step.new_folder("judge")
-        training.train_judge(
-            config.training,
-            step.fetch("data"),
-            checkpoint,
-            step.report,
-            base=start.folder,
-            grounding=start.grounding,
-            resume_file=step.resume_file,
-        )
+        data = step.fetch("data") if ranks.world_size == 1 else _fetch_once(inputs["data"])
+        _train(config, data, checkpoint, ranks, step.report, step.resume_file)
         step.tracker.log_file(checkpoint / CARD_FILE)
         return {"judge": step.keep(checkpoint)}
 
     outputs = run_step(
-        "train-judge",
+        STEP,
         config,
         inputs,
         work,
         parent_run_id=parent_run_id,
         data_sets={"data": "training"},
     )
-    return str(outputs["judge"])
+    if not begun:
+        # It had been done before: nobody's help is needed.
+        ranks.from_first(False)
+    return outputs
+
+
+def _help(config: JudgeTrainingStep, data: str, ranks: "Ranks") -> None:
+    if ranks.from_first(None):
+        logging.getLogger("spatialreward.progress").setLevel(logging.WARNING)
+        nowhere = work_dir() / "never-written"
+        _train(config, _fetch_once(data), nowhere, ranks, lambda metrics, step: None, None)
+
+
+def _train(
+    config: JudgeTrainingStep,
+    data: Path,
+    out: Path,
+    ranks: "Ranks",
+    report: Callable[[dict[str, float], int], None],
+    resume_file: Path | None,
+) -> None:
+    from spatialreward.training import judge as training
+
+    start = find_start(config.base, config.world)
+    training.train_judge(
+        config.training,
+        data,
+        out,
+        report,
+        base=start.folder,
+        grounding=start.grounding,
+        resume_file=resume_file,
+        ranks=ranks,
+    )
+
+
+def _fetch_once(reference: str) -> Path:
+    """A data set, brought to this node by whichever of its processes comes first."""
+    ref = ArtifactRef.parse(reference)
+    folder = work_dir() / "shared" / ref.sha256[:_DIGEST_LETTERS]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            ObjectStore.from_environment().fetch_folder(ref, folder)
+    return folder
 
 
 def find_start(base: JudgeBase, world: DataConfig) -> Start:

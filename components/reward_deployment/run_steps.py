@@ -1,0 +1,66 @@
+"""The first and the last step of a pipeline: its run in MLflow is opened, and closed.
+
+Neither is a step with a run of its own.
+"""
+
+import logging
+import os
+
+from spatialreward.config import read_settings
+from spatialreward.errors import InvalidInputError
+from spatialreward.pipeline_run import PLATFORM_RUN, close_pipeline_run, open_pipeline_run
+from spatialreward.records import Record
+
+logger = logging.getLogger(__name__)
+
+
+class FinalStatus(Record):
+    """What the platform says of all steps together."""
+
+    state: str
+    message: str = ""
+
+
+def open_run(name: str, profile: str, settings: str, parent_run_id: str) -> str:
+    """Open a pipeline's run unless somebody has; returns its id, empty without a server.
+
+    Raises:
+        InvalidInputError: the settings are no JSON object.
+        TrackingError: the server does not answer.
+    """
+    import json
+
+    try:
+        given = dict(json.loads(settings))
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"--settings: expected a JSON object: {error}") from error
+    return open_pipeline_run(name, profile, given, parent_run_id)
+
+
+def close_run(status: str, *, has_train_jobs: bool, parent_run_id: str) -> str:
+    """Delete TrainJobs that the run still has, then record how it came out; returns that.
+
+    Raises:
+        InvalidInputError: the status is none, or the platform's id of the run is not known.
+        ClusterError: TrainJobs are not deleted; the outcome is recorded nevertheless.
+        TrackingError: the tracking server does not answer.
+    """
+    final = read_settings(FinalStatus, status, "--status")
+    try:
+        if has_train_jobs:
+            _delete_train_jobs()
+    finally:
+        outcome = close_pipeline_run(final.state, final.message, parent_run_id)
+    logger.info("the pipeline has %s", outcome)
+    return str(outcome)
+
+
+def _delete_train_jobs() -> None:
+    from spatialreward.cluster.api import Cluster
+    from spatialreward.cluster.train_job import RUN_LABEL
+
+    run = os.environ.get(PLATFORM_RUN)
+    if not run:
+        raise InvalidInputError(f"TrainJobs of which run? {PLATFORM_RUN} is not set")
+    for name in Cluster.from_environment().delete_train_jobs(f"{RUN_LABEL}={run}"):
+        logger.info("deleted TrainJob %s, which the run still had", name)

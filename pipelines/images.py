@@ -1,0 +1,93 @@
+"""Which image a step's container is started from: a tag, or the digest that was pushed under it.
+
+Kubeflow Pipelines caches by the image's *name*. A tag stays the same when what it points at is
+built anew, so outputs of the old image would be taken for those of the new one; a digest does not.
+"""
+
+import logging
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from spatialreward.errors import InvalidInputError
+
+logger = logging.getLogger(__name__)
+
+LOCK_FILE = Path("images.lock")
+_BY_DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
+
+
+class Images:
+    """Says where the components' images are."""
+
+    def __init__(
+        self, *, lock: Mapping[str, str] | None = None, registry: str = "", where: str = "images"
+    ) -> None:
+        """Take images from a lock, else by their tags, under ``registry`` if one is given."""
+        self._lock = lock
+        self._registry = registry.rstrip("/")
+        self._where = where
+
+    @classmethod
+    def of(cls, lock_file: Path | None = None, registry: str = "") -> Self:
+        """Images of a lock, or with their tags and a warning where there is none.
+
+        Args:
+            lock_file: as ``make push`` writes it; None: ``images.lock`` if it is here.
+            registry: prefix of tags; a lock has addresses of its own.
+
+        Raises:
+            InvalidInputError: the lock is not there, is no lock, or both are given.
+        """
+        if lock_file is not None and registry:
+            raise InvalidInputError(
+                f"--registry {registry}: the addresses are those of {lock_file}, give one of the "
+                "two"
+            )
+        if lock_file is None and not registry and LOCK_FILE.is_file():
+            lock_file = LOCK_FILE
+        if lock_file is not None:
+            return cls(lock=_read_lock(lock_file), where=str(lock_file))
+        logger.warning(
+            "images are given by tag, since there is no %s: a step may be taken from the cache "
+            "that an older image of the same tag has done",
+            LOCK_FILE,
+        )
+        return cls(registry=registry)
+
+    def find(self, image: str) -> str:
+        """Where ``spatialreward/NAME:VERSION`` is.
+
+        Raises:
+            InvalidInputError: the lock does not have it.
+        """
+        if self._lock is None:
+            return f"{self._registry}/{image}" if self._registry else image
+        if image not in self._lock:
+            raise InvalidInputError(
+                f"{self._where}: no image {image}, push it with the others (make push)"
+            )
+        return self._lock[image]
+
+
+BY_TAG = Images()
+"""For a run on this machine, which starts no image."""
+
+
+def _read_lock(path: Path) -> dict[str, str]:
+    try:
+        images = tomllib.loads(path.read_text(encoding="utf-8"))["images"]
+    except OSError as error:
+        raise InvalidInputError(f"{path}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidInputError(f"{path}: {error}") from error
+    except KeyError as error:
+        raise InvalidInputError(f"{path}: expected a table [images]") from error
+    for name, address in images.items():
+        if not isinstance(address, str) or not _BY_DIGEST.fullmatch(address):
+            raise InvalidInputError(
+                f"{path}: images.{name}: expected REGISTRY/NAME@sha256:DIGEST, got {address!r}"
+            )
+    return images

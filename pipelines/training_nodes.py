@@ -1,0 +1,50 @@
+"""A step that trains on several nodes: what each node gets, and what the step that follows them."""
+
+from kfp import dsl
+
+from pipelines.placement import (
+    ENDPOINT_KEYS,
+    ENDPOINTS,
+    STORE_KEYS,
+    STORE_SECRET,
+    Placement,
+    node_selector,
+    queue_labels,
+    toleration,
+)
+from pipelines.resources import Resources
+from spatialreward.cluster.train_job import Nodes
+
+
+def nodes_of(placement: Placement, step: str, component: dsl.base_component.BaseComponent) -> Nodes:
+    """What a TrainJob of a step is made of.
+
+    Raises:
+        InvalidInputError: the component's image is not in the lock.
+    """
+    wanted = placement.resources(step)
+    queue = queue_labels(wanted)
+    labels = placement.labels(step, wanted)
+    return Nodes(
+        image=placement.images.find(component.component_spec.implementation.container.image),
+        num_nodes=wanted.num_nodes,
+        gpus=wanted.gpus,
+        cpus=wanted.cpus,
+        memory_gib=wanted.memory_gib,
+        shm_gib=wanted.shm_gib,
+        timeout_s=wanted.timeout_s,
+        node_selector=node_selector(wanted),
+        tolerations=tuple(map(toleration, wanted.tolerations)),
+        labels={key: value for key, value in labels.items() if key not in queue},
+        queue_labels=queue,
+        config_map_env={ENDPOINTS: ENDPOINT_KEYS},
+        secret_env={STORE_SECRET: STORE_KEYS},
+    )
+
+
+def launcher_resources(wanted: Resources) -> Resources:
+    """Of the step that only follows: a little of everything, and no GPU.
+
+    It waits as long as the TrainJob waits for its nodes, so the time limit is the TrainJob's.
+    """
+    return Resources(cpus=1, memory_gib=2, retries=wanted.retries)
