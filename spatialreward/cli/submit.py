@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from spatialreward.kubeflow import KubeflowPipelines, Package, Request
     from spatialreward.kubeflow.records import PipelineVersion
 
-IMAGES_LOCK = Path("images.lock")
-
 
 @connected
 def submit(
@@ -55,7 +53,7 @@ def submit(
         typer.Option(
             metavar="PREFIX",
             envvar="SPATIALREWARD_REGISTRY",
-            help="Where images are pulled from that images.lock does not name.",
+            help="Pull images from here by tag; a lock has addresses of its own.",
         ),
     ] = "",
     experiment: Annotated[str, typer.Option(help="What the run is found under.")] = "spatialreward",
@@ -114,16 +112,14 @@ def _package(
     from spatialreward.kubeflow.compiling import compile_profile
 
     if package is not None:
-        if profile is not None or overrides or images_lock is not None:
+        if profile is not None or overrides or images_lock is not None or registry:
             raise InvalidInputError(
                 f"--package {package} is compiled already: "
-                "--profile, --set and --images-lock have no effect on it"
+                "--profile, --set, --images-lock and --registry have no effect on it"
             )
         return read_package(package)
     if profile is None:
         raise InvalidInputError("expected --profile NAME or --package FILE.yaml")
-    if images_lock is None and IMAGES_LOCK.is_file():
-        images_lock = IMAGES_LOCK
     return compile_profile(profile, overrides, images_lock, registry)
 
 
