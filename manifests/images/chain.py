@@ -5,23 +5,27 @@ given, as the pipeline does it.
 """
 
 import json
+import logging
 import os
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from manifests.images.catalogue import IMAGES
-from manifests.images.containers import Container, run, running
+from manifests.images.containers import Container, run, running, volume
 from manifests.images.engine import Engine
 from manifests.images.errors import ImageError
 from spatialreward.stack import Service, StackConfig, environment, running_stack
 from spatialreward.stack.launch import MLFLOW_HEALTH, TRITON_HEALTH
 from spatialreward.stack.ports import LOOPBACK, free_ports
 
-_UID = 10001
+logger = logging.getLogger(__name__)
+
+_NAME = f"spatialreward-check-{os.getpid()}"
+_MODELS = "/models"
 _TAGS = {image.name: image.tag() for image in IMAGES}
 _WORLD = {"num_train": 32, "num_heldout": 12, "num_shards": 1}
 _NO_GATE = {"min_pairwise_accuracy": 0, "min_mean_iou": 0, "max_unparsable_share": 1}
@@ -34,6 +38,7 @@ _RL = {
     "sampling": _DENOISING,
 }
 _EDITOR = {
+    "kind": "tiny",
     "pretraining": {
         "num_samples": 8,
         "optimiser": {"batch_size": 4},
@@ -52,10 +57,14 @@ class Result(NamedTuple):
     said: str
 
 
+class StepFailed(ImageError):
+    """A step did not end well; what follows from it is not run."""
+
+
 class _Steps:
     """Runs steps in their containers, and notes how each went."""
 
-    def __init__(self, engine: Engine, variables: dict[str, str], models: Path) -> None:
+    def __init__(self, engine: Engine, variables: dict[str, str], models: str) -> None:
         self._engine = engine
         self._variables = variables
         self._models = models
@@ -71,39 +80,43 @@ class _Steps:
             _TAGS[image],
             arguments,
             variables=self._variables,
-            mounts={self._models: "/models"} if image == "reward-deployment" else {},
+            volumes={self._models: _MODELS} if image == "reward-deployment" else {},
         )
         start = time.monotonic()
         try:
             answer = run(self._engine, container).strip().splitlines()[-1]
         except (ImageError, IndexError) as error:
             self.results.append(Result(image, command, False, f"FAILED: {error}"))
-            raise
+            raise StepFailed(f"{image}: {command}") from error
         said = f"{answer[:60]} ({time.monotonic() - start:.0f} s)"
         self.results.append(Result(image, command, True, said))
+        logger.info("%s: %s: %s", image, command, said)
         return answer
 
 
 def run_chain(engine: Engine) -> Iterator[Result]:
     """Run all steps; what fails is the last result."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="check-images-")))
         try:
-            steps = _Steps(engine, _services(engine, folder, stack), folder / "models")
+            models = stack.enter_context(volume(engine, f"{_NAME}-models"))
+            steps = _Steps(engine, _services(engine, models, stack), models)
         except ImageError as error:
             yield Result("mlflow and serving", "start", False, f"FAILED: {error}")
             return
         yield Result("mlflow", "serve", True, "healthy")
         yield Result("serving", "serve", True, "healthy")
-        try:
-            _run_all(steps)
-        except (ImageError, IndexError):
-            # It is among the results, with its reason.
-            assert not steps.results[-1].passed
+        # What failed is among the results, with its reason.
+        with suppress(StepFailed):
+            run_steps(steps)
         yield from steps.results
 
 
-def _run_all(steps: _Steps) -> None:
+def run_steps(steps: Callable[..., str]) -> None:
+    """Run every step of the pipeline, in order.
+
+    Args:
+        steps: called with an image, a step, its settings and its inputs; says what it answers.
+    """
     shard = steps("data-building", "build-shard", _WORLD, split="train", shard=0)
     heldout = steps("data-building", "build-shard", _WORLD, split="heldout", shard=0)
     data = steps("data-building", "merge-shards", shards=json.dumps([shard]))
@@ -132,64 +145,45 @@ def _run_all(steps: _Steps) -> None:
     steps("editor-evaluation", "register-editor", {}, editor=after, figures=figures)
 
 
-def _services(engine: Engine, folder: Path, stack: ExitStack) -> dict[str, str]:
+def _services(engine: Engine, models: str, stack: ExitStack) -> dict[str, str]:
     """S3 from this machine, MLflow and Triton from their images; returns where they are."""
-    config = StackConfig(
-        state_dir=folder / "stack", without=frozenset({Service.MLFLOW, Service.TRITON})
-    )
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix=f"{_NAME}-")))
+    config = StackConfig(state_dir=folder, without=frozenset({Service.MLFLOW, Service.TRITON}))
     variables = environment(stack.enter_context(running_stack(config)))
-    models = folder / "models"
-    models.mkdir()
-    os.chown(models, _UID, _UID)
     free = stack.enter_context(free_ports())
-    mlflow = f"http://{LOOPBACK}:{next(free)}"
-    names = f"spatialreward-check-{os.getpid()}"
-    stack.enter_context(
-        running(
-            engine,
-            Container(
-                _TAGS["mlflow"],
-                [
-                    "server",
-                    "--backend-store-uri=sqlite:////work/mlflow.db",
-                    "--artifacts-destination=s3://mlflow",
-                    "--serve-artifacts",
-                    f"--host={LOOPBACK}",
-                    f"--port={mlflow.rpartition(':')[2]}",
-                    "--workers=1",
-                ],
-                variables=variables,
-            ),
-            f"{names}-mlflow",
-            mlflow + MLFLOW_HEALTH,
-        )
-    )
-    http, grpc, metrics = (next(free) for _ in range(3))
-    ports = {"http": http, "grpc": grpc, "metrics": metrics}
-    listen = [
-        f"--{kind}-{what}"
-        for kind, port in ports.items()
-        for what in (f"address={LOOPBACK}", f"port={port}")
-    ]
-    stack.enter_context(
-        running(
-            engine,
-            Container(
-                _TAGS["serving"],
-                [
-                    "--model-repository=/models",
-                    "--model-control-mode=explicit",
-                    "--backend-config=python,stub-timeout-seconds=300",
-                    *listen,
-                ],
-                mounts={models: "/models"},
-            ),
-            f"{names}-serving",
-            f"http://{LOOPBACK}:{http}{TRITON_HEALTH}",
-        )
-    )
+    mlflow_port, http_port, grpc_port, metrics_port = (next(free) for _ in range(4))
+    tracking_uri = f"http://{LOOPBACK}:{mlflow_port}"
+    mlflow = _mlflow(mlflow_port, variables)
+    stack.enter_context(running(engine, mlflow, f"{_NAME}-mlflow", tracking_uri + MLFLOW_HEALTH))
+    triton = _triton({"http": http_port, "grpc": grpc_port, "metrics": metrics_port}, models)
+    health = f"http://{LOOPBACK}:{http_port}{TRITON_HEALTH}"
+    stack.enter_context(running(engine, triton, f"{_NAME}-serving", health))
     return variables | {
-        "MLFLOW_TRACKING_URI": mlflow,
-        "TRITON_GRPC_URL": f"{LOOPBACK}:{grpc}",
-        "TRITON_MODEL_REPOSITORY": "/models",
+        "MLFLOW_TRACKING_URI": tracking_uri,
+        "TRITON_GRPC_URL": f"{LOOPBACK}:{grpc_port}",
+        "TRITON_MODEL_REPOSITORY": _MODELS,
     }
+
+
+def _mlflow(port: int, variables: dict[str, str]) -> Container:
+    command = [
+        "server",
+        "--backend-store-uri=sqlite:////work/mlflow.db",
+        "--artifacts-destination=s3://mlflow",
+        "--serve-artifacts",
+        f"--host={LOOPBACK}",
+        f"--port={port}",
+        "--workers=1",
+    ]
+    return Container(_TAGS["mlflow"], command, variables=variables)
+
+
+def _triton(ports: dict[str, int], models: str) -> Container:
+    command = [
+        f"--model-repository={_MODELS}",
+        "--model-control-mode=explicit",
+        "--backend-config=python,stub-timeout-seconds=300",
+    ]
+    for kind, port in ports.items():
+        command += [f"--{kind}-address={LOOPBACK}", f"--{kind}-port={port}"]
+    return Container(_TAGS["serving"], command, volumes={models: _MODELS})

@@ -4,7 +4,6 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from tempfile import TemporaryFile
 from typing import NamedTuple
 
@@ -25,8 +24,8 @@ class Container(NamedTuple):
     entrypoint: str = ""
     """Program to run instead of the image's own."""
     variables: Mapping[str, str] = {}
-    mounts: Mapping[Path, str] = {}
-    """Folders of this machine, and where they are mounted."""
+    volumes: Mapping[str, str] = {}
+    """Names of volumes, and where they are mounted."""
 
 
 def options_of(kind: Kind, container: Container) -> list[str]:
@@ -40,7 +39,7 @@ def options_of(kind: Kind, container: Container) -> list[str]:
     if container.entrypoint:
         options.append(f"--entrypoint={container.entrypoint}")
     options += [f"--env={name}={value}" for name, value in container.variables.items()]
-    options += [f"--volume={folder}:{place}" for folder, place in container.mounts.items()]
+    options += [f"--volume={name}:{place}" for name, place in container.volumes.items()]
     return options
 
 
@@ -82,3 +81,16 @@ def running(engine: Engine, container: Container, name: str, health_url: str) ->
             stop = [engine.program, "stop", "--time=20", name]
             subprocess.run(stop, capture_output=True, check=False)
             process.wait(_STOP_TIMEOUT_S)
+
+
+@contextmanager
+def volume(engine: Engine, name: str) -> Iterator[str]:
+    """A volume that is gone after the ``with`` block.
+
+    Its first container gives it what the image has in that place, the owner too.
+    """
+    try:
+        yield name
+    finally:
+        remove = [engine.program, "volume", "rm", "--force", name]
+        subprocess.run(remove, capture_output=True, check=False)
