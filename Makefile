@@ -9,11 +9,11 @@ PROFILE ?= tiny
 STARTED_AT := $(shell date +%s)
 PIP_OPTIONS ?= --quiet --disable-pip-version-check
 
-.PHONY: bench-data bench-serving check-images clean compose-env demo images pin-images push test
+.PHONY: bench-data bench-promotion bench-serving check-images clean compose-env demo images pin-images push test
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install $(PIP_OPTIONS) --constraint constraints.txt --editable '.[client,data,dev,judge,pipelines,stack]'
+	$(VENV)/bin/pip install $(PIP_OPTIONS) --constraint constraints.txt --editable '.[client,data,deployer,dev,judge,pipelines,stack]'
 	touch $@
 
 # Triton's server comes in a wheel that needs numpy 1, so it has an environment of its own.
@@ -36,6 +36,9 @@ test: $(VENV)/.ready $(TRITON_VENV)/.ready  ## set up everything, then lint and 
 
 bench-serving: $(VENV)/.ready $(TRITON_VENV)/.ready  ## measure the served judge beside its reference
 	$(VENV)/bin/python -m serving.bench all $(BENCH_OPTIONS)
+
+bench-promotion: $(VENV)/.ready $(TRITON_VENV)/.ready  ## measure a promotion beside a restart
+	$(VENV)/bin/python -m serving.bench.promotion $(BENCH_OPTIONS)
 
 bench-data: $(VENV)/.ready  ## measure data building beside its baselines
 	$(VENV)/bin/python -m components.data_building.bench $(BENCH_OPTIONS)

@@ -10,21 +10,25 @@ from pathlib import Path
 
 import components
 from spatialreward.config import JudgeRegistrationStep, NoSettings
+from spatialreward.deployer.waiting import wait_until_served
 from spatialreward.deployment import deploy_once
 from spatialreward.errors import InvalidInputError
-from spatialreward.evaluation.gate import GateError, check_gate
 from spatialreward.evaluation.judge import JudgeFigures
+from spatialreward.promotion import promote
 from spatialreward.registry import (
     ARTIFACT_TAG,
+    FetchedModel,
     fetch_verified,
+    look_up,
     register_candidate,
-    set_alias,
-    set_version_tags,
 )
 from spatialreward.step import Outputs, Step, run_step
 from spatialreward.storage import ArtifactRef
 
 TEMPLATE = Path(components.__file__).parents[1] / "serving" / "judge"
+DEPLOY_TIMEOUT = "SPATIALREWARD_DEPLOY_TIMEOUT_S"
+"""Environment variable: how long a deployer may take to serve a champion, in seconds."""
+_DEPLOY_TIMEOUT_S = 1800.0
 
 
 def register_judge(
@@ -35,7 +39,7 @@ def register_judge(
     Raises:
         GateError: it fell short; it is the candidate now, and the champion is who it was.
     """
-    measured = JudgeFigures(**json.loads(figures)["judge"])
+    measured = JudgeFigures(**json.loads(figures)["judge"])._asdict()
 
     def work(step: Step) -> Outputs:
         model = register_candidate(
@@ -43,15 +47,16 @@ def register_judge(
             ArtifactRef.parse(judge),
             lambda: step.fetch("judge"),
             step.tracker.run_id or "",
-            measured._asdict(),
+            measured,
         )
-        try:
-            check_gate(config.gate, measured)
-        except GateError as error:
-            set_version_tags(model, {"gate": f"failed: {error}"})
-            raise
-        set_version_tags(model, {"gate": "passed"})
-        set_alias(model, "champion")
+        promote(
+            config.name,
+            model.version,
+            config.gate,
+            by="pipeline",
+            reason=f"passed its gate in run {parent_run_id or step.tracker.run_id}",
+            figures=measured,
+        )
         return {"model": model.uri}
 
     outputs = run_step(
@@ -66,27 +71,28 @@ def register_judge(
 
 
 def deploy_judge(model: str, parent_run_id: str) -> str:
-    """Serve a registered judge; returns the reference of the checkpoint that is served.
+    """Have a registered judge served; returns the reference of the checkpoint that is served.
+
+    With ``TRITON_MODEL_REPOSITORY`` set, this step serves it there itself. Without it a deployer
+    follows the registry, and this step waits until the server at ``TRITON_GRPC_URL`` answers with
+    the version, or the deployer says why it does not.
 
     Raises:
         InvalidInputError: Triton's address is not set, or the model is not what was registered.
-        DeploymentError: Triton does not serve it; what was served before is served still.
+        DeploymentError: it is not served; what was served before is served still.
     """
-    names = ("TRITON_GRPC_URL", "TRITON_MODEL_REPOSITORY")
-    if missing := [name for name in names if not os.environ.get(name)]:
-        raise InvalidInputError(f"deployment: {', '.join(missing)} not set")
+    endpoint = os.environ.get("TRITON_GRPC_URL")
+    if not endpoint:
+        raise InvalidInputError("deployment: TRITON_GRPC_URL not set")
+    repository = os.environ.get("TRITON_MODEL_REPOSITORY")
 
     def work(step: Step) -> Outputs:
-        fetched = fetch_verified(model)
-        ref = ArtifactRef.parse(fetched.tags.get(ARTIFACT_TAG, ""))
-        served = deploy_once(
-            fetched.folder,
-            template=TEMPLATE,
-            repository=Path(os.environ["TRITON_MODEL_REPOSITORY"]),
-            endpoint=os.environ["TRITON_GRPC_URL"],
-            source=fetched.model.uri,
-        )
-        return {"served": str(ref), "served_version": served}
+        if repository:
+            return _serve(fetch_verified(model), Path(repository), endpoint)
+        found = look_up(model)
+        ref = ArtifactRef.parse(found.tags.get(ARTIFACT_TAG, ""))
+        wait_until_served(found.model, endpoint, timeout_s=_deploy_timeout_s())
+        return {"served": str(ref), "served_version": found.model.version}
 
     outputs = run_step(
         "deploy-judge",
@@ -97,3 +103,26 @@ def deploy_judge(model: str, parent_run_id: str) -> str:
         reuse=False,
     )
     return str(outputs["served"])
+
+
+def _serve(fetched: FetchedModel, repository: Path, endpoint: str) -> Outputs:
+    ref = ArtifactRef.parse(fetched.tags.get(ARTIFACT_TAG, ""))
+    served = deploy_once(
+        fetched.folder,
+        template=TEMPLATE,
+        repository=repository,
+        endpoint=endpoint,
+        source=fetched.model.uri,
+    )
+    return {"served": str(ref), "served_version": served}
+
+
+def _deploy_timeout_s() -> float:
+    given = os.environ.get(DEPLOY_TIMEOUT)
+    try:
+        seconds = float(given) if given else _DEPLOY_TIMEOUT_S
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise InvalidInputError(f"{DEPLOY_TIMEOUT}: expected seconds, got {given!r}")
+    return seconds

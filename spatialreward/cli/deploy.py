@@ -51,6 +51,7 @@ def deploy(
         Path | None,
         typer.Option(
             metavar="DIR",
+            envvar="SPATIALREWARD_JUDGE_TEMPLATE",
             help="Triton model to fill in: config.pbtxt and 1/model.py. "
             "Default: serving/judge of this checkout.",
         ),
@@ -73,7 +74,7 @@ def deploy(
 
     For the local stack: eval "$(spatialreward stack env)" sets address and repository.
     """
-    filled = template or _own_template()
+    filled = template or own_template()
     edits = _read_edits(smoke_edits)
     from spatialreward.deployment import deploy as serve
     from spatialreward.deployment.source import fetch_checkpoint
@@ -102,6 +103,10 @@ def rollback(
 
     Its checksum is compared first. The version that is left is withdrawn: a further rollback goes
     further back. To return to a withdrawn version, deploy its model again.
+
+    This turns one Triton server back and leaves the registry as it is. Where a deployer follows the
+    registry, use `spatialreward demote judge`: it would undo a rollback, since the champion is
+    still the champion.
     """
     edits = _read_edits(smoke_edits)
     from spatialreward.deployment import rollback as go_back
@@ -181,7 +186,12 @@ def _read_edits(path: Path | None) -> "dict[str, EditToJudge]":
     return {} if path is None else {one.id: one.load() for one in read_requests(path)}
 
 
-def _own_template() -> Path:
+def own_template() -> Path:
+    """The Triton model of the judge that comes with this checkout.
+
+    Raises:
+        InvalidInputError: there is none, as where the library was installed by itself.
+    """
     template = Path(spatialreward.__file__).parents[1] / "serving" / "judge"
     if not template.is_dir():
         raise InvalidInputError(

@@ -2,7 +2,7 @@
 
 from spatialreward.deployment.errors import DeploymentError
 from spatialreward.deployment.history import Deployment, History, VersionState
-from spatialreward.deployment.lifecycle import deploy, deploy_once, rollback
+from spatialreward.deployment.lifecycle import deploy, deploy_once, load_again, rollback
 
 __all__ = [
     "Deployment",
@@ -11,5 +11,6 @@ __all__ = [
     "VersionState",
     "deploy",
     "deploy_once",
+    "load_again",
     "rollback",
 ]

@@ -5,3 +5,19 @@ from spatialreward.errors import SpatialRewardError
 
 class DeploymentError(SpatialRewardError, RuntimeError):
     """A version could not be served; the message names it and carries the server's reason."""
+
+
+class NothingKnown(DeploymentError):
+    """What went wrong says nothing about the version; it may be tried again."""
+
+
+class ServerAway(NothingKnown):
+    """No server answers."""
+
+
+class SomebodyElseDeploys(NothingKnown):
+    """Another process is at it; nothing was begun."""
+
+
+class TrialFailed(DeploymentError):
+    """A version answers, but not as the one that is served; it was not switched to."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from spatialreward.deployment.errors import DeploymentError
+from spatialreward.deployment.errors import DeploymentError, SomebodyElseDeploys
 
 LOCK_FILE = ".deployment.lock"
 
@@ -20,7 +20,8 @@ def exclusive(repository: Path) -> Iterator[None]:
     """Keep other deployments out of a repository; the system ends this when the process ends.
 
     Raises:
-        DeploymentError: somebody else is in.
+        SomebodyElseDeploys: there is.
+        DeploymentError: the repository cannot be written.
     """
     path = repository / LOCK_FILE
     try:
@@ -42,7 +43,7 @@ def _lock(file: IO[str], path: Path) -> None:
     except BlockingIOError as error:
         file.seek(0)
         holder = file.read() or "another process"
-        raise DeploymentError(
+        raise SomebodyElseDeploys(
             f"{path.parent}: {holder} is deploying there, try again when it is done"
         ) from error
 

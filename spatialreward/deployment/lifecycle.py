@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from spatialreward.deployment.errors import DeploymentError
 from spatialreward.deployment.folder import check_copy
-from spatialreward.deployment.site import Candidate, Site
+from spatialreward.deployment.site import Candidate, Site, Trial
 from spatialreward.deployment.smoke import SmokeEdits
 from spatialreward.judge.interface import EditToJudge
 
@@ -32,6 +32,7 @@ def deploy(
     source: str = "",
     smoke_edits: SmokeEdits = _NO_EDITS,
     keep: int = KEEP_VERSIONS,
+    trial: Trial | None = None,
 ) -> int:
     """Serve a checkpoint as the next version of a model; returns the version.
 
@@ -45,6 +46,7 @@ def deploy(
         smoke_edits: edits that the version must judge, first as a staged copy and then as served.
         keep: how many versions stay on disk; the served one and the one that a rollback returns to
             always do.
+        trial: looks at the staged version, beside the served one, before it is switched to.
 
     Raises:
         InvalidInputError: the checkpoint cannot judge, the template is incomplete, or there is no
@@ -54,7 +56,7 @@ def deploy(
     """
     candidate = Candidate.check(checkpoint, template, source)
     with Site.open(repository, endpoint, model) as site:
-        return site.add(candidate, smoke_edits, keep)
+        return site.add(candidate, smoke_edits, keep, trial)
 
 
 def deploy_once(
@@ -83,6 +85,26 @@ def deploy_once(
         site.check_served(served, _NO_EDITS)
         logger.info("%s version %d is served at %s, as before", model, served, endpoint)
         return served
+
+
+def load_again(*, repository: Path, endpoint: str, model: str = "judge") -> bool:
+    """Have a server that was started again load the version that was served last.
+
+    Returns:
+        False: it was loaded already, or nothing was ever served.
+
+    Raises:
+        InvalidInputError: there is no such repository.
+        DeploymentError: another deployment is under way, or the server does not load it.
+    """
+    with Site.open(repository, endpoint, model) as site:
+        served = site.history.served
+        if served is None or site.server.ready_versions(model) == [served]:
+            return False
+        site.server.load(model)
+        site.check_served(served, _NO_EDITS)
+        logger.info("%s version %d is served at %s again", model, served, endpoint)
+        return True
 
 
 def rollback(

@@ -8,7 +8,7 @@ from typing import TypeVar
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
-from spatialreward.deployment.errors import DeploymentError
+from spatialreward.deployment.errors import DeploymentError, ServerAway
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -106,5 +106,5 @@ class Server:
             return call()
         except InferenceServerException as error:
             if error.status() == _NO_SERVER:
-                raise DeploymentError(f"no server answers at {self.endpoint}") from error
+                raise ServerAway(f"no server answers at {self.endpoint}") from error
             raise DeploymentError(f"{model} at {self.endpoint}: {error.message()}") from error

@@ -2,7 +2,7 @@
 
 import datetime
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -17,6 +17,11 @@ from spatialreward.protocol.prompts import Protocol
 from spatialreward.storage import digest_folder
 
 logger = logging.getLogger(__name__)
+
+
+Trial = Callable[[str | None, str], None]
+"""Is told the served model's name on the server, None where none is, and the staged one's; raises
+``DeploymentError`` when the staged one must not be switched to."""
 
 
 class Candidate(NamedTuple):
@@ -68,8 +73,16 @@ class Site:
         """What was deployed here."""
         return History.read(self.folder.home)
 
-    def add(self, candidate: Candidate, edits: SmokeEdits, keep: int) -> int:
+    def add(
+        self, candidate: Candidate, edits: SmokeEdits, keep: int, trial: Trial | None = None
+    ) -> int:
         """Serve a candidate as the next version; returns its number.
+
+        Args:
+            candidate: what is to be served.
+            edits: that it must judge.
+            keep: how many versions stay on disk.
+            trial: looks at the staged version before it is switched to.
 
         Raises:
             DeploymentError: it is not served, and what was served before is.
@@ -77,7 +90,7 @@ class Site:
         version = self.folder.next_version(self.history)
         with self._undone_on_failure():
             self._announce(candidate, version)
-            self._try_out(candidate, version, edits)
+            self._try_out(candidate, version, edits, trial)
             self.folder.promote(version)
             self._switch(version, edits)
         logger.info("%s version %d is served at %s", self.model, version, self.server.endpoint)
@@ -124,7 +137,9 @@ class Site:
         )
         self.history.including(entry).write(self.folder.home)
 
-    def _try_out(self, candidate: Candidate, version: int, edits: SmokeEdits) -> None:
+    def _try_out(
+        self, candidate: Candidate, version: int, edits: SmokeEdits, trial: Trial | None
+    ) -> None:
         """Ask the candidate as a model of its own; it is gone from the server afterwards."""
         logger.info("%s version %d: copying %s", self.model, version, candidate.source)
         self.folder.stage(candidate.checkpoint, candidate.sha256, candidate.template, version)
@@ -132,6 +147,8 @@ class Site:
         logger.info("%s version %d: loading it as %s", self.model, version, staging)
         self.server.load(staging)
         check_answers(self.server.endpoint, staging, version, edits)
+        if trial is not None:
+            trial(self.model if self.server.ready_versions(self.model) else None, staging)
         self.server.unload(staging)
 
     def _switch(self, version: int, edits: SmokeEdits, withdrawn: int | None = None) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from PIL import Image
 
-from spatialreward.client import ServingError, TritonJudge
-from spatialreward.deployment.errors import DeploymentError
+from spatialreward.client import ServerUnavailable, ServingError, TritonJudge
+from spatialreward.deployment.errors import DeploymentError, ServerAway
 from spatialreward.judge.interface import EditToJudge
 from spatialreward.records import Judgement, JudgementStatus
 from spatialreward.server.faults import ENGINE_FAILED
@@ -34,6 +34,8 @@ def check_answers(endpoint: str, model: str, version: int, edits: SmokeEdits) ->
     try:
         with TritonJudge(endpoint, model=model) as judge:
             judgements = judge.judge(list(asked.values()))
+    except ServerUnavailable as error:
+        raise ServerAway(f"{model} version {version} does not answer: {error}") from error
     except ServingError as error:
         raise DeploymentError(f"{model} version {version} does not answer: {error}") from error
     for name, judgement in zip(asked, judgements, strict=True):

@@ -1,0 +1,290 @@
+"""``spatialreward deployer`` and ``serving-repository``: serving whoever is champion."""
+
+import logging
+import signal
+import sys
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from spatialreward.cli.edits import read_requests
+from spatialreward.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from spatialreward.deployer.config import DeployerConfig
+
+NOT_SERVED = 1
+
+app = typer.Typer(no_args_is_help=True, help="Serve whoever is champion in the registry.")
+
+
+class Where(StrEnum):
+    """Where a judge is served."""
+
+    LOCAL = "local"
+    KUBERNETES = "kubernetes"
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@app.callback()
+def group() -> None:
+    """Keep `run` a subcommand."""
+
+
+@app.command()
+def run(
+    backend: Annotated[
+        Where | None,
+        typer.Option(
+            help="local: one Triton server in explicit model control. kubernetes: a Deployment for "
+            "each version. Default: what the file says."
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml",
+            envvar="SPATIALREWARD_DEPLOYER_CONFIG",
+            help="Settings, as docs/promotion.md lists them. Options come before it.",
+        ),
+    ] = None,
+    once: Annotated[
+        bool,
+        typer.Option(
+            "--once", help="Look once and end: exit status 1 when the champion is not served."
+        ),
+    ] = False,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The registered model. [spatial-reward]")
+    ] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", envvar="TRITON_GRPC_URL", help="local: Triton's gRPC address."
+        ),
+    ] = None,
+    repository: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            envvar="TRITON_MODEL_REPOSITORY",
+            help="local: the server's model repository, as this machine sees it.",
+        ),
+    ] = None,
+    template: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="local: Triton model to fill in, by default serving/judge of this checkout. "
+            "kubernetes: YAML documents of one version.",
+        ),
+    ] = None,
+    namespace: Annotated[
+        str | None, typer.Option(help="kubernetes: where the judge is served. [spatialreward]")
+    ] = None,
+    smoke_edits: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.jsonl", help="Edits that a version must judge to be served."),
+    ] = None,
+    probe_edits: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.jsonl",
+            help="Edits on which a version is compared with the served one before the switch: "
+            "failures, time, agreement of the rewards.",
+        ),
+    ] = None,
+    reconcile_s: Annotated[
+        float | None, typer.Option(help="Seconds between two looks without a webhook. [30]")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address of webhook, health and metrics. [127.0.0.1]")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Its port; 0: a free one. [8080]")] = None,
+    webhook_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Register this address with MLflow at the start, as `spatialreward webhook "
+            "register` does.",
+        ),
+    ] = None,
+    secret: Annotated[
+        str,
+        typer.Option(
+            "--webhook-secret",
+            envvar="WEBHOOK_SECRET",
+            show_default=False,
+            help="What MLflow signs webhooks with; without it none is accepted. Better in the "
+            "environment than here.",
+        ),
+    ] = "",
+    log_format: Annotated[
+        LogFormat | None, typer.Option(help="Default: text on a terminal, json elsewhere.")
+    ] = None,
+) -> None:
+    """Follow the alias champion and have that version served, without losing a request.
+
+    It compares registry and service at the start, every --reconcile-s seconds, and as soon as a
+    webhook says that the alias has moved. A new champion is fetched, its checksum is compared, it
+    is loaded where nobody asks it, must judge the smoke edits and, on the probe edits, agree with
+    the served version within bounds. Only then are requests brought to it. A version that fails
+    never answers one: the alias goes back to who is served, and the version's tag `serving` says
+    why. See it with `spatialreward promote`, or in MLflow.
+
+    A server that was started again is told to load the served version. While MLflow is away, what
+    is served is served, and /readyz says so. It may be killed at any time; the next one goes on.
+
+    /webhook, /healthz, /readyz and /metrics are at --host and --port.
+    """
+    _set_up_logs(log_format)
+    settings = _settings(
+        config,
+        {
+            "name": name,
+            "smoke_edits": smoke_edits,
+            "probe_edits": probe_edits,
+            "reconcile_s": reconcile_s,
+            "host": host,
+            "port": port,
+        },
+        _backend(config, backend, endpoint, repository, template, namespace),
+    )
+    smoke, probes = (
+        {one.id: one.load() for one in read_requests(path)} if path else {}
+        for path in (settings.smoke_edits, settings.probe_edits)
+    )
+    from spatialreward.deployer.loop import Deployer, backend_of
+    from spatialreward.deployer.reconcile import Outcome
+
+    deployer = Deployer(settings, backend_of(settings, smoke, probes), secret)
+    if webhook_url:
+        _register(webhook_url, secret)
+    if once:
+        look = deployer.once()
+        typer.echo(look.message)
+        if look.outcome in (Outcome.ERROR, Outcome.FAILED):
+            raise typer.Exit(NOT_SERVED)
+        return
+    signal.signal(signal.SIGTERM, _end)
+    deployer.run()
+
+
+def serving_repository(
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="The checkpoint: models:/NAME@ALIAS, models:/NAME/VERSION or a folder.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The repository; made if need be.")],
+    template: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            envvar="SPATIALREWARD_JUDGE_TEMPLATE",
+            help="Triton model to fill in: config.pbtxt and 1/model.py. "
+            "Default: serving/judge of this checkout.",
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(metavar="NAME", help="The model's name.")] = "judge",
+) -> None:
+    """Write a Triton model repository with one version of a judge, and nothing else in it.
+
+    For a server that serves this version for as long as it lives, such as a pod's. Triton's number
+    of it is the registry's, so whoever asks sees which version answers: judge/7. The checksum is
+    compared before and after it is copied. Done again, it is made anew.
+    """
+    from spatialreward.cli.deploy import own_template
+    from spatialreward.deployment.repository import write_repository
+
+    filled = template or own_template()
+    version = write_repository(model, out, template=filled, name=name)
+    typer.echo(f"{out} serves {name}/{version}")
+
+
+def _settings(
+    path: Path | None, options: dict[str, Any], backend: dict[str, Any]
+) -> "DeployerConfig":
+    import json
+
+    from spatialreward.config import read_settings
+    from spatialreward.deployer.config import DeployerConfig
+
+    given = _read(path) | {key: value for key, value in options.items() if value is not None}
+    given["backend"] = backend
+    where = f"deployer, {path}" if path else "deployer"
+    return read_settings(DeployerConfig, json.dumps(given, default=str), where)
+
+
+def _backend(
+    path: Path | None,
+    backend: Where | None,
+    endpoint: str | None,
+    repository: Path | None,
+    template: Path | None,
+    namespace: str | None,
+) -> dict[str, Any]:
+    told = _read(path).get("backend", {})
+    if not isinstance(told, dict):
+        raise InvalidInputError(f"{path}: backend: expected a table")
+    kind = backend or told.get("kind")
+    match kind:
+        case Where.LOCAL:
+            from spatialreward.cli.deploy import own_template
+
+            options = {"endpoint": endpoint, "repository": repository, "template": template}
+            if template is None and "template" not in told:
+                options["template"] = own_template()
+        case Where.KUBERNETES:
+            options = {"template": template, "namespace": namespace}
+        case _:
+            raise InvalidInputError("deployer: where to serve? give --backend local or kubernetes")
+    given = {key: value for key, value in options.items() if value is not None}
+    return {**told, **given, "kind": str(kind)}
+
+
+def _read(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInputError(f"{path}: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidInputError(f"{path}: {error}") from error
+
+
+def _register(url: str, secret: str) -> None:
+    """A webhook is a wake-up only, so a registry that is away now is no reason not to start."""
+    from spatialreward.cli.webhook import register
+    from spatialreward.tracking import TrackingError
+
+    try:
+        register(url, secret)
+    except TrackingError as error:
+        logging.getLogger(__name__).warning("not registered, looking without webhooks: %s", error)
+
+
+def _set_up_logs(asked: LogFormat | None) -> None:
+    from spatialreward.deployer.logs import JsonLines
+
+    chosen = asked or (LogFormat.TEXT if sys.stderr.isatty() else LogFormat.JSON)
+    if chosen is LogFormat.JSON:
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonLines())
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    """Undo what is under way, as an error does, and end."""
+    sys.exit(128 + number)

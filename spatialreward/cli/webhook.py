@@ -1,0 +1,47 @@
+"""``spatialreward webhook``: has MLflow call the deployer."""
+
+from typing import Annotated
+
+import typer
+
+from spatialreward.errors import InvalidInputError
+
+app = typer.Typer(no_args_is_help=True, help="Have MLflow call a deployer when an alias moves.")
+
+Secret = Annotated[
+    str,
+    typer.Option(
+        envvar="WEBHOOK_SECRET",
+        metavar="TEXT",
+        show_default=False,
+        help="What MLflow signs with and the deployer checks. Better in the environment.",
+    ),
+]
+
+
+@app.command()
+def register(
+    url: Annotated[
+        str,
+        typer.Option(
+            metavar="URL", help="Where the deployer listens, such as http://deployer:8080/webhook."
+        ),
+    ],
+    secret: Secret = "",
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="Of the webhook; one of that name is replaced.")
+    ] = "spatialreward-deployer",
+) -> None:
+    """Register the webhook, or bring it up to date: for a new address or a new secret.
+
+    A webhook only makes a deployer look sooner; without any it looks every --reconcile-s seconds.
+    MLflow's server calls only https at public addresses, unless its environment says otherwise:
+    MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http,https and MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true. It needs
+    MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY, too, or it cannot read the secret after a restart.
+    """
+    if not secret:
+        raise InvalidInputError("webhook: no secret, set WEBHOOK_SECRET")
+    from spatialreward.deployer.registration import register_webhook
+
+    is_new = register_webhook(name, url, secret)
+    typer.echo(f"webhook {name} {'registered' if is_new else 'brought up to date'}: {url}")

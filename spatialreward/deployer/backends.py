@@ -1,0 +1,60 @@
+"""What a deployer asks of the place where a judge is served."""
+
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+from spatialreward.registry import ModelVersion
+
+
+class Served(NamedTuple):
+    """Who answers requests."""
+
+    version: int
+    """In the registry."""
+    known_as: str
+    """Name and version under which the server answers, such as ``judge/7``."""
+
+
+class Backend(Protocol):
+    """A place where one judge is served. Every method may be called again after a kill."""
+
+    def turn(self) -> AbstractContextManager[bool]:
+        """Have the place to oneself for a ``with`` block; False: another deployer has it."""
+        ...
+
+    def served(self) -> Served | None:
+        """Which version of the registry requests are answered by; None: none.
+
+        Raises:
+            DeploymentError: that cannot be found out now.
+        """
+        ...
+
+    def keep(self, served: Served, *, wait: bool = True) -> bool:
+        """Look after the served version; True: it had to be brought back.
+
+        Args:
+            served: what ``served`` has told.
+            wait: until it answers again, where that takes a while.
+
+        Raises:
+            DeploymentError: it does not answer and cannot be brought back now.
+        """
+        ...
+
+    def tidy(self, served: Served) -> None:
+        """Remove what versions left that are neither served nor kept to return to.
+
+        Raises:
+            DeploymentError: that cannot be done now.
+        """
+        ...
+
+    def deploy(self, model: ModelVersion) -> Served:
+        """Serve a version instead; until it is good, who was served before answers everything.
+
+        Raises:
+            NothingKnown: of the version; try again.
+            DeploymentError: it is no good; who was served before is served still.
+        """
+        ...

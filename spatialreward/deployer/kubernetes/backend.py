@@ -1,0 +1,254 @@
+"""Serves in a cluster: a Deployment for each version, and requests brought to one of them."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from spatialreward.deployer.backends import Served
+from spatialreward.deployer.config import KubernetesBackend, TrialBounds
+from spatialreward.deployer.kubernetes.api import Api, Kind, Object
+from spatialreward.deployer.kubernetes.canary import Watched, give_share
+from spatialreward.deployer.kubernetes.counts import Counts, read_counts
+from spatialreward.deployer.kubernetes.lease import Lease
+from spatialreward.deployer.kubernetes.readiness import (
+    needs_readiness,
+    pod_addresses,
+    readiness_of,
+    trouble_of,
+)
+from spatialreward.deployer.kubernetes.template import documents_of, read_template, version_name
+from spatialreward.deployer.kubernetes.traffic import Traffic
+from spatialreward.deployer.kubernetes.versions import Versions
+from spatialreward.deployer.probes import Judge, ProbeEdits, check_trial
+from spatialreward.deployment.errors import DeploymentError, NothingKnown
+from spatialreward.deployment.smoke import SmokeEdits, check_answers
+from spatialreward.registry import ModelVersion
+
+logger = logging.getLogger(__name__)
+
+
+class ClusterServing:
+    """See ``backends.Backend``."""
+
+    def __init__(
+        self,
+        config: KubernetesBackend,
+        name: str,
+        smoke_edits: SmokeEdits,
+        probe_edits: ProbeEdits,
+        bounds: TrialBounds,
+        api: Api | None = None,
+    ) -> None:
+        """Serve versions of a registered model in the namespace that the configuration names.
+
+        Raises:
+            InvalidInputError: the template is none, or there is no cluster.
+        """
+        read_template(config.template, config.service)
+        self.config = config
+        self._name = name
+        self._smoke_edits = smoke_edits
+        self._probe_edits = probe_edits
+        self._bounds = bounds
+        self._api = api or Api.from_environment(config.namespace)
+        self._traffic = Traffic(self._api, config.service, config.route)
+        self._lease = Lease(self._api, config.lease, config.lease_s)
+
+    def turn(self) -> AbstractContextManager[bool]:
+        """See ``Backend``: whoever has the Lease has the cluster's judge to itself."""
+        return self._lease.turn()
+
+    def served(self) -> Served | None:
+        """See ``Backend``: what the Service selects."""
+        version = self._traffic.served()
+        return None if version is None else self._as_served(version)
+
+    def keep(self, served: Served, *, wait: bool = True) -> bool:
+        """See ``Backend``: its objects are as the template says, and one server at least answers.
+
+        A version that was changed by hand, or whose template is another one now, is rolled over to
+        it by the cluster, server by server.
+        """
+        documents = self._documents(ModelVersion(self._name, served.version))
+        was_there = self._answering(documents)
+        self._apply(documents)
+        if not was_there and wait:
+            self._wait_until_ready(served.version, documents)
+        return not was_there
+
+    def tidy(self, served: Served) -> None:
+        """See ``Backend``."""
+        self._traffic.together()
+        self._versions().retire(served.version, self._traffic.served_before())
+
+    def deploy(self, model: ModelVersion) -> Served:
+        """See ``Backend``."""
+        old = self._traffic.served()
+        documents = self._documents(model)
+        self._traffic.hold_back()
+        self._traffic.together()
+        with self._removed_on_failure(model.version, old):
+            logger.info("%s: starting its servers", model.uri)
+            self._apply(documents)
+            self._wait_until_ready(model.version, documents)
+            self._try_out(model.version, old)
+            if old is not None and self._traffic.can_be_shared:
+                self._share(old, model.version)
+            self._switch(model.version)
+        logger.info("%s is served, before: version %s", model.uri, old)
+        if old is not None:
+            # Connections that are open lead to the version before until it closes them.
+            self._pause(self.config.drain_s)
+        served = self._as_served(model.version)
+        self.tidy(served)
+        return served
+
+    def _try_out(self, version: int, old: int | None) -> None:
+        """Ask a version where no client does."""
+        self._patiently(lambda: self._check(self._address(version), version, self._smoke_edits))
+        self._compare(version, old)
+
+    def _compare(self, version: int, old: int | None) -> None:
+        if old is None or not self._probe_edits:
+            return
+        model = self.config.model
+        check_trial(
+            Judge(self._address(old), model),
+            Judge(self._address(version), model),
+            self._probe_edits,
+            self._bounds,
+        )
+
+    def _share(self, old: int, new: int) -> None:
+        watched = Watched(self._counts, lambda: self._compare(new, old), self._lease.check)
+        try:
+            give_share(self._traffic, self.config.canary, old, new, watched)
+        except BaseException:
+            # Also when this process is told to end: nobody watches the new version then.
+            self._try_to_bring_together()
+            raise
+
+    def _try_to_bring_together(self) -> None:
+        try:
+            self._traffic.together()
+        except DeploymentError as error:
+            logger.warning("requests are still shared, the next look ends that: %s", error)
+
+    def _switch(self, version: int) -> None:
+        self._lease.check()
+        self._traffic.switch(version)
+        stable = self.config.stable_address.format(
+            service=self.config.service, namespace=self.config.namespace
+        )
+        self._patiently(lambda: self._check(stable, version, {}))
+
+    def _check(self, endpoint: str, version: int, edits: SmokeEdits) -> None:
+        check_answers(endpoint, self.config.model, version, edits)
+
+    def _patiently(self, ask: Callable[[], None]) -> None:
+        """Ask until it works: the cluster takes a moment to bring requests to somebody new.
+
+        Raises:
+            DeploymentError: as the last attempt ended.
+        """
+        deadline = time.monotonic() + self.config.switch_timeout_s
+        while True:
+            try:
+                return ask()
+            except DeploymentError:
+                if time.monotonic() > deadline:
+                    raise
+            self._pause(self.config.poll_s)
+
+    @contextmanager
+    def _removed_on_failure(self, version: int, old: int | None) -> Iterator[None]:
+        """Bring requests back and remove a version that is no good.
+
+        Where nothing is known about it, or this process is told to end, all stays for whoever
+        comes next.
+        """
+        try:
+            yield
+        except NothingKnown:
+            raise
+        except DeploymentError:
+            try:
+                if old is not None and self._traffic.served() != old:
+                    self._traffic.switch(old)
+                self._traffic.together()
+                self._versions().remove(version)
+            except DeploymentError as second:
+                # The caller is told why the version failed; the next look tidies up.
+                logger.warning("version %d could not be removed: %s", version, second)
+            raise
+
+    def _apply(self, documents: list[Object]) -> None:
+        for document in documents:
+            self._lease.check()
+            self._api.apply(document)
+
+    def _answering(self, documents: list[Object]) -> bool:
+        """Whether a version's servers can be asked, as far as the cluster knows."""
+        return all(
+            readiness_of(self._api.get(kind, name), f"{kind.name} {name}").answers
+            for kind, name in _with_servers(documents)
+        )
+
+    def _wait_until_ready(self, version: int, documents: list[Object]) -> None:
+        deadline = time.monotonic() + self.config.ready_timeout_s
+        while missing := self._missing(version, documents):
+            if time.monotonic() > deadline:
+                raise DeploymentError(
+                    f"version {version}: not ready after {self.config.ready_timeout_s:g} s: "
+                    f"{missing}"
+                )
+            self._pause(self.config.poll_s)
+
+    def _missing(self, version: int, documents: list[Object]) -> str:
+        """What a version lacks to be ready; empty: nothing."""
+        missing = []
+        for kind, name in _with_servers(documents):
+            told = readiness_of(self._api.get(kind, name), f"{kind.name} {name}")
+            if not told.ready:
+                trouble = trouble_of(self._api, version, self.config.max_restarts)
+                why = f"{told.told} ({trouble})" if trouble else told.told
+                if told.hopeless:
+                    raise DeploymentError(f"version {version}: {why}")
+                missing.append(why)
+        return "; ".join(missing)
+
+    def _counts(self, version: int) -> dict[str, Counts]:
+        addresses = {
+            name: self.config.metrics_address.format(ip=ip, version=version)
+            for name, ip in pod_addresses(self._api, version).items()
+        }
+        return read_counts(addresses, self.config.model)
+
+    def _pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+        self._lease.check()
+
+    def _documents(self, model: ModelVersion) -> list[Object]:
+        # Read anew each time: a new template is a new way to serve the same version.
+        template = read_template(self.config.template, self.config.service)
+        return documents_of(template, self.config.service, model)
+
+    def _versions(self) -> Versions:
+        template = read_template(self.config.template, self.config.service)
+        return Versions(self._api, template, self.config.service, self._name, self.config.keep)
+
+    def _address(self, version: int) -> str:
+        return self.config.version_address.format(
+            name=version_name(self.config.service, version),
+            namespace=self.config.namespace,
+            version=version,
+        )
+
+    def _as_served(self, version: int) -> Served:
+        return Served(version, f"{self.config.model}/{version}")
+
+
+def _with_servers(documents: list[Object]) -> list[tuple[Kind, str]]:
+    kinds = [(Kind.of(document), document["metadata"]["name"]) for document in documents]
+    return [(kind, name) for kind, name in kinds if needs_readiness(kind)]

@@ -1,0 +1,152 @@
+"""Where requests go: the Service that clients ask, and a GRPCRoute while a version gets a share."""
+
+from collections.abc import Sequence
+
+from spatialreward.deployer.kubernetes.api import ROUTE, SERVICE, Api, Object
+from spatialreward.deployer.kubernetes.template import VERSION_LABEL, version_name
+from spatialreward.deployment.errors import NothingKnown
+
+NOBODY = "none"
+"""Value of the selector's version while no version is good yet."""
+SERVED_BEFORE = "spatialreward.dev/served-versions"
+"""Annotation of the Service: versions that were served, the last one first."""
+_GRPC_PORT = 8001
+_MOST_REMEMBERED = 20
+
+
+class Traffic:
+    """The Service and the route of one judge."""
+
+    def __init__(self, api: Api, service: str, route: str | None) -> None:
+        """Change nothing yet.
+
+        Args:
+            api: of their namespace.
+            service: name of the Service that clients ask.
+            route: name of the GRPCRoute; None: there is none.
+        """
+        self._api = api
+        self._service = service
+        self._route = route
+
+    @property
+    def can_be_shared(self) -> bool:
+        """Whether two versions can be asked at the same time."""
+        return self._route is not None
+
+    def served(self) -> int | None:
+        """The version that the Service selects; None: none.
+
+        Raises:
+            NothingKnown: there is no such Service.
+            DeploymentError: the cluster cannot be asked.
+        """
+        version = self._selector().get(VERSION_LABEL, NOBODY)
+        return int(version) if version.isdigit() else None
+
+    def served_before(self) -> list[int]:
+        """Versions that were served, the last one first.
+
+        Raises:
+            NothingKnown, DeploymentError: as ``served``.
+        """
+        told = self._found()["metadata"].get("annotations", {}).get(SERVED_BEFORE, "")
+        return [int(one) for one in told.split(",") if one.isdigit()]
+
+    def hold_back(self) -> None:
+        """Have the Service select nobody, unless it selects a version already.
+
+        Without a version in its selector it would bring requests to whoever is being tried.
+
+        Raises:
+            NothingKnown, DeploymentError: as ``served``.
+        """
+        if VERSION_LABEL not in self._selector():
+            self._select(NOBODY, [])
+
+    def switch(self, version: int) -> None:
+        """Bring all requests to a version.
+
+        Raises:
+            NothingKnown, DeploymentError: as ``served``.
+        """
+        before = [one for one in self.served_before() if one != version]
+        self._select(str(version), [version, *before][:_MOST_REMEMBERED])
+        self.together()
+
+    def together(self) -> None:
+        """Have the route bring all requests to the Service, as its manifest says.
+
+        Raises:
+            DeploymentError: the cluster does not take it.
+        """
+        if self._route is not None:
+            self._write_rules([_backend(self._service)])
+
+    def shadow(self, old: int, new: int) -> None:
+        """Have the old version answer everything, and the new one get a copy of it.
+
+        Raises:
+            DeploymentError: the cluster does not take it.
+        """
+        copied = _backend(version_name(self._service, new))
+        mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": copied}}
+        self._write_rules([_backend(version_name(self._service, old))], [mirror])
+
+    def share(self, old: int, new: int, percent: int) -> None:
+        """Have the new version answer so many of 100 requests, the old one the others.
+
+        Raises:
+            DeploymentError: the cluster does not take it.
+        """
+        weights = {old: 100 - percent, new: percent}
+        self._write_rules(
+            [
+                {**_backend(version_name(self._service, version)), "weight": weight}
+                for version, weight in weights.items()
+            ]
+        )
+
+    def _found(self) -> Object:
+        found = self._api.get(SERVICE, self._service)
+        if found is None:
+            raise NothingKnown(
+                f"Service {self._service}: is not in namespace {self._api.namespace}, "
+                "apply the manifests first"
+            )
+        return found
+
+    def _selector(self) -> dict[str, str]:
+        return dict(self._found()["spec"].get("selector", {}))
+
+    def _select(self, version: str, history: Sequence[int]) -> None:
+        # A selector is replaced as a whole, so what the manifest says of it is said again.
+        selector = self._selector() | {VERSION_LABEL: version}
+        self._api.apply(
+            {
+                "apiVersion": SERVICE.api_version,
+                "kind": SERVICE.name,
+                "metadata": {
+                    "name": self._service,
+                    "annotations": {SERVED_BEFORE: ",".join(map(str, history))},
+                },
+                "spec": {"selector": selector},
+            }
+        )
+
+    def _write_rules(self, backends: list[Object], filters: Sequence[Object] = ()) -> None:
+        rule: Object = {"backendRefs": backends}
+        if filters:
+            rule["filters"] = list(filters)
+        self._api.apply(
+            {
+                "apiVersion": ROUTE.api_version,
+                "kind": ROUTE.name,
+                "metadata": {"name": self._route},
+                "spec": {"rules": [rule]},
+            }
+        )
+
+
+def _backend(service: str) -> Object:
+    return {"name": service, "port": _GRPC_PORT}

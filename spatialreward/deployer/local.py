@@ -1,0 +1,93 @@
+"""Serves on one Triton server through its explicit model control (``spatialreward.deployment``)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from spatialreward.deployer.backends import Served
+from spatialreward.deployer.config import LocalBackend, TrialBounds
+from spatialreward.deployer.probes import Judge, ProbeEdits, check_trial
+from spatialreward.deployment import History, deploy, load_again
+from spatialreward.deployment.folder import ModelFolder
+from spatialreward.deployment.server import Server
+from spatialreward.deployment.smoke import SmokeEdits
+from spatialreward.registry import ModelVersion, fetch_verified
+
+
+class LocalServing:
+    """See ``backends.Backend``."""
+
+    def __init__(
+        self,
+        config: LocalBackend,
+        name: str,
+        smoke_edits: SmokeEdits,
+        probe_edits: ProbeEdits,
+        bounds: TrialBounds,
+    ) -> None:
+        """Serve versions of a registered model on the server that the configuration names.
+
+        Raises:
+            InvalidInputError: there is no such repository, or the model's name is none.
+        """
+        self._config = config
+        self._name = name
+        self._smoke_edits = smoke_edits
+        self._probe_edits = probe_edits
+        self._bounds = bounds
+        self._home: Path = ModelFolder(config.repository, config.model).home
+        self._server = Server(config.endpoint)
+
+    @contextmanager
+    def turn(self) -> Iterator[bool]:
+        """See ``Backend``: whoever changes something locks the repository while it does."""
+        yield True
+
+    def served(self) -> Served | None:
+        """See ``Backend``."""
+        history = History.read(self._home)
+        for one in history.versions:
+            name, _, version = one.source.removeprefix("models:/").rpartition("/")
+            if one.version == history.served and name == self._name and version.isdigit():
+                return Served(int(version), f"{self._config.model}/{one.version}")
+        return None
+
+    def keep(self, served: Served, *, wait: bool = True) -> bool:
+        """See ``Backend``: a server that was started again is told to load it."""
+        number = int(served.known_as.rpartition("/")[2])
+        if self._server.ready_versions(self._config.model) == [number]:
+            return False
+        return load_again(
+            repository=self._config.repository,
+            endpoint=self._config.endpoint,
+            model=self._config.model,
+        )
+
+    def tidy(self, served: Served) -> None:
+        """See ``Backend``: every deployment tidies up by itself."""
+
+    def deploy(self, model: ModelVersion) -> Served:
+        """See ``Backend``."""
+        # A server that is away says so before anything is fetched.
+        self._server.ready_versions(self._config.model)
+        fetched = fetch_verified(model.uri)
+        number = deploy(
+            fetched.folder,
+            template=self._config.template,
+            repository=self._config.repository,
+            endpoint=self._config.endpoint,
+            model=self._config.model,
+            source=model.uri,
+            smoke_edits=self._smoke_edits,
+            keep=self._config.keep,
+            trial=self._compare if self._probe_edits else None,
+        )
+        return Served(model.version, f"{self._config.model}/{number}")
+
+    def _compare(self, served: str | None, staged: str) -> None:
+        if served is None:
+            return
+        endpoint = self._config.endpoint
+        check_trial(
+            Judge(endpoint, served), Judge(endpoint, staged), self._probe_edits, self._bounds
+        )

@@ -1,0 +1,114 @@
+"""The deployer's process: looks at once, after each webhook, and every so often."""
+
+import logging
+import os
+import threading
+
+from spatialreward.deployer.backends import Backend
+from spatialreward.deployer.config import DeployerConfig, KubernetesBackend, LocalBackend
+from spatialreward.deployer.http import Answering, serving
+from spatialreward.deployer.metrics import Metrics
+from spatialreward.deployer.probes import ProbeEdits
+from spatialreward.deployer.reconcile import Look, Outcome, Reconciler
+from spatialreward.deployer.status import Status
+from spatialreward.deployment.smoke import SmokeEdits
+
+logger = logging.getLogger(__name__)
+
+
+def backend_of(config: DeployerConfig, smoke_edits: SmokeEdits, probe_edits: ProbeEdits) -> Backend:
+    """The place where a deployer serves.
+
+    Raises:
+        InvalidInputError: it cannot be used as it was configured.
+    """
+    match config.backend:
+        case LocalBackend():
+            from spatialreward.deployer.local import LocalServing
+
+            return LocalServing(
+                config.backend, config.name, smoke_edits, probe_edits, config.bounds
+            )
+        case KubernetesBackend():
+            from spatialreward.deployer.kubernetes.backend import ClusterServing
+
+            return ClusterServing(
+                config.backend, config.name, smoke_edits, probe_edits, config.bounds
+            )
+
+
+class Deployer:
+    """Follows an alias until it is told to stop."""
+
+    def __init__(self, config: DeployerConfig, backend: Backend, secret: str = "") -> None:
+        """Bring together what a deployer works with.
+
+        Args:
+            config: whom it follows, and how often it looks.
+            backend: where it serves.
+            secret: of webhooks; empty: none is accepted.
+        """
+        self._config = config
+        self._secret = secret
+        self._reconciler = Reconciler(config.name, config.alias, backend, config.attempts)
+        self._status = Status()
+        self._metrics = Metrics(config.name)
+        self._wake = threading.Event()
+        self._stopped = False
+        self.port = config.port
+        """Where HTTP is answered, once it is."""
+        # MLflow's client tries for minutes by itself; here the next look is the next try.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
+    def once(self) -> Look:
+        """Look once."""
+        try:
+            look = self._reconciler.look()
+        except Exception as error:
+            # Whatever it is, what is served is served, and the next look may see better.
+            logger.exception("unexpected")
+            look = Look(Outcome.ERROR, None, f"{type(error).__name__}: {error}")
+        self._metrics.looked(look)
+        self._status.looked(look)
+        return look
+
+    def run(self, started: threading.Event | None = None) -> None:
+        """Look again and again until ``stop``, and answer HTTP meanwhile.
+
+        Args:
+            started: set when HTTP is answered.
+
+        Raises:
+            InvalidInputError: the address cannot be listened at.
+        """
+        what = Answering(self._config, self._secret, self._status, self._metrics, self._wake)
+        with serving(what) as port:
+            logger.info(
+                "following %s of %s, at %s:%d",
+                self._config.alias,
+                self._config.name,
+                self._config.host,
+                port,
+            )
+            self.port = port
+            if started is not None:
+                started.set()
+            errors = 0
+            while not self._stopped:
+                self._wake.clear()
+                look = self.once()
+                errors = errors + 1 if look.outcome is Outcome.ERROR else 0
+                if not self._stopped:
+                    self._wake.wait(self._pause_s(errors))
+
+    def stop(self) -> None:
+        """End ``run`` after the look that is under way; may be called from any thread."""
+        self._stopped = True
+        self._wake.set()
+
+    def _pause_s(self, errors: int) -> float:
+        """After errors in a row, shorter at first than usual, then ever longer."""
+        if not errors:
+            return self._config.reconcile_s
+        return min(2.0 ** min(errors, 16), self._config.backoff_max_s)

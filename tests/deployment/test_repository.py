@@ -1,0 +1,53 @@
+import json
+
+import pytest
+import tritonclient.grpc
+from typer.testing import CliRunner
+
+from spatialreward.cli.main import app
+from spatialreward.client import TritonJudge
+from spatialreward.registry import CHECKSUM_TAG, register_model
+from spatialreward.storage import digest_folder
+from spatialreward.tracking import open_run
+
+
+@pytest.fixture
+def registered(client, scripted):
+    """A registered model with a version that was registered as something else than it is."""
+    for name, checksum in (("first", None), ("second", None), ("third", "ab" * 32)):
+        folder = scripted(name, reward=0.25)
+        with open_run("train") as tracker:
+            tags = {CHECKSUM_TAG: checksum or digest_folder(folder)}
+            register_model("packed", folder, tracker.run_id, tags)
+
+
+def run(site, out, model):
+    options = {"--model": model, "--out": out, "--template": site.template, "--name": site.model}
+    arguments = [str(part) for option in options.items() for part in option]
+    return CliRunner().invoke(app, ["serving-repository", *arguments])
+
+
+def test_a_server_loads_what_was_written_for_it_as_the_registrys_version(site, registered, edit):
+    for _ in range(2):
+        done = run(site, site.repository, "models:/packed/2")
+        assert done.stdout == f"{site.repository} serves {site.model}/2\n", done.stderr
+    assert site.on_disk() == [2]
+    assert site.staging_is_gone()
+    tritonclient.grpc.InferenceServerClient(site.endpoint).load_model(site.model)
+    assert site.ask(edit) == ("2", 0.25)
+    with TritonJudge(site.endpoint, model=site.model) as judge:
+        assert judge.notice == "second"
+
+
+def test_what_is_not_what_was_registered_is_not_written(site, registered, tmp_path):
+    done = run(site, tmp_path / "out", "models:/packed/3")
+    assert done.exit_code == 1
+    assert "expected sha256 abab" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_is_version_1(site, scripted, tmp_path):
+    done = run(site, tmp_path / "out", scripted("plain"))
+    assert done.stdout.endswith(f"serves {site.model}/1\n")
+    script = tmp_path / "out" / site.model / "1" / "checkpoint" / "script.json"
+    assert json.loads(script.read_text()) == {"reward": 0.5}
