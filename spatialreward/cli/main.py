@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from spatialreward.cli import base, data, deploy, judge, stack
+from spatialreward.cli import (
+    base,
+    data,
+    deploy,
+    deployer,
+    judge,
+    promote,
+    runs,
+    stack,
+    submit,
+    upkeep,
+    webhook,
+)
 from spatialreward.cli.command import CommandGroup, configure_logging
 
 app = typer.Typer(
@@ -20,9 +32,18 @@ app.command("judge")(judge.judge)
 app.command("deploy")(deploy.deploy)
 app.command("rollback")(deploy.rollback)
 app.command("deployments")(deploy.deployments)
+app.command("promote")(promote.promote)
+app.command("demote")(promote.demote)
+app.command("serving-repository")(deployer.serving_repository)
+app.add_typer(deployer.app, name="deployer")
+app.add_typer(webhook.app, name="webhook")
 app.add_typer(base.app, name="base")
 app.add_typer(data.app, name="data")
+app.command("buckets")(upkeep.buckets)
+app.add_typer(upkeep.backups, name="backups")
 app.add_typer(stack.app, name="stack")
+app.command("submit")(submit.submit)
+app.add_typer(runs.app, name="runs")
 
 
 def _show_version(asked: bool) -> None:
