@@ -15,6 +15,8 @@ RUN_LABEL = "spatialreward.dev/run"
 """The platform's id of the run that a TrainJob is for; the run's last step looks for it."""
 NODES = "node"
 """The runtime's replicated job that trains, and its container."""
+_SHM = "shared-memory"
+"""The runtime's volume at ``/dev/shm``."""
 _MANAGER = "spatialreward.dev/launcher"
 _GPU = "nvidia.com/gpu"
 _KEY_LETTERS = 16
@@ -122,7 +124,7 @@ def _patch(nodes: Nodes, labels: dict[str, str]) -> dict[str, Any]:
         pod["tolerations"] = list(nodes.tolerations)
     if nodes.shm_gib:
         size = f"{nodes.shm_gib}Gi"
-        pod["volumes"] = [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": size}}]
+        pod["volumes"] = [{"name": _SHM, "emptyDir": {"medium": "Memory", "sizeLimit": size}}]
     template = {"metadata": {"labels": labels}, "spec": pod}
     job = {"name": NODES, "template": {"spec": {"template": template}}}
     return {

@@ -1,9 +1,9 @@
 import pytest
-import yaml
 
 from pipelines.dag import compile_pipeline
 from pipelines.profile import load_profile, names
 from pipelines.run import FIXED_STEPS
+from tests.pipelines.compiled import Compiled, edges
 
 EDGES = {
     ("for-loop-2", "merge-shards"),
@@ -22,61 +22,86 @@ EDGES = {
     ("finetune-editor", "register-editor"),
     ("compare-editors", "register-editor"),
 }
+ON_NODES = "train-judge-on-nodes"
 
 
 @pytest.fixture(scope="module", params=names())
 def compiled(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("dag") / "pipeline.yaml"
     compile_pipeline(load_profile(request.param), request.param, path)
-    return request.param, next(iter(yaml.safe_load_all(path.read_text())))
+    return Compiled.read(path, request.param)
 
 
 def test_the_graph_has_exactly_these_edges(compiled):
-    _, spec = compiled
-    tasks = spec["root"]["dag"]["tasks"]
-    edges = {
-        (before, name) for name, task in tasks.items() for before in task.get("dependentTasks", [])
-    }
-    assert edges == EDGES
+    called = {ON_NODES: "train-judge"}
+    assert {tuple(called.get(end, end) for end in edge) for edge in compiled.edges()} == EDGES
 
 
-def test_every_shard_is_a_step_of_its_own(compiled):
-    name, spec = compiled
-    loop = spec["root"]["dag"]["tasks"]["for-loop-2"]
-    shards = load_profile(name).data.num_shards
-    assert loop["parameterIterator"]["items"]["raw"] == str(list(range(shards)))
-    assert len(spec["root"]["dag"]["tasks"]) - 1 == FIXED_STEPS
+def test_the_run_is_opened_before_the_steps_and_closed_after_them(compiled):
+    steps = f"steps-{compiled.name}"
+    assert edges(compiled.outer) == {("open-run", steps), (steps, "close-run")}
+    closing = compiled.outer["close-run"]
+    assert closing["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    assert closing["inputs"]["parameters"]["status"] == {"taskFinalStatus": {"producerTask": steps}}
+    has_train_jobs = closing["inputs"]["parameters"]["has_train_jobs"]
+    assert has_train_jobs["runtimeValue"]["constant"] is (ON_NODES in compiled.steps)
+
+
+def test_every_shard_is_a_step_of_its_own_but_not_all_at_once(compiled):
+    loop = compiled.steps["for-loop-2"]
+    profile = load_profile(compiled.name)
+    shards = list(range(profile.data.num_shards))
+    assert loop["parameterIterator"]["items"]["raw"] == str(shards)
+    limit = loop.get("iteratorPolicy", {}).get("parallelismLimit")
+    assert limit == {"tiny": None, "paper": 32}[compiled.name]
+    assert len(compiled.steps) - 1 == FIXED_STEPS
 
 
 def test_steps_with_outside_effects_are_never_cached_by_the_platform(compiled):
-    _, spec = compiled
-    tasks = spec["root"]["dag"]["tasks"]
-    uncached = {
-        name
-        for name, task in tasks.items()
-        if not task.get("cachingOptions", {}).get("enableCache")
+    cached = {
+        executor
+        for executor, task in compiled.all_tasks().items()
+        if task.get("cachingOptions", {}).get("enableCache")
     }
-    assert uncached - {"for-loop-2"} == {"register-judge", "deploy-judge", "register-editor"}
+    assert {executor.removeprefix("exec-") for executor in set(compiled.all_tasks()) - cached} == {
+        "open-run",
+        "register-judge",
+        "deploy-judge",
+        "register-editor",
+        "close-run",
+    }
 
 
-def test_resources_are_asked_for_where_the_profile_gives_them(compiled):
-    name, spec = compiled
-    executors = spec["deploymentSpec"]["executors"]
-    asked = {
-        step: executor["container"].get("resources", {}) for step, executor in executors.items()
-    }
-    if name == "tiny":
-        assert not any(asked.values())
-        return
-    training = asked["exec-train-judge"]
-    assert training["accelerator"]["resourceType"] == "nvidia.com/gpu"
-    assert training["accelerator"]["resourceCount"] == "8"
-    assert training["resourceMemoryLimit"] == "512Gi"
-    assert "accelerator" not in asked["exec-build-shard"]
+@pytest.mark.parametrize(
+    ("change", "uncached"),
+    [
+        (["data.photos=some/where"], {"exec-build-shard", "exec-build-shard-2"}),
+        (["judge.base.kind=folder", "judge.base.folder=some/where"], {"exec-train-judge"}),
+    ],
+)
+def test_what_reads_a_folder_is_never_cached_by_the_platform(change, uncached, tmp_path):
+    compile_pipeline(load_profile("tiny", change), "mine", tmp_path / "mine.yaml")
+    tasks = Compiled.read(tmp_path / "mine.yaml").all_tasks()
+    for executor, task in tasks.items():
+        if executor in uncached:
+            assert not task["cachingOptions"].get("enableCache"), executor
+    assert tasks["exec-merge-shards"]["cachingOptions"]["enableCache"]
+
+
+def test_what_a_run_is_called_is_no_part_of_what_steps_are_given(compiled):
+    """Else no run of the platform would find the steps of an earlier one in its cache."""
+    for name, task in compiled.steps.items():
+        given = task["inputs"]["parameters"]
+        parent = given.get("parent_run_id") or given["pipelinechannel--parent_run_id"]
+        assert parent == {"componentInputParameter": "parent_run_id"}, name
+    assert (
+        compiled.spec["root"]["inputDefinitions"]["parameters"]["parent_run_id"]["defaultValue"]
+        == ""
+    )
 
 
 def test_no_image_installs_anything_when_it_runs(compiled):
-    _, spec = compiled
-    for executor in spec["deploymentSpec"]["executors"].values():
-        assert executor["container"]["image"].startswith("spatialreward/")
-        assert not any("pip install" in part for part in executor["container"]["command"])
+    for executor in compiled.all_tasks():
+        container = compiled.container(executor)
+        assert container["image"].startswith("spatialreward/")
+        assert not any("pip install" in part for part in container["command"])
