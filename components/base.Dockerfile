@@ -32,10 +32,11 @@ RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.crt \
     && echo /app > spatialreward.pth
 
 FROM ${BASE_IMAGE} AS base
+# /work is everybody's, as /tmp is: a tmpfs that is mounted there takes over mode, but not owner.
 RUN groupadd --gid 10001 spatialreward \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /work/home \
         --shell /usr/sbin/nologin spatialreward \
-    && install --directory --owner=10001 --group=10001 /work /work/home /work/steps /work/cache
+    && install --directory --mode=1777 /work
 COPY --from=builder /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH \
     VIRTUAL_ENV=/opt/venv \
