@@ -5,13 +5,16 @@ nothing.
 """
 
 import json
+import logging
 import os
+import time
 from pathlib import Path
 
 import components
 from spatialreward.config import JudgeRegistrationStep, NoSettings
 from spatialreward.deployer.waiting import wait_until_served
 from spatialreward.deployment import deploy_once
+from spatialreward.deployment.errors import SomebodyElseDeploys
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.judge import JudgeFigures
 from spatialreward.promotion import promote
@@ -25,10 +28,13 @@ from spatialreward.registry import (
 from spatialreward.step import Outputs, Step, run_step
 from spatialreward.storage import ArtifactRef
 
+logger = logging.getLogger(__name__)
+
 TEMPLATE = Path(components.__file__).parents[1] / "serving" / "judge"
 DEPLOY_TIMEOUT = "SPATIALREWARD_DEPLOY_TIMEOUT_S"
 """Environment variable: how long a deployer may take to serve a champion, in seconds."""
 _DEPLOY_TIMEOUT_S = 1800.0
+_POLL_S = 2.0
 
 
 def register_judge(
@@ -107,14 +113,24 @@ def deploy_judge(model: str, parent_run_id: str) -> str:
 
 def _serve(fetched: FetchedModel, repository: Path, endpoint: str) -> Outputs:
     ref = ArtifactRef.parse(fetched.tags.get(ARTIFACT_TAG, ""))
-    served = deploy_once(
-        fetched.folder,
-        template=TEMPLATE,
-        repository=repository,
-        endpoint=endpoint,
-        source=fetched.model.uri,
-    )
-    return {"served": str(ref), "served_version": served}
+    deadline = time.monotonic() + _deploy_timeout_s()
+    while True:
+        try:
+            served = deploy_once(
+                fetched.folder,
+                template=TEMPLATE,
+                repository=repository,
+                endpoint=endpoint,
+                source=fetched.model.uri,
+            )
+        except SomebodyElseDeploys as error:
+            # Where a deployer follows the champion, too, it is at the same version.
+            if time.monotonic() > deadline:
+                raise
+            logger.info("waiting: %s", error)
+            time.sleep(_POLL_S)
+        else:
+            return {"served": str(ref), "served_version": served}
 
 
 def _deploy_timeout_s() -> float:

@@ -1,6 +1,7 @@
 """``spatialreward deployer`` and ``serving-repository``: serving whoever is champion."""
 
 import logging
+import os
 import signal
 import sys
 import tomllib
@@ -64,7 +65,8 @@ def run(
         ),
     ] = False,
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The registered model. [spatial-reward]")
+        str | None,
+        typer.Option(metavar="NAME", help="The registered model. Default: spatial-reward."),
     ] = None,
     endpoint: Annotated[
         str | None,
@@ -89,7 +91,8 @@ def run(
         ),
     ] = None,
     namespace: Annotated[
-        str | None, typer.Option(help="kubernetes: where the judge is served. [spatialreward]")
+        str | None,
+        typer.Option(help="kubernetes: where the judge is served. Default: spatialreward."),
     ] = None,
     smoke_edits: Annotated[
         Path | None,
@@ -104,12 +107,14 @@ def run(
         ),
     ] = None,
     reconcile_s: Annotated[
-        float | None, typer.Option(help="Seconds between two looks without a webhook. [30]")
+        float | None, typer.Option(help="Seconds between two looks without a webhook. Default: 30.")
     ] = None,
     host: Annotated[
-        str | None, typer.Option(help="Address of webhook, health and metrics. [127.0.0.1]")
+        str | None, typer.Option(help="Address of webhook, health and metrics. Default: 127.0.0.1.")
     ] = None,
-    port: Annotated[int | None, typer.Option(help="Its port; 0: a free one. [8080]")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Its port; 0: a free one. Default: 8080.")
+    ] = None,
     webhook_url: Annotated[
         str | None,
         typer.Option(
@@ -163,6 +168,9 @@ def run(
         {one.id: one.load() for one in read_requests(path)} if path else {}
         for path in (settings.smoke_edits, settings.probe_edits)
     )
+    # MLflow's client tries for minutes by itself; here the next look is the next try.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     from spatialreward.deployer.loop import Deployer, backend_of
     from spatialreward.deployer.reconcile import Outcome
 

@@ -1,7 +1,6 @@
 """The deployer's process: looks at once, after each webhook, and every so often."""
 
 import logging
-import os
 import threading
 
 from spatialreward.deployer.backends import Backend
@@ -57,9 +56,6 @@ class Deployer:
         self._stopped = False
         self.port = config.port
         """Where HTTP is answered, once it is."""
-        # MLflow's client tries for minutes by itself; here the next look is the next try.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
     def once(self) -> Look:
         """Look once."""

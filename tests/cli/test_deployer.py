@@ -16,6 +16,9 @@ VARIABLES = ("TRITON_GRPC_URL", "TRITON_MODEL_REPOSITORY", "MLFLOW_TRACKING_URI"
 def run(monkeypatch):
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
+    # The command sets them for its process; they are gone again after the test.
+    for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
+        monkeypatch.setenv(name, "1")
     options = ("deployer", "run", "--once", "--log-format", "text")
     return lambda *arguments: CliRunner().invoke(app, [*options, *map(str, arguments)])
 

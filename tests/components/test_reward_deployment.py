@@ -2,12 +2,15 @@ import json
 
 import pytest
 
-from components.reward_deployment.steps import register_judge
+from components.reward_deployment.steps import deploy_judge, register_judge
 from spatialreward.config import JudgeRegistrationStep
+from spatialreward.deployment import DeploymentError
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.config import JudgeGate
 from spatialreward.evaluation.gate import GateError
+from spatialreward.registry import ModelVersion, set_version_tags
 from spatialreward.storage import ObjectStore
+from tests.client.conftest import server, start_server  # noqa: F401 - a judge that is version 3
 
 FIGURES = {
     "pairwise_accuracy": 0.9,
@@ -51,6 +54,37 @@ def test_a_judge_that_passes_is_the_champion_and_registered_once(checkpoint, cli
     assert champion.tags["gate"] == "passed"
     assert champion.tags["mean_iou"] == "0.7000"
     assert champion.tags["artifact"] == judge
+
+
+def test_a_second_champion_keeps_the_first_as_previous(checkpoint, client):
+    for words in ("one", "two"):
+        register_judge(settings("twice"), checkpoint(words), figures(), "")
+    assert str(client.get_model_version_by_alias("twice", "champion").version) == "2"
+    assert str(client.get_model_version_by_alias("twice", "previous").version) == "1"
+    told = client.get_model_version("twice", "2").tags
+    assert (told["promoted_by"], told["promoted_over"]) == ("pipeline", "1")
+
+
+def test_without_a_repository_the_step_waits_for_the_deployer(
+    checkpoint,
+    server,  # noqa: F811
+    monkeypatch,
+):
+    monkeypatch.delenv("TRITON_MODEL_REPOSITORY", raising=False)
+    monkeypatch.delenv("TRITON_GRPC_URL", raising=False)
+    with pytest.raises(InvalidInputError, match="TRITON_GRPC_URL not set"):
+        deploy_judge("models:/waited@champion", "")
+    monkeypatch.setenv("TRITON_GRPC_URL", server.address)
+    judge = checkpoint("waited")
+    register_judge(settings("waited"), judge, figures(), "")
+    monkeypatch.setenv("SPATIALREWARD_DEPLOY_TIMEOUT_S", "0.001")
+    with pytest.raises(DeploymentError, match="no deployer has said anything about it"):
+        deploy_judge("models:/waited@champion", "")
+    set_version_tags(ModelVersion("waited", 1), {"serving": "served", "served_as": "judge/3"})
+    assert deploy_judge("models:/waited@champion", "") == judge
+    monkeypatch.setenv("SPATIALREWARD_DEPLOY_TIMEOUT_S", "soon")
+    with pytest.raises(InvalidInputError, match="DEPLOY_TIMEOUT_S: expected seconds, got 'soon'"):
+        deploy_judge("models:/waited@champion", "")
 
 
 def test_a_judge_that_falls_short_leaves_the_champion_before(checkpoint, client):

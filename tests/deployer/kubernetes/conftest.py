@@ -79,12 +79,22 @@ class MortalApi(Api):
 
 
 @pytest.fixture
-def backend_of(cluster):
+def api_of(cluster):
+    """Makes clients of the cluster's API, of a class of the test's choice."""
+
+    def make(kind=Api, url=cluster.url):
+        settings = kubernetes.client.Configuration(host=url)
+        settings.retries = False
+        return kind(kubernetes.client.ApiClient(settings), NAMESPACE)
+
+    return make
+
+
+@pytest.fixture
+def backend_of(cluster, api_of):
     """Makes the deployer's side of the cluster."""
 
     def make(api=None, smoke=None, probes=None, bounds=BOUNDS, **options):
-        settings = kubernetes.client.Configuration(host=cluster.url)
-        settings.retries = False
         canary, name = options.pop("canary", {}), options.pop("name", "judges")
         config = KubernetesBackend(
             namespace=NAMESPACE,
@@ -95,20 +105,7 @@ def backend_of(cluster):
             canary=Canary(**{"step_s": 0.5, "look_every_s": 0.1, "min_requests": 5} | canary),
             **QUICK | options,
         )
-        made = api or Api(kubernetes.client.ApiClient(settings), NAMESPACE)
-        return ClusterServing(config, name, smoke or {}, probes or {}, bounds, made)
-
-    return make
-
-
-@pytest.fixture
-def api_of(cluster):
-    """Makes clients of the cluster's API, of a class of the test's choice."""
-
-    def make(kind=Api):
-        settings = kubernetes.client.Configuration(host=cluster.url)
-        settings.retries = False
-        return kind(kubernetes.client.ApiClient(settings), NAMESPACE)
+        return ClusterServing(config, name, smoke or {}, probes or {}, bounds, api or api_of())
 
     return make
 

@@ -144,7 +144,13 @@ def test_a_share_of_the_requests_grows_step_by_step(
 ):
     cluster.by_hand(ROUTE)
     backend = backend_of(
-        route="judge", canary={"shadow_s": 0.2, "weights": (25, 50), "step_s": 0.2}
+        route="judge",
+        canary={
+            "shadow_s": 0.2,
+            "weights": (25, 50),
+            "step_s": 0.2,
+            "max_latency_ratio": 1000,
+        },
     )
     deploy(backend, 1)
     cluster.rules.clear()
@@ -179,8 +185,9 @@ def test_a_version_that_does_badly_with_a_share_gets_none(
     cluster, backend_of, deploy, asked_all_the_time, script, reason
 ):
     cluster.by_hand(ROUTE)
-    # It is over as soon as it was asked often enough to tell.
-    backend = backend_of(route="judge", canary={"weights": (50,), "step_s": 120})
+    # It is over as soon as it was asked often enough to tell, however slow the machine is.
+    canary = {"weights": (50,), "step_s": 120, "max_latency_ratio": 1.05}
+    backend = backend_of(route="judge", canary=canary)
     deploy(backend, 1)
     cluster.scripts[2] = script
     with asked_all_the_time(), pytest.raises(DeploymentError, match=reason):
@@ -221,7 +228,7 @@ def test_who_has_lost_its_lease_changes_nothing_more(cluster, backend_of):
 
 
 def test_errors_of_the_cluster_say_nothing_of_the_version_and_refusals_do(
-    cluster, backend_of, deploy
+    cluster, backend_of, api_of, deploy
 ):
     backend = backend_of()
     where = ("deployments", "judge-v1")
@@ -233,6 +240,6 @@ def test_errors_of_the_cluster_say_nothing_of_the_version_and_refusals_do(
     cluster.delete(("services", "judge"))
     with pytest.raises(NothingKnown, match="Service judge: is not in namespace judging"):
         backend.served()
-    cluster.stop()
+    away = backend_of(api_of(url="http://127.0.0.1:9"))
     with pytest.raises(NothingKnown, match="the cluster's API does not answer"):
-        backend.served()
+        away.served()
