@@ -36,7 +36,7 @@ class Backend:
         """What new runs go through, one at each time that they are asked for."""
         self.plugins_output = {}
         """Of new runs."""
-        self._to_come = {}
+        self.to_come = {}
         self._made = 0
 
     def healthz(self, **_):
@@ -112,13 +112,13 @@ class Backend:
         if self.plugins_output:
             made["plugins_output"] = self.plugins_output
         self.runs[made["run_id"]] = made
-        self._to_come[made["run_id"]] = list(self.moments)
+        self.to_come[made["run_id"]] = list(self.moments)
         return made
 
     def get_run(self, run_id, **_):
         run = self._get(self.runs, "run", run_id)
-        if self._to_come[run_id]:
-            self.come_to(run_id, self._to_come[run_id].pop(0))
+        if self.to_come[run_id]:
+            self.come_to(run_id, self.to_come[run_id].pop(0))
         return run
 
     def come_to(self, run_id, moment):
@@ -144,7 +144,7 @@ class Backend:
         run = self._get(self.runs, "run", run_id)
         if run["state"] != "FAILED":
             raise Refusal(ABORTED, "Workflow must be Failed/Error to retry")
-        self._to_come[run_id] = list(self.moments)
+        self.to_come[run_id] = list(self.moments)
         run["state"] = "PENDING"
         return {}
 
@@ -153,8 +153,8 @@ class Backend:
         if run["state"] in (*OVER, "CANCELING"):
             raise Refusal(INVALID_ARGUMENT, f"Failed to terminate a run {run_id}. Row not found")
         # As the source has it: canceled runs end as failed ones.
-        self._to_come[run_id] = [Moment("CANCELING"), Moment("FAILED")]
-        self.come_to(run_id, self._to_come[run_id].pop(0))
+        self.come_to(run_id, Moment("CANCELING"))
+        self.to_come[run_id] = [Moment("CANCELING"), Moment("FAILED")]
         return {}
 
     def archive_run(self, run_id, **_):
