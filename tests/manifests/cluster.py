@@ -1,0 +1,191 @@
+"""What a cluster would hold after ``kubectl apply -k``, and the pods that would run there."""
+
+import copy
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from manifests.site import Component, Overlay, prefixed_images, site
+from pipelines.placement import STEP
+from spatialreward.deployer.kubernetes.template import documents_of
+from spatialreward.registry import ModelVersion
+
+ROOT = Path(__file__).parents[2]
+MANIFESTS = ROOT / "manifests"
+CRD_SCHEMAS = ROOT.parent / "shared" / "data" / "crd_schemas"
+SERVICES, PIPELINES = "spatialreward", "kubeflow"
+TEMPLATE = "judge-version-template"
+
+Object = dict[str, Any]
+
+
+class Site(NamedTuple):
+    """One way to put the parts together."""
+
+    overlay: Overlay
+    components: tuple[Component, ...] = ()
+
+    def __str__(self) -> str:
+        return "+".join([self.overlay, *self.components])
+
+
+def _all_sites() -> Iterator[Site]:
+    for overlay in Overlay:
+        fitting = [one for one in Component if overlay is Overlay.GPU or one != "kserve"]
+        for number in range(len(fitting) + 1):
+            for components in itertools.combinations(fitting, number):
+                yield Site(overlay, components)
+
+
+SITES = tuple(_all_sites())
+LOCAL, GPU = Site(Overlay.LOCAL), Site(Overlay.GPU)
+
+
+class Pod(NamedTuple):
+    """A pod that runs sooner or later."""
+
+    owner: str
+    """Kind and name of what makes it."""
+    namespace: str
+    labels: dict[str, str]
+    spec: Object
+
+    @property
+    def containers(self) -> list[Object]:
+        return [*self.spec.get("initContainers", []), *self.spec["containers"]]
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Numbers of the ports that it listens at, by name."""
+        return {
+            port["name"]: port["containerPort"]
+            for container in self.spec["containers"]
+            for port in container.get("ports", [])
+        }
+
+
+def kustomize(folder: Path) -> list[Object]:
+    """Everything that a folder's kustomization makes."""
+    kubectl = Path(sys.executable).parent / "kubectl"
+    made = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    assert "deprecated" not in made.stderr, made.stderr
+    return list(yaml.load_all(made.stdout, Loader=yaml.CSafeLoader))
+
+
+@cache
+def _rendered(chosen: Site, registry: str) -> tuple[Object, ...]:
+    with tempfile.TemporaryDirectory() as folder:
+        # Kustomize refuses an absolute path, and a relative one that goes through a link.
+        here = Path(os.path.realpath(folder))
+        images = prefixed_images(registry) if registry else []
+        text = yaml.safe_dump(site(here, chosen.overlay, chosen.components, images))
+        (here / "kustomization.yaml").write_text(text)
+        return tuple(kustomize(here))
+
+
+def render(chosen: Site, registry: str = "") -> list[Object]:
+    """Everything that a site's kustomization makes."""
+    return copy.deepcopy(list(_rendered(chosen, registry)))
+
+
+def judge_version(objects: Iterable[Object], version: int = 7) -> list[Object]:
+    """What the deployer makes of the template among ``objects``."""
+    template = find(objects, "ConfigMap", TEMPLATE)["data"]["judge-version.yaml"]
+    documents = list(yaml.safe_load_all(template))
+    return documents_of(documents, "judge", ModelVersion("spatial-reward", version))
+
+
+def whole(chosen: Site) -> list[Object]:
+    """A site with one version of the judge, and the Job that restores a backup."""
+    objects = render(chosen)
+    return [*objects, *judge_version(objects), *restore()]
+
+
+@cache
+def _restore() -> tuple[Object, ...]:
+    return tuple(kustomize(MANIFESTS / "restore"))
+
+
+def restore() -> list[Object]:
+    """What brings a backup back; no part of a site."""
+    return copy.deepcopy(list(_restore()))
+
+
+def find(objects: Iterable[Object], kind: str, name: str, namespace: str = SERVICES) -> Object:
+    """The one object of that kind and name."""
+    (found,) = [
+        one
+        for one in objects
+        if one["kind"] == kind
+        and one["metadata"]["name"] == name
+        and one["metadata"].get("namespace", namespace) == namespace
+    ]
+    return found
+
+
+def of_kind(objects: Iterable[Object], *kinds: str) -> list[Object]:
+    """All objects of these kinds."""
+    return [one for one in objects if one["kind"] in kinds]
+
+
+def pods(objects: Iterable[Object]) -> list[Pod]:
+    """The pods of all workloads."""
+    return [pod for one in objects for pod in _pods_of(one)]
+
+
+def _pods_of(one: Object) -> Iterator[Pod]:
+    spec, name = one.get("spec", {}), f"{one['kind']} {one['metadata']['name']}"
+    namespace = one["metadata"].get("namespace", PIPELINES)
+    match one["kind"]:
+        case "Deployment" | "StatefulSet" | "Job":
+            templates = [spec["template"]]
+        case "CronJob":
+            templates = [spec["jobTemplate"]["spec"]["template"]]
+        case "ClusterTrainingRuntime":
+            jobs = spec["template"]["spec"]["replicatedJobs"]
+            templates = [job["template"]["spec"]["template"] for job in jobs]
+        case "InferenceService":
+            # KServe hands the labels of the service on to its pods.
+            templates = [{"metadata": one["metadata"], "spec": spec["predictor"]}]
+        case _:
+            templates = []
+    for template in templates:
+        labels = template["metadata"].get("labels", {})
+        claims = [
+            {"name": claim["metadata"]["name"], "persistentVolumeClaim": {}}
+            for claim in spec.get("volumeClaimTemplates", [])
+        ]
+        pod = {**template["spec"], "volumes": template["spec"].get("volumes", []) + claims}
+        yield Pod(name, namespace, labels, pod)
+
+
+def a_step() -> Pod:
+    """A step's pod, as the pipelines label it."""
+    return Pod("a step", PIPELINES, {STEP: "train-judge"}, {"containers": []})
+
+
+def selects(selector: Object, labels: dict[str, str]) -> bool:
+    """Whether a label selector of Kubernetes selects these labels."""
+    for key, value in selector.get("matchLabels", {}).items():
+        if labels.get(key) != value:
+            return False
+    for term in selector.get("matchExpressions", []):
+        match term["operator"]:
+            case "Exists":
+                fits = term["key"] in labels
+            case "In":
+                fits = labels.get(term["key"]) in term["values"]
+            case other:
+                raise AssertionError(f"the tests do not know the operator {other}")
+        if not fits:
+            return False
+    return True

@@ -1,0 +1,128 @@
+import json
+from functools import cache
+
+import jsonschema
+import kubernetes_validate
+import pytest
+
+from manifests.site import Component, Overlay
+from tests.manifests.cluster import (
+    CRD_SCHEMAS,
+    GPU,
+    LOCAL,
+    MANIFESTS,
+    SITES,
+    Site,
+    find,
+    judge_version,
+    kustomize,
+    of_kind,
+    render,
+    whole,
+)
+
+KUBERNETES = ("1.34", "1.37")
+CORE = {
+    "v1",
+    "apps/v1",
+    "batch/v1",
+    "networking.k8s.io/v1",
+    "policy/v1",
+    "rbac.authorization.k8s.io/v1",
+}
+# Published elsewhere than where the other schemas were collected.
+WITHOUT_SCHEMA = {"InferenceService", "Gateway", "GRPCRoute"}
+EVERYTHING = tuple(Component)
+
+
+def test_the_base_renders_by_itself():
+    assert of_kind(kustomize(MANIFESTS / "base"), "Namespace")
+
+
+@pytest.mark.parametrize("chosen", SITES, ids=str)
+def test_every_combination_renders_and_names_nothing_twice(chosen):
+    objects = render(chosen)
+    names = [
+        (one["apiVersion"], one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"])
+        for one in objects + judge_version(objects)
+    ]
+    assert len(set(names)) == len(names)
+    assert all(
+        one["metadata"]["labels"]["app.kubernetes.io/part-of"] == "spatialreward"
+        for one in objects
+        if one["kind"] != "Namespace"
+    )
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+@pytest.mark.parametrize("overlay", Overlay)
+def test_core_objects_are_what_kubernetes_takes(overlay, version):
+    plain = whole(Site(overlay))
+    exchanged = whole(Site(overlay, tuple(one for one in EVERYTHING if one != "kserve")))
+    core = {json.dumps(one) for one in plain + exchanged if one["apiVersion"] in CORE}
+    assert len(core) > 40
+    for text in core:
+        kubernetes_validate.validate(json.loads(text), version, strict=True)
+
+
+def test_a_wrong_field_would_be_found():
+    service = find(render(LOCAL), "Service", "judge")
+    service["spec"]["selectors"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError, match="selectors"):
+        kubernetes_validate.validate(service, KUBERNETES[0], strict=True)
+
+
+@pytest.mark.skipif(
+    not CRD_SCHEMAS.is_dir(), reason="the schemas of custom resources (crd_schemas) are not here"
+)
+@pytest.mark.parametrize("chosen", [LOCAL, GPU, Site(Overlay.GPU, EVERYTHING)], ids=str)
+def test_custom_resources_are_what_their_operators_publish(chosen):
+    custom = [one for one in whole(chosen) if one["apiVersion"] not in CORE]
+    assert custom
+    for one in custom:
+        if one["kind"] in WITHOUT_SCHEMA:
+            continue
+        jsonschema.validate(one, _schema(one["apiVersion"], one["kind"]))
+
+
+def test_the_overlays_change_sizes_and_nothing_else_of_the_services():
+    local, gpu = ({_key(one): one for one in render(chosen)} for chosen in (LOCAL, GPU))
+    assert local.keys() <= gpu.keys()
+    assert {kind for kind, _, name in gpu.keys() - local.keys()} == {
+        "ClusterQueue",
+        "ClusterTrainingRuntime",
+        "LocalQueue",
+        "ResourceFlavor",
+        "Role",
+        "RoleBinding",
+        "WorkloadPriorityClass",
+    }
+    differing = {key[0::2] for key in local if local[key] != gpu[key]}
+    assert differing == {
+        ("ConfigMap", "judge-version-template"),
+        ("Deployment", "mlflow"),
+        ("PodDisruptionBudget", "object-store"),
+        ("PodDisruptionBudget", "postgres"),
+        ("ResourceQuota", "services"),
+        ("ResourceQuota", "spatialreward-pipelines"),
+        ("StatefulSet", "object-store"),
+        ("StatefulSet", "postgres"),
+    }
+
+
+def test_an_external_store_leaves_nothing_of_seaweedfs():
+    objects = render(Site(Overlay.LOCAL, (Component.EXTERNAL_S3,)))
+    assert not [one for one in objects if one["metadata"]["name"].startswith("object-store")]
+    for namespace in ("spatialreward", "kubeflow"):
+        endpoints = find(objects, "ConfigMap", "spatialreward-endpoints", namespace)["data"]
+        assert "object-store" not in json.dumps(endpoints)
+
+
+def _key(one):
+    return one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]
+
+
+@cache
+def _schema(api_version, kind):
+    group, version = api_version.split("/")
+    return json.loads((CRD_SCHEMAS / f"{group}_{version}_{kind}.json").read_text())
