@@ -2,8 +2,10 @@
 
 import os
 from pathlib import Path
+from typing import get_args
 
-from pipelines.profile import Profile
+from pipelines.profile import PipelineStep, Profile
+from pipelines.resources import Resources
 from spatialreward.config import FolderBase, HubBase, OmniGen2Config, ShippedBase
 from spatialreward.errors import InvalidInputError
 from spatialreward.judge.checkpoint import SHIPPED_BASE
@@ -40,14 +42,18 @@ def _missing_resources(profile: Profile) -> list[str]:
     gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
     cpus = os.cpu_count() or 1
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
+    asked = {step: profile.resources.get(step, Resources()) for step in get_args(PipelineStep)}
     steps = [
         step
-        for step, wanted in profile.resources.items()
-        if wanted.gpus > gpus or (wanted.cpus or 0) > cpus or (wanted.memory_gib or 0) > memory_gib
+        for step, wanted in asked.items()
+        if wanted.gpus > gpus
+        or (wanted.cpus or 0) > cpus
+        or (wanted.memory_gib or 0) > memory_gib
+        or wanted.num_nodes > 1
     ]
     if not steps:
         return []
     return [
-        f"resources: {', '.join(steps)} want more than is here, which is {gpus} GPUs, {cpus} CPUs "
-        f"and {memory_gib:.0f} GiB of memory"
+        f"resources: {', '.join(steps)} want more than is here, which is one node with {gpus} "
+        f"GPUs, {cpus} CPUs and {memory_gib:.0f} GiB of memory"
     ]

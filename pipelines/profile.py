@@ -8,9 +8,9 @@ import difflib
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError, field_validator
 
 from pipelines.resources import Resources
 from spatialreward.config import (
@@ -31,7 +31,7 @@ from spatialreward.rl.config import FlowGrpoConfig
 from spatialreward.training.config import JudgeTrainingConfig
 
 FOLDER = Path(__file__).parent / "profiles"
-StepName = Literal[
+PipelineStep = Literal[
     "build_shard",
     "merge_shards",
     "train_judge",
@@ -42,13 +42,10 @@ StepName = Literal[
     "finetune_editor",
     "compare_editors",
     "register_editor",
-    "prepare_edits",
-    "select_edits",
-    "annotate_edits",
-    "pack_edits",
-    "gather_edits",
 ]
-"""Of the pipeline, and of the one that builds training data."""
+DataStep = Literal["prepare_edits", "select_edits", "annotate_edits", "pack_edits", "gather_edits"]
+"""Of the pipeline that builds training data."""
+StepName = Literal[PipelineStep, DataStep]
 _VARIANTS: dict[str, type[Record]] = {
     kind.model_fields["kind"].default: kind
     for kind in (
@@ -80,14 +77,13 @@ class Profile(Record):
     editor_evaluation: EditorEvaluationConfig = EditorEvaluationConfig()
     resources: dict[StepName, Resources] = {}  # noqa: RUF012 - pydantic copies it
 
-    @model_validator(mode="after")
-    def _one_step_has_nodes(self) -> Self:
-        for step, wanted in self.resources.items():
+    @field_validator("resources")
+    @classmethod
+    def _one_step_has_nodes(cls, resources: dict[StepName, Resources]) -> dict[StepName, Resources]:
+        for step, wanted in resources.items():
             if wanted.num_nodes > 1 and step != "train_judge":
-                raise ValueError(
-                    f"resources.{step}.num_nodes: only train_judge runs on several nodes"
-                )
-        return self
+                raise ValueError(f"{step}.num_nodes: only train_judge runs on several nodes")
+        return resources
 
     def seeds(self) -> dict[str, int]:
         """Every seed, by its key."""

@@ -15,7 +15,7 @@ from types import FrameType
 from components.reward_training.steps import STEP, inputs_of
 from spatialreward.attempts import refuse_in_vain
 from spatialreward.cluster.api import Cluster
-from spatialreward.cluster.following import TrainJobError, run_train_job
+from spatialreward.cluster.following import USUAL_PACE, Pace, TrainJobError, run_train_job
 from spatialreward.cluster.train_job import Nodes, job_name, train_job
 from spatialreward.config import JudgeTrainingStep
 from spatialreward.pipeline_run import PLATFORM_RUN, find_parent
@@ -27,7 +27,11 @@ _HANDED_ON = (PLATFORM_RUN, "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME")
 
 
 def train_judge_on_nodes(
-    config: JudgeTrainingStep, nodes: Nodes, data: str, parent_run_id: str
+    config: JudgeTrainingStep,
+    nodes: Nodes,
+    data: str,
+    parent_run_id: str,
+    pace: Pace = USUAL_PACE,
 ) -> str:
     """Train a judge on several nodes; returns the checkpoint's reference.
 
@@ -49,7 +53,7 @@ def train_judge_on_nodes(
     job = train_job(name, nodes, command, os.environ.get(PLATFORM_RUN, ""), env)
     with _ended_by_interrupt():
         try:
-            run_train_job(Cluster.from_environment(), job, _tell)
+            run_train_job(Cluster.from_environment(), job, _tell, pace)
         except TrainJobError as error:
             _record(error, name, key, parent)
             raise

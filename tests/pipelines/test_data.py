@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 import pipelines
 from pipelines.data_dag import compile_data_pipeline, num_steps
@@ -16,6 +15,7 @@ from spatialreward.data.loading.state import LoadingConfig
 from spatialreward.stack import Service, StackConfig, down, environment, up
 from tests.data.corpus.made import settings, write_edits
 from tests.data.teacher.teacher_server import TeacherServer
+from tests.pipelines.compiled import Compiled
 
 ROOT = Path(pipelines.__file__).parents[1]
 TEACHER = {"base_url": "http://127.0.0.1:1/v1", "model": "scripted-vl"}
@@ -24,10 +24,7 @@ TEACHER = {"base_url": "http://127.0.0.1:1/v1", "model": "scripted-vl"}
 def edges(config, folder):
     path = folder / "data.yaml"
     compile_data_pipeline(config, path)
-    tasks = next(iter(yaml.safe_load_all(path.read_text())))["root"]["dag"]["tasks"]
-    return {
-        (before, name) for name, task in tasks.items() for before in task.get("dependentTasks", [])
-    }
+    return Compiled.read(path).edges()
 
 
 def test_without_a_teacher_nobody_is_asked(tmp_path):

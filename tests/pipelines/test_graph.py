@@ -86,3 +86,45 @@ def test_nothing_of_a_graph_outlives_an_interrupt(monkeypatch):
     assert len(pids) == 2
     for pid in pids:
         assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie"
+
+
+@dsl.component(base_image="spatialreward/test", install_kfp_package=False)
+def close_run(status: dsl.PipelineTaskFinalStatus, words: str) -> str:
+    import logging
+
+    logging.basicConfig(format="12:00:00 close-run: %(message)s", level=logging.INFO, force=True)
+    logging.getLogger("close").info("%s: %s", words, status.state)
+    return status.state
+
+
+@pytest.mark.parametrize(("words", "state"), [("fail", "FAILED"), ("hello", "SUCCEEDED")])
+def test_the_last_step_is_told_how_the_others_ended_and_nothing_else_runs_after_a_failure(
+    words, state, tmp_path, capfd
+):
+    @dsl.pipeline(name="inside")
+    def inside(words: str) -> str:
+        with dsl.ParallelFor([words, "one"]) as word:
+            first = shout(words=word)
+        first.set_retry(3, backoff_duration="60s")
+        return shout(words="late").after(first).output
+
+    @dsl.pipeline(name="closing")
+    def closing() -> str:
+        work = inside(words=words)
+        close_run(words="ended").after(work).ignore_upstream_failure()
+        return work.output
+
+    pipeline = tmp_path / "pipeline.yaml"
+    compiler.Compiler().compile(closing, str(pipeline))
+    if state == "FAILED":
+        with pytest.raises(GraphError, match=r"^no voice$"):
+            run_graph(pipeline, {}, tmp_path / "run", os.environ, 3)
+    else:
+        answers = run_graph(pipeline, {}, tmp_path / "run", os.environ, 3)
+        assert list(answers.values()) == ["LATE"]
+    shown = capfd.readouterr().err
+    assert shown.count("close-run: ended: ") == 1
+    assert f"12:00:00 close-run: ended: {state}\n" in shown
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert "Retrying" not in log
+    assert "UserWarning" not in log

@@ -23,6 +23,17 @@ def test_a_step_that_wants_too_much_is_named():
         check_runnable(profile, "mine")
 
 
+def test_several_nodes_are_more_than_this_machine():
+    change = ["resources.train_judge.num_nodes=2", "judge.base.kind=grounding"]
+    with pytest.raises(InvalidInputError, match=r"train_judge want more .* one node with"):
+        check_runnable(load_profile("tiny", change), "mine")
+
+
+def test_what_the_data_pipeline_wants_does_not_matter_here():
+    change = ["resources.pack_edits.cpus=100000", "judge.base.kind=grounding"]
+    check_runnable(load_profile("tiny", change), "mine")
+
+
 def test_a_base_that_is_not_there_is_named(tmp_path):
     base = ["judge.base.kind=folder", f"judge.base.folder={tmp_path}"]
     with pytest.raises(InvalidInputError, match=f"no checkpoint in {tmp_path}"):

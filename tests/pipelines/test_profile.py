@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from pipelines.profile import Profile, load_profile, names
@@ -107,3 +109,24 @@ def test_a_wrong_override_is_named_as_such():
 def test_a_profile_that_is_not_there_is_named():
     with pytest.raises(InvalidInputError, match="profile huge: expected one of paper, tiny"):
         load_profile("huge")
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ("resources.evaluate_judge.num_nodes=2", "only train_judge runs on several nodes"),
+        ("resources.train_judge.gpu_type=H100", "gpu_type is given, but gpus is 0"),
+        ("resources.train_judge.priority='very high'", "resources.train_judge.priority: String"),
+        ("resources.train_judge.retries=11", "resources.train_judge.retries: "),
+        (
+            'resources.train_judge.tolerations=[{key="a",operator="Exists",value="b"}]',
+            "operator Exists takes no value",
+        ),
+        ('resources.train_judge.tolerations=[{key="a"}]', "operator Equal needs a value"),
+        ("resources.train_jugde.gpus=1", "resources.train_jugde: "),
+    ],
+)
+def test_what_a_pod_cannot_have_is_refused_by_key(change, complaint):
+    with pytest.raises(InvalidInputError, match=re.escape(complaint)) as caught:
+        load_profile("tiny", [change])
+    assert str(caught.value).startswith(f"--set {change}: ")

@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 import pipelines
 from spatialreward.client import TritonJudge
 from spatialreward.images import encode_png
+from spatialreward.pipeline_run import Outcome, recorded_outcome
 from spatialreward.stack import StackConfig, down, up
 from spatialreward.stack.processes import MARK
 from spatialreward.tracking import child_runs
@@ -204,6 +205,13 @@ def check_runs(client):
         "FAILED",
         "KILLED",
     ]
+    assert recorded_outcome(last.info.run_id) == Outcome("succeeded")
+    recorded = recorded_outcome(failed.info.run_id)
+    assert (recorded.ended, recorded.step) == ("failed", "register-judge")
+    assert recorded.error.startswith("the judge does not pass its gate: mean_iou")
+    assert client.get_run(recorded.run_id).data.tags["final"] == "true"
+    # An interrupt ends the last step too.
+    assert recorded_outcome(interrupted.info.run_id) is None
     assert last.data.params["rl.num_steps"] == "2"
     assert last.data.metrics["judge/unparsable_share"] <= 1
     steps = child_runs(last.info.run_id)

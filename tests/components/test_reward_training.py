@@ -1,0 +1,160 @@
+"""The judge's training on several nodes, with a stand-in for the cluster and all else real."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import spatialreward
+from components.reward_deployment.run_steps import close_run
+from components.reward_training.launching import train_judge_on_nodes
+from components.reward_training.steps import STEP
+from spatialreward.cluster.following import Pace, TrainJobError
+from spatialreward.cluster.train_job import Nodes
+from spatialreward.config import FolderBase, JudgeTrainingStep
+from spatialreward.data.building import build_shard
+from spatialreward.data.config import DataConfig
+from spatialreward.errors import InvalidInputError
+from spatialreward.judge.checkpoint import SHIPPED_BASE
+from spatialreward.pipeline_run import open_pipeline_run
+from spatialreward.storage import ArtifactRef, ObjectStore
+from spatialreward.tracking import child_runs
+from spatialreward.training.config import JudgeTrainingConfig, OptimiserConfig
+from tests.cluster.api_server import api_server
+
+ROOT = Path(spatialreward.__file__).parents[1]
+NODES = Nodes(image="spatialreward/reward-training:0.1.0", num_nodes=2)
+SOON = Pace(poll_s=0.05)
+WORLD = DataConfig(num_train=8, num_shards=1)
+
+
+@pytest.fixture
+def cluster(client, tmp_path, monkeypatch, request):
+    """A cluster's API, and a run of the platform in it."""
+    monkeypatch.setenv("SPATIALREWARD_WORK_DIR", str(tmp_path / "work"))
+    monkeypatch.setenv("SPATIALREWARD_KFP_RUN_ID", request.node.name)
+    with api_server(tmp_path) as (state, config):
+        monkeypatch.setattr(
+            "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(config)
+        )
+        yield state
+
+
+@pytest.fixture
+def parent(cluster):
+    return open_pipeline_run("pipeline", "test", {}, "")
+
+
+@pytest.fixture
+def data(client, tmp_path):
+    store = ObjectStore.from_environment()
+    store.ensure_bucket("spatialreward")
+    build_shard(WORLD, "train", 0, tmp_path / "data")
+    return str(store.put_folder(tmp_path / "data", "s3://spatialreward/artifacts/test"))
+
+
+def settings(seed=11, batch_size=4):
+    training = JudgeTrainingConfig(
+        seed=seed, num_samples=8, optimiser=OptimiserConfig(batch_size=batch_size)
+    )
+    return JudgeTrainingStep(base=FolderBase(folder=SHIPPED_BASE), training=training, world=WORLD)
+
+
+def nodes_train(cluster, processes=2):
+    """What Kubeflow Trainer would do with the TrainJob: its command on its nodes, here on one."""
+
+    def train():
+        (name,) = cluster.jobs
+        trainer = cluster.jobs[name]["spec"]["trainer"]
+        cluster.start(name)
+        env = {one["name"]: one["value"] for one in trainer["env"] if "value" in one}
+        torchrun, *command = trainer["command"]
+        assert torchrun == "torchrun"
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+                *(f"--nproc-per-node={processes}", *command),
+            ],
+            cwd=ROOT,
+            env=os.environ | env | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for line in done.stderr.splitlines():
+            cluster.say(1, line)
+        cluster.condition(name, "Failed" if done.returncode else "Complete", "by the test")
+
+    cluster.on_look.append(train)
+
+
+@pytest.mark.slow
+def test_nodes_train_one_judge_and_a_later_run_finds_it_done(cluster, parent, data, capfd):
+    nodes_train(cluster)
+    judge = train_judge_on_nodes(settings(), NODES, data, "", SOON)
+    folder = ObjectStore.from_environment().fetch_folder(
+        ArtifactRef.parse(judge), Path(os.environ["SPATIALREWARD_WORK_DIR"]) / "judge"
+    )
+    assert json.loads((folder / "card.json").read_text())["training_processes"] == 2
+    (run,) = child_runs(parent)
+    assert (run.name, run.status) == (STEP, "FINISHED")
+    assert run.metrics["time/step_s"] > 0
+    assert "judge: 2 steps on 8 edits" in capfd.readouterr().err
+    assert len(cluster.created) == 1
+    assert not cluster.jobs
+    assert train_judge_on_nodes(settings(), NODES, data, "", SOON) == judge
+    assert len(cluster.created) == 1
+
+
+@pytest.mark.slow
+def test_what_the_nodes_cannot_do_is_told_in_their_words_and_not_tried_again(
+    cluster, parent, data, monkeypatch
+):
+    nodes_train(cluster)
+    with pytest.raises(TrainJobError, match=r"error: batch_size 3: cannot be divided evenly"):
+        train_judge_on_nodes(settings(batch_size=3), NODES, data, "", SOON)
+    assert not cluster.jobs
+    monkeypatch.setenv("KFP_RETRY_INDEX", "1")
+    with pytest.raises(InvalidInputError, match=r"batch_size 3: .* \(not tried again\)"):
+        train_judge_on_nodes(settings(batch_size=3), NODES, data, "", SOON)
+    assert len(cluster.created) == 1
+
+
+def test_nodes_that_never_began_leave_a_failed_run_that_says_why(cluster, parent, data):
+    def never():
+        (name,) = cluster.jobs
+        cluster.condition(name, "Failed", "image cannot be pulled")
+
+    cluster.on_look.append(never)
+    with pytest.raises(TrainJobError, match="image cannot be pulled"):
+        train_judge_on_nodes(settings(seed=1), NODES, data, "", SOON)
+    (run,) = child_runs(parent)
+    assert (run.name, run.status) == (STEP, "FAILED")
+    assert "image cannot be pulled" in run.tags["error"]
+    assert close_run('{"state": "FAILED"}', has_train_jobs=True, parent_run_id="").startswith(
+        "failed: train-judge: TrainJob train-judge-"
+    )
+
+
+def test_a_step_that_is_ended_takes_its_nodes_with_it(cluster, parent, data):
+    before = signal.getsignal(signal.SIGTERM)
+    cluster.on_look.append(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(KeyboardInterrupt):
+        train_judge_on_nodes(settings(seed=2), NODES, data, "", SOON)
+    assert len(cluster.created) == 1
+    assert not cluster.jobs
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_what_a_run_leaves_behind_is_deleted_at_its_end(cluster, parent):
+    run = os.environ["SPATIALREWARD_KFP_RUN_ID"]
+    for name, owner in (("mine", run), ("another's", "other")):
+        cluster.jobs[name] = {
+            "metadata": {"name": name, "labels": {"spatialreward.dev/run": owner}}
+        }
+    assert close_run('{"state": "SUCCEEDED"}', has_train_jobs=True, parent_run_id="") == "succeeded"
+    assert list(cluster.jobs) == ["another's"]
