@@ -82,7 +82,7 @@ def submit(
     followed; 3: the run failed; 4: it was canceled. Ctrl-C ends the watching, not the run.
     """
     from spatialreward.kubeflow import parse_parameters, publish
-    from spatialreward.kubeflow.schedule import trigger_of
+    from spatialreward.kubeflow.triggers import trigger_of
 
     trigger = trigger_of(schedule, every)
     compiled = _package(profile, package, overrides or [], images_lock, registry)

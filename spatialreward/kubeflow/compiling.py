@@ -6,7 +6,7 @@ entry points, as this repository does for ``pipelines.submission``.
 
 import tempfile
 from collections.abc import Sequence
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 from typing import Protocol
 
@@ -60,8 +60,13 @@ def compile_profile(
 
 
 def _only_entry() -> EntryPoint:
-    # An editable install is listed twice where its checkout is the working directory.
-    found = {one.value: one for one in entry_points(group=GROUP)}
+    # Not metadata.entry_points(): of two notes of one package it reads the first alone, and a
+    # checkout may still hold one from before it had this entry.
+    found = {
+        one.value: one
+        for distribution in distributions()
+        for one in distribution.entry_points.select(group=GROUP)
+    }
     if not found:
         raise InvalidInputError(f"no pipeline is installed beside the library: {_WAY_ROUND}")
     if len(found) > 1:

@@ -261,7 +261,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, fault, status, body):
         self.send_response(status)
-        headers = {"Content-Type": "application/json", **fault.headers}
+        headers = {"Content-Type": "application/json", "Connection": "close", **fault.headers}
         if "Transfer-Encoding" not in headers:
             headers["Content-Length"] = str(len(body))
         for name, value in headers.items():

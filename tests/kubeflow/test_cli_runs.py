@@ -132,7 +132,7 @@ def test_on_a_terminal_steps_are_a_live_table(standin, submit, package):
 
 def test_what_a_server_says_does_not_take_hold_of_the_terminal(standin, run, submit):
     submit("evil\x1b[2J\nname")
-    for words in (("list",), ("show", list(standin.backend.runs)[0])):
+    for words in (("list",), ("show", next(iter(standin.backend.runs)))):
         assert "\x1b" not in run(*words).stdout
 
 

@@ -1,4 +1,4 @@
-from importlib.metadata import EntryPoint
+from importlib.metadata import PathDistribution
 
 import pytest
 
@@ -7,12 +7,16 @@ from spatialreward.kubeflow import compiling
 
 
 @pytest.fixture
-def installed(monkeypatch):
+def installed(monkeypatch, tmp_path):
     """Says which functions are installed as pipelines."""
 
     def install(*values):
-        found = [EntryPoint("p", value, compiling.GROUP) for value in values]
-        monkeypatch.setattr(compiling, "entry_points", lambda group: found)
+        folder = tmp_path / "installed.dist-info"
+        folder.mkdir(exist_ok=True)
+        lines = [f"p{number} = {value}" for number, value in enumerate(values)]
+        text = "\n".join([f"[{compiling.GROUP}]", *lines, "[console_scripts]", "x = json:dumps"])
+        (folder / "entry_points.txt").write_text(text)
+        monkeypatch.setattr(compiling, "distributions", lambda: [PathDistribution(folder)] * 2)
 
     return install
 

@@ -4,7 +4,7 @@ import yaml
 from spatialreward.errors import InvalidInputError
 from spatialreward.kubeflow import parse_parameters, read_package, steps_of
 from spatialreward.kubeflow.package import Step
-from spatialreward.kubeflow.schedule import cron_trigger, interval_trigger, trigger_of
+from spatialreward.kubeflow.triggers import cron_trigger, interval_trigger, trigger_of
 
 
 def test_steps_come_after_those_that_they_wait_for(package):

@@ -219,6 +219,15 @@ def test_a_ca_file_that_is_not_there_is_named(connect, tmp_path):
         connect(url="https://127.0.0.1:9", ca_file=tmp_path / "no-such.pem").check()
 
 
+def test_a_server_that_hangs_up_without_a_word_is_not_asked_on_a_dead_connection(
+    standin, client, pauses
+):
+    standin.fail("GET", "/healthz", Fault(headers={"Connection": "keep-alive"}, acts=True), 20)
+    for _ in range(20):
+        client.check()
+    assert (standin.count("GET", "/healthz"), pauses) == (20, [])
+
+
 def test_waits_between_attempts_grow_and_stay_within_bounds(standin, connect, pauses):
     standin.fail("GET", "/healthz", Fault(503, b"{}"), 20)
     with pytest.raises(ServerFault):
