@@ -1,5 +1,6 @@
 VENV := .venv
 TRITON_VENV := .venv-triton
+LINT_VENV := .venv-lint
 PYTHON ?= python3
 # Pictures on disk that the demo judges at its end: a JSONL file, none if empty.
 REAL_EDITS ?= $(wildcard ../shared/data/real_edits/edits.jsonl)
@@ -9,7 +10,7 @@ PROFILE ?= tiny
 STARTED_AT := $(shell date +%s)
 PIP_OPTIONS ?= --quiet --disable-pip-version-check
 
-.PHONY: bench-data bench-promotion bench-serving check-images clean compose-env demo images pin-images push test
+.PHONY: bench-data bench-promotion bench-serving check-images clean compose-env demo images lint-manifests pin-images promtool push test
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -58,5 +59,21 @@ push: $(VENV)/.ready  ## push the images to REGISTRY=... and write images.lock
 compose-env: $(VENV)/.ready  ## make the passwords of docker-compose.yml, in .env
 	$(VENV)/bin/python -m manifests.compose_env
 
+# Where there is neither Prometheus nor Debian, the tests of the alert rules say that they are skipped.
+promtool:  ## get the program that tests alert rules, from Debian's package, without installing it
+	mkdir -p build/tools/debian
+	cd build/tools/debian && apt-get download prometheus && dpkg-deb --extract prometheus_*.deb .
+	cp build/tools/debian/usr/bin/promtool build/tools/promtool
+	rm -r build/tools/debian
+
+# checkov wants other versions of nearly everything.
+$(LINT_VENV)/.ready:
+	$(PYTHON) -m venv $(LINT_VENV)
+	$(LINT_VENV)/bin/pip install $(PIP_OPTIONS) checkov==3.3.30
+	touch $@
+
+lint-manifests: $(VENV)/.ready $(TRITON_VENV)/.ready $(LINT_VENV)/.ready promtool  ## all about the manifests, with checkov and promtool
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 tests/manifests
+
 clean:  ## remove what make created
-	rm -rf $(VENV) $(TRITON_VENV) build
+	rm -rf $(VENV) $(TRITON_VENV) $(LINT_VENV) build

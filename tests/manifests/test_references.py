@@ -128,7 +128,7 @@ def test_services_lead_to_ports_of_pods(chosen):
 def test_the_stable_service_selects_a_version_of_whichever_number():
     service = find(render(GPU), "Service", "judge")
     assert "spatialreward.dev/model-version" not in service["spec"]["selector"]
-    (pod,) = [pod for pod in pods(whole(GPU)) if pod.labels["app.kubernetes.io/name"] == "judge"]
+    (pod,) = [pod for pod in pods(whole(GPU)) if pod.owner == "Deployment judge-v7"]
     assert pod.labels["spatialreward.dev/model-version"] == "7"
     assert selects({"matchLabels": service["spec"]["selector"]}, pod.labels)
 
