@@ -6,7 +6,7 @@ Knows the API server (v2beta1) and compiled pipelines, and nothing of how a pipe
 from spatialreward.kubeflow.client import KubeflowPipelines
 from spatialreward.kubeflow.config import Credentials, ServerConfig
 from spatialreward.kubeflow.errors import KubeflowError
-from spatialreward.kubeflow.follow import follow, steps_of_run
+from spatialreward.kubeflow.following import follow, steps_of_run
 from spatialreward.kubeflow.lookup import find_run, find_schedule
 from spatialreward.kubeflow.package import Package, parse_parameters, read_package, steps_of
 from spatialreward.kubeflow.records import RecurringRun, Run
