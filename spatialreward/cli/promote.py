@@ -67,7 +67,6 @@ def promote(
     """
     settings = _settings(what, name, gate)
     from spatialreward import promotion
-    from spatialreward.evaluation.gate import check_gate
     from spatialreward.promotion.evidence import compare
 
     compared = compare(settings.name, version, settings.gate)
@@ -77,9 +76,7 @@ def promote(
         return
     if all(row.passes is not False for row in compared.rows):
         _ask(f"Make {compared.candidate.uri} the champion?", yes=yes)
-    else:
-        told = {row.figure: row.candidate for row in compared.rows if row.candidate is not None}
-        check_gate(settings.gate, told)
+    # What falls short of the gate is refused without a question.
     change = promotion.promote(
         settings.name,
         version,

@@ -105,10 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise WebhookRefused(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {config.webhook.max_bytes} bytes"
             )
-        try:
-            body = self.rfile.read(int(length))
-        except OSError as error:
-            raise WebhookRefused(HTTPStatus.REQUEST_TIMEOUT, "the body did not come") from error
+        body = self._body(int(length))
         check_signature(
             self.headers,
             body,
@@ -117,6 +114,22 @@ class _Handler(BaseHTTPRequestHandler):
             now=time.time(),
         )
         return concerns(body, config.name, config.alias)
+
+    def _body(self, length: int) -> bytes:
+        """What the client sends, unless it takes its time over it."""
+        deadline = time.monotonic() + _SLOWEST_S
+        body = b""
+        while len(body) < length:
+            try:
+                part = self.rfile.read1(length - len(body))
+            except OSError as error:
+                raise WebhookRefused(HTTPStatus.REQUEST_TIMEOUT, "the body is late") from error
+            if not part:
+                raise WebhookRefused(HTTPStatus.BAD_REQUEST, "the body ends early")
+            if time.monotonic() > deadline:
+                raise WebhookRefused(HTTPStatus.REQUEST_TIMEOUT, "the body is late")
+            body += part
+        return body
 
     def _answer(
         self,

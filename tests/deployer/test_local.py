@@ -9,6 +9,7 @@ from spatialreward.deployer.local import LocalServing
 from spatialreward.deployer.loop import Deployer
 from spatialreward.deployer.reconcile import Outcome
 from spatialreward.deployer.registration import register_webhook
+from spatialreward.deployment.exclusive import exclusive
 from spatialreward.promotion import demote
 from spatialreward.registry import set_alias
 from spatialreward.stack import Service, StackConfig, running_stack
@@ -92,6 +93,11 @@ def test_a_version_that_disagrees_with_the_served_one_is_not_switched_to(
     assert registry.serving(other.version).startswith("failed: ")
     assert site.ask(edit) == ("1", 0.25)
     near = registry.promote(scripted("near", reward=0.375))
+    with exclusive(site.repository):
+        look = deployer.once()
+    assert look.outcome is Outcome.ERROR
+    assert "is deploying there" in look.message
+    assert registry.champion() == near.version
     assert deployer.once().outcome is Outcome.DEPLOYED
     assert registry.champion() == near.version
 

@@ -142,3 +142,10 @@ def test_health_readiness_and_metrics(deployer):
 def test_who_says_nothing_keeps_nobody_else_from_being_heard(deployer):
     with socket.create_connection(("127.0.0.1", deployer.port)):
         assert deployer.call()[0] == 202
+
+
+def test_a_body_that_ends_early_is_no_webhook(deployer):
+    with socket.create_connection(("127.0.0.1", deployer.port)) as connection:
+        connection.sendall(b"POST /webhook HTTP/1.1\r\nContent-Length: 100\r\n\r\n{}")
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.makefile("rb").readline() == b"HTTP/1.1 400 Bad Request\r\n"

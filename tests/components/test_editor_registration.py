@@ -1,0 +1,38 @@
+import json
+
+import pytest
+
+from components.editor_evaluation.steps import register_editor
+from spatialreward.config import EditorRegistrationStep
+from spatialreward.registry import aliases_of, model_tags
+from spatialreward.storage import ObjectStore
+
+
+@pytest.fixture
+def editor(client, tmp_path, monkeypatch):
+    """Makes references of checkpoints that differ in their words."""
+    monkeypatch.setenv("SPATIALREWARD_WORK_DIR", str(tmp_path / "work"))
+    store = ObjectStore.from_environment()
+    store.ensure_bucket("spatialreward")
+
+    def make(words):
+        folder = tmp_path / words
+        folder.mkdir()
+        (folder / "weights.bin").write_text(words)
+        return str(store.put_folder(folder, "s3://spatialreward/artifacts/test"))
+
+    return make
+
+
+def test_an_editor_is_champion_when_its_gain_is_no_chance(editor):
+    settings = EditorRegistrationStep(name="gains")
+    for words, low in (("better", 0.01), ("chance", -0.01), ("best", 0.02)):
+        figures = json.dumps({"gain": 0.05, "gain_ci95_low": low})
+        register_editor(settings, editor(words), figures, "")
+    assert {alias: one.version for alias, one in aliases_of("gains").items()} == {
+        "candidate": 3,
+        "champion": 3,
+        "previous": 1,
+    }
+    assert model_tags("models:/gains/2")["gate"].startswith("failed: the editor does not pass")
+    assert model_tags("models:/gains/3")["promoted_over"] == "1"
