@@ -3,7 +3,6 @@ import subprocess
 import sys
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from spatialreward.cli.main import app
@@ -172,7 +171,11 @@ def test_a_silence_is_told_and_survived(standin, run):
 
 def test_ctrl_c_ends_the_watching_and_not_the_run(standin, write_package):
     standin.backend.moments = [Moment("RUNNING")] * 10_000
-    code = "from spatialreward.cli.main import main; main()"
+    # Whoever started these tests in the background may have had interrupts ignored.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from spatialreward.cli.main import main; main()"
+    )
     words = ["submit", "--package", str(write_package()), "--host", standin.url, "--poll", "0.1"]
     process = subprocess.Popen(
         [sys.executable, "-c", code, *words],
@@ -197,7 +200,7 @@ def test_a_profile_is_compiled_in_the_same_process(standin, run):
     (version,) = standin.backend.versions.values()
     spec = version["pipeline_spec"].get("pipeline_spec", version["pipeline_spec"])
     assert spec["pipelineInfo"]["name"] == "spatialreward-tiny"
-    assert '\\"num_steps\\":3' in yaml.safe_dump(spec, width=10**9) or '"num_steps":3' in str(spec)
+    assert '"num_steps":3' in str(spec)
     (made,) = standin.backend.runs.values()
     assert made["description"].startswith("profile tiny, ")
     unknown = run("--profile", "tini", package=None)
