@@ -128,8 +128,8 @@ def run_steps(steps: Callable[..., str]) -> None:
         "reward-evaluation", "evaluate-judge", {"world": _WORLD}, judge=judge, heldout=heldout
     )
     gate = {"gate": _NO_GATE}
-    steps("reward-deployment", "register-judge", gate, judge=judge, figures=figures)
-    served = steps("reward-deployment", "deploy-judge", model="models:/spatial-reward@candidate")
+    model = steps("reward-deployment", "register-judge", gate, judge=judge, figures=figures)
+    served = steps("reward-deployment", "deploy-judge", model=model)
     before = steps("rl-finetuning", "pretrain-editor", {"editor": _EDITOR}, data=data)
     config = {"rl": _RL, "world": _WORLD}
     after = steps("rl-finetuning", "finetune-editor", config, editor=before, served=served)
