@@ -12,20 +12,23 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.judge.engine import EngineName
 from spatialreward.records import Record
 
+_MOST_WORKERS = 4
+
 
 class ServingConfig(Record):
     """Limits are checked before any work is done."""
 
     engine: EngineName = "transformers"
     """What runs the model; ``vllm`` needs a GPU and an environment with vLLM."""
-    workers: PositiveInt = 1
-    """Batches judged at the same time; one large batch is faster than two of half its size."""
+    workers: PositiveInt | None = None
+    """Batches judged at the same time; None: see ``workers_for``."""
     threads_per_worker: PositiveInt | None = None
     """Threads of a worker's matrix products; None: the cores, divided among the workers."""
     max_batch_edits: PositiveInt = 96
     """Edits that are judged in one batch, of however many requests."""
-    join_below: float = Field(0.25, ge=0, le=1)
-    """Waiting edits join a batch when less than this share of ``max_batch_edits`` is left in it."""
+    join_below: float = Field(0.0, ge=0, le=1)
+    """Waiting edits join a batch when less than this share of ``max_batch_edits`` is left in it;
+    0: never, they wait for its end."""
     min_batch_edits: PositiveInt = 4
     """Fewer waiting edits than this are not divided among idle workers."""
     batch_delay_s: float = Field(0.005, ge=0)
@@ -65,3 +68,14 @@ class ServingConfig(Record):
         except ValidationError as error:
             first = error.errors()[0]
             raise InvalidInputError(f"parameter {first['loc'][0]}: {first['msg']}") from error
+
+    def workers_for(self, num_cores: int, *, on_gpu: bool) -> int:
+        """How many batches to judge at the same time, if nobody has said.
+
+        A GPU is fastest with one large batch. A CPU's cores wait for each other in small matrix
+        products, so that each does more with a batch of its own; four batches at most, since each
+        takes memory.
+        """
+        if self.workers is not None:
+            return self.workers
+        return 1 if on_gpu else min(num_cores, _MOST_WORKERS)

@@ -78,7 +78,8 @@ class Scheduler:
         """Start the threads.
 
         Args:
-            judge: judges what it takes; called by ``config.workers`` threads at the same time.
+            judge: judges what it takes; called by ``config.workers`` threads at the same time, by
+                one if there is no number.
             config: limits and sizes.
             measure: is told what happens, by names such as ``seconds/decode``.
         """
@@ -95,7 +96,7 @@ class Scheduler:
         self._decoders = ThreadPoolExecutor(config.decoding_threads, "decode")
         self._workers = [
             threading.Thread(target=self._work, name=f"judge-{number}", daemon=True)
-            for number in range(config.workers)
+            for number in range(config.workers or 1)
         ]
         for worker in self._workers:
             worker.start()
@@ -142,7 +143,7 @@ class Scheduler:
 
     def _wait_s(self) -> float:
         """How long the queue takes to become half as long."""
-        return max(0.1, self._num_queued * self._seconds_an_edit / (2 * self._config.workers))
+        return max(0.1, self._num_queued * self._seconds_an_edit / (2 * len(self._workers)))
 
     def _decode(self, request: Request) -> None:
         start = time.monotonic()

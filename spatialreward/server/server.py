@@ -72,7 +72,10 @@ class JudgeServer:
         import torch
 
         config = ServingConfig.of_parameters(parameters)
-        threads = config.threads_per_worker or max(1, _num_cores() // config.workers)
+        on_gpu = config.engine == "vllm" or torch.cuda.is_available()
+        workers = config.workers_for(_num_cores(), on_gpu=on_gpu)
+        config = config.model_copy(update={"workers": workers})
+        threads = config.threads_per_worker or max(1, _num_cores() // workers)
         judge = Judge.load(
             checkpoint,
             engine=config.engine,

@@ -154,6 +154,13 @@ def test_a_response_has_no_number_where_there_is_no_judgement():
     assert (model[0, 0], version[1, 0]) == (b"judge", b"3")
 
 
+def test_a_cpu_has_a_batch_a_core_and_a_gpu_one():
+    config = ServingConfig()
+    assert [config.workers_for(cores, on_gpu=False) for cores in (1, 2, 64)] == [1, 2, 4]
+    assert config.workers_for(64, on_gpu=True) == 1
+    assert ServingConfig(workers=3).workers_for(2, on_gpu=True) == 3
+
+
 def test_parameters_of_the_model_are_checked():
     config = ServingConfig.of_parameters({"workers": "2", "notice": "anything"})
     assert config.workers == 2
