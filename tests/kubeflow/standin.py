@@ -194,7 +194,7 @@ class StandIn:
                     raise BrokenSpecification(f"{name} has no {key} in its query")
             given = match | {"query": query}
             if spec.body:
-                given["body"] = json.loads(body)
+                given["body"] = json.loads(body, object_hook=_with_long_numbers_as_text)
                 check(given["body"], spec.body, spec.body)
             if content_type.startswith("multipart/form-data"):
                 given |= _uploaded(body, content_type)
@@ -202,6 +202,12 @@ class StandIn:
             check(answer, spec.answer, spec.answer)
             return answer
         raise Refusal(5, "Not Found")
+
+
+def _with_long_numbers_as_text(told):
+    """Numbers of 64 bits are text in the specification; protobuf's JSON takes numbers too."""
+    long = {"max_concurrency", "interval_second"} & told.keys()
+    return told | {key: str(told[key]) for key in long}
 
 
 def _matches(pattern, path):

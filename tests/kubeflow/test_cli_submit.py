@@ -160,7 +160,7 @@ def test_token_and_headers_come_from_files(standin, run, tmp_path, monkeypatch):
     assert "header 1: expected NAME: VALUE" in run("--headers-file", headers).stderr
 
 
-def test_a_silence_is_told_and_survived(standin, run):
+def test_a_session_that_ends_says_that_the_run_goes_on(standin, run):
     standin.backend.moments = [Moment("SUCCEEDED")]
     standin.fail("GET", "/runs/.*", Fault(401, b"expired"))
     result = run()
