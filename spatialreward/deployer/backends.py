@@ -43,7 +43,7 @@ class Backend(Protocol):
         ...
 
     def tidy(self, served: Served) -> None:
-        """Remove what versions left that are neither served nor kept to return to.
+        """Put away versions that are not served: kept to return to, or removed.
 
         Raises:
             DeploymentError: that cannot be done now.

@@ -87,7 +87,8 @@ class KubernetesBackend(Record):
     switch_timeout_s: PositiveFloat = 60.0
     """How long the Service may take to bring requests to the version."""
     drain_s: float = Field(30.0, ge=0)
-    """How long a version that was left keeps its servers, for connections that are open."""
+    """How long a version that was left keeps its servers at least, for connections that are open;
+    they are taken from it at a look after that."""
     keep: PositiveInt = 2
     """Versions that were served and are kept at no servers, to return to quickly."""
     max_restarts: PositiveInt = 3

@@ -113,9 +113,9 @@ class Reconciler:
         brought_back = self._backend.keep(served)
         if brought_back:
             logger.info("%s had to be brought back", wanted.model.uri)
-        # A deployer that was killed after the switch has neither tidied up nor said so.
-        self._backend.tidy(served)
+        # A deployer that was killed after the switch has not said so.
         self._note_served(wanted, served)
+        self._backend.tidy(served)
         outcome = Outcome.DEPLOYED if brought_back else Outcome.UNCHANGED
         return Look(outcome, served, f"{wanted.model.uri} is served as {served.known_as}")
 

@@ -23,6 +23,7 @@ from spatialreward.deployer.kubernetes.versions import Versions
 from spatialreward.deployer.probes import Judge, ProbeEdits, check_trial
 from spatialreward.deployment.errors import DeploymentError, NothingKnown
 from spatialreward.deployment.smoke import SmokeEdits, check_answers
+from spatialreward.errors import InvalidInputError
 from spatialreward.registry import ModelVersion
 
 logger = logging.getLogger(__name__)
@@ -78,12 +79,14 @@ class ClusterServing:
         return not was_there
 
     def tidy(self, served: Served) -> None:
-        """See ``Backend``."""
+        """See ``Backend``; not before connections to the version that was left had time to end."""
+        if self._traffic.seconds_since_switch() < self.config.drain_s:
+            return
         self._traffic.together()
         self._versions().retire(served.version, self._traffic.served_before())
 
     def deploy(self, model: ModelVersion) -> Served:
-        """See ``Backend``."""
+        """See ``Backend``; the version before keeps its servers until ``tidy``."""
         old = self._traffic.served()
         documents = self._documents(model)
         self._traffic.hold_back()
@@ -97,12 +100,7 @@ class ClusterServing:
                 self._share(old, model.version)
             self._switch(model.version)
         logger.info("%s is served, before: version %s", model.uri, old)
-        if old is not None:
-            # Connections that are open lead to the version before until it closes them.
-            self._pause(self.config.drain_s)
-        served = self._as_served(model.version)
-        self.tidy(served)
-        return served
+        return self._as_served(model.version)
 
     def _try_out(self, version: int, old: int | None) -> None:
         """Ask a version where no client does."""
@@ -230,13 +228,19 @@ class ClusterServing:
         self._lease.check()
 
     def _documents(self, model: ModelVersion) -> list[Object]:
-        # Read anew each time: a new template is a new way to serve the same version.
-        template = read_template(self.config.template, self.config.service)
-        return documents_of(template, self.config.service, model)
+        return documents_of(self._template(), self.config.service, model)
 
     def _versions(self) -> Versions:
-        template = read_template(self.config.template, self.config.service)
+        template = self._template()
         return Versions(self._api, template, self.config.service, self._name, self.config.keep)
+
+    def _template(self) -> list[Object]:
+        """Read anew each time: a new template is a new way to serve the same version."""
+        try:
+            return read_template(self.config.template, self.config.service)
+        except InvalidInputError as error:
+            # Whoever broke it did not break a version.
+            raise NothingKnown(str(error)) from error
 
     def _address(self, version: int) -> str:
         return self.config.version_address.format(

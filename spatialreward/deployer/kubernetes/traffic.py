@@ -1,5 +1,7 @@
 """Where requests go: the Service that clients ask, and a GRPCRoute while a version gets a share."""
 
+import datetime
+import math
 from collections.abc import Sequence
 
 from spatialreward.deployer.kubernetes.api import ROUTE, SERVICE, Api, Object
@@ -10,6 +12,8 @@ NOBODY = "none"
 """Value of the selector's version while no version is good yet."""
 SERVED_BEFORE = "spatialreward.dev/served-versions"
 """Annotation of the Service: versions that were served, the last one first."""
+SWITCHED_AT = "spatialreward.dev/switched-at"
+"""Annotation of the Service: when requests were brought to the version that it selects."""
 _GRPC_PORT = 8001
 _MOST_REMEMBERED = 20
 
@@ -50,8 +54,19 @@ class Traffic:
         Raises:
             NothingKnown, DeploymentError: as ``served``.
         """
-        told = self._found()["metadata"].get("annotations", {}).get(SERVED_BEFORE, "")
+        told = self._annotations().get(SERVED_BEFORE, "")
         return [int(one) for one in told.split(",") if one.isdigit()]
+
+    def seconds_since_switch(self) -> float:
+        """How long requests have been brought to the version that is served.
+
+        Raises:
+            NothingKnown, DeploymentError: as ``served``.
+        """
+        told = self._annotations().get(SWITCHED_AT)
+        if told is None:
+            return math.inf
+        return (_now() - datetime.datetime.fromisoformat(told)).total_seconds()
 
     def hold_back(self) -> None:
         """Have the Service select nobody, unless it selects a version already.
@@ -116,6 +131,9 @@ class Traffic:
             )
         return found
 
+    def _annotations(self) -> dict[str, str]:
+        return self._found()["metadata"].get("annotations", {})
+
     def _selector(self) -> dict[str, str]:
         return dict(self._found()["spec"].get("selector", {}))
 
@@ -128,7 +146,10 @@ class Traffic:
                 "kind": SERVICE.name,
                 "metadata": {
                     "name": self._service,
-                    "annotations": {SERVED_BEFORE: ",".join(map(str, history))},
+                    "annotations": {
+                        SERVED_BEFORE: ",".join(map(str, history)),
+                        SWITCHED_AT: _now().isoformat(timespec="seconds"),
+                    },
                 },
                 "spec": {"selector": selector},
             }
@@ -150,3 +171,7 @@ class Traffic:
 
 def _backend(service: str) -> Object:
     return {"name": service, "port": _GRPC_PORT}
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

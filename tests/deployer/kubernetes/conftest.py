@@ -112,12 +112,14 @@ def backend_of(cluster, api_of):
 
 @pytest.fixture
 def deploy():
-    """Deploys a version as a deployer does whose turn it is."""
+    """Deploys a version as a deployer does whose turn it is, and tidies up as at its next look."""
 
     def deploy(backend, number):
         with backend.turn() as mine:
             assert mine
-            return backend.deploy(ModelVersion("judges", number))
+            served = backend.deploy(ModelVersion("judges", number))
+            backend.tidy(served)
+            return served
 
     return deploy
 

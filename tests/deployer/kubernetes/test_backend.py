@@ -7,7 +7,7 @@ from spatialreward.deployment.errors import DeploymentError, NothingKnown, Someb
 from spatialreward.registry import ModelVersion
 
 from .cluster import VERSION, Script
-from .conftest import ROUTE, SERVICE, Killed, MortalApi
+from .conftest import ROUTE, SERVICE, TEMPLATE, Killed, MortalApi
 
 WRITES = 9
 """Of a deployment: Lease, three objects, the Service, three of the version before, Lease."""
@@ -195,6 +195,28 @@ def test_a_version_that_does_badly_with_a_share_gets_none(
     assert cluster.rules[-1] == ROUTE["spec"]["rules"][0]
     assert selected(cluster) == "1"
     assert replicas(cluster) == {"judge-v1": 1}
+
+
+def test_the_version_that_was_left_keeps_its_servers_while_connections_end(
+    cluster, backend_of, deploy
+):
+    patient = backend_of(drain_s=3600)
+    deploy(patient, 1)
+    served = deploy(patient, 2)
+    assert replicas(cluster) == {"judge-v1": 1, "judge-v2": 1}
+    backend_of(drain_s=0).tidy(served)
+    assert replicas(cluster) == {"judge-v1": 0, "judge-v2": 1}
+
+
+def test_a_template_that_somebody_broke_says_nothing_of_a_version(
+    cluster, backend_of, deploy, tmp_path
+):
+    template = tmp_path / "template.yaml"
+    template.write_text(TEMPLATE.read_text())
+    backend = backend_of(template=template)
+    template.write_text("kind: [")
+    with pytest.raises(NothingKnown, match=r"template\.yaml: is not YAML"):
+        deploy(backend, 1)
 
 
 def test_what_somebody_removed_is_brought_back(cluster, backend_of, deploy):
