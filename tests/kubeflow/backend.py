@@ -69,7 +69,7 @@ class Backend:
         mine = [one for one in self.versions.values() if one["pipeline_id"] == pipeline]
         if any(one["name"] == name for one in mine):
             raise UploadRefusal(409, "Failed to create a pipeline version")
-        documents = [one for one in yaml.safe_load_all(content) if one]
+        documents = list(yaml.safe_load_all(content))
         spec = documents[0]
         if len(documents) > 1:
             spec = {"pipeline_spec": spec, "platform_spec": documents[1]}
