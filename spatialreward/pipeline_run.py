@@ -28,6 +28,7 @@ _PLATFORM_TAG = "kfp_run_id"
 _OPENED_BY, _FIRST_STEP = "opened_by", "open-run"
 _PARENT_TAG = "mlflow.parentRunId"
 _NOTE = "mlflow.note.content"
+_LOST = "ended without a word: its process was killed, for lack of memory or with its node"
 _FAILURE_TAGS = ("failed_step", "failed_run_id", "error")
 
 Ended = Literal["succeeded", "failed", "cancelled"]
@@ -117,6 +118,8 @@ def open_pipeline_run(
 def close_pipeline_run(state: str, message: str, parent_run_id: str) -> Outcome:
     """Record how a pipeline came out, and end its run if its first step opened it.
 
+    A step's run that is still open then was left by a process that was killed; it is ended too.
+
     Args:
         state: the platform's final state of all steps together.
         message: what the platform says of a failure.
@@ -130,11 +133,16 @@ def close_pipeline_run(state: str, message: str, parent_run_id: str) -> Outcome:
         outcome = Outcome(_STATES.get(state, "failed"), error=message)
         logger.warning("no run in MLflow to record the outcome in: %s", outcome)
         return outcome
-    outcome = _outcome(state, message, child_runs(parent))
+    steps = child_runs(parent)
+    outcome = _outcome(state, message, steps)
     client = connect()
     run = _run(client, parent)
     _record(client, run, outcome)
     if run.data.tags.get(_OPENED_BY) == _FIRST_STEP:
+        for step in steps:
+            if step.status == "RUNNING":
+                Tracker(client, step.run_id).set_tags({"error": _LOST})
+                client.set_terminated(step.run_id, "KILLED")
         client.set_terminated(parent, _RUN_STATUS[outcome.ended])
     return outcome
 
@@ -160,10 +168,11 @@ def _outcome(state: str, message: str, steps: Sequence[ChildRun]) -> Outcome:
         return Outcome(ended)
     # A step that was tried again is where its last attempt left it.
     last = {step.tags.get("step_key", step.run_id): step for step in steps}
-    failed = next((step for step in last.values() if step.status == "FAILED"), None)
-    if failed is None:
-        return Outcome(ended, error=message)
-    return Outcome(ended, failed.name, failed.tags.get("error", message), failed.run_id)
+    for status, said in (("FAILED", message), ("RUNNING", _LOST)):
+        failed = next((step for step in last.values() if step.status == status), None)
+        if failed is not None:
+            return Outcome(ended, failed.name, failed.tags.get("error", said), failed.run_id)
+    return Outcome(ended, error=message)
 
 
 def _record(client: "MlflowClient", run: "Run", outcome: Outcome) -> None:

@@ -103,6 +103,17 @@ def test_a_step_that_succeeded_in_the_end_is_not_what_failed(platform):
     assert close_pipeline_run("FAILED", "", "").error == "the one"
 
 
+def test_a_step_that_was_killed_is_what_failed_and_its_run_is_ended(platform):
+    parent = opened()
+    tags = {"mlflow.parentRunId": parent, "step_key": "k"}
+    experiment = platform.get_run(parent).info.experiment_id
+    lost = platform.create_run(experiment, run_name="finetune-editor", tags=tags).info.run_id
+    outcome = close_pipeline_run("FAILED", "", "")
+    assert (outcome.step, outcome.run_id) == ("finetune-editor", lost)
+    assert outcome.error.startswith("ended without a word")
+    assert platform.get_run(lost).info.status == "KILLED"
+
+
 def test_a_run_that_is_retried_loses_the_failure_of_before(platform):
     parent = opened()
     fail(parent, InvalidInputError("no such base"))

@@ -2,8 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from spatialreward.cluster.api import Cluster, ClusterError, ClusterUnavailable
@@ -66,23 +65,15 @@ def run_train_job(
     """
     name = job["metadata"]["name"]
     following = _Following(cluster, name, tell, pace)
-    with _deleted_at_the_end(following):
+    try:
         _begin(following, job)
         state = following.to_the_end()
         if state == "failed":
             raise TrainJobError(f"TrainJob {name} failed: {following.reason()}")
-    return state
-
-
-@contextmanager
-def _deleted_at_the_end(following: "_Following") -> Iterator[None]:
-    """However it ends: a TrainJob that is over has nothing more to give, and GPUs are dear."""
-    try:
-        yield
-    except BaseException:
+        return state
+    finally:
+        # One that is over has nothing more to give, and the GPUs of one that is not are dear.
         following.delete_now()
-        raise
-    following.delete()
 
 
 def _begin(following: "_Following", job: dict[str, Any]) -> None:
@@ -170,7 +161,7 @@ class _Following:
         self.wait_until_gone()
 
     def delete_now(self) -> None:
-        """Delete it while this process is being ended: a few tries, and no waiting until it is."""
+        """Delete it with a few tries and without waiting: this process may be being ended."""
         for remaining in reversed(range(_LAST_TRIES)):
             try:
                 self.cluster.delete_train_job(self.name)

@@ -102,7 +102,7 @@ def test_the_last_step_is_told_how_the_others_ended_and_nothing_else_runs_after_
     words, state, tmp_path, capfd
 ):
     @dsl.pipeline(name="inside")
-    def inside(words: str) -> str:
+    def inside() -> str:
         with dsl.ParallelFor([words, "one"]) as word:
             first = shout(words=word)
         first.set_retry(3, backoff_duration="60s")
@@ -110,7 +110,7 @@ def test_the_last_step_is_told_how_the_others_ended_and_nothing_else_runs_after_
 
     @dsl.pipeline(name="closing")
     def closing() -> str:
-        work = inside(words=words)
+        work = inside()
         close_run(words="ended").after(work).ignore_upstream_failure()
         return work.output
 
