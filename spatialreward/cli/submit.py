@@ -112,10 +112,10 @@ def _package(
     from spatialreward.kubeflow.compiling import compile_profile
 
     if package is not None:
-        if profile is not None or overrides or images_lock is not None or registry:
+        if profile is not None or overrides or images_lock is not None:
             raise InvalidInputError(
                 f"--package {package} is compiled already: "
-                "--profile, --set, --images-lock and --registry have no effect on it"
+                "--profile, --set and --images-lock have no effect on it"
             )
         return read_package(package)
     if profile is None:
