@@ -12,6 +12,7 @@ from manifests.images.catalogue import IMAGES, third_party
 from manifests.site import Component, Overlay
 from pipelines.placement import ENDPOINT_KEYS, ENDPOINTS, QUEUE_NAME, STORE_KEYS, STORE_SECRET
 from spatialreward.cli.main import app
+from spatialreward.cluster.train_job import NODES, RUNTIME
 from spatialreward.deployer.config import DeployerConfig
 from tests.manifests.cluster import (
     GPU,
@@ -197,6 +198,13 @@ def test_queues_lead_to_flavours_and_the_gateway_to_the_judge():
     backend = route["spec"]["rules"][0]["backendRefs"][0]
     service = find(objects, "Service", backend["name"])
     assert backend["port"] in {port["port"] for port in service["spec"]["ports"]}
+
+
+def test_a_train_job_finds_the_runtime_that_it_names():
+    runtime = find(render(GPU), "ClusterTrainingRuntime", RUNTIME)
+    (job,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+    (container,) = job["template"]["spec"]["template"]["spec"]["containers"]
+    assert job["name"] == container["name"] == NODES
 
 
 @each_site
