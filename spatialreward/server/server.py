@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 Answer = Callable[[list[np.ndarray] | RequestFault], None]
 """Is given the response's tensors in the order of ``RESPONSE_TENSORS``, or why there are none."""
 
+_FLUSH_S = 0.2
+
 
 class JudgeServer:
     """One version of one model."""
@@ -45,14 +48,17 @@ class JudgeServer:
             config: limits and sizes.
             model: name under which it is served.
             version: of the model.
-            measure: is told amounts by the names in ``metrics.SERIES``, with each request and each
-                answer, by one thread at a time.
+            measure: is told amounts by the names in ``metrics.SERIES``, with each answer and every
+                now and then, by one thread at a time.
         """
         self._config = config
         self._model = model
         self._version = version
         self._metrics = Gathering(measure)
         self._scheduler = Scheduler(judge, config, self._metrics.measure)
+        self._over = threading.Event()
+        self._flushing = threading.Thread(target=self._flush, name="metrics", daemon=True)
+        self._flushing.start()
 
     @classmethod
     def load(
@@ -118,14 +124,20 @@ class JudgeServer:
         try:
             edits = read_request(tensors, self._config)
             self._scheduler.submit(Request(edits, reply, is_cancelled))
-            # How much waits should be seen while it waits.
-            self._metrics.flush()
         except RequestFault as fault:
             reply(fault)
 
     def close(self) -> None:
         """Answer what has been accepted, then stop."""
         self._scheduler.close()
+        self._over.set()
+        self._flushing.join()
+        self._metrics.flush()
+
+    def _flush(self) -> None:
+        """How much waits, and what is done meanwhile, should be seen while a batch is judged."""
+        while not self._over.wait(_FLUSH_S):
+            self._metrics.flush()
 
     def _log(
         self, outcome: list[Judgement] | RequestFault, request_id: str, seconds: float

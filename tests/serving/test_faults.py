@@ -28,7 +28,7 @@ from tests.serving.served_judge import (
     unknown_edits,
 )
 
-LIMITS = {"max_batch_edits": 4, "max_queued_edits": 40}
+LIMITS = {"max_batch_edits": 4, "max_queued_edits": 40, "workers": 1}
 """Small, so that requests have to wait and a few are too many."""
 END_S = 120
 
