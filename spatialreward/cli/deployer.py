@@ -171,6 +171,8 @@ def run(
     # MLflow's client tries for minutes by itself; here the next look is the next try.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    # Its bars are no log lines.
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from spatialreward.deployer.loop import Deployer, backend_of
     from spatialreward.deployer.reconcile import Outcome
 

@@ -17,7 +17,11 @@ def run(monkeypatch):
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     # The command sets them for its process; they are gone again after the test.
-    for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
+    for name in (
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR",
+    ):
         monkeypatch.setenv(name, "1")
     options = ("deployer", "run", "--once", "--log-format", "text")
     return lambda *arguments: CliRunner().invoke(app, [*options, *map(str, arguments)])

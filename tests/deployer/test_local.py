@@ -56,7 +56,7 @@ def test_the_champion_is_served_and_a_failing_one_never_answers(
     assert registry.serving(first.version) == "served"
     assert deployer.once().outcome is Outcome.UNCHANGED
     broken = ["-staging"]
-    with site.asked_all_the_time(edit) as answers:
+    with site.asked_all_the_time(edit, threads=1) as answers:
         for reason, script in {
             "these weights are broken": {"breaks_as": broken},
             "edit one: answer is not JSON": {"fails_as": broken},
@@ -69,7 +69,7 @@ def test_the_champion_is_served_and_a_failing_one_never_answers(
             assert registry.champion() == first.version
             assert registry.serving(bad.version).startswith("failed: ")
     assert set(answers) == {("1", 0.25)}
-    with site.asked_all_the_time(edit) as answers:
+    with site.asked_all_the_time(edit, threads=1) as answers:
         good = registry.promote(scripted("good", reward=0.75))
         assert deployer.once().outcome is Outcome.DEPLOYED
     assert {reward for _, reward in answers} <= {0.25, 0.75}
