@@ -133,7 +133,8 @@ def close_pipeline_run(state: str, message: str, parent_run_id: str) -> Outcome:
         outcome = Outcome(_STATES.get(state, "failed"), error=message)
         logger.warning("no run in MLflow to record the outcome in: %s", outcome)
         return outcome
-    steps = child_runs(parent)
+    # The platform's plugin has runs of its own there, such as that of the task that does this.
+    steps = [run for run in child_runs(parent) if "step_key" in run.tags]
     outcome = _outcome(state, message, steps)
     client = connect()
     run = _run(client, parent)
@@ -167,7 +168,7 @@ def _outcome(state: str, message: str, steps: Sequence[ChildRun]) -> Outcome:
     if ended == "succeeded":
         return Outcome(ended)
     # A step that was tried again is where its last attempt left it.
-    last = {step.tags.get("step_key", step.run_id): step for step in steps}
+    last = {step.tags["step_key"]: step for step in steps}
     for status, said in (("FAILED", message), ("RUNNING", _LOST)):
         failed = next((step for step in last.values() if step.status == status), None)
         if failed is not None:
