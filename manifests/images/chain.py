@@ -44,7 +44,7 @@ _EDITOR = {
         "optimiser": {"batch_size": 4},
         "codec": {"num_samples": 8, "optimiser": {"batch_size": 4}},
         "network": {"width": 48, "num_layers": 1, "num_heads": 2},
-    }
+    },
 }
 
 
