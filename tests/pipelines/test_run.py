@@ -158,7 +158,8 @@ def test_the_pipeline_stops_at_its_gate_and_goes_on_when_it_passes(runner, edits
     status, _, said = runner.run("--set", "judge.gate.min_mean_iou=1")
     (complaint,) = [line for line in said.splitlines() if line.startswith("error: ")]
     assert status == 1, said
-    assert "step register-judge failed: the judge does not pass its gate: mean_iou" in complaint
+    assert complaint.startswith("error: step register-judge failed: models:/spatial-reward/1: ")
+    assert "the judge does not pass its gate: mean_iou" in complaint
     assert "log.txt" in complaint
     assert "Traceback" not in said
 
@@ -208,7 +209,7 @@ def check_runs(client):
     assert recorded_outcome(last.info.run_id) == Outcome("succeeded")
     recorded = recorded_outcome(failed.info.run_id)
     assert (recorded.ended, recorded.step) == ("failed", "register-judge")
-    assert recorded.error.startswith("the judge does not pass its gate: mean_iou")
+    assert "the judge does not pass its gate: mean_iou" in recorded.error
     assert client.get_run(recorded.run_id).data.tags["final"] == "true"
     # An interrupt ends the last step too.
     assert recorded_outcome(interrupted.info.run_id) is None
