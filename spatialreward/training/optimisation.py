@@ -66,9 +66,7 @@ class Stateful(Protocol):
 class KeptState:
     """What a killed training needs to go on, in one file that is replaced as a whole."""
 
-    def __init__(
-        self, path: Path | None, parts: Sequence[Stateful], ranks: Ranks = ALONE
-    ) -> None:
+    def __init__(self, path: Path | None, parts: Sequence[Stateful], ranks: Ranks = ALONE) -> None:
         """Keep ``parts`` in a file; without one nothing is kept.
 
         Of several ranks the first one has the file, and the others start from what it says.
