@@ -175,9 +175,10 @@ class Reconciler:
         return Look(Outcome.FAILED, served, f"{promotion.model.uri} could not be served: {told}")
 
     def _note_served(self, wanted: Registered, served: Served) -> None:
-        note = {tags.SERVING: tags.SERVED, tags.SERVED_AS: served.known_as}
-        if any(wanted.tags.get(tag) != value for tag, value in note.items()):
-            set_version_tags(wanted.model, note | {tags.SERVING_AT: tags.now()})
+        is_served, known_as = {tags.SERVING: tags.SERVED}, {tags.SERVED_AS: served.known_as}
+        if any(wanted.tags.get(tag) != value for tag, value in (is_served | known_as).items()):
+            # One after the other: whoever waits for the last one finds the others there.
+            set_version_tags(wanted.model, known_as | {tags.SERVING_AT: tags.now()} | is_served)
 
     def _note_retired(self, served: Served) -> None:
         note = {tags.SERVING: tags.RETIRED, tags.SERVING_AT: tags.now()}
