@@ -62,7 +62,7 @@ compose-env: $(VENV)/.ready  ## make the passwords of docker-compose.yml, in .en
 # Where there is neither Prometheus nor Debian, the tests of the alert rules say that they are skipped.
 promtool:  ## get the program that tests alert rules, from Debian's package, without installing it
 	mkdir -p build/tools/debian
-	cd build/tools/debian && apt-get download prometheus && dpkg-deb --extract prometheus_*.deb .
+	cd build/tools/debian && { apt-get download prometheus || { apt-get update && apt-get download prometheus; }; } && dpkg-deb --extract prometheus_*.deb .
 	cp build/tools/debian/usr/bin/promtool build/tools/promtool
 	rm -r build/tools/debian
 
