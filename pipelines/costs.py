@@ -132,10 +132,9 @@ def usage_tables(usage: RunUsage, prices: Prices, judge_gpus: int) -> "list[Tabl
     table.add_column("step", no_wrap=True)
     for heading in ("tasks", "reused", "hours", "GPU h", "CPU h", "GiB h", *(["cost"] * priced)):
         table.add_column(heading, justify="right")
-    everything = StepUsage(
-        "all", sum(s.num_tasks for s in usage.steps), sum(s.num_reused for s in usage.steps),
-        usage.total,
-    )  # fmt: skip
+    num_tasks = sum(one.num_tasks for one in usage.steps)
+    num_reused = sum(one.num_reused for one in usage.steps)
+    everything = StepUsage("all", num_tasks, num_reused, usage.total)
     for one in (*usage.steps, everything):
         cost = [f"{one.usage.cost(prices):.2f}"] if priced else []
         counted = (f"{value:.3f}" for value in one.usage)
@@ -150,24 +149,21 @@ def _rates_table(usage: RunUsage, prices: Prices, judge_gpus: int) -> "Table":
     table.add_column("of")
     for heading in ("takes", "GPU h", "cost"):
         table.add_column(heading, justify="right")
+    rows: list[tuple[str, str, float | None, float]] = []
     if usage.rl_step is not None:
         step = usage.rl_step
-        table.add_row(
-            "a step of RL", f"{usage.rl_step_s:.1f} s", f"{step.gpu_hours:.4f}",
-            f"{step.cost(prices):.4f}",
-        )  # fmt: skip
+        takes = f"{usage.rl_step_s:.1f} s"
+        rows.append(("a step of RL", takes, step.gpu_hours, step.cost(prices)))
     if usage.judging_s_per_thousand is not None:
-        seconds = usage.judging_s_per_thousand
-        gpu_hours = seconds / _HOUR_S * judge_gpus
-        table.add_row(
-            "1,000 judgements", f"{seconds:.1f} s", f"{gpu_hours:.4f}",
-            f"{gpu_hours * prices.gpu_hour:.4f}",
-        )  # fmt: skip
+        gpu_hours = usage.judging_s_per_thousand / _HOUR_S * judge_gpus
+        takes = f"{usage.judging_s_per_thousand:.1f} s"
+        rows.append(("1,000 judgements", takes, gpu_hours, gpu_hours * prices.gpu_hour))
     stored = usage.storage_bytes / _GIB
-    table.add_row(
-        "a month of what is stored", f"{stored:.3f} GiB", "",
-        f"{stored * prices.storage_gib_month:.4f}",
-    )  # fmt: skip
+    takes = f"{stored:.3f} GiB"
+    rows.append(("a month of what is stored", takes, None, stored * prices.storage_gib_month))
+    for what, takes, gpu_hours, cost in rows:
+        hours = "" if gpu_hours is None else f"{gpu_hours:.4f}"
+        table.add_row(what, takes, hours, f"{cost:.4f}")
     return table
 
 
