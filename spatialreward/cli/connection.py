@@ -3,7 +3,8 @@
 import functools
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -24,11 +25,18 @@ class Connection(NamedTuple):
     server: "ServerConfig"
     namespace: str
 
-    def client(self) -> "KubeflowPipelines":
-        """A client, which has asked nothing yet."""
+    @contextmanager
+    def client(self) -> "Iterator[KubeflowPipelines]":
+        """A client for the length of a ``with`` block, after a look whether its server is one.
+
+        Raises:
+            KubeflowError: it is not, cannot be reached, or does not let us in.
+        """
         from spatialreward.kubeflow import KubeflowPipelines, Transport
 
-        return KubeflowPipelines(Transport(self.server), self.namespace)
+        with KubeflowPipelines(Transport(self.server), self.namespace) as client:
+            client.check()
+            yield client
 
     def command(self, words: str) -> str:
         """A command line that talks to the same server."""

@@ -45,7 +45,6 @@ def list_runs(
     if state:
         predicates.append(("state", "EQUALS", state.upper()))
     with connection.client() as client:
-        client.check()
         experiment_id = ""
         if experiment:
             found = client.find_experiment(experiment)
@@ -71,7 +70,6 @@ def show(connection: Connection, run: RunName, json_output: AsJson = False) -> N
     from spatialreward.kubeflow.steps import progress_of
 
     with connection.client() as client:
-        client.check()
         found = find_run(client, run)
         steps = progress_of(found, steps_of_run(client, found))
     now = utc_now()
@@ -106,7 +104,6 @@ def follow(connection: Connection, run: RunName, poll: Poll = 5.0) -> None:
     from spatialreward.kubeflow import find_run, steps_of_run
 
     with connection.client() as client:
-        client.check()
         found = find_run(client, run)
         follow_to_end(connection, client, found.run_id, steps_of_run(client, found), poll)
 
@@ -119,7 +116,6 @@ def cancel(connection: Connection, run: RunName) -> None:
     from spatialreward.kubeflow.mending import cancel as stop
 
     with connection.client() as client:
-        client.check()
         found = find_run(client, run)
         stop(client, found)
     typer.echo(f"run {found.run_id} is being canceled")
@@ -133,7 +129,6 @@ def retry(connection: Connection, run: RunName) -> None:
     from spatialreward.kubeflow.mending import retry as do_again
 
     with connection.client() as client:
-        client.check()
         found = find_run(client, run)
         do_again(client, found)
     typer.echo(f"run {found.run_id} is retried")
@@ -147,7 +142,6 @@ def archive(connection: Connection, run: RunName) -> None:
     from spatialreward.kubeflow import find_run
 
     with connection.client() as client:
-        client.check()
         found = find_run(client, run)
         client.archive(found.run_id)
     typer.echo(f"run {found.run_id} is archived")
@@ -158,7 +152,6 @@ def archive(connection: Connection, run: RunName) -> None:
 def schedules(connection: Connection, json_output: AsJson = False) -> None:
     """List schedules, the newest first."""
     with connection.client() as client:
-        client.check()
         found = list(client.schedules())
     if json_output:
         typer.echo(json.dumps([one.model_dump(mode="json") for one in found], indent=2))
@@ -189,7 +182,6 @@ def unschedule(connection: Connection, schedule: ScheduleName) -> None:
     from spatialreward.kubeflow import find_schedule
 
     with connection.client() as client:
-        client.check()
         found = find_schedule(client, schedule)
         client.delete_schedule(found.recurring_run_id)
     typer.echo(f"schedule {found.recurring_run_id} is removed")
@@ -199,7 +191,6 @@ def _let_start(connection: Connection, schedule: str, *, enabled: bool) -> None:
     from spatialreward.kubeflow import find_schedule
 
     with connection.client() as client:
-        client.check()
         found = find_schedule(client, schedule)
         client.enable_schedule(found.recurring_run_id, enabled=enabled)
     typer.echo(

@@ -89,7 +89,6 @@ def submit(
     request = _request(compiled, profile, run_name, experiment, service_account)
     request = request.model_copy(update={"parameters": parse_parameters(compiled, params or [])})
     with connection.client() as client:
-        client.check()
         version, was_there = publish(client, compiled, request.note)
         typer.echo(
             f"pipeline {compiled.name}, version {compiled.version_name}: "
