@@ -23,14 +23,16 @@ class ServingConfig(Record):
     workers: PositiveInt | None = None
     """Batches judged at the same time; None: see ``workers_for``."""
     threads_per_worker: PositiveInt | None = None
-    """Threads of a worker's matrix products; None: the cores, divided among the workers."""
+    """Threads of a worker's matrix products; None: the cores, or as many as ``OMP_NUM_THREADS``
+    says, divided among the workers; see ``threads.Threads``."""
     max_batch_edits: PositiveInt = 96
     """Edits that are judged in one batch, of however many requests."""
     join_below: float = Field(0.0, ge=0, le=1)
     """Waiting edits join a batch when less than this share of ``max_batch_edits`` is left in it;
     0: never, they wait for its end."""
-    min_batch_edits: PositiveInt = 4
-    """Fewer waiting edits than this are not divided among idle workers."""
+    min_batch_edits: PositiveInt = 48
+    """An idle worker leaves so many of the waiting edits to each idle one before it: a small batch
+    is over sooner than two that are half as large."""
     batch_delay_s: float = Field(0.005, ge=0)
     """An idle server gathers edits until none has arrived for this long; three times as long at
     most."""

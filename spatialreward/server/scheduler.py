@@ -90,12 +90,12 @@ class Scheduler:
         self._changed = threading.Condition()
         self._waiting: list[_Waiting] = []
         self._num_queued = 0
-        self._num_idle = 0
+        self._idle: set[int] = set()
         self._closing = False
         self._seconds_an_edit = _FIRST_GUESS_S
         self._decoders = ThreadPoolExecutor(config.decoding_threads, "decode")
         self._workers = [
-            threading.Thread(target=self._work, name=f"judge-{number}", daemon=True)
+            threading.Thread(target=self._work, args=(number,), name=f"judge-{number}", daemon=True)
             for number in range(config.workers or 1)
         ]
         for worker in self._workers:
@@ -170,30 +170,38 @@ class Scheduler:
             request.num_waiting = len(ready)
             self._changed.notify_all()
 
-    def _work(self) -> None:
-        while batch := self._next_batch():
+    def _work(self, worker: int) -> None:
+        while batch := self._next_batch(worker):
             start = time.monotonic()
             num_judged = self._judge_batch(batch)
             seconds = (time.monotonic() - start) / num_judged
             self._seconds_an_edit += 0.2 * (seconds - self._seconds_an_edit)
 
-    def _next_batch(self) -> list[_Waiting]:
+    def _next_batch(self, worker: int) -> list[_Waiting]:
         """Wait for edits and take a fair share of them; empty when the server stops."""
         with self._changed:
-            self._num_idle += 1
+            self._idle.add(worker)
             try:
                 while True:
-                    while not self._waiting:
+                    while not self._is_needed(worker):
                         if self._closing and not self._num_queued:
                             return []
                         self._changed.wait()
                     self._gather()
-                    share = -(-len(self._waiting) // self._num_idle)
+                    share = -(-len(self._waiting) // len(self._idle))
                     most = max(share, self._config.min_batch_edits)
                     if batch := self._take(min(most, self._config.max_batch_edits)):
                         return batch
             finally:
-                self._num_idle -= 1
+                self._idle.remove(worker)
+                # Who left edits to this one must look again at what it has left.
+                self._changed.notify_all()
+
+    def _is_needed(self, worker: int) -> bool:
+        """Whether more edits wait than idle workers before this one take."""
+        num_before = sum(other < worker for other in self._idle)
+        each = min(self._config.min_batch_edits, self._config.max_batch_edits)
+        return len(self._waiting) > num_before * each
 
     def _gather(self) -> None:
         """Wait for company as long as it keeps coming, unless the batch is full."""

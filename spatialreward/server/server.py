@@ -20,6 +20,7 @@ from spatialreward.server.memory import Trimmer
 from spatialreward.server.metrics import Gathering, JsonLines
 from spatialreward.server.requests import read_request, write_response
 from spatialreward.server.scheduler import JudgeEach, Request, Scheduler
+from spatialreward.server.threads import Threads
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,10 @@ class JudgeServer:
         on_gpu = config.engine == "vllm" or torch.cuda.is_available()
         workers = config.workers_for(_num_cores(), on_gpu=on_gpu)
         config = config.model_copy(update={"workers": workers})
-        threads = config.threads_per_worker or max(1, _num_cores() // workers)
+        each = config.threads_per_worker
+        # By itself torch takes the cores, or fewer where OMP_NUM_THREADS says so.
+        total = each * workers if each else torch.get_num_threads()
+        threads = Threads(total, workers, torch.set_num_threads)
         judge = Judge.load(
             checkpoint,
             engine=config.engine,
@@ -92,11 +96,10 @@ class JudgeServer:
         trimmer = Trimmer(config.trim_memory_s)
 
         def judge_each(take: Take, measure: Measure) -> Iterable[tuple[int, Judgement]]:
-            # Each thread has a setting of its own.
-            torch.set_num_threads(threads)
-            for judged in judge.judge_each(take, measure):
-                yield judged
-                trimmer.trim_when_due()
+            with threads.divided():
+                for judged in judge.judge_each(take, measure):
+                    yield judged
+                    trimmer.trim_when_due()
 
         return cls(judge_each, config, model=model, version=version, measure=measure)
 

@@ -73,6 +73,14 @@ class Asked:
         return [judgement.sc_reasoning for judgement in self.wait()]
 
 
+def wait_until_idle(scheduler, number):
+    """Until so many workers wait for edits: an answer is there a little before its worker is."""
+    deadline = time.monotonic() + WAIT_S
+    while len(scheduler._idle) < number:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
 @pytest.fixture
 def running():
     schedulers = []
@@ -134,6 +142,36 @@ def test_idle_workers_share_what_waits(running):
     judge.go.set()
     assert one.words() == list("abcdefgh")
     assert len(judge.batches) >= 2
+
+
+def test_little_is_left_to_the_first_worker_that_is_idle(running):
+    workers = []
+
+    def judge(take, measure):
+        workers.append(threading.current_thread().name)
+        yield from echo(take, measure)
+
+    scheduler = running(judge, workers=3, min_batch_edits=3)
+    for _ in range(8):
+        wait_until_idle(scheduler, 3)
+        one = Asked(*"abc")
+        scheduler.submit(one.request)
+        assert one.words() == list("abc")
+    assert set(workers) == {"judge-0"}
+
+
+def test_another_worker_takes_what_the_first_has_no_time_for(running):
+    judge = Held()
+    scheduler = running(judge, workers=2, min_batch_edits=3)
+    first, second = Asked(*"abc"), Asked(*"de")
+    scheduler.submit(first.request)
+    assert judge.started.wait(WAIT_S)
+    judge.started.clear()
+    scheduler.submit(second.request)
+    assert judge.started.wait(WAIT_S)
+    judge.go.set()
+    assert (first.words(), second.words()) == (list("abc"), list("de"))
+    assert judge.batches == [list("abc"), list("de")]
 
 
 def test_more_than_a_batch_is_split_evenly_and_never_within_a_request(running):
