@@ -19,7 +19,7 @@ from spatialreward.step import BUCKET as STEPS_BUCKET
 
 COMPOSE = Path(sys.executable).with_name("docker-compose")
 BASE = ROOT / "manifests" / "base"
-ONCE = {"buckets", "volumes"}
+ONCE = {"buckets", "migrate", "volumes"}
 # Where a service of the compose file has another name in the manifests, or is there twice.
 SAME = {"judge-gpu": "judge"}
 
@@ -71,7 +71,7 @@ def test_each_profile_has_one_judge(env_file):
         profile: set(compose(env_file, "--profile", profile, "config", "--services").stdout.split())
         for profile in ("cpu", "gpu")
     }
-    common = {"volumes", "object-store", "buckets", "postgres", "mlflow", "deployer"}
+    common = {"volumes", "object-store", "buckets", "postgres", "migrate", "mlflow", "deployer"}
     assert listed == {"cpu": common | {"judge"}, "gpu": common | {"judge-gpu"}}
 
 
@@ -155,7 +155,7 @@ def test_ports_are_those_of_the_manifests(services, documents, name):
 def test_the_database_is_reached_by_mlflow_only(services):
     assert "ports" not in services["postgres"]
     on = {name for name, service in services.items() if "database" in service.get("networks", {})}
-    assert on == {"postgres", "mlflow"}
+    assert on == {"postgres", "migrate", "mlflow"}
     assert set(services["postgres"]["networks"]) == {"database"}
 
 
@@ -192,15 +192,26 @@ def test_services_wait_for_what_they_need(services):
         for needed, how in service.get("depends_on", {}).items():
             expected = "service_completed_successfully" if needed in ONCE else "service_healthy"
             assert how["condition"] == expected, (name, needed)
-    assert set(services["mlflow"]["depends_on"]) == {"postgres", "buckets"}
+    assert set(services["mlflow"]["depends_on"]) == {"postgres", "migrate", "buckets"}
     assert set(services["buckets"]["depends_on"]) == {"object-store"}
     assert "mlflow" in services["deployer"]["depends_on"]
 
 
 def test_buckets_are_those_that_steps_and_mlflow_use(services):
-    made = {option.partition("=")[2] for option in services["buckets"]["command"]}
+    options = services["buckets"]["command"]
+    made = {one.removeprefix("--bucket=") for one in options if one.startswith("--bucket=")}
     assert made == {STEPS_BUCKET, BUCKET}
     assert f"--artifacts-destination=s3://{BUCKET}" in services["mlflow"]["command"]
+
+
+def test_what_runs_once_does_here_what_it_does_in_a_cluster(services, documents):
+    [job] = documents["Job", "buckets"]["spec"]["template"]["spec"]["containers"]
+    assert services["buckets"]["command"] == job["args"]
+    [migrate] = documents["Deployment", "mlflow"]["spec"]["template"]["spec"]["initContainers"]
+    assert services["migrate"]["entrypoint"] == migrate["command"]
+    assert services["migrate"]["command"] == migrate["args"]
+    given = services["migrate"]["environment"]["MLFLOW_BACKEND_STORE_URI"]
+    assert given == services["mlflow"]["environment"]["MLFLOW_BACKEND_STORE_URI"]
 
 
 def test_addresses_name_services_and_their_ports(services):
@@ -234,6 +245,9 @@ def test_variables_are_those_of_the_cluster(services, documents):
     there = {variable["name"] for variable in container["env"]}
     own = {"HOME", "PYTHONUNBUFFERED", "POSTGRES_USER", "POSTGRES_PASSWORD"}
     assert there - own <= set(services["mlflow"]["environment"])
+    [container] = documents["StatefulSet", "postgres"]["spec"]["template"]["spec"]["containers"]
+    said = {one["name"]: one["value"] for one in container["env"] if "value" in one}
+    assert said.items() <= services["postgres"]["environment"].items()
 
 
 def test_triton_is_started_as_the_local_stack_starts_it(services):
