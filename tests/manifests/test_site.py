@@ -7,24 +7,119 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from manifests import site as sites
 from manifests.cluster_secrets import PLACES, secret_objects
 from manifests.images.catalogue import IMAGES
 from manifests.site import Component, Overlay, app, pinned_images, site
+from pipelines.placement import ENDPOINTS
 from spatialreward.errors import InvalidInputError
-from tests.manifests.cluster import ROOT, kustomize, pods
+from tests.manifests.cluster import PIPELINES, ROOT, SERVICES, find, kustomize, pods
 
 DIGEST = "sha256:" + "5" * 64
 
 
+@pytest.fixture
+def pushed(tmp_path, monkeypatch):
+    """An ``images.lock`` as ``make push`` writes it, of images with one digest."""
+    monkeypatch.setattr(sites, "IMAGES_LOCK", tmp_path / "images.lock")
+
+    def write(digest, images=IMAGES):
+        lines = [
+            f'"{image.tag()}" = "registry.test/spatialreward/{image.name}@{digest}"'
+            for image in images
+            if image.pushed
+        ]
+        sites.IMAGES_LOCK.write_text("\n".join(["[images]", *lines, ""]))
+
+    return write
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def images_of(folder):
+    return {c["image"] for pod in pods(kustomize(folder)) for c in pod.containers}
+
+
 def test_a_site_is_written_and_renders(tmp_path):
-    words = ["write", str(tmp_path / "mine"), "--overlay=local", "--component=external-s3"]
-    done = CliRunner().invoke(app, [*words, "--registry=registry.test/team/"])
+    words = ["write", tmp_path / "mine", "--overlay=local", "--component=external-s3"]
+    done = run(*words, "--registry=registry.test/team/")
     assert done.exit_code == 0, done.output
-    images = {c["image"] for pod in pods(kustomize(tmp_path / "mine")) for c in pod.containers}
-    assert "registry.test/team/spatialreward/mlflow:0.1.0" in images
-    again = CliRunner().invoke(app, [*words, "--registry=registry.test/team/"])
+    assert "registry.test/team/spatialreward/mlflow:0.1.0" in images_of(tmp_path / "mine")
+    again = run(*words, "--registry=registry.test/team/")
     assert again.exit_code == 1
     assert "is there already" in again.output
+
+
+def test_an_address_that_is_merged_by_hand_is_found_under_the_name_that_pods_know(tmp_path):
+    words = ["write", tmp_path, "--overlay=local", "--component=external-s3", "--registry=x.test"]
+    assert run(*words).exit_code == 0
+    hand = "configMapGenerator:\n"
+    for namespace in (SERVICES, PIPELINES):
+        hand += f"- {{name: {ENDPOINTS}, namespace: {namespace}, behavior: merge, "
+        hand += "literals: [S3_ENDPOINT_URL=https://mine.test]}\n"
+    with (tmp_path / "kustomization.yaml").open("a") as file:
+        file.write(hand)
+    objects = kustomize(tmp_path)
+    for namespace in (SERVICES, PIPELINES):
+        endpoints = find(objects, "ConfigMap", ENDPOINTS, namespace)
+        assert endpoints["data"]["S3_ENDPOINT_URL"] == "https://mine.test"
+
+
+def test_a_backup_is_brought_back_with_the_images_of_the_site(tmp_path, pushed):
+    pushed(DIGEST)
+    assert run("write", tmp_path / "mine", "--overlay=local").exit_code == 0
+    ours = f"registry.test/spatialreward/reward-deployment@{DIGEST}"
+    assert {one for one in images_of(tmp_path / "mine" / "restore") if "spatial" in one} == {ours}
+
+
+def test_new_images_take_the_place_of_ours_and_of_nothing_else(tmp_path, pushed):
+    pushed(DIGEST)
+    mine = tmp_path / "mine"
+    assert run("write", mine, "--overlay=local").exit_code == 0
+    file = mine / "kustomization.yaml"
+    # By hand: another's image between ours, a note, and something else at the end.
+    hand = "images:\n# near us\n- name: postgres\n  newName: mirror.test/postgres\n\n"
+    end = "\n# our class\npatches:\n- target: {kind: Deployment, name: mlflow}\n  patch: |\n"
+    end += "    - {op: replace, path: /spec/replicas, value: 1}\n"
+    file.write_text(file.read_text().replace("images:\n", hand, 1) + end)
+    newer = DIGEST.replace("5", "6")
+    pushed(newer)
+    done = run("images", mine)
+    assert done.exit_code == 0, done.output
+    for folder in (mine, mine / "restore"):
+        found = images_of(folder)
+        assert f"registry.test/spatialreward/reward-deployment@{newer}" in found
+        assert not [image for image in found if DIGEST in image]
+    assert "mirror.test/postgres:17.10-bookworm" in images_of(mine)
+    text = file.read_text()
+    assert text.endswith(end)
+    assert run("images", mine).exit_code == 0
+    assert file.read_text() == text
+
+
+def test_a_file_whose_images_cannot_be_told_from_the_rest_stays(tmp_path, pushed):
+    pushed(DIGEST)
+    assert run("write", tmp_path / "mine", "--overlay=local").exit_code == 0
+    file = tmp_path / "mine" / "kustomization.yaml"
+    file.write_text(file.read_text().replace("images:\n", '"images":\n'))
+    text = file.read_text()
+    pushed(DIGEST.replace("5", "6"))
+    done = run("images", tmp_path / "mine")
+    assert done.exit_code == 1
+    assert "expected a kustomization with `images`" in done.output
+    assert file.read_text() == text
+
+
+def test_a_lock_that_lacks_an_image_is_no_site(tmp_path, pushed):
+    words = ("write", tmp_path / "mine", "--overlay=local")
+    assert "images.lock: spatialreward/data-building" in run(*words).output
+    pushed(DIGEST, [image for image in IMAGES if image.name != "mlflow"])
+    done = run(*words)
+    assert done.exit_code == 1
+    assert "spatialreward/mlflow:0.1.0 is not there: run `make push`" in done.output
+    assert not (tmp_path / "mine").exists()
 
 
 def test_images_of_a_lock_are_taken_by_their_digests():
@@ -47,7 +142,6 @@ def test_components_are_applied_in_one_order(tmp_path):
     made = site(tmp_path, Overlay.GPU, [Component.GATEWAY, Component.EXTERNAL_S3], [])
     names = [path.rpartition("/")[2] for path in made["components"]]
     assert names == ["external-s3", "gateway"]
-    assert IMAGES
 
 
 def test_secrets_are_made_anew_and_are_the_same_in_both_namespaces():
