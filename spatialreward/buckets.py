@@ -101,7 +101,7 @@ def what_is_kept(store: ObjectStore, bucket: str) -> Kept:
     days = {
         str(rule.rule_id): number
         for rule in _rules(store, bucket)
-        if _is_ours(rule) and (number := _days(rule)) is not None
+        if _is_ours(rule) and rule.status == ENABLED and (number := _days(rule)) is not None
     }
     return Kept(is_versioned, days)
 
@@ -148,7 +148,7 @@ def _rules(store: ObjectStore, bucket: str) -> list[Rule]:
 
 
 def _is_ours(rule: Rule) -> bool:
-    return bool(rule.rule_id) and str(rule.rule_id).startswith(_OURS) and rule.status == ENABLED
+    return bool(rule.rule_id) and str(rule.rule_id).startswith(_OURS)
 
 
 def _days(rule: Rule) -> int | None:

@@ -1,7 +1,7 @@
 import io
 
 import pytest
-from minio.commonconfig import ENABLED, Filter
+from minio.commonconfig import DISABLED, ENABLED, Filter
 from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 
 from spatialreward.buckets import Expiry, prepare_bucket, what_is_kept
@@ -55,6 +55,24 @@ def test_other_days_replace_our_rules_and_no_others(store, bucket):
         "spatialreward-expire-new/",
     }
     assert what_is_kept(store, bucket).days["spatialreward-old-versions"] == 60
+
+
+def test_a_rule_of_ours_that_was_turned_off_is_written_anew_and_not_beside(store, bucket):
+    store.ensure_bucket(bucket)
+    off = Rule(
+        DISABLED,
+        rule_filter=Filter(prefix="backups/"),
+        rule_id="spatialreward-expire-backups/",
+        expiration=Expiration(days=35),
+    )
+    store.client.set_bucket_lifecycle(bucket, LifecycleConfig([off]))
+    assert prepare_bucket(store, bucket, 30, {"backups/": 35})
+    rules = store.client.get_bucket_lifecycle(bucket).rules
+    assert sorted((rule.rule_id, rule.status) for rule in rules) == [
+        ("spatialreward-expire-backups/", ENABLED),
+        ("spatialreward-old-versions", ENABLED),
+        ("spatialreward-unfinished-uploads", ENABLED),
+    ]
 
 
 def test_a_store_that_does_not_let_us_is_named(s3):

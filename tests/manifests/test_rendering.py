@@ -121,6 +121,13 @@ def test_the_overlays_change_sizes_and_nothing_else_of_the_services():
     }
 
 
+def test_a_job_makes_room_for_one_with_newer_images():
+    """Kubernetes does not change one that is there."""
+    jobs = of_kind(whole(LOCAL), "Job")
+    assert {one["metadata"]["name"] for one in jobs} == {"buckets", "postgres-restore"}
+    assert all(one["spec"]["ttlSecondsAfterFinished"] > 0 for one in jobs)
+
+
 def test_an_external_store_leaves_nothing_of_seaweedfs():
     objects = render(Site(Overlay.LOCAL, (Component.EXTERNAL_S3,)))
     assert not [one for one in objects if one["metadata"]["name"].startswith("object-store")]
