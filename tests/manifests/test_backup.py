@@ -173,6 +173,13 @@ def test_a_dump_of_nothing_is_no_dump(database, tmp_path):
     assert not (tmp_path / "dump").exists()
 
 
+def test_a_dump_finds_room_to_be_read_back():
+    backup = find(render(LOCAL), "CronJob", "postgres-backup")["spec"]["jobTemplate"]
+    volumes = backup["spec"]["template"]["spec"]["volumes"]
+    limits = {one["name"]: one["emptyDir"]["sizeLimit"] for one in volumes if "emptyDir" in one}
+    assert limits["tmp"] == limits["work"]
+
+
 def run_pod(spec, folders, database):
     """Run a pod's containers one after the other, with its folders elsewhere."""
     for container in [*spec["initContainers"], *spec["containers"]]:

@@ -9,7 +9,7 @@ sql() { psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 
 sql --command="drop database if exists \"$fresh\"" --command="create database \"$fresh\" template template0"
 pg_restore --exit-on-error --single-transaction --no-owner --no-privileges --dbname="$fresh" "$1"
 
-if [ "$(sql --command="select count(*) from pg_stat_activity where datname = '$PGDATABASE'")" != 0 ]; then
+if [ "$(sql --command="select count(*) from pg_stat_activity where datname = '$PGDATABASE' and backend_type = 'client backend'")" != 0 ]; then
   echo "error: $PGDATABASE: somebody is connected: scale mlflow to 0 and try again" >&2
   exit 1
 fi
