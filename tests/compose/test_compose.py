@@ -218,7 +218,7 @@ def test_addresses_name_services_and_their_ports(services):
     names = {SAME.get(name, name) for name in services}
     for service in services.values():
         for value in (service.get("environment") or {}).values():
-            for host, port in re.findall(r"(?:^|//|@)([a-z-]+):(\d{4})", value or ""):
+            for host, port in re.findall(r"(?:^|//|@)([a-z-]+):(\d{4})\b", value or ""):
                 assert host in names
                 targets = {one["target"] for one in services[host].get("ports", [])} | {5432}
                 assert int(port) in targets
