@@ -281,7 +281,8 @@ class Scheduler:
             nonlocal num_taken
             if not num_taken:
                 joining = batch
-            elif alone:
+            elif alone or room >= self._config.max_batch_edits:
+                # Nothing of the batch is left: what waits is divided anew.
                 joining = []
             else:
                 with self._changed:

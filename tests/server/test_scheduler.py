@@ -174,6 +174,31 @@ def test_another_worker_takes_what_the_first_has_no_time_for(running):
     assert judge.batches == [list("abc"), list("de")]
 
 
+def test_a_batch_that_is_over_ends_whatever_waits(running):
+    begun, arrived = threading.Event(), threading.Event()
+    batches = []
+
+    def insatiable(take, measure):
+        batches.append([])
+        taken = 0
+        while edits := take(8):
+            begun.set()
+            assert arrived.wait(WAIT_S)
+            batches[-1].append(len(edits))
+            yield from ((number, repeated(edit)) for number, edit in enumerate(edits, taken))
+            taken += len(edits)
+
+    scheduler = running(insatiable, max_batch_edits=8)
+    first, second = Asked("a"), Asked("b")
+    scheduler.submit(first.request)
+    assert begun.wait(WAIT_S)
+    scheduler.submit(second.request)
+    scheduler._decoders.shutdown()
+    arrived.set()
+    assert (first.words(), second.words()) == (["a"], ["b"])
+    assert batches == [[1], [1]]
+
+
 def test_more_than_a_batch_is_split_evenly_and_never_within_a_request(running):
     judge = Held()
     scheduler = running(judge, max_batch_edits=8)

@@ -31,7 +31,7 @@ def served(judge_folder, tmp_path_factory):
 def wait_until():
     """Waits for something to hold, not for ever."""
 
-    def wait(holds, timeout_s=60.0):
+    def wait(holds, timeout_s=300.0):
         deadline = time.monotonic() + timeout_s
         while not holds():
             assert time.monotonic() < deadline, "waited in vain"
