@@ -28,6 +28,9 @@ from spatialreward.tracking import TrackingError
 
 logger = logging.getLogger(__name__)
 
+_NO_SUCH_VERSION = "RESOURCE_DOES_NOT_EXIST"
+"""What MLflow calls it."""
+
 
 class Change(NamedTuple):
     """Who is champion after a call, and who was before."""
@@ -76,7 +79,7 @@ def promote(
     if before == model:
         logger.info("%s is the champion already", model.uri)
         return Change(model, model)
-    if told.get(tags.SERVING, "").startswith(tags.FAILED) and not reason:
+    if told.get(tags.SERVING, "").startswith(tags.FAILED) and not reason.strip():
         raise PromotionError(
             f"{model.uri} could not be served ({told[tags.SERVING]}): "
             "say with a reason why it can be now"
@@ -126,7 +129,7 @@ def demote(name: str, *, by: str, reason: str, seen: Aliases | None = None) -> C
                 tags.DEMOTED_REASON: tags.one_line(reason) or "none given",
             },
         )
-        further = _before(previous, but=champion)
+        further = _before(previous, champion)
         move_aliases(name, {PREVIOUS: further, CHAMPION: previous}, aliases)
     logger.info("%s is the champion again, after %s", previous.uri, champion.uri)
     return Change(previous, champion)
@@ -141,7 +144,8 @@ def reinstate(failed: ModelVersion, served: ModelVersion | None, reason: str) ->
         reason: why it could not be served.
 
     Returns:
-        Nothing has happened to the champion when somebody else has become it meanwhile.
+        Nothing has happened to the champion when somebody else has become it meanwhile; only
+        ``previous`` does not name a version then that was never served.
 
     Raises:
         PromotionError: the aliases were moved at the same time; do it again.
@@ -152,8 +156,10 @@ def reinstate(failed: ModelVersion, served: ModelVersion | None, reason: str) ->
     aliases = aliases_of(failed.name)
     present = aliases.get(CHAMPION)
     if present != failed:
+        if present is not None and aliases.get(PREVIOUS) == failed:
+            move_aliases(failed.name, {PREVIOUS: _before(present, present)}, aliases)
         return Change(present, present)
-    further = _before(served, but=failed) if served else None
+    further = _before(served, failed) if served else None
     move_aliases(failed.name, {PREVIOUS: further, CHAMPION: served}, aliases)
     logger.warning(
         "%s could not be served, the champion is %s", failed.uri, served.uri if served else "nobody"
@@ -170,13 +176,35 @@ def _put_to_gate(model: ModelVersion, gate: Gate, figures: Mapping[str, float]) 
     set_version_tags(model, {tags.GATE: "passed"})
 
 
-def _before(model: ModelVersion, but: ModelVersion) -> ModelVersion | None:
-    """Who was champion when a version became it, unless that is somebody who has just left."""
-    told = model_tags(model.uri).get(tags.PROMOTED_OVER, "")
-    if not told.isdigit():
-        return None
-    before = ModelVersion(model.name, int(told))
-    return None if before in (but, model) else before
+def _before(model: ModelVersion, left: ModelVersion) -> ModelVersion | None:
+    """Who was champion when a version became it; None: nobody, or who has just left.
+
+    Whoever could not be served is passed over: it is nobody to return to.
+    """
+    passed, told = {model, left}, model_tags(model.uri)
+    while (number := told.get(tags.PROMOTED_OVER, "")).isdigit():
+        before = ModelVersion(model.name, int(number))
+        found = None if before in passed else _tags_if_there(before)
+        if found is None:
+            return None
+        if not found.get(tags.SERVING, "").startswith(tags.FAILED):
+            return before
+        passed.add(before)
+        told = found
+    return None
+
+
+def _tags_if_there(model: ModelVersion) -> dict[str, str] | None:
+    """The tags of a version; None: it has been deleted since."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return model_tags(model.uri)
+    except TrackingError as error:
+        cause = error.__cause__
+        if isinstance(cause, MlflowException) and cause.error_code == _NO_SUCH_VERSION:
+            return None
+        raise
 
 
 @contextmanager

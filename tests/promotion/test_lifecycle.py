@@ -97,8 +97,9 @@ def test_a_promotion_that_could_not_be_served_is_taken_back(model, register, rai
     assert reinstate(third, second, "these weights\nare broken") == Change(second, third)
     assert champions(model) == (2, 1)
     assert model_tags(third.uri)["serving"] == "failed: these weights are broken"
-    with pytest.raises(PromotionError, match=r"could not be served \(failed: these weights"):
-        raise_to_champion(third, reason="")
+    for no_reason in ("", " \n"):
+        with pytest.raises(PromotionError, match=r"could not be served \(failed: these weights"):
+            raise_to_champion(third, reason=no_reason)
     raise_to_champion(third, reason="the disk was full")
     assert champions(model) == (3, 2)
     assert "serving" not in model_tags(third.uri)
@@ -109,8 +110,23 @@ def test_taking_back_leaves_alone_who_was_promoted_meanwhile(model, register, ra
     for version in (first, second, third):
         raise_to_champion(version)
     assert not reinstate(second, first, "broken").happened
-    assert champions(model) == (3, 2)
+    # But whoever was never served is nobody to return to.
+    assert champions(model) == (3, 1)
     assert model_tags(second.uri)["serving"] == "failed: broken"
+    fourth = register()
+    raise_to_champion(fourth)
+    assert reinstate(fourth, third, "broken") == Change(third, fourth)
+    assert champions(model) == (3, 1)
+
+
+def test_a_version_that_was_deleted_does_not_keep_others_from_stepping_down(
+    model, register, raise_to_champion, client
+):
+    for version in (register() for _ in range(3)):
+        raise_to_champion(version)
+    client.delete_model_version(model, "1")
+    demote(model, by="bob", reason="slow")
+    assert champions(model) == (2, None)
 
 
 def test_a_first_champion_that_could_not_be_served_leaves_none(model, register, raise_to_champion):
