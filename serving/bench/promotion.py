@@ -99,7 +99,7 @@ def main(
         Path | None,
         typer.Option(metavar="DIR", help="Checkpoint. Without it a tiny one is trained."),
     ] = None,
-    clients: Annotated[int, typer.Option(help="Clients that ask all the time.")] = 2,
+    clients: Annotated[int, typer.Option(min=1, help="Clients that ask all the time.")] = 2,
     verbose: Annotated[bool, typer.Option(help="Log every detail to standard error.")] = False,
 ) -> None:
     """From `promote` to the first judgement by the new version; writes promotion.json."""

@@ -13,16 +13,30 @@ if TYPE_CHECKING:
     from spatialreward.deployment import Deployment, History
     from spatialreward.judge.interface import EditToJudge
 
-Endpoint = Annotated[
+ENDPOINT = typer.Option(
+    metavar="HOST:PORT", envvar="TRITON_GRPC_URL", help="Triton's gRPC address."
+)
+REPOSITORY = typer.Option(
+    metavar="DIR",
+    envvar="TRITON_MODEL_REPOSITORY",
+    help="The server's model repository, as this machine sees it.",
+)
+Endpoint = Annotated[str, ENDPOINT]
+Repository = Annotated[Path, REPOSITORY]
+Checkpoint = Annotated[
     str,
-    typer.Option(metavar="HOST:PORT", envvar="TRITON_GRPC_URL", help="Triton's gRPC address."),
+    typer.Option(
+        metavar="MODEL",
+        help="The checkpoint to serve: models:/NAME@ALIAS, models:/NAME/VERSION or a folder.",
+    ),
 ]
-Repository = Annotated[
-    Path,
+Template = Annotated[
+    Path | None,
     typer.Option(
         metavar="DIR",
-        envvar="TRITON_MODEL_REPOSITORY",
-        help="The server's model repository, as this machine sees it.",
+        envvar="SPATIALREWARD_JUDGE_TEMPLATE",
+        help="Triton model to fill in: config.pbtxt and 1/model.py. "
+        "Default: serving/judge of this checkout.",
     ),
 ]
 Name = Annotated[str, typer.Option(metavar="NAME", help="The model's name on the server.")]
@@ -37,25 +51,11 @@ SmokeEdits = Annotated[
 
 
 def deploy(
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="MODEL",
-            help="The checkpoint to serve: models:/NAME@ALIAS, models:/NAME/VERSION or a folder.",
-        ),
-    ],
+    model: Checkpoint,
     endpoint: Endpoint,
     repository: Repository,
     name: Name = "judge",
-    template: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            envvar="SPATIALREWARD_JUDGE_TEMPLATE",
-            help="Triton model to fill in: config.pbtxt and 1/model.py. "
-            "Default: serving/judge of this checkout.",
-        ),
-    ] = None,
+    template: Template = None,
     smoke_edits: SmokeEdits = None,
     keep: Annotated[
         int,
@@ -75,7 +75,7 @@ def deploy(
     For the local stack: eval "$(spatialreward stack env)" sets address and repository.
     """
     filled = template or own_template()
-    edits = _read_edits(smoke_edits)
+    edits = edits_of(smoke_edits)
     from spatialreward.deployment import deploy as serve
     from spatialreward.deployment.source import fetch_checkpoint
 
@@ -108,7 +108,7 @@ def rollback(
     registry, use `spatialreward demote judge`: it would undo a rollback, since the champion is
     still the champion.
     """
-    edits = _read_edits(smoke_edits)
+    edits = edits_of(smoke_edits)
     from spatialreward.deployment import rollback as go_back
 
     version = go_back(repository=repository, endpoint=endpoint, model=name, smoke_edits=edits)
@@ -182,7 +182,12 @@ def _loaded(endpoint: str, name: str) -> str:
     return f"loaded at {endpoint}: {versions}"
 
 
-def _read_edits(path: Path | None) -> "dict[str, EditToJudge]":
+def edits_of(path: Path | None) -> "dict[str, EditToJudge]":
+    """The edits of a file by id, with their pictures; none where no file was given.
+
+    Raises:
+        InvalidInputError: one of them cannot be read.
+    """
     return {} if path is None else {one.id: one.load() for one in read_requests(path)}
 
 

@@ -5,13 +5,25 @@ import os
 import signal
 import sys
 import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from spatialreward.cli.edits import read_requests
+from spatialreward.cli.deploy import (
+    ENDPOINT,
+    REPOSITORY,
+    Checkpoint,
+    Name,
+    Template,
+    edits_of,
+    own_template,
+)
+from spatialreward.cli.webhook import DEPLOYERS_WEBHOOK, check_secret
 from spatialreward.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -46,8 +58,9 @@ def run(
     backend: Annotated[
         Where | None,
         typer.Option(
-            help="local: one Triton server in explicit model control. kubernetes: a Deployment for "
-            "each version. Default: what the file says."
+            help="local: one Triton server in explicit model control, at --endpoint and with "
+            "--repository. kubernetes: a Deployment for each version, in --namespace. Default: "
+            "what the file says."
         ),
     ] = None,
     config: Annotated[
@@ -61,27 +74,16 @@ def run(
     once: Annotated[
         bool,
         typer.Option(
-            "--once", help="Look once and end: exit status 1 when the champion is not served."
+            "--once",
+            help="Look once and end: exit status 1 when the champion could not be served.",
         ),
     ] = False,
     name: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The registered model. Default: spatial-reward."),
     ] = None,
-    endpoint: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT", envvar="TRITON_GRPC_URL", help="local: Triton's gRPC address."
-        ),
-    ] = None,
-    repository: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            envvar="TRITON_MODEL_REPOSITORY",
-            help="local: the server's model repository, as this machine sees it.",
-        ),
-    ] = None,
+    endpoint: Annotated[str | None, ENDPOINT] = None,
+    repository: Annotated[Path | None, REPOSITORY] = None,
     template: Annotated[
         Path | None,
         typer.Option(
@@ -119,8 +121,8 @@ def run(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Register this address with MLflow at the start, as `spatialreward webhook "
-            "register` does.",
+            help="Register this address with MLflow, as `spatialreward webhook register` does: at "
+            "the start, or as soon as MLflow answers. Not with --once.",
         ),
     ] = None,
     secret: Annotated[
@@ -147,7 +149,7 @@ def run(
     why. See it with `spatialreward promote`, or in MLflow.
 
     A server that was started again is told to load the served version. While MLflow is away, what
-    is served is served, and /readyz says so. It may be killed at any time; the next one goes on.
+    is served stays, and /readyz says so. It may be killed at any time; the next one goes on.
 
     /webhook, /healthz, /readyz and /metrics are at --host and --port.
     """
@@ -164,10 +166,7 @@ def run(
         },
         _backend(config, backend, endpoint, repository, template, namespace),
     )
-    smoke, probes = (
-        {one.id: one.load() for one in read_requests(path)} if path else {}
-        for path in (settings.smoke_edits, settings.probe_edits)
-    )
+    smoke, probes = edits_of(settings.smoke_edits), edits_of(settings.probe_edits)
     # MLflow's client tries for minutes by itself; here the next look is the next try.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
@@ -176,38 +175,23 @@ def run(
     from spatialreward.deployer.loop import Deployer, backend_of
     from spatialreward.deployer.reconcile import Outcome
 
-    deployer = Deployer(settings, backend_of(settings, smoke, probes), secret)
-    if webhook_url:
-        _register(webhook_url, secret)
-    if once:
+    register = _registration(webhook_url, secret)
+    deployer = Deployer(settings, backend_of(settings, smoke, probes), secret, register)
+    with _sigterm_as_exit():
+        if not once:
+            deployer.run()
+            return
         look = deployer.once()
-        typer.echo(look.message)
-        if look.outcome in (Outcome.ERROR, Outcome.FAILED):
-            raise typer.Exit(NOT_SERVED)
-        return
-    signal.signal(signal.SIGTERM, _end)
-    deployer.run()
+    typer.echo(look.message)
+    if look.outcome in (Outcome.ERROR, Outcome.FAILED):
+        raise typer.Exit(NOT_SERVED)
 
 
 def serving_repository(
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="MODEL",
-            help="The checkpoint: models:/NAME@ALIAS, models:/NAME/VERSION or a folder.",
-        ),
-    ],
+    model: Checkpoint,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The repository; made if need be.")],
-    template: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            envvar="SPATIALREWARD_JUDGE_TEMPLATE",
-            help="Triton model to fill in: config.pbtxt and 1/model.py. "
-            "Default: serving/judge of this checkout.",
-        ),
-    ] = None,
-    name: Annotated[str, typer.Option(metavar="NAME", help="The model's name.")] = "judge",
+    template: Template = None,
+    name: Name = "judge",
 ) -> None:
     """Write a Triton model repository with one version of a judge, and nothing else in it.
 
@@ -215,7 +199,6 @@ def serving_repository(
     of it is the registry's, so whoever asks sees which version answers: judge/7. The checksum is
     compared before and after it is copied. Done again, it is made anew.
     """
-    from spatialreward.cli.deploy import own_template
     from spatialreward.deployment.repository import write_repository
 
     filled = template or own_template()
@@ -251,8 +234,6 @@ def _backend(
     kind = backend or told.get("kind")
     match kind:
         case Where.LOCAL:
-            from spatialreward.cli.deploy import own_template
-
             options = {"endpoint": endpoint, "repository": repository, "template": template}
             if template is None and "template" not in told:
                 options["template"] = own_template()
@@ -275,15 +256,13 @@ def _read(path: Path | None) -> dict[str, Any]:
         raise InvalidInputError(f"{path}: {error}") from error
 
 
-def _register(url: str, secret: str) -> None:
-    """A webhook is a wake-up only, so a registry that is away now is no reason not to start."""
-    from spatialreward.cli.webhook import register
-    from spatialreward.tracking import TrackingError
+def _registration(url: str | None, secret: str) -> Callable[[], object] | None:
+    if url is None:
+        return None
+    check_secret(secret)
+    from spatialreward.deployer.registration import register_webhook
 
-    try:
-        register(url, secret)
-    except TrackingError as error:
-        logging.getLogger(__name__).warning("not registered, looking without webhooks: %s", error)
+    return partial(register_webhook, DEPLOYERS_WEBHOOK, url, secret)
 
 
 def _set_up_logs(asked: LogFormat | None) -> None:
@@ -295,6 +274,15 @@ def _set_up_logs(asked: LogFormat | None) -> None:
             handler.setFormatter(JsonLines())
 
 
+@contextmanager
+def _sigterm_as_exit() -> Iterator[None]:
+    """Let SIGTERM undo what is under way, as an error does, and end this process."""
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _end(number: int, _frame: object) -> NoReturn:
-    """Undo what is under way, as an error does, and end."""
     sys.exit(128 + number)

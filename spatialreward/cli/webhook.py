@@ -6,6 +6,8 @@ import typer
 
 from spatialreward.errors import InvalidInputError
 
+DEPLOYERS_WEBHOOK = "spatialreward-deployer"
+
 app = typer.Typer(no_args_is_help=True, help="Have MLflow call a deployer when an alias moves.")
 
 Secret = Annotated[
@@ -30,7 +32,7 @@ def register(
     secret: Secret = "",
     name: Annotated[
         str, typer.Option(metavar="NAME", help="Of the webhook; one of that name is replaced.")
-    ] = "spatialreward-deployer",
+    ] = DEPLOYERS_WEBHOOK,
 ) -> None:
     """Register the webhook, or bring it up to date: for a new address or a new secret.
 
@@ -39,9 +41,18 @@ def register(
     MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http,https and MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true. It needs
     MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY, too, or it cannot read the secret after a restart.
     """
-    if not secret:
-        raise InvalidInputError("webhook: no secret, set WEBHOOK_SECRET")
+    check_secret(secret)
     from spatialreward.deployer.registration import register_webhook
 
     is_new = register_webhook(name, url, secret)
     typer.echo(f"webhook {name} {'registered' if is_new else 'brought up to date'}: {url}")
+
+
+def check_secret(secret: str) -> None:
+    """Make sure that there is something to sign with.
+
+    Raises:
+        InvalidInputError: there is not.
+    """
+    if not secret:
+        raise InvalidInputError("webhook: no secret, set WEBHOOK_SECRET")

@@ -1,5 +1,6 @@
 """What a deployer asks of the place where a judge is served."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -30,19 +31,16 @@ class Backend(Protocol):
         """
         ...
 
-    def keep(self, served: Served, *, wait: bool = True) -> bool:
+    def keep(self, served: Served) -> bool:
         """Look after the served version; True: it had to be brought back.
 
-        Args:
-            served: what ``served`` has told.
-            wait: until it answers again, where that takes a while.
-
         Raises:
-            DeploymentError: it does not answer and cannot be brought back now.
+            NothingKnown: it cannot be looked after now.
+            DeploymentError: it does not answer, or not yet.
         """
         ...
 
-    def tidy(self, served: Served) -> None:
+    def tidy(self, served: Served | None) -> None:
         """Put away versions that are not served: kept to return to, or removed.
 
         Raises:
@@ -50,8 +48,17 @@ class Backend(Protocol):
         """
         ...
 
-    def deploy(self, model: ModelVersion) -> Served:
+    def deploy(
+        self, model: ModelVersion, check: Callable[[], None], *, is_return: bool = False
+    ) -> Served:
         """Serve a version instead; until it is good, who was served before answers everything.
+
+        Args:
+            model: the version.
+            check: is called now and then until requests are brought to it; what it raises ends
+                the attempt.
+            is_return: it was served before, and who is served now has stepped down for it: the
+                two need not agree.
 
         Raises:
             NothingKnown: of the version; try again.

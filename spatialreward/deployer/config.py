@@ -7,7 +7,6 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from spatialreward.deployment.lifecycle import KEEP_VERSIONS
 from spatialreward.records import Record
-from spatialreward.registry import CHAMPION
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -116,9 +115,7 @@ class DeployerConfig(Record):
     """One deployer."""
 
     name: str = "spatial-reward"
-    """The registered model."""
-    alias: str = CHAMPION
-    """Whom to serve."""
+    """The registered model; whoever is its champion is served."""
     backend: Backend
     reconcile_s: PositiveFloat = 30.0
     """How often registry and service are compared, whether a webhook came or not."""

@@ -15,6 +15,7 @@ from spatialreward.deployer.metrics import CONTENT_TYPE, Metrics
 from spatialreward.deployer.status import Status
 from spatialreward.deployer.webhook import WebhookRefused, check_signature, concerns
 from spatialreward.errors import InvalidInputError
+from spatialreward.registry import CHAMPION
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.what.metrics.webhook("accepted" if concerned else "ignored")
         if concerned:
-            logger.info("webhook: %s has moved", self.what.config.alias)
+            logger.info("webhook: %s has moved", CHAMPION)
             self.what.wake.set()
         self._answer(HTTPStatus.ACCEPTED, b"seen\n")
 
@@ -113,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
             max_age_s=config.webhook.max_age_s,
             now=time.time(),
         )
-        return concerns(body, config.name, config.alias)
+        return concerns(body, config.name, CHAMPION)
 
     def _body(self, length: int) -> bytes:
         """What the client sends, unless it takes its time over it."""

@@ -1,6 +1,6 @@
 """Serves on one Triton server through its explicit model control (``spatialreward.deployment``)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from spatialreward.deployer.backends import Served
 from spatialreward.deployer.config import LocalBackend, TrialBounds
 from spatialreward.deployer.probes import Judge, ProbeEdits, check_trial
 from spatialreward.deployment import History, deploy, load_again
+from spatialreward.deployment.errors import NothingKnown, ServerAway
 from spatialreward.deployment.folder import ModelFolder
 from spatialreward.deployment.server import Server
 from spatialreward.deployment.smoke import SmokeEdits
@@ -52,7 +53,7 @@ class LocalServing:
                 return Served(int(version), f"{self._config.model}/{one.version}")
         return None
 
-    def keep(self, served: Served, *, wait: bool = True) -> bool:
+    def keep(self, served: Served) -> bool:
         """See ``Backend``: a server that was started again is told to load it."""
         number = int(served.known_as.rpartition("/")[2])
         if self._server.ready_versions(self._config.model) == [number]:
@@ -63,13 +64,24 @@ class LocalServing:
             model=self._config.model,
         )
 
-    def tidy(self, served: Served) -> None:
+    def tidy(self, served: Served | None) -> None:
         """See ``Backend``: every deployment tidies up by itself."""
 
-    def deploy(self, model: ModelVersion) -> Served:
+    def deploy(
+        self, model: ModelVersion, check: Callable[[], None], *, is_return: bool = False
+    ) -> Served:
         """See ``Backend``."""
-        # A server that is away says so before anything is fetched.
-        self._server.ready_versions(self._config.model)
+        try:
+            self._server.ready_versions(self._config.model)
+        except ServerAway as error:
+            # It went away before the version was tried, so that is no attempt.
+            raise NothingKnown(str(error)) from error
+
+        def trial(served: str | None, staged: str) -> None:
+            check()
+            if not is_return:
+                self._compare(served, staged)
+
         fetched = fetch_verified(model.uri)
         number = deploy(
             fetched.folder,
@@ -80,12 +92,12 @@ class LocalServing:
             source=model.uri,
             smoke_edits=self._smoke_edits,
             keep=self._config.keep,
-            trial=self._compare if self._probe_edits else None,
+            trial=trial,
         )
         return Served(model.version, f"{self._config.model}/{number}")
 
     def _compare(self, served: str | None, staged: str) -> None:
-        if served is None:
+        if served is None or not self._probe_edits:
             return
         endpoint = self._config.endpoint
         check_trial(

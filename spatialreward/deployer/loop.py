@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 
 from spatialreward.deployer.backends import Backend
 from spatialreward.deployer.config import DeployerConfig, KubernetesBackend, LocalBackend
@@ -11,6 +12,8 @@ from spatialreward.deployer.probes import ProbeEdits
 from spatialreward.deployer.reconcile import Look, Outcome, Reconciler
 from spatialreward.deployer.status import Status
 from spatialreward.deployment.smoke import SmokeEdits
+from spatialreward.registry import CHAMPION
+from spatialreward.tracking import TrackingError
 
 logger = logging.getLogger(__name__)
 
@@ -37,19 +40,27 @@ def backend_of(config: DeployerConfig, smoke_edits: SmokeEdits, probe_edits: Pro
 
 
 class Deployer:
-    """Follows an alias until it is told to stop."""
+    """Follows the champion until it is told to stop."""
 
-    def __init__(self, config: DeployerConfig, backend: Backend, secret: str = "") -> None:
+    def __init__(
+        self,
+        config: DeployerConfig,
+        backend: Backend,
+        secret: str = "",
+        register: Callable[[], object] | None = None,
+    ) -> None:
         """Bring together what a deployer works with.
 
         Args:
             config: whom it follows, and how often it looks.
             backend: where it serves.
             secret: of webhooks; empty: none is accepted.
+            register: has MLflow call this deployer; tried before each look until it succeeds.
         """
         self._config = config
         self._secret = secret
-        self._reconciler = Reconciler(config.name, config.alias, backend, config.attempts)
+        self._register = register
+        self._reconciler = Reconciler(config.name, backend, config.attempts, self._has_moved)
         self._status = Status()
         self._metrics = Metrics(config.name)
         self._wake = threading.Event()
@@ -82,7 +93,7 @@ class Deployer:
         with serving(what) as port:
             logger.info(
                 "following %s of %s, at %s:%d",
-                self._config.alias,
+                CHAMPION,
                 self._config.name,
                 self._config.host,
                 port,
@@ -93,6 +104,7 @@ class Deployer:
             errors = 0
             while not self._stopped:
                 self._wake.clear()
+                self._register_once()
                 look = self.once()
                 errors = errors + 1 if look.outcome is Outcome.ERROR else 0
                 if not self._stopped:
@@ -102,6 +114,24 @@ class Deployer:
         """End ``run`` after the look that is under way; may be called from any thread."""
         self._stopped = True
         self._wake.set()
+
+    def _register_once(self) -> None:
+        """A webhook is a wake-up only, so a registry that is away now is no reason not to go on."""
+        if self._register is None:
+            return
+        try:
+            self._register()
+        except TrackingError as error:
+            logger.warning("no webhook yet, the next look tries again: %s", error)
+        else:
+            self._register = None
+
+    def _has_moved(self) -> bool:
+        """Whether a webhook came since the look began, or since this was asked."""
+        if not self._wake.is_set():
+            return False
+        self._wake.clear()
+        return True
 
     def _pause_s(self, errors: int) -> float:
         """After errors in a row, shorter at first than usual, then ever longer."""

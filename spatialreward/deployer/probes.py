@@ -9,9 +9,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from spatialreward.client import ServerUnavailable, ServingError, TritonJudge
+from spatialreward.client import (
+    DeadlineExceeded,
+    ServerBusy,
+    ServerUnavailable,
+    ServingError,
+    TritonJudge,
+)
 from spatialreward.deployer.config import TrialBounds
-from spatialreward.deployment.errors import DeploymentError, ServerAway, TrialFailed
+from spatialreward.deployment.errors import DeploymentError, NothingKnown, ServerAway, TrialFailed
 from spatialreward.errors import SpatialRewardError
 from spatialreward.judge.interface import EditToJudge
 from spatialreward.records import Judgement
@@ -81,10 +87,11 @@ def check_trial(old: Judge, new: Judge, edits: ProbeEdits, bounds: TrialBounds) 
     """Compare a new version with the served one on probe edits.
 
     Where the served version does not answer, there is nothing to compare with, and all the more
-    reason to replace it.
+    reason to replace it. One that is only too busy to answer is no such case.
 
     Raises:
         TrialFailed: the new version breaks a bound; the message names each.
+        ServedTooBusy: there is no time for a comparison.
         ServerAway: it does not answer.
         DeploymentError: it answers with something else than judgements.
     """
@@ -98,6 +105,10 @@ def check_trial(old: Judge, new: Judge, edits: ProbeEdits, bounds: TrialBounds) 
     logger.info("compared with the served version on %d probe edits: %s", len(edits), trial)
 
 
+class ServedTooBusy(NothingKnown):
+    """The served version answers, but not to be compared with."""
+
+
 class _ServedAway(SpatialRewardError):
     """The served version does not answer."""
 
@@ -106,7 +117,7 @@ def run_trial(old: Judge, new: Judge, edits: ProbeEdits) -> Trial:
     """Ask both versions about every edit, in turn, so that what else goes on slows both.
 
     Raises:
-        ServerAway, DeploymentError: as ``check_trial``.
+        ServedTooBusy, ServerAway, DeploymentError: as ``check_trial``.
     """
     olds, news = [], []
     old_s, new_s = [], []
@@ -130,6 +141,10 @@ def run_trial(old: Judge, new: Judge, edits: ProbeEdits) -> Trial:
 def _ask_served(judge: TritonJudge, edit: EditToJudge) -> Judgement:
     try:
         return judge.judge([edit])[0]
+    except (ServerBusy, DeadlineExceeded) as error:
+        raise ServedTooBusy(
+            f"the served version is too busy to be compared with: {error}"
+        ) from error
     except ServingError as error:
         raise _ServedAway(str(error)) from error
 

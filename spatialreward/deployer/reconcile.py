@@ -1,11 +1,12 @@
 """One look at registry and service, and what follows from it.
 
-The registry says who should be served, the place itself who is. Nothing else is remembered, so a
-deployer that was killed at any point goes on where it was: what it finds is what it acts upon.
+The registry says who should be served, the place itself who is; what a deployer finds there is what
+it acts upon. It remembers only how often a version was tried, so it may be killed at any point.
 """
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from spatialreward.errors import SpatialRewardError
 from spatialreward.promotion import reinstate, tags
 from spatialreward.promotion.errors import PromotionError
 from spatialreward.registry import (
+    CHAMPION,
     ModelVersion,
     Registered,
     aliases_of,
@@ -57,19 +59,25 @@ class _Promotion(NamedTuple):
 
 
 class Reconciler:
-    """Serves whoever an alias points at."""
+    """Serves whoever is champion."""
 
-    def __init__(self, name: str, alias: str, backend: Backend, attempts: int) -> None:
-        """Follow an alias of a registered model; nothing is asked yet.
+    def __init__(
+        self,
+        name: str,
+        backend: Backend,
+        attempts: int,
+        has_moved: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Follow the champion of a registered model; nothing is asked yet.
 
         Args:
             name: the registered model.
-            alias: whom to serve.
-            backend: where.
+            backend: where it is served.
             attempts: how often a version is tried whose server goes away meanwhile.
+            has_moved: whether somebody says that the alias has moved since this was asked last.
         """
         self._name = name
-        self._alias = alias
+        self._has_moved = has_moved
         self._backend = backend
         self._attempts = attempts
         self._tried: Counter[_Promotion] = Counter()
@@ -94,10 +102,11 @@ class Reconciler:
         wanted = self._wanted()
         if wanted is None:
             brought_back = served is not None and self._backend.keep(served)
+            self._backend.tidy(served)
             return Look(
                 Outcome.DEPLOYED if brought_back else Outcome.UNCHANGED,
                 served,
-                f"{self._name}: nobody is {self._alias}",
+                f"{self._name}: nobody is {CHAMPION}",
             )
         if served is not None and served.version == wanted.model.version:
             return self._look_after(wanted, served)
@@ -106,8 +115,20 @@ class Reconciler:
         return self._replace(served, wanted)
 
     def _wanted(self) -> Registered | None:
-        model = aliases_of(self._name).get(self._alias)
+        model = aliases_of(self._name).get(CHAMPION)
         return look_up(model.uri) if model else None
+
+    def _check_wanted(self, model: ModelVersion) -> None:
+        """Make sure, when somebody says that it has moved, that a version still is champion."""
+        if not self._has_moved():
+            return
+        try:
+            champion = aliases_of(self._name).get(CHAMPION)
+        except TrackingError as error:
+            logger.warning("whether %s still is %s is not known: %s", model.uri, CHAMPION, error)
+            return
+        if champion != model:
+            raise NothingKnown(f"{model.uri} is not {CHAMPION} any more, it is not tried further")
 
     def _look_after(self, wanted: Registered, served: Served) -> Look:
         brought_back = self._backend.keep(served)
@@ -122,19 +143,24 @@ class Reconciler:
     def _keep_meanwhile(self, served: Served) -> None:
         """Have requests answered while another version is tried."""
         try:
-            self._backend.keep(served, wait=False)
+            self._backend.keep(served)
         except _NOTHING_KNOWN:
             raise
         except DeploymentError as error:
-            logger.warning("version %d cannot be brought back: %s", served.version, error)
+            logger.warning("version %d is not back: %s", served.version, error)
 
     def _replace(self, served: Served | None, wanted: Registered) -> Look:
         promotion = _Promotion(wanted.model, wanted.tags.get(tags.PROMOTED_AT, ""))
         if promotion in self._given_up:
             return self._give_back(promotion, served, self._given_up[promotion])
-        logger.info("%s is %s: serving it", wanted.model.uri, self._alias)
+        logger.info("%s is %s: serving it", wanted.model.uri, CHAMPION)
         try:
-            now = self._backend.deploy(wanted.model)
+            now = self._backend.deploy(
+                wanted.model,
+                lambda: self._check_wanted(wanted.model),
+                # A promotion takes the tag off; a demotion leaves it to whom it returns to.
+                is_return=wanted.tags.get(tags.SERVING) in (tags.SERVED, tags.RETIRED),
+            )
         except SpatialRewardError as error:
             self._count_or_raise(promotion, error)
             return self._give_back(promotion, served, str(error))
@@ -165,7 +191,7 @@ class Reconciler:
             reinstate(promotion.model, before, reason)
         except (TrackingError, PromotionError) as error:
             raise TrackingError(
-                f"{promotion.model.uri} could not be served ({reason}), and {self._alias} could "
+                f"{promotion.model.uri} could not be served ({reason}), and {CHAMPION} could "
                 f"not be given back: {error}"
             ) from error
         del self._given_up[promotion]

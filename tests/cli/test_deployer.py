@@ -1,5 +1,6 @@
 import json
 import logging
+import signal
 import subprocess
 import sys
 
@@ -44,6 +45,10 @@ def test_what_is_missing_or_wrong_is_one_line(run, where, tmp_path):
         (("--backend", "local", *where, "--reconcile-s", "0"), "reconcile_s: Input should be gr"),
         (("--backend", "kubernetes", "--template", tmp_path / "no.yaml"), "no.yaml: No such file"),
         (("--backend", "local", *where, "--smoke-edits", tmp_path / "no"), "edits "),
+        (
+            ("--backend", "local", *where, "--webhook-url", "http://deployer:8080/webhook"),
+            "webhook: no secret, set WEBHOOK_SECRET",
+        ),
     ]
     for arguments, complaint in cases:
         result = run(*arguments)
@@ -55,6 +60,19 @@ def test_without_a_registry_one_look_says_so_and_fails(run, where):
     result = run("--backend", "local", *where)
     assert result.exit_code == 1
     assert "no tracking server, set MLFLOW_TRACKING_URI" in result.stdout
+
+
+def test_a_look_that_is_told_to_end_undoes_what_it_began(run, where, monkeypatch):
+    def told_to_end(_):
+        handler = signal.getsignal(signal.SIGTERM)
+        assert callable(handler)
+        handler(signal.SIGTERM, None)
+
+    monkeypatch.setattr("spatialreward.deployer.loop.Deployer.once", told_to_end)
+    before = signal.getsignal(signal.SIGTERM)
+    result = run("--backend", "local", *where)
+    assert result.exit_code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_webhook_needs_a_secret(monkeypatch):

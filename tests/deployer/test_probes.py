@@ -1,7 +1,8 @@
 import pytest
 
+from spatialreward.client import DeadlineExceeded, ServerBusy
 from spatialreward.deployer.config import TrialBounds
-from spatialreward.deployer.probes import Trial, _trial
+from spatialreward.deployer.probes import ServedTooBusy, Trial, _ask_served, _trial
 from spatialreward.records import Judgement, JudgementStatus, Scores
 
 SCORES = Scores(editing_success=1, over_editing=2)
@@ -52,6 +53,16 @@ def test_each_bound_that_is_broken_is_named(change, complaint):
     assert SAME.complaints(TrialBounds()) == []
     (told,) = SAME._replace(**change).complaints(TrialBounds())
     assert complaint in told
+
+
+@pytest.mark.parametrize("error", [ServerBusy("full", 1.0), DeadlineExceeded("after 120 s")])
+def test_a_served_version_that_is_busy_is_no_reason_to_switch_without_a_look(error):
+    class Served:
+        def judge(self, edits):
+            raise error
+
+    with pytest.raises(ServedTooBusy, match=f"too busy to be compared with: {error}"):
+        _ask_served(Served(), None)
 
 
 def test_a_failure_that_both_share_is_nobodys_fault():

@@ -1,13 +1,21 @@
+import threading
 from contextlib import contextmanager
 
 import pytest
 
 from spatialreward.deployer.backends import Served
-from spatialreward.deployer.config import DeployerConfig, KubernetesBackend
+from spatialreward.deployer.config import (
+    DeployerConfig,
+    KubernetesBackend,
+    LocalBackend,
+    TrialBounds,
+)
+from spatialreward.deployer.local import LocalServing
 from spatialreward.deployer.loop import Deployer
 from spatialreward.deployer.reconcile import Outcome, Reconciler
 from spatialreward.deployment.errors import DeploymentError, ServerAway
-from spatialreward.registry import CHAMPION, ModelVersion, model_tags
+from spatialreward.promotion import demote
+from spatialreward.registry import ModelVersion, model_tags
 from spatialreward.tracking import TrackingError
 
 
@@ -20,6 +28,9 @@ class Place:
         self.kept = 0
         self.error = None
         self.mine = True
+        self.meanwhile = lambda: None
+        """What others do while a version is tried."""
+        self.tidied, self.returned = [], []
 
     @contextmanager
     def turn(self):
@@ -28,15 +39,18 @@ class Place:
     def served(self):
         return Served(self.now, f"judge/{self.now}") if self.now else None
 
-    def keep(self, served, *, wait=True):
+    def keep(self, served):
         self.kept += 1
         return False
 
     def tidy(self, served):
-        pass
+        self.tidied.append(served and served.version)
 
-    def deploy(self, model):
+    def deploy(self, model, check, *, is_return=False):
         self.deployed.append(model.version)
+        self.returned.append(is_return)
+        self.meanwhile()
+        check()
         if self.error:
             raise self.error
         self.now = model.version
@@ -51,8 +65,8 @@ def folder(tmp_path):
     return tmp_path / "checkpoint"
 
 
-def follow(registry, place, attempts=2):
-    return Reconciler(registry.name, CHAMPION, place, attempts)
+def follow(registry, place, attempts=2, **more):
+    return Reconciler(registry.name, place, attempts, **more)
 
 
 def test_a_version_whose_server_goes_away_each_time_is_given_up(registry, folder):
@@ -74,6 +88,89 @@ def test_a_version_whose_server_goes_away_each_time_is_given_up(registry, folder
     registry.promote_again(ModelVersion(registry.name, 2), reason="the server was moved")
     assert reconciler.look().outcome is Outcome.DEPLOYED
     assert registry.serving(2) == "served"
+
+
+def test_a_server_that_was_away_before_a_version_was_tried_is_not_held_against_it(
+    registry, folder, tmp_path
+):
+    registry.promote(folder)
+    away = LocalBackend(endpoint="127.0.0.1:9", repository=tmp_path, template=tmp_path)
+    place = LocalServing(away, registry.name, {}, {}, TrialBounds())
+    reconciler = follow(registry, place, attempts=1)
+    for _ in range(2):
+        look = reconciler.look()
+        assert look.outcome is Outcome.ERROR
+        assert "no server answers at 127.0.0.1:9" in look.message
+    assert registry.champion() == 1
+    assert registry.serving(1) is None
+
+
+def test_a_version_that_is_demoted_while_it_is_tried_is_not_tried_further(registry, folder):
+    registry.promote(folder)
+    place = Place()
+    calls = []
+    reconciler = follow(registry, place, has_moved=lambda: bool(calls))
+    reconciler.look()
+    registry.promote(folder)
+
+    def demoted():
+        demote(registry.name, by="bob", reason="a mistake")
+        calls.append("webhook")
+
+    place.meanwhile = demoted
+    look = reconciler.look()
+    assert look.outcome is Outcome.ERROR
+    assert f"models:/{registry.name}/2 is not champion any more" in look.message
+    assert registry.serving(2) is None
+    look = reconciler.look()
+    assert (look.outcome, look.served.version) == (Outcome.UNCHANGED, 1)
+    # A call about the version that is tried changes nothing.
+    place.meanwhile = lambda: None
+    registry.promote_again(ModelVersion(registry.name, 2))
+    assert reconciler.look().outcome is Outcome.DEPLOYED
+
+
+def test_whom_a_demotion_returns_to_need_not_agree_with_who_steps_down(registry, folder):
+    place = Place()
+    reconciler = follow(registry, place)
+    for _ in range(2):
+        registry.promote(folder)
+        assert reconciler.look().outcome is Outcome.DEPLOYED
+    demote(registry.name, by="bob", reason="it judges badly")
+    assert reconciler.look().outcome is Outcome.DEPLOYED
+    registry.promote_again(ModelVersion(registry.name, 2))
+    assert reconciler.look().outcome is Outcome.DEPLOYED
+    assert (place.deployed, place.returned) == ([1, 2, 1, 2], [False, False, True, False])
+
+
+def test_what_is_left_of_a_version_is_put_away_when_nobody_is_champion(registry, folder):
+    registry.register(folder)
+    place = Place()
+    assert follow(registry, place).look().outcome is Outcome.UNCHANGED
+    assert place.tidied == [None]
+
+
+def test_a_webhook_that_mlflow_does_not_take_at_the_start_is_registered_later(registry, folder):
+    registry.promote(folder)
+    asked, registered = [], threading.Event()
+
+    def register():
+        asked.append("MLflow")
+        if len(asked) == 1:
+            raise TrackingError("the server is starting")
+        registered.set()
+
+    backend = KubernetesBackend(template="unused")
+    config = DeployerConfig(name=registry.name, backend=backend, port=0, reconcile_s=0.01)
+    deployer = Deployer(config, Place(), register=register)
+    running = threading.Thread(target=deployer.run)
+    running.start()
+    try:
+        assert registered.wait(600)
+    finally:
+        deployer.stop()
+        running.join()
+    assert len(asked) == 2
 
 
 def test_an_alias_that_cannot_be_given_back_now_is_given_back_later(registry, folder, monkeypatch):

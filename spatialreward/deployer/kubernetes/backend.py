@@ -20,8 +20,8 @@ from spatialreward.deployer.kubernetes.readiness import (
 from spatialreward.deployer.kubernetes.template import documents_of, read_template, version_name
 from spatialreward.deployer.kubernetes.traffic import Traffic
 from spatialreward.deployer.kubernetes.versions import Versions
-from spatialreward.deployer.probes import Judge, ProbeEdits, check_trial
-from spatialreward.deployment.errors import DeploymentError, NothingKnown
+from spatialreward.deployer.probes import Judge, ProbeEdits, ServedTooBusy, check_trial
+from spatialreward.deployment.errors import DeploymentError, NothingKnown, ServerAway
 from spatialreward.deployment.smoke import SmokeEdits, check_answers
 from spatialreward.errors import InvalidInputError
 from spatialreward.registry import ModelVersion
@@ -65,28 +65,39 @@ class ClusterServing:
         version = self._traffic.served()
         return None if version is None else self._as_served(version)
 
-    def keep(self, served: Served, *, wait: bool = True) -> bool:
-        """See ``Backend``: its objects are as the template says, and one server at least answers.
+    def keep(self, served: Served) -> bool:
+        """See ``Backend``: selector and objects are as they should be, and one server answers.
 
         A version that was changed by hand, or whose template is another one now, is rolled over to
-        it by the cluster, server by server.
+        it by the cluster, server by server. One that does not answer is not waited for: whoever
+        looks meanwhile may find that another one is wanted.
         """
         documents = self._documents(ModelVersion(self._name, served.version))
-        was_there = self._answering(documents)
+        was_there = self._answers(served.version)
+        self._traffic.hold_back()
         self._apply(documents)
-        if not was_there and wait:
-            self._wait_until_ready(served.version, documents)
+        if not was_there and (missing := self._missing(served.version, documents)):
+            raise DeploymentError(f"version {served.version} does not answer: {missing}")
         return not was_there
 
-    def tidy(self, served: Served) -> None:
+    def tidy(self, served: Served | None) -> None:
         """See ``Backend``; not before connections to the version that was left had time to end."""
         if self._traffic.seconds_since_switch() < self.config.drain_s:
             return
+        self._lease.check()
         self._traffic.together()
-        self._versions().retire(served.version, self._traffic.served_before())
+        kept = self._traffic.served_before()
+        self._versions().retire(served.version if served else None, kept)
 
-    def deploy(self, model: ModelVersion) -> Served:
+    def deploy(
+        self, model: ModelVersion, check: Callable[[], None], *, is_return: bool = False
+    ) -> Served:
         """See ``Backend``; the version before keeps its servers until ``tidy``."""
+
+        def go_on() -> None:
+            self._lease.check()
+            check()
+
         old = self._traffic.served()
         documents = self._documents(model)
         self._traffic.hold_back()
@@ -94,17 +105,21 @@ class ClusterServing:
         with self._removed_on_failure(model.version, old):
             logger.info("%s: starting its servers", model.uri)
             self._apply(documents)
-            self._wait_until_ready(model.version, documents)
-            self._try_out(model.version, old)
-            if old is not None and self._traffic.can_be_shared:
-                self._share(old, model.version)
+            self._wait_until_ready(model.version, documents, go_on)
+            beside = None if is_return else old
+            self._try_out(model.version, beside, go_on)
+            go_on()
+            if beside is not None and self._traffic.can_be_shared and self._answers(beside):
+                self._share(beside, model.version, go_on)
             self._switch(model.version)
         logger.info("%s is served, before: version %s", model.uri, old)
         return self._as_served(model.version)
 
-    def _try_out(self, version: int, old: int | None) -> None:
+    def _try_out(self, version: int, old: int | None, go_on: Callable[[], None]) -> None:
         """Ask a version where no client does."""
-        self._patiently(lambda: self._check(self._address(version), version, self._smoke_edits))
+        self._patiently(
+            lambda: self._check(self._address(version), version, self._smoke_edits), go_on
+        )
         self._compare(version, old)
 
     def _compare(self, version: int, old: int | None) -> None:
@@ -118,10 +133,18 @@ class ClusterServing:
             self._bounds,
         )
 
-    def _share(self, old: int, new: int) -> None:
-        watched = Watched(self._counts, lambda: self._compare(new, old), self._lease.check)
+    def _share(self, old: int, new: int, go_on: Callable[[], None]) -> None:
+        def compare() -> None:
+            try:
+                self._compare(new, old)
+            except ServedTooBusy as error:
+                # They have been compared before, and their counts still are.
+                logger.warning("not compared this time: %s", error)
+
+        watched = Watched(self._counts, compare, go_on)
         try:
             give_share(self._traffic, self.config.canary, old, new, watched)
+            go_on()
         except BaseException:
             # Also when this process is told to end: nobody watches the new version then.
             self._try_to_bring_together()
@@ -134,17 +157,20 @@ class ClusterServing:
             logger.warning("requests are still shared, the next look ends that: %s", error)
 
     def _switch(self, version: int) -> None:
-        self._lease.check()
         self._traffic.switch(version)
         stable = self.config.stable_address.format(
             service=self.config.service, namespace=self.config.namespace
         )
-        self._patiently(lambda: self._check(stable, version, {}))
+        try:
+            self._patiently(lambda: self._check(stable, version, {}), self._lease.check)
+        except ServerAway as error:
+            # It answered a moment ago, and nobody else answers requests now.
+            raise DeploymentError(f"version {version} after the switch: {error}") from error
 
     def _check(self, endpoint: str, version: int, edits: SmokeEdits) -> None:
         check_answers(endpoint, self.config.model, version, edits)
 
-    def _patiently(self, ask: Callable[[], None]) -> None:
+    def _patiently(self, ask: Callable[[], None], go_on: Callable[[], None]) -> None:
         """Ask until it works: the cluster takes a moment to bring requests to somebody new.
 
         Raises:
@@ -157,7 +183,8 @@ class ClusterServing:
             except DeploymentError:
                 if time.monotonic() > deadline:
                     raise
-            self._pause(self.config.poll_s)
+            time.sleep(self.config.poll_s)
+            go_on()
 
     @contextmanager
     def _removed_on_failure(self, version: int, old: int | None) -> Iterator[None]:
@@ -172,9 +199,7 @@ class ClusterServing:
             raise
         except DeploymentError:
             try:
-                if old is not None and self._traffic.served() != old:
-                    self._traffic.switch(old)
-                self._traffic.together()
+                self._traffic.leave(version, old)
                 self._versions().remove(version)
             except DeploymentError as second:
                 # The caller is told why the version failed; the next look tidies up.
@@ -186,14 +211,17 @@ class ClusterServing:
             self._lease.check()
             self._api.apply(document)
 
-    def _answering(self, documents: list[Object]) -> bool:
+    def _answers(self, version: int) -> bool:
         """Whether a version's servers can be asked, as far as the cluster knows."""
+        documents = self._documents(ModelVersion(self._name, version))
         return all(
             readiness_of(self._api.get(kind, name), f"{kind.name} {name}").answers
             for kind, name in _with_servers(documents)
         )
 
-    def _wait_until_ready(self, version: int, documents: list[Object]) -> None:
+    def _wait_until_ready(
+        self, version: int, documents: list[Object], go_on: Callable[[], None]
+    ) -> None:
         deadline = time.monotonic() + self.config.ready_timeout_s
         while missing := self._missing(version, documents):
             if time.monotonic() > deadline:
@@ -201,7 +229,8 @@ class ClusterServing:
                     f"version {version}: not ready after {self.config.ready_timeout_s:g} s: "
                     f"{missing}"
                 )
-            self._pause(self.config.poll_s)
+            time.sleep(self.config.poll_s)
+            go_on()
 
     def _missing(self, version: int, documents: list[Object]) -> str:
         """What a version lacks to be ready; empty: nothing."""
@@ -222,10 +251,6 @@ class ClusterServing:
             for name, ip in pod_addresses(self._api, version).items()
         }
         return read_counts(addresses, self.config.model)
-
-    def _pause(self, seconds: float) -> None:
-        time.sleep(seconds)
-        self._lease.check()
 
     def _documents(self, model: ModelVersion) -> list[Object]:
         return documents_of(self._template(), self.config.service, model)

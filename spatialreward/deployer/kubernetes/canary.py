@@ -8,7 +8,7 @@ from typing import NamedTuple
 from spatialreward.deployer.config import Canary
 from spatialreward.deployer.kubernetes.counts import Counts, counted_meanwhile
 from spatialreward.deployer.kubernetes.traffic import Traffic
-from spatialreward.deployment.errors import TrialFailed
+from spatialreward.deployment.errors import ServerAway, TrialFailed
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ def give_share(traffic: Traffic, canary: Canary, old: int, new: int, watched: Wa
 
     Raises:
         TrialFailed: the new version breaks a bound; the message says at which step and which.
+        ServerAway: none of its servers says what it has counted.
         DeploymentError: it does not answer, or the cluster does not.
     """
     if canary.shadow_s:
@@ -51,16 +52,19 @@ def _watch(
         time.sleep(min(left, canary.look_every_s))
         watched.check()
         watched.compare()
-        olds, news = (
-            counted_meanwhile(before[version], watched.counts(version)) for version in (old, new)
-        )
+        now = {version: watched.counts(version) for version in (old, new)}
+        if not now[new]:
+            # Nobody could tell what becomes of the requests that it gets.
+            raise ServerAway(f"version {new} {where}: none of its servers tells its metrics")
+        olds, news = (counted_meanwhile(before[version], now[version]) for version in (old, new))
         if complaints := _complaints(olds, news, canary):
             raise TrialFailed(f"version {new} {where}: {'; '.join(complaints)}")
 
 
 def _complaints(old: Counts, new: Counts, canary: Canary) -> list[str]:
     """Every bound that the new version breaks, once it has answered often enough to tell."""
-    if new.requests < canary.min_requests:
+    # A server whose model has died fails requests that it does not count as answered.
+    if max(new.requests, new.failed) < canary.min_requests:
         return []
     found = []
     if new.failed_share - old.failed_share > canary.max_error_share:
@@ -68,6 +72,7 @@ def _complaints(old: Counts, new: Counts, canary: Canary) -> list[str]:
             f"{new.failed_share:.1%} of its edits failed, of the old version's "
             f"{old.failed_share:.1%}"
         )
-    if old.requests >= canary.min_requests and new.mean_s > canary.max_latency_ratio * old.mean_s:
+    enough = min(old.requests, new.requests) >= canary.min_requests
+    if enough and new.mean_s > canary.max_latency_ratio * old.mean_s:
         found.append(f"a request takes {new.mean_s:.3f} s, the old version's {old.mean_s:.3f} s")
     return found

@@ -1,9 +1,9 @@
 """What the servers of a version have counted: requests, their time, edits that failed."""
 
 import logging
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import NamedTuple, Self
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -58,7 +58,7 @@ def read_counts(addresses: Mapping[str, str], model: str) -> dict[str, Counts]:
         try:
             with _OPENER.open(url, timeout=_TIMEOUT_S) as response:
                 found[name] = parse_counts(response.read().decode(), model)
-        except (OSError, urllib.error.URLError, ValueError) as error:
+        except (OSError, HTTPException, ValueError) as error:
             logger.warning("metrics of %s at %s: %s", name, url, error)
     return found
 

@@ -41,11 +41,15 @@ class Traffic:
     def served(self) -> int | None:
         """The version that the Service selects; None: none.
 
+        Where a manifest was applied over the selector, it is the one that it selected last.
+
         Raises:
             NothingKnown: there is no such Service.
             DeploymentError: the cluster cannot be asked.
         """
-        version = self._selector().get(VERSION_LABEL, NOBODY)
+        version = self._selector().get(VERSION_LABEL)
+        if version is None:
+            return next(iter(self.served_before()), None)
         return int(version) if version.isdigit() else None
 
     def served_before(self) -> list[int]:
@@ -69,7 +73,7 @@ class Traffic:
         return (_now() - datetime.datetime.fromisoformat(told)).total_seconds()
 
     def hold_back(self) -> None:
-        """Have the Service select nobody, unless it selects a version already.
+        """Have the Service select whom it selected last, or nobody, unless it selects a version.
 
         Without a version in its selector it would bring requests to whoever is being tried.
 
@@ -77,7 +81,8 @@ class Traffic:
             NothingKnown, DeploymentError: as ``served``.
         """
         if VERSION_LABEL not in self._selector():
-            self._select(NOBODY, [])
+            history = self.served_before()
+            self._select(str(history[0]) if history else NOBODY, history)
 
     def switch(self, version: int) -> None:
         """Bring all requests to a version.
@@ -87,6 +92,18 @@ class Traffic:
         """
         before = [one for one in self.served_before() if one != version]
         self._select(str(version), [version, *before][:_MOST_REMEMBERED])
+        self.together()
+
+    def leave(self, version: int, old: int | None) -> None:
+        """Bring all requests from a version that is no good to the old one; None: to nobody.
+
+        Raises:
+            NothingKnown, DeploymentError: as ``served``.
+        """
+        if self.served() == version:
+            others = [one for one in self.served_before() if one not in (version, old)]
+            kept = others if old is None else [old, *others]
+            self._select(NOBODY if old is None else str(old), kept)
         self.together()
 
     def together(self) -> None:

@@ -39,7 +39,7 @@ class Versions:
         self._name = name
         self._keep = keep
 
-    def retire(self, served: int, served_before: Sequence[int]) -> None:
+    def retire(self, served: int | None, served_before: Sequence[int]) -> None:
         """Take the servers from the versions that were served last, and remove all others.
 
         Raises:

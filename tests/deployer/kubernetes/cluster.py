@@ -39,13 +39,15 @@ NAMESPACE = "judging"
 class Script:
     """What one version of the judge does."""
 
-    def __init__(self, reward=0.5, fails=False, starts=True, crashes="", delay_s=0.0):
+    def __init__(self, reward=0.5, fails=False, starts=True, crashes="", delay_s=0.0, counts=True):
         self.reward = reward
         self.fails = fails
         self.starts = starts
         self.crashes = crashes
         """What its container says before it ends, again and again."""
         self.delay_s = delay_s
+        self.counts = counts
+        """Whether its metrics can be read."""
 
 
 class Version(service_pb2_grpc.GRPCInferenceServiceServicer):
@@ -111,16 +113,20 @@ class Front(service_pb2_grpc.GRPCInferenceServiceServicer):
         self._server.start()
 
     def ModelReady(self, request, context):
-        return pb.ModelReadyResponse(ready=self._cluster.ask_whom() is not None)
+        return self._whom(context).ModelReady(request, context)
 
     def ModelInfer(self, request, context):
-        version = self._cluster.ask_whom()
-        if version is None:
-            context.abort(grpc.StatusCode.UNAVAILABLE, "no endpoints")
+        version = self._whom(context)
         self.answered_by.append(version.number)
         for copied in self._cluster.shadows():
             copied.ModelInfer(request, context)
         return version.ModelInfer(request, context)
+
+    def _whom(self, context):
+        version = self._cluster.ask_whom()
+        if version is None:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "no endpoints")
+        return version
 
     def stop(self):
         self._server.stop(grace=None).wait()
@@ -313,8 +319,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         where = urlparse(self.path)
         if where.path.startswith("/metrics/"):
-            number = int(where.path.rpartition(".")[2])
-            self._send(200, self.cluster.versions[number].metrics().encode())
+            version = self.cluster.versions[int(where.path.rpartition(".")[2])]
+            self._send(200 if version.script.counts else 503, version.metrics().encode())
             return
         if kinds := KINDS.get(where.path.strip("/")):
             resources = [{"name": plural, "kind": kind} for plural, kind in kinds.items()]

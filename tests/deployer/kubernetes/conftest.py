@@ -13,7 +13,7 @@ from spatialreward.deployer.kubernetes.backend import ClusterServing
 from spatialreward.judge.interface import EditToJudge
 from spatialreward.registry import ModelVersion
 
-from .cluster import NAMESPACE, Cluster
+from .cluster import NAMESPACE, VERSION, Cluster
 
 TEMPLATE = Path(__file__).parent / "judge-version.yaml"
 SERVICE = {
@@ -34,7 +34,8 @@ ROUTE = {
         "rules": [{"backendRefs": [{"name": "judge", "port": 8001}]}],
     },
 }
-BOUNDS = TrialBounds(max_latency_ratio=1000)
+# Time says nothing here: what else the machine does would decide.
+BOUNDS = TrialBounds(latency_slack_s=3600)
 # Nothing here waits for a cluster: what it does, it does at once. A lease outlives every test.
 QUICK = {
     "poll_s": 0.05,
@@ -43,6 +44,19 @@ QUICK = {
     "drain_s": 0.0,
     "lease_s": 600,
 }
+
+
+def selected(cluster):
+    """What the Service that clients ask selects."""
+    return cluster.found("services", "judge")["spec"]["selector"].get(VERSION)
+
+
+def replicas(cluster):
+    """Servers that each version is to have."""
+    return {
+        name: cluster.found("deployments", name)["spec"]["replicas"]
+        for name in cluster.names("deployments")
+    }
 
 
 @pytest.fixture
@@ -114,10 +128,10 @@ def backend_of(cluster, api_of):
 def deploy():
     """Deploys a version as a deployer does whose turn it is, and tidies up as at its next look."""
 
-    def deploy(backend, number):
+    def deploy(backend, number, check=lambda: None):
         with backend.turn() as mine:
             assert mine
-            served = backend.deploy(ModelVersion("judges", number))
+            served = backend.deploy(ModelVersion("judges", number), check)
             backend.tidy(served)
             return served
 

@@ -1,27 +1,19 @@
-import itertools
-
 import pytest
 
 from spatialreward.deployer.backends import Served
-from spatialreward.deployment.errors import DeploymentError, NothingKnown, SomebodyElseDeploys
+from spatialreward.deployer.kubernetes.traffic import SERVED_BEFORE
+from spatialreward.deployment.errors import (
+    DeploymentError,
+    NothingKnown,
+    SomebodyElseDeploys,
+)
 from spatialreward.registry import ModelVersion
 
 from .cluster import VERSION, Script
-from .conftest import ROUTE, SERVICE, TEMPLATE, Killed, MortalApi
+from .conftest import SERVICE, TEMPLATE, Killed, MortalApi, replicas, selected
 
 WRITES = 9
 """Of a deployment: Lease, three objects, the Service, three of the version before, Lease."""
-
-
-def selected(cluster):
-    return cluster.found("services", "judge")["spec"]["selector"].get(VERSION)
-
-
-def replicas(cluster):
-    return {
-        name: cluster.found("deployments", name)["spec"]["replicas"]
-        for name in cluster.names("deployments")
-    }
 
 
 def test_versions_are_switched_without_losing_a_request_and_old_ones_put_to_sleep_or_removed(
@@ -139,62 +131,38 @@ def test_what_a_killed_deployment_left_is_removed_when_nobody_wants_it_any_more(
     assert cluster.names("services") == ["judge", "judge-v1"]
 
 
-def test_a_share_of_the_requests_grows_step_by_step(
-    cluster, backend_of, deploy, asked_all_the_time
+def test_what_a_first_deployment_left_is_removed_when_nobody_wants_it_any_more(
+    cluster, backend_of, api_of, deploy
 ):
-    cluster.by_hand(ROUTE)
-    backend = backend_of(
-        route="judge",
-        canary={
-            "shadow_s": 0.2,
-            "weights": (25, 50),
-            "step_s": 0.2,
-            "max_latency_ratio": 1000,
-        },
+    api = api_of(MortalApi)
+    mortal = backend_of(api)
+    api.writes_left = 4
+    with pytest.raises(Killed):
+        deploy(mortal, 1)
+    assert cluster.names("deployments") == ["judge-v1"]
+    backend_of().tidy(None)
+    assert cluster.names("deployments") == []
+
+
+@pytest.mark.parametrize(("old", "selects"), [(1, "1"), (None, "none")])
+def test_a_version_that_stops_to_answer_when_it_has_all_requests_loses_them(
+    cluster, backend_of, deploy, monkeypatch, old, selects
+):
+    backend = backend_of(switch_timeout_s=0.3)
+    if old is not None:
+        deploy(backend, old)
+    answers = cluster.ask_whom
+    monkeypatch.setattr(
+        cluster, "ask_whom", lambda: None if selected(cluster) == "2" else answers()
     )
-    deploy(backend, 1)
-    cluster.rules.clear()
-    with asked_all_the_time():
+    with pytest.raises(DeploymentError, match="version 2 after the switch: ") as caught:
         deploy(backend, 2)
-    seen = [
-        (
-            [(one["name"], one.get("weight")) for one in rule["backendRefs"]],
-            [one["requestMirror"]["backendRef"]["name"] for one in rule.get("filters", [])],
-        )
-        for rule in cluster.rules
-    ]
-    assert [rule for rule, _ in itertools.groupby(seen)] == [
-        ([("judge", None)], []),
-        ([("judge-v1", None)], ["judge-v2"]),
-        ([("judge-v1", 75), ("judge-v2", 25)], []),
-        ([("judge-v1", 50), ("judge-v2", 50)], []),
-        ([("judge", None)], []),
-    ]
-    assert selected(cluster) == "2"
-    assert cluster.found("grpcroutes", "judge")["spec"]["parentRefs"] == [{"name": "judge"}]
-
-
-@pytest.mark.parametrize(
-    ("script", "reason"),
-    [
-        (Script(fails=True), r"at 50 % of the requests: 100\.0% of its edits failed"),
-        (Script(delay_s=0.3), r"at 50 % of the requests: a request takes 0\.\d+ s"),
-    ],
-)
-def test_a_version_that_does_badly_with_a_share_gets_none(
-    cluster, backend_of, deploy, asked_all_the_time, script, reason
-):
-    cluster.by_hand(ROUTE)
-    # It is over as soon as it was asked often enough to tell, however slow the machine is.
-    canary = {"weights": (50,), "step_s": 120, "max_latency_ratio": 1.05}
-    backend = backend_of(route="judge", canary=canary)
-    deploy(backend, 1)
-    cluster.scripts[2] = script
-    with asked_all_the_time(), pytest.raises(DeploymentError, match=reason):
-        deploy(backend, 2)
-    assert cluster.rules[-1] == ROUTE["spec"]["rules"][0]
-    assert selected(cluster) == "1"
-    assert replicas(cluster) == {"judge-v1": 1}
+    assert not isinstance(caught.value, NothingKnown)
+    assert selected(cluster) == selects
+    assert cluster.names("deployments") == ([f"judge-v{old}"] if old else [])
+    # It was never served, so it takes the place of none that was.
+    history = cluster.found("services", "judge")["metadata"]["annotations"][SERVED_BEFORE]
+    assert history == (str(old) if old else "")
 
 
 def test_the_version_that_was_left_keeps_its_servers_while_connections_end(
@@ -228,6 +196,32 @@ def test_what_somebody_removed_is_brought_back(cluster, backend_of, deploy):
     assert replicas(cluster) == {"judge-v1": 1}
 
 
+def test_a_served_version_that_is_not_back_at_once_is_not_waited_for(cluster, backend_of, deploy):
+    backend = backend_of(ready_timeout_s=3600)
+    served = deploy(backend, 1)
+    cluster.delete(("deployments", "judge-v1"))
+    cluster.scripts[1].starts = False
+    with pytest.raises(DeploymentError, match=r"does not answer: .*0 of 1 servers") as told:
+        backend.keep(served)
+    # Another one may be served in its place.
+    assert not isinstance(told.value, NothingKnown)
+    cluster.scripts[1].starts = True
+    assert backend.keep(served)
+
+
+def test_a_selector_that_was_written_over_is_put_right(cluster, backend_of, deploy):
+    backend = backend_of()
+    for number in (1, 2):
+        deploy(backend, number)
+    del cluster.found("services", "judge")["spec"]["selector"][VERSION]
+    served = backend.served()
+    assert served == Served(2, "judge/2")
+    assert not backend.keep(served)
+    assert selected(cluster) == "2"
+    annotations = cluster.found("services", "judge")["metadata"]["annotations"]
+    assert annotations[SERVED_BEFORE] == "2,1"
+
+
 def test_two_deployers_take_turns(cluster, backend_of):
     first, second = backend_of(), backend_of()
     with first.turn() as mine, second.turn() as theirs:
@@ -245,7 +239,7 @@ def test_who_has_lost_its_lease_changes_nothing_more(cluster, backend_of):
     with slow.turn() as mine:
         assert mine
         with pytest.raises(SomebodyElseDeploys, match="lease judge-deployer was lost"):
-            slow.deploy(ModelVersion("judges", 1))
+            slow.deploy(ModelVersion("judges", 1), lambda: None)
     assert cluster.names("deployments") == []
 
 
