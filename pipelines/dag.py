@@ -41,6 +41,9 @@ from spatialreward.config import (
     JudgeTrainingStep,
 )
 
+_LAST_STEP = "register-editor"
+"""Every other one comes before it."""
+
 
 class Answers(NamedTuple):
     """What the pipeline hands back."""
@@ -72,7 +75,9 @@ def build_pipeline(
             parent_run_id=parent_run_id,
         )
         work = steps(parent_run_id=parent_run_id).after(opened)
-        closed = close_run(has_train_jobs=has_train_jobs, parent_run_id=parent_run_id)
+        closed = close_run(
+            has_train_jobs=has_train_jobs, last_step=_LAST_STEP, parent_run_id=parent_run_id
+        )
         closed.after(work).ignore_upstream_failure()
         for task, step in ((opened, "open_run"), (closed, "close_run")):
             placement.place(task, step, pure=False)

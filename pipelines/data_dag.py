@@ -21,6 +21,8 @@ from pipelines.resources import Resources
 from spatialreward.data.corpus.config import CorpusConfig
 
 NO_RESOURCES: Mapping[str, Resources] = MappingProxyType({})
+_LAST_STEP = "gather-edits"
+"""Every other one comes before it."""
 
 
 def num_steps(config: CorpusConfig) -> int:
@@ -51,7 +53,7 @@ def build_data_pipeline(
             parent_run_id=parent_run_id,
         )
         work = steps(parent_run_id=parent_run_id).after(opened)
-        closed = close_run(has_train_jobs=False, parent_run_id=parent_run_id)
+        closed = close_run(has_train_jobs=False, last_step=_LAST_STEP, parent_run_id=parent_run_id)
         closed.after(work).ignore_upstream_failure()
         for task, step in ((opened, "open_run"), (closed, "close_run")):
             placement.place(task, step, pure=False)

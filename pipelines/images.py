@@ -78,13 +78,13 @@ BY_TAG = Images()
 
 def _read_lock(path: Path) -> dict[str, str]:
     try:
-        images = tomllib.loads(path.read_text(encoding="utf-8"))["images"]
+        images = tomllib.loads(path.read_text(encoding="utf-8")).get("images")
     except OSError as error:
         raise InvalidInputError(f"{path}: {error.strerror or error}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidInputError(f"{path}: {error}") from error
-    except KeyError as error:
-        raise InvalidInputError(f"{path}: expected a table [images]") from error
+    if not isinstance(images, dict):
+        raise InvalidInputError(f"{path}: expected a table [images]")
     for name, address in images.items():
         if not isinstance(address, str) or not _BY_DIGEST.fullmatch(address):
             raise InvalidInputError(

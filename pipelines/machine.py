@@ -55,5 +55,5 @@ def _missing_resources(profile: Profile) -> list[str]:
         return []
     return [
         f"resources: {', '.join(steps)} want more than is here, which is one node with {gpus} "
-        f"GPUs, {cpus} CPUs and {memory_gib:.0f} GiB of memory"
+        f"GPUs, {cpus} CPUs and {memory_gib:.1f} GiB of memory"
     ]

@@ -54,9 +54,11 @@ def _tree(process: psutil.Process) -> list[psutil.Process]:
 def _held_bytes(process: psutil.Process) -> int:
     """Proportional set size: a page that several processes share is divided among them."""
     try:
-        full = process.memory_full_info()
-    except psutil.AccessDenied:
-        return process.memory_info().rss
+        try:
+            full = process.memory_full_info()
+        except psutil.AccessDenied:
+            return process.memory_info().rss
     except psutil.Error:
+        # It has ended meanwhile.
         return 0
     return getattr(full, "pss", full.rss)

@@ -67,7 +67,6 @@ def step_environment(endpoints: Endpoints, state_dir: Path) -> dict[str, str]:
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         # Marks steps as the stack's, so that those of a killed run are stopped with it.
         MARK: str(state_dir.resolve()),
     }

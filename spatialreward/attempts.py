@@ -11,6 +11,14 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from tenacity import (
+    Retrying,
+    before_sleep_log,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential,
+)
+
 from spatialreward.errors import InvalidInputError, is_final
 from spatialreward.tracking import child_runs
 
@@ -33,16 +41,17 @@ def with_retries(
 
     Each wait is twice the one before. What cannot be helped by another attempt is raised at once.
     """
-    for attempt in range(_number(RETRIES_INSIDE)):
-        try:
-            return work()
-        except Exception as error:
-            if is_final(error):
-                raise
-            wait = min(_FIRST_WAIT_S * 2**attempt, _LONGEST_WAIT_S)
-            logger.warning("%s: %s; again in %.0f s", type(error).__name__, error, wait)
-            sleep(wait)
-    return work()
+    again = Retrying(
+        retry=retry_if_exception(
+            lambda error: isinstance(error, Exception) and not is_final(error)
+        ),
+        stop=stop_after_attempt(1 + _number(RETRIES_INSIDE)),
+        wait=wait_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
+        sleep=sleep,
+        before_sleep=before_sleep_log(logger, logging.WARNING),
+        reraise=True,
+    )
+    return again(work)
 
 
 def refuse_in_vain(step_key: str, parent_run_id: str) -> None:

@@ -34,10 +34,17 @@ _FAILURE_TAGS = ("failed_step", "failed_run_id", "error")
 Ended = Literal["succeeded", "failed", "cancelled"]
 _STATES: dict[str, Ended] = {
     "SUCCEEDED": "succeeded",
+    "COMPLETE": "succeeded",
+    "CACHED": "succeeded",
+    "FAILED": "failed",
     "CANCELLED": "cancelled",
     "CANCELED": "cancelled",
 }
-"""Of the platform; whatever else it says is a failure."""
+"""How the platform may have ended: by its API, or as its last step is told (ML Metadata's words).
+
+Kubeflow Pipelines 2.17 tells the last step ``RUNNING`` when a task of a loop came from its cache,
+and when a task could not be prepared: then the steps' runs tell.
+"""
 _RUN_STATUS: dict[Ended, str] = {
     "succeeded": "FINISHED",
     "failed": "FAILED",
@@ -62,24 +69,27 @@ class Outcome(NamedTuple):
         return f"{self.ended}: {said}" if said else self.ended
 
 
-def find_parent(parent_run_id: str) -> str:
+def find_parent(parent_run_id: str, platform_run: str = "") -> str:
     """The run that a step belongs to; empty when there is none.
 
     Args:
         parent_run_id: as it was handed to the step; goes before everything else.
+        platform_run: the platform's id of the pipeline's run, for whoever is none of its steps;
+            those know it from their environment.
 
     Raises:
         TrackingError: the server does not answer.
     """
     if parent_run_id or not os.environ.get("MLFLOW_TRACKING_URI"):
         return parent_run_id
-    injected, platform_run = os.environ.get("MLFLOW_RUN_ID"), os.environ.get(PLATFORM_RUN)
+    injected = "" if platform_run else os.environ.get("MLFLOW_RUN_ID")
+    platform_run = platform_run or os.environ.get(PLATFORM_RUN, "")
     if not injected and not platform_run:
         return ""
     client = connect()
     if injected:
         return _run(client, injected).data.tags.get(_PARENT_TAG, injected)
-    found = _opened(client, str(platform_run))
+    found = _opened(client, platform_run)
     return found.info.run_id if found else ""
 
 
@@ -115,7 +125,9 @@ def open_pipeline_run(
     return run.info.run_id
 
 
-def close_pipeline_run(state: str, message: str, parent_run_id: str) -> Outcome:
+def close_pipeline_run(
+    state: str, message: str, parent_run_id: str, last_step: str = ""
+) -> Outcome:
     """Record how a pipeline came out, and end its run if its first step opened it.
 
     A step's run that is still open then was left by a process that was killed; it is ended too.
@@ -124,9 +136,11 @@ def close_pipeline_run(state: str, message: str, parent_run_id: str) -> Outcome:
         state: the platform's final state of all steps together.
         message: what the platform says of a failure.
         parent_run_id: the run, if somebody has handed it on.
+        last_step: when this one has finished all have; looked for where ``state`` is none that a
+            pipeline ends in.
 
     Raises:
-        TrackingError: the server does not answer.
+        TrackingError: the server does not answer, or does not record it.
     """
     parent = find_parent(parent_run_id)
     if not parent:
@@ -135,16 +149,17 @@ def close_pipeline_run(state: str, message: str, parent_run_id: str) -> Outcome:
         return outcome
     # The platform's plugin has runs of its own there, such as that of the task that does this.
     steps = [run for run in child_runs(parent) if "step_key" in run.tags]
-    outcome = _outcome(state, message, steps)
+    outcome = _outcome(_STATES.get(state) or _ended(steps, last_step), message, steps)
     client = connect()
     run = _run(client, parent)
-    _record(client, run, outcome)
-    if run.data.tags.get(_OPENED_BY) == _FIRST_STEP:
-        for step in steps:
-            if step.status == "RUNNING":
-                Tracker(client, step.run_id).set_tags({"error": _LOST})
-                client.set_terminated(step.run_id, "KILLED")
-        client.set_terminated(parent, _RUN_STATUS[outcome.ended])
+    from mlflow.exceptions import MlflowException
+
+    try:
+        _record(client, run, outcome)
+        if run.data.tags.get(_OPENED_BY) == _FIRST_STEP:
+            _end(client, parent, steps, outcome)
+    except MlflowException as error:
+        raise TrackingError(f"run {parent}: {outcome}, but not recorded: {error}") from error
     return outcome
 
 
@@ -163,8 +178,13 @@ def recorded_outcome(run_id: str) -> Outcome | None:
     )
 
 
-def _outcome(state: str, message: str, steps: Sequence[ChildRun]) -> Outcome:
-    ended = _STATES.get(state, "failed")
+def _ended(steps: Sequence[ChildRun], last_step: str) -> Ended:
+    """How a pipeline has ended, by the runs of its steps."""
+    last = [step for step in steps if step.tags.get("step") == last_step]
+    return "succeeded" if any(step.status == "FINISHED" for step in last) else "failed"
+
+
+def _outcome(ended: Ended, message: str, steps: Sequence[ChildRun]) -> Outcome:
     if ended == "succeeded":
         return Outcome(ended)
     # A step that was tried again is where its last attempt left it.
@@ -184,7 +204,16 @@ def _record(client: "MlflowClient", run: "Run", outcome: Outcome) -> None:
         # Of an earlier attempt at the same run.
         if name not in tags and name in run.data.tags:
             client.delete_tag(run.info.run_id, name)
-    Tracker(client, run.info.run_id).set_tags(tags)
+    for name, value in tags.items():
+        client.set_tag(run.info.run_id, name, value)
+
+
+def _end(client: "MlflowClient", parent: str, steps: Sequence[ChildRun], outcome: Outcome) -> None:
+    for step in steps:
+        if step.status == "RUNNING":
+            client.set_tag(step.run_id, "error", _LOST)
+            client.set_terminated(step.run_id, "KILLED")
+    client.set_terminated(parent, _RUN_STATUS[outcome.ended])
 
 
 def _note(run: "Run", outcome: Outcome) -> str:

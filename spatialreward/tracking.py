@@ -253,6 +253,8 @@ def connect() -> "MlflowClient":
     address = os.environ.get("MLFLOW_TRACKING_URI")
     if not address:
         raise TrackingError("no tracking server, set MLFLOW_TRACKING_URI")
+    # Whoever ends a run says so in words of his own, and may have programs read what he prints.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     client = MlflowClient(tracking_uri=address, registry_uri=address)
     try:
         client.search_experiments(max_results=1)

@@ -1,6 +1,8 @@
 """A pipeline's run in MLflow, opened, found and closed as in a cluster; MLflow is a real one."""
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.pipeline_run import (
@@ -10,7 +12,7 @@ from spatialreward.pipeline_run import (
     open_pipeline_run,
     recorded_outcome,
 )
-from spatialreward.tracking import child_runs, open_run
+from spatialreward.tracking import TrackingError, child_runs, open_run
 
 SETTINGS = {"resources": {"train_judge": {"gpus": 8}}, "data": {"seed": 3}}
 
@@ -131,3 +133,43 @@ def test_a_cancelled_pipeline_is_killed(platform):
 
 def test_of_a_run_that_nobody_closed_nothing_is_known(platform):
     assert recorded_outcome(opened()) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        ("SUCCEEDED", "FINISHED"),
+        ("COMPLETE", "FINISHED"),
+        ("CACHED", "FINISHED"),
+        ("FAILED", "FAILED"),
+        ("CANCELED", "KILLED"),
+    ],
+)
+def test_the_platforms_words_for_an_end_are_understood(state, status, platform):
+    parent = opened()
+    close_pipeline_run(state, "", "")
+    assert platform.get_run(parent).info.status == status
+
+
+def test_where_the_platform_does_not_know_the_last_step_tells(platform):
+    parent = opened()
+    tags = {"step": "register-editor", "step_key": "k"}
+    assert close_pipeline_run("RUNNING", "", "", "register-editor") == Outcome("failed")
+    fail(parent, InvalidInputError("first attempt"))
+    with open_run("register-editor", parent_run_id=parent, tags=tags):
+        pass
+    assert close_pipeline_run("RUNNING", "", "", "gather-edits").ended == "failed"
+    assert close_pipeline_run("RUNNING", "", "", "register-editor") == Outcome("succeeded")
+    assert platform.get_run(parent).info.status == "FINISHED"
+    assert close_pipeline_run("FAILED", "", "", "register-editor").ended == "failed"
+
+
+def test_an_outcome_that_is_not_recorded_is_an_error(platform, monkeypatch):
+    parent = opened()
+
+    def refuse(*_, **__):
+        raise MlflowException("database is locked")
+
+    monkeypatch.setattr(MlflowClient, "set_tag", refuse)
+    with pytest.raises(TrackingError, match=rf"{parent}: succeeded, but not recorded: database"):
+        close_pipeline_run("SUCCEEDED", "", "")

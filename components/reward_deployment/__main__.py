@@ -58,12 +58,21 @@ def close_run(
     has_train_jobs: Annotated[
         bool, typer.Option(help="Whether steps of the pipeline make TrainJobs.")
     ] = False,
+    last_step: Annotated[
+        str,
+        typer.Option(help="When it has finished all have; for a platform that cannot tell."),
+    ] = "",
     parent_run_id: ParentRunId = "",
 ) -> str:
     """Free what steps still hold and record in MLflow how the pipeline came out."""
     from components.reward_deployment import run_steps
 
-    return run_steps.close_run(status, has_train_jobs=has_train_jobs, parent_run_id=parent_run_id)
+    return run_steps.close_run(
+        status,
+        has_train_jobs=has_train_jobs,
+        last_step=last_step,
+        parent_run_id=parent_run_id,
+    )
 
 
 if __name__ == "__main__":

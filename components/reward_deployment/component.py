@@ -50,7 +50,9 @@ def open_run(name: str, profile: str, settings: str, parent_run_id: str) -> str:
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def close_run(status: dsl.PipelineTaskFinalStatus, has_train_jobs: bool, parent_run_id: str) -> str:
+def close_run(
+    status: dsl.PipelineTaskFinalStatus, has_train_jobs: bool, last_step: str, parent_run_id: str
+) -> str:
     """Free GPUs and record how the pipeline came out; returns that in one line."""
     import json
 
@@ -62,5 +64,6 @@ def close_run(status: dsl.PipelineTaskFinalStatus, has_train_jobs: bool, parent_
         "close-run",
         status=json.dumps({"state": status.state, "message": status.error_message or ""}),
         has_train_jobs=has_train_jobs,
+        last_step=last_step,
         parent_run_id=parent_run_id,
     )

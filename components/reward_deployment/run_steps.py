@@ -5,6 +5,7 @@ Neither is a step with a run of its own.
 
 import logging
 import os
+import time
 
 from spatialreward.config import read_settings
 from spatialreward.errors import InvalidInputError
@@ -12,6 +13,9 @@ from spatialreward.pipeline_run import PLATFORM_RUN, close_pipeline_run, open_pi
 from spatialreward.records import Record
 
 logger = logging.getLogger(__name__)
+
+_WAITS_S = (2.0, 5.0, 15.0, 40.0)
+"""While the cluster does not answer; a minute in all."""
 
 
 class FinalStatus(Record):
@@ -37,7 +41,7 @@ def open_run(name: str, profile: str, settings: str, parent_run_id: str) -> str:
     return open_pipeline_run(name, profile, given, parent_run_id)
 
 
-def close_run(status: str, *, has_train_jobs: bool, parent_run_id: str) -> str:
+def close_run(status: str, *, has_train_jobs: bool, parent_run_id: str, last_step: str = "") -> str:
     """Delete TrainJobs that the run still has, then record how it came out; returns that.
 
     Raises:
@@ -50,17 +54,28 @@ def close_run(status: str, *, has_train_jobs: bool, parent_run_id: str) -> str:
         if has_train_jobs:
             _delete_train_jobs()
     finally:
-        outcome = close_pipeline_run(final.state, final.message, parent_run_id)
+        outcome = close_pipeline_run(final.state, final.message, parent_run_id, last_step)
     logger.info("the pipeline has %s", outcome)
     return str(outcome)
 
 
 def _delete_train_jobs() -> None:
-    from spatialreward.cluster.api import Cluster
-    from spatialreward.cluster.train_job import RUN_LABEL
-
     run = os.environ.get(PLATFORM_RUN)
     if not run:
         raise InvalidInputError(f"TrainJobs of which run? {PLATFORM_RUN} is not set")
-    for name in Cluster.from_environment().delete_train_jobs(f"{RUN_LABEL}={run}"):
+    for name in _deleted(run):
         logger.info("deleted TrainJob %s, which the run still had", name)
+
+
+def _deleted(run: str) -> list[str]:
+    from spatialreward.cluster.api import Cluster, ClusterUnavailable
+
+    cluster = Cluster.from_environment()
+    # They hold GPUs, and nobody looks for them after this step.
+    for wait_s in _WAITS_S:
+        try:
+            return cluster.delete_train_jobs(run)
+        except ClusterUnavailable as error:
+            logger.warning("%s; again in %.0f s", error, wait_s)
+            time.sleep(wait_s)
+    return cluster.delete_train_jobs(run)

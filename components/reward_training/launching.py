@@ -5,6 +5,7 @@ first process opens the run in MLflow, stores the checkpoint and leaves the step
 store. Here is only waited for that.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -20,7 +21,9 @@ from spatialreward.cluster.train_job import Nodes, job_name, train_job
 from spatialreward.config import JudgeTrainingStep
 from spatialreward.pipeline_run import PLATFORM_RUN, find_parent
 from spatialreward.step import finished_step, step_key
-from spatialreward.tracking import child_runs, open_run
+from spatialreward.tracking import TrackingError, child_runs, open_run
+
+logger = logging.getLogger(__name__)
 
 _HANDED_ON = (PLATFORM_RUN, "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME")
 """Variables of this process that the training needs too."""
@@ -87,10 +90,14 @@ def _record(error: TrainJobError, name: str, key: str, parent: str) -> None:
     """Leave a failed run in MLflow when the training did not come to having one itself."""
     if not parent:
         return
-    attempts = [run for run in child_runs(parent) if run.tags.get("step_key") == key]
-    if attempts and attempts[-1].status == "FAILED":
-        return
     tags = {"step": STEP, "step_key": key, "train_job": name, "error": str(error)}
-    with suppress(TrainJobError), open_run(STEP, parent_run_id=parent, tags=tags):
-        # Of the run alone: a block that raises is a failed run.
-        raise error
+    try:
+        attempts = [run for run in child_runs(parent) if run.tags.get("step_key") == key]
+        if attempts and attempts[-1].status == "FAILED":
+            return
+        with suppress(TrainJobError), open_run(STEP, parent_run_id=parent, tags=tags):
+            # Of the run alone: a block that raises is a failed run.
+            raise error
+    except TrackingError as away:
+        # What the training failed of is what has to be told.
+        logger.warning("not recorded: %s", away)

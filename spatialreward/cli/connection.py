@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from spatialreward.kubeflow import KubeflowPipelines, ServerConfig
 
 _PANEL = "Kubeflow Pipelines"
+USUAL_NAMESPACE = "kubeflow"
+"""Where pipelines run that were given no namespace."""
 
 
 class Connection(NamedTuple):

@@ -1,12 +1,13 @@
 """Follows a run on the command line; the exit status tells how it ended."""
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spatialreward.cli.command import INTERRUPTED
-from spatialreward.cli.connection import Connection, tracking_uri
+from spatialreward.cli.connection import USUAL_NAMESPACE, Connection, tracking_uri
 
 if TYPE_CHECKING:
     from spatialreward.kubeflow import KubeflowPipelines, Run
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 RUN_FAILED = 3
 RUN_CANCELED = 4
+_CANCELED_WITHIN_S = 900.0
+"""Pods have half a minute to end; a controller that restarts takes longer."""
 
 Poll = Annotated[float, typer.Option(min=0.05, help="Seconds between two looks at the run.")]
 
@@ -56,6 +59,36 @@ def follow_to_end(
     tell_end(connection, run)
 
 
+def wait_for_end(
+    connection: Connection, client: "KubeflowPipelines", run_id: str, every_s: float
+) -> "Run":
+    """A run that is being canceled, when it is over. Ctrl-C ends the waiting.
+
+    Raises:
+        KubeflowError: it does not end, or the server refuses, or was away too long.
+        typer.Exit: the user has waited enough.
+    """
+    from spatialreward.kubeflow import KubeflowError, follow
+
+    tidy = connection.command(f"runs tidy {run_id}")
+    end = time.monotonic() + _CANCELED_WITHIN_S
+    run = None
+    try:
+        for run in follow(client, run_id, every_s, lambda error: typer.echo(str(error), err=True)):
+            if not run.is_over and time.monotonic() > end:
+                raise KubeflowError(
+                    f"run {run_id} was canceled, but is still {run.outcome} after "
+                    f"{_CANCELED_WITHIN_S / 60:.0f} min"
+                )
+    except KeyboardInterrupt as error:
+        typer.echo(f"\nno longer waited for; when it is over: {tidy}", err=True)
+        raise typer.Exit(INTERRUPTED) from error
+    except KubeflowError as error:
+        raise type(error)(f"{error}; when it is over: {tidy}") from error
+    assert run is not None
+    return run
+
+
 def tell_end(connection: Connection, run: "Run") -> None:
     """Say how a run ended, and what to do about it.
 
@@ -89,5 +122,5 @@ def show_links(connection: Connection, run: "Run") -> None:
 
 def logs_command(connection: Connection, run: "Run") -> str:
     """How to read the logs of a run's steps while their pods are there."""
-    namespace = connection.namespace or "kubeflow"
+    namespace = connection.namespace or USUAL_NAMESPACE
     return f"kubectl logs -n {namespace} -l pipeline/runid={run.run_id} -c main --prefix --tail=100"

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from spatialreward.kubeflow.records import Run, State
+from spatialreward.kubeflow.records import RecurringRun, Run, State, printable
 from spatialreward.kubeflow.steps import NOT_RUN, WAITING, StepProgress, progress_of
 
 if TYPE_CHECKING:
@@ -151,6 +151,40 @@ def step_table(steps: Sequence[StepProgress], now: datetime.datetime) -> Table:
     return table
 
 
+def run_table(runs: Sequence[Run]) -> Table:
+    """Runs, each in a row."""
+    table = Table(show_edge=False, pad_edge=False)
+    for title in ("Run", "Name", "State", "Begun (UTC)", "Took"):
+        table.add_column(title, overflow="fold")
+    for run in runs:
+        end = run.finished_at or (None if run.is_over else utc_now())
+        took = (end - run.created_at).total_seconds() if end and run.created_at else None
+        table.add_row(
+            Text(run.run_id),
+            Text(printable(run.display_name)),
+            styled(run.outcome),
+            when(run.created_at),
+            duration(took),
+        )
+    return table
+
+
+def schedule_table(schedules: Sequence[RecurringRun]) -> Table:
+    """Schedules, each in a row."""
+    table = Table(show_edge=False, pad_edge=False)
+    for title in ("Schedule", "Name", "State", "When", "Made (UTC)"):
+        table.add_column(title, overflow="fold")
+    for one in schedules:
+        table.add_row(
+            Text(one.recurring_run_id),
+            Text(printable(one.display_name)),
+            Text(printable(one.status)),
+            Text(printable(str(one.trigger))),
+            when(one.created_at),
+        )
+    return table
+
+
 def styled(state: str) -> Text:
     """A state in its colour."""
     return Text(printable(state), _COLOURS.get(state, ""))
@@ -171,11 +205,6 @@ def duration(seconds: float | None) -> str:
 def when(time: datetime.datetime | None) -> str:
     """A time in UTC; empty where there is none."""
     return "" if time is None else f"{time.astimezone(datetime.UTC):%Y-%m-%d %H:%M:%S}"
-
-
-def printable(text: str) -> str:
-    """What a server said, without what would take hold of a terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _rounds(step: StepProgress) -> str:

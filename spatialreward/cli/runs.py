@@ -1,17 +1,25 @@
 """``spatialreward runs``: runs on Kubeflow Pipelines, what they are at, what to do about them."""
 
 import json
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from spatialreward.cli.connection import Connection, connected, tracking_uri
-from spatialreward.cli.following import Poll, follow_to_end, logs_command, show_links
+from spatialreward.cli.following import (
+    Poll,
+    follow_to_end,
+    logs_command,
+    show_links,
+    wait_for_end,
+)
+from spatialreward.cli.leftovers import end_leftovers
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from spatialreward.kubeflow import RecurringRun, Run
+    from spatialreward.kubeflow import Run
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,7 +38,7 @@ def list_runs(
     connection: Connection,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
     state: Annotated[
-        str, typer.Option(help="Only those in this state, such as RUNNING or FAILED.")
+        str, typer.Option(help="Only those in this state, such as RUNNING, FAILED or CANCELED.")
     ] = "",
     experiment: Annotated[str, typer.Option(help="Only those of this experiment.")] = "",
     archived: Annotated[
@@ -40,22 +48,30 @@ def list_runs(
 ) -> None:
     """List runs, the newest first."""
     from spatialreward.kubeflow.errors import NotFound
+    from spatialreward.kubeflow.records import State
 
     predicates = [("storage_state", "EQUALS", "ARCHIVED" if archived else "AVAILABLE")]
-    if state:
-        predicates.append(("state", "EQUALS", state.upper()))
+    wanted = state.upper()
+    if wanted:
+        # A canceled run has failed, as the server sees it; its history is looked at here.
+        on_the_server = State.FAILED if wanted == State.CANCELED else wanted
+        predicates.append(("state", "EQUALS", on_the_server))
     with connection.client() as client:
         experiment_id = ""
         if experiment:
-            found = client.find_experiment(experiment)
-            if found is None:
+            group = client.find_experiment(experiment)
+            if group is None:
                 raise NotFound(f"{client.server} has no experiment {experiment!r}")
-            experiment_id = found.experiment_id
-        runs = list(client.runs(*predicates, experiment_id=experiment_id, limit=limit))
+            experiment_id = group.experiment_id
+        most = None if wanted else limit
+        found = client.runs(*predicates, experiment_id=experiment_id, limit=most)
+        runs = list(islice((one for one in found if wanted in ("", one.outcome)), limit))
     if json_output:
         typer.echo(json.dumps([_summary(run) for run in runs], indent=2))
     elif runs:
-        _print(_run_table(runs))
+        from spatialreward.cli.run_view import run_table
+
+        _print(run_table(runs))
     else:
         typer.echo("no runs")
 
@@ -110,15 +126,50 @@ def follow(connection: Connection, run: RunName, poll: Poll = 5.0) -> None:
 
 @app.command()
 @connected
-def cancel(connection: Connection, run: RunName) -> None:
-    """Cancel a run; its pods end a little later."""
+def cancel(
+    connection: Connection,
+    run: RunName,
+    poll: Poll = 5.0,
+    wait: Annotated[
+        bool, typer.Option(help="Wait for its pods to end, then do as `runs tidy` does.")
+    ] = True,
+) -> None:
+    """Cancel a run, wait for its pods to end, and end what it leaves behind."""
     from spatialreward.kubeflow import find_run
     from spatialreward.kubeflow.mending import cancel as stop
+    from spatialreward.kubeflow.records import State
 
     with connection.client() as client:
         found = find_run(client, run)
         stop(client, found)
-    typer.echo(f"run {found.run_id} is being canceled")
+        typer.echo(f"run {found.run_id} is being canceled")
+        if wait:
+            found = wait_for_end(connection, client, found.run_id, poll)
+    if wait:
+        # The history of a run that ends at once does not tell that it was canceled.
+        failed = found.state == State.FAILED
+        end_leftovers(connection, found, State.CANCELED if failed else found.outcome)
+    else:
+        tidy = connection.command(f"runs tidy {found.run_id}")
+        typer.echo(f"when it is over, end what it leaves behind: {tidy}")
+
+
+@app.command()
+@connected
+def tidy(connection: Connection, run: RunName) -> None:
+    """End what a run that was stopped has left behind: TrainJobs, and its run in MLflow.
+
+    A run that comes to its last step does this itself; one that was terminated does not. TrainJobs
+    are looked for in the cluster of your kubeconfig, the run at MLFLOW_TRACKING_URI.
+    """
+    from spatialreward.kubeflow import find_run
+    from spatialreward.kubeflow.errors import KubeflowError
+
+    with connection.client() as client:
+        found = find_run(client, run)
+    if not found.is_over:
+        raise KubeflowError(f"run {found.run_id} is not over: {found.outcome or 'not begun'}")
+    end_leftovers(connection, found, found.outcome)
 
 
 @app.command()
@@ -156,7 +207,9 @@ def schedules(connection: Connection, json_output: AsJson = False) -> None:
     if json_output:
         typer.echo(json.dumps([one.model_dump(mode="json") for one in found], indent=2))
     elif found:
-        _print(_schedule_table(found))
+        from spatialreward.cli.run_view import schedule_table
+
+        _print(schedule_table(found))
     else:
         typer.echo("no schedules")
 
@@ -213,48 +266,6 @@ def _summary(run: "Run") -> dict[str, Any]:
         "state": run.outcome,
         "error": run.failure,
     }
-
-
-def _run_table(runs: "list[Run]") -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
-    from spatialreward.cli.run_view import duration, printable, styled, utc_now, when
-
-    table = Table(show_edge=False, pad_edge=False)
-    for title in ("Run", "Name", "State", "Begun (UTC)", "Took"):
-        table.add_column(title, overflow="fold")
-    for run in runs:
-        end = run.finished_at or (None if run.is_over else utc_now())
-        took = (end - run.created_at).total_seconds() if end and run.created_at else None
-        table.add_row(
-            Text(printable(run.run_id)),
-            Text(printable(run.display_name)),
-            styled(run.outcome),
-            when(run.created_at),
-            duration(took),
-        )
-    return table
-
-
-def _schedule_table(schedules: "list[RecurringRun]") -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
-    from spatialreward.cli.run_view import printable, when
-
-    table = Table(show_edge=False, pad_edge=False)
-    for title in ("Schedule", "Name", "State", "When", "Made (UTC)"):
-        table.add_column(title, overflow="fold")
-    for one in schedules:
-        table.add_row(
-            Text(printable(one.recurring_run_id)),
-            Text(printable(one.display_name)),
-            Text(printable(one.status)),
-            Text(printable(str(one.trigger))),
-            when(one.created_at),
-        )
-    return table
 
 
 def _print(table: "Table") -> None:

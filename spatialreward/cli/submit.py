@@ -170,8 +170,10 @@ def _schedule(
 ) -> None:
     from spatialreward.kubeflow import schedule
     from spatialreward.kubeflow.links import schedule_link
+    from spatialreward.kubeflow.records import printable
 
     made = schedule(client, version, request, trigger)
-    typer.echo(f"schedule {request.run_name}: {made.trigger}, {made.recurring_run_id}")
+    times = printable(str(made.trigger))
+    typer.echo(f"schedule {request.run_name}: {times}, {made.recurring_run_id}")
     typer.echo(f"Kubeflow Pipelines: {schedule_link(connection.server, made)}")
     typer.echo(f"remove it: {connection.command(f'runs unschedule {made.recurring_run_id}')}")

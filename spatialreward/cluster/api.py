@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from spatialreward.cluster.train_job import RUN_LABEL
 from spatialreward.errors import SpatialRewardError
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ class ClusterError(SpatialRewardError, RuntimeError):
         self.status = status
 
 
+class NoCluster(ClusterError):
+    """Nothing says which cluster to ask."""
+
+
 class ClusterUnavailable(ClusterError):
     """The API does not answer at the moment, or says that it cannot."""
 
@@ -44,31 +49,42 @@ class Cluster:
         from kubernetes.client import CoreV1Api, CustomObjectsApi
 
         self.namespace = namespace
+        self.where = f"namespace {namespace} of {client.configuration.host}"
         self._objects = CustomObjectsApi(client)
         self._core = CoreV1Api(client)
 
     @classmethod
-    def from_environment(cls) -> Self:
+    def from_environment(cls, namespace: str = "") -> Self:
         """The cluster that this pod runs in, else the one that ``KUBECONFIG`` names.
 
+        Args:
+            namespace: to work in; the pod's, or that of the configuration, if there is none.
+
         Raises:
-            ClusterError: there is neither.
+            NoCluster: there is neither, or what there is cannot be read.
         """
-        from kubernetes import client, config
+        try:
+            import yaml
+            from kubernetes import client, config
+        except ModuleNotFoundError as error:
+            raise NoCluster(f"which cluster? {error.name} is not installed") from error
 
         settings = client.Configuration()
         try:
             if _SERVICE_ACCOUNT_NAMESPACE.is_file():
                 config.load_incluster_config(client_configuration=settings)
-                namespace = _SERVICE_ACCOUNT_NAMESPACE.read_text().strip()
+                found = _SERVICE_ACCOUNT_NAMESPACE.read_text().strip()
             else:
                 config.load_kube_config(client_configuration=settings)
-                namespace = config.list_kube_config_contexts()[1]["context"].get("namespace", "")
-        except config.ConfigException as error:
-            raise ClusterError(f"no cluster to train in: {error}") from error
+                found = config.list_kube_config_contexts()[1]["context"].get("namespace", "")
+        except (config.ConfigException, OSError) as error:
+            raise NoCluster(f"which cluster? {' '.join(str(error).split())}") from error
+        except yaml.YAMLError as error:
+            # What it says may quote the file.
+            raise NoCluster("which cluster? the kubeconfig is no YAML") from error
         # Whoever asks decides how often.
         settings.retries = False
-        return cls(client.ApiClient(settings), namespace or "default")
+        return cls(client.ApiClient(settings), namespace or found or "default")
 
     def create_train_job(self, job: dict[str, Any]) -> bool:
         """Create a TrainJob; False when one of its name is there.
@@ -122,13 +138,17 @@ class Cluster:
             ),
         )
 
-    def delete_train_jobs(self, selector: str) -> list[str]:
-        """Delete all TrainJobs with certain labels; returns their names.
+    def delete_train_jobs(self, run: str) -> list[str]:
+        """Delete all TrainJobs of a pipeline's run; returns their names.
+
+        Args:
+            run: the platform's id of it.
 
         Raises:
             ClusterUnavailable: the API does not answer.
             ClusterError: it refuses.
         """
+        selector = f"{RUN_LABEL}={run}"
         found = self._unless_missing(
             f"TrainJobs {selector} in {self.namespace}",
             lambda: self._objects.list_namespaced_custom_object(

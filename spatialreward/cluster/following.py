@@ -105,6 +105,7 @@ class _Following:
         self._pace = pace
         self._log = NodeLog(cluster, name, pace.clock)
         self._heard_at = pace.clock()
+        self._is_deaf = False
 
     def ask(self, question: Callable[[], Any]) -> Any:
         """An answer of the cluster, which may be away for a while.
@@ -202,8 +203,12 @@ class _Following:
             for line in self._log.new_lines():
                 self._tell(line)
         except ClusterError as error:
-            logger.debug("%s", error)
+            # What does not answer is asked again; what is refused stays so, and is told once.
+            passes = isinstance(error, ClusterUnavailable) or self._is_deaf
+            logger.log(logging.DEBUG if passes else logging.WARNING, "%s", error)
+            self._is_deaf = not isinstance(error, ClusterUnavailable)
             return False
+        self._is_deaf = False
         return True
 
 

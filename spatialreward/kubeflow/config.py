@@ -91,15 +91,18 @@ class ServerConfig(Record):
             raise ValueError(f"expected http://HOST or https://HOST, got {value!r}")
         if parts.port == 0:
             raise ValueError("expected a port from 1 on, got 0")
+        if parts.query:
+            raise ValueError("expected an address without ?..., since paths are put after it")
         if parts.username is not None or parts.password is not None:
             raise ValueError("expected no user name and password in the address, use a token")
         return base
 
-    @model_validator(mode="after")
-    def _says_where(self) -> Self:
-        if not self.url:
+    @field_validator("url")
+    @classmethod
+    def _says_where(cls, value: str) -> str:
+        if not value:
             raise ValueError("expected an address, got nothing")
-        return self
+        return value
 
     @property
     def ui(self) -> str:

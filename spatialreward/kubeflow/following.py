@@ -1,5 +1,6 @@
 """Follows a run to its end, also through times in which its server does not answer."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 from spatialreward.kubeflow.client import KubeflowPipelines
@@ -23,6 +24,7 @@ def follow(
     every_s: float,
     on_silence: Callable[[KubeflowError], object],
     patience_s: float = PATIENCE_S,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Run]:
     """Ask for a run again and again; yields each answer, at last that of its end.
 
@@ -31,22 +33,24 @@ def follow(
         run_id: which run.
         every_s: waits between answers.
         on_silence: told why, each time that the server does not answer.
-        patience_s: how long it may not answer, in waits.
+        patience_s: how long it may not answer, from the first time that it does not.
+        clock: tells seconds.
 
     Raises:
         KubeflowError: the server refuses, or was away too long. The run goes on.
     """
-    silent_s = 0.0
+    silent_since: float | None = None
     while True:
         try:
             run = client.run(run_id)
         except (ServerUnreachable, AnswerLost, ServerFault) as error:
-            if isinstance(error, CertificateRefused) or silent_s >= patience_s:
+            now = clock()
+            silent_since = now if silent_since is None else silent_since
+            if isinstance(error, CertificateRefused) or now - silent_since >= patience_s:
                 raise
-            silent_s += every_s
             on_silence(error)
         else:
-            silent_s = 0.0
+            silent_since = None
             yield run
             if run.is_over:
                 return

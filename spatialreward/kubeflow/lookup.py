@@ -2,7 +2,9 @@
 
 import uuid
 from collections.abc import Sequence
+from itertools import islice
 
+from spatialreward.errors import InvalidInputError
 from spatialreward.kubeflow.client import KubeflowPipelines
 from spatialreward.kubeflow.errors import KubeflowError, NotFound
 from spatialreward.kubeflow.records import RecurringRun, Run
@@ -16,11 +18,14 @@ def find_run(client: KubeflowPipelines, said: str) -> Run:
     Raises:
         NotFound: there is none.
         KubeflowError: there are several, which are named; or the server cannot be asked.
+        InvalidInputError: nothing was said.
     """
+    _make_sure_of(said, "run")
     if _is_id(said):
         return client.run(said)
-    begins = client.runs(("run_id", "IS_SUBSTRING", said), limit=_MOST)
-    found = {one.run_id: one for one in begins if one.run_id.startswith(said)}
+    having = client.runs(("run_id", "IS_SUBSTRING", said))
+    begins = (one for one in having if one.run_id.startswith(said))
+    found = {one.run_id: one for one in islice(begins, _MOST)}
     if not found:
         named = client.runs(("display_name", "EQUALS", said), limit=_MOST)
         found = {one.run_id: one for one in named if one.display_name == said}
@@ -33,7 +38,9 @@ def find_schedule(client: KubeflowPipelines, said: str) -> RecurringRun:
     Raises:
         NotFound: there is none.
         KubeflowError: there are several, which are named; or the server cannot be asked.
+        InvalidInputError: nothing was said.
     """
+    _make_sure_of(said, "schedule")
     every = list(client.schedules())
     for meant in (
         [one for one in every if one.recurring_run_id.startswith(said)],
@@ -43,6 +50,12 @@ def find_schedule(client: KubeflowPipelines, said: str) -> RecurringRun:
             known = {one.recurring_run_id: one for one in meant}
             return known[_only(client, said, list(known), "schedule", "runs schedules")]
     raise _no_such(client, said, "schedule", "runs schedules")
+
+
+def _make_sure_of(said: str, what: str) -> None:
+    # Every id begins with nothing: of a variable that is not set, the only run would be canceled.
+    if not said.strip():
+        raise InvalidInputError(f"which {what}? expected an id, the beginning of one, or a name")
 
 
 def _only(

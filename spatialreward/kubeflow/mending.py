@@ -20,7 +20,10 @@ def cancel(client: KubeflowPipelines, run: Run) -> None:
         KubeflowError: it is over already, or the server cannot be asked or refuses.
     """
     if run.is_over:
-        raise KubeflowError(f"run {run.run_id} is over already: {run.outcome}")
+        raise KubeflowError(
+            f"run {run.run_id} is over already: {run.outcome}; if it was stopped, "
+            "`spatialreward runs tidy` ends what it has left behind"
+        )
     try:
         client.terminate(run.run_id)
     except (AnswerLost, ServerFault, RequestRefused):

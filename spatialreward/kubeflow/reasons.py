@@ -26,6 +26,7 @@ from spatialreward.kubeflow.errors import (
     ServerFault,
     ServerUnreachable,
 )
+from spatialreward.kubeflow.records import printable
 
 _MAX_REASON = 400
 _SHORTEST_SECRET = 6
@@ -108,7 +109,7 @@ def understood(
     said = "" if answer is None else _reason(answer)
     said = said or page or body.decode("utf-8", "replace")
     if response.is_redirect:
-        elsewhere = urlsplit(response.headers["location"]).hostname or "a login page"
+        elsewhere = _host(response.headers["location"]) or "a login page"
         raise AccessRefused(
             f"{asked}: it sends us to {elsewhere} to log in; give a token, or the cookie of a "
             "session that is logged in"
@@ -162,6 +163,14 @@ def _page(response: requests.Response, body: bytes) -> str:
     return f"a web page, {named!r}" if named else "a web page"
 
 
+def _host(address: str) -> str:
+    """Whose address it is; empty where it does not say."""
+    try:
+        return printable(urlsplit(address).hostname or "")
+    except ValueError:
+        return ""
+
+
 def _scrubbed(text: str, secrets: Mapping[str, str]) -> str:
     """A reason that can be printed: short, without what is secret, and without control codes."""
     values = [*secrets.values()]
@@ -170,8 +179,7 @@ def _scrubbed(text: str, secrets: Mapping[str, str]) -> str:
     for secret in sorted({*values, *parts}, key=len, reverse=True):
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, "***")
-    text = "".join(letter if letter.isprintable() else " " for letter in text)
-    text = " ".join(text.split())
+    text = " ".join(printable(text).split())
     return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]}..."
 
 

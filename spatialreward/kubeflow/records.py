@@ -46,8 +46,15 @@ def _known_time(value: datetime.datetime | None) -> datetime.datetime | None:
     return None if value is None or value <= _EPOCH else value
 
 
+def printable(text: str) -> str:
+    """What a server said, without what would take hold of a terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
 Time = Annotated[AwareDatetime | None, AfterValidator(_known_time)]
-StateName = Annotated[str, BeforeValidator(lambda value: "" if value == _NO_STATE else str(value))]
+Word = Annotated[str, AfterValidator(printable)]
+"""An id or a state, which gets into messages and command lines."""
+StateName = Annotated[Word, BeforeValidator(lambda value: "" if value == _NO_STATE else str(value))]
 
 
 class Answer(BaseModel):
@@ -158,7 +165,7 @@ class PluginOutput(Answer):
 class Run(Answer):
     """A run of a pipeline."""
 
-    run_id: str = ""
+    run_id: Word = ""
     display_name: str = ""
     description: str = ""
     experiment_id: str = ""
@@ -189,8 +196,10 @@ class Run(Answer):
     @property
     def outcome(self) -> str:
         """Its state; the server calls a run failed that was canceled, though its history knows."""
-        was_canceling = any(one.state == State.CANCELING for one in self.state_history)
-        return State.CANCELED if self.state == State.FAILED and was_canceling else self.state
+        at_work = [one.state for one in self.state_history if one.state and one.state not in OVER]
+        # It may have been canceled once, and have failed when it was retried.
+        was_canceled = at_work[-1:] == [State.CANCELING]
+        return State.CANCELED if self.state == State.FAILED and was_canceled else self.state
 
     @property
     def failure(self) -> str:
@@ -253,7 +262,7 @@ class Trigger(Answer):
 class RecurringRun(Answer):
     """A schedule that starts runs."""
 
-    recurring_run_id: str
+    recurring_run_id: Word
     display_name: str = ""
     description: str = ""
     status: str = ""
@@ -271,7 +280,7 @@ def read(kind: type[AnAnswer], answer: Mapping[str, Any], server: str) -> AnAnsw
         return kind.model_validate(answer)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        field = ".".join(map(str, first["loc"])) or "the answer"
+        field = printable(".".join(map(str, first["loc"]))) or "the answer"
         raise NotKubeflowPipelines(
             f"{server}: its answer is no {kind.__name__} of the API v2beta1: "
             f"{field}: {first['msg']}"

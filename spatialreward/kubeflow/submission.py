@@ -179,7 +179,8 @@ def _made_once(
     """Make something, and if the answer gets lost, look whether it was made.
 
     Returns:
-        It; None where the answer got lost and it has not appeared.
+        It; None where the answer got lost, or the server failed and answered nothing since, and it
+        has not appeared.
 
     Raises:
         KubeflowError: the server refuses it, or failed and it has not appeared.
@@ -189,6 +190,7 @@ def _made_once(
     except (AnswerLost, ServerFault) as error:
         logger.warning("%s; looking whether it was made", error)
         fault = error
+    looked = False
     for wait_s in _LOOK_AGAIN_S:
         client.pause(wait_s)
         try:
@@ -196,8 +198,9 @@ def _made_once(
         except KubeflowError as error:
             logger.debug("%s", error)
             continue
+        looked = True
         if found is not None:
             return found
-    if isinstance(fault, ServerFault):
+    if looked and isinstance(fault, ServerFault):
         raise fault
     return None

@@ -45,6 +45,13 @@ class Bearer(requests.auth.AuthBase):
         return request
 
 
+class OneServer(requests.Session):
+    """Looks at no redirect, not even where it would lead: what is sent is for one server."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None, ever; an address that is none would raise here, and the body be read in full."""
+
+
 class Transport:
     """Sends requests to one server."""
 
@@ -57,7 +64,7 @@ class Transport:
         """
         self._config = config
         self.sleep = sleep
-        self._session = requests.Session()
+        self._session = OneServer()
         self._session.headers.update({"Connection": "close", "Accept": "application/json"})
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=0))

@@ -35,6 +35,7 @@ class ApiServer:
         self.lingering = 0
         """Looks for which a deleted TrainJob is still there."""
         self.forbidden = False
+        self.logs_forbidden = False
 
     # What the cluster's controllers do.
 
@@ -100,6 +101,8 @@ class ApiServer:
                 "items": [one for one in self.pods.values() if _chosen(one, query)],
             }
         if path.startswith(f"{_PODS}/") and path.endswith("/log"):
+            if self.logs_forbidden:
+                return 403, _status(403, "pipeline-runner cannot get pods/log")
             pod = path.split("/")[-2]
             self.asked_for_logs.append((pod, query))
             return (200, "".join(self.logs[pod])) if pod in self.logs else _missing(pod)

@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
-from spatialreward.cluster.api import Cluster, ClusterError, ClusterUnavailable
+from spatialreward.cluster.api import Cluster, ClusterError, ClusterUnavailable, NoCluster
 from spatialreward.cluster.following import Pace, TrainJobError, run_train_job
-from spatialreward.cluster.train_job import RUN_LABEL, Nodes, train_job
+from spatialreward.cluster.train_job import Nodes, train_job
 
 NAME = "train-judge-0123456789abcdef"
 NODES = Nodes(image="i", num_nodes=2)
@@ -167,6 +167,19 @@ def test_what_the_cluster_refuses_is_not_asked_again(server, cluster):
         follow(cluster)
 
 
+def test_a_log_that_must_not_be_read_is_told_once_and_does_not_end_the_step(
+    server, cluster, caplog
+):
+    server.logs_forbidden = True
+    completes(server, "unheard")
+    with caplog.at_level(logging.WARNING):
+        assert follow(cluster) == ("complete", [])
+    assert [one.message for one in caplog.records] == [
+        "log of pod kubeflow/node-0: status 403, pipeline-runner cannot get pods/log",
+        f"the end of what TrainJob {NAME} said cannot be read",
+    ]
+
+
 def test_an_interrupted_step_takes_its_training_with_it(server, cluster):
     def interrupt():
         raise KeyboardInterrupt
@@ -196,7 +209,7 @@ def test_one_that_will_not_go_is_told(server, cluster):
 def test_all_that_a_run_still_has_is_deleted_at_once(server, cluster):
     for name, run in (("a", "run-1"), ("b", "run-2"), ("c", "run-1")):
         cluster.create_train_job(train_job(name, NODES, ["-m", "x"], run, {}))
-    assert cluster.delete_train_jobs(f"{RUN_LABEL}=run-1") == ["a", "c"]
+    assert cluster.delete_train_jobs("run-1") == ["a", "c"]
     assert list(server.jobs) == ["b"]
 
 
@@ -204,5 +217,20 @@ def test_no_cluster_is_said_in_words(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none")
     )
-    with pytest.raises(ClusterError, match="no cluster to train in"):
+    with pytest.raises(NoCluster, match="which cluster"):
         Cluster.from_environment()
+
+
+def test_a_kubeconfig_that_cannot_be_read_is_no_cluster_and_is_not_quoted(tmp_path, monkeypatch):
+    config = tmp_path / "kubeconfig"
+    config.write_text("token: [very-secret\n")
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(config))
+    with pytest.raises(NoCluster, match="the kubeconfig is no YAML") as caught:
+        Cluster.from_environment()
+    assert "very-secret" not in str(caught.value)
+
+
+def test_a_namespace_may_be_another_than_the_configurations(server):
+    cluster = Cluster.from_environment("team-a")
+    assert cluster.namespace == "team-a"
+    assert cluster.where.startswith("namespace team-a of http://127.0.0.1:")

@@ -13,6 +13,7 @@ import spatialreward
 from components.reward_deployment.run_steps import close_run
 from components.reward_training.launching import train_judge_on_nodes
 from components.reward_training.steps import STEP
+from spatialreward.cluster.api import ClusterUnavailable
 from spatialreward.cluster.following import Pace, TrainJobError
 from spatialreward.cluster.train_job import Nodes
 from spatialreward.config import FolderBase, JudgeTrainingStep
@@ -20,9 +21,9 @@ from spatialreward.data.building import build_shard
 from spatialreward.data.config import DataConfig
 from spatialreward.errors import InvalidInputError
 from spatialreward.judge.checkpoint import SHIPPED_BASE
-from spatialreward.pipeline_run import open_pipeline_run
+from spatialreward.pipeline_run import open_pipeline_run, recorded_outcome
 from spatialreward.storage import ArtifactRef, ObjectStore
-from spatialreward.tracking import child_runs
+from spatialreward.tracking import TrackingError, child_runs
 from spatialreward.training.config import JudgeTrainingConfig, OptimiserConfig
 from tests.cluster.api_server import api_server
 
@@ -158,3 +159,32 @@ def test_what_a_run_leaves_behind_is_deleted_at_its_end(cluster, parent):
         }
     assert close_run('{"state": "SUCCEEDED"}', has_train_jobs=True, parent_run_id="") == "succeeded"
     assert list(cluster.jobs) == ["another's"]
+
+
+def test_a_cluster_that_is_away_for_a_moment_is_asked_again_at_the_end(
+    cluster, parent, monkeypatch
+):
+    monkeypatch.setattr("components.reward_deployment.run_steps._WAITS_S", (0.0, 0.0))
+    run = os.environ["SPATIALREWARD_KFP_RUN_ID"]
+    cluster.jobs["mine"] = {"metadata": {"name": "mine", "labels": {"spatialreward.dev/run": run}}}
+    cluster.failing = [503, 0]
+    assert close_run('{"state": "COMPLETE"}', has_train_jobs=True, parent_run_id="") == "succeeded"
+    assert not cluster.jobs
+    cluster.failing = [503] * 3
+    with pytest.raises(ClusterUnavailable, match="status 503"):
+        close_run('{"state": "FAILED"}', has_train_jobs=True, parent_run_id="")
+    assert recorded_outcome(parent).ended == "failed"
+
+
+def test_what_the_nodes_failed_of_is_told_although_it_cannot_be_recorded(
+    cluster, parent, data, monkeypatch
+):
+    def away(_):
+        raise TrackingError("no server")
+
+    monkeypatch.setattr("components.reward_training.launching.child_runs", away)
+    cluster.on_look.append(
+        lambda: cluster.condition(next(iter(cluster.jobs)), "Failed", "image cannot be pulled")
+    )
+    with pytest.raises(TrainJobError, match="image cannot be pulled"):
+        train_judge_on_nodes(settings(seed=3), NODES, data, "", SOON)

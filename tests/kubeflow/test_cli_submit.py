@@ -117,6 +117,8 @@ def test_what_is_wrong_is_said_before_the_server_is_asked(standin, run, tmp_path
         (("--profile", "tiny"), "is compiled already"),
         (("--headers-file", tmp_path / "no"), f"headers file {tmp_path / 'no'}: No such file"),
         (("--host", "localhost:8888"), "--host: expected http://HOST or https://HOST"),
+        (("--host", "http://kubeflow/?ns=team#/runs"), "--host: expected an address without ?"),
+        (("--host", ""), "--host: expected an address, got nothing"),
         (("--host", "http://me:pw@kubeflow"), "expected no user name and password"),
     ]
     for arguments, complaint in cases:

@@ -1,5 +1,6 @@
 import pytest
 
+from spatialreward.errors import InvalidInputError
 from spatialreward.kubeflow import KubeflowError, find_run, find_schedule, publish, schedule
 from spatialreward.kubeflow.errors import NotFound, OutcomeUnknown
 from spatialreward.kubeflow.mending import cancel, retry
@@ -29,6 +30,30 @@ def test_what_nobody_knows_is_said(client, submit):
             find_run(client, said)
     with pytest.raises(NotFound, match="runs schedules"):
         find_schedule(client, "weekly")
+
+
+def test_nothing_is_not_the_beginning_of_the_only_one(client, submit, package):
+    submit()
+    version, _ = publish(client, package)
+    trigger = {"cron_schedule": {"cron": "@daily"}}
+    schedule(client, version, Request(run_name="nightly"), trigger)
+    for said in ("", " "):
+        with pytest.raises(InvalidInputError, match=r"which run\?"):
+            find_run(client, said)
+        with pytest.raises(InvalidInputError, match=r"which schedule\?"):
+            find_schedule(client, said)
+
+
+def test_a_beginning_is_found_behind_many_ids_that_have_it_in_the_middle(standin, client, submit):
+    first = submit("first").run_id
+    like = standin.backend.runs[first]
+    for number in range(120):
+        run_id = f"{number:08d}-0000-0000-0000-{first[:8]}0000"
+        standin.backend.runs[run_id] = like | {
+            "run_id": run_id,
+            "created_at": "2026-11-26T12:00:00Z",
+        }
+    assert find_run(client, first[:8]).run_id == first
 
 
 def test_a_middle_of_an_id_is_no_beginning(client, submit):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spatialreward.kubeflow.errors import NotKubeflowPipelines
-from spatialreward.kubeflow.records import OVER, Run, read
+from spatialreward.kubeflow.records import OVER, RecurringRun, Run, read
 from spatialreward.kubeflow.steps import progress_of
 
 TIMES = st.none() | st.sampled_from(
@@ -76,3 +76,23 @@ def test_a_run_is_read_whatever_a_newer_server_adds_or_leaves_out(answer):
 def test_what_is_no_run_is_named(answer, field):
     with pytest.raises(NotKubeflowPipelines, match=f"server: its answer is no Run.*{field}"):
         read(Run, answer, "server")
+
+
+def test_ids_and_states_do_not_take_hold_of_the_terminal():
+    run = read(Run, {"run_id": "a\x1b[2J", "state": "\x1b]0;DONE\x07"}, "server")
+    assert (run.run_id, run.state) == ("a [2J", " ]0;DONE ")
+    assert read(RecurringRun, {"recurring_run_id": "\x9b2J"}, "s").recurring_run_id == " 2J"
+    with pytest.raises(NotKubeflowPipelines) as caught:
+        read(Run, {"plugins_output": {"\x1b[2J": 3}}, "server")
+    assert "\x1b" not in str(caught.value)
+
+
+def test_what_was_canceled_retried_and_failed_then_has_failed():
+    def ended_after(*states):
+        history = [{"state": state} for state in (*states, "FAILED")]
+        return Run.model_validate({"state": "FAILED", "state_history": history}).outcome
+
+    assert ended_after("PENDING", "RUNNING") == "FAILED"
+    assert ended_after("RUNNING", "CANCELING") == "CANCELED"
+    assert ended_after("RUNNING", "CANCELING", "FAILED", "RUNNING") == "FAILED"
+    assert ended_after("CANCELING", "RUNTIME_STATE_UNSPECIFIED") == "CANCELED"

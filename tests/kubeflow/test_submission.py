@@ -119,6 +119,14 @@ def test_a_server_that_fails_to_start_a_run_says_why(standin, client, version):
     assert standin.backend.runs == {}
 
 
+def test_a_server_that_fails_and_then_says_nothing_may_have_started_it(standin, client, version):
+    standin.fail("POST", "/runs", Fault(504, b"late", acts=True))
+    standin.fail("GET", "/runs", Fault(503, b"{}"), 99)
+    with pytest.raises(OutcomeUnknown, match=r"nightly.*not known"):
+        start(client, version, nightly())
+    assert standin.count("POST", "/runs") == 1
+
+
 def test_a_run_of_an_experiment_that_somebody_made_just_now(standin, client, version):
     standin.fail("POST", "/experiments", Fault(acts=True, cut=True))
     start(client, version, nightly())

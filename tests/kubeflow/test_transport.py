@@ -105,6 +105,12 @@ def test_a_compressed_answer_is_read(standin, client):
             "sends us to dex.example to log in",
         ),
         (Fault(302, b"{}", {"Location": "/dex/auth"}), AccessRefused, "a login page"),
+        (Fault(302, b"", {"Location": "https://[dex"}), AccessRefused, "a login page"),
+        (
+            Fault(302, b"", {"Location": "https://a\x1b.test/"}),
+            AccessRefused,
+            "to a .test to log in",
+        ),
         (Fault(404, page("404 Not Found"), HTML), NotKubeflowPipelines, "'404 Not Found'"),
         (Fault(200, page("Welcome to nginx!"), HTML), NotKubeflowPipelines, "'Welcome to nginx!'"),
         (Fault(200, b"[1, 2]"), NotKubeflowPipelines, "/apis/v2beta1"),

@@ -43,6 +43,8 @@ def test_the_run_is_opened_before_the_steps_and_closed_after_them(compiled):
     closing = compiled.outer["close-run"]
     assert closing["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
     assert closing["inputs"]["parameters"]["status"] == {"taskFinalStatus": {"producerTask": steps}}
+    last = closing["inputs"]["parameters"]["last_step"]["runtimeValue"]["constant"]
+    assert set(compiled.steps) - {before for before, _ in compiled.edges()} == {last}
     has_train_jobs = closing["inputs"]["parameters"]["has_train_jobs"]
     assert has_train_jobs["runtimeValue"]["constant"] is (ON_NODES in compiled.steps)
 

@@ -24,7 +24,11 @@ TEACHER = {"base_url": "http://127.0.0.1:1/v1", "model": "scripted-vl"}
 def edges(config, folder):
     path = folder / "data.yaml"
     compile_data_pipeline(config, path)
-    return Compiled.read(path).edges()
+    compiled = Compiled.read(path)
+    closing = compiled.outer["close-run"]["inputs"]["parameters"]
+    last = closing["last_step"]["runtimeValue"]["constant"]
+    assert set(compiled.steps) - {before for before, _ in compiled.edges()} == {last}
+    return compiled.edges()
 
 
 def test_without_a_teacher_nobody_is_asked(tmp_path):

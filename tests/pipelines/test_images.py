@@ -63,6 +63,7 @@ def test_a_lock_in_the_working_folder_is_found(tmp_path, monkeypatch, caplog):
     ("content", "complaint"),
     [
         ("[image]", r"expected a table \[images\]"),
+        ("images = 3", r"expected a table \[images\]"),
         ("[images", "images.lock"),
         ('[images]\n"a:1" = "registry.test/a:1"', "images.a:1: expected REGISTRY/NAME@sha256"),
         ('[images]\n"a:1" = 3', "expected REGISTRY/NAME@sha256:DIGEST, got 3"),

@@ -2,6 +2,8 @@ import subprocess
 import sys
 import time
 
+import psutil
+
 from pipelines.memory import PeakMemory, watched_memory
 
 HOLD = "data = bytearray(80_000_000); print('ready', flush=True); input()"
@@ -23,9 +25,26 @@ def test_what_children_hold_counts():
     assert peak.peak_bytes == highest
 
 
-def test_it_watches_by_itself_and_passes_over_processes_that_ended():
+def test_it_watches_by_itself_and_passes_over_processes_that_ended(monkeypatch):
+    monkeypatch.setattr("pipelines.memory._EVERY_S", 0.01)
     gone = subprocess.Popen([sys.executable, "-c", "pass"])
     gone.wait()
     with watched_memory(lambda: [gone.pid]) as peak:
-        time.sleep(1.5)
+        deadline = time.monotonic() + 300
+        while not peak.peak_bytes and time.monotonic() < deadline:
+            time.sleep(0.01)
     assert peak.peak_bytes > 10e6
+
+
+def test_a_process_that_ends_while_it_is_looked_at_holds_nothing(monkeypatch):
+    def refuse(_):
+        raise psutil.AccessDenied
+
+    def gone(_):
+        raise psutil.NoSuchProcess(1)
+
+    monkeypatch.setattr(psutil.Process, "memory_full_info", refuse)
+    monkeypatch.setattr(psutil.Process, "memory_info", gone)
+    peak = PeakMemory(tuple)
+    peak.look()
+    assert peak.peak_bytes == 0

@@ -24,6 +24,13 @@ PURE = {
     "finetune-editor",
     "compare-editors",
 }
+WITH_A_MODEL = {
+    "train-judge",
+    "evaluate-judge",
+    "pretrain-editor",
+    "finetune-editor",
+    "compare-editors",
+}
 
 
 def compiled(profile, folder, *changes):
@@ -56,12 +63,18 @@ def any_pipeline(request):
     return request.getfixturevalue(request.param)
 
 
-def test_a_small_profile_asks_for_nothing(tiny):
+def test_a_small_profile_asks_for_memory_where_a_model_is_and_for_nothing_else(tiny):
+    asked = {}
     for executor in tiny.all_tasks():
-        assert not tiny.container(executor).get("resources"), executor
+        if resources := tiny.container(executor).get("resources"):
+            asked[executor.removeprefix("exec-")] = resources
         assert "nodeSelector" not in tiny.pods[executor]
         assert "tolerations" not in tiny.pods[executor]
         assert "activeDeadlineSeconds" not in tiny.pods[executor]
+    assert set(asked) == WITH_A_MODEL
+    for resources in asked.values():
+        assert resources["resourceMemoryLimit"] == resources["resourceMemoryRequest"] == "4Gi"
+        assert not any("cpu" in key.lower() or "accelerator" in key for key in resources)
 
 
 def test_a_step_gets_the_gpus_nodes_and_memory_of_its_profile(paper):
