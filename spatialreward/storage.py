@@ -163,8 +163,7 @@ class ObjectStore:
                 if found != ref.sha256:
                     raise StorageError(f"{ref.uri}: expected sha256 {ref.sha256}, got {found}")
                 packed.seek(0)
-                with tarfile.open(fileobj=packed) as archive:
-                    archive.extractall(unfinished, filter="data")
+                _unpack(packed, unfinished, ref.uri)
             unfinished.chmod(0o755)
             unfinished.rename(destination)
         finally:
@@ -301,6 +300,25 @@ def _pack(folder: Path, target: Any) -> None:
             entry.mode = 0o644
             with path.open("rb") as file:
                 archive.addfile(entry, file)
+
+
+def _unpack(source: Any, folder: Path, uri: str) -> None:
+    """Write the files of a tar that ``_pack`` has made; no other has its kind of entries only.
+
+    Not ``extractall``: its filters are newer than some Python 3.11.
+    """
+    try:
+        with tarfile.open(fileobj=source) as archive:
+            for entry in archive:
+                path = folder / entry.name
+                file = archive.extractfile(entry) if entry.isreg() else None
+                if file is None or ".." in path.parts or not path.is_relative_to(folder):
+                    raise StorageError(f"{uri}: {entry.name!r}: expected a file inside a folder")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("xb") as target:
+                    shutil.copyfileobj(file, target)
+    except tarfile.TarError as error:
+        raise StorageError(f"{uri}: not a folder that was stored: {error}") from error
 
 
 def _digest(file: Any) -> str:

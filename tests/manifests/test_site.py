@@ -15,7 +15,7 @@ from pipelines.placement import ENDPOINTS
 from spatialreward.errors import InvalidInputError
 from tests.manifests.cluster import PIPELINES, ROOT, SERVICES, find, kustomize, pods
 
-DIGEST = "sha256:" + "5" * 64
+DIGEST, NEWER = (f"sha256:{digit * 64}" for digit in "56")
 
 
 @pytest.fixture
@@ -53,12 +53,24 @@ def test_a_site_is_written_and_renders(tmp_path):
 
 
 def test_an_address_that_is_merged_by_hand_is_found_under_the_name_that_pods_know(tmp_path):
-    words = ["write", tmp_path, "--overlay=local", "--component=external-s3", "--registry=x.test"]
-    assert run(*words).exit_code == 0
+    assert run("write", tmp_path, "--overlay=local", "--registry=x.test").exit_code == 0
     hand = "configMapGenerator:\n"
     for namespace in (SERVICES, PIPELINES):
         hand += f"- {{name: {ENDPOINTS}, namespace: {namespace}, behavior: merge, "
         hand += "literals: [S3_ENDPOINT_URL=https://mine.test]}\n"
+    with (tmp_path / "kustomization.yaml").open("a") as file:
+        file.write(hand)
+    objects = kustomize(tmp_path)
+    for namespace in (SERVICES, PIPELINES):
+        endpoints = find(objects, "ConfigMap", ENDPOINTS, namespace)
+        assert endpoints["data"]["S3_ENDPOINT_URL"] == "https://mine.test"
+
+
+def test_the_address_of_a_store_that_is_there_is_a_patch(tmp_path):
+    words = ["write", tmp_path, "--overlay=local", "--component=external-s3", "--registry=x.test"]
+    assert run(*words).exit_code == 0
+    hand = f"patches:\n- target: {{kind: ConfigMap, name: {ENDPOINTS}}}\n  patch: |\n"
+    hand += "    - {op: replace, path: /data/S3_ENDPOINT_URL, value: https://mine.test}\n"
     with (tmp_path / "kustomization.yaml").open("a") as file:
         file.write(hand)
     objects = kustomize(tmp_path)
@@ -84,13 +96,12 @@ def test_new_images_take_the_place_of_ours_and_of_nothing_else(tmp_path, pushed)
     end = "\n# our class\npatches:\n- target: {kind: Deployment, name: mlflow}\n  patch: |\n"
     end += "    - {op: replace, path: /spec/replicas, value: 1}\n"
     file.write_text(file.read_text().replace("images:\n", hand, 1) + end)
-    newer = DIGEST.replace("5", "6")
-    pushed(newer)
+    pushed(NEWER)
     done = run("images", mine)
     assert done.exit_code == 0, done.output
     for folder in (mine, mine / "restore"):
         found = images_of(folder)
-        assert f"registry.test/spatialreward/reward-deployment@{newer}" in found
+        assert f"registry.test/spatialreward/reward-deployment@{NEWER}" in found
         assert not [image for image in found if DIGEST in image]
     assert "mirror.test/postgres:17.10-bookworm" in images_of(mine)
     text = file.read_text()
@@ -105,7 +116,7 @@ def test_a_file_whose_images_cannot_be_told_from_the_rest_stays(tmp_path, pushed
     file = tmp_path / "mine" / "kustomization.yaml"
     file.write_text(file.read_text().replace("images:\n", '"images":\n'))
     text = file.read_text()
-    pushed(DIGEST.replace("5", "6"))
+    pushed(NEWER)
     done = run("images", tmp_path / "mine")
     assert done.exit_code == 1
     assert "expected a kustomization with `images`" in done.output
