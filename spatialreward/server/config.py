@@ -36,6 +36,9 @@ class ServingConfig(Record):
     batch_delay_s: float = Field(0.005, ge=0)
     """An idle server gathers edits until none has arrived for this long; three times as long at
     most."""
+    busy_batch_delay_s: float = Field(0.1, ge=0)
+    """The same while another worker judges, who has the cores meanwhile: those whose edits were in
+    the last batch ask again at about the same time."""
     decoding_threads: PositiveInt = 2
     """Threads that decode pictures while others are judged."""
     trim_memory_s: float = Field(5.0, ge=0)

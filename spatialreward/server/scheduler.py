@@ -205,7 +205,8 @@ class Scheduler:
 
     def _gather(self) -> None:
         """Wait for company as long as it keeps coming, unless the batch is full."""
-        delay = self._config.batch_delay_s
+        alone = len(self._idle) == len(self._workers)
+        delay = self._config.batch_delay_s if alone else self._config.busy_batch_delay_s
         quiet_since = started = time.monotonic()
         seen = len(self._waiting)
         while len(self._waiting) < self._config.max_batch_edits and not self._closing:

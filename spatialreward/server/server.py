@@ -82,10 +82,8 @@ class JudgeServer:
         on_gpu = config.engine == "vllm" or torch.cuda.is_available()
         workers = config.workers_for(_num_cores(), on_gpu=on_gpu)
         config = config.model_copy(update={"workers": workers})
-        each = config.threads_per_worker
         # By itself torch takes the cores, or fewer where OMP_NUM_THREADS says so.
-        total = each * workers if each else torch.get_num_threads()
-        threads = Threads(total, workers, torch.set_num_threads)
+        threads = Threads(torch.get_num_threads(), workers, torch.set_num_threads)
         judge = Judge.load(
             checkpoint,
             engine=config.engine,
@@ -96,10 +94,13 @@ class JudgeServer:
         trimmer = Trimmer(config.trim_memory_s)
 
         def judge_each(take: Take, measure: Measure) -> Iterable[tuple[int, Judgement]]:
-            with threads.divided():
-                for judged in judge.judge_each(take, measure):
-                    yield judged
-                    trimmer.trim_when_due()
+            if config.threads_per_worker is None:
+                threads.divide()
+            else:
+                torch.set_num_threads(config.threads_per_worker)
+            for judged in judge.judge_each(take, measure):
+                yield judged
+                trimmer.trim_when_due()
 
         return cls(judge_each, config, model=model, version=version, measure=measure)
 
