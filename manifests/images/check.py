@@ -88,7 +88,7 @@ def modules_of(image: Image) -> list[str]:
 
 
 def _help(engine: Engine, image: Image) -> str:
-    # Triton 2.51 prints its usage to standard output, and ends as if something were wrong.
+    # Triton 2.51 tells it to standard error, and ends as if something were wrong.
     said = run(engine, Container(image.tag(), ["--help"]), int(image.name == "serving"))
     if "usage" not in said.lower():
         raise ImageError(f"{image.tag()}: --help does not say how it is used")

@@ -44,7 +44,7 @@ def options_of(kind: Kind, container: Container) -> list[str]:
 
 
 def run(engine: Engine, container: Container, expected_status: int = 0) -> str:
-    """Run a container to its end; returns what it wrote to standard output.
+    """Run a container to its end; returns what it wrote, to standard output or else to error.
 
     Raises:
         ImageError: it failed; says its last words.
@@ -55,7 +55,7 @@ def run(engine: Engine, container: Container, expected_status: int = 0) -> str:
     if answer.returncode != expected_status:
         said = (answer.stderr or answer.stdout).strip().splitlines()[-1:]
         raise ImageError(f"{container.tag}: status {answer.returncode}: {' '.join(said)}")
-    return answer.stdout
+    return answer.stdout or answer.stderr
 
 
 @contextmanager
