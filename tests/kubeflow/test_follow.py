@@ -70,39 +70,24 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(standin, connect, submi
     assert [type(one) for one in silences] == [ServerFault] * 3
 
 
-def test_a_server_that_stays_away_is_given_up(standin, connect, submit, pauses):
+def follow_in_vain(standin, connect, submit, **more):
+    """What is told of a server that is away for good, until following it ends."""
     run = submit()
     standin.fail("GET", "/runs/.*", Fault(503, b"{}"), 99)
     silences = []
     with pytest.raises(ServerFault):
-        list(
-            follow(
-                connect(attempts=1),
-                run.run_id,
-                5.0,
-                silences.append,
-                patience_s=20,
-                clock=lambda: sum(pauses),
-            )
-        )
+        list(follow(connect(attempts=1), run.run_id, 5.0, silences.append, **more))
+    return silences
+
+
+def test_a_server_that_stays_away_is_given_up(standin, connect, submit, pauses):
+    silences = follow_in_vain(standin, connect, submit, patience_s=20, clock=lambda: sum(pauses))
     assert len(silences) == 4
 
 
 def test_time_that_goes_by_in_a_request_is_part_of_the_patience(standin, connect, submit):
-    run = submit()
-    standin.fail("GET", "/runs/.*", Fault(503, b"{}"), 99)
     moments = iter(range(0, 10_000, 130))
-    silences = []
-    with pytest.raises(ServerFault):
-        list(
-            follow(
-                connect(attempts=1),
-                run.run_id,
-                5.0,
-                silences.append,
-                clock=lambda: next(moments),
-            )
-        )
+    silences = follow_in_vain(standin, connect, submit, clock=lambda: next(moments))
     assert len(silences) == 7, "a quarter of an hour, in requests of 130 s"
 
 

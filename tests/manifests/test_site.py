@@ -42,6 +42,16 @@ def images_of(folder):
     return {c["image"] for pod in pods(kustomize(folder)) for c in pod.containers}
 
 
+def assert_pods_know_mine(folder, hand):
+    """Pods of both namespaces know the store's address, once ``hand`` is added to a site."""
+    with (folder / "kustomization.yaml").open("a") as file:
+        file.write(hand)
+    objects = kustomize(folder)
+    for namespace in (SERVICES, PIPELINES):
+        endpoints = find(objects, "ConfigMap", ENDPOINTS, namespace)
+        assert endpoints["data"]["S3_ENDPOINT_URL"] == "https://mine.test"
+
+
 def test_a_site_is_written_and_renders(tmp_path):
     words = ["write", tmp_path / "mine", "--overlay=local", "--component=external-s3"]
     done = run(*words, "--registry=registry.test/team/")
@@ -58,12 +68,7 @@ def test_an_address_that_is_merged_by_hand_is_found_under_the_name_that_pods_kno
     for namespace in (SERVICES, PIPELINES):
         hand += f"- {{name: {ENDPOINTS}, namespace: {namespace}, behavior: merge, "
         hand += "literals: [S3_ENDPOINT_URL=https://mine.test]}\n"
-    with (tmp_path / "kustomization.yaml").open("a") as file:
-        file.write(hand)
-    objects = kustomize(tmp_path)
-    for namespace in (SERVICES, PIPELINES):
-        endpoints = find(objects, "ConfigMap", ENDPOINTS, namespace)
-        assert endpoints["data"]["S3_ENDPOINT_URL"] == "https://mine.test"
+    assert_pods_know_mine(tmp_path, hand)
 
 
 def test_the_address_of_a_store_that_is_there_is_a_patch(tmp_path):
@@ -71,12 +76,7 @@ def test_the_address_of_a_store_that_is_there_is_a_patch(tmp_path):
     assert run(*words).exit_code == 0
     hand = f"patches:\n- target: {{kind: ConfigMap, name: {ENDPOINTS}}}\n  patch: |\n"
     hand += "    - {op: replace, path: /data/S3_ENDPOINT_URL, value: https://mine.test}\n"
-    with (tmp_path / "kustomization.yaml").open("a") as file:
-        file.write(hand)
-    objects = kustomize(tmp_path)
-    for namespace in (SERVICES, PIPELINES):
-        endpoints = find(objects, "ConfigMap", ENDPOINTS, namespace)
-        assert endpoints["data"]["S3_ENDPOINT_URL"] == "https://mine.test"
+    assert_pods_know_mine(tmp_path, hand)
 
 
 def test_a_backup_is_brought_back_with_the_images_of_the_site(tmp_path, pushed):
