@@ -102,7 +102,7 @@ def register_candidate(
         tags = {CHECKSUM_TAG: ref.sha256, ARTIFACT_TAG: str(ref)}
         model = register_model(name, fetch(), run_id, tags)
     set_alias(model, CANDIDATE)
-    set_version_tags(model, {figure: f"{value:.4f}" for figure, value in evidence.items()})
+    set_version_tags(model, {figure: str(value) for figure, value in evidence.items()})
     return model
 
 

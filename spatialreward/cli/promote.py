@@ -59,7 +59,9 @@ def promote(
 
     Shows the version beside the champion, figure by figure, and asks. Then the alias champion moves
     to the version and the alias previous to who was champion; who, when and why are tags of the
-    version. A version that falls short of the gate is not promoted, whatever one answers.
+    version. A version that falls short of the gate is not promoted, whatever one answers; one that
+    stepped down or could not be served comes back only with a --reason; a pipeline does not
+    have it back.
 
     Nothing is served by this command itself: a deployer that follows the registry (see
     `spatialreward deployer run --help`) does that within seconds, and gives the alias back when the
@@ -83,6 +85,7 @@ def promote(
         settings.gate,
         by=_who(),
         reason=reason,
+        again=bool(reason.strip()),
         seen=compared.aliases,
     )
     before = change.before.uri if change.before else "nobody"
@@ -98,7 +101,7 @@ def demote(
     """Have the champion step down: the version with the alias previous is champion again.
 
     A further demotion goes further back. The reason is kept as a tag of the version that steps
-    down; to make it champion again, promote it.
+    down; to make it champion again, promote it with a reason.
 
     This is the way back where a deployer follows the registry. `spatialreward rollback` is another
     thing: it turns one Triton server back to the version that it served before and leaves the

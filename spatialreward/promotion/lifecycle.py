@@ -51,6 +51,7 @@ def promote(
     *,
     by: str,
     reason: str,
+    again: bool = False,
     figures: Mapping[str, float] | None = None,
     seen: Aliases | None = None,
 ) -> Change:
@@ -61,13 +62,14 @@ def promote(
         version: who is promoted; the champion itself changes nothing.
         gate: what its figures must reach.
         by: who promotes.
-        reason: why; needed for a version that could not be served the last time.
+        reason: why.
+        again: whether a version may come back that stepped down, or that could not be served.
         figures: what was measured; by default what the version's tags say.
         seen: the aliases as the decision was based on them; by default as they are.
 
     Raises:
         GateError: it falls short; its tag ``gate`` says so, and nothing else was changed.
-        PromotionError: it could not be served and there is no reason why it can be now, or the
+        PromotionError: it stepped down or could not be served and is not to come back, or the
             aliases have been moved meanwhile.
         TrackingError: the registry does not answer, or has no such version.
     """
@@ -79,14 +81,14 @@ def promote(
     if before == model:
         logger.info("%s is the champion already", model.uri)
         return Change(model, model)
-    if told.get(tags.SERVING, "").startswith(tags.FAILED) and not reason.strip():
+    was_left = _why_left(told)
+    if was_left and not again:
         raise PromotionError(
-            f"{model.uri} could not be served ({told[tags.SERVING]}): "
-            "say with a reason why it can be now"
+            f"{model.uri} {was_left}: it comes back when it is promoted by hand, with a reason"
         )
     with _kept_on_failure(model, told):
         # What became of an earlier promotion is no news of this one.
-        remove_version_tags(model, set(tags.SERVING_TAGS) & told.keys())
+        remove_version_tags(model, {*tags.SERVING_TAGS, *tags.DEMOTION_TAGS} & told.keys())
         set_version_tags(
             model,
             {
@@ -174,6 +176,16 @@ def _put_to_gate(model: ModelVersion, gate: Gate, figures: Mapping[str, float]) 
         set_version_tags(model, {tags.GATE: tags.one_line(f"failed: {error}")})
         raise GateError(f"{model.uri}: {error}") from error
     set_version_tags(model, {tags.GATE: "passed"})
+
+
+def _why_left(told: Mapping[str, str]) -> str:
+    """Why a version is champion no more, by its tags; empty: it was not sent away."""
+    serving = told.get(tags.SERVING, "")
+    if serving.startswith(tags.FAILED):
+        return f"could not be served ({serving.removeprefix(tags.FAILED)})"
+    if tags.DEMOTED_AT in told:
+        return f"stepped down ({told.get(tags.DEMOTED_REASON)}, {told[tags.DEMOTED_AT]})"
+    return ""
 
 
 def _before(model: ModelVersion, left: ModelVersion) -> ModelVersion | None:

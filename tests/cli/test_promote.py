@@ -49,6 +49,11 @@ def test_a_judge_is_promoted_and_demoted_with_a_table_to_look_at(run, register):
     assert {alias: one.version for alias, one in aliases_of("spatial-reward").items()} == {
         CHAMPION: 1
     }
+    for no_reason in ("", " "):
+        refused = run("promote", "judge", "--version", 2, "--yes", "--reason", no_reason)
+        assert "stepped down (slow, " in " ".join(refused.stderr.split())
+    back = run("promote", "judge", "--version", 2, "--yes", "--reason", "fast now")
+    assert back.exit_code == 0, back.stderr
 
 
 def test_what_falls_short_is_shown_and_not_promoted(run, register, tmp_path):

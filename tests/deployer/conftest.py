@@ -37,7 +37,7 @@ class Registry:
         return self.promote_again(model, reason)
 
     def promote_again(self, model, reason="better"):
-        promote(self.name, model.version, JudgeGate(), by="ann", reason=reason)
+        promote(self.name, model.version, JudgeGate(), by="ann", reason=reason, again=True)
         return model
 
     def champion(self):

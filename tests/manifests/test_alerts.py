@@ -6,6 +6,7 @@ import subprocess
 import pytest
 import yaml
 
+from spatialreward.deployer.kubernetes.template import MODEL_VERSION, VERSION_LABEL
 from spatialreward.deployer.metrics import Metrics
 from spatialreward.server.metrics import METRICS, PREFIX
 from tests.manifests.cluster import (
@@ -48,7 +49,7 @@ def our_metrics():
 
 def _named(expression):
     bare = re.sub(r'"[^"]*"', "", expression)
-    return set(re.findall(r"\b(?:spatialreward|kube|kubelet|nv)_\w+", bare))
+    return set(re.findall(r"\b(?:spatialreward|kube|kubelet|nv)_\w+\b(?!=)", bare))
 
 
 def _promtool():
@@ -87,8 +88,13 @@ def test_scaling_looks_at_metrics_that_are_there():
     (scaled,) = of_kind(judge_version(render(GPU)), "ScaledObject")
     queries = [trigger["metadata"]["query"] for trigger in scaled["spec"]["triggers"]]
     assert all(_named(query) <= our_metrics() for query in queries)
+    # Every version scales by its own: the label that the PodMonitor takes from its pods.
+    (monitor,) = of_kind(render(GPU), "PodMonitor")
+    (label,) = (re.sub(r"\W", "_", one) for one in monitor["spec"]["podTargetLabels"])
+    own = f'{label}="{scaled["metadata"]["labels"][VERSION_LABEL]}"'
+    assert all(own in query for query in queries)
     kserve = (MANIFESTS / "components" / "kserve" / "judge-version.yaml").read_text()
-    assert queries[0] in kserve
+    assert queries[0].replace(own, f'{label}="{MODEL_VERSION}"') in kserve
 
 
 def test_rules_name_workloads_that_are_there():

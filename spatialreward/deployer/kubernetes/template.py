@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from spatialreward.deployer.kubernetes.api import Kind, Object
 from spatialreward.errors import InvalidInputError
@@ -10,6 +11,8 @@ from spatialreward.registry import ModelVersion
 
 VERSION_LABEL = "spatialreward.dev/model-version"
 MODEL_URI = "MODEL_URI"
+MODEL_VERSION = "$(MODEL_VERSION)"
+"""Stands for the version's number in a template, such as in a query of its own metrics."""
 PAUSED = "autoscaling.keda.sh/paused-replicas"
 """Annotation of a KEDA ScaledObject that keeps it from starting servers."""
 
@@ -49,7 +52,7 @@ def read_template(path: Path, service: str) -> list[Object]:
 def documents_of(template: list[Object], service: str, model: ModelVersion) -> list[Object]:
     """The objects of a version: named after it, labelled with it, with its model to fetch."""
     label = {VERSION_LABEL: str(model.version)}
-    made = copy.deepcopy(template)
+    made = [_numbered(document, model.version) for document in template]
     for document in made:
         document["metadata"]["name"] = version_name(service, model.version)
         for labels in _labels(document):
@@ -79,6 +82,18 @@ def asleep(document: Object) -> Object | None:
 def kinds_of(template: list[Object]) -> list[Kind]:
     """The kinds of objects that every version consists of."""
     return list(dict.fromkeys(Kind.of(document) for document in template))
+
+
+def _numbered(part: Any, version: int) -> Any:
+    """A copy of a document, or of a part of one, with the version's number where it belongs."""
+    match part:
+        case dict():
+            return {key: _numbered(value, version) for key, value in part.items()}
+        case list():
+            return [_numbered(value, version) for value in part]
+        case str():
+            return part.replace(MODEL_VERSION, str(version))
+    return part
 
 
 def _labels(document: Object) -> Iterator[dict[str, str]]:

@@ -36,6 +36,7 @@ def test_what_is_shipped_makes_a_version(path):
     assert fetch["env"][0] == {"name": "MODEL_URI", "value": "models:/spatial-reward/7"}
     if "ScaledObject" in made:
         assert made["ScaledObject"]["spec"]["scaleTargetRef"]["name"] == "judge-v7"
+    assert "$(MODEL_VERSION)" not in str(made)
     # The template itself knows no version still.
     assert documents(path) == made
 
