@@ -81,14 +81,14 @@ def promote(
     if before == model:
         logger.info("%s is the champion already", model.uri)
         return Change(model, model)
-    was_left = _why_left(told)
-    if was_left and not again:
+    why_left = _why_left(told)
+    if why_left and not again:
         raise PromotionError(
-            f"{model.uri} {was_left}: it comes back when it is promoted by hand, with a reason"
+            f"{model.uri} {why_left}: it comes back when it is promoted by hand, with a reason"
         )
     with _kept_on_failure(model, told):
         # What became of an earlier promotion is no news of this one.
-        remove_version_tags(model, {*tags.SERVING_TAGS, *tags.DEMOTION_TAGS} & told.keys())
+        remove_version_tags(model, (*tags.SERVING_TAGS, *tags.DEMOTION_TAGS))
         set_version_tags(
             model,
             {
