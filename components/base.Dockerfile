@@ -18,6 +18,7 @@ ARG PIP_CONFIG_FILE=/run/secrets/pip.conf
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN python3 -m venv /opt/venv
 COPY --from=project /src/pyproject.toml /src/
+COPY LICENSE /src/
 COPY constraints.txt /opt/venv/
 # An empty package stands in for the library's code: its dependencies, metadata and command are
 # installed, and Python is told to look for the code itself in /app.

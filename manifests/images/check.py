@@ -13,7 +13,7 @@ from manifests.images.engine import Engine
 from manifests.images.errors import ImageError
 
 _PROBE = Path(__file__).with_name("probe.py").read_text(encoding="utf-8")
-_LABELS = ("title", "version", "revision", "created")
+_LABELS = ("title", "licenses", "version", "revision", "created")
 
 
 class Outcome(NamedTuple):

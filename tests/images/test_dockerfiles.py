@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from manifests.images.catalogue import IMAGES, ROOT, third_party
 HADOLINT = Path(sys.executable).with_name("hadolint")
 DOCKERFILES = sorted({image.dockerfile for image in IMAGES})
 FINAL = [image for image in IMAGES if image.pushed]
+LICENSE = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license"]
 
 
 def instructions(dockerfile):
@@ -102,6 +104,7 @@ def test_labels_come_from_arguments_and_after_everything_else(image):
     ]
     label = found[-1]
     assert f'org.opencontainers.image.title="spatialreward/{image.name}"' in label
+    assert f'org.opencontainers.image.licenses="{LICENSE}"' in label
     for name in ("version", "revision", "source", "created"):
         assert f'org.opencontainers.image.{name}="${name.upper()}"' in label
 
