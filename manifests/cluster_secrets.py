@@ -4,6 +4,7 @@ They are written to standard output, for ``kubectl create -f -``, and kept nowhe
 would be others than the volumes were made with: hence ``create``, which refuses what is there.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -55,6 +56,12 @@ def secret_objects(given: Mapping[str, str]) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Write the objects, with what the environment gives in the place of what would be made."""
+    argparse.ArgumentParser(
+        prog="python -m manifests.cluster_secrets",
+        description="Write a cluster's Secrets to standard output, for `kubectl create -f -`. "
+        f"Values of {', '.join(SECRETS)} and TEACHER_KEY are taken from the environment; "
+        "those that are missing are made, but for TEACHER_KEY.",
+    ).parse_args()
     if sys.stdout.isatty():
         sys.exit("error: these are passwords: pipe them into `kubectl create -f -`")
     wanted = {*SECRETS, "TEACHER_KEY"}

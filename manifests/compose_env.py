@@ -3,6 +3,7 @@
 A password that is there stays: the volumes were made with it. Only what is missing is added.
 """
 
+import argparse
 import base64
 import secrets
 import sys
@@ -43,10 +44,18 @@ def complete(path: Path) -> list[str]:
 
 
 def main() -> None:
-    """Complete the checkout's ``.env``, and say what was added, but no value."""
-    added = complete(ENV_FILE)
+    """Complete a file of variables, and say what was added, but no value."""
+    parser = argparse.ArgumentParser(
+        prog="python -m manifests.compose_env",
+        description="Add the passwords of docker-compose.yml that a file lacks. Those there stay.",
+    )
+    parser.add_argument(
+        "--env-file", type=Path, default=ENV_FILE, help="default: .env of this checkout"
+    )
+    path = parser.parse_args().env_file
+    added = complete(path)
     said = f"added {', '.join(added)}" if added else "nothing was missing"
-    sys.stdout.write(f"{ENV_FILE.name}: {said}\n")
+    sys.stdout.write(f"{path.name}: {said}\n")
 
 
 if __name__ == "__main__":

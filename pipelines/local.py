@@ -8,9 +8,9 @@ the pipeline's last step when all of that is done. Here the first failure is the
 but the last step, which records it.
 """
 
+import argparse
 import json
 import logging
-import sys
 import threading
 import warnings
 from pathlib import Path
@@ -41,25 +41,32 @@ class FirstFailureEnds(subprocess_task_handler.SubprocessTaskHandler):
 
 def main() -> int:
     """Run the pipeline; the exit status is 1 when a step failed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.local",
+        description="Run a compiled pipeline on this machine, its output the log of all steps.",
+    )
+    parser.add_argument("pipeline", type=Path, metavar="PIPELINE.yaml", help="compiled pipeline")
+    parser.add_argument("arguments", type=Path, metavar="ARGUMENTS.json", help="its parameters")
+    parser.add_argument("answers", type=Path, metavar="ANSWERS.json", help="outputs, to write")
+    given = parser.parse_args()
     # Components of ours run in this environment, whatever their image is called, and have what
     # this machine has.
     warnings.filterwarnings("ignore", message="You may be attemping to run a task")
     warnings.filterwarnings("ignore", message="Task .* have no effect in the current local runner")
     subprocess_task_handler.SubprocessTaskHandler = FirstFailureEnds
-    pipeline, arguments, answers = (Path(argument) for argument in sys.argv[1:])
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
-        pipeline_root=str(answers.parent / "kfp"),
+        pipeline_root=str(given.answers.parent / "kfp"),
         raise_on_error=True,
     )
-    run = components.load_component_from_text(_without_retries(pipeline.read_text()))
+    run = components.load_component_from_text(_without_retries(given.pipeline.read_text()))
     try:
-        task = run(**json.loads(arguments.read_text()))
+        task = run(**json.loads(given.arguments.read_text()))
     except RuntimeError as error:
         # How kfp says that a step failed; the step has said why.
         logger.error("%s", error)
         return 1
-    answers.write_text(json.dumps(task.outputs))
+    given.answers.write_text(json.dumps(task.outputs))
     return 0
 
 

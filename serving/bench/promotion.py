@@ -19,7 +19,6 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from serving.bench.triton import TEMPLATE
 from spatialreward.cli.command import CommandGroup, configure_logging
 from spatialreward.figures import Figure
 
@@ -131,6 +130,7 @@ class Baseline(NamedTuple):
 
 
 def _restart(judges: Mapping[str, Path], edits: Sequence, clients: int) -> Baseline:
+    from serving.bench.triton import TEMPLATE
     from spatialreward.deployment.repository import write_repository
     from spatialreward.deployment.server import Server
     from spatialreward.stack import Ports, Service, StackConfig, down, read_endpoints, up
@@ -256,6 +256,7 @@ def _register(folder: Path) -> int:
 @contextmanager
 def _deployer(edits: Sequence) -> Iterator[None]:
     """The deployer as a process of its own, which MLflow calls when an alias moves."""
+    from serving.bench.triton import TEMPLATE
     from spatialreward.stack.ports import free_ports
 
     # A few are enough to tell, and a judge of random weights takes its time over each.

@@ -68,7 +68,10 @@ def serve(judge: Judge, port: int) -> None:
 
 def main() -> None:
     """Load a judge and serve it."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m serving.bench.reference_server",
+        description="Serve a judge as image-editing RL has done so far, to be measured against.",
+    )
     parser.add_argument("--judge", type=Path, required=True, help="checkpoint")
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()

@@ -6,7 +6,6 @@ import sys
 import time
 from importlib.metadata import version
 
-import pytest
 import typer
 from typer.testing import CliRunner
 
@@ -53,19 +52,6 @@ def test_the_version_is_the_packages():
 
 def test_no_command_shows_the_help():
     assert "judge" in CliRunner().invoke(app, []).output
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["judge", "--help"]])
-def test_help_loads_nothing_heavy(arguments):
-    code = (
-        "import sys\n"
-        "from spatialreward.cli.main import app\n"
-        f"app({arguments!r}, standalone_mode=False)\n"
-        "heavy = {'torch', 'transformers', 'mlflow', 'kfp', 'matplotlib', 'tritonclient'}\n"
-        "sys.exit(f'loaded: {heavy & set(sys.modules)}' if heavy & set(sys.modules) else 0)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def test_ctrl_c_ends_a_process_with_status_130_and_no_traceback():

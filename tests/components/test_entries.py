@@ -85,11 +85,6 @@ def test_interfaces_and_entries_load_nothing_heavy(name, module):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_entry_explains_itself(name):
-    assert CliRunner().invoke(entry(name), ["--help"]).exit_code == 0
-
-
 def test_a_wrong_setting_is_one_line():
     arguments = ["build-shard", "--config", '{"seeed": 1}', "--split", "train", "--shard", "0"]
     result = CliRunner().invoke(entry("data_building"), arguments)
