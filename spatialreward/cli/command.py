@@ -9,6 +9,7 @@ from tqdm import tqdm
 from typer.core import TyperGroup
 
 from spatialreward.errors import SpatialRewardError
+from spatialreward.extras import missing_package
 
 INTERRUPTED = 130
 
@@ -21,11 +22,19 @@ class CommandGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except SpatialRewardError as error:
-            typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-            raise typer.Exit(1) from error
+            raise _failure(error) from error
+        except ModuleNotFoundError as error:
+            if missing := missing_package(error):
+                raise _failure(missing) from error
+            raise
         except KeyboardInterrupt as error:
             typer.echo("interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from error
+
+
+def _failure(error: SpatialRewardError) -> typer.Exit:
+    typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+    return typer.Exit(1)
 
 
 class AroundBars(logging.Handler):

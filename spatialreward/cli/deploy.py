@@ -35,8 +35,7 @@ Template = Annotated[
     typer.Option(
         metavar="DIR",
         envvar="SPATIALREWARD_JUDGE_TEMPLATE",
-        help="Triton model to fill in: config.pbtxt and 1/model.py. "
-        "Default: serving/judge of this checkout.",
+        help="Triton model to fill in: config.pbtxt and 1/model.py. Default: the judge's own.",
     ),
 ]
 Name = Annotated[str, typer.Option(metavar="NAME", help="The model's name on the server.")]
@@ -192,10 +191,10 @@ def edits_of(path: Path | None) -> "dict[str, EditToJudge]":
 
 
 def own_template() -> Path:
-    """The Triton model of the judge that comes with this checkout.
+    """The Triton model of the judge that is installed beside the library.
 
     Raises:
-        InvalidInputError: there is none, as where the library was installed by itself.
+        InvalidInputError: there is none, as in an image without it.
     """
     template = Path(spatialreward.__file__).parents[1] / "serving" / "judge"
     if not template.is_dir():

@@ -88,7 +88,7 @@ def run(
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="local: Triton model to fill in, by default serving/judge of this checkout. "
+            help="local: Triton model to fill in, by default the judge's own. "
             "kubernetes: YAML documents of one version.",
         ),
     ] = None,

@@ -1,0 +1,70 @@
+"""Which extra of the distribution holds the packages that a part of the library imports."""
+
+import traceback
+
+from spatialreward.errors import SpatialRewardError
+
+EXTRAS = {
+    "components": "container",
+    "components.data_building": "container,data",
+    "components.editor_evaluation": "container,judge",
+    "components.reward_evaluation": "container,judge",
+    "components.reward_training": "container,judge",
+    "components.rl_finetuning": "container,judge",
+    "pipelines": "pipelines",
+    "pipelines.data_run": "data,pipelines",
+    "pipelines.run": "deployer,judge,pipelines",
+    "spatialreward.attempts": "container",
+    "spatialreward.backups": "storage",
+    "spatialreward.buckets": "storage",
+    "spatialreward.cli.run_view": "kubeflow",
+    "spatialreward.client": "client",
+    "spatialreward.cluster": "cluster",
+    "spatialreward.data": "data",
+    "spatialreward.data.loading.torch_dataset": "judge",
+    "spatialreward.deployer": "deployer",
+    "spatialreward.deployment": "deployer",
+    "spatialreward.editor": "judge",
+    "spatialreward.evaluation": "judge",
+    "spatialreward.judge": "judge",
+    "spatialreward.judge.vllm_engine": "vllm",
+    "spatialreward.kubeflow": "kubeflow",
+    "spatialreward.promotion": "tracking",
+    "spatialreward.registry": "tracking",
+    "spatialreward.rl": "judge",
+    "spatialreward.stack": "stack",
+    "spatialreward.step": "container",
+    "spatialreward.storage": "storage",
+    "spatialreward.tracking": "tracking",
+    "spatialreward.training": "judge",
+}
+"""Extras by the part that needs them; of several that hold a module the longest name counts."""
+_OURS = {"components", "manifests", "pipelines", "serving", "spatialreward"}
+
+
+class MissingPackageError(SpatialRewardError, ImportError):
+    """A package of an extra is not installed."""
+
+
+def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:
+    """What to install, told by the outermost part of the library that ``error`` went through.
+
+    Returns:
+        None where a module of ours is missing, or no part of ours asked for it: that is a bug.
+    """
+    name = (error.name or "").partition(".")[0]
+    if not name or name in _OURS:
+        return None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if extra := extra_of(frame.f_globals.get("__name__", "")):
+            return MissingPackageError(
+                f"{name} is not installed: pip install 'spatialreward[{extra}]'"
+            )
+    return None
+
+
+def extra_of(module: str) -> str | None:
+    """The extras of the part that a module belongs to; None if it needs none."""
+    parts = module.split(".")
+    names = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((EXTRAS[name] for name in names if name in EXTRAS), None)
