@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from spatialreward.data.building import draw_samples
 from spatialreward.data.config import DataConfig
@@ -18,6 +19,8 @@ from spatialreward.training.loop import batches_of, train
 from spatialreward.training.ranks import ALONE, joined
 
 NUM_STEPS = 3
+# Clipping would hide gradients that are summed instead of averaged.
+CONFIG = OptimiserConfig(batch_size=4, warmup_steps=2, matrices="muon", max_gradient_norm=1e6)
 
 
 def base():
@@ -25,9 +28,36 @@ def base():
     return checkpoint.load(checkpoint.SHIPPED_BASE, TINY.square_side)
 
 
+def first_step(ranks=ALONE):
+    """The gradients that reach the optimisers in a first step, and what was reported.
+
+    Muon makes every singular value about 1, those that are rounding alone too: weights after a step
+    of two processes and of one differ by more than their gradients do.
+    """
+    model, processor = base()
+    gradients = {}
+
+    def keep(optimiser, arguments, options):
+        for name, weight in model.named_parameters():
+            if weight.grad is not None:
+                gradients[name] = weight.grad.clone()
+
+    hook = register_optimizer_step_pre_hook(keep)
+    try:
+        reports = _train(model, processor, ranks, num_steps=1)
+    finally:
+        hook.remove()
+    return gradients, reports
+
+
 def trained(ranks=ALONE, resume_file=None, stop_after=None):
     """Weights after a few steps from the same start, and what was reported."""
     model, processor = base()
+    reports = _train(model, processor, ranks, NUM_STEPS, resume_file, stop_after)
+    return model.state_dict(), reports
+
+
+def _train(model, processor, ranks, num_steps, resume_file=None, stop_after=None):
     reports = []
     samples = list(draw_samples(DataConfig(seed=3), "train", 8))
     batches = itertools.cycle(batches_of("semantic", samples, 4))
@@ -38,15 +68,15 @@ def trained(ranks=ALONE, resume_file=None, stop_after=None):
         processor,
         TINY,
         batches,
-        num_steps=NUM_STEPS,
-        config=OptimiserConfig(batch_size=4, warmup_steps=2, matrices="muon"),
+        num_steps=num_steps,
+        config=CONFIG,
         description="test",
         report=lambda metrics, step: reports.append((step, metrics)),
         resume_file=resume_file,
         keep_every=2,
         ranks=ranks,
     )
-    return model.state_dict(), reports
+    return reports
 
 
 def _killed():
@@ -55,8 +85,9 @@ def _killed():
 
 
 def main(out: Path) -> None:
-    """Train twice, the second time with a kill in between."""
+    """Do a first step, then train twice, the second time with a kill in between."""
     with joined() as ranks:
+        first = first_step(ranks)
         weights, reports = trained(ranks)
         state = out / "state.pt"
         try:
@@ -65,7 +96,8 @@ def main(out: Path) -> None:
             resumed, _ = trained(ranks, state)
         told = ranks.from_first(f"by {ranks.rank}")
         result = {"weights": weights, "resumed": resumed, "reports": reports, "told": told}
-        torch.save(result | {"total": ranks.total(ranks.rank + 1)}, out / f"rank{ranks.rank}.pt")
+        result |= {"first_step": first, "total": ranks.total(ranks.rank + 1)}
+        torch.save(result, out / f"rank{ranks.rank}.pt")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import torch
 import spatialreward
 from spatialreward.errors import InvalidInputError
 from spatialreward.training.ranks import ALONE, Ranks, joined
-from tests.training.ranks_worker import NUM_STEPS, base, trained
+from tests.training.ranks_worker import NUM_STEPS, base, first_step
 
 ROOT = Path(spatialreward.__file__).parents[1]
 WORKER = Path(__file__).with_name("ranks_worker.py")
@@ -40,12 +40,14 @@ def test_gradients_are_averaged_so_that_both_have_the_same_weights(both):
         assert torch.equal(weights, second[name]), name
 
 
-def test_together_they_do_what_one_process_does_with_the_whole_batch(both):
-    alone, reports = trained()
-    for name, weights in alone.items():
-        torch.testing.assert_close(both[0]["weights"][name], weights, atol=1e-4, rtol=1e-3)
-    (step, metrics), (step_alone, metrics_alone) = both[0]["reports"][0], reports[0]
-    assert step == step_alone == NUM_STEPS
+def test_together_they_find_the_gradients_and_the_loss_of_one_process_with_the_whole_batch(both):
+    gradients, [(_, metrics)] = both[0]["first_step"]
+    gradients_alone, [(_, metrics_alone)] = first_step()
+    assert gradients.keys() == gradients_alone.keys()
+    # A weight's own gradient may be rounding alone, so the measure is that of all of them.
+    norm = torch.stack([one.norm() for one in gradients_alone.values()]).norm()
+    for name, alone in gradients_alone.items():
+        assert (gradients[name] - alone).norm() < 1e-4 * norm, name
     assert metrics["loss/semantic"] == pytest.approx(metrics_alone["loss/semantic"], rel=1e-4)
 
 
@@ -54,8 +56,8 @@ def test_they_have_moved_from_where_they_began(both):
     assert any(not torch.equal(start[name], both[0]["weights"][name]) for name in start)
 
 
-def test_the_first_alone_reports(both):
-    assert both[0]["reports"]
+def test_the_first_alone_reports_and_once(both):
+    assert [step for step, _ in both[0]["reports"]] == [NUM_STEPS]
     assert not both[1]["reports"]
 
 
