@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from spatialreward.data.building import draw_samples
 from spatialreward.data.config import DataConfig
 from spatialreward.judge import checkpoint, tiny
+from spatialreward.judge.interface import EditToJudge
 from spatialreward.judge.processor import Processor
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import GroundingConfig, TaskShares
 from spatialreward.training.loop import Batch, ReportMetrics, batches_of, train
 from spatialreward.training.ranks import ALONE, Ranks
-from spatialreward.training.targets import DescribingTask, Task, answer, question
+from spatialreward.training.targets import DescribingTask, Task, answer, question_about
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
@@ -133,9 +135,14 @@ def _mixed(
 
 def _tokenizer(data: DataConfig) -> "PreTrainedTokenizerFast":
     samples = draw_samples(data, "train", _TOKENIZER_SAMPLES)
+    # Words alone count, so the samples' own pictures need not be decoded.
+    blank = Image.new("RGB", (1, 1))
     return tiny.build_tokenizer(
         text
         for sample in samples
         for task in _TASKS
-        for text in (question(task, sample, TINY).text, answer(task, sample))
+        for text in (
+            question_about(task, EditToJudge(blank, blank, sample.instruction), TINY).text,
+            answer(task, sample),
+        )
     )

@@ -32,18 +32,22 @@ _WHOLE = "whole"
 
 def question(task: Task, sample: EditSample, protocol: Protocol) -> Question:
     """The pictures and the prompt of one task."""
-    source, edited = sample.images()
+    return question_about(task, EditToJudge(*sample.images(), sample.instruction), protocol)
+
+
+def question_about(task: Task, edit: EditToJudge, protocol: Protocol) -> Question:
+    """The same for an edit whose pictures are decoded already."""
     match task:
         case "semantic":
-            return semantic_question(protocol, EditToJudge(source, edited, sample.instruction))
+            return semantic_question(protocol, edit)
         case "perceptual":
-            return perceptual_question(protocol, EditToJudge(source, edited, sample.instruction))
+            return perceptual_question(protocol, edit)
         case "artifacts":
-            return Question((edited, _DESCRIBING_PROMPTS[task]))
+            return Question((edit.edited, _DESCRIBING_PROMPTS[task]))
         case "request":
-            return Question((source, edited, f"request: {sample.instruction}"))
+            return Question((edit.source, edit.edited, f"request: {edit.instruction}"))
         case _:
-            return Question((source, edited, _DESCRIBING_PROMPTS[task]))
+            return Question((edit.source, edit.edited, _DESCRIBING_PROMPTS[task]))
 
 
 def answer(task: Task, sample: EditSample) -> str:
