@@ -1,3 +1,4 @@
+import copy
 import itertools
 import os
 from pathlib import Path
@@ -38,10 +39,15 @@ def known_edits(known_samples):
 
 
 @pytest.fixture(scope="session")
-def judge_folder(known_samples, tmp_path_factory) -> Path:
+def untrained():
+    """A tiny judge of random weights and its processor; a test that trains it takes a copy."""
+    return untrained_tiny(5, DATA)
+
+
+@pytest.fixture(scope="session")
+def judge_folder(untrained, known_samples, tmp_path_factory) -> Path:
     """A judge's checkpoint that answers, made in seconds: it knows four edits and no others."""
-    model, processor = untrained_tiny(5, DATA)
-    processor = processor.following(TINY)
+    model, processor = copy.deepcopy(untrained[0]), untrained[1].following(TINY)
     tasks = ("semantic", "perceptual", "semantic")
     batches = [batch for task in tasks for batch in batches_of(task, known_samples, 4)]
     train(

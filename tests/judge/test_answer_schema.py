@@ -15,7 +15,6 @@ from spatialreward.judge.interface import EditToJudge
 from spatialreward.judge.questions import perceptual_question, semantic_question
 from spatialreward.protocol.parsing import parse_semantic
 from spatialreward.protocol.prompts import TINY
-from spatialreward.training.grounding import untrained_tiny
 from spatialreward.training.targets import answer
 
 DATA = DataConfig(seed=21)
@@ -70,8 +69,8 @@ def test_each_stream_has_a_form_of_its_own():
         assert answer_form(perceptual_question(TINY, edit)) == PERCEPTUAL_FORM
 
 
-def test_scores_that_are_one_token_each_are_told_in_order():
-    tokenizer = untrained_tiny(0, DATA)[1].tokenizer
+def test_scores_that_are_one_token_each_are_told_in_order(untrained):
+    tokenizer = untrained[1].tokenizer
     tokens = score_tokens(tokenizer)
     assert [tokenizer.decode([token]) for token in tokens] == [str(score) for score in range(26)]
 

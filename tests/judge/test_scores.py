@@ -1,14 +1,12 @@
 import pytest
 import torch
 
-from spatialreward.data.config import DataConfig
 from spatialreward.judge.scores import ScoreChooser
-from spatialreward.training.grounding import untrained_tiny
 
 
-@pytest.fixture(scope="module")
-def tokenizer():
-    return untrained_tiny(0, DataConfig(seed=21))[1].tokenizer
+@pytest.fixture
+def tokenizer(untrained):
+    return untrained[1].tokenizer
 
 
 def test_where_a_score_is_due_only_0_to_25_are_possible(tokenizer):

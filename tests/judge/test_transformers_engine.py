@@ -7,7 +7,6 @@ import pytest
 import torch
 from PIL import Image
 
-from spatialreward.data.config import DataConfig
 from spatialreward.judge import checkpoint
 from spatialreward.judge.engine import Judge
 from spatialreward.judge.interface import EditToJudge, ignore
@@ -15,7 +14,6 @@ from spatialreward.judge.questions import Question, perceptual_question, semanti
 from spatialreward.judge.transformers_engine import TransformersEngine
 from spatialreward.protocol.prompts import TINY, Protocol
 from spatialreward.records import JudgingOptions, ScoreKind, Streams
-from spatialreward.training.grounding import untrained_tiny
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +103,8 @@ def test_prompts_with_pictures_first_share_the_source(parts, known_edits):
     assert shared[1]["prompt_tokens/computed"] < full[1]["prompt_tokens/computed"]
 
 
-def test_a_seed_draws_the_same_answer_again_whatever_stands_beside_it():
-    engine = TransformersEngine(*untrained_tiny(3, DataConfig(seed=21)), max_answer_tokens=12)
+def test_a_seed_draws_the_same_answer_again_whatever_stands_beside_it(untrained):
+    engine = TransformersEngine(*untrained, max_answer_tokens=12)
     blank = Image.new("RGB", (64, 64), "white")
     first, second, again = answered(engine, [Question(("say", blank), seed) for seed in (1, 2, 1)])
     assert first.text == again.text != second.text

@@ -9,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from spatialreward.data.config import DataConfig
 from spatialreward.judge.answer_schema import score_tokens
 from spatialreward.judge.engine import Judge
 from spatialreward.judge.interface import EditToJudge
@@ -17,15 +16,14 @@ from spatialreward.judge.questions import perceptual_question, semantic_question
 from spatialreward.judge.scores import ScoreChooser
 from spatialreward.judge.vllm_engine import VllmEngine
 from spatialreward.protocol.prompts import TINY
-from spatialreward.training.grounding import untrained_tiny
 
 TEXT = '{"reasoning": "<|global|> clean", "score": [12, 25]}'
 with_vllms_own_warnings = pytest.mark.filterwarnings("default")
 
 
 @pytest.fixture(scope="module")
-def processor():
-    return untrained_tiny(5, DataConfig(seed=21))[1].following(TINY)
+def processor(untrained):
+    return untrained[1].following(TINY)
 
 
 @pytest.fixture(scope="module")

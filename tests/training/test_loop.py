@@ -1,3 +1,4 @@
+import copy
 import itertools
 
 import pytest
@@ -7,7 +8,6 @@ from spatialreward.data.building import draw_samples
 from spatialreward.data.config import DataConfig
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import OptimiserConfig
-from spatialreward.training.grounding import untrained_tiny
 from spatialreward.training.loop import batches_of, train
 from spatialreward.training.optimisation import learning_rate_factor
 
@@ -19,9 +19,9 @@ def few_samples():
     return list(draw_samples(DATA, "train", 8))
 
 
-def run(samples, num_steps, resume_file=None, stop_after=None):
+def run(untrained, samples, num_steps, resume_file=None, stop_after=None):
     """Train from the same weights; ``stop_after`` ends it like a kill would."""
-    model, processor = untrained_tiny(1, DATA)
+    model, processor = copy.deepcopy(untrained[0]), untrained[1]
     reports = []
     batches = itertools.cycle(batches_of("perceptual", samples, 4))
     if stop_after is not None:
@@ -46,21 +46,21 @@ def killed():
     raise KeyboardInterrupt
 
 
-def test_the_loss_of_a_few_samples_falls(few_samples):
-    _, reports = run(few_samples[:4], 60)
+def test_the_loss_of_a_few_samples_falls(untrained, few_samples):
+    _, reports = run(untrained, few_samples[:4], 60)
     assert [step for step, _ in reports] == [50, 60]
     first, last = (metrics["loss/perceptual"] for _, metrics in reports)
     assert last < 0.5 * first
     assert reports[0][1]["speed/samples_per_s"] > 0
 
 
-def test_a_killed_training_goes_on_to_the_same_weights(few_samples, tmp_path):
+def test_a_killed_training_goes_on_to_the_same_weights(untrained, few_samples, tmp_path):
     state = tmp_path / "state.pt"
-    whole, _ = run(few_samples, 6)
+    whole, _ = run(untrained, few_samples, 6)
     with pytest.raises(KeyboardInterrupt):
-        run(few_samples, 6, resume_file=state, stop_after=5)
+        run(untrained, few_samples, 6, resume_file=state, stop_after=5)
     assert state.is_file()
-    resumed, _ = run(few_samples, 6, resume_file=state)
+    resumed, _ = run(untrained, few_samples, 6, resume_file=state)
     for name, weights in whole.state_dict().items():
         assert torch.equal(weights, resumed.state_dict()[name]), name
 
