@@ -1,6 +1,7 @@
 import copy
 import itertools
 import os
+import signal
 from pathlib import Path
 
 # Workers share the cores: one thread each is faster than several that wait for each other. The
@@ -23,6 +24,9 @@ from spatialreward.storage import ObjectStore
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.training.grounding import untrained_tiny
 from spatialreward.training.loop import batches_of, train
+
+# A shell that runs the tests in its background has them ignore Ctrl-C, and all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DATA = DataConfig(seed=21)
 

@@ -1,7 +1,6 @@
 import io
 import os
 import struct
-import time
 import zlib
 
 import numpy as np
@@ -179,10 +178,9 @@ def test_a_photograph_with_a_preview_behind_it_is_one_picture():
 @pytest.mark.parametrize("declaring", [png_declaring, gif_declaring, bmp_declaring, jpeg_declaring])
 def test_a_huge_picture_is_refused_before_it_is_decoded(declaring):
     data = declaring(40_000, 40_000)
-    start = time.perf_counter()
+    # There are no pixels in it to decode, which would be another message.
     with pytest.raises(InvalidInputError, match=r"^picture a: .*64,000,000 pixels allowed$"):
         decode_image(data, "a")
-    assert time.perf_counter() - start < 1.0
 
 
 @pytest.mark.parametrize("side", [8_001, 9_500, 12_000, 14_000, 40_000])

@@ -173,11 +173,7 @@ def test_a_session_that_ends_says_that_the_run_goes_on(standin, run):
 
 def test_ctrl_c_ends_the_watching_and_not_the_run(standin, write_package):
     standin.backend.moments = [Moment("RUNNING")] * 10_000
-    # Whoever started these tests in the background may have had interrupts ignored.
-    code = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from spatialreward.cli.main import main; main()"
-    )
+    code = "from spatialreward.cli.main import main; main()"
     words = ["submit", "--package", str(write_package()), "--host", standin.url, "--poll", "0.1"]
     process = subprocess.Popen(
         [sys.executable, "-c", code, *words],
