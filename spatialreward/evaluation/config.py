@@ -17,7 +17,7 @@ class JudgeGate(Record):
 class EditorGate(Record):
     """What an editor must show on held-out instructions to become champion."""
 
-    gain_ci95_low_above: float = 0.0
+    gain_ci95_low_above: float = Field(0.0, ge=-1, lt=1)
     """Its gain over the editor before it is larger than this, in 95 of 100 such comparisons."""
 
 

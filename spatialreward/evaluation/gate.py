@@ -14,6 +14,44 @@ class GateError(SpatialRewardError, ValueError):
     """A model fell short of its gate; the message names each figure and by how much."""
 
 
+class Range(NamedTuple):
+    """Where the values of a figure lie."""
+
+    low: float
+    high: float
+
+    def __contains__(self, value: object) -> bool:
+        """Whether a figure can have this value."""
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        """Both ends, such as ``0..1``."""
+        return f"{self.low:g}..{self.high:g}"
+
+
+_SHARE, _DIFFERENCE = Range(0, 1), Range(-1, 1)
+RANGES: Mapping[str, Range] = {
+    "pairwise_accuracy": _SHARE,
+    "mean_iou": _SHARE,
+    "unparsable_share": _SHARE,
+    "reward_spearman": _DIFFERENCE,
+    "reward_mae": _SHARE,
+    "oracle_reward_before": _SHARE,
+    "oracle_reward_after": _SHARE,
+    "gain": _DIFFERENCE,
+    "gain_ci95_low": _DIFFERENCE,
+    "gain_ci95_high": _DIFFERENCE,
+    "served_reward_before": _SHARE,
+    "served_reward_after": _SHARE,
+}
+"""Of every figure of an evaluation; a percentage, say, is outside of it."""
+
+
+def outside_range(figure: str, value: float) -> str:
+    """Why a value is none that the figure can have; empty where it is one."""
+    return "" if value in RANGES[figure] else f"{figure} is {value:g}, not in {RANGES[figure]}"
+
+
 class Side(StrEnum):
     """On which side of its limit a figure has to lie."""
 
@@ -30,7 +68,9 @@ class Bound(NamedTuple):
     limit: float
 
     def holds(self, value: float) -> bool:
-        """Whether a value will do; what is no number never does."""
+        """Whether a value will do; what is no number, or outside its range, never does."""
+        if value not in RANGES[self.figure]:
+            return False
         match self.side:
             case Side.AT_LEAST:
                 return value >= self.limit
@@ -41,6 +81,8 @@ class Bound(NamedTuple):
 
     def complaint(self, value: float) -> str:
         """How a value falls short."""
+        if outside := outside_range(self.figure, value):
+            return outside
         match self.side:
             case Side.AT_LEAST:
                 lack = f"{self.limit - value:.4f} below the least allowed {self.limit:g}"
@@ -76,8 +118,8 @@ def check_gate(gate: Gate, figures: Mapping[str, float]) -> None:
         figures: what was measured, by name; more than the gate asks for is fine.
 
     Raises:
-        GateError: it does not pass; the message names each figure that falls short, and by how
-            much, or that was never measured.
+        GateError: it does not pass; the message names each figure that falls short and by how
+            much, lies outside its range, or was never measured.
     """
     short = []
     for bound in bounds_of(gate):
