@@ -155,7 +155,7 @@ def _steps(profile: Profile, name: str, placement: Placement) -> dsl.base_compon
             register_judge(
                 config=registration.model_dump_json(),
                 judge=trained.output,
-                figures=measured.output,
+                evaluation=measured.output,
                 **run,
             ),
             "register_judge",
@@ -189,7 +189,7 @@ def _steps(profile: Profile, name: str, placement: Placement) -> dsl.base_compon
             register_editor(
                 config=EditorRegistrationStep().model_dump_json(),
                 editor=after.output,
-                figures=compared.output,
+                evaluation=compared.output,
                 **run,
             ),
             "register_editor",

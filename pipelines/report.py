@@ -38,17 +38,22 @@ class Report(NamedTuple):
         return [*self.judge, *self.editor, *self.run]
 
 
-def make_report(answers: Mapping[str, str], total_s: float, peak_bytes: int) -> Report:
+def make_report(
+    answers: Mapping[str, str], gate: JudgeGate, total_s: float, peak_bytes: int
+) -> Report:
     """Put the pipeline's answers beside their targets.
 
-    The targets are those of the typed defaults, whatever gate a profile may set.
+    Args:
+        answers: the pipeline's.
+        gate: the profile's, whose bounds are the judge's targets.
+        total_s: how long the run took.
+        peak_bytes: memory that all processes held together at most.
     """
     judges = json.loads(answers["judge_figures"])
     judge, pixels, untrained = (
         judges[name] for name in ("judge", "pixel_difference", "untrained_judge")
     )
-    editor = json.loads(answers["editor_figures"])
-    gate = JudgeGate()
+    editor = json.loads(answers["editor_figures"])["editor"]
     before, after = editor["oracle_reward_before"], editor["oracle_reward_after"]
     return Report(
         judge=[

@@ -80,7 +80,9 @@ def run_here(profile: Profile, name: str, options: RunOptions) -> Report:
         steps = child_runs(str(parent.run_id))
         reused = [step.name for step in steps if step.tags.get("reused") == "true"]
         gather_pictures(steps, options.out / "demo" / "pictures")
-        report = make_report(answers, time.time() - started_at, memory.peak_bytes)
+        report = make_report(
+            answers, profile.judge.gate, time.time() - started_at, memory.peak_bytes
+        )
         _record(profile, parent, report, reused, options.out)
     places = {
         "runs and models": f"spatialreward stack up --state-dir {options.stack.state_dir}"

@@ -121,6 +121,8 @@ class JudgeEvaluationStep(Record):
     """Of the untrained judge's random weights."""
     num_sheet_rows: PositiveInt = 12
     """Edits on the sample sheet."""
+    alone: bool = False
+    """Measure the judge alone: no baselines beside it, no sample sheet."""
 
 
 class EditorPretrainingStep(Record):

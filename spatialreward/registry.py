@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from spatialreward.errors import InvalidInputError
-from spatialreward.storage import ArtifactRef, digest_folder
+from spatialreward.evaluation.report import EvaluationReport, ReportError, load_report
+from spatialreward.storage import ArtifactRef, ObjectStore, digest_folder
 from spatialreward.tracking import TrackingError, connect
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 MODEL_FOLDER = "model"
 CHECKSUM_TAG = "sha256"
 ARTIFACT_TAG = "artifact"
+EVALUATION_TAG = "evaluation"
+"""Reference of the version's evaluation report. Other tags repeat its figures for people."""
 CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
 _MODEL_URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
@@ -83,7 +86,8 @@ def register_candidate(
     ref: ArtifactRef,
     fetch: Callable[[], Path],
     run_id: str,
-    evidence: Mapping[str, float],
+    report: ArtifactRef,
+    figures: Mapping[str, float],
 ) -> ModelVersion:
     """Make a checkpoint the candidate of a model; registered unless it is a version already.
 
@@ -92,7 +96,8 @@ def register_candidate(
         ref: the checkpoint in the object store; its checksum tells versions apart.
         fetch: brings the checkpoint here, when it is needed.
         run_id: the run that registers it.
-        evidence: figures that become the version's tags.
+        report: of the checkpoint's evaluation.
+        figures: in that report.
 
     Raises:
         TrackingError: the server did not take it.
@@ -102,8 +107,18 @@ def register_candidate(
         tags = {CHECKSUM_TAG: ref.sha256, ARTIFACT_TAG: str(ref)}
         model = register_model(name, fetch(), run_id, tags)
     set_alias(model, CANDIDATE)
-    set_version_tags(model, {figure: str(value) for figure, value in evidence.items()})
+    set_evaluation(model, report, figures)
     return model
+
+
+def set_evaluation(model: ModelVersion, report: ArtifactRef, figures: Mapping[str, float]) -> None:
+    """Point a version at its evaluation report, and show the report's figures as tags.
+
+    Raises:
+        TrackingError: the server did not take it.
+    """
+    shown = {figure: str(value) for figure, value in figures.items()}
+    set_version_tags(model, shown | {EVALUATION_TAG: str(report)})
 
 
 def find_version(name: str, tag: str, value: str) -> ModelVersion | None:
@@ -140,6 +155,32 @@ def model_tags(uri: str) -> dict[str, str]:
         TrackingError: as ``look_up``.
     """
     return dict(look_up(uri).tags)
+
+
+def report_of(found: Registered) -> EvaluationReport:
+    """The evaluation report of a version, which is about this version's checkpoint.
+
+    Raises:
+        ReportError: it has none that can be believed, or one about another checkpoint.
+        InvalidInputError: the environment does not say where the object store is.
+        StorageError: the object store does not answer.
+    """
+    uri, tags = found.model.uri, found.tags
+    if EVALUATION_TAG not in tags:
+        raise ReportError(
+            f"{uri}: has no evaluation report (tag {EVALUATION_TAG!r}); the pipeline registers "
+            "versions with one, and `spatialreward evaluate` writes one for a judge"
+        )
+    try:
+        report = load_report(ObjectStore.from_environment(), tags[EVALUATION_TAG])
+    except ReportError as error:
+        raise ReportError(f"{uri}: evaluation report: {error}") from error
+    if report.checkpoint_sha256 != tags.get(CHECKSUM_TAG):
+        raise ReportError(
+            f"{uri}: its evaluation report is about checkpoint {report.checkpoint_sha256}, its "
+            f"tag {CHECKSUM_TAG!r} is {tags.get(CHECKSUM_TAG, 'missing')}"
+        )
+    return report
 
 
 def set_version_tags(model: ModelVersion, tags: Mapping[str, str]) -> None:
@@ -222,7 +263,7 @@ def resolve_model(uri: str) -> Path:
 
 
 def fetch_verified(uri: str) -> FetchedModel:
-    """Bring a registered model here, and make sure that it is what was registered.
+    """Bring a registered model here, and make sure that it is what was evaluated.
 
     Args:
         uri: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``; an alias is looked up once, so it
@@ -230,21 +271,35 @@ def fetch_verified(uri: str) -> FetchedModel:
 
     Raises:
         TrackingError: the URI is malformed, no server is set, or it has no such model.
-        InvalidInputError: the version was registered without a checksum, or has another one.
+        InvalidInputError: the version was registered without a checksum, or its files are others.
+        ReportError: it has no evaluation report that can be believed, or one about another
+            checkpoint.
+        StorageError: the object store does not answer.
     """
-    model, tags = look_up(uri)
-    expected = tags.get(CHECKSUM_TAG)
-    if expected is None:
+    found = look_up(uri)
+    if CHECKSUM_TAG not in found.tags:
         raise InvalidInputError(
-            f"{model.uri}: has no tag {CHECKSUM_TAG!r}, so nobody can tell what was registered"
+            f"{found.model.uri}: has no tag {CHECKSUM_TAG!r}, so nobody can tell what was "
+            "registered"
         )
-    folder = resolve_model(model.uri)
+    return fetch_evaluated(found, report_of(found))
+
+
+def fetch_evaluated(found: Registered, report: EvaluationReport) -> FetchedModel:
+    """Bring the files of a version here, and make sure that a report is about them.
+
+    Raises:
+        TrackingError: the registry does not give them.
+        InvalidInputError: the report is about other files.
+    """
+    folder = resolve_model(found.model.uri)
     checksum = digest_folder(folder)
-    if checksum != expected:
+    if checksum != report.checkpoint_sha256:
         raise InvalidInputError(
-            f"{model.uri} in {folder}: expected sha256 {expected}, got {checksum}"
+            f"{found.model.uri} in {folder}: expected sha256 {report.checkpoint_sha256}, "
+            f"got {checksum}"
         )
-    return FetchedModel(model, folder, tags)
+    return FetchedModel(found.model, folder, found.tags)
 
 
 @contextmanager

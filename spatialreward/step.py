@@ -25,12 +25,11 @@ from spatialreward.config import flatten
 from spatialreward.errors import InvalidInputError, SpatialRewardError, is_final
 from spatialreward.pipeline_run import find_parent
 from spatialreward.records import Record
-from spatialreward.storage import ArtifactRef, ObjectStore
+from spatialreward.storage import BUCKET, ArtifactRef, ObjectStore
 from spatialreward.tracking import Tracker, open_run
 
 logger = logging.getLogger(__name__)
 
-BUCKET = "spatialreward"
 ANEW = "SPATIALREWARD_ANEW"
 """Environment variable that, when set, has every step done again whatever was done before."""
 _DEFAULT_WORK_DIR = "build/work"

@@ -26,6 +26,8 @@ from pydantic import Field
 from spatialreward.errors import InvalidInputError, SpatialRewardError
 from spatialreward.records import Record
 
+BUCKET = "spatialreward"
+"""What steps store. MLflow has a bucket of its own, which its artifact proxy writes for anyone."""
 _MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject"}
 _CHUNK = 1 << 20
 _SIGNED_FOR = timedelta(minutes=5)
@@ -37,7 +39,7 @@ class StorageError(SpatialRewardError, RuntimeError):
 
 
 class ArtifactRef(Record):
-    """A folder in the object store, and what its bytes must hash to."""
+    """A folder or document in the object store, and what its bytes must hash to."""
 
     uri: str = Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{2,62}/.+$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -60,6 +62,11 @@ class ArtifactRef(Record):
                 f"{text!r}: expected s3://BUCKET/KEY#sha256=HEX&size=BYTES, an artifact reference"
             )
         return cls(uri=match["uri"], sha256=match["sha256"], size_bytes=int(match["size"]))
+
+    @classmethod
+    def of(cls, uri: str, content: bytes) -> Self:
+        """The reference of a document of this content."""
+        return cls(uri=uri, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
 
 
 class ObjectStore:
@@ -170,6 +177,33 @@ class ObjectStore:
             shutil.rmtree(unfinished, ignore_errors=True)
         return destination
 
+    def put_content(self, content: bytes, uri_prefix: str, suffix: str) -> ArtifactRef:
+        """Store a document under ``uri_prefix``, in an object named after its checksum.
+
+        Raises:
+            StorageError: the store did not take it.
+        """
+        sha256 = hashlib.sha256(content).hexdigest()
+        ref = ArtifactRef.of(f"{uri_prefix.rstrip('/')}/{sha256}{suffix}", content)
+        bucket, key = _split(ref.uri)
+        try:
+            self._client.put_object(bucket, key, io.BytesIO(content), len(content))
+        except (MinioException, urllib3.exceptions.HTTPError) as error:
+            raise self._failure(ref.uri, error) from error
+        return ref
+
+    def get_content(self, uri: str) -> bytes | None:
+        """Read a document; None where there is none.
+
+        Raises:
+            StorageError: the store does not answer.
+        """
+        if not self.exists(uri):
+            return None
+        buffer = io.BytesIO()
+        self._download(uri, buffer)
+        return buffer.getvalue()
+
     def put_file(self, path: Path, uri: str) -> None:
         """Store one file as an object, in place of one that is there.
 
@@ -237,12 +271,11 @@ class ObjectStore:
         Raises:
             StorageError: the store does not answer, or the object is not JSON.
         """
-        if not self.exists(uri):
+        content = self.get_content(uri)
+        if content is None:
             return None
-        buffer = io.BytesIO()
-        self._download(uri, buffer)
         try:
-            return json.loads(buffer.getvalue())
+            return json.loads(content)
         except ValueError as error:
             raise StorageError(f"{uri}: is not JSON") from error
 
@@ -280,6 +313,12 @@ def digest_folder(folder: Path) -> str:
     with tempfile.TemporaryFile() as packed:
         _pack(folder, packed)
         return _digest(packed)
+
+
+def digest_file(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return _digest(file)
 
 
 def _split(uri: str) -> tuple[str, str]:

@@ -18,8 +18,8 @@ from spatialreward.data.corpus.running import finish, lineage_of
 from spatialreward.data.loading.packed import open_packed
 from spatialreward.data.packing.manifest import FILE_NAME, ShardReport
 from spatialreward.data.packing.registration import log_packed
-from spatialreward.step import BUCKET, Outputs, Step, run_step, step_key, work_dir
-from spatialreward.storage import ArtifactRef, ObjectStore
+from spatialreward.step import Outputs, Step, run_step, step_key, work_dir
+from spatialreward.storage import BUCKET, ArtifactRef, ObjectStore
 
 _SHARD, _FACTS = "shard", "facts"
 

@@ -17,7 +17,7 @@ def compare_editors(
     served: Reference,
     parent_run_id: ParentRunId = "",
 ) -> str:
-    """Compare an editor before and after RL; answers with figures as JSON."""
+    """Compare an editor before and after RL; answers with figures and its report as JSON."""
     from components.editor_evaluation import steps
     from spatialreward.config import EditorEvaluationStep, read_settings
 
@@ -29,7 +29,7 @@ def compare_editors(
 def register_editor(
     config: Config,
     editor: Reference,
-    figures: Annotated[
+    evaluation: Annotated[
         str, typer.Option(metavar="JSON", help="What the comparison of this editor answered.")
     ],
     parent_run_id: ParentRunId = "",
@@ -39,7 +39,7 @@ def register_editor(
     from spatialreward.config import EditorRegistrationStep, read_settings
 
     settings = read_settings(EditorRegistrationStep, config, "--config")
-    return steps.register_editor(settings, editor, figures, parent_run_id)
+    return steps.register_editor(settings, editor, evaluation, parent_run_id)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ IMAGE = "spatialreward/editor-evaluation:0.1.0"
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def compare_editors(config: str, before: str, after: str, served: str, parent_run_id: str) -> str:
-    """Compare an editor before and after RL; returns figures as JSON."""
+    """Compare an editor before and after RL; returns figures and report's reference as JSON."""
     from components.editor_evaluation.__main__ import app
     from spatialreward.cli.container import run_as_task
 
@@ -23,7 +23,7 @@ def compare_editors(config: str, before: str, after: str, served: str, parent_ru
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def register_editor(config: str, editor: str, figures: str, parent_run_id: str) -> str:
+def register_editor(config: str, editor: str, evaluation: str, parent_run_id: str) -> str:
     """Register an editor; returns ``models:/NAME/VERSION``."""
     from components.editor_evaluation.__main__ import app
     from spatialreward.cli.container import run_as_task
@@ -33,6 +33,6 @@ def register_editor(config: str, editor: str, figures: str, parent_run_id: str) 
         "register-editor",
         config=config,
         editor=editor,
-        figures=figures,
+        evaluation=evaluation,
         parent_run_id=parent_run_id,
     )

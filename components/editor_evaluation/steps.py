@@ -7,6 +7,7 @@ import math
 from spatialreward.client import TritonJudge
 from spatialreward.config import EditorEvaluationStep, EditorRegistrationStep
 from spatialreward.evaluation.gate import GateError
+from spatialreward.evaluation.report import load_report
 from spatialreward.promotion import promote
 from spatialreward.registry import register_candidate
 from spatialreward.step import Outputs, Step, run_step
@@ -18,7 +19,7 @@ logger = logging.getLogger(__name__)
 def compare_editors(
     config: EditorEvaluationStep, before: str, after: str, served: str, parent_run_id: str
 ) -> str:
-    """Compare an editor before and after RL; returns figures as JSON.
+    """Compare an editor before and after RL; returns figures and report's reference as JSON.
 
     Raises:
         ServingError: the judge could not be asked.
@@ -27,6 +28,7 @@ def compare_editors(
 
     def work(step: Step) -> Outputs:
         from spatialreward.evaluation import editor as evaluation
+        from spatialreward.evaluation.report import editor_report, store_report
         from spatialreward.visuals import sample_sheet
 
         compared = evaluation.compare_editors(
@@ -35,8 +37,15 @@ def compare_editors(
         for name, rows in (("before", compared.rows_before), ("after", compared.rows_after)):
             step.tracker.log_image(sample_sheet(rows), f"samples/editor_{name}.png")
         # JSON knows no NaN: a reward that there is none of is left out.
-        figures = compared.figures._asdict().items()
-        return {"editor": {name: value for name, value in figures if math.isfinite(value)}}
+        measured = compared.figures._asdict().items()
+        figures = {name: value for name, value in measured if math.isfinite(value)}
+        report = editor_report(
+            ArtifactRef.parse(after).sha256,
+            {"before": before, "served": served},
+            config.model_dump(mode="json"),
+            figures,
+        )
+        return {"editor": figures, "report": str(store_report(step.store, report))}
 
     outputs = run_step(
         "compare-editors",
@@ -44,18 +53,19 @@ def compare_editors(
         {"before": before, "after": after, "served": served},
         work,
         parent_run_id=parent_run_id,
+        revision=2,
     )
-    return json.dumps(outputs["editor"], sort_keys=True)
+    return json.dumps(outputs, sort_keys=True)
 
 
 def register_editor(
-    config: EditorRegistrationStep, editor: str, figures: str, parent_run_id: str
+    config: EditorRegistrationStep, editor: str, evaluation: str, parent_run_id: str
 ) -> str:
     """Register an editor; returns ``models:/NAME/VERSION``.
 
     It becomes the champion when it passes its gate: when its gain is no chance.
     """
-    measured: dict[str, float] = json.loads(figures)
+    report = ArtifactRef.parse(json.loads(evaluation)["report"])
 
     def work(step: Step) -> Outputs:
         model = register_candidate(
@@ -63,7 +73,8 @@ def register_editor(
             ArtifactRef.parse(editor),
             lambda: step.fetch("editor"),
             step.tracker.run_id or "",
-            measured,
+            report,
+            load_report(step.store, str(report)).figures,
         )
         try:
             promote(
@@ -72,7 +83,6 @@ def register_editor(
                 config.gate,
                 by="pipeline",
                 reason=f"passed its gate in run {parent_run_id or step.tracker.run_id}",
-                figures=measured,
             )
         except GateError as error:
             logger.warning("%s is no champion: its gain may be chance: %s", model.uri, error)
@@ -81,7 +91,7 @@ def register_editor(
     outputs = run_step(
         "register-editor",
         config,
-        {"editor": editor, "figures": figures},
+        {"editor": editor, "evaluation": evaluation},
         work,
         parent_run_id=parent_run_id,
         reuse=False,

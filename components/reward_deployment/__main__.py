@@ -13,7 +13,7 @@ app = container_entry("Registers judges that pass their gate, and serves them.")
 def register_judge(
     config: Config,
     judge: Reference,
-    figures: Annotated[
+    evaluation: Annotated[
         str, typer.Option(metavar="JSON", help="What the evaluation of this judge answered.")
     ],
     parent_run_id: ParentRunId = "",
@@ -23,7 +23,7 @@ def register_judge(
     from spatialreward.config import JudgeRegistrationStep, read_settings
 
     settings = read_settings(JudgeRegistrationStep, config, "--config")
-    return steps.register_judge(settings, judge, figures, parent_run_id)
+    return steps.register_judge(settings, judge, evaluation, parent_run_id)
 
 
 @app.command()

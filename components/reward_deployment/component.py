@@ -9,7 +9,7 @@ IMAGE = "spatialreward/reward-deployment:0.1.0"
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def register_judge(config: str, judge: str, figures: str, parent_run_id: str) -> str:
+def register_judge(config: str, judge: str, evaluation: str, parent_run_id: str) -> str:
     """Register a judge and put it to its gate; returns ``models:/NAME/VERSION``."""
     from components.reward_deployment.__main__ import app
     from spatialreward.cli.container import run_as_task
@@ -19,7 +19,7 @@ def register_judge(config: str, judge: str, figures: str, parent_run_id: str) ->
         "register-judge",
         config=config,
         judge=judge,
-        figures=figures,
+        evaluation=evaluation,
         parent_run_id=parent_run_id,
     )
 

@@ -16,7 +16,7 @@ from spatialreward.deployer.waiting import wait_until_served
 from spatialreward.deployment import deploy_once
 from spatialreward.deployment.errors import SomebodyElseDeploys
 from spatialreward.errors import InvalidInputError
-from spatialreward.evaluation.judge import JudgeFigures
+from spatialreward.evaluation.report import load_report
 from spatialreward.promotion import promote
 from spatialreward.registry import (
     ARTIFACT_TAG,
@@ -38,14 +38,15 @@ _POLL_S = 2.0
 
 
 def register_judge(
-    config: JudgeRegistrationStep, judge: str, figures: str, parent_run_id: str
+    config: JudgeRegistrationStep, judge: str, evaluation: str, parent_run_id: str
 ) -> str:
     """Register a judge and put it to its gate; returns ``models:/NAME/VERSION``.
 
     Raises:
         GateError: it fell short; it is the candidate now, and the champion is who it was.
+        ReportError: its evaluation report cannot be believed, or is about another judge.
     """
-    measured = JudgeFigures(**json.loads(figures)["judge"])._asdict()
+    report = ArtifactRef.parse(json.loads(evaluation)["report"])
 
     def work(step: Step) -> Outputs:
         model = register_candidate(
@@ -53,7 +54,8 @@ def register_judge(
             ArtifactRef.parse(judge),
             lambda: step.fetch("judge"),
             step.tracker.run_id or "",
-            measured,
+            report,
+            load_report(step.store, str(report)).figures,
         )
         promote(
             config.name,
@@ -61,14 +63,13 @@ def register_judge(
             config.gate,
             by="pipeline",
             reason=f"passed its gate in run {parent_run_id or step.tracker.run_id}",
-            figures=measured,
         )
         return {"model": model.uri}
 
     outputs = run_step(
         "register-judge",
         config,
-        {"judge": judge, "figures": figures},
+        {"judge": judge, "evaluation": evaluation},
         work,
         parent_run_id=parent_run_id,
         reuse=False,

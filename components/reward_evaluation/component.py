@@ -7,7 +7,7 @@ IMAGE = "spatialreward/reward-evaluation:0.1.0"
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def evaluate_judge(config: str, judge: str, heldout: str, parent_run_id: str) -> str:
-    """Measure a judge and two baselines; returns their figures as JSON."""
+    """Measure a judge and two baselines; returns figures and the judge's report as JSON."""
     from components.reward_evaluation.__main__ import app
     from spatialreward.cli.container import run_as_task
 

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from spatialreward.config import JudgeEvaluationStep
 from spatialreward.data.samples import EditSample, read_samples
+from spatialreward.judge.interface import Judging
 from spatialreward.protocol.prompts import TINY
 from spatialreward.records import Judgement
 from spatialreward.step import Outputs, Step, run_step
+from spatialreward.storage import ArtifactRef
 
 if TYPE_CHECKING:
     from spatialreward.judge.engine import Judge
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 def evaluate_judge(
     config: JudgeEvaluationStep, judge: str, heldout: str, parent_run_id: str
 ) -> str:
-    """Measure a judge; returns figures by judge (``judge`` and the baselines) as JSON."""
+    """Measure a judge; returns its report's reference and figures by judge as JSON.
+
+    Figures are those of ``judge`` and, unless it is measured alone, of the baselines.
+    """
 
     def work(step: Step) -> Outputs:
         from spatialreward.evaluation.judge import (
@@ -27,25 +32,35 @@ def evaluate_judge(
             mean_reward_by_grade,
             true_judgement,
         )
+        from spatialreward.evaluation.report import judge_report, store_report
         from spatialreward.judge.engine import Judge
 
         samples = list(read_samples(step.fetch("heldout")))
         truths = [true_judgement(sample) for sample in samples]
-        judgings = {
-            "judge": Judge.load(step.fetch("judge")),
-            "pixel_difference": PixelDifference(),
-            "untrained_judge": _untrained(config),
-        }
+        checkpoint = step.fetch("judge")
+        judgings: dict[str, Judging] = {"judge": Judge.load(checkpoint)}
+        if not config.alone:
+            judgings["pixel_difference"] = PixelDifference()
+            judgings["untrained_judge"] = _untrained(config)
         opinions = {name: judge_samples(one, samples) for name, one in judgings.items()}
-        _show(step, samples[: config.num_sheet_rows], opinions["judge"], truths)
+        if not config.alone:
+            _show(step, samples[: config.num_sheet_rows], opinions["judge"], truths)
         by_grade = mean_reward_by_grade(samples, opinions["judge"])
         step.tracker.log_metrics(
             {f"reward_by_grade/{grade}": reward for grade, reward in by_grade.items()}
         )
-        return {
+        figures = {
             name: judge_figures(truths, judgements)._asdict()
             for name, judgements in opinions.items()
         }
+        report = judge_report(
+            checkpoint,
+            ArtifactRef.parse(judge).sha256,
+            ArtifactRef.parse(heldout),
+            config.model_dump(mode="json"),
+            figures["judge"],
+        )
+        return figures | {"report": str(store_report(step.store, report))}
 
     outputs = run_step(
         "evaluate-judge",
@@ -54,6 +69,7 @@ def evaluate_judge(
         work,
         parent_run_id=parent_run_id,
         data_sets={"heldout": "evaluation"},
+        revision=2,
     )
     return json.dumps(outputs, sort_keys=True)
 

@@ -124,11 +124,11 @@ def run_steps(steps: Callable[..., str]) -> None:
     training = {"num_samples": 4, "optimiser": {"learning_rate": 1e-7, "batch_size": 4}}
     config = {"base": {"kind": "shipped"}, "training": training, "world": _WORLD}
     judge = steps("reward-training", "train-judge", config, data=data)
-    figures = steps(
+    evaluated = steps(
         "reward-evaluation", "evaluate-judge", {"world": _WORLD}, judge=judge, heldout=heldout
     )
     gate = {"gate": _NO_GATE}
-    model = steps("reward-deployment", "register-judge", gate, judge=judge, figures=figures)
+    model = steps("reward-deployment", "register-judge", gate, judge=judge, evaluation=evaluated)
     served = steps("reward-deployment", "deploy-judge", model=model)
     before = steps("rl-finetuning", "pretrain-editor", {"editor": _EDITOR}, data=data)
     config = {"rl": _RL, "world": _WORLD}
@@ -139,10 +139,10 @@ def run_steps(steps: Callable[..., str]) -> None:
         "num_bootstrap_samples": 50,
     }
     config = {"evaluation": evaluation, "world": _WORLD}
-    figures = steps(
+    evaluated = steps(
         "editor-evaluation", "compare-editors", config, before=before, after=after, served=served
     )
-    steps("editor-evaluation", "register-editor", {}, editor=after, figures=figures)
+    steps("editor-evaluation", "register-editor", {}, editor=after, evaluation=evaluated)
 
 
 def _services(engine: Engine, models: str, stack: ExitStack) -> dict[str, str]:

@@ -32,7 +32,7 @@ _PATIENCE_S = 600.0
 _POLL_S = 0.1
 # Nothing is claimed about the judges here, so the gate asks for nothing.
 _GATE = "min_pairwise_accuracy = 0\nmin_mean_iou = 0\nmax_unparsable_share = 1\n"
-_FIGURES = {"pairwise_accuracy": "0.0000", "mean_iou": "0.0000", "unparsable_share": "1.0000"}
+_FIGURES = {"pairwise_accuracy": 0.0, "mean_iou": 0.0, "unparsable_share": 1.0}
 
 app = typer.Typer(cls=CommandGroup, pretty_exceptions_enable=False)
 
@@ -244,13 +244,27 @@ def _judges(checkpoint: Path, folder: Path) -> dict[str, Path]:
 
 
 def _register(folder: Path) -> int:
-    from spatialreward.registry import CHECKSUM_TAG, register_model
-    from spatialreward.storage import digest_folder
+    from spatialreward.evaluation.report import EvaluationReport, store_report
+    from spatialreward.figures import commit, versions
+    from spatialreward.registry import CHECKSUM_TAG, register_model, set_evaluation
+    from spatialreward.storage import ObjectStore, digest_folder
     from spatialreward.tracking import open_run
 
+    sha256 = digest_folder(folder)
+    # Judges that cannot be measured are among them: a report that claims nothing.
+    report = EvaluationReport(
+        kind="judge",
+        checkpoint_sha256=sha256,
+        inputs={},
+        settings={},
+        commit=commit(),
+        library=versions()["spatialreward"],
+        figures=_FIGURES,
+    )
     with open_run(f"bench {folder.name}") as tracker:
-        tags = _FIGURES | {CHECKSUM_TAG: digest_folder(folder)}
-        return register_model(_NAME, folder, str(tracker.run_id), tags).version
+        model = register_model(_NAME, folder, str(tracker.run_id), {CHECKSUM_TAG: sha256})
+    set_evaluation(model, store_report(ObjectStore.from_environment(), report), _FIGURES)
+    return model.version
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from spatialreward.cli import (
     data,
     deploy,
     deployer,
+    evaluate,
     judge,
     promote,
     runs,
@@ -32,6 +33,7 @@ app.command("judge")(judge.judge)
 app.command("deploy")(deploy.deploy)
 app.command("rollback")(deploy.rollback)
 app.command("deployments")(deploy.deployments)
+app.command("evaluate")(evaluate.evaluate)
 app.command("promote")(promote.promote)
 app.command("demote")(promote.demote)
 app.command("serving-repository")(deployer.serving_repository)

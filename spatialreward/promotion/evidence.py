@@ -1,21 +1,23 @@
-"""What a version's tags say about it, and two versions side by side."""
+"""What evaluations say about two versions, side by side."""
 
-import math
+import logging
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from spatialreward.evaluation.gate import Bound, Gate, bounds_of
+from spatialreward.evaluation.report import ReportError
 from spatialreward.promotion import tags as names
 from spatialreward.registry import (
-    ARTIFACT_TAG,
     CHAMPION,
-    CHECKSUM_TAG,
     ModelVersion,
+    Registered,
     aliases_of,
-    model_tags,
+    look_up,
+    report_of,
 )
 
-_NO_FIGURES = names.OURS | {CHECKSUM_TAG, ARTIFACT_TAG}
+logger = logging.getLogger(__name__)
+
 _FACTS = (
     names.GATE,
     names.SERVING,
@@ -62,33 +64,24 @@ class Comparison(NamedTuple):
     """As they were when this was read."""
 
 
-def figures_in(tags: Mapping[str, str]) -> dict[str, float]:
-    """The figures among a version's tags."""
-    found = {}
-    for name, value in tags.items():
-        if name in _NO_FIGURES:
-            continue
-        try:
-            number = float(value)
-        except ValueError:
-            continue
-        if math.isfinite(number):
-            found[name] = number
-    return found
-
-
 def compare(name: str, version: int, gate: Gate) -> Comparison:
     """Put a version beside the champion, figure by figure.
 
     Raises:
         TrackingError: the registry does not answer, or has no such version.
+        ReportError: the version has no evaluation report that can be believed; of the champion,
+            no figures are shown then.
+        StorageError: the object store does not answer.
     """
-    candidate = ModelVersion(name, version)
-    tags = model_tags(candidate.uri)
+    candidate, tags = found = look_up(ModelVersion(name, version).uri)
+    mine = report_of(found).figures
     aliases = aliases_of(name)
     champion = aliases.get(CHAMPION)
-    others = model_tags(champion.uri) if champion else {}
-    theirs, mine = figures_in(others), figures_in(tags)
+    theirs: Mapping[str, float] = {}
+    others: Mapping[str, str] = {}
+    if champion:
+        present = look_up(champion.uri)
+        others, theirs = present.tags, _figures_if_believed(present)
     bounds = {bound.figure: bound for bound in bounds_of(gate)}
     figures = dict.fromkeys([*bounds, *mine, *theirs])
     return Comparison(
@@ -102,3 +95,11 @@ def compare(name: str, version: int, gate: Gate) -> Comparison:
         },
         aliases,
     )
+
+
+def _figures_if_believed(found: Registered) -> Mapping[str, float]:
+    try:
+        return report_of(found).figures
+    except ReportError as error:
+        logger.warning("no figures of the champion: %s", error)
+        return {}

@@ -14,14 +14,16 @@ from spatialreward.evaluation.gate import Gate, GateError, check_gate
 from spatialreward.promotion import tags
 from spatialreward.promotion.aliases import Aliases, move_aliases
 from spatialreward.promotion.errors import PromotionError
-from spatialreward.promotion.evidence import figures_in
 from spatialreward.registry import (
     CHAMPION,
     PREVIOUS,
     ModelVersion,
     aliases_of,
+    fetch_evaluated,
+    look_up,
     model_tags,
     remove_version_tags,
+    report_of,
     set_version_tags,
 )
 from spatialreward.tracking import TrackingError
@@ -52,10 +54,12 @@ def promote(
     by: str,
     reason: str,
     again: bool = False,
-    figures: Mapping[str, float] | None = None,
     seen: Aliases | None = None,
 ) -> Change:
     """Make a version that passes its gate the champion; the one before becomes ``previous``.
+
+    What it is put to the gate with are the figures of its evaluation's report, and what is promoted
+    is the checkpoint that the report is about: the registered files are fetched and compared.
 
     Args:
         name: the registered model.
@@ -64,18 +68,21 @@ def promote(
         by: who promotes.
         reason: why.
         again: whether a version may come back that stepped down, or that could not be served.
-        figures: what was measured; by default what the version's tags say.
         seen: the aliases as the decision was based on them; by default as they are.
 
     Raises:
         GateError: it falls short; its tag ``gate`` says so, and nothing else was changed.
+        ReportError: it has no evaluation report that can be believed, or one about another
+            checkpoint.
+        InvalidInputError: the registered files are not the checkpoint that was evaluated.
         PromotionError: it stepped down or could not be served and is not to come back, or the
             aliases have been moved meanwhile.
         TrackingError: the registry does not answer, or has no such version.
+        StorageError: the object store does not answer.
     """
-    model = ModelVersion(name, version)
-    told = model_tags(model.uri)
-    _put_to_gate(model, gate, figures_in(told) if figures is None else figures)
+    model, told = found = look_up(ModelVersion(name, version).uri)
+    report = report_of(found)
+    _put_to_gate(model, gate, report.figures)
     aliases = aliases_of(name) if seen is None else seen
     before = aliases.get(CHAMPION)
     if before == model:
@@ -86,6 +93,7 @@ def promote(
         raise PromotionError(
             f"{model.uri} {why_left}: it comes back when it is promoted by hand, with a reason"
         )
+    fetch_evaluated(found, report)
     with _kept_on_failure(model, told):
         # What became of an earlier promotion is no news of this one.
         remove_version_tags(model, (*tags.SERVING_TAGS, *tags.DEMOTION_TAGS))

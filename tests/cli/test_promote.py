@@ -2,10 +2,16 @@ import pytest
 from typer.testing import CliRunner
 
 from spatialreward.cli.main import app
-from spatialreward.registry import CHAMPION, PREVIOUS, aliases_of, model_tags, register_model
-from spatialreward.tracking import open_run
-
-GOOD = {"pairwise_accuracy": "0.9000", "mean_iou": "0.7000", "unparsable_share": "0.0000"}
+from spatialreward.registry import (
+    CHAMPION,
+    EVALUATION_TAG,
+    PREVIOUS,
+    aliases_of,
+    model_tags,
+    remove_version_tags,
+    set_version_tags,
+)
+from tests.evaluated import register_evaluated
 
 
 @pytest.fixture
@@ -16,10 +22,11 @@ def run(client, monkeypatch):
 
 @pytest.fixture
 def register(client, tmp_path):
-    def register(name, **tags):
-        (tmp_path / "weights.bin").write_bytes(b"weights")
-        with open_run("train") as tracker:
-            return register_model(name, tmp_path, tracker.run_id, GOOD | tags)
+    def register(name, **figures):
+        folder = tmp_path / "checkpoint"
+        folder.mkdir(exist_ok=True)
+        (folder / "weights.bin").write_bytes(b"weights")
+        return register_evaluated(name, folder, **figures)
 
     return register
 
@@ -30,7 +37,7 @@ def words(text):
 
 def test_a_judge_is_promoted_and_demoted_with_a_table_to_look_at(run, register):
     register("spatial-reward")
-    register("spatial-reward", mean_iou="0.8000")
+    register("spatial-reward", mean_iou=0.8)
     for version in (1, 2):
         result = run("promote", "judge", "--version", version, "--yes", "--reason", "hands")
         assert result.exit_code == 0, result.stderr
@@ -57,7 +64,7 @@ def test_a_judge_is_promoted_and_demoted_with_a_table_to_look_at(run, register):
 
 
 def test_what_falls_short_is_shown_and_not_promoted(run, register, tmp_path):
-    register("strict", mean_iou="0.6000")
+    register("strict", mean_iou=0.6)
     where = ("promote", "judge", "--name", "strict", "--version", 1, "--yes")
     result = run(*where)
     assert result.exit_code == 1
@@ -72,10 +79,25 @@ def test_what_falls_short_is_shown_and_not_promoted(run, register, tmp_path):
     assert f"{gate}: min_mean: " in run(*where, "--gate", gate).stderr
 
 
+def test_figures_are_believed_of_a_report_alone(run, register):
+    version = register("tagged", mean_iou=0.3)
+    where = ("promote", "judge", "--name", "tagged", "--version", 1, "--yes")
+    set_version_tags(version, {"mean_iou": "0.99"})
+    result = run(*where)
+    assert "mean_iou is 0.3000, 0.3500 below the least allowed 0.65" in result.stderr
+    remove_version_tags(version, [EVALUATION_TAG])
+    result = run(*where)
+    assert result.exit_code == 1
+    said = " ".join(result.stderr.split())
+    assert said.startswith("error: models:/tagged/1: has no evaluation report (tag 'evaluation')")
+    assert "`spatialreward evaluate`" in said
+    assert aliases_of("tagged") == {}
+
+
 def test_an_editor_is_promoted_when_its_gain_is_no_chance(run, register):
-    register("spatial-editor", gain_ci95_low="0.0100")
+    register("spatial-editor", gain_ci95_low=0.01)
     assert run("promote", "editor", "--version", 1, "--yes").exit_code == 0
-    register("spatial-editor", gain_ci95_low="-0.0100")
+    register("spatial-editor", gain_ci95_low=-0.01)
     result = run("promote", "editor", "--version", 2, "--yes")
     assert "gain_ci95_low is -0.0100, not above 0" in result.stderr
     assert PREVIOUS not in aliases_of("spatial-editor")

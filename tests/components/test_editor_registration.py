@@ -5,7 +5,8 @@ import pytest
 from components.editor_evaluation.steps import register_editor
 from spatialreward.config import EditorRegistrationStep
 from spatialreward.registry import aliases_of, model_tags
-from spatialreward.storage import ObjectStore
+from spatialreward.storage import ArtifactRef, ObjectStore
+from tests.evaluated import stored_report
 
 
 @pytest.fixture
@@ -27,8 +28,10 @@ def editor(client, tmp_path, monkeypatch):
 def test_an_editor_is_champion_when_its_gain_is_no_chance(editor):
     settings = EditorRegistrationStep(name="gains")
     for words, low in (("better", 0.01), ("chance", -0.01), ("best", 0.02)):
-        figures = json.dumps({"gain": 0.05, "gain_ci95_low": low})
-        register_editor(settings, editor(words), figures, "")
+        made = editor(words)
+        figures = {"gain": 0.05, "gain_ci95_low": low}
+        report = stored_report(ArtifactRef.parse(made).sha256, figures, kind="editor")
+        register_editor(settings, made, json.dumps({"report": str(report)}), "")
     assert {alias: one.version for alias, one in aliases_of("gains").items()} == {
         "candidate": 3,
         "champion": 3,

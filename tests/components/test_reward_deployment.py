@@ -8,17 +8,11 @@ from spatialreward.deployment import DeploymentError
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.config import JudgeGate
 from spatialreward.evaluation.gate import GateError
+from spatialreward.evaluation.report import ReportError
 from spatialreward.registry import ModelVersion, set_version_tags
-from spatialreward.storage import ObjectStore
+from spatialreward.storage import ArtifactRef, ObjectStore
 from tests.client.conftest import server, start_server  # noqa: F401 - a judge that is version 3
-
-FIGURES = {
-    "pairwise_accuracy": 0.9,
-    "mean_iou": 0.7,
-    "unparsable_share": 0.0,
-    "reward_spearman": 0.9,
-    "reward_mae": 0.1,
-}
+from tests.evaluated import GOOD, stored_report
 
 
 @pytest.fixture
@@ -37,8 +31,11 @@ def checkpoint(client, tmp_path, monkeypatch):
     return make
 
 
-def figures(**change):
-    return json.dumps({"judge": FIGURES | change, "pixel_difference": {}})
+def evaluation(judge, **change):
+    """What the evaluation of a judge answers."""
+    return json.dumps(
+        {"report": str(stored_report(ArtifactRef.parse(judge).sha256, GOOD | change))}
+    )
 
 
 def settings(name):
@@ -46,7 +43,8 @@ def settings(name):
 
 
 def test_a_judge_that_passes_is_the_champion_and_registered_once(checkpoint, client):
-    judge, measured = checkpoint("good"), figures(mean_iou=0.650049)
+    judge = checkpoint("good")
+    measured = evaluation(judge, mean_iou=0.650049)
     for _ in range(2):
         assert register_judge(settings("passes"), judge, measured, "") == "models:/passes/1"
     champion = client.get_model_version_by_alias("passes", "champion")
@@ -59,7 +57,8 @@ def test_a_judge_that_passes_is_the_champion_and_registered_once(checkpoint, cli
 
 def test_a_second_champion_keeps_the_first_as_previous(checkpoint, client):
     for words in ("one", "two"):
-        register_judge(settings("twice"), checkpoint(words), figures(), "")
+        judge = checkpoint(words)
+        register_judge(settings("twice"), judge, evaluation(judge), "")
     assert str(client.get_model_version_by_alias("twice", "champion").version) == "2"
     assert str(client.get_model_version_by_alias("twice", "previous").version) == "1"
     told = client.get_model_version("twice", "2").tags
@@ -77,7 +76,7 @@ def test_without_a_repository_the_step_waits_for_the_deployer(
         deploy_judge("models:/waited@champion", "")
     monkeypatch.setenv("TRITON_GRPC_URL", server.address)
     judge = checkpoint("waited")
-    register_judge(settings("waited"), judge, figures(), "")
+    register_judge(settings("waited"), judge, evaluation(judge), "")
     monkeypatch.setenv("SPATIALREWARD_DEPLOY_TIMEOUT_S", "0.001")
     with pytest.raises(DeploymentError, match="no deployer has said anything about it"):
         deploy_judge("models:/waited@champion", "")
@@ -89,9 +88,10 @@ def test_without_a_repository_the_step_waits_for_the_deployer(
 
 
 def test_a_judge_that_falls_short_leaves_the_champion_before(checkpoint, client):
-    register_judge(settings("falls"), checkpoint("first"), figures(), "")
+    first, second = checkpoint("first"), checkpoint("second")
+    register_judge(settings("falls"), first, evaluation(first), "")
     with pytest.raises(GateError, match=r"mean_iou is 0\.6000, 0\.0500 below"):
-        register_judge(settings("falls"), checkpoint("second"), figures(mean_iou=0.6), "")
+        register_judge(settings("falls"), second, evaluation(second, mean_iou=0.6), "")
     assert str(client.get_model_version_by_alias("falls", "champion").version) == "1"
     candidate = client.get_model_version_by_alias("falls", "candidate")
     assert str(candidate.version) == "2"
@@ -100,4 +100,11 @@ def test_a_judge_that_falls_short_leaves_the_champion_before(checkpoint, client)
 
 def test_what_is_no_reference_is_refused(checkpoint):
     with pytest.raises(InvalidInputError, match="an artifact reference"):
-        register_judge(settings("refused"), "s3://somewhere", figures(), "")
+        register_judge(settings("refused"), "s3://somewhere", evaluation(checkpoint("some")), "")
+
+
+def test_the_report_on_another_judge_is_refused(checkpoint, client):
+    good, other = checkpoint("good"), checkpoint("other")
+    with pytest.raises(ReportError, match="is about checkpoint"):
+        register_judge(settings("others"), other, evaluation(good), "")
+    assert "champion" not in client.get_registered_model("others").aliases

@@ -15,7 +15,7 @@ from manifests.compose_env import SECRETS, complete
 from manifests.images.catalogue import IMAGES, ROOT, third_party
 from spatialreward.stack.launch import MLFLOW_HEALTH, S3_HEALTH, TRITON_HEALTH
 from spatialreward.stack.mlflow_server import BUCKET
-from spatialreward.step import BUCKET as STEPS_BUCKET
+from spatialreward.storage import BUCKET as STEPS_BUCKET
 
 COMPOSE = Path(sys.executable).with_name("docker-compose")
 BASE = ROOT / "manifests" / "base"

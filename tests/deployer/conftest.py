@@ -4,9 +4,7 @@ import pytest
 
 from spatialreward.evaluation.config import JudgeGate
 from spatialreward.promotion import promote
-from spatialreward.registry import CHAMPION, CHECKSUM_TAG, aliases_of, model_tags, register_model
-from spatialreward.storage import digest_folder
-from spatialreward.tracking import open_run
+from spatialreward.registry import CHAMPION, aliases_of, model_tags
 from tests.deployment.conftest import (  # noqa: F401 - fixtures of the folder next door
     Site,
     edit,
@@ -14,9 +12,9 @@ from tests.deployment.conftest import (  # noqa: F401 - fixtures of the folder n
     scripted_template,
     triton,
 )
+from tests.evaluated import register_evaluated
 
 _NUMBERS = itertools.count(1)
-GOOD = {"pairwise_accuracy": "0.9000", "mean_iou": "0.7000", "unparsable_share": "0.0000"}
 
 
 class Registry:
@@ -27,9 +25,7 @@ class Registry:
 
     def register(self, checkpoint):
         """Make a checkpoint the next version."""
-        with open_run("train") as tracker:
-            tags = GOOD | {CHECKSUM_TAG: digest_folder(checkpoint)}
-            return register_model(self.name, checkpoint, tracker.run_id, tags)
+        return register_evaluated(self.name, checkpoint)
 
     def promote(self, checkpoint, reason="better"):
         """Register a checkpoint and make it champion."""

@@ -4,19 +4,23 @@ import pytest
 from typer.testing import CliRunner
 
 from spatialreward.cli.main import app
-from spatialreward.registry import CHECKSUM_TAG, register_model, set_alias
+from spatialreward.registry import (
+    CHECKSUM_TAG,
+    EVALUATION_TAG,
+    remove_version_tags,
+    set_alias,
+    set_version_tags,
+)
 from spatialreward.storage import digest_folder
-from spatialreward.tracking import open_run
+from tests.evaluated import register_evaluated, stored_report
 
 
 @pytest.fixture
 def register(client):
     """Registers checkpoints as versions of a model, the champion the last one."""
 
-    def register(folder, tags=None):
-        with open_run("train") as tracker:
-            tags = {CHECKSUM_TAG: digest_folder(folder)} if tags is None else tags
-            made = register_model("served", folder, tracker.run_id, tags)
+    def register(folder):
+        made = register_evaluated("served", folder)
         set_alias(made, "champion")
         return made
 
@@ -59,20 +63,32 @@ def test_registered_models_are_deployed_listed_and_rolled_back(
 
 
 @pytest.mark.parametrize(
-    ("tags", "reason"),
+    ("tag", "reason"),
     [
-        ({CHECKSUM_TAG: "ab" * 32}, "expected sha256 abababab"),
-        ({}, "has no tag 'sha256'"),
+        (CHECKSUM_TAG, "has no tag 'sha256'"),
+        (EVALUATION_TAG, "has no evaluation report (tag 'evaluation')"),
     ],
 )
-def test_a_model_that_is_not_what_was_registered_is_refused(
-    run, register, site, scripted, tags, reason
-):
-    made = register(scripted("other"), tags)
+def test_a_model_of_which_nothing_is_known_is_refused(run, register, site, scripted, tag, reason):
+    made = register(scripted("other"))
+    remove_version_tags(made, [tag])
     result = run("deploy", "--model", made.uri, "--template", site.template)
     assert result.exit_code == 1
-    assert f"error: {made.uri}" in result.stderr
-    assert reason in result.stderr
+    assert f"error: {made.uri}: {reason}" in result.stderr
+    assert not site.home.exists()
+
+
+def test_a_model_that_is_not_what_was_evaluated_is_refused(run, register, site, scripted):
+    made = register(scripted("evaluated"))
+    # With a forged checksum alone the report is about another checkpoint.
+    set_version_tags(made, {CHECKSUM_TAG: "ab" * 32})
+    result = run("deploy", "--model", made.uri, "--template", site.template)
+    assert f"error: {made.uri}: its evaluation report is about checkpoint" in result.stderr
+    # A report from elsewhere about other files does not help either.
+    set_version_tags(made, {EVALUATION_TAG: str(stored_report("ab" * 32, {}))})
+    result = run("deploy", "--model", made.uri, "--template", site.template)
+    assert result.exit_code == 1
+    assert "expected sha256 abababab" in result.stderr
     assert not site.home.exists()
 
 

@@ -6,19 +6,17 @@ from typer.testing import CliRunner
 
 from spatialreward.cli.main import app
 from spatialreward.client import TritonJudge
-from spatialreward.registry import CHECKSUM_TAG, register_model
-from spatialreward.storage import digest_folder
-from spatialreward.tracking import open_run
+from spatialreward.registry import CHECKSUM_TAG, EVALUATION_TAG, set_version_tags
+from tests.evaluated import register_evaluated, stored_report
 
 
 @pytest.fixture
 def registered(client, scripted):
-    """A registered model with a version that was registered as something else than it is."""
-    for name, checksum in (("first", None), ("second", None), ("third", "ab" * 32)):
-        folder = scripted(name, reward=0.25)
-        with open_run("train") as tracker:
-            tags = {CHECKSUM_TAG: checksum or digest_folder(folder)}
-            register_model("packed", folder, tracker.run_id, tags)
+    """A registered model with a version whose report and tags are about another checkpoint."""
+    for name in ("first", "second", "third"):
+        made = register_evaluated("packed", scripted(name, reward=0.25))
+    report = stored_report("ab" * 32, {})
+    set_version_tags(made, {CHECKSUM_TAG: "ab" * 32, EVALUATION_TAG: str(report)})
 
 
 def run(site, out, model):
@@ -39,7 +37,7 @@ def test_a_server_loads_what_was_written_for_it_as_the_registrys_version(site, r
         assert judge.notice == "second"
 
 
-def test_what_is_not_what_was_registered_is_not_written(site, registered, tmp_path):
+def test_what_is_not_what_was_evaluated_is_not_written(site, registered, tmp_path):
     done = run(site, tmp_path / "out", "models:/packed/3")
     assert done.exit_code == 1
     assert "expected sha256 abab" in done.stderr

@@ -1,6 +1,7 @@
 import json
 
 from pipelines.report import make_report, print_report
+from spatialreward.evaluation.config import JudgeGate
 
 JUDGE = {"pairwise_accuracy": 0.9, "mean_iou": 0.7, "unparsable_share": 0.0}
 PIXELS = {"pairwise_accuracy": 0.6, "mean_iou": 0.5, "unparsable_share": 0.0}
@@ -10,12 +11,12 @@ ANSWERS = {
     "judge_figures": json.dumps(
         {"judge": JUDGE, "pixel_difference": PIXELS, "untrained_judge": UNTRAINED}
     ),
-    "editor_figures": json.dumps(EDITOR),
+    "editor_figures": json.dumps({"editor": EDITOR}),
 }
 
 
 def test_the_figures_are_those_that_were_asked_for():
-    report = make_report(ANSWERS, total_s=1700.0, peak_bytes=7_900_000_000)
+    report = make_report(ANSWERS, JudgeGate(), total_s=1700.0, peak_bytes=7_900_000_000)
     assert [figure.name for figure in report.figures] == [
         "judge/pairwise_accuracy",
         "judge/mean_iou",
@@ -31,14 +32,23 @@ def test_the_figures_are_those_that_were_asked_for():
 
 
 def test_what_is_not_reached_is_said():
-    worse = ANSWERS | {"editor_figures": json.dumps(EDITOR | {"gain_ci95_low": 0.0})}
-    report = make_report(worse, total_s=1801.0, peak_bytes=8_100_000_000)
+    worse = ANSWERS | {"editor_figures": json.dumps({"editor": EDITOR | {"gain_ci95_low": 0.0}})}
+    report = make_report(worse, JudgeGate(), total_s=1801.0, peak_bytes=8_100_000_000)
     missed = [figure.name for figure in report.figures if figure.reached is False]
     assert missed == ["editor/gain_ci95_low", "time/total_s", "memory/peak_gb"]
 
 
+def test_the_judges_targets_are_the_profiles():
+    gate = JudgeGate(min_pairwise_accuracy=0.95, min_mean_iou=0.1, max_unparsable_share=0.2)
+    report = make_report(ANSWERS, gate, total_s=1.0, peak_bytes=1)
+    assert [figure.target for figure in report.judge] == [0.95, 0.1, 0.2]
+    assert [figure.reached for figure in report.judge] == [False, True, True]
+
+
 def test_the_tables_hold_both_baselines_and_where_to_look(capsys):
-    print_report(make_report(ANSWERS, 10.0, 10**9), {"figures": "build/figures/demo.json"})
+    print_report(
+        make_report(ANSWERS, JudgeGate(), 10.0, 10**9), {"figures": "build/figures/demo.json"}
+    )
     shown = capsys.readouterr().out
     for word in ("pixel difference", "untrained judge", "before RL", "build/figures/demo.json"):
         assert word in shown

@@ -2,11 +2,10 @@ import itertools
 
 import pytest
 
-from spatialreward.registry import ModelVersion, register_model
-from spatialreward.tracking import open_run
+from spatialreward.registry import ModelVersion
+from tests.evaluated import register_evaluated
 
 _NUMBERS = itertools.count(1)
-GOOD = {"pairwise_accuracy": "0.9000", "mean_iou": "0.7000", "unparsable_share": "0.0000"}
 
 
 @pytest.fixture
@@ -17,14 +16,12 @@ def model(client):
 
 @pytest.fixture
 def register(client, model, tmp_path):
-    """Registers a version of that model with figures among its tags; good ones unless told."""
+    """Registers a checkpoint with a report of figures; good ones unless told."""
 
     def register(**figures) -> ModelVersion:
         folder = tmp_path / "checkpoint"
         folder.mkdir(exist_ok=True)
-        (folder / "weights.bin").write_bytes(b"weights")
-        with open_run("train") as tracker:
-            tags = GOOD | {name: f"{value:.4f}" for name, value in figures.items()}
-            return register_model(model, folder, tracker.run_id, tags)
+        (folder / "weights.bin").write_text(f"weights {next(_NUMBERS)}")
+        return register_evaluated(model, folder, **figures)
 
     return register
