@@ -9,7 +9,7 @@ of it cannot be the outer pipeline's output.
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from kfp import dsl
 from kfp.dsl import pipeline_channel
@@ -100,6 +100,7 @@ def compile_pipeline(
 def _steps(profile: Profile, name: str, placement: Placement) -> dsl.base_component.BaseComponent:
     judge, world = profile.judge, profile.data
     registration = JudgeRegistrationStep(gate=judge.gate)
+    is_earlier_kept = judge.training.earlier_step > 0
     training = JudgeTrainingStep(base=judge.base, training=judge.training, world=world)
     evaluation = JudgeEvaluationStep(world=world)
     pretraining = EditorPretrainingStep(editor=profile.editor)
@@ -123,6 +124,33 @@ def _steps(profile: Profile, name: str, placement: Placement) -> dsl.base_compon
         resources = launcher_resources(wanted)
         return place(task, "train_judge", pure=not own_base, resources=resources)
 
+    def examine(
+        which: Literal["judge", "earlier"],
+        trained: dsl.PipelineTask,
+        heldout: dsl.PipelineTask,
+        parent_run_id: object,
+    ) -> tuple[dsl.PipelineTask, dsl.PipelineTask]:
+        """The evaluation and registration of one of the judges that the training has made."""
+        is_earlier = which == "earlier"
+        checkpoint, run = trained.outputs[which], {"parent_run_id": parent_run_id}
+        measuring = evaluation.model_copy(update={"alone": is_earlier})
+        registering = registration.model_copy(update={"earlier": is_earlier})
+        measured = evaluate_judge(
+            config=measuring.model_dump_json(), judge=checkpoint, heldout=heldout.output, **run
+        )
+        registered = register_judge(
+            config=registering.model_dump_json(),
+            judge=checkpoint,
+            evaluation=measured.output,
+            **run,
+        )
+        if is_earlier:
+            measured.set_display_name("evaluate-earlier-judge")
+            registered.set_display_name("register-earlier-judge")
+        place(measured, "evaluate_judge")
+        place(registered, "register_judge", pure=False)
+        return measured, registered
+
     @dsl.pipeline(name=f"steps-{name}", description="The work.")
     def steps(parent_run_id: str) -> Answers:
         run = {"parent_run_id": parent_run_id}
@@ -142,25 +170,10 @@ def _steps(profile: Profile, name: str, placement: Placement) -> dsl.base_compon
             pure=not own_pictures,
         ).set_display_name("build-heldout")
         trained = train(merged.output, parent_run_id)
-        measured = place(
-            evaluate_judge(
-                config=evaluation.model_dump_json(),
-                judge=trained.output,
-                heldout=heldout.output,
-                **run,
-            ),
-            "evaluate_judge",
-        )
-        registered = place(
-            register_judge(
-                config=registration.model_dump_json(),
-                judge=trained.output,
-                evaluation=measured.output,
-                **run,
-            ),
-            "register_judge",
-            pure=False,
-        )
+        measured, registered = examine("judge", trained, heldout, parent_run_id)
+        if is_earlier_kept:
+            _, registered_earlier = examine("earlier", trained, heldout, parent_run_id)
+            registered.after(registered_earlier)
         # Whoever is the champion is served; the gate has just made it this judge.
         champion = f"models:/{registration.name}@champion"
         served = place(deploy_judge(model=champion, **run), "deploy_judge", pure=False)

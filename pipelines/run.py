@@ -28,8 +28,10 @@ from spatialreward.tracking import Tracker, child_runs, open_run
 
 logger = logging.getLogger(__name__)
 
-FIXED_STEPS = 10
-"""Beside one for each shard."""
+
+def fixed_steps(profile: Profile) -> int:
+    """How many steps a profile's pipeline has beside one for each shard."""
+    return 12 if profile.judge.training.earlier_step else 10
 
 
 class RunOptions(NamedTuple):
@@ -72,7 +74,7 @@ def run_here(profile: Profile, name: str, options: RunOptions) -> Report:
             lambda pipeline: compile_pipeline(profile, name, pipeline),
             parent,
             folder,
-            profile.data.num_shards + FIXED_STEPS,
+            profile.data.num_shards + fixed_steps(profile),
             anew=options.anew,
         )
         if requests:

@@ -110,6 +110,9 @@ class JudgeRegistrationStep(Record):
     name: str = "spatial-reward"
     """Of the registered model."""
     gate: JudgeGate = JudgeGate()
+    earlier: bool = False
+    """An earlier checkpoint of a training: one that falls short stays a candidate and fails
+    nothing, and one that was champion before is not promoted again."""
 
 
 class JudgeEvaluationStep(Record):

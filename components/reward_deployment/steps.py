@@ -16,13 +16,16 @@ from spatialreward.deployer.waiting import wait_until_served
 from spatialreward.deployment import deploy_once
 from spatialreward.deployment.errors import SomebodyElseDeploys
 from spatialreward.errors import InvalidInputError
+from spatialreward.evaluation.gate import GateError
 from spatialreward.evaluation.report import load_report
 from spatialreward.promotion import promote
+from spatialreward.promotion.tags import PROMOTED_AT
 from spatialreward.registry import (
     ARTIFACT_TAG,
     FetchedModel,
     fetch_verified,
     look_up,
+    model_tags,
     register_candidate,
 )
 from spatialreward.step import Outputs, Step, run_step
@@ -43,7 +46,8 @@ def register_judge(
     """Register a judge and put it to its gate; returns ``models:/NAME/VERSION``.
 
     Raises:
-        GateError: it fell short; it is the candidate now, and the champion is who it was.
+        GateError: it fell short; it is the candidate now, and the champion is who it was. An
+            earlier checkpoint that falls short is the candidate, too, and no error.
         ReportError: its evaluation report cannot be believed, or is about another judge.
     """
     report = ArtifactRef.parse(json.loads(evaluation)["report"])
@@ -57,13 +61,21 @@ def register_judge(
             report,
             load_report(step.store, str(report)).figures,
         )
-        promote(
-            config.name,
-            model.version,
-            config.gate,
-            by="pipeline",
-            reason=f"passed its gate in run {parent_run_id or step.tracker.run_id}",
-        )
+        if config.earlier and PROMOTED_AT in model_tags(model.uri):
+            logger.info("%s was champion before, and is not promoted over what followed", model.uri)
+            return {"model": model.uri}
+        try:
+            promote(
+                config.name,
+                model.version,
+                config.gate,
+                by="pipeline",
+                reason=f"passed its gate in run {parent_run_id or step.tracker.run_id}",
+            )
+        except GateError as error:
+            if not config.earlier:
+                raise
+            logger.warning("the earlier judge stays a candidate: %s", error)
         return {"model": model.uri}
 
     outputs = run_step(

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from components.reward_training.steps import STEP, inputs_of
+from components.reward_training.steps import STEP, inputs_of, references
 from spatialreward.attempts import refuse_in_vain
 from spatialreward.cluster.api import Cluster
 from spatialreward.cluster.following import USUAL_PACE, Pace, TrainJobError, run_train_job
@@ -36,7 +36,7 @@ def train_judge_on_nodes(
     parent_run_id: str,
     pace: Pace = USUAL_PACE,
 ) -> str:
-    """Train a judge on several nodes; returns the checkpoint's reference.
+    """Train a judge on several nodes; returns what ``train_judge`` does.
 
     Raises:
         TrainJobError: the training failed, or has left no checkpoint.
@@ -47,7 +47,7 @@ def train_judge_on_nodes(
     parent = find_parent(parent_run_id)
     refuse_in_vain(key, parent)
     if (done := finished_step(STEP, key)) is not None:
-        return str(done["judge"])
+        return references(done)
     name = job_name(STEP, key)
     command = ["-m", "components.reward_training", STEP]
     command += ["--config", config.model_dump_json(), "--data", data]
@@ -63,7 +63,7 @@ def train_judge_on_nodes(
     done = finished_step(STEP, key)
     if done is None:
         raise TrainJobError(f"TrainJob {name} is over, but has left no checkpoint in the store")
-    return str(done["judge"])
+    return references(done)
 
 
 @contextmanager

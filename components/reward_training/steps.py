@@ -40,7 +40,10 @@ class Start(NamedTuple):
 
 
 def train_judge(config: JudgeTrainingStep, data: str, parent_run_id: str) -> str:
-    """Train a judge on a data set; returns the checkpoint's reference, empty in a helper."""
+    """Train a judge on a data set; returns the checkpoint's reference, empty in a helper.
+
+    Where an earlier checkpoint is kept, its reference follows after a space.
+    """
     from spatialreward.training.ranks import joined
 
     inputs = inputs_of(config, data)
@@ -49,7 +52,12 @@ def train_judge(config: JudgeTrainingStep, data: str, parent_run_id: str) -> str
             _help(config, data, ranks)
             return ""
         done = _as_a_step(config, inputs, parent_run_id, ranks)
-    return str(done["judge"])
+    return references(done)
+
+
+def references(done: Outputs) -> str:
+    """The checkpoints that a finished training has made, as ``train_judge`` returns them."""
+    return " ".join(str(done[name]) for name in ("judge", "earlier") if name in done)
 
 
 def inputs_of(config: JudgeTrainingStep, data: str) -> dict[str, str]:
@@ -73,10 +81,13 @@ def _as_a_step(
         nonlocal begun
         begun = ranks.from_first(True)
         checkpoint = step.new_folder("judge")
+        # Not emptied: a training that was killed may have kept it already.
+        earlier = step.folder / "earlier-judge"
         data = step.fetch("data") if ranks.world_size == 1 else _fetch_once(inputs["data"])
-        _train(config, data, checkpoint, ranks, step.report, step.resume_file)
+        _train(config, data, checkpoint, earlier, ranks, step.report, step.resume_file)
         step.tracker.log_file(checkpoint / CARD_FILE)
-        return {"judge": step.keep(checkpoint)}
+        kept = {"judge": step.keep(checkpoint)}
+        return kept | {"earlier": step.keep(earlier)} if config.training.earlier_step else kept
 
     outputs = run_step(
         STEP,
@@ -96,13 +107,14 @@ def _help(config: JudgeTrainingStep, data: str, ranks: "Ranks") -> None:
     if ranks.from_first(None):
         logging.getLogger("spatialreward.progress").setLevel(logging.WARNING)
         nowhere = work_dir() / "never-written"
-        _train(config, _fetch_once(data), nowhere, ranks, lambda metrics, step: None, None)
+        _train(config, _fetch_once(data), nowhere, nowhere, ranks, lambda metrics, step: None, None)
 
 
 def _train(
     config: JudgeTrainingStep,
     data: Path,
     out: Path,
+    earlier_out: Path,
     ranks: "Ranks",
     report: Callable[[dict[str, float], int], None],
     resume_file: Path | None,
@@ -117,6 +129,7 @@ def _train(
         report,
         base=start.folder,
         grounding=start.grounding,
+        earlier_out=earlier_out,
         resume_file=resume_file,
         ranks=ranks,
     )

@@ -66,6 +66,8 @@ class JudgeTrainingConfig(Record):
     """Judgements to train on; a smaller data set is gone through again."""
     perceptual_share: float = Field(0.15, ge=0, le=1)
     """Share of batches that train the PQ stream."""
+    earlier_share: float = Field(0.0, ge=0, lt=1)
+    """Share of the steps after which an earlier checkpoint is kept, as a second judge; 0: none."""
     optimiser: OptimiserConfig = OptimiserConfig(
         matrices="muon",
         learning_rate=8e-4,
@@ -73,3 +75,22 @@ class JudgeTrainingConfig(Record):
         warmup_steps=20,
         batch_size=24,
     )
+
+    @property
+    def num_steps(self) -> int:
+        """Batches to train on."""
+        return self.num_samples // self.optimiser.batch_size
+
+    @property
+    def earlier_step(self) -> int:
+        """The step after which an earlier checkpoint is kept; 0: none is."""
+        return round(self.earlier_share * self.num_steps)
+
+    @model_validator(mode="after")
+    def _earlier_is_earlier(self) -> Self:
+        if self.earlier_share and not 0 < self.earlier_step < self.num_steps:
+            raise ValueError(
+                f"earlier_share {self.earlier_share:g} of {self.num_steps} steps is none of those "
+                "before the last"
+            )
+        return self

@@ -1,6 +1,7 @@
 """Fine-tunes a model that describes edits into one that judges them."""
 
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from spatialreward.judge import checkpoint
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import GroundingConfig, JudgeTrainingConfig
 from spatialreward.training.grounding import ground, untrained_tiny
-from spatialreward.training.loop import Batch, ReportMetrics, batches_of, train
+from spatialreward.training.loop import Batch, ReportMetrics, Snapshot, batches_of, train
 from spatialreward.training.ranks import ALONE, Ranks
 from spatialreward.training.targets import JudgingTask
 
@@ -38,6 +39,7 @@ def train_judge(
     *,
     base: Path | None = None,
     grounding: tuple[GroundingConfig, DataConfig] | None = None,
+    earlier_out: Path | None = None,
     resume_file: Path | None = None,
     ranks: Ranks = ALONE,
 ) -> None:
@@ -54,6 +56,8 @@ def train_judge(
         base: checkpoint to start from; by default the grounded base that comes with the library.
         grounding: start from random weights instead, through a grounding stage of these settings
             in a world of these settings; excludes ``base``.
+        earlier_out: folder of the earlier checkpoint, if ``config`` asks for one; a training that
+            goes on after a kill finds it there.
         resume_file: where the state of the training is kept now and then, to go on after a kill.
         ranks: this process among those that train together.
 
@@ -65,32 +69,39 @@ def train_judge(
     num_samples = count_samples(data)
     model, processor, origin = _start(base, grounding, report, resume_file, ranks)
     processor = processor.following(TINY)
-    num_steps = config.num_samples // config.optimiser.batch_size
-    logger.info("judge: %d steps on %d edits, from %s", num_steps, num_samples, origin)
-    seconds = train(
-        model,
-        processor,
-        TINY,
-        _batches(config, data),
-        num_steps=num_steps,
-        config=config.optimiser,
-        description="judge training",
-        report=report,
-        resume_file=resume_file,
-        ranks=ranks,
-    )
-    if not ranks.is_first:
-        return
+    logger.info("judge: %d steps on %d edits, from %s", config.num_steps, num_samples, origin)
     card = {
         "kind": "judge: edit regions, reasoning and four scores",
         "notice": GENERATED_WORLD_NOTICE,
         "trained_from": origin,
         "num_training_edits": num_samples,
         "training": config.model_dump(),
-        "training_minutes": round(seconds / 60, 1),
         "training_processes": ranks.world_size,
     }
-    checkpoint.save(out, model, processor, card, TINY)
+
+    def keep_earlier() -> None:
+        assert earlier_out is not None
+        shutil.rmtree(earlier_out, ignore_errors=True)
+        steps = {"stopped_after_step": config.earlier_step}
+        checkpoint.save(earlier_out, model, processor, card | steps, TINY)
+
+    seconds = train(
+        model,
+        processor,
+        TINY,
+        _batches(config, data),
+        num_steps=config.num_steps,
+        config=config.optimiser,
+        description="judge training",
+        report=report,
+        resume_file=resume_file,
+        snapshot=Snapshot(config.earlier_step, keep_earlier) if config.earlier_step else None,
+        ranks=ranks,
+    )
+    if not ranks.is_first:
+        return
+    minutes = {"training_minutes": round(seconds / 60, 1)}
+    checkpoint.save(out, model, processor, card | minutes, TINY)
 
 
 def _start(

@@ -27,6 +27,13 @@ _SORTED_BATCHES = 8
 ReportMetrics = Callable[[dict[str, float], int], None]
 
 
+class Snapshot(NamedTuple):
+    """What is done with the model after one of the steps."""
+
+    step: int
+    take: Callable[[], None]
+
+
 class Batch(NamedTuple):
     """Samples that are all asked the same."""
 
@@ -55,6 +62,7 @@ def train(
     report: ReportMetrics,
     resume_file: Path | None = None,
     keep_every: int = 250,
+    snapshot: Snapshot | None = None,
     ranks: Ranks = ALONE,
 ) -> float:
     """Train in place for ``num_steps`` batches; ``report`` gets metrics every 50 steps.
@@ -62,7 +70,8 @@ def train(
     Returns the seconds that it took, over all runs of a training that was killed.
 
     With a ``resume_file`` the state is kept there every ``keep_every`` steps, and a training
-    that was killed goes on from it, provided that it is given the same batches again.
+    that was killed goes on from it, provided that it is given the same batches again. A
+    ``snapshot`` is taken before a state is kept of the same step or a later one.
 
     With several ``ranks`` every process is given the same model and the same batches; the first
     one alone reports and keeps the state, and after a kill the others get it from there.
@@ -92,6 +101,8 @@ def train(
             if ranks.is_first:
                 report(_means(losses) | {"speed/samples_per_s": speed}, step)
             losses, seen, start = {}, 0, time.perf_counter()
+        if snapshot and step == snapshot.step and ranks.is_first:
+            snapshot.take()
         if step % keep_every == 0:
             state.keep(step)
     model.eval()

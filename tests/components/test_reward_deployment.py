@@ -1,4 +1,5 @@
 import json
+import logging
 
 import pytest
 
@@ -38,8 +39,8 @@ def evaluation(judge, **change):
     )
 
 
-def settings(name):
-    return JudgeRegistrationStep(name=name, gate=JudgeGate())
+def settings(name, **change):
+    return JudgeRegistrationStep(name=name, gate=JudgeGate(), **change)
 
 
 def test_a_judge_that_passes_is_the_champion_and_registered_once(checkpoint, client):
@@ -108,3 +109,34 @@ def test_the_report_on_another_judge_is_refused(checkpoint, client):
     with pytest.raises(ReportError, match="is about checkpoint"):
         register_judge(settings("others"), other, evaluation(good), "")
     assert "champion" not in client.get_registered_model("others").aliases
+
+
+def test_an_earlier_judge_is_champion_once_and_never_over_what_followed(checkpoint, client):
+    earlier, last = checkpoint("earlier"), checkpoint("last")
+    # The second time is what a pipeline does that is run again.
+    for _ in range(2):
+        first = register_judge(settings("turns", earlier=True), earlier, evaluation(earlier), "")
+        second = register_judge(settings("turns"), last, evaluation(last), "")
+        assert (first, second) == ("models:/turns/1", "models:/turns/2")
+        aliases = client.get_registered_model("turns").aliases
+        assert {alias: str(version) for alias, version in aliases.items()} == {
+            "candidate": "2",
+            "champion": "2",
+            "previous": "1",
+        }
+    assert client.get_model_version("turns", "1").tags["gate"] == "passed"
+
+
+def test_an_earlier_judge_that_falls_short_stays_a_candidate(checkpoint, client, caplog):
+    earlier, last = checkpoint("short"), checkpoint("good")
+    with caplog.at_level(logging.WARNING):
+        register_judge(
+            settings("short", earlier=True), earlier, evaluation(earlier, mean_iou=0.6), ""
+        )
+    assert "the earlier judge stays a candidate: models:/short/1: the judge does" in caplog.text
+    register_judge(settings("short"), last, evaluation(last), "")
+    aliases = client.get_registered_model("short").aliases
+    assert {alias: str(version) for alias, version in aliases.items()} == {
+        "candidate": "2",
+        "champion": "2",
+    }

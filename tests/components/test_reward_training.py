@@ -12,7 +12,7 @@ import pytest
 import spatialreward
 from components.reward_deployment.run_steps import close_run
 from components.reward_training.launching import train_judge_on_nodes
-from components.reward_training.steps import STEP
+from components.reward_training.steps import STEP, train_judge
 from spatialreward.cluster.api import ClusterUnavailable
 from spatialreward.cluster.following import Pace, TrainJobError
 from spatialreward.cluster.train_job import Nodes
@@ -58,9 +58,9 @@ def data(client, tmp_path):
     return str(store.put_folder(tmp_path / "data", "s3://spatialreward/artifacts/test"))
 
 
-def settings(seed=11, batch_size=4):
+def settings(seed=11, batch_size=4, **change):
     training = JudgeTrainingConfig(
-        seed=seed, num_samples=8, optimiser=OptimiserConfig(batch_size=batch_size)
+        seed=seed, num_samples=8, optimiser=OptimiserConfig(batch_size=batch_size), **change
     )
     return JudgeTrainingStep(base=FolderBase(folder=SHIPPED_BASE), training=training, world=WORLD)
 
@@ -93,10 +93,29 @@ def nodes_train(cluster, processes=2):
     cluster.on_look.append(train)
 
 
+def test_an_earlier_checkpoint_is_kept_beside_the_judge(client, tmp_path, monkeypatch, data):
+    monkeypatch.setenv("SPATIALREWARD_WORK_DIR", str(tmp_path / "work"))
+    made = train_judge(settings(earlier_share=0.5), data, "")
+    store, cards = ObjectStore.from_environment(), []
+    for reference in made.split(" "):
+        ref = ArtifactRef.parse(reference)
+        folder = store.fetch_folder(ref, tmp_path / ref.sha256)
+        assert (folder / "protocol.json").is_file()
+        cards.append(json.loads((folder / "card.json").read_text()))
+    judge, earlier = cards
+    assert earlier["stopped_after_step"] == 1
+    assert "stopped_after_step" not in judge
+    # It is found done, with both.
+    assert train_judge(settings(earlier_share=0.5), data, "") == made
+
+
 @pytest.mark.slow
 def test_nodes_train_one_judge_and_a_later_run_finds_it_done(cluster, parent, data, capfd):
     nodes_train(cluster)
-    judge = train_judge_on_nodes(settings(), NODES, data, "", SOON)
+    both = settings(earlier_share=0.5)
+    made = train_judge_on_nodes(both, NODES, data, "", SOON)
+    judge, earlier = made.split(" ")
+    assert ObjectStore.from_environment().exists(ArtifactRef.parse(earlier).uri)
     folder = ObjectStore.from_environment().fetch_folder(
         ArtifactRef.parse(judge), Path(os.environ["SPATIALREWARD_WORK_DIR"]) / "judge"
     )
@@ -107,7 +126,7 @@ def test_nodes_train_one_judge_and_a_later_run_finds_it_done(cluster, parent, da
     assert "judge: 2 steps on 8 edits" in capfd.readouterr().err
     assert len(cluster.created) == 1
     assert not cluster.jobs
-    assert train_judge_on_nodes(settings(), NODES, data, "", SOON) == judge
+    assert train_judge_on_nodes(both, NODES, data, "", SOON) == made
     assert len(cluster.created) == 1
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from pipelines.dag import compile_pipeline
 from pipelines.profile import load_profile, names
-from pipelines.run import FIXED_STEPS
+from pipelines.run import fixed_steps
 from tests.pipelines.compiled import Compiled, edges
 
 EDGES = {
@@ -22,6 +22,14 @@ EDGES = {
     ("finetune-editor", "register-editor"),
     ("compare-editors", "register-editor"),
 }
+EARLIER = {
+    ("train-judge", "evaluate-judge-2"),
+    ("build-shard-2", "evaluate-judge-2"),
+    ("train-judge", "register-judge-2"),
+    ("evaluate-judge-2", "register-judge-2"),
+    ("register-judge-2", "register-judge"),
+}
+"""Of an earlier judge, which is registered before the last one."""
 ON_NODES = "train-judge-on-nodes"
 
 
@@ -34,7 +42,19 @@ def compiled(request, tmp_path_factory):
 
 def test_the_graph_has_exactly_these_edges(compiled):
     called = {ON_NODES: "train-judge"}
-    assert {tuple(called.get(end, end) for end in edge) for edge in compiled.edges()} == EDGES
+    expected = {"tiny": EDGES | EARLIER, "paper": EDGES}[compiled.name]
+    assert {tuple(called.get(end, end) for end in edge) for edge in compiled.edges()} == expected
+
+
+def test_an_earlier_judge_goes_the_same_way_as_the_last_one(compiled):
+    for step in ("evaluate-judge", "register-judge"):
+        judges = {
+            name: task["inputs"]["parameters"]["judge"]["taskOutputParameter"]["outputParameterKey"]
+            for name, task in compiled.steps.items()
+            if name in (step, f"{step}-2")
+        }
+        earlier = {f"{step}-2": "earlier"} if compiled.name == "tiny" else {}
+        assert judges == {step: "judge"} | earlier
 
 
 def test_the_run_is_opened_before_the_steps_and_closed_after_them(compiled):
@@ -56,7 +76,7 @@ def test_every_shard_is_a_step_of_its_own_but_not_all_at_once(compiled):
     assert loop["parameterIterator"]["items"]["raw"] == str(shards)
     limit = loop.get("iteratorPolicy", {}).get("parallelismLimit")
     assert limit == {"tiny": None, "paper": 32}[compiled.name]
-    assert len(compiled.steps) - 1 == FIXED_STEPS
+    assert len(compiled.steps) - 1 == fixed_steps(profile)
 
 
 def test_steps_with_outside_effects_are_never_cached_by_the_platform(compiled):
@@ -65,7 +85,9 @@ def test_steps_with_outside_effects_are_never_cached_by_the_platform(compiled):
         for executor, task in compiled.all_tasks().items()
         if task.get("cachingOptions", {}).get("enableCache")
     }
-    assert {executor.removeprefix("exec-") for executor in set(compiled.all_tasks()) - cached} == {
+    earlier = {"register-judge-2"} if compiled.name == "tiny" else set()
+    uncached = {executor.removeprefix("exec-") for executor in set(compiled.all_tasks()) - cached}
+    assert uncached == earlier | {
         "open-run",
         "register-judge",
         "deploy-judge",

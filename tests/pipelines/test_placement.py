@@ -27,6 +27,7 @@ PURE = {
 WITH_A_MODEL = {
     "train-judge",
     "evaluate-judge",
+    "evaluate-judge-2",
     "pretrain-editor",
     "finetune-editor",
     "compare-editors",

@@ -12,12 +12,15 @@ from pathlib import Path
 import psutil
 import pytest
 from mlflow import MlflowClient
+from typer.testing import CliRunner
 
 import pipelines
+from spatialreward.cli.main import app
 from spatialreward.client import TritonJudge
 from spatialreward.images import encode_png
 from spatialreward.pipeline_run import Outcome, recorded_outcome
-from spatialreward.stack import StackConfig, down, up
+from spatialreward.registry import aliases_of, look_up, report_of
+from spatialreward.stack import StackConfig, down, environment, up
 from spatialreward.stack.processes import MARK
 from spatialreward.tracking import child_runs
 
@@ -32,7 +35,8 @@ num_heldout = 12
 kind = "folder"
 folder = "{judge}"
 [judge.training]
-num_samples = 4
+num_samples = 8
+earlier_share = 0.5
 [judge.training.optimiser]
 learning_rate = 1e-7    # the test judge knows how to answer, and must not forget it
 batch_size = 4
@@ -158,7 +162,8 @@ def test_the_pipeline_stops_at_its_gate_and_goes_on_when_it_passes(runner, edits
     status, _, said = runner.run("--set", "judge.gate.min_mean_iou=1")
     (complaint,) = [line for line in said.splitlines() if line.startswith("error: ")]
     assert status == 1, said
-    assert complaint.startswith("error: step register-judge failed: models:/spatial-reward/1: ")
+    assert complaint.startswith("error: step register-judge failed: models:/spatial-reward/2: ")
+    assert "the earlier judge stays a candidate: models:/spatial-reward/1: the judge does" in said
     assert "the judge does not pass its gate: mean_iou" in complaint
     assert "log.txt" in complaint
     assert "Traceback" not in said
@@ -169,6 +174,9 @@ def test_the_pipeline_stops_at_its_gate_and_goes_on_when_it_passes(runner, edits
         assert word in shown
     check_files(runner.folder / "build", began)
     check_runs(client)
+    for name, value in environment(endpoints).items():
+        monkeypatch.setenv(name, value)
+    check_versions()
     judge = TritonJudge(endpoints.triton.grpc)
     assert "generated scenes" in judge.notice
     assert sorted(runner.left_running()) == sorted(
@@ -217,5 +225,25 @@ def check_runs(client):
     assert last.data.metrics["judge/unparsable_share"] <= 1
     steps = child_runs(last.info.run_id)
     assert {step.status for step in steps} == {"FINISHED"}
-    assert len(steps) == 12
-    assert client.get_model_version_by_alias("spatial-reward", "champion").tags["gate"] == "passed"
+    assert len(steps) == 14
+
+
+def check_versions():
+    """Two judges were champion in turn, each on its own report, and the last one can step down."""
+    aliases = aliases_of("spatial-reward")
+    assert {alias: one.version for alias, one in aliases.items()} == {
+        "candidate": 2,
+        "champion": 2,
+        "previous": 1,
+    }
+    found = {alias: look_up(model.uri) for alias, model in aliases.items()}
+    reports = {alias: report_of(one) for alias, one in found.items()}
+    assert reports["champion"].checkpoint_sha256 != reports["previous"].checkpoint_sha256
+    assert reports["champion"].inputs == reports["previous"].inputs
+    assert {one.tags["gate"] for one in found.values()} == {"passed"}
+    done = CliRunner().invoke(app, ["demote", "judge", "--yes", "--reason", "to try it"])
+    assert done.exit_code == 0, done.stderr
+    assert {alias: one.version for alias, one in aliases_of("spatial-reward").items()} == {
+        "candidate": 2,
+        "champion": 1,
+    }

@@ -8,7 +8,7 @@ from spatialreward.data.building import draw_samples
 from spatialreward.data.config import DataConfig
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import OptimiserConfig
-from spatialreward.training.loop import batches_of, train
+from spatialreward.training.loop import Snapshot, batches_of, train
 from spatialreward.training.optimisation import learning_rate_factor
 
 DATA = DataConfig(seed=3)
@@ -19,10 +19,14 @@ def few_samples():
     return list(draw_samples(DATA, "train", 8))
 
 
-def run(untrained, samples, num_steps, resume_file=None, stop_after=None):
+def run(untrained, samples, num_steps, resume_file=None, stop_after=None, snapshot_step=None):
     """Train from the same weights; ``stop_after`` ends it like a kill would."""
     model, processor = copy.deepcopy(untrained[0]), untrained[1]
     reports = []
+
+    def take():
+        reports.append({name: one.clone() for name, one in model.state_dict().items()})
+
     batches = itertools.cycle(batches_of("perceptual", samples, 4))
     if stop_after is not None:
         batches = itertools.chain(itertools.islice(batches, stop_after), killed())
@@ -37,6 +41,7 @@ def run(untrained, samples, num_steps, resume_file=None, stop_after=None):
         report=lambda metrics, step: reports.append((step, metrics)),
         resume_file=resume_file,
         keep_every=2,
+        snapshot=Snapshot(snapshot_step, take) if snapshot_step else None,
     )
     return model, reports
 
@@ -63,6 +68,21 @@ def test_a_killed_training_goes_on_to_the_same_weights(untrained, few_samples, t
     resumed, _ = run(untrained, few_samples, 6, resume_file=state)
     for name, weights in whole.state_dict().items():
         assert torch.equal(weights, resumed.state_dict()[name]), name
+
+
+def test_a_snapshot_is_the_model_after_its_step_and_changes_nothing(untrained, few_samples, tmp_path):
+    state = tmp_path / "state.pt"
+    with pytest.raises(KeyboardInterrupt):
+        run(untrained, few_samples, 4, resume_file=state, stop_after=2)
+    after_two = torch.load(state, weights_only=True)["parts"][0]
+    with_one, (snapshot, _) = run(untrained, few_samples, 4, snapshot_step=2)
+    without, _ = run(untrained, few_samples, 4)
+    for name, weights in with_one.state_dict().items():
+        assert torch.equal(snapshot[name], after_two[name]), name
+        assert torch.equal(weights, without.state_dict()[name]), name
+    # A training that goes on after that step has taken it before.
+    _, reports = run(untrained, few_samples, 4, resume_file=state, snapshot_step=2)
+    assert len(reports) == 1
 
 
 def test_the_learning_rate_warms_up_and_falls_to_a_tenth():
