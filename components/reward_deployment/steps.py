@@ -15,6 +15,7 @@ from spatialreward.config import JudgeRegistrationStep, NoSettings
 from spatialreward.deployer.waiting import wait_until_served
 from spatialreward.deployment import deploy_once
 from spatialreward.deployment.errors import SomebodyElseDeploys
+from spatialreward.deployment.server import KEY_VARIABLE
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.gate import GateError
 from spatialreward.evaluation.report import load_report
@@ -92,7 +93,8 @@ def register_judge(
 def deploy_judge(model: str, parent_run_id: str) -> str:
     """Have a registered judge served; returns the reference of the checkpoint that is served.
 
-    With ``TRITON_MODEL_REPOSITORY`` set, this step serves it there itself. Without it a deployer
+    With ``TRITON_MODEL_REPOSITORY`` set, this step serves it there itself, with the key in
+    ``TRITON_REPOSITORY_KEY`` where the server asks for one. Without it a deployer
     follows the registry, and this step waits until the server at ``TRITON_GRPC_URL`` answers with
     the version, or the deployer says why it does not.
 
@@ -134,6 +136,7 @@ def _serve(fetched: FetchedModel, repository: Path, endpoint: str) -> Outputs:
                 template=TEMPLATE,
                 repository=repository,
                 endpoint=endpoint,
+                key=os.environ.get(KEY_VARIABLE, ""),
                 source=fetched.model.uri,
             )
         except SomebodyElseDeploys as error:

@@ -7,6 +7,7 @@ given, as the pipeline does it.
 import json
 import logging
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -21,6 +22,7 @@ from manifests.images.errors import ImageError
 from spatialreward.stack import Service, StackConfig, environment, running_stack
 from spatialreward.stack.launch import MLFLOW_HEALTH, TRITON_HEALTH
 from spatialreward.stack.ports import LOOPBACK, free_ports
+from spatialreward.stack.triton import restricted_by
 
 logger = logging.getLogger(__name__)
 
@@ -155,13 +157,16 @@ def _services(engine: Engine, models: str, stack: ExitStack) -> dict[str, str]:
     tracking_uri = f"http://{LOOPBACK}:{mlflow_port}"
     mlflow = _mlflow(mlflow_port, variables)
     stack.enter_context(running(engine, mlflow, f"{_NAME}-mlflow", tracking_uri + MLFLOW_HEALTH))
-    triton = _triton({"http": http_port, "grpc": grpc_port, "metrics": metrics_port}, models)
+    ports = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
+    key = secrets.token_hex(20)
+    triton = _triton(ports, models, key)
     health = f"http://{LOOPBACK}:{http_port}{TRITON_HEALTH}"
     stack.enter_context(running(engine, triton, f"{_NAME}-serving", health))
     return variables | {
         "MLFLOW_TRACKING_URI": tracking_uri,
         "TRITON_GRPC_URL": f"{LOOPBACK}:{grpc_port}",
         "TRITON_MODEL_REPOSITORY": _MODELS,
+        "TRITON_REPOSITORY_KEY": key,
     }
 
 
@@ -178,11 +183,12 @@ def _mlflow(port: int, variables: dict[str, str]) -> Container:
     return Container(_TAGS["mlflow"], command, variables=variables)
 
 
-def _triton(ports: dict[str, int], models: str) -> Container:
+def _triton(ports: dict[str, int], models: str, key: str) -> Container:
     command = [
         f"--model-repository={_MODELS}",
         "--model-control-mode=explicit",
         "--backend-config=python,stub-timeout-seconds=300",
+        *restricted_by(key),
     ]
     for kind, port in ports.items():
         command += [f"--{kind}-address={LOOPBACK}", f"--{kind}-port={port}"]

@@ -143,7 +143,7 @@ def _restart(judges: Mapping[str, Path], edits: Sequence, clients: int) -> Basel
         assert triton is not None
         repository = triton.model_repository
         write_repository(str(judges["first"]), repository, template=TEMPLATE)
-        Server(triton.grpc).load("judge")
+        Server(triton.grpc, triton.repository_key).load("judge")
         # Clients find the new server where the old one was.
         numbers = [address.rpartition(":")[2] for address in (triton.http, triton.grpc)]
         ports = Ports(triton_http=int(numbers[0]), triton_grpc=int(numbers[1]))
@@ -153,8 +153,9 @@ def _restart(judges: Mapping[str, Path], edits: Sequence, clients: int) -> Basel
             down(config.state_dir)
             write_repository(str(judges["second"]), repository, template=TEMPLATE)
             stopped = time.monotonic()
-            up(config.model_copy(update={"ports": ports}))
-            Server(triton.grpc).load("judge")
+            triton = up(config.model_copy(update={"ports": ports})).triton
+            assert triton is not None
+            Server(triton.grpc, triton.repository_key).load("judge")
             _wait(lambda: any(one.judged_by for one in asking.since(stopped)), "it answers again")
         answered = min(one.at for one in asking.since(stopped) if one.judged_by)
         during = [one for one in asking.since(start) if one.at <= answered]

@@ -31,7 +31,13 @@ def served_judge(judge: Path, state_dir: Path) -> Iterator[Served]:
     with running_stack(config) as endpoints:
         triton = endpoints.triton
         assert triton is not None
-        deploy(judge, template=TEMPLATE, repository=triton.model_repository, endpoint=triton.grpc)
+        deploy(
+            judge,
+            template=TEMPLATE,
+            repository=triton.model_repository,
+            endpoint=triton.grpc,
+            key=triton.repository_key,
+        )
         yield Served(triton.grpc, triton.metrics, state_dir)
 
 

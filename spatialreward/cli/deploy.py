@@ -21,7 +21,15 @@ REPOSITORY = typer.Option(
     envvar="TRITON_MODEL_REPOSITORY",
     help="The server's model repository, as this machine sees it.",
 )
+REPOSITORY_KEY = typer.Option(
+    metavar="KEY",
+    envvar="TRITON_REPOSITORY_KEY",
+    show_default=False,
+    help="What the server asks of those who load models. Better in the environment: a command line "
+    "can be read by others.",
+)
 Endpoint = Annotated[str, ENDPOINT]
+RepositoryKey = Annotated[str, REPOSITORY_KEY]
 Repository = Annotated[Path, REPOSITORY]
 Checkpoint = Annotated[
     str,
@@ -53,6 +61,7 @@ def deploy(
     model: Checkpoint,
     endpoint: Endpoint,
     repository: Repository,
+    repository_key: RepositoryKey = "",
     name: Name = "judge",
     template: Template = None,
     smoke_edits: SmokeEdits = None,
@@ -71,7 +80,7 @@ def deploy(
     then does the server switch to it; the old version is retired after its last request. Whatever
     goes wrong, Ctrl-C too, what was served before is served still.
 
-    For the local stack: eval "$(spatialreward stack env)" sets address and repository.
+    For the local stack: eval "$(spatialreward stack env)" sets address, repository and key.
     """
     filled = template or own_template()
     edits = edits_of(smoke_edits)
@@ -84,6 +93,7 @@ def deploy(
         template=filled,
         repository=repository,
         endpoint=endpoint,
+        key=repository_key,
         model=name,
         source=source.name,
         smoke_edits=edits,
@@ -95,6 +105,7 @@ def deploy(
 def rollback(
     endpoint: Endpoint,
     repository: Repository,
+    repository_key: RepositoryKey = "",
     name: Name = "judge",
     smoke_edits: SmokeEdits = None,
 ) -> None:
@@ -110,7 +121,13 @@ def rollback(
     edits = edits_of(smoke_edits)
     from spatialreward.deployment import rollback as go_back
 
-    version = go_back(repository=repository, endpoint=endpoint, model=name, smoke_edits=edits)
+    version = go_back(
+        repository=repository,
+        endpoint=endpoint,
+        key=repository_key,
+        model=name,
+        smoke_edits=edits,
+    )
     typer.echo(f"{name} version {version} is served at {endpoint}")
 
 
@@ -125,6 +142,7 @@ def deployments(
             help="Also ask this server what it has loaded.",
         ),
     ] = None,
+    repository_key: RepositoryKey = "",
     json_output: Annotated[
         bool, typer.Option("--json", help="Print the history as one JSON object.")
     ] = False,
@@ -142,7 +160,7 @@ def deployments(
     else:
         typer.echo(f"{name} has never been deployed in {repository}")
     if endpoint is not None:
-        typer.echo(_loaded(endpoint, name))
+        typer.echo(_loaded(endpoint, repository_key, name))
 
 
 def _print_table(history: "History") -> None:
@@ -170,11 +188,11 @@ def _origin(one: "Deployment") -> str:
     return f"{one.source}: {reason}" if reason else one.source
 
 
-def _loaded(endpoint: str, name: str) -> str:
+def _loaded(endpoint: str, key: str, name: str) -> str:
     from spatialreward.deployment.server import Server
 
     try:
-        ready = Server(endpoint).ready_versions(name)
+        ready = Server(endpoint, key).ready_versions(name)
     except SpatialRewardError as error:
         return str(error)
     versions = ", ".join(map(str, ready)) or "none"

@@ -17,6 +17,7 @@ import typer
 from spatialreward.cli.deploy import (
     ENDPOINT,
     REPOSITORY,
+    REPOSITORY_KEY,
     Checkpoint,
     Name,
     Template,
@@ -84,6 +85,7 @@ def run(
     ] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,
     repository: Annotated[Path | None, REPOSITORY] = None,
+    repository_key: Annotated[str | None, REPOSITORY_KEY] = None,
     template: Annotated[
         Path | None,
         typer.Option(
@@ -164,7 +166,7 @@ def run(
             "host": host,
             "port": port,
         },
-        _backend(config, backend, endpoint, repository, template, namespace),
+        _backend(config, backend, endpoint, repository, repository_key, template, namespace),
     )
     smoke, probes = edits_of(settings.smoke_edits), edits_of(settings.probe_edits)
     # MLflow's client tries for minutes by itself; here the next look is the next try.
@@ -225,6 +227,7 @@ def _backend(
     backend: Where | None,
     endpoint: str | None,
     repository: Path | None,
+    repository_key: str | None,
     template: Path | None,
     namespace: str | None,
 ) -> dict[str, Any]:
@@ -234,7 +237,12 @@ def _backend(
     kind = backend or told.get("kind")
     match kind:
         case Where.LOCAL:
-            options = {"endpoint": endpoint, "repository": repository, "template": template}
+            options = {
+                "endpoint": endpoint,
+                "repository": repository,
+                "repository_key": repository_key,
+                "template": template,
+            }
             if template is None and "template" not in told:
                 options["template"] = own_template()
         case Where.KUBERNETES:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
 
 from spatialreward.deployment.lifecycle import KEEP_VERSIONS
 from spatialreward.records import Record
@@ -32,6 +32,8 @@ class LocalBackend(Record):
     kind: Literal["local"] = "local"
     endpoint: str
     """gRPC address, ``host:port``."""
+    repository_key: SecretStr = SecretStr("")
+    """Key of the server's model-repository API; better in ``TRITON_REPOSITORY_KEY``."""
     repository: Path
     """Triton's model repository, as this process sees it."""
     template: Path

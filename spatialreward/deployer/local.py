@@ -37,7 +37,8 @@ class LocalServing:
         self._probe_edits = probe_edits
         self._bounds = bounds
         self._home: Path = ModelFolder(config.repository, config.model).home
-        self._server = Server(config.endpoint)
+        self._key = config.repository_key.get_secret_value()
+        self._server = Server(config.endpoint, self._key)
 
     @contextmanager
     def turn(self) -> Iterator[bool]:
@@ -61,6 +62,7 @@ class LocalServing:
         return load_again(
             repository=self._config.repository,
             endpoint=self._config.endpoint,
+            key=self._key,
             model=self._config.model,
         )
 
@@ -88,6 +90,7 @@ class LocalServing:
             template=self._config.template,
             repository=self._config.repository,
             endpoint=self._config.endpoint,
+            key=self._key,
             model=self._config.model,
             source=model.uri,
             smoke_edits=self._smoke_edits,

@@ -15,6 +15,10 @@ class ServerAway(NothingKnown):
     """No server answers."""
 
 
+class KeyRefused(NothingKnown):
+    """The server asks for a key to its model-repository API, and this one is not it."""
+
+
 class SomebodyElseDeploys(NothingKnown):
     """Another process is at it; nothing was begun."""
 

@@ -28,6 +28,7 @@ def deploy(
     template: Path,
     repository: Path,
     endpoint: str,
+    key: str = "",
     model: str = "judge",
     source: str = "",
     smoke_edits: SmokeEdits = _NO_EDITS,
@@ -41,6 +42,7 @@ def deploy(
         template: folder with the model's ``config.pbtxt`` and ``1/model.py``.
         repository: Triton's model repository, as this process sees it.
         endpoint: Triton's gRPC address, ``host:port``.
+        key: of a server whose model-repository API is restricted.
         model: name to serve under.
         source: where the checkpoint came from, for the history; by default its folder.
         smoke_edits: edits that the version must judge, first as a staged copy and then as served.
@@ -55,7 +57,7 @@ def deploy(
             it does not answer; what was served before is served still.
     """
     candidate = Candidate.check(checkpoint, template, source)
-    with Site.open(repository, endpoint, model) as site:
+    with Site.open(repository, endpoint, model, key) as site:
         return site.add(candidate, smoke_edits, keep, trial)
 
 
@@ -65,6 +67,7 @@ def deploy_once(
     template: Path,
     repository: Path,
     endpoint: str,
+    key: str = "",
     model: str = "judge",
     source: str = "",
 ) -> int:
@@ -76,7 +79,7 @@ def deploy_once(
         InvalidInputError, DeploymentError: as ``deploy``.
     """
     candidate = Candidate.check(checkpoint, template, source)
-    with Site.open(repository, endpoint, model) as site:
+    with Site.open(repository, endpoint, model, key) as site:
         served = site.history.served
         if served is None or not site.holds(candidate, served):
             return site.add(candidate, _NO_EDITS, KEEP_VERSIONS)
@@ -87,7 +90,7 @@ def deploy_once(
         return served
 
 
-def load_again(*, repository: Path, endpoint: str, model: str = "judge") -> bool:
+def load_again(*, repository: Path, endpoint: str, key: str = "", model: str = "judge") -> bool:
     """Have a server that was started again load the version that was served last.
 
     Returns:
@@ -97,7 +100,7 @@ def load_again(*, repository: Path, endpoint: str, model: str = "judge") -> bool
         InvalidInputError: there is no such repository.
         DeploymentError: another deployment is under way, or the server does not load it.
     """
-    with Site.open(repository, endpoint, model) as site:
+    with Site.open(repository, endpoint, model, key) as site:
         served = site.history.served
         if served is None or site.server.ready_versions(model) == [served]:
             return False
@@ -111,6 +114,7 @@ def rollback(
     *,
     repository: Path,
     endpoint: str,
+    key: str = "",
     model: str = "judge",
     smoke_edits: SmokeEdits = _NO_EDITS,
 ) -> int:
@@ -123,7 +127,7 @@ def rollback(
         DeploymentError: no good version is left, its files have changed, or the server does not
             load it; what was served before is served still.
     """
-    with Site.open(repository, endpoint, model) as site:
+    with Site.open(repository, endpoint, model, key) as site:
         target = site.history.rollback_target
         if target is None:
             raise DeploymentError(f"{model}: {repository} holds no version to roll back to")

@@ -8,7 +8,7 @@ from typing import TypeVar
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
-from spatialreward.deployment.errors import DeploymentError, ServerAway
+from spatialreward.deployment.errors import DeploymentError, KeyRefused, ServerAway
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -17,14 +17,27 @@ LOAD_TIMEOUT_S = 1800.0
 _ANSWER_TIMEOUT_S = 30.0
 _POLL_S = 0.1
 _NO_SERVER = "StatusCode.UNAVAILABLE"
+# A refusal has the status of a server that is away; only its text tells them apart.
+_REFUSED = "This protocol is restricted"
+
+KEY_VARIABLE = "TRITON_REPOSITORY_KEY"
+"""Environment variable of the key that loading and unloading ask for."""
+# Under the name `key`, the local stack, docker-compose.yml and manifests/ start Triton with one.
+_KEY_METADATA = "triton-grpc-protocol-key"
 
 
 class Server:
     """A Triton server in explicit model control."""
 
-    def __init__(self, endpoint: str) -> None:
-        """Connect to ``endpoint`` (``host:port`` of gRPC) when first used."""
+    def __init__(self, endpoint: str, key: str = "") -> None:
+        """Connect when first used.
+
+        Args:
+            endpoint: gRPC address, ``host:port``.
+            key: of a server whose model-repository API is restricted; empty: it is not.
+        """
         self.endpoint = endpoint
+        self._key = key
         self._client = triton.InferenceServerClient(endpoint)
 
     def load(self, model: str) -> None:
@@ -36,7 +49,12 @@ class Server:
         Raises:
             DeploymentError: it does not load.
         """
-        self._ask(model, lambda: self._client.load_model(model, client_timeout=LOAD_TIMEOUT_S))
+        self._ask(
+            model,
+            lambda: self._client.load_model(
+                model, headers=self._headers, client_timeout=LOAD_TIMEOUT_S
+            ),
+        )
 
     def unload(self, model: str) -> None:
         """Unload a model, and wait until its memory is free; one that is not loaded is no error.
@@ -46,7 +64,7 @@ class Server:
         """
         self.settle(model)
         if "READY" in self._states(model).values():
-            self._ask(model, lambda: self._client.unload_model(model))
+            self._ask(model, lambda: self._client.unload_model(model, headers=self._headers))
         self._wait(model, lambda: not {"READY", "UNLOADING"} & {*self._states(model).values()})
 
     def settle(self, model: str) -> None:
@@ -79,10 +97,16 @@ class Server:
         states = self._states(model)
         return sorted(version for version, state in states.items() if state == "READY")
 
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {_KEY_METADATA: self._key} if self._key else {}
+
     def _states(self, model: str) -> dict[int, str]:
         index = self._ask(
             model,
-            lambda: self._client.get_model_repository_index(client_timeout=_ANSWER_TIMEOUT_S),
+            lambda: self._client.get_model_repository_index(
+                headers=self._headers, client_timeout=_ANSWER_TIMEOUT_S
+            ),
         )
         # A model that was never loaded is listed without a version.
         return {
@@ -105,6 +129,16 @@ class Server:
         try:
             return call()
         except InferenceServerException as error:
+            if (error.message() or "").startswith(_REFUSED):
+                raise KeyRefused(self._refusal()) from error
             if error.status() == _NO_SERVER:
                 raise ServerAway(f"no server answers at {self.endpoint}") from error
             raise DeploymentError(f"{model} at {self.endpoint}: {error.message()}") from error
+
+    def _refusal(self) -> str:
+        if self._key:
+            return f"{self.endpoint}: the key in {KEY_VARIABLE} is not this server's"
+        return (
+            f"{self.endpoint} asks for a key: set {KEY_VARIABLE} to the one that it was started "
+            "with"
+        )

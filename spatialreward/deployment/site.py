@@ -56,14 +56,14 @@ class Site:
 
     @classmethod
     @contextmanager
-    def open(cls, repository: Path, endpoint: str, model: str) -> Iterator[Self]:
+    def open(cls, repository: Path, endpoint: str, model: str, key: str = "") -> Iterator[Self]:
         """Have a model to oneself, and in order: what a killed process left behind is undone.
 
         Raises:
             InvalidInputError: there is no such repository, or the name is none for a model.
             DeploymentError: another deployment is under way, or no server answers.
         """
-        site = cls(ModelFolder(repository, model), Server(endpoint))
+        site = cls(ModelFolder(repository, model), Server(endpoint, key))
         with exclusive(repository):
             site._restore("the process that deployed it ended before it was served")
             yield site

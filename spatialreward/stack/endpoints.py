@@ -51,6 +51,8 @@ class TritonEndpoint(Record):
     metrics: str
     """URL of the Prometheus metrics."""
     model_repository: Path
+    repository_key: str
+    """What the server asks of those who load models or change its settings."""
 
 
 class Endpoints(Record):
@@ -128,6 +130,7 @@ def environment(endpoints: Endpoints) -> dict[str, str]:
             "TRITON_HTTP_URL": endpoints.triton.http,
             "TRITON_GRPC_URL": endpoints.triton.grpc,
             "TRITON_MODEL_REPOSITORY": str(endpoints.triton.model_repository),
+            "TRITON_REPOSITORY_KEY": endpoints.triton.repository_key,
         }
     return variables
 

@@ -26,6 +26,8 @@ class Launch(NamedTuple):
     health_url: str
     litter: tuple[str, ...] = ()
     """Glob patterns of files that the service leaves outside the state folder."""
+    secrets: tuple[str, ...] = ()
+    """Words of the command that other users of the machine must not read."""
 
 
 def answers(url: str, timeout_s: float = 2.0) -> bool:

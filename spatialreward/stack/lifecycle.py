@@ -29,6 +29,7 @@ from spatialreward.stack.launch import Launch, answers
 from spatialreward.stack.mlflow_server import BUCKET, launch_mlflow
 from spatialreward.stack.ports import free_ports
 from spatialreward.stack.processes import (
+    blank_out,
     exit_status,
     is_alive,
     last_line,
@@ -125,6 +126,7 @@ def _start(config: StackConfig, owner: ProcessIdentity | None) -> Endpoints:
         ]
         for launch, process in zip(launches, processes, strict=True):
             _wait_until_healthy(launch, process, deadline, config.start_timeout_s)
+            _hide_secrets(launch, process)
     if endpoints.s3:
         _prepare_bucket(endpoints)
     endpoints = endpoints.model_copy(update={"processes": tuple(processes), "owner": owner})
@@ -164,6 +166,19 @@ def _wait_until_healthy(
             )
         time.sleep(0.1)
     log.info("%s is healthy", launch.service)
+
+
+def _hide_secrets(launch: Launch, process: ServiceProcess) -> None:
+    for secret in launch.secrets:
+        try:
+            blank_out(process, secret)
+        except OSError as error:
+            log.warning(
+                "%s: its key stays in its command line, which all users of this machine can read: "
+                "%s",
+                launch.service,
+                error.strerror,
+            )
 
 
 def _prepare_bucket(endpoints: Endpoints) -> None:

@@ -8,6 +8,7 @@ with numpy 2 in reach the backend returns empty tensors and no error.
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from spatialreward.stack.endpoints import TritonEndpoint
 from spatialreward.stack.launch import TRITON_HEALTH, Launch
 from spatialreward.stack.ports import LOOPBACK, require_free
 
+_RESTRICTED = "model-repository,shared-memory,trace,logging"
+_KEY_NAME = "key"
 _STUB = "triton_python_backend_stub"
 # On a busy machine importing torch takes longer than the 30 s that are the default; the server does
 # not survive a model that is late.
@@ -35,6 +38,17 @@ print(json.dumps({
     "prefix": sys.prefix,
 }))
 """
+
+
+def restricted_by(key: str) -> list[str]:
+    """Options under which loading and unloading, shared memory, tracing and logging ask for a key.
+
+    Loading a model is code execution, and a web page may post to loopback. Over gRPC the key comes
+    as the metadata ``triton-grpc-protocol-key``, over HTTP as the header ``key``. Judging, health
+    and metrics stay open.
+    """
+    restriction = f"{_RESTRICTED}:{_KEY_NAME}={key}"
+    return [f"--http-restricted-api={restriction}", f"--grpc-restricted-protocol={restriction}"]
 
 
 class _TritonEnvironment(Record):
@@ -51,7 +65,10 @@ class _TritonEnvironment(Record):
 
 
 def launch_triton(config: StackConfig, free: Iterator[int]) -> tuple[Launch, TritonEndpoint]:
-    """Prepare Triton in explicit model control; the model repository is kept between starts."""
+    """Prepare Triton in explicit model control; the model repository is kept between starts.
+
+    The key to it is a new one at each start.
+    """
     python = config.triton_python.absolute()
     environment = _describe(python)
     folder = config.state_dir / "triton"
@@ -66,6 +83,7 @@ def launch_triton(config: StackConfig, free: Iterator[int]) -> tuple[Launch, Tri
         "metrics": require_free(config.ports.triton_metrics or next(free), "triton's metrics"),
     }
     shared_memory = "spatialreward_" + hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    key = secrets.token_hex(20)
     listen = [
         option
         for kind, port in ports.items()
@@ -79,6 +97,7 @@ def launch_triton(config: StackConfig, free: Iterator[int]) -> tuple[Launch, Tri
         f"--backend-config=python,shm-region-prefix-name={shared_memory}",
         f"--backend-config=python,stub-timeout-seconds={_MODEL_START_S}",
         "--exit-timeout-secs=5",
+        *restricted_by(key),
         *listen,
     ]
     launch = Launch(
@@ -88,12 +107,14 @@ def launch_triton(config: StackConfig, free: Iterator[int]) -> tuple[Launch, Tri
         folder=folder,
         health_url=f"http://{LOOPBACK}:{ports['http']}{TRITON_HEALTH}",
         litter=(f"/dev/shm/{shared_memory}*",),
+        secrets=(key,),
     )
     endpoint = TritonEndpoint(
         http=f"{LOOPBACK}:{ports['http']}",
         grpc=f"{LOOPBACK}:{ports['grpc']}",
         metrics=f"http://{LOOPBACK}:{ports['metrics']}/metrics",
         model_repository=repository,
+        repository_key=key,
     )
     return launch, endpoint
 

@@ -14,7 +14,7 @@ MORNING = datetime.datetime(2026, 11, 25, 8, 30, tzinfo=datetime.UTC)
 
 @pytest.fixture
 def run(monkeypatch):
-    for name in ("TRITON_GRPC_URL", "TRITON_MODEL_REPOSITORY"):
+    for name in ("TRITON_GRPC_URL", "TRITON_MODEL_REPOSITORY", "TRITON_REPOSITORY_KEY"):
         monkeypatch.delenv(name, raising=False)
     return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
 

@@ -10,7 +10,13 @@ from typer.testing import CliRunner
 from spatialreward.cli.main import app
 from spatialreward.deployer.logs import JsonLines
 
-VARIABLES = ("TRITON_GRPC_URL", "TRITON_MODEL_REPOSITORY", "MLFLOW_TRACKING_URI", "WEBHOOK_SECRET")
+VARIABLES = (
+    "TRITON_GRPC_URL",
+    "TRITON_MODEL_REPOSITORY",
+    "TRITON_REPOSITORY_KEY",
+    "MLFLOW_TRACKING_URI",
+    "WEBHOOK_SECRET",
+)
 
 
 @pytest.fixture

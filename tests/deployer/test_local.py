@@ -39,6 +39,7 @@ def deployer_of(registry):
         }
         backend = LocalBackend(
             endpoint=site.endpoint,
+            repository_key=site.key,
             repository=site.repository,
             template=site.template,
             model=site.model,
@@ -117,6 +118,7 @@ def test_a_version_that_disagrees_with_the_served_one_is_not_switched_to(
 def test_a_version_that_nobody_wants_any_more_is_not_switched_to(site, registry, scripted, edit):
     where = LocalBackend(
         endpoint=site.endpoint,
+        repository_key=site.key,
         repository=site.repository,
         template=site.template,
         model=site.model,
@@ -154,7 +156,8 @@ def test_a_server_that_was_started_again_serves_the_champion_again(
         deployer = deployer_of(site)
         assert deployer.once().outcome is Outcome.DEPLOYED
         assert site.ask(edit) == ("2", 0.75)
-        tritonclient.grpc.InferenceServerClient(site.endpoint).unload_model(site.model)
+        server = tritonclient.grpc.InferenceServerClient(site.endpoint)
+        server.unload_model(site.model, headers=site.metadata)
         assert deployer.once().outcome is Outcome.DEPLOYED
         assert site.ask(edit) == ("2", 0.75)
 

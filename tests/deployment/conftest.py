@@ -62,9 +62,12 @@ class Site:
         self.where = {
             "repository": triton.model_repository,
             "endpoint": triton.grpc,
+            "key": triton.repository_key,
             "model": model,
         }
         self.endpoint = triton.grpc
+        self.key = triton.repository_key
+        self.metadata = {"triton-grpc-protocol-key": self.key}
         self.repository = triton.model_repository
         self.model = model
         self.template = template

@@ -31,6 +31,7 @@ def register(client):
 def run(site, monkeypatch):
     """Runs a command as somebody who has set the stack's environment."""
     monkeypatch.setenv("TRITON_GRPC_URL", site.endpoint)
+    monkeypatch.setenv("TRITON_REPOSITORY_KEY", site.key)
     monkeypatch.setenv("TRITON_MODEL_REPOSITORY", str(site.repository))
     return lambda command, *arguments: CliRunner().invoke(
         app, [command, "--name", site.model, *map(str, arguments)]

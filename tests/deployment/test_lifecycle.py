@@ -56,7 +56,7 @@ def test_a_first_version_that_is_no_good_leaves_nothing(site, scripted):
     broken = scripted("bad", fails_as=[site.model], reason="the judge failed on this edit")
     with pytest.raises(DeploymentError, match="edit blank picture: the judge failed on this edit"):
         site.deploy(broken)
-    assert Server(site.endpoint).ready_versions(site.model) == []
+    assert Server(site.endpoint, site.key).ready_versions(site.model) == []
     assert [path.name for path in site.home.iterdir()] == ["deployments.json"]
 
 
@@ -85,6 +85,7 @@ def _deploy_and_send(site, checkpoint, number):
     options = {"--model": checkpoint, "--template": site.template, "--name": site.model}
     variables = {
         "TRITON_GRPC_URL": site.endpoint,
+        "TRITON_REPOSITORY_KEY": site.key,
         "TRITON_MODEL_REPOSITORY": str(site.repository),
     }
     process = subprocess.Popen(
@@ -147,7 +148,8 @@ def test_a_checkpoint_that_is_served_is_not_copied_again(site, scripted, edit):
     first = scripted("first", reward=0.25)
     once = {"template": site.template, **site.where}
     assert deploy_once(first, **once) == 1
-    tritonclient.grpc.InferenceServerClient(site.endpoint).unload_model(site.model)
+    server = tritonclient.grpc.InferenceServerClient(site.endpoint)
+    server.unload_model(site.model, headers=site.metadata)
     assert deploy_once(first, source="models:/m/1", **once) == 1
     assert site.ask(edit) == ("1", 0.25)
     assert deploy_once(scripted("second"), source="models:/m/2", **once) == 2

@@ -31,7 +31,8 @@ def test_a_server_loads_what_was_written_for_it_as_the_registrys_version(site, r
         assert done.stdout == f"{site.repository} serves {site.model}/2\n", done.stderr
     assert site.on_disk() == [2]
     assert site.staging_is_gone()
-    tritonclient.grpc.InferenceServerClient(site.endpoint).load_model(site.model)
+    server = tritonclient.grpc.InferenceServerClient(site.endpoint)
+    server.load_model(site.model, headers=site.metadata)
     assert site.ask(edit) == ("2", 0.25)
     with TritonJudge(site.endpoint, model=site.model) as judge:
         assert judge.notice == "second"

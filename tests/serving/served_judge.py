@@ -35,8 +35,13 @@ class ServedJudge:
         self.client = tritonclient.grpc.InferenceServerClient(self.endpoint)
 
     def deploy(self, checkpoint, template=OWN_TEMPLATE):
-        repository = self.triton.model_repository
-        deploy_once(checkpoint, template=template, repository=repository, endpoint=self.endpoint)
+        deploy_once(
+            checkpoint,
+            template=template,
+            repository=self.triton.model_repository,
+            endpoint=self.endpoint,
+            key=self.triton.repository_key,
+        )
 
     def is_well(self):
         """Whether the server lives and its model can be asked."""

@@ -50,7 +50,10 @@ def test_every_service_is_healthy_once_the_stack_is_up(whole_stack):
 
 def test_triton_serves_no_model_before_one_is_deployed(whole_stack):
     request = urllib.request.Request(
-        f"http://{whole_stack.triton.http}/v2/repository/index", data=b"{}", method="POST"
+        f"http://{whole_stack.triton.http}/v2/repository/index",
+        data=b"{}",
+        headers={"key": whole_stack.triton.repository_key},
+        method="POST",
     )
     with urllib.request.urlopen(request, timeout=10) as response:
         assert json.load(response) == []
