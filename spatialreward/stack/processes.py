@@ -56,6 +56,8 @@ def spawn(
                 stdout=log_file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # SeaweedFS's sockets in /tmp ask for no certificate: their mode guards them.
+                umask=0o077,
             )
         except OSError as error:
             raise StackError(f"{service}: cannot run {command[0]}: {error.strerror}") from error

@@ -1,4 +1,8 @@
-"""SeaweedFS as the S3 store: one process with master, volume server, filer and S3 gateway."""
+"""SeaweedFS as the S3 store: one process with master, volume server, filer and S3 gateway.
+
+The gateway asks for the keys of S3; the ports of the others, and the gateway's own gRPC, ask for a
+certificate that nothing but this process holds.
+"""
 
 import json
 import os
@@ -11,9 +15,10 @@ from pathlib import Path
 from spatialreward.stack.config import Service, StackConfig, StackError
 from spatialreward.stack.endpoints import S3Endpoint, write_private
 from spatialreward.stack.launch import S3_HEALTH, Launch
+from spatialreward.stack.mutual_tls import write_mutual_tls
 from spatialreward.stack.ports import LOOPBACK, require_free
 
-_INNER_PORTS = (
+INNER_PORTS = (
     "master.port",
     "master.port.grpc",
     "volume.port",
@@ -37,7 +42,8 @@ def launch_s3(config: StackConfig, free: Iterator[int]) -> tuple[Launch, S3Endpo
     )
     identities = folder / "identities.json"
     write_private(identities, json.dumps(_identities(endpoint)))
-    ports = {"s3.port": port} | {option: next(free) for option in _INNER_PORTS}
+    write_mutual_tls(folder)
+    ports = {"s3.port": port} | {option: next(free) for option in INNER_PORTS}
     command = [
         str(_find_weed(config.weed)),
         "-logtostderr=true",
@@ -60,7 +66,10 @@ def launch_s3(config: StackConfig, free: Iterator[int]) -> tuple[Launch, S3Endpo
     launch = Launch(
         service=Service.S3,
         command=command,
-        environment=os.environ,
+        # A WEED_ variable of the caller's would win over the settings in the folder.
+        environment={
+            name: value for name, value in os.environ.items() if not name.startswith("WEED_")
+        },
         folder=folder,
         health_url=endpoint.endpoint_url + S3_HEALTH,
         litter=tuple(f"/tmp/seaweedfs-*-{number}.sock" for number in ports.values()),
