@@ -18,6 +18,7 @@ SECRETS: dict[str, Callable[[], str]] = {
     "POSTGRES_USER": lambda: "mlflow",
     # In an address: no character of it may mean anything there.
     "POSTGRES_PASSWORD": lambda: secrets.token_hex(20),
+    "TRITON_REPOSITORY_KEY": lambda: secrets.token_hex(20),
     "WEBHOOK_SECRET": lambda: secrets.token_hex(20),
     # A Fernet key: 32 bytes.
     "ENCRYPTION_KEY": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),

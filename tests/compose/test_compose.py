@@ -6,20 +6,26 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import grpc
 import pytest
 import yaml
 
 from manifests.compose_env import SECRETS, complete
 from manifests.images.catalogue import IMAGES, ROOT, third_party
-from spatialreward.stack.launch import MLFLOW_HEALTH, S3_HEALTH, TRITON_HEALTH
+from spatialreward.stack import mutual_tls
+from spatialreward.stack.launch import MLFLOW_HEALTH, S3_HEALTH, TRITON_HEALTH, answers
 from spatialreward.stack.mlflow_server import BUCKET
+from spatialreward.stack.ports import LOOPBACK, free_ports
+from spatialreward.stack.seaweedfs import INNER_PORTS
+from spatialreward.stack.triton import restricted_by
 from spatialreward.storage import BUCKET as STEPS_BUCKET
 
 COMPOSE = Path(sys.executable).with_name("docker-compose")
 BASE = ROOT / "manifests" / "base"
-ONCE = {"buckets", "migrate", "volumes"}
+ONCE = {"buckets", "migrate", "object-store-tls", "volumes"}
 # Where a service of the compose file has another name in the manifests, or is there twice.
 SAME = {"judge-gpu": "judge"}
 
@@ -71,7 +77,8 @@ def test_each_profile_has_one_judge(env_file):
         profile: set(compose(env_file, "--profile", profile, "config", "--services").stdout.split())
         for profile in ("cpu", "gpu")
     }
-    common = {"volumes", "object-store", "buckets", "postgres", "migrate", "mlflow", "deployer"}
+    common = {"volumes", "object-store-tls", "object-store", "buckets", "deployer"}
+    common |= {"postgres", "migrate", "mlflow"}
     assert listed == {"cpu": common | {"judge"}, "gpu": common | {"judge-gpu"}}
 
 
@@ -174,7 +181,8 @@ def test_only_what_hands_volumes_over_is_root(services):
     assert users.pop("volumes") == "0:0"
     assert users.pop("postgres") == "999:999"
     assert set(users.values()) == {"10001:10001"}
-    assert services["volumes"]["network_mode"] == "none"
+    alone = {name for name, one in services.items() if one.get("network_mode") == "none"}
+    assert alone == {"volumes", "object-store-tls"}
     assert {name for name, one in services.items() if "cap_add" in one} == {"volumes"}
 
 
@@ -257,3 +265,86 @@ def test_triton_is_started_as_the_local_stack_starts_it(services):
     [models] = [one for one in services["judge"]["volumes"] if one["target"] == "/models"]
     assert models["read_only"] is True
     assert services["deployer"]["environment"]["TRITON_MODEL_REPOSITORY"] == "/models"
+
+
+def test_triton_asks_for_the_key_that_the_deployer_has(services, env_file):
+    values = dict(line.split("=", 1) for line in env_file.read_text().splitlines())
+    key = values["TRITON_REPOSITORY_KEY"]
+    for name in ("judge", "judge-gpu"):
+        assert set(restricted_by(key)) <= set(services[name]["command"])
+    assert services["deployer"]["environment"]["TRITON_REPOSITORY_KEY"] == key
+    knowing = {name for name, service in services.items() if key in json.dumps(service)}
+    assert knowing == {"judge", "judge-gpu", "deployer"}
+
+
+def test_the_manifests_ask_for_the_key_in_the_same_words(documents):
+    pod = documents["Deployment", "judge"]["spec"]["template"]["spec"]
+    [triton] = [one for one in pod["containers"] if one["name"] == "triton"]
+    assert set(restricted_by("$(POD_UID)")) <= set(triton["args"])
+
+
+def test_the_object_store_is_started_where_its_certificate_is(services):
+    [written] = services["object-store-tls"]["command"]
+    assert services["object-store-tls"]["entrypoint"][-1] == mutual_tls.__name__
+    assert services["object-store"]["working_dir"] == written
+    for name, read_only in (("object-store-tls", False), ("object-store", True)):
+        mounts = {one["target"]: one for one in services[name]["volumes"]}
+        assert mounts[written]["source"] == "object-store-tls"
+        assert mounts[written].get("read_only", False) is read_only
+
+
+def test_a_certificate_that_is_there_stays(tmp_path):
+    command = [sys.executable, "-m", mutual_tls.__name__, tmp_path]
+    written = []
+    for _ in range(2):
+        subprocess.run(command, check=True)
+        written.append((tmp_path / mutual_tls.KEY).read_bytes())
+    assert written[0] == written[1]
+
+
+def test_no_identity_comes_over_the_object_stores_grpc(services, tmp_path):
+    """By that call a stranger on the network would make keys of their own, and be the store's."""
+    (tmp_path / "tls").mkdir()
+    (tmp_path / "data").mkdir()
+    subprocess.run([sys.executable, "-m", mutual_tls.__name__, tmp_path / "tls"], check=True)
+    with free_ports() as free, (tmp_path / "log").open("wb") as log:
+        ports = {option: next(free) for option in ("s3.port", *INNER_PORTS)}
+        # Of an option that is given twice, the last one counts.
+        here = {"dir": tmp_path / "data", "s3.ip.bind": LOOPBACK} | ports
+        server = subprocess.Popen(
+            [
+                Path(sys.executable).with_name("weed"),
+                *services["object-store"]["command"],
+                *(f"-{option}={value}" for option, value in here.items()),
+            ],
+            cwd=tmp_path / "tls",
+            env=os.environ | {"AWS_ACCESS_KEY_ID": "known", "AWS_SECRET_ACCESS_KEY": "to us"},
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            while not answers(f"http://{LOOPBACK}:{ports['s3.port']}{S3_HEALTH}"):
+                assert server.poll() is None, (tmp_path / "log").read_text()
+                time.sleep(0.2)
+            where = f"{LOOPBACK}:{ports['s3.port.grpc']}"
+            pems = [(tmp_path / "tls" / name).read_bytes() for name in ("cert.pem", "key.pem")]
+            ours = grpc.ssl_channel_credentials(pems[0], pems[1], pems[0])
+            with grpc.insecure_channel(where) as plain, grpc.secure_channel(where, ours) as known:
+                put = "/messaging_pb.SeaweedS3IamCache/PutIdentity"
+                codes = [_code_of(channel, put) for channel in (plain, known)]
+        finally:
+            server.terminate()
+            server.wait()
+            for path in Path("/tmp").glob("seaweedfs-*.sock"):
+                if int(re.findall(r"\d+", path.name)[-1]) in ports.values():
+                    path.unlink()
+    assert codes[0] is grpc.StatusCode.UNAVAILABLE
+    assert codes[1] is not grpc.StatusCode.UNAVAILABLE
+
+
+def _code_of(channel, method):
+    try:
+        channel.unary_unary(method, lambda data: data, lambda data: data)(b"", timeout=30)
+    except grpc.RpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
