@@ -3,11 +3,21 @@
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 MAX_SCORE = 25.0
 BOX_SCALE = 1000
 
+
+def whole_characters(text: str) -> str:
+    """A text as UTF-8 can hold it: a replacement character for each half of a surrogate pair.
+
+    JSON can spell such a half, and a model does where it breaks an emoji in two.
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+Text = Annotated[str, AfterValidator(whole_characters)]
 Score = Annotated[float, Field(ge=0.0, le=MAX_SCORE, allow_inf_nan=False)]
 Coordinate = Annotated[int, Field(ge=0, le=BOX_SCALE)]
 
@@ -21,9 +31,9 @@ class Record(BaseModel):
 class EditRegion(Record):
     """One box in which the edited picture differs from its source."""
 
-    id: int = Field(ge=0)
+    id: int = Field(ge=0, lt=2**63)
     """Number that ``<|bbox_id|>`` in the reasoning refers to."""
-    label: str
+    label: Text
     """What the region holds, in a few words."""
     bbox_2d: tuple[Coordinate, Coordinate, Coordinate, Coordinate]
     """``x1, y1, x2, y2``, normalised to 0..1000 of the edited picture's width and height."""
@@ -108,8 +118,8 @@ class Judgement(Record):
 
     status: JudgementStatus
     regions: tuple[EditRegion, ...] = ()
-    sc_reasoning: str = ""
-    pq_reasoning: str = ""
+    sc_reasoning: Text = ""
+    pq_reasoning: Text = ""
     scores: Scores | None = None
     """The scores as the judge wrote them."""
     soft_scores: Scores | None = None
@@ -117,9 +127,9 @@ class Judgement(Record):
     reward: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     """Aggregated from the soft scores, or from ``scores`` where there are none or those were asked
     for; of both streams, or of the one that was asked."""
-    reason: str = ""
+    reason: Text = ""
     """Why the judgement failed; empty when it did not."""
-    judged_by: str = ""
+    judged_by: Text = ""
     """Name and version of the served model, as ``judge/3``; empty for a model in this process."""
 
     @classmethod

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spatialreward.cli.edits import EditRequest, read_requests
-from spatialreward.cli.verdict import check_overlays, print_verdict, to_json, write_overlay
+from spatialreward.cli.verdict import (
+    check_overlays,
+    print_verdict,
+    printable,
+    to_json,
+    write_overlay,
+)
 from spatialreward.errors import InvalidInputError
 from spatialreward.progress import track
 from spatialreward.records import Judgement, JudgementStatus
@@ -113,7 +119,7 @@ def _judge_one(
     if judging.notice:
         typer.echo(f"note: {judging.notice}", err=True)
     if failed:
-        typer.echo(f"no judgement: {judgement.reason}", err=True)
+        typer.echo(f"no judgement: {printable(judgement.reason)}", err=True)
         raise typer.Exit(NO_JUDGEMENT)
 
 

@@ -1,6 +1,8 @@
 """The ``spatialreward`` command."""
 
+import io
 import logging
+import sys
 from importlib.metadata import version
 from typing import Annotated
 
@@ -73,4 +75,7 @@ def configure(
 def main() -> None:
     """Run the command line of this process."""
     logging.captureWarnings(True)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A judge may answer in letters that the terminal's encoding does not have.
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()

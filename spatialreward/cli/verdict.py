@@ -1,6 +1,7 @@
 """How a judgement is shown: as JSON for programs, as tables for people, as a picture."""
 
 import json
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from spatialreward.records import Judgement
 if TYPE_CHECKING:
     from PIL import Image
     from rich.console import RenderableType
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def to_json(request: EditRequest, judgement: Judgement, notice: str, *, with_id: bool) -> bytes:
@@ -44,7 +47,12 @@ def print_verdict(judgement: Judgement, size: tuple[int, int]) -> None:
         ("Perceptual quality", judgement.pq_reasoning),
     ):
         if reasoning:
-            console.print(Text.assemble((f"{title}: ", "bold"), readable(reasoning)))
+            console.print(Text.assemble((f"{title}: ", "bold"), printable(readable(reasoning))))
+
+
+def printable(text: str) -> str:
+    """A judge's words without control characters, which a terminal would obey."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def check_overlays(paths: Sequence[Path], inputs: Sequence[Path]) -> None:
@@ -125,6 +133,8 @@ def _region_table(judgement: Judgement, size: tuple[int, int]) -> "RenderableTyp
     for region in judgement.regions:
         boxes = (region.bbox_2d, pixel_box(region, size))
         table.add_row(
-            str(region.id), Text(region.label), *(", ".join(map(str, box)) for box in boxes)
+            str(region.id),
+            Text(printable(region.label)),
+            *(", ".join(map(str, box)) for box in boxes),
         )
     return table

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -62,6 +65,39 @@ def test_people_get_scores_regions_reasoning_and_the_notice(run, pair):
         "[0] as asked",
     ):
         assert text in result.stdout
+
+
+SAYS_ANYTHING = """
+from spatialreward.cli import judge, main
+from spatialreward.records import EditRegion, Judgement, Scores
+
+class SaysAnything:
+    notice = ""
+    def judge(self, edits):
+        words = "\\ud83e\\x1b[2J\\0 \\u5706"
+        region = EditRegion(id=0, label=words, bbox_2d=(0, 0, 500, 1000))
+        scores = Scores(editing_success=1, over_editing=2)
+        return [Judgement(
+            status="ok", regions=[region], sc_reasoning=words, scores=scores, reward=0.5
+        )]
+
+judge.open_judge = lambda model, endpoint: SaysAnything()
+main.main()
+"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_any_words_of_a_judge_are_shown_on_any_terminal_and_obeyed_by_none(pair, encoding):
+    arguments = [*map(str, pair), "--instruction", "add a dog"]
+    shown = subprocess.run(
+        [sys.executable, "-c", SAYS_ANYTHING, "judge", *arguments],
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        capture_output=True,
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert b"\x1b" not in shown.stdout
+    assert b"\0" not in shown.stdout
+    assert ("圆".encode() if encoding == "utf-8" else b"\\u5706") in shown.stdout
 
 
 def test_programs_get_one_json_object_with_every_field(run, pair):
