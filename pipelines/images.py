@@ -6,12 +6,12 @@ built anew, so outputs of the old image would be taken for those of the new one;
 
 import logging
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
 from spatialreward.errors import InvalidInputError
+from spatialreward.reading import read_toml_file
 
 logger = logging.getLogger(__name__)
 
@@ -77,12 +77,7 @@ BY_TAG = Images()
 
 
 def _read_lock(path: Path) -> dict[str, str]:
-    try:
-        images = tomllib.loads(path.read_text(encoding="utf-8")).get("images")
-    except OSError as error:
-        raise InvalidInputError(f"{path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidInputError(f"{path}: {error}") from error
+    images = read_toml_file(path).get("images")
     if not isinstance(images, dict):
         raise InvalidInputError(f"{path}: expected a table [images]")
     for name, address in images.items():

@@ -26,6 +26,7 @@ from spatialreward.config import (
 from spatialreward.data.config import DataConfig
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.config import EditorEvaluationConfig, JudgeGate
+from spatialreward.reading import read_toml_file
 from spatialreward.records import Record
 from spatialreward.rl.config import FlowGrpoConfig
 from spatialreward.training.config import JudgeTrainingConfig
@@ -101,10 +102,7 @@ def load_profile(name: str, overrides: Sequence[str] = ()) -> Profile:
         InvalidInputError: the file or a key is unknown, or a value is not allowed; names both.
     """
     path = _find(name)
-    try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidInputError(f"{path}: {error}") from error
+    given = read_toml_file(path)
     where = dict.fromkeys(_keys(given), str(path))
     for override in overrides:
         change = _parse_override(override)
@@ -138,7 +136,7 @@ def _parse_override(text: str) -> dict[str, Any]:
         raise InvalidInputError(f"--set {text}: expected KEY=VALUE, such as rl.num_steps=3")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         # Words need no quotes on a command line.
         parsed = value
     change: dict[str, Any] = {}

@@ -5,7 +5,6 @@ all steps in one file, are the pipelines' business.
 """
 
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -17,6 +16,7 @@ from spatialreward.data.samples import Split
 from spatialreward.editor.config import EditorPretrainingConfig
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.config import EditorEvaluationConfig, EditorGate, JudgeGate
+from spatialreward.reading import read_toml_file
 from spatialreward.records import Record
 from spatialreward.rl.config import FlowGrpoConfig
 from spatialreward.training.config import GroundingConfig, JudgeTrainingConfig
@@ -175,13 +175,9 @@ def read_toml(kind: type[Settings], path: Path) -> Settings:
     Raises:
         InvalidInputError: there is no such file, or it is no such record; names file and field.
     """
+    given = read_toml_file(path)
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
         return kind.model_validate(given)
-    except OSError as error:
-        raise InvalidInputError(f"{path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidInputError(f"{path}: {error}") from error
     except ValidationError as error:
         raise InvalidInputError(f"{path}: {_first_problem(error)}") from error
 

@@ -12,6 +12,7 @@ import typer
 from pydantic import SecretStr, ValidationError
 
 from spatialreward.errors import InvalidInputError
+from spatialreward.reading import read_text
 
 if TYPE_CHECKING:
     from spatialreward.kubeflow import KubeflowPipelines, ServerConfig
@@ -176,8 +177,7 @@ def tracking_uri() -> str:
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise InvalidInputError(f"headers file {path}: {reason}") from error
+        text = read_text(path)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"headers file {path}: {error}") from error
     return [line for line in text.splitlines() if line.strip()]

@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import sys
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -26,6 +25,7 @@ from spatialreward.cli.deploy import (
 )
 from spatialreward.cli.webhook import DEPLOYERS_WEBHOOK, check_secret
 from spatialreward.errors import InvalidInputError
+from spatialreward.reading import read_toml_file
 
 if TYPE_CHECKING:
     from spatialreward.deployer.config import DeployerConfig
@@ -216,7 +216,7 @@ def _settings(
     from spatialreward.config import read_settings
     from spatialreward.deployer.config import DeployerConfig
 
-    given = _read(path) | {key: value for key, value in options.items() if value is not None}
+    given = _table(path) | {key: value for key, value in options.items() if value is not None}
     given["backend"] = backend
     where = f"deployer, {path}" if path else "deployer"
     return read_settings(DeployerConfig, json.dumps(given, default=str), where)
@@ -231,7 +231,7 @@ def _backend(
     template: Path | None,
     namespace: str | None,
 ) -> dict[str, Any]:
-    told = _read(path).get("backend", {})
+    told = _table(path).get("backend", {})
     if not isinstance(told, dict):
         raise InvalidInputError(f"{path}: backend: expected a table")
     kind = backend or told.get("kind")
@@ -253,15 +253,8 @@ def _backend(
     return {**told, **given, "kind": str(kind)}
 
 
-def _read(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidInputError(f"{path}: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidInputError(f"{path}: {error}") from error
+def _table(path: Path | None) -> dict[str, Any]:
+    return {} if path is None else read_toml_file(path)
 
 
 def _registration(url: str | None, secret: str) -> Callable[[], object] | None:

@@ -1,6 +1,5 @@
 """The edits a user asks about: two pictures and an instruction, one edit or a file of them."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +7,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import check_instruction, load_image
+from spatialreward.reading import parse_json, read_text
 from spatialreward.records import Record
 
 if TYPE_CHECKING:
@@ -45,10 +45,9 @@ def read_requests(path: Path) -> list[EditRequest]:
         InvalidInputError: the file or one of its lines cannot be read, or two edits share an id.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        raise InvalidInputError(f"edits {path}: {reason}") from error
+        lines = read_text(path).split("\n")
+    except InvalidInputError as error:
+        raise InvalidInputError(f"edits {path}: {error}") from error
     requests: dict[str, EditRequest] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -69,9 +68,9 @@ def read_requests(path: Path) -> list[EditRequest]:
 
 def _parse(line: str, where: str) -> EditRequest:
     try:
-        return EditRequest.model_validate(json.loads(line))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise InvalidInputError(f"{where}: is not JSON: {error}") from error
+        return EditRequest.model_validate(parse_json(line))
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{where}: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "line"

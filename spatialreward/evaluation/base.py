@@ -1,6 +1,5 @@
 """How well a grounded base describes scenes, differences, artifacts and requests it never saw."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,10 +8,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from spatialreward.data.samples import EditSample
 from spatialreward.data.world.scene import Scene
+from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.judge import matched_iou
 from spatialreward.judge.transformers_engine import TransformersEngine
 from spatialreward.progress import track
 from spatialreward.protocol.prompts import TINY
+from spatialreward.reading import parse_json
 from spatialreward.records import EditRegion
 from spatialreward.training.targets import DescribingTask, answer, question
 
@@ -135,8 +136,8 @@ def _named_objects(words: str) -> dict[int, list[str]]:
 
 def _regions(text: str) -> tuple[EditRegion, ...]:
     try:
-        return _REGIONS.validate_python(json.loads(text)["edit_region"])
-    except (json.JSONDecodeError, ValidationError, KeyError, TypeError):
+        return _REGIONS.validate_python(parse_json(text)["edit_region"])
+    except (InvalidInputError, ValidationError, KeyError, TypeError):
         # An answer that cannot be read names no region, which is how it is counted.
         return ()
 

@@ -9,6 +9,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validat
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.kubeflow.errors import AccessRefused
+from spatialreward.reading import read_text
 from spatialreward.records import Record
 
 
@@ -55,10 +56,9 @@ class Credentials(Record):
         if self.token_file is None:
             return ""
         try:
-            token = self.token_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not text"
-            raise AccessRefused(f"token file {self.token_file}: {reason}") from error
+            token = read_text(self.token_file).strip()
+        except InvalidInputError as error:
+            raise AccessRefused(f"token file {self.token_file}: {error}") from error
         if not token:
             raise AccessRefused(f"token file {self.token_file}: it is empty")
         return token

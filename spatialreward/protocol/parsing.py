@@ -1,22 +1,24 @@
 """Reads the JSON a judge answers with; an answer that cannot be read is an error, never a score."""
 
-import json
 import re
 from typing import Self, TypeVar
 
 from pydantic import ValidationError, model_validator
 
-from spatialreward.errors import JudgementError
-from spatialreward.records import EditRegion, Record, Score
+from spatialreward.errors import InvalidInputError, JudgementError
+from spatialreward.reading import first_json
+from spatialreward.records import EditRegion, Record, Score, Text
 
 _REGION_REFERENCE = re.compile(r"<\|bbox_(\d+)\|>")
+_MOST_DIGITS = 19
+"""Of a region's id, which fits 64 bits."""
 ScorePair = tuple[Score, Score]
 
 
 class PerceptualAnswer(Record):
     """The PQ stream's answer: ``score`` is [naturalness, freedom from artifacts]."""
 
-    reasoning: str
+    reasoning: Text
     score: ScorePair
 
 
@@ -24,7 +26,7 @@ class SemanticAnswer(Record):
     """The SC stream's answer: ``score`` is [editing success, degree of over-editing]."""
 
     edit_region: tuple[EditRegion, ...]
-    reasoning: str
+    reasoning: Text
     score: ScorePair
 
     @model_validator(mode="after")
@@ -32,7 +34,10 @@ class SemanticAnswer(Record):
         ids = [region.id for region in self.edit_region]
         if len(set(ids)) != len(ids):
             raise ValueError(f"edit_region: ids are not unique: {ids}")
-        unknown = {int(number) for number in _REGION_REFERENCE.findall(self.reasoning)} - set(ids)
+        named = _REGION_REFERENCE.findall(self.reasoning)
+        if longest := max((name for name in named if len(name) > _MOST_DIGITS), default=None):
+            raise ValueError(f"reasoning names a region by a number of {len(longest)} digits")
+        unknown = {int(number) for number in named} - set(ids)
         if unknown:
             raise ValueError(f"reasoning names regions that do not exist: {sorted(unknown)}")
         return self
@@ -62,10 +67,11 @@ def parse_perceptual(text: str) -> PerceptualAnswer:
 def _parse(text: str, answer: type[Answer]) -> Answer:
     try:
         # Strictly the first object: what a model writes after its closing brace is not its answer.
-        value, _ = json.JSONDecoder().raw_decode(text, max(text.find("{"), 0))
+        value = first_json(text, max(text.find("{"), 0))
+    except InvalidInputError as error:
+        raise JudgementError(f"answer {error}; it begins {text[:80]!r}") from error
+    try:
         return answer.model_validate(value)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise JudgementError(f"answer is not JSON: {error}; it begins {text[:80]!r}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "answer"

@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, PositiveInt, ValidationError
 
 from spatialreward.errors import InvalidInputError
+from spatialreward.reading import read_text
 from spatialreward.records import Record
 
 PROTOCOL_FILE = "protocol.json"
@@ -93,8 +94,8 @@ class Protocol(Record):
                 f"{folder}: no {PROTOCOL_FILE}, so this checkpoint was not trained to judge"
             )
         try:
-            return cls.model_validate_json(path.read_text())
-        except ValidationError as error:
+            return cls.model_validate_json(read_text(path))
+        except (InvalidInputError, ValidationError) as error:
             raise InvalidInputError(f"{path}: {error}") from error
 
 

@@ -37,7 +37,8 @@ def test_absolute_paths_and_other_fields_are_fine(tmp_path):
         ([json.dumps(LINE), json.dumps(LINE)], "line 2: id 'a' appears twice"),
         ([json.dumps({**LINE, "id": "../a"})], "line 1: id: String should match"),
         ([json.dumps({**LINE, "id": "a\n"})], "line 1: id: String should match"),
-        (["[" * 100_000], "line 1: is not JSON"),
+        (["[" * 100_000], "line 1: is not JSON: it is nested too deeply"),
+        (['{"score": ' + "9" * 5_000 + "}"], "line 1: is not JSON: it holds a number of more than"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path, lines, reason):
@@ -51,3 +52,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "latin.jsonl").write_bytes(b"\xff\xfe")
     with pytest.raises(InvalidInputError, match="is not UTF-8 text"):
         read_requests(tmp_path / "latin.jsonl")
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
+    file = tmp_path / "edits.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf" + json.dumps(LINE).encode() + b"\r\n")
+    assert [request.id for request in read_requests(file)] == ["a"]
+
+
+def test_numbers_that_do_not_concern_a_judge_may_be_anything_that_is_json(tmp_path):
+    line = json.dumps(LINE)[:-1] + ', "score": 1e999, "prior": NaN}'
+    assert read_requests(write(tmp_path / "edits.jsonl", line))[0].id == "a"

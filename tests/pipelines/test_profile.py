@@ -34,6 +34,12 @@ def test_a_later_override_wins_and_leaves_its_siblings(tmp_path):
     assert profile.rl.num_prompts == Profile().rl.num_prompts
 
 
+def test_a_profile_may_begin_with_a_byte_order_mark(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_bytes(b"\xef\xbb\xbf[rl]\r\nnum_steps = 3\r\n")
+    assert load_profile(str(file)).rl.num_steps == 3
+
+
 def test_a_table_keeps_the_defaults_of_its_place():
     here = Profile().judge.training.optimiser
     changed = load_profile("tiny", ["judge.training.optimiser.batch_size=16"])

@@ -9,7 +9,6 @@ Hence an edit that cannot be judged raises ``JudgementError``, and a server that
 ``ServingError``; neither becomes a reward of 0, and the result is never None.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -20,6 +19,7 @@ from spatialreward.client.errors import ServingError
 from spatialreward.client.triton import TritonJudge
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import decode_image
+from spatialreward.reading import parse_json
 from spatialreward.records import Judgement
 
 Evaluation = tuple[list[float], list[float], list[str], list[dict[str, Any]]]
@@ -117,7 +117,10 @@ def evaluate_images(
 
 
 def _metadata(meta: str | Mapping[str, Any], index: int) -> dict[str, Any]:
-    known = json.loads(meta) if isinstance(meta, str) else dict(meta)
+    try:
+        known = parse_json(meta) if isinstance(meta, str) else dict(meta)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"meta_datas {index}: {error}") from error
     if "instruction" not in known:
         raise InvalidInputError(f"meta_datas {index}: instruction missing, got {sorted(known)}")
     return known | {"original_index": index}

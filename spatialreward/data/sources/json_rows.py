@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from spatialreward.data.sources.interface import Reason, RowError
-from spatialreward.data.sources.values import Row, parse_json
+from spatialreward.data.sources.values import Row
+from spatialreward.errors import InvalidInputError
+from spatialreward.reading import parse_json
 
 MAX_ROW_BYTES = 64 << 20
 _CHUNK_BYTES = 1 << 20
@@ -33,9 +35,9 @@ def row_of(raw: bytes | Row | RowError) -> Row:
     if isinstance(raw, RowError):
         raise raw
     try:
-        row = parse_json(raw.removeprefix(codecs.BOM_UTF8)) if isinstance(raw, bytes) else raw
-    except (ValueError, RecursionError) as error:
-        raise RowError(Reason.UNREADABLE_ROW, f"invalid JSON: {error}") from error
+        row = parse_json(raw) if isinstance(raw, bytes) else raw
+    except InvalidInputError as error:
+        raise RowError(Reason.UNREADABLE_ROW, str(error)) from error
     if not isinstance(row, dict):
         detail = f"expected a JSON object, got {type(row).__name__}"
         raise RowError(Reason.UNREADABLE_ROW, detail)

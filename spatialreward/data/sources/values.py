@@ -6,6 +6,8 @@ from typing import Any
 
 from spatialreward.data.sources.columns import alternatives
 from spatialreward.data.sources.interface import Reason, RowError
+from spatialreward.errors import InvalidInputError
+from spatialreward.reading import parse_json
 
 Row = dict[str, Any]
 
@@ -22,10 +24,8 @@ def look_up(row: Row, path: str) -> Any:
     for one in alternatives(path):
         try:
             found = _descend(row, one)
-        except (ValueError, RecursionError) as error:
-            raise RowError(
-                Reason.UNREADABLE_ROW, f"column {one}: no JSON in it: {error}"
-            ) from error
+        except InvalidInputError as error:
+            raise RowError(Reason.UNREADABLE_ROW, f"column {one}: {error}") from error
         if found is not None:
             return found
     return None
@@ -74,16 +74,6 @@ def value_at(row: Row, path: str) -> float | str | None:
             return _sound(str(other), path)
 
 
-def parse_json(text: str | bytes) -> Any:
-    """The value that a JSON text stands for.
-
-    Raises:
-        ValueError: it is no JSON, or not UTF-8.
-        RecursionError: it is nested too deeply.
-    """
-    return json.loads(text.decode("utf-8") if isinstance(text, bytes) else text)
-
-
 def _descend(value: Any, path: str) -> Any:
     if not path:
         return value
@@ -127,7 +117,7 @@ def _not_kept(value: Any) -> str:
 def _sound(text: str | bytes, path: str) -> str:
     try:
         if isinstance(text, bytes):
-            return text.decode("utf-8")
+            return text.decode("utf-8-sig")
         # JSON can spell half a surrogate pair, which no file or server takes.
         text.encode("utf-8")
     except UnicodeError as error:

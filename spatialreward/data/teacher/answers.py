@@ -5,7 +5,6 @@ letters must belong to the language's. A German answer to an English question pa
 does not.
 """
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -17,6 +16,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, Validat
 from spatialreward.data.teacher.config import Language
 from spatialreward.data.teacher.faults import Fault, TeacherFault
 from spatialreward.data.teacher.ledger import Reply
+from spatialreward.errors import InvalidInputError
+from spatialreward.reading import first_json
 from spatialreward.records import BOX_SCALE, MAX_SCORE, Record
 
 LONGEST_TEXT = 4_000
@@ -43,8 +44,8 @@ def _says_something(text: str) -> str:
         raise ValueError("is empty")
     if len(text) > LONGEST_TEXT:
         raise ValueError(f"has {len(text):,} characters, more than {LONGEST_TEXT:,}")
-    if any(unicodedata.category(character) == "Cc" for character in text):
-        raise ValueError("holds control characters")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise ValueError("holds control characters or half a surrogate pair")
     if "<|" in text or "|>" in text:
         raise ValueError("holds <| or |>, which mark regions in the judge's language")
     return text
@@ -217,13 +218,11 @@ def _json_in(text: str, form: type[TeacherAnswer]) -> Any:
     # Grounding models are trained to answer with the bare list.
     start = re.search(r"[{\[]" if form is GroundingAnswer else r"\{", text)
     try:
-        value, _ = json.JSONDecoder().raw_decode(text, start.start() if start else 0)
-    except (json.JSONDecodeError, RecursionError) as error:
+        value = first_json(text, start.start() if start else 0)
+    except InvalidInputError as error:
         if _REFUSAL.match(text):
             raise TeacherFault(Fault.REFUSED, f"the model refused: {text[:200]!r}") from error
-        raise TeacherFault(
-            Fault.NOT_JSON, f"it was not JSON ({error}) and began {text.strip()[:80]!r}"
-        ) from error
+        raise TeacherFault(Fault.NOT_JSON, f"it {error}; it began {text.strip()[:80]!r}") from error
     return {"regions": value} if form is GroundingAnswer and isinstance(value, list) else value
 
 

@@ -44,7 +44,7 @@ def test_a_path_leads_through_mappings_lists_and_json(path, value):
 
 
 def test_a_path_into_a_text_that_is_no_json_says_so():
-    with pytest.raises(RowError, match=r"column text\.c: no JSON in it"):
+    with pytest.raises(RowError, match=r"column text\.c: is not JSON"):
         look_up({"text": "{"}, "text.c")
 
 

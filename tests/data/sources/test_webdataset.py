@@ -49,6 +49,18 @@ def test_consecutive_files_of_one_name_are_an_edit(tmp_path, name, mode):
     assert (edits[2].instruction, edits[2].operation) == ("do 2", "add")
 
 
+def test_a_file_of_a_sample_may_begin_with_a_byte_order_mark(tmp_path):
+    first, edited, words = files(1)
+    write_tar(tmp_path / "0.tar", [first, edited, (words[0], b"\xef\xbb\xbf" + words[1])])
+    [edit] = edits_of(source(tmp_path))
+    assert (edit.instruction, edit.operation) == ("do 0", "add")
+    as_text = ("000.txt", b"\xef\xbb\xbfdo it")
+    write_tar(tmp_path / "0.tar", [first, edited, as_text])
+    columns = COLUMNS.model_copy(update={"instruction": "txt", "operation": None})
+    [edit] = edits_of(source(tmp_path, columns))
+    assert edit.instruction == "do it"
+
+
 def test_the_instruction_may_be_a_text_file_and_the_extension_vary(tmp_path):
     entries = [("a.source.PNG", picture("a")), ("a.txt", "größer machen\n".encode())]
     write_tar(tmp_path / "0.tar", entries)

@@ -40,6 +40,27 @@ def test_deep_nesting_is_not_json_that_can_be_used():
         read_answer(Reply(text='{"a":' * 100_000), VerificationAnswer, "en")
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_number_that_is_too_long_to_be_read_is_not_json_that_can_be_used(form):
+    with pytest.raises(TeacherFault, match=r"not JSON: .* more than 4,300 digits") as caught:
+        read_answer(Reply(text='{"regions": [{"id": ' + "9" * 5_000 + "}]}"), form, "en")
+    assert caught.value.fault is Fault.NOT_JSON
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity", "1" + "0" * 400])
+def test_a_number_beyond_all_bounds_is_a_wrong_field(number):
+    region = {"picture": "source", "label": "ball", "bbox_2d": [0, 0, 9, 8]}
+    text = json.dumps({"regions": [region]})
+    with pytest.raises(TeacherFault, match=r"regions\.0\.bbox_2d\.3: ") as caught:
+        read_answer(Reply(text=text.replace("8", number)), GroundingAnswer, "en")
+    assert caught.value.fault is Fault.WRONG_FIELDS
+
+
+def test_half_a_surrogate_pair_is_no_text_to_learn_from():
+    with pytest.raises(TeacherFault, match=r"reason: holds .* half a surrogate pair"):
+        read_answer(Reply(text='{"reason": "a \\ud83e", "agrees": true}'), VerificationAnswer, "en")
+
+
 def verification(reason: str) -> Reply:
     return Reply(text=json.dumps({"reason": reason, "agrees": True}, ensure_ascii=False))
 
