@@ -13,7 +13,10 @@ import stat
 import threading
 import unicodedata
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
@@ -26,9 +29,31 @@ MAX_ASPECT_RATIO = 200
 """Vision models of the Qwen-VL family refuse anything longer."""
 MAX_INSTRUCTION_CHARACTERS = 2_000
 
+PictureFormat = Literal["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"]
 # Self-contained decoders only: others start programs (EPS) or follow references to other files.
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-_READABLE = "PNG, JPEG, WebP, BMP, TIFF or a GIF that stands still"
+FORMATS: tuple[PictureFormat, ...] = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+"""What is read from disk."""
+SERVED_FORMATS: tuple[PictureFormat, ...] = ("PNG", "JPEG", "WEBP")
+"""What a server takes from strangers: fewer decoders are fewer doors."""
+_WORDS = {"WEBP": "WebP", "GIF": "a GIF that stands still"}
+_SIGNATURES = {
+    "BMP": rb"BM",
+    "TIFF": rb"II[*+]\0|MM\0[*+]",
+    "GIF": rb"GIF8",
+    "ICO": rb"\0\0[\x01\x02]\0",
+    "ICNS": rb"icns",
+    "PNM": rb"P[1-7]\s",
+    "EPS": rb"%!PS|\xc5\xd0\xd3\xc6",
+    "PDF": rb"%PDF",
+    "PSD": rb"8BPS",
+    "SVG": rb"(?:\xef\xbb\xbf)?\s*<(?:.*<)?svg\b",
+    "HEIC": rb".{4}ftyp(?:hei|hev|mif|msf)",
+    "AVIF": rb".{4}ftypavi",
+    "JPEG 2000": rb"\0\0\0\x0cjP|\xff\x4f\xff\x51",
+    "JPEG XL": rb"\0\0\0\x0cJXL|\xff\x0a",
+}
+"""How files begin that may be pictures and are not always read."""
+_SIGNATURE_BYTES = 1024
 _SIXTEEN_BIT_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _SPECIAL_TOKEN = re.compile(
     r"<\|[^|<>]*\|>|</?(?:tool_call|tool_response|think|tool_calls|tools)>", re.IGNORECASE
@@ -57,28 +82,61 @@ def load_image(path: Path) -> Image.Image:
     return decode_image(data, str(path))
 
 
-def decode_image(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def decode_image(
+    data: bytes,
+    name: str,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    formats: Sequence[PictureFormat] = FORMATS,
+) -> Image.Image:
     """Decode a picture as RGB, upright; ``name`` is what an error calls it.
 
     The EXIF orientation is applied, transparency is laid on white, 16-bit samples are scaled to
     8 bits, and CMYK, greyscale and palette pictures become RGB.
 
     Raises:
-        InvalidInputError: ``data`` is no picture, a broken one, an animation, or one with no
-            pixels, with more than ``max_pixels`` pixels, or longer than ``MAX_ASPECT_RATIO``.
+        InvalidInputError: ``data`` is no picture of these formats, a broken one, an animation, or
+            one with no pixels, with more than ``max_pixels`` pixels, or longer than
+            ``MAX_ASPECT_RATIO``.
     """
+    with _opened(data, name, max_pixels, formats) as image:
+        ImageOps.exif_transpose(image, in_place=True)
+        return _to_rgb(image)
+
+
+def picture_size(
+    data: bytes,
+    name: str,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    formats: Sequence[PictureFormat] = FORMATS,
+) -> tuple[int, int]:
+    """Width and height as a picture's header announces them; nothing is decoded.
+
+    Raises:
+        InvalidInputError: as ``decode_image``, as far as the header tells.
+    """
+    with _opened(data, name, max_pixels, formats) as image:
+        return image.size
+
+
+@contextmanager
+def _opened(
+    data: bytes, name: str, max_pixels: int, formats: Sequence[PictureFormat]
+) -> Iterator[ImageFile.ImageFile]:
+    """A picture whose header has been checked; what goes wrong with it names the picture."""
     if not data:
         raise InvalidInputError(f"picture {name}: is empty (0 bytes)")
     # Pillow's decoders raise whatever malformed bytes make them stumble over (struct.error,
     # IndexError, zlib.error, MemoryError ...), so no narrower class covers "this file is broken".
     try:
-        with _open(data) as image:
+        with _open(data, formats) as image:
             _check_header(image, max_pixels)
-            return _to_rgb(ImageOps.exif_transpose(image))
+            yield image
     except InvalidInputError as error:
         raise InvalidInputError(f"picture {name}: {error}") from error
     except UnidentifiedImageError as error:
-        raise InvalidInputError(f"picture {name}: {_why_unidentified(data)}") from error
+        raise InvalidInputError(f"picture {name}: {_why_unidentified(data, formats)}") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise InvalidInputError(f"picture {name}: {_why_too_large(data, max_pixels)}") from error
     except Exception as error:
@@ -135,11 +193,11 @@ def _why_not_readable(status: os.stat_result) -> str | None:
     return None
 
 
-def _open(data: bytes) -> ImageFile.ImageFile:
+def _open(data: bytes, formats: Sequence[PictureFormat]) -> ImageFile.ImageFile:
     # Filters are global to the process, so two threads must not exchange them at the same time.
     with _WARNING_FILTERS, warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(io.BytesIO(data), formats=_FORMATS)
+        return Image.open(io.BytesIO(data), formats=formats)
 
 
 def _check_header(image: ImageFile.ImageFile, max_pixels: int) -> None:
@@ -187,12 +245,17 @@ def _why_too_large(data: bytes, max_pixels: int) -> str:
     return f"{what}, more than the {max_pixels:,} pixels allowed"
 
 
-def _why_unidentified(data: bytes) -> str:
+def _why_unidentified(data: bytes, formats: Sequence[PictureFormat]) -> str:
     """Tell a picture without pixels from a file that is no picture: Pillow treats both alike."""
+    *others, last = (_WORDS.get(one, one) for one in formats)
+    expected = f"expected {', '.join(others)} or {last}"
+    for found, signature in _SIGNATURES.items():
+        if found not in formats and re.match(signature, data[:_SIGNATURE_BYTES], re.DOTALL):
+            return f"is {found}, {expected}"
     size = _declared_size(data)
     if size is not None and 0 in size:
         return f"has no pixels ({size[0]} x {size[1]})"
-    return f"is not a picture that can be read, expected {_READABLE}"
+    return f"is not a picture that can be read, {expected}"
 
 
 def _declared_size(data: bytes) -> tuple[int, int] | None:

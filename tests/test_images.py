@@ -224,8 +224,9 @@ def test_a_truncated_picture_is_refused(image_format):
         (b"", "is empty"),
         (b"\0", "is not a picture"),
         (b"once upon a time", "is not a picture"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a picture"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is not a picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is EPS, expected PNG, JPEG, "),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is SVG, expected PNG, JPEG, "),
+        (b"\0\0\0\x1cftypheic\0\0\0\0mif1", "is HEIC, expected PNG, JPEG, "),
     ],
 )
 def test_what_is_no_picture_is_refused(data, reason):
