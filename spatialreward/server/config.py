@@ -45,6 +45,10 @@ class ServingConfig(Record):
     """Memory that is free goes back to the system so often, while edits are judged; 0: never."""
     max_queued_edits: PositiveInt = 1024
     """Edits that may wait; beyond that a request is turned away as UNAVAILABLE."""
+    max_waiting_bytes: PositiveInt = 1536 * 2**20
+    """All pictures that wait or are judged, as files until they are decoded; beyond that a request
+    is turned away as UNAVAILABLE. It holds four requests of 100 megapixels, or 350 edits of one
+    megapixel, twelve of a source, and leaves most of a machine with 8 GiB to the model."""
     time_limit_s: PositiveFloat = 600.0
     """A request that has waited for longer is not judged any more."""
     max_request_edits: PositiveInt = 64

@@ -18,5 +18,13 @@ class ServerBusy(RequestFault):
     """The request came at a bad time; the message says when to try again."""
 
 
+class OutOfMemory(ServerBusy):
+    """The request's pictures do not fit beside those that wait already."""
+
+
+class ServerFailed(RequestFault):
+    """The server broke down over this request; its log says why."""
+
+
 class RequestCancelled(RequestFault):
     """Whoever asked has gone away."""

@@ -47,6 +47,7 @@ METRICS: Mapping[str, Metric] = {
     "batches_total": Metric("counter", "Batches judged"),
     "batch_edits_total": Metric("counter", "Edits in those batches"),
     "queued_edits": Metric("gauge", "Edits that have arrived and are not judged yet"),
+    "waiting_bytes": Metric("gauge", "Bytes reserved for the pictures of those edits"),
 }
 
 _PHASES = ("decode", "queued", "encode", "prefill", "generate", "parse")
@@ -64,13 +65,14 @@ SERIES: Mapping[str, Series] = {
     **{f"edits/{status}": Series("edits_total", {"status": status}) for status in ("ok", "failed")},
     **{
         f"refused/{reason}": Series("requests_refused_total", {"reason": reason})
-        for reason in ("invalid", "busy", "cancelled")
+        for reason in ("invalid", "busy", "memory", "cancelled", "failed")
     },
     "requests": Series("requests_total", {}),
     "request_seconds": Series("request_seconds_total", {}),
     "batches": Series("batches_total", {}),
     "batch_edits": Series("batch_edits_total", {}),
     "queued_edits": Series("queued_edits", {}),
+    "waiting_bytes": Series("waiting_bytes", {}),
 }
 """Series by the name under which an amount is measured."""
 

@@ -1,6 +1,7 @@
 """From the tensors of a request to edits, and from judgements to the tensors of a response."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from spatialreward.errors import InvalidInputError
-from spatialreward.images import check_instruction, decode_image
+from spatialreward.images import SERVED_FORMATS, check_instruction, decode_image, picture_size
 from spatialreward.judge.interface import EditToJudge
 from spatialreward.records import (
     REQUEST_TENSORS,
@@ -21,6 +22,8 @@ from spatialreward.server.faults import InvalidRequest
 
 _OPTIONS = {"STREAMS": "streams", "REWARD_FROM": "scores", "PRIORITY": "priority", "SEED": "seed"}
 _NO_SEED = -1
+_BYTES_A_PIXEL = 4
+"""Of a decoded picture: Pillow pads RGB."""
 
 
 class EncodedEdit(NamedTuple):
@@ -30,6 +33,16 @@ class EncodedEdit(NamedTuple):
     edited: bytes
     instruction: bytes
     options: JudgingOptions
+
+    @property
+    def pictures(self) -> tuple[bytes, ...]:
+        """All picture files."""
+        return (*self.sources, self.edited)
+
+    @property
+    def num_bytes(self) -> int:
+        """What it takes as it came."""
+        return sum(map(len, self.pictures)) + len(self.instruction)
 
 
 def read_request(tensors: Mapping[str, np.ndarray], limits: ServingConfig) -> list[EncodedEdit]:
@@ -55,12 +68,34 @@ def read_request(tensors: Mapping[str, np.ndarray], limits: ServingConfig) -> li
         EncodedEdit(tuple(sources[number]), edited[number], instructions[number], options[number])
         for number in range(count)
     ]
-    size = sum(len(data) for edit in edits for data in (*edit.sources, edit[1], edit[2]))
+    size = sum(edit.num_bytes for edit in edits)
     if size > limits.max_request_bytes:
         raise InvalidRequest(
             f"the request holds {size:,} bytes, more than the {limits.max_request_bytes:,} allowed"
         )
     return edits
+
+
+def decoded_bytes(edits: Sequence[EncodedEdit], limits: ServingConfig) -> int:
+    """What the pictures of a request take at most once they are decoded, as their headers say.
+
+    A picture that cannot be used takes nothing: its edit fails before it is decoded.
+    """
+    pixels = 0
+    for data in {data for edit in edits for data in edit.pictures}:
+        with suppress(InvalidInputError):
+            pixels += _num_pixels("of the request", data, limits)
+    return _BYTES_A_PIXEL * min(pixels, limits.max_request_pixels)
+
+
+def held_bytes(edits: Sequence[EditToJudge]) -> int:
+    """What the pictures of decoded edits take."""
+    pictures = {
+        id(picture): picture
+        for edit in edits
+        for picture in (edit.source, *edit.references, edit.edited)
+    }
+    return _BYTES_A_PIXEL * sum(one.width * one.height for one in pictures.values())
 
 
 def decode_edit(
@@ -84,14 +119,16 @@ def decode_edit(
     files = [*zip((*names, "edited picture"), (*edit.sources, edit.edited), strict=True)]
     for name, data in files:
         if data not in pictures:
-            picture = _decode_picture(name, data, limits)
-            total = sum(one.width * one.height for one in (picture, *pictures.values()))
+            total = _num_pixels(name, data, limits)
+            total += sum(one.width * one.height for one in pictures.values())
             if total > limits.max_request_pixels:
                 raise InvalidInputError(
                     f"picture {name}: the request's pictures have {total:,} pixels with it, more "
                     f"than the {limits.max_request_pixels:,} allowed"
                 )
-            pictures[data] = picture
+            pictures[data] = decode_image(
+                data, name, max_pixels=limits.max_pixels, formats=SERVED_FORMATS
+            )
     first, *others, edited = (pictures[data] for _, data in files)
     return EditToJudge(first, edited, instruction, tuple(others), edit.options)
 
@@ -144,13 +181,14 @@ def _options(tensors: Mapping[str, np.ndarray], number: int) -> JudgingOptions:
         raise InvalidRequest(f"{name} of edit {number}: {first['msg']}") from error
 
 
-def _decode_picture(name: str, data: bytes, limits: ServingConfig) -> Image.Image:
+def _num_pixels(name: str, data: bytes, limits: ServingConfig) -> int:
     if len(data) > limits.max_picture_bytes:
         raise InvalidInputError(
             f"picture {name}: {len(data):,} bytes, more than the "
             f"{limits.max_picture_bytes:,} bytes allowed"
         )
-    return decode_image(data, name, max_pixels=limits.max_pixels)
+    width, height = picture_size(data, name, max_pixels=limits.max_pixels, formats=SERVED_FORMATS)
+    return width * height
 
 
 def _number(value: float | None) -> float:

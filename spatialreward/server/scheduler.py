@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 from PIL import Image
 
@@ -23,11 +22,15 @@ from spatialreward.server.config import ServingConfig
 from spatialreward.server.faults import (
     ENGINE_FAILED,
     InvalidRequest,
+    OutOfMemory,
     RequestCancelled,
     RequestFault,
     ServerBusy,
+    ServerFailed,
 )
-from spatialreward.server.requests import EncodedEdit, decode_edit
+from spatialreward.server.requests import decode_edit, decoded_bytes, held_bytes
+from spatialreward.server.throughput import Throughput
+from spatialreward.server.waiting import Request, Waiting
 
 logger = logging.getLogger(__name__)
 
@@ -36,45 +39,18 @@ JudgeEach = Callable[[Take, Measure], Iterable[tuple[int, Judgement]]]
 taken, and its judgement as it is there."""
 _LONGEST_DELAY = 3
 """In batch delays."""
-_FIRST_GUESS_S = 0.05
-"""Of the seconds that an edit takes, before any was judged."""
-
-
-@dataclass(eq=False)
-class Request:
-    """One request under way."""
-
-    edits: Sequence[EncodedEdit]
-    answer: Callable[[list[Judgement] | RequestFault], None]
-    """Is called once, from any thread."""
-    is_cancelled: Callable[[], bool] = lambda: False
-    arrived: float = field(default_factory=time.monotonic)
-    judgements: list[Judgement | None] = field(init=False)
-    remaining: int = field(init=False)
-    num_waiting: int = 0
-    """Edits that are decoded and not taken yet."""
-
-    def __post_init__(self) -> None:
-        """Nothing is judged yet."""
-        self.judgements = [None] * len(self.edits)
-        self.remaining = len(self.edits)
-
-
-@dataclass(order=True)
-class _Waiting:
-    """An edit that is decoded and waits to be judged."""
-
-    rank: tuple[int, int]
-    """Higher priority first, then arrival."""
-    request: Request = field(compare=False)
-    number: int = field(compare=False)
-    edit: EditToJudge = field(compare=False)
 
 
 class Scheduler:
     """Takes requests from any thread, and answers each from one of its own."""
 
-    def __init__(self, judge: JudgeEach, config: ServingConfig, measure: Measure = ignore) -> None:
+    def __init__(
+        self,
+        judge: JudgeEach,
+        config: ServingConfig,
+        measure: Measure = ignore,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Start the threads.
 
         Args:
@@ -82,17 +58,19 @@ class Scheduler:
                 one if there is no number.
             config: limits and sizes.
             measure: is told what happens, by names such as ``seconds/decode``.
+            clock: the time in seconds by which the judging is measured.
         """
         self._judge = judge
         self._config = config
         self._measure = measure
         self._arrivals = itertools.count()
         self._changed = threading.Condition()
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[Waiting] = []
         self._num_queued = 0
         self._idle: set[int] = set()
         self._closing = False
-        self._seconds_an_edit = _FIRST_GUESS_S
+        self._throughput = Throughput(clock)
+        self._num_bytes = 0
         self._decoders = ThreadPoolExecutor(config.decoding_threads, "decode")
         self._workers = [
             threading.Thread(target=self._work, args=(number,), name=f"judge-{number}", daemon=True)
@@ -106,12 +84,17 @@ class Scheduler:
         """Edits that have arrived and are not judged yet."""
         return self._num_queued
 
+    @property
+    def num_bytes(self) -> int:
+        """What is reserved for the pictures of all requests that are not answered yet."""
+        return self._num_bytes
+
     def submit(self, request: Request) -> None:
         """Queue a request; returns at once.
 
         Raises:
-            InvalidRequest: it has more edits than may ever wait.
-            ServerBusy: too many edits wait already, or the server is about to stop.
+            InvalidRequest: it has more edits, or more bytes, than may ever wait.
+            ServerBusy: too much waits already, or the server is about to stop.
         """
         if len(request.edits) > self._config.max_queued_edits:
             raise InvalidRequest(
@@ -127,6 +110,9 @@ class Scheduler:
                     f"{self._num_queued} edits are waiting, {self._config.max_queued_edits} may: "
                     f"retry after {self._wait_s():.1f} s"
                 )
+            self._reserve(request, sum(edit.num_bytes for edit in request.edits))
+            if not self._num_queued:
+                self._throughput.resume()
             self._num_queued = queued
             self._measure("queued_edits", queued)
             self._decoders.submit(self._decode, request)
@@ -143,11 +129,56 @@ class Scheduler:
 
     def _wait_s(self) -> float:
         """How long the queue takes to become half as long."""
-        return max(0.1, self._num_queued * self._seconds_an_edit / (2 * len(self._workers)))
+        return max(0.1, self._throughput.seconds_for(self._num_queued) / 2)
+
+    def _reserve(self, request: Request, num_bytes: int) -> None:
+        """Change what is reserved for a request; the condition is held.
+
+        Raises:
+            InvalidRequest: it is more than all requests together may take.
+            OutOfMemory: it is more than the others leave.
+        """
+        most = self._config.max_waiting_bytes
+        if num_bytes > most:
+            raise InvalidRequest(
+                f"the request's pictures take {num_bytes:,} bytes, as files and decoded, more than "
+                f"the {most:,} that may wait"
+            )
+        others = self._num_bytes - request.num_bytes
+        if others + num_bytes > most:
+            raise OutOfMemory(
+                f"pictures of {others:,} bytes are waiting, {most:,} may, the request's take "
+                f"{num_bytes:,}: retry after {self._wait_s():.1f} s"
+            )
+        self._num_bytes, request.num_bytes = others + num_bytes, num_bytes
+        self._measure("waiting_bytes", self._num_bytes)
 
     def _decode(self, request: Request) -> None:
+        try:
+            self._make_room(request)
+            self._queue(request, self._decoded(request))
+        except RequestFault as fault:
+            self._give_up(request, fault)
+        except Exception:
+            logger.exception("a request could not be decoded")
+            self._give_up(request, ServerFailed("the server could not decode the request"))
+
+    def _make_room(self, request: Request) -> None:
+        """Reserve what the pictures will take, before one is decoded.
+
+        Raises:
+            RequestFault: there is no room, or the request comes too late.
+        """
+        if fault := self._why_too_late(request):
+            raise fault
+        num_bytes = decoded_bytes(request.edits, self._config)
+        with self._changed:
+            self._reserve(request, request.num_bytes + num_bytes)
+
+    def _decoded(self, request: Request) -> list[Waiting]:
+        """The edits that can be judged; the others fail."""
         start = time.monotonic()
-        ready: list[_Waiting] = []
+        ready: list[Waiting] = []
         pictures: dict[bytes, Image.Image] = {}
         for number, encoded in enumerate(request.edits):
             try:
@@ -162,9 +193,15 @@ class Scheduler:
                 )
                 continue
             rank = (-edit.options.priority, next(self._arrivals))
-            ready.append(_Waiting(rank, request, number, edit))
+            ready.append(Waiting(rank, request, number, edit))
         self._measure("seconds/decode", time.monotonic() - start)
+        return ready
+
+    def _queue(self, request: Request, ready: Sequence[Waiting]) -> None:
+        request.edits = ()
         with self._changed:
+            if ready:
+                self._reserve(request, held_bytes([one.edit for one in ready]))
             for waiting in ready:
                 heapq.heappush(self._waiting, waiting)
             request.num_waiting = len(ready)
@@ -172,12 +209,9 @@ class Scheduler:
 
     def _work(self, worker: int) -> None:
         while batch := self._next_batch(worker):
-            start = time.monotonic()
-            num_judged = self._judge_batch(batch)
-            seconds = (time.monotonic() - start) / num_judged
-            self._seconds_an_edit += 0.2 * (seconds - self._seconds_an_edit)
+            self._judge_batch(batch)
 
-    def _next_batch(self, worker: int) -> list[_Waiting]:
+    def _next_batch(self, worker: int) -> list[Waiting]:
         """Wait for edits and take a fair share of them; empty when the server stops."""
         with self._changed:
             self._idle.add(worker)
@@ -218,7 +252,7 @@ class Scheduler:
                 return
             self._changed.wait(left)
 
-    def _take(self, room: int, joined: int = 0) -> list[_Waiting]:
+    def _take(self, room: int, joined: int = 0) -> list[Waiting]:
         """The first of those that wait, at most ``room``; the condition is held.
 
         Where they do not all fit, batches are of one size: with a full batch and a rest in turn,
@@ -231,7 +265,7 @@ class Scheduler:
         """
         if not self._waiting:
             return []
-        taken: list[_Waiting] = []
+        taken: list[Waiting] = []
         total = len(self._waiting) + joined
         num_batches = -(-total // (room + joined))
         enough = -(-total // num_batches) - joined
@@ -267,21 +301,36 @@ class Scheduler:
         heapq.heapify(self._waiting)
         self._num_queued -= request.remaining
         request.remaining = request.num_waiting = 0
+        self._reserve(request, 0)
         self._changed.notify_all()
-        request.answer(fault)
+        self._answer(request, fault)
 
-    def _judge_batch(self, batch: list[_Waiting], *, alone: bool = False) -> int:
-        """Judge a batch and what joins it; returns how many edits that were.
+    def _give_up(self, request: Request, fault: RequestFault) -> None:
+        """Refuse a request that is not answered yet."""
+        with self._changed:
+            if request.remaining:
+                self._refuse(request, fault)
 
-        When that fails, what is left is judged one by one, so only the culprit fails.
+    def _answer(self, request: Request, outcome: list[Judgement] | RequestFault) -> None:
+        """Hand over an outcome; a client that cannot be answered harms no other."""
+        try:
+            request.answer(outcome)
+        except Exception:
+            logger.exception("a request could not be answered")
+
+    def _judge_batch(self, batch: list[Waiting], *, alone: bool = False) -> None:
+        """Judge a batch, which is emptied, and what joins it.
+
+        What its judge leaves is judged one by one, so only the culprit fails.
         """
         num_taken = 0
-        open_ones: dict[int, _Waiting] = {}
+        open_ones: dict[int, Waiting] = {}
 
         def take(room: int) -> list[EditToJudge]:
             nonlocal num_taken
             if not num_taken:
-                joining = batch
+                joining = batch.copy()
+                batch.clear()
             elif alone or room >= self._config.max_batch_edits:
                 # Nothing of the batch is left: what waits is divided anew.
                 joining = []
@@ -298,25 +347,30 @@ class Scheduler:
         try:
             for number, judgement in self._judge(take, self._measure):
                 one = open_ones.pop(number)
-                self._finish(one.request, one.number, judgement)
+                self._finish(one.request, one.number, judgement, is_judged=True)
         except Exception:
             logger.exception("a batch could not be judged, %d edits are left", len(open_ones))
-            for one in open_ones.values():
-                if alone:
-                    self._finish(one.request, one.number, Judgement.failed(ENGINE_FAILED))
-                else:
-                    self._judge_batch([one], alone=True)
-        return num_taken
+        for one in (*open_ones.values(), *batch):
+            if alone:
+                self._finish(one.request, one.number, Judgement.failed(ENGINE_FAILED))
+            else:
+                self._judge_batch([one], alone=True)
 
-    def _finish(self, request: Request, number: int, judgement: Judgement) -> None:
+    def _finish(
+        self, request: Request, number: int, judgement: Judgement, *, is_judged: bool = False
+    ) -> None:
         with self._changed:
+            if is_judged:
+                self._throughput.count()
             if not request.remaining:
                 return
             request.judgements[number] = judgement
             request.remaining -= 1
             self._num_queued -= 1
             done = not request.remaining
+            if done:
+                self._reserve(request, 0)
             if not self._num_queued:
                 self._changed.notify_all()
         if done:
-            request.answer([one for one in request.judgements if one is not None])
+            self._answer(request, [one for one in request.judgements if one is not None])

@@ -15,12 +15,19 @@ from spatialreward.judge.engine import Judge, Take
 from spatialreward.judge.interface import Measure
 from spatialreward.records import Judgement, JudgementStatus
 from spatialreward.server.config import ServingConfig
-from spatialreward.server.faults import InvalidRequest, RequestCancelled, RequestFault
+from spatialreward.server.faults import (
+    InvalidRequest,
+    OutOfMemory,
+    RequestCancelled,
+    RequestFault,
+    ServerFailed,
+)
 from spatialreward.server.memory import Trimmer
 from spatialreward.server.metrics import Gathering, JsonLines
 from spatialreward.server.requests import read_request, write_response
-from spatialreward.server.scheduler import JudgeEach, Request, Scheduler
+from spatialreward.server.scheduler import JudgeEach, Scheduler
 from spatialreward.server.threads import Threads
+from spatialreward.server.waiting import Request
 
 logger = logging.getLogger(__name__)
 
@@ -116,14 +123,13 @@ class JudgeServer:
         start = time.monotonic()
 
         def reply(outcome: list[Judgement] | RequestFault) -> None:
-            self._log(outcome, request_id, time.monotonic() - start)
-            self._metrics.flush()
-            if isinstance(outcome, RequestFault):
-                answer(outcome)
-                return
-            by = f"{self._model}/{self._version}"
-            judgements = [one.model_copy(update={"judged_by": by}) for one in outcome]
-            answer(write_response(judgements, self._model, self._version))
+            response = self._write(outcome)
+            try:
+                told = response if isinstance(response, RequestFault) else outcome
+                self._log(told, request_id, time.monotonic() - start)
+                self._metrics.flush()
+            finally:
+                answer(response)
 
         try:
             edits = read_request(tensors, self._config)
@@ -137,6 +143,17 @@ class JudgeServer:
         self._over.set()
         self._flushing.join()
         self._metrics.flush()
+
+    def _write(self, outcome: list[Judgement] | RequestFault) -> list[np.ndarray] | RequestFault:
+        if isinstance(outcome, RequestFault):
+            return outcome
+        try:
+            by = f"{self._model}/{self._version}"
+            judgements = [one.model_copy(update={"judged_by": by}) for one in outcome]
+            return write_response(judgements, self._model, self._version)
+        except Exception:
+            logger.exception("an answer could not be written")
+            return ServerFailed("the server could not write its answer")
 
     def _flush(self) -> None:
         """How much waits, and what is done meanwhile, should be seen while a batch is judged."""
@@ -182,6 +199,10 @@ def _reason(fault: RequestFault) -> str:
             return "invalid"
         case RequestCancelled():
             return "cancelled"
+        case OutOfMemory():
+            return "memory"
+        case ServerFailed():
+            return "failed"
         case _:
             return "busy"
 

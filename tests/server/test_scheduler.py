@@ -13,7 +13,8 @@ from spatialreward.records import Judgement, JudgementStatus, JudgingOptions, Sc
 from spatialreward.server.config import ServingConfig
 from spatialreward.server.faults import InvalidRequest, RequestCancelled, ServerBusy
 from spatialreward.server.requests import EncodedEdit
-from spatialreward.server.scheduler import Request, Scheduler
+from spatialreward.server.scheduler import Scheduler
+from spatialreward.server.waiting import Request
 
 WAIT_S = 30
 ROOM = 64
@@ -272,6 +273,7 @@ def test_whoever_has_gone_away_costs_no_judging(running):
     scheduler.submit(gone.request)
     judge.go.set()
     assert isinstance(gone.wait(), RequestCancelled)
+    assert first.words() == ["first"]
     assert judge.batches == [["first"]]
     assert scheduler.num_queued == 0
 

@@ -8,7 +8,12 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from spatialreward.records import REQUEST_TENSORS, RESPONSE_TENSORS
-from spatialreward.server.faults import InvalidRequest, RequestCancelled, RequestFault
+from spatialreward.server.faults import (
+    InvalidRequest,
+    RequestCancelled,
+    RequestFault,
+    ServerFailed,
+)
 from spatialreward.server.metrics import METRICS, PREFIX, SERIES
 from spatialreward.server.server import JudgeServer, configure_logging
 
@@ -88,6 +93,8 @@ def _error(fault: RequestFault) -> "pb_utils.TritonError":
             code = pb_utils.TritonError.INVALID_ARG
         case RequestCancelled():
             code = pb_utils.TritonError.CANCELLED
+        case ServerFailed():
+            code = pb_utils.TritonError.INTERNAL
         case _:
             code = pb_utils.TritonError.UNAVAILABLE
     return pb_utils.TritonError(str(fault), code)

@@ -1,0 +1,44 @@
+"""A request under way, and its edits while they wait to be judged."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from spatialreward.judge.interface import EditToJudge
+from spatialreward.records import Judgement
+from spatialreward.server.faults import RequestFault
+from spatialreward.server.requests import EncodedEdit
+
+
+@dataclass(eq=False)
+class Request:
+    """One request under way."""
+
+    edits: Sequence[EncodedEdit]
+    """As they came; given up once they are decoded."""
+    answer: Callable[[list[Judgement] | RequestFault], None]
+    """Is called once, from any thread."""
+    is_cancelled: Callable[[], bool] = lambda: False
+    arrived: float = field(default_factory=time.monotonic)
+    judgements: list[Judgement | None] = field(init=False)
+    remaining: int = field(init=False)
+    num_waiting: int = 0
+    """Edits that are decoded and not taken yet."""
+    num_bytes: int = 0
+    """What is reserved for its pictures."""
+
+    def __post_init__(self) -> None:
+        """Nothing is judged yet."""
+        self.judgements = [None] * len(self.edits)
+        self.remaining = len(self.edits)
+
+
+@dataclass(order=True)
+class Waiting:
+    """An edit that is decoded and waits to be judged."""
+
+    rank: tuple[int, int]
+    """Higher priority first, then arrival."""
+    request: Request = field(compare=False)
+    number: int = field(compare=False)
+    edit: EditToJudge = field(compare=False)

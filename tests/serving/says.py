@@ -1,0 +1,35 @@
+"""Appended to the served judge's ``model.py``: an engine that says what a file holds.
+
+Everything else is the judge's own: Triton, tensors, decoding, queue, parsing. It waits as long as
+there is a file ``hold`` beside the text.
+"""
+
+import time
+from pathlib import Path
+
+from spatialreward.judge.answers import Generated
+from spatialreward.judge.engine import Judge
+from spatialreward.protocol.prompts import Protocol
+from spatialreward.server.config import ServingConfig
+from spatialreward.server.server import JudgeServer
+
+
+class Says:
+    def __init__(self, checkpoint: Path) -> None:
+        self.text = (checkpoint / "answer.txt").read_text()
+        self.hold = Path((checkpoint / "hold.txt").read_text())
+
+    def answer(self, questions, measure, more):
+        while self.hold.exists():
+            time.sleep(0.02)
+        for number in range(len(questions)):
+            yield number, Generated(self.text, True, ())
+
+
+def _load(cls, checkpoint, parameters, *, model, version, measure):
+    judge = Judge(Says(checkpoint), Protocol.read(checkpoint))
+    config = ServingConfig.of_parameters(parameters)
+    return cls(judge.judge_each, config, model=model, version=version, measure=measure)
+
+
+JudgeServer.load = classmethod(_load)
