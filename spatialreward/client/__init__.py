@@ -9,6 +9,7 @@ from spatialreward.client.errors import (
     ServerBusy,
     ServerUnavailable,
     ServingError,
+    WrongAddress,
     WrongAnswer,
 )
 from spatialreward.client.triton import TritonJudge
@@ -23,5 +24,6 @@ __all__ = [
     "ServerUnavailable",
     "ServingError",
     "TritonJudge",
+    "WrongAddress",
     "WrongAnswer",
 ]

@@ -11,6 +11,7 @@ from spatialreward.records import Record
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+DEFAULT_MODEL = "judge"
 _ADDRESS = re.compile(r"[^\s,/]+:\d+|(?:dns|ipv4|ipv6|unix):\S+")
 
 
@@ -19,7 +20,7 @@ class ClientConfig(Record):
 
     endpoints: tuple[str, ...] = Field(min_length=1)
     """gRPC addresses, ``host:port`` each."""
-    model: str = Field("judge", min_length=1)
+    model: str = Field(DEFAULT_MODEL, min_length=1)
     """The model's name on the servers."""
     timeout_s: Seconds = 120.0
     """How long one request may take."""

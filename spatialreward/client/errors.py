@@ -11,6 +11,10 @@ class ServerUnavailable(ServingError):
     """No server answers; the message names every address with its last reason."""
 
 
+class WrongAddress(ServerUnavailable):
+    """An address answers, but not gRPC; asking again would not help."""
+
+
 class ServerBusy(ServingError):
     """Servers answer, but none would take the request before the attempts were used up."""
 

@@ -12,6 +12,8 @@ from spatialreward.client.rotation import Absence
 
 # What Triton's own queue says, which knows not when there will be room.
 _FULL = "exceeds maximum queue size"
+# What Triton says of a model that was unloaded, or is being loaded.
+_NOT_LOADED = "has no available versions"
 _HINT = re.compile(r"retry after (\d+(?:\.\d+)?) ?s", re.IGNORECASE)
 
 
@@ -47,6 +49,8 @@ def translate(
         case "StatusCode.UNAVAILABLE":
             if hint := _HINT.search(reason):
                 return Refusal(Absence.BUSY, reason, float(hint[1]))
+            if _NOT_LOADED in reason:
+                return Refusal(Absence.NO_MODEL, reason)
             is_full = _FULL in reason.lower()
             return Refusal(Absence.BUSY if is_full else Absence.AWAY, reason)
         case "StatusCode.DEADLINE_EXCEEDED":

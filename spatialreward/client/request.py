@@ -15,7 +15,7 @@ from tenacity import (
     AsyncRetrying,
     RetryCallState,
     before_sleep_log,
-    retry_if_exception_type,
+    retry_if_exception,
     stop_after_attempt,
     wait_exponential_jitter,
 )
@@ -23,7 +23,13 @@ from tritonclient.utils import InferenceServerException
 
 from spatialreward.client.config import ClientConfig
 from spatialreward.client.deadline import Deadline
-from spatialreward.client.errors import DeadlineExceeded, ServerBusy, ServerUnavailable
+from spatialreward.client.errors import (
+    DeadlineExceeded,
+    ServerBusy,
+    ServerUnavailable,
+    WrongAddress,
+)
+from spatialreward.client.handshake import speaks_http
 from spatialreward.client.refusal import Refusal, translate
 from spatialreward.client.rotation import Absence, Aside, Rotation
 from spatialreward.client.transport import Transport
@@ -32,8 +38,14 @@ logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 _PROBE_S = 2.0
+_NO_CONNECTION = "failed to connect"
 _backoff_s = wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1)
 _log_wait = before_sleep_log(logger, logging.INFO)
+
+
+def _may_pass(error: BaseException) -> bool:
+    passing = (ServerUnavailable, ServerBusy)
+    return isinstance(error, passing) and not isinstance(error, WrongAddress)
 
 
 def _wait_s(state: RetryCallState) -> float:
@@ -66,7 +78,7 @@ class Request:
             ServingError: none does, or one says that it would be of no use to ask others.
         """
         again = AsyncRetrying(
-            retry=retry_if_exception_type((ServerUnavailable, ServerBusy)),
+            retry=retry_if_exception(_may_pass),
             stop=stop_after_attempt(self._config.attempts),
             wait=_wait_s,
             sleep=self._transport.sleep,
@@ -82,7 +94,7 @@ class Request:
 
         Raises:
             Refusal: this server did not answer.
-            ServingError: it did, and will not do what is asked.
+            ServingError: it did, and will not do what is asked, or it speaks no gRPC.
         """
         allowed_s = at_most_s or self._config.timeout_s
         timeout_s = min(allowed_s, self._deadline.left_s())
@@ -93,6 +105,10 @@ class Request:
             is_late = isinstance(problem, Refusal) and problem.absence is Absence.LATE
             if is_late and timeout_s < allowed_s:
                 raise self._time_is_over(endpoint) from error
+            if _NO_CONNECTION in str(problem) and (
+                wrong := await self._transport.compute(lambda: speaks_http(endpoint))
+            ):
+                raise WrongAddress(wrong) from error
             raise problem from error
 
     async def probe(self, endpoint: str) -> None:

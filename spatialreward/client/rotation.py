@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
+from spatialreward.client.config import DEFAULT_MODEL
 from spatialreward.client.errors import (
     DeadlineExceeded,
     ModelNotServed,
@@ -116,7 +117,10 @@ class Rotation:
             wait_s = max(0.0, min(one.barred_until for one in asides.values()) - now)
             return ServerBusy(f"every server is busy or away: {where}", wait_s)
         if absences == {Absence.NO_MODEL}:
-            return ModelNotServed(f"no server has the model: {where}")
+            return ModelNotServed(
+                f"no model {model!r} is loaded at {', '.join(sorted(asides))}; "
+                f"deploy one with: {_deploying(model)}"
+            )
         return ServerUnavailable(f"no server answers at {where}")
 
     def _is_barred(self, endpoint: str, now: float) -> bool:
@@ -124,3 +128,8 @@ class Rotation:
 
     def _is_waiting(self, endpoint: str, now: float) -> bool:
         return endpoint in self._aside and now < self._aside[endpoint].due
+
+
+def _deploying(model: str) -> str:
+    command = "spatialreward deploy --model models:/spatial-reward@champion"
+    return command if model == DEFAULT_MODEL else f"{command} --name {model}"

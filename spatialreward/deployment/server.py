@@ -8,6 +8,7 @@ from typing import TypeVar
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
+from spatialreward.client.handshake import speaks_http
 from spatialreward.deployment.errors import DeploymentError, KeyRefused, ServerAway
 
 logger = logging.getLogger(__name__)
@@ -132,7 +133,8 @@ class Server:
             if (error.message() or "").startswith(_REFUSED):
                 raise KeyRefused(self._refusal()) from error
             if error.status() == _NO_SERVER:
-                raise ServerAway(f"no server answers at {self.endpoint}") from error
+                wrong = speaks_http(self.endpoint)
+                raise ServerAway(wrong or f"no server answers at {self.endpoint}") from error
             raise DeploymentError(f"{model} at {self.endpoint}: {error.message()}") from error
 
     def _refusal(self) -> str:

@@ -60,7 +60,6 @@ def test_one_that_said_how_long_it_is_busy_is_left_alone_for_so_long(rotation, c
     ("absences", "expected"),
     [
         ([Absence.AWAY, Absence.NO_MODEL, Absence.AWAY], ServerUnavailable),
-        ([Absence.NO_MODEL, Absence.NO_MODEL, Absence.NO_MODEL], ModelNotServed),
         ([Absence.AWAY, Absence.BUSY, Absence.NO_MODEL], ServerBusy),
         ([Absence.BUSY, Absence.LATE, Absence.AWAY], DeadlineExceeded),
     ],
@@ -74,6 +73,19 @@ def test_the_error_names_every_server_with_its_reason(rotation, absences, expect
     error = rotation.error("judge", "request 7", told)
     assert type(error) is expected
     assert "a:1 (reason 0), b:1 (reason 1), c:1 (reason 2), request 7" in str(error)
+
+
+def test_servers_without_the_model_are_named_with_what_to_do(rotation):
+    told = {
+        endpoint: rotation.put_aside(endpoint, Absence.NO_MODEL, "unknown model")
+        for endpoint in ("b:1", "a:1")
+    }
+    error = rotation.error("judge", "request 7", told)
+    assert type(error) is ModelNotServed
+    assert str(error) == (
+        "no model 'judge' is loaded at a:1, b:1; deploy one with: "
+        "spatialreward deploy --model models:/spatial-reward@champion"
+    )
 
 
 @pytest.mark.parametrize(("other_hint_s", "expected"), [(2.0, 0.5), (None, 0.0)])

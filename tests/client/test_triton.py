@@ -174,10 +174,13 @@ def test_other_errors_are_told_and_not_asked_again(judge, server, numbered_edits
 
 def test_a_model_that_is_not_served_is_named(server, numbered_edits):
     with TritonJudge(server.address, model="critic") as judge:
-        with pytest.raises(ModelNotServed, match="unknown model"):
-            judge.judge(numbered_edits([7]))
-        with pytest.raises(ModelNotServed, match="serves no model 'critic'"):
-            judge.check()
+        for ask in (lambda: judge.judge(numbered_edits([7])), judge.check):
+            with pytest.raises(ModelNotServed) as caught:
+                ask()
+            assert str(caught.value) == (
+                f"no model 'critic' is loaded at {server.address}; deploy one with: "
+                "spatialreward deploy --model models:/spatial-reward@champion --name critic"
+            )
 
 
 def test_a_server_that_is_away_is_named(server, numbered_edits):
