@@ -4,13 +4,12 @@ A profile says only what is different. Everything that can be wrong with it is s
 names the file and the key, before anything starts.
 """
 
-import difflib
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError, field_validator
+from pydantic import ValidationError, field_validator
 
 from pipelines.resources import Resources
 from spatialreward.config import (
@@ -30,6 +29,7 @@ from spatialreward.reading import read_toml_file
 from spatialreward.records import Record
 from spatialreward.rl.config import FlowGrpoConfig
 from spatialreward.training.config import JudgeTrainingConfig
+from spatialreward.validation import Problem, first_problem
 
 FOLDER = Path(__file__).parent / "profiles"
 PipelineStep = Literal[
@@ -112,7 +112,8 @@ def load_profile(name: str, overrides: Sequence[str] = ()) -> Profile:
     try:
         return Profile.model_validate(settings)
     except ValidationError as error:
-        raise InvalidInputError(_explain(error, settings, where, str(path))) from error
+        problem = first_problem(error, Profile, settings)
+        raise InvalidInputError(_explain(problem, where, str(path))) from error
 
 
 def names() -> list[str]:
@@ -170,31 +171,10 @@ def _defaults_of(kind: str) -> dict[str, Any]:
     return variant().model_dump(mode="json")
 
 
-def _explain(
-    error: ValidationError, settings: Mapping[str, Any], where: Mapping[str, str], default: str
-) -> str:
-    """One line about the first thing that is wrong."""
-    first = error.errors()[0]
-    key = _key_of(first["loc"], settings)
-    place = next((where[part] for part in _with_parents(key) if part in where), default)
-    if first["type"] != "extra_forbidden":
-        value = "" if first["type"] in ("missing", "value_error") else f", got {first['input']!r}"
-        return f"{place}: {key}: {first['msg'].removeprefix('Value error, ')}{value}"
-    near = difflib.get_close_matches(key, set(_field_keys(Profile)), n=1)
-    hint = f", did you mean {near[0]}?" if near else ""
-    return f"{place}: {key}: no such key{hint}"
-
-
-def _key_of(location: Sequence[int | str], settings: Any) -> str:
-    """The dotted key of an error, without the names of variants that pydantic puts in between."""
-    parts = []
-    for number, part in enumerate(location):
-        known = isinstance(settings, Mapping) and part in settings
-        if known or (number == len(location) - 1 and part != "[key]"):
-            parts.append(str(part))
-        if known:
-            settings = settings[part]
-    return ".".join(parts)
+def _explain(problem: Problem, where: Mapping[str, str], default: str) -> str:
+    """One line about what is wrong, with the file or the override that says so."""
+    place = next((where[key] for key in _with_parents(problem.key) if key in where), default)
+    return f"{place}: {problem}"
 
 
 def _with_parents(key: str) -> Iterator[str]:
@@ -208,15 +188,6 @@ def _keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
         yield f"{prefix}{name}"
         if isinstance(value, Mapping):
             yield from _keys(value, f"{prefix}{name}.")
-
-
-def _field_keys(record: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Dotted keys of all fields, of every variant."""
-    for name, field in record.model_fields.items():
-        yield f"{prefix}{name}"
-        for kind in (field.annotation, *get_args(field.annotation)):
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                yield from _field_keys(kind, f"{prefix}{name}.")
 
 
 def _seeds(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, int]]:

@@ -20,6 +20,7 @@ from spatialreward.reading import read_toml_file
 from spatialreward.records import Record
 from spatialreward.rl.config import FlowGrpoConfig
 from spatialreward.training.config import GroundingConfig, JudgeTrainingConfig
+from spatialreward.validation import first_problem
 
 Settings = TypeVar("Settings", bound=Record)
 
@@ -161,25 +162,26 @@ def read_settings(kind: type[Settings], text: str, where: str) -> Settings:
     """Read a record from the JSON that a step was started with.
 
     Raises:
-        InvalidInputError: it is no such record; names ``where`` and the field.
+        InvalidInputError: it is no such record; names ``where`` and the key.
     """
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        raise InvalidInputError(f"{where}: {_first_problem(error)}") from error
+        problem = first_problem(error, kind, _parsed(text))
+        raise InvalidInputError(f"{where}: {problem}") from error
 
 
 def read_toml(kind: type[Settings], path: Path) -> Settings:
     """Read a record from a TOML file.
 
     Raises:
-        InvalidInputError: there is no such file, or it is no such record; names file and field.
+        InvalidInputError: there is no such file, or it is no such record; names file and key.
     """
     given = read_toml_file(path)
     try:
         return kind.model_validate(given)
     except ValidationError as error:
-        raise InvalidInputError(f"{path}: {_first_problem(error)}") from error
+        raise InvalidInputError(f"{path}: {first_problem(error, kind, given)}") from error
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -193,7 +195,9 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
-    return f"{field}: {first['msg']}" if field else first["msg"]
+def _parsed(text: str) -> Any:
+    """What a JSON text holds; None if it is none, which the error says already."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

@@ -9,6 +9,7 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.images import check_instruction, load_image
 from spatialreward.reading import parse_json, read_text
 from spatialreward.records import Record
+from spatialreward.validation import first_problem
 
 if TYPE_CHECKING:
     from spatialreward.judge.interface import EditToJudge
@@ -67,11 +68,12 @@ def read_requests(path: Path) -> list[EditRequest]:
 
 
 def _parse(line: str, where: str) -> EditRequest:
+    given = None
     try:
-        return EditRequest.model_validate(parse_json(line))
+        given = parse_json(line)
+        return EditRequest.model_validate(given)
     except InvalidInputError as error:
         raise InvalidInputError(f"{where}: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "line"
-        raise InvalidInputError(f"{where}: {field}: {first['msg']}") from error
+        problem = first_problem(error, EditRequest, given)
+        raise InvalidInputError(f"{where}: {problem}") from error

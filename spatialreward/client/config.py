@@ -8,6 +8,7 @@ from pydantic import Field, PositiveInt, ValidationError, field_validator
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
+from spatialreward.validation import first_problem
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -53,8 +54,9 @@ def client_config(endpoint: str | Sequence[str], **options: object) -> ClientCon
         InvalidInputError: one of them cannot be used; the message names it.
     """
     addresses = endpoint.split(",") if isinstance(endpoint, str) else endpoint
+    given = {"endpoints": tuple(one.strip() for one in addresses), **options}
     try:
-        return ClientConfig(endpoints=tuple(one.strip() for one in addresses), **options)
+        return ClientConfig.model_validate(given)
     except ValidationError as error:
-        problems = "; ".join(f"{one['loc'][0]}: {one['msg']}" for one in error.errors())
-        raise InvalidInputError(f"served judge: {problems}") from error
+        problem = first_problem(error, ClientConfig, given)
+        raise InvalidInputError(f"served judge: {problem}") from error

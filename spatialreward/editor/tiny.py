@@ -18,6 +18,7 @@ from spatialreward.editor.config import EditorNetworkConfig
 from spatialreward.editor.interface import Condition, EditTask
 from spatialreward.editor.network import EditorNetwork, velocity_of
 from spatialreward.errors import InvalidInputError
+from spatialreward.validation import first_problem
 
 CONFIG_FILE = "editor.json"
 CARD_FILE = "card.json"
@@ -58,7 +59,8 @@ class TinyEditor:
         try:
             config = EditorNetworkConfig.model_validate_json(path.read_text())
         except ValidationError as error:
-            raise InvalidInputError(f"{path}: {error}") from error
+            problem = first_problem(error, EditorNetworkConfig)
+            raise InvalidInputError(f"{path}: {problem}") from error
         tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER_FILE))
         editor = cls(
             EditorNetwork(config, tokenizer.get_vocab_size()), PatchCodec(config), tokenizer

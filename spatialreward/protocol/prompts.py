@@ -11,6 +11,7 @@ from pydantic import AfterValidator, PositiveInt, ValidationError
 from spatialreward.errors import InvalidInputError
 from spatialreward.reading import read_text
 from spatialreward.records import Record
+from spatialreward.validation import first_problem
 
 PROTOCOL_FILE = "protocol.json"
 
@@ -95,8 +96,10 @@ class Protocol(Record):
             )
         try:
             return cls.model_validate_json(read_text(path))
-        except (InvalidInputError, ValidationError) as error:
+        except InvalidInputError as error:
             raise InvalidInputError(f"{path}: {error}") from error
+        except ValidationError as error:
+            raise InvalidInputError(f"{path}: {first_problem(error, cls)}") from error
 
 
 def _fill(template: str, instruction: str) -> tuple[PromptPart, ...]:

@@ -11,6 +11,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
 from spatialreward.errors import InvalidInputError
 from spatialreward.judge.engine import EngineName
 from spatialreward.records import Record
+from spatialreward.validation import first_problem
 
 _MOST_WORKERS = 4
 
@@ -75,8 +76,7 @@ class ServingConfig(Record):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            first = error.errors()[0]
-            raise InvalidInputError(f"parameter {first['loc'][0]}: {first['msg']}") from error
+            raise InvalidInputError(f"parameter {first_problem(error, cls, given)}") from error
 
     def workers_for(self, num_cores: int, *, on_gpu: bool) -> int:
         """How many batches to judge at the same time, if nobody has said.

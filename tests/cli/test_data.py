@@ -49,8 +49,11 @@ def test_a_damaged_shard_is_named(tmp_path, config):
     ("text", "message"),
     [
         ("name = ", "edits.toml: "),
-        ('name = "small"\n[source]\nkind = "jsonll"', "edits.toml: source: "),
-        ('name = "small"\nshards = 2\n[source]\nkind = "world"', "shards: Extra inputs"),
+        ('name = "small"\n[source]\nkind = "jsonll"', "edits.toml: source.kind: expected"),
+        (
+            'name = "small"\nshards = 2\n[source]\nkind = "world"',
+            "edits.toml: shards: no such key, did you mean num_shards?",
+        ),
     ],
 )
 def test_settings_that_are_wrong_are_named(tmp_path, text, message):

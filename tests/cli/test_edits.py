@@ -31,7 +31,7 @@ def test_absolute_paths_and_other_fields_are_fine(tmp_path):
     [
         ([], "holds no edits"),
         (["{"], "line 1: is not JSON"),
-        (["[1]"], "line 1: line: Input should be"),
+        (["[1]"], "line 1: Input should be a table of keys and values"),
         ([json.dumps(LINE), json.dumps({**LINE, "id": 3})], "line 2: id: Input should be a valid"),
         ([json.dumps({"id": "a"})], "line 1: source: Field required"),
         ([json.dumps(LINE), json.dumps(LINE)], "line 2: id 'a' appears twice"),

@@ -296,7 +296,7 @@ def test_the_notice_travels_with_the_model(judge):
         ([], {}, "endpoints"),
         ("a:1", {"timeout_s": 0}, "timeout_s"),
         ("a:1", {"timeout_s": float("inf")}, "timeout_s"),
-        ("a:1", {"timeout": 5}, "timeout: Extra inputs"),
+        ("a:1", {"timeout": 5}, "timeout: no such key, did you mean timeout_s"),
     ],
 )
 def test_arguments_that_cannot_be_used_are_named(endpoint, options, message):

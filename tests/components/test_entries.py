@@ -89,7 +89,7 @@ def test_a_wrong_setting_is_one_line():
     arguments = ["build-shard", "--config", '{"seeed": 1}', "--split", "train", "--shard", "0"]
     result = CliRunner().invoke(entry("data_building"), arguments)
     assert result.exit_code == 1
-    assert result.stderr == "error: --config: seeed: Extra inputs are not permitted\n"
+    assert result.stderr == "error: --config: seeed: no such key, did you mean seed?\n"
 
 
 @pytest.fixture

@@ -70,7 +70,9 @@ def test_a_killed_training_goes_on_to_the_same_weights(untrained, few_samples, t
         assert torch.equal(weights, resumed.state_dict()[name]), name
 
 
-def test_a_snapshot_is_the_model_after_its_step_and_changes_nothing(untrained, few_samples, tmp_path):
+def test_a_snapshot_is_the_model_after_its_step_and_changes_nothing(
+    untrained, few_samples, tmp_path
+):
     state = tmp_path / "state.pt"
     with pytest.raises(KeyboardInterrupt):
         run(untrained, few_samples, 4, resume_file=state, stop_after=2)

@@ -26,6 +26,7 @@ from spatialreward.data.filters.reasons import Finding, Reason
 from spatialreward.data.filters.words import instruction_words, n_gram_keys
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
+from spatialreward.validation import first_problem
 
 Words = tuple[str, ...]
 
@@ -97,7 +98,10 @@ class BenchmarkIndex(Record):
             to_bits(digits for item in index.items for digits in item.fingerprints)
         except OSError as error:
             raise InvalidInputError(f"benchmark index {path}: {error.strerror or error}") from error
-        except (ValidationError, ValueError) as error:
+        except ValidationError as error:
+            problem = first_problem(error, cls)
+            raise InvalidInputError(f"benchmark index {path}: {problem}") from error
+        except ValueError as error:
             raise InvalidInputError(f"benchmark index {path}: {error}") from error
         return index
 

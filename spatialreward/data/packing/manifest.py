@@ -14,6 +14,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 from spatialreward.data.edits import RowOrigin
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
+from spatialreward.validation import first_problem
 
 SCHEMA_VERSION: Literal[1] = 1
 FILE_NAME = "manifest.json"
@@ -156,9 +157,7 @@ def parse_manifest(data: bytes, name: str) -> Manifest:
     try:
         return Manifest.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "manifest"
-        raise InvalidInputError(f"{name}: {where}: {first['msg']}") from error
+        raise InvalidInputError(f"{name}: {first_problem(error, Manifest, fields)}") from error
 
 
 def verify(folder: Path) -> Manifest:

@@ -63,7 +63,11 @@ class Columns(Record):
     @field_validator("given", mode="before")
     @classmethod
     def _a_list_keeps_the_names(cls, given: Any) -> Any:
-        return {name: name for name in given} if isinstance(given, list | tuple) else given
+        if not isinstance(given, list | tuple):
+            return given
+        if wrong := [name for name in given if not isinstance(name, str)]:
+            raise ValueError(f"expected names of columns, got {wrong[0]!r}")
+        return {name: name for name in given}
 
     def required(self) -> tuple[str, ...]:
         """Paths that every row must have, as seen from the row itself."""
