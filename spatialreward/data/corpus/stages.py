@@ -7,7 +7,7 @@ A prepared or annotated shard is a folder of ``edits.parquet`` (unless all rows 
 import json
 import logging
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,12 +16,14 @@ import pyarrow.parquet as pq
 
 from spatialreward.data.corpus.config import CorpusConfig
 from spatialreward.data.corpus.preparing import prepare, with_second_opinion
+from spatialreward.data.corpus.repeats import repeated_between, repeats
 from spatialreward.data.edits import AnnotatedEdit, Rejected, RowOrigin
 from spatialreward.data.filters.counts import FilterCounts
 from spatialreward.data.filters.deciding import decide
 from spatialreward.data.filters.decontamination import BenchmarkIndex
-from spatialreward.data.filters.facts import EditFacts, facts_of, facts_table
+from spatialreward.data.filters.facts import FACTS_SCHEMA, EditFacts, facts_of, facts_table
 from spatialreward.data.filters.reasoning import check_annotation
+from spatialreward.data.filters.reasons import Reason
 from spatialreward.data.packing.manifest import ShardReport
 from spatialreward.data.packing.shards import ShardWriter, count_edits, read_edits, read_facts
 from spatialreward.data.sources.opening import open_source
@@ -109,7 +111,7 @@ def select(
         final: False before a teacher is asked: what balancing needs is not known yet.
 
     Raises:
-        InvalidInputError: an edit stands in two shards, or too many rows cannot be used.
+        InvalidInputError: too many rows cannot be used, or have the id of another one.
     """
     shards = list(shards)
     seen = sum((read_counts(shard) for shard in shards), start=FilterCounts())
@@ -122,17 +124,20 @@ def select(
     for path in config.benchmarks:
         more = BenchmarkIndex.read(path)
         index = more if index is None else index + more
-    tables = [pq.read_table(shard / FACTS) for shard in shards]
-    decisions = decide(pa.concat_tables(tables), filters, index)
+    tables = [_facts_in(shard) for shard in shards]
+    repeated = repeated_between(tables)
+    _check_repeated(seen, repeated, config)
+    decisions = decide(pa.concat_tables(map(_without_ids, tables, repeated)), filters, index)
     for cell in decisions.cells:
         logger.info("balance: %s: %d of %d stay", cell, cell.after, cell.before)
     with new_folder(out) as folder:
-        for shard, facts in zip(shards, tables, strict=True):
-            gone = [one for one in facts["id"].to_pylist() if one in decisions.left_out]
-            lines = ({"id": one, **decisions.left_out[one]._asdict()} for one in gone)
+        for shard, facts, again in zip(shards, tables, repeated, strict=True):
+            found = ((one, again.get(one, decisions.left_out.get(one))) for one in _ids(facts))
+            lines = ({"id": one, **why._asdict()} for one, why in found if why is not None)
             text = "".join(json.dumps(line) + "\n" for line in lines)
             (folder / f"{shard.name}.jsonl").write_text(text, encoding="utf-8")
-    return decisions.counts
+    reasons = (one.reason for again in repeated for one in again.values())
+    return decisions.counts + FilterCounts.of(0, reasons)
 
 
 def pack_shard(shard: Path, left_out: Path, number: int, out: Path) -> ShardReport:
@@ -199,7 +204,7 @@ def _write(
     rejects_before: str = "",
 ) -> FilterCounts:
     """Write a stage's results as they come; counts and rejects go on from those before."""
-    kept = 0
+    kept: dict[str, RowOrigin] = {}
     reasons: list[str] = []
     with (
         ShardWriter(folder / EDITS) as writer,
@@ -208,19 +213,21 @@ def _write(
         rejects.write(rejects_before)
 
         def facts() -> Iterator[EditFacts]:
-            nonlocal kept
             for result in results:
                 if isinstance(result, AnnotatedEdit):
-                    result = _stored(writer, result)
+                    if first := kept.get(result.id):
+                        result = repeats(first).reject(result.id, result.origin)
+                    else:
+                        result = _stored(writer, result)
                 if isinstance(result, Rejected):
                     rejects.writelines(_lines([result]))
                     reasons.append(result.reason)
                     continue
-                kept += 1
+                kept[result.id] = result.origin
                 yield facts_of(result)
 
         pq.write_table(facts_table(facts()), folder / FACTS)
-    counts = FilterCounts.of(kept, reasons)
+    counts = FilterCounts.of(len(kept), reasons)
     if before is not None:
         counts = before.after(counts)
     (folder / COUNTS).write_text(counts.model_dump_json() + "\n", encoding="utf-8")
@@ -233,6 +240,36 @@ def _stored(writer: ShardWriter, edit: AnnotatedEdit) -> AnnotatedEdit | Rejecte
     except InvalidInputError as error:
         return Rejected(id=edit.id, reason=UNSTORABLE, detail=str(error), origin=edit.origin)
     return edit
+
+
+def _facts_in(shard: Path) -> pa.Table:
+    facts = pq.read_table(shard / FACTS)
+    if not facts.schema.equals(FACTS_SCHEMA):
+        raise InvalidInputError(
+            f"{shard}: another version of spatialreward prepared it; remove the unfinished build "
+            "and start it again"
+        )
+    return facts
+
+
+def _ids(facts: pa.Table) -> list[str]:
+    return facts["id"].to_pylist()
+
+
+def _without_ids(facts: pa.Table, gone: Mapping[str, object]) -> pa.Table:
+    return facts.filter(pa.array([one not in gone for one in _ids(facts)], pa.bool_()))
+
+
+def _check_repeated(
+    seen: FilterCounts, repeated: Sequence[Mapping[str, object]], config: CorpusConfig
+) -> None:
+    """Stop where ids repeat so often that they are none: few rows would stay of any number."""
+    count = seen.left_out.get(Reason.REPEATED_ID, 0) + sum(map(len, repeated))
+    if seen.seen >= _ROWS_BEFORE_A_SHARE_COUNTS and count > config.max_reject_share * seen.seen:
+        raise InvalidInputError(
+            f"{count:,} of {seen.seen:,} rows have the id of another one; name columns in "
+            "source.columns.id that differ in every row together, or none"
+        )
 
 
 def _check_share(counts: FilterCounts, config: CorpusConfig, where: str) -> None:

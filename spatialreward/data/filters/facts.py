@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from spatialreward.data.edits import AnnotatedEdit
 from spatialreward.data.filters.fingerprints import to_bits
@@ -35,6 +36,8 @@ FACTS_SCHEMA = pa.schema(
         ("source_digest", pa.binary(DIGEST_BYTES)),
         ("success", pa.float32()),
         ("reasoning", pa.uint64()),
+        ("file", pa.string()),
+        ("row", pa.string()),
     ]
 )
 
@@ -59,6 +62,9 @@ class EditFacts(NamedTuple):
     """Editing success by the teacher; None if it was not asked."""
     reasoning: int | None
     """Key of the words of the teacher's SC reasoning; None if there are none."""
+    file: str = ""
+    """Of the source, as in ``RowOrigin``."""
+    row: str = ""
 
 
 def facts_of(edit: AnnotatedEdit, editor_fields: Sequence[str] = ("editor", "model")) -> EditFacts:
@@ -93,6 +99,8 @@ def facts_of(edit: AnnotatedEdit, editor_fields: Sequence[str] = ("editor", "mod
         source_digest=_digest([edit.sources[0]]),
         success=annotation.scores.editing_success if annotation else None,
         reasoning=text_key(told) if told else None,
+        file=edit.origin.file,
+        row=edit.origin.row,
     )
 
 
@@ -112,10 +120,9 @@ def check_facts(facts: pa.Table) -> None:
     ids = facts["id"].value_counts()
     for entry in ids.to_pylist() if len(ids) < len(facts) else ():
         if entry["counts"] > 1:
-            raise InvalidInputError(
-                f"edit {entry['values']}: comes {entry['counts']} times; two sources of one data "
-                "set have the same name, or one is named twice"
-            )
+            rows = facts.filter(pc.equal(facts["id"], entry["values"])).to_pylist()
+            where = "; ".join(f"{row['file']}, row {row['row']}" for row in rows)
+            raise InvalidInputError(f"edit {entry['values']}: comes {len(rows)} times: {where}")
 
 
 def source_hashes(facts: pa.Table) -> np.ndarray:

@@ -23,6 +23,7 @@ class Reason(StrEnum):
     CONTRADICTION = "reasoning contradicts scores"
     DEGENERATE_ANSWER = "degenerate answer"
     NOT_VERIFIED = "second pass disagreed"
+    REPEATED_ID = "repeated id"
     BENCHMARK_OVERLAP = "overlaps with a benchmark"
     EXACT_DUPLICATE = "exact duplicate"
     NEAR_DUPLICATE = "near duplicate"
@@ -33,6 +34,7 @@ class Reason(StrEnum):
 
 CHOICES = frozenset(
     {
+        Reason.REPEATED_ID,
         Reason.BENCHMARK_OVERLAP,
         Reason.EXACT_DUPLICATE,
         Reason.NEAR_DUPLICATE,

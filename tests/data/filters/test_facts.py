@@ -121,7 +121,7 @@ def test_the_best_score_is_in_the_last_step():
 
 
 def test_an_id_that_comes_twice_is_named():
-    with pytest.raises(InvalidInputError, match="edit e1: comes 2 times"):
+    with pytest.raises(InvalidInputError, match="edit e1: comes 2 times: f, row 1; f, row 1"):
         check_facts(facts_table([facts_of(edit()), facts_of(edit())]))
 
 
