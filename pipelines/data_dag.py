@@ -104,8 +104,8 @@ def _steps(config: CorpusConfig, placement: Placement) -> dsl.base_component.Bas
                 early.output, name="annotate", parallelism=parallel("annotate_edits")
             ) as part:
                 one = place(annotate_edits(part=part, **run), "annotate_edits", in_loop=True)
-            if config.teacher.api_key_variable:
-                give_teacher_key(one, config.teacher.api_key_variable)
+            if variable := config.teacher.key_variable:
+                give_teacher_key(one, variable)
             shards = dsl.Collected(one.output)
         selection = place(
             select_edits(shards=shards, final=True, **run), "select_edits", pure=False

@@ -5,6 +5,7 @@ from pipelines.steps import run_steps, step_environment, variables
 from spatialreward.config import flatten
 from spatialreward.data.corpus.config import CorpusConfig
 from spatialreward.data.corpus.running import lineage_of
+from spatialreward.data.teacher.keys import key_of
 from spatialreward.figures import commit
 from spatialreward.stack import StackConfig, running_stack
 from spatialreward.step import work_dir
@@ -15,10 +16,13 @@ def run_data_here(config: CorpusConfig, stack: StackConfig, *, anew: bool) -> st
     """Run the data pipeline; returns the prefix of the packed data set in the stack's store.
 
     Raises:
-        InvalidInputError: the source is not there, or has no such columns.
+        InvalidInputError: the teacher's key is not set, or the source is not there or has no such
+            columns.
         GraphError: a step failed; names it, what it said, and its log.
         StackError: the local stack does not start.
     """
+    if config.teacher is not None:
+        key_of(config.teacher)
     lineage_of(config)
     with (
         running_stack(stack) as endpoints,

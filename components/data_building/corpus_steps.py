@@ -18,6 +18,7 @@ from spatialreward.data.corpus.running import finish, lineage_of
 from spatialreward.data.loading.packed import open_packed
 from spatialreward.data.packing.manifest import FILE_NAME, ShardReport
 from spatialreward.data.packing.registration import log_packed
+from spatialreward.data.teacher.keys import key_of
 from spatialreward.step import Outputs, Step, run_step, step_key, work_dir
 from spatialreward.storage import BUCKET, ArtifactRef, ObjectStore
 
@@ -74,6 +75,8 @@ def annotate_edits(config: CorpusConfig, part: str, parent_run_id: str) -> str:
     settings, inputs = _part_of(config, part)
 
     def work(step: Step) -> Outputs:
+        if config.teacher is not None:
+            key_of(config.teacher)
         folder = step.folder / _name(settings.shard)
         left_out = step.folder / "left-out.jsonl"
         left_out.write_text(inputs["left out"], encoding="utf-8")

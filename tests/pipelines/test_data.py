@@ -10,8 +10,10 @@ import pytest
 
 import pipelines
 from pipelines.data_dag import compile_data_pipeline, num_steps
+from pipelines.data_run import run_data_here
 from spatialreward.data.loading.packed import open_packed
 from spatialreward.data.loading.state import LoadingConfig
+from spatialreward.errors import InvalidInputError
 from spatialreward.stack import Service, StackConfig, down, environment, up
 from tests.data.corpus.made import settings, write_edits
 from tests.data.teacher.teacher_server import TeacherServer
@@ -108,3 +110,12 @@ def test_a_data_set_is_built_annotated_and_read_from_the_store(tmp_path, stack, 
     assert len(read) == data.manifest.num_edits > 0
     assert data.manifest.num_edits + sum(data.manifest.left_out.values()) == 6
     assert all(edit.annotation is not None for edit in read)
+
+
+def test_a_teacher_without_its_key_is_an_error_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.delenv("VL_KEY", raising=False)
+    stack = StackConfig(state_dir=tmp_path / "stack", without=frozenset({Service.TRITON}))
+    config = settings(teacher=TEACHER | {"api_key_variable": "VL_KEY"})
+    with pytest.raises(InvalidInputError, match="environment variable VL_KEY holds no key"):
+        run_data_here(config, stack, anew=False)
+    assert not stack.state_dir.exists()

@@ -53,7 +53,7 @@ def paper(tmp_path_factory):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "data.yaml"
-    teacher = {"base_url": "http://teacher:8000/v1", "model": "vl", "api_key_variable": "VL_KEY"}
+    teacher = {"base_url": "https://teacher/v1", "model": "vl", "api_key_variable": "VL_KEY"}
     config = corpus(num_shards=3, teacher=teacher)
     compile_data_pipeline(config, path, load_profile("paper").resources)
     return Compiled.read(path, config.name)

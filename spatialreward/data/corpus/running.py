@@ -25,6 +25,7 @@ from spatialreward.data.packing.manifest import (
     write_manifest,
 )
 from spatialreward.data.sources.opening import open_source
+from spatialreward.data.teacher.keys import key_of
 from spatialreward.data.teacher.usage import TeacherUsage
 from spatialreward.errors import InvalidInputError
 from spatialreward.progress import track
@@ -37,6 +38,7 @@ _LEDGER = "answers.jsonl"
 _HOW_IT_IS_ASKED = {
     "base_url",
     "api_key_variable",
+    "key_over_http",
     "concurrency",
     "requests_per_minute",
     "tokens_per_minute",
@@ -60,12 +62,16 @@ def build_corpus(config: CorpusConfig, out: Path, *, workers: int = 1) -> Manife
         workers: processes that work on shards side by side.
 
     Raises:
-        InvalidInputError: the folder holds something else, the source cannot be read, or too many
-            rows cannot be used; the message says which reason dominates.
+        InvalidInputError: the teacher's key is not set, the folder holds something else, the
+            source cannot be read, or too many rows cannot be used; the message says which reason
+            dominates.
         TeacherStopped: the budget is spent or the server is away; the same call goes on later.
     """
+    is_built = (out / FILE_NAME).is_file()
+    if config.teacher is not None and not is_built:
+        key_of(config.teacher)
     lineage = lineage_of(config)
-    if (out / FILE_NAME).is_file():
+    if is_built:
         return _finished(out, lineage)
     work = _work_folder(out, lineage)
     numbers = range(config.num_shards)

@@ -1,5 +1,6 @@
 """How a teacher is asked, and what it may cost; free of everything heavy."""
 
+import ipaddress
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -10,6 +11,8 @@ from spatialreward.records import Record
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+OPENAI_ADDRESS = "https://api.openai.com/v1"
+OPENAI_KEY = "OPENAI_API_KEY"
 Language = Literal["en", "de", "fr", "es", "it", "pt", "ru", "zh", "ja", "ko"]
 
 
@@ -59,8 +62,13 @@ class TeacherConfig(Record):
     base_url: str
     """Such as ``http://localhost:8000/v1`` or ``https://api.openai.com/v1``; without a key."""
     model: str = Field(min_length=1)
-    api_key_variable: str | None = Field("OPENAI_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """Environment variable that holds the key; None for a server that wants none."""
+    # Not to be repeated in an error: it may be the key itself, by mistake.
+    api_key_variable: str | None = Field(None, pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$", repr=False)
+    """Environment variable that holds the key; empty: no key is sent. None: ``OPENAI_API_KEY`` for
+    ``https://api.openai.com/v1``, and no key for any other address."""
+    key_over_http: bool = False
+    """Whether the key may go to another machine over plain HTTP, where all on the way can read it:
+    for a server in a network that you trust."""
 
     concurrency: PositiveInt = 8
     """Requests under way at most."""
@@ -131,10 +139,40 @@ class TeacherConfig(Record):
         return extra
 
     @model_validator(mode="after")
+    def _no_key_in_plain_text(self) -> Self:
+        if self.key_variable and self.is_plain and not (self.is_here or self.key_over_http):
+            raise ValueError(
+                f"api_key_variable: the key in {self.key_variable} would go to {self.base_url} in "
+                "plain text; use https, or set key_over_http = true if you trust the network"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _money_has_prices(self) -> Self:
         if self.budget.money is not None and self.prices is None:
             raise ValueError("budget.money: there are no prices to count it by")
         return self
+
+    @property
+    def key_variable(self) -> str:
+        """Environment variable that holds the key; empty if none is sent."""
+        if self.api_key_variable is not None:
+            return self.api_key_variable
+        return OPENAI_KEY if self.base_url == OPENAI_ADDRESS else ""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether requests go over HTTP without encryption."""
+        return urlsplit(self.base_url).scheme == "http"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the address is this machine's own, loopback."""
+        host = urlsplit(self.base_url).hostname or ""
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
         """What an answer costs by the prices; 0 where there are none."""

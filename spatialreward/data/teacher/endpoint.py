@@ -8,21 +8,28 @@ import asyncio
 import email.utils
 import json
 import math
-import os
 import re
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import openai
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from spatialreward.data.teacher.config import TeacherConfig
 from spatialreward.data.teacher.faults import Fault, TeacherFault
+from spatialreward.data.teacher.keys import key_of
 from spatialreward.data.teacher.ledger import Reply
 from spatialreward.errors import InvalidInputError
 
 _NO_KEY = "none"
+_HEADERS = {
+    "host", "accept", "accept-encoding", "connection", "content-length", "content-type",
+    "transfer-encoding", "user-agent", "x-stainless-raw-response",
+}  # fmt: skip
+"""What is sent, beside the key: all that a chat completion needs. By the last one the ``openai``
+package knows how to hand out the answer."""
 _FILTERED = re.compile(r"content.?(filter|policy|management)|moderat|flagged|safety", re.I)
 _OUT_OF_CREDIT = re.compile(r"insufficient_quota|billing|exceeded your current quota", re.I)
 _BUSY_STATUSES = (408, 409, 425)
@@ -64,15 +71,25 @@ class Endpoint:
         """Connect when first used.
 
         Raises:
-            InvalidInputError: the environment variable that is to hold the key holds none.
+            InvalidInputError: see ``key_of``.
         """
         self._config = config
-        self._key = _key(config)
+        self._key = key_of(config)
+        # A redirect may lead to another host: it is refused, not followed with key and pictures.
+        # What goes to this machine goes there, not through a proxy that the environment names.
+        web = openai.DefaultAsyncHttpxClient(
+            timeout=config.timeout_s,
+            follow_redirects=False,
+            event_hooks={"request": [self._leave_only_ours]},
+            mounts={f"{urlsplit(config.base_url).scheme}://": None} if config.is_here else None,
+        )
         self._client = openai.AsyncOpenAI(
             base_url=config.base_url,
-            api_key=self._key,
+            # Without one it takes what is in OPENAI_API_KEY.
+            api_key=self._key or _NO_KEY,
             timeout=config.timeout_s,
             max_retries=0,
+            http_client=web,
         )
 
     async def send(self, body: Mapping[str, Any]) -> tuple[Reply, tuple[int, int] | None]:
@@ -105,18 +122,36 @@ class Endpoint:
         """Let go of the connections."""
         await self._client.close()
 
+    async def _leave_only_ours(self, request: Any) -> None:
+        """Take out of a request what the ``openai`` package puts there from the environment.
+
+        ``OPENAI_ORG_ID``, ``OPENAI_PROJECT_ID``, ``OPENAI_CUSTOM_HEADERS`` and others are meant
+        for OpenAI's own clients, not for the server that the settings name.
+        """
+        for name in set(request.headers) - _HEADERS:
+            del request.headers[name]
+        if self._key:
+            request.headers["Authorization"] = f"Bearer {self._key}"
+
     def _refusal(self, error: openai.APIStatusError) -> TeacherFault | InvalidInputError:
         status = error.status_code
         text = self._clean(f"HTTP {status}: {_said(error)}")
         where = f"teacher {self._config.base_url}"
-        variable = self._config.api_key_variable
+        variable = self._config.key_variable
         if status in (400, 403, 422) and _FILTERED.search(text):
             return TeacherFault(Fault.CONTENT_FILTER, text)
         if status in (401, 403):
-            what = f"the key in {variable} was refused" if variable else "wants a key; none was set"
+            what = (
+                f"the key in {variable} was refused"
+                if variable
+                else "wants a key; name the variable that holds it in api_key_variable"
+            )
             return InvalidInputError(f"{where}: {what} ({text})")
         if status == 402 or (status == 429 and _OUT_OF_CREDIT.search(text)):
             return InvalidInputError(f"{where}: the account has no credit left ({text})")
+        if 300 <= status < 400:
+            there = self._clean(error.response.headers.get("location", "another address"))
+            return InvalidInputError(f"{where}: redirects to {there}; set base_url to where it is")
         if status == 404:
             return InvalidInputError(
                 f"{where}: no model {self._config.model!r} there, or a wrong address ({text})"
@@ -131,7 +166,7 @@ class Endpoint:
     def _clean(self, text: str) -> str:
         """One short line without the key."""
         text = " ".join(text.split())
-        if self._key != _NO_KEY:
+        if self._key:
             text = text.replace(self._key, "[key]")
         return text[:300]
 
@@ -158,18 +193,6 @@ def _timestamp(date: str | None) -> float | None:
         return email.utils.parsedate_to_datetime(date).timestamp() if date else None
     except (ValueError, OverflowError):
         return None
-
-
-def _key(config: TeacherConfig) -> str:
-    variable = config.api_key_variable
-    if variable is None:
-        return _NO_KEY
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise InvalidInputError(
-            f"teacher {config.base_url}: environment variable {variable} holds no key"
-        )
-    return key
 
 
 def _read(body: bytes) -> tuple[Reply, tuple[int, int] | None]:
