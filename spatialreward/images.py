@@ -19,9 +19,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from spatialreward.errors import InvalidInputError
+
+AnyPicture = str | os.PathLike[str] | bytes | NDArray[np.uint8] | Image.Image
+"""A picture as callers have it: the path or the bytes of a file, an array of uint8 (``[H, W]``,
+``[H, W, 3]`` or ``[H, W, 4]``), or a Pillow picture."""
 
 MAX_PIXELS = 64_000_000
 MAX_FILE_BYTES = 256 * 2**20
@@ -59,6 +64,34 @@ _SPECIAL_TOKEN = re.compile(
     r"<\|[^|<>]*\|>|</?(?:tool_call|tool_response|think|tool_calls|tools)>", re.IGNORECASE
 )
 _WARNING_FILTERS = threading.Lock()
+_ORIENTATION = 0x0112
+
+
+def read_picture(given: AnyPicture, name: str) -> Image.Image:
+    """Read a picture in any form as RGB, upright; ``name`` is what an error calls it.
+
+    A Pillow picture that is RGB and upright is returned as it is, not copied: edits of one source
+    then share one picture object.
+
+    Raises:
+        InvalidInputError: it is none of the forms, or cannot be used; the message begins with
+            ``name``.
+    """
+    try:
+        match given:
+            case str() | os.PathLike():
+                return load_image(Path(os.fsdecode(given)))
+            case bytes():
+                return _decode(given)
+            case np.ndarray():
+                return _picture_of_array(given)
+            case Image.Image():
+                return _checked(given)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{name}: {error}") from error
+    raise InvalidInputError(
+        f"{name}: expected a path, bytes, array or picture, got {type(given).__name__}"
+    )
 
 
 def load_image(path: Path) -> Image.Image:
@@ -77,6 +110,8 @@ def load_image(path: Path) -> Image.Image:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise InvalidInputError(f"picture {path}: there is no such file") from error
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(f"picture {str(path)!r}: its name is not valid Unicode") from error
     except OSError as error:
         raise InvalidInputError(f"picture {path}: {error.strerror or error}") from error
     return decode_image(data, str(path))
@@ -99,9 +134,8 @@ def decode_image(
             one with no pixels, with more than ``max_pixels`` pixels, or longer than
             ``MAX_ASPECT_RATIO``.
     """
-    with _opened(data, name, max_pixels, formats) as image:
-        ImageOps.exif_transpose(image, in_place=True)
-        return _to_rgb(image)
+    with _naming(name):
+        return _decode(data, max_pixels, formats)
 
 
 def picture_size(
@@ -116,32 +150,8 @@ def picture_size(
     Raises:
         InvalidInputError: as ``decode_image``, as far as the header tells.
     """
-    with _opened(data, name, max_pixels, formats) as image:
+    with _naming(name), _opened(data, max_pixels, formats) as image:
         return image.size
-
-
-@contextmanager
-def _opened(
-    data: bytes, name: str, max_pixels: int, formats: Sequence[PictureFormat]
-) -> Iterator[ImageFile.ImageFile]:
-    """A picture whose header has been checked; what goes wrong with it names the picture."""
-    if not data:
-        raise InvalidInputError(f"picture {name}: is empty (0 bytes)")
-    # Pillow's decoders raise whatever malformed bytes make them stumble over (struct.error,
-    # IndexError, zlib.error, MemoryError ...), so no narrower class covers "this file is broken".
-    try:
-        with _open(data, formats) as image:
-            _check_header(image, max_pixels)
-            yield image
-    except InvalidInputError as error:
-        raise InvalidInputError(f"picture {name}: {error}") from error
-    except UnidentifiedImageError as error:
-        raise InvalidInputError(f"picture {name}: {_why_unidentified(data, formats)}") from error
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise InvalidInputError(f"picture {name}: {_why_too_large(data, max_pixels)}") from error
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InvalidInputError(f"picture {name}: is damaged or incomplete ({reason})") from error
 
 
 def encode_png(image: Image.Image, *, compress_level: int = 6) -> bytes:
@@ -193,6 +203,81 @@ def _why_not_readable(status: os.stat_result) -> str | None:
     return None
 
 
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Say in errors which picture they are about."""
+    try:
+        yield
+    except InvalidInputError as error:
+        raise InvalidInputError(f"picture {name}: {error}") from error
+
+
+def _decode(
+    data: bytes, max_pixels: int = MAX_PIXELS, formats: Sequence[PictureFormat] = FORMATS
+) -> Image.Image:
+    """As ``decode_image``; errors do not say which picture."""
+    with _opened(data, max_pixels, formats) as image:
+        ImageOps.exif_transpose(image, in_place=True)
+        return _to_rgb(image)
+
+
+@contextmanager
+def _opened(
+    data: bytes, max_pixels: int, formats: Sequence[PictureFormat]
+) -> Iterator[ImageFile.ImageFile]:
+    """A picture whose header has been checked; errors do not say which picture."""
+    if not data:
+        raise InvalidInputError("is empty (0 bytes)")
+    # Pillow's decoders raise whatever malformed bytes make them stumble over (struct.error,
+    # IndexError, zlib.error, MemoryError ...), so no narrower class covers "this file is broken".
+    try:
+        with _open(data, formats) as image:
+            _check_header(image, max_pixels)
+            yield image
+    except InvalidInputError:
+        raise
+    except UnidentifiedImageError as error:
+        raise InvalidInputError(_why_unidentified(data, formats)) from error
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise InvalidInputError(_why_too_large(data, max_pixels)) from error
+    except Exception as error:
+        raise InvalidInputError(f"is damaged or incomplete ({_words_of(error)})") from error
+
+
+def _picture_of_array(pixels: NDArray[np.uint8]) -> Image.Image:
+    if pixels.dtype != np.uint8:
+        raise InvalidInputError(f"expected an array of uint8, 0 to 255, got {pixels.dtype}")
+    channels = pixels.shape[2:]
+    if pixels.ndim < 2 or channels not in ((), (3,), (4,)):
+        shape = tuple(pixels.shape)
+        raise InvalidInputError(
+            f"expected an array of shape (H, W), (H, W, 3) or (H, W, 4), got {shape}"
+        )
+    height, width = pixels.shape[:2]
+    _check_size(width, height, MAX_PIXELS)
+    return _to_rgb(Image.fromarray(np.ascontiguousarray(pixels)))
+
+
+def _checked(image: Image.Image) -> Image.Image:
+    """A picture that the caller has opened, and may have closed."""
+    # A file is decoded as late as here, so whatever can be wrong with one can come up.
+    try:
+        _check_header(image, MAX_PIXELS)
+        image.load()
+        if image.getexif().get(_ORIENTATION, 1) != 1:
+            image = ImageOps.exif_transpose(image)
+        is_plain = image.mode == "RGB" and not image.has_transparency_data
+        return image if is_plain else _to_rgb(image)
+    except InvalidInputError:
+        raise
+    except Exception as error:
+        raise InvalidInputError(f"cannot be read ({_words_of(error)})") from error
+
+
+def _words_of(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def _open(data: bytes, formats: Sequence[PictureFormat]) -> ImageFile.ImageFile:
     # Filters are global to the process, so two threads must not exchange them at the same time.
     with _WARNING_FILTERS, warnings.catch_warnings():
@@ -200,8 +285,15 @@ def _open(data: bytes, formats: Sequence[PictureFormat]) -> ImageFile.ImageFile:
         return Image.open(io.BytesIO(data), formats=formats)
 
 
-def _check_header(image: ImageFile.ImageFile, max_pixels: int) -> None:
-    width, height = image.size
+def _check_header(image: Image.Image, max_pixels: int) -> None:
+    _check_size(*image.size, max_pixels)
+    # An MPO is a photograph with a preview or a gain map behind it; the first picture counts.
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise InvalidInputError(f"has {frames} frames or pages, expected a single picture")
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width < 1 or height < 1:
         raise InvalidInputError(f"has no pixels ({width} x {height})")
     if width * height > max_pixels:
@@ -212,10 +304,6 @@ def _check_header(image: ImageFile.ImageFile, max_pixels: int) -> None:
         raise InvalidInputError(
             f"{width} x {height} pixels, one side longer than {MAX_ASPECT_RATIO} times the other"
         )
-    # An MPO is a photograph with a preview or a gain map behind it; the first picture counts.
-    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-    if frames > 1:
-        raise InvalidInputError(f"has {frames} frames or pages, expected a single picture")
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

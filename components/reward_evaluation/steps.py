@@ -26,7 +26,6 @@ def evaluate_judge(
 
     def work(step: Step) -> Outputs:
         from spatialreward.evaluation.judge import (
-            PixelDifference,
             judge_figures,
             judge_samples,
             mean_reward_by_grade,
@@ -34,6 +33,7 @@ def evaluate_judge(
         )
         from spatialreward.evaluation.report import judge_report, store_report
         from spatialreward.judge.engine import Judge
+        from spatialreward.judge.pixels import PixelDifference
 
         samples = list(read_samples(step.fetch("heldout")))
         truths = [true_judgement(sample) for sample in samples]

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -71,7 +72,7 @@ class Load:
 def expected_answers(judge: Path, work: Sequence[Group], *, seed: int) -> list[Expected]:
     """A pool of edits with options of all kinds, each with its judgement."""
     rng = random.Random(seed)
-    edits = [edit._replace(options=rng.choice(_OPTIONS)) for edit in chain.from_iterable(work)]
+    edits = [replace(edit, options=rng.choice(_OPTIONS)) for edit in chain.from_iterable(work)]
     return [Expected(*pair) for pair in zip(edits, Judge.load(judge).judge(edits), strict=True)]
 
 

@@ -4,6 +4,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -82,7 +83,7 @@ def variants(judge: Path, work: Sequence[Group], repeats: int) -> list[Variant]:
 
 
 def _with(edit: EditToJudge, **options: object) -> EditToJudge:
-    return edit._replace(options=JudgingOptions(**options))
+    return replace(edit, options=JudgingOptions(**options))
 
 
 def _text(judgement: Judgement) -> tuple:

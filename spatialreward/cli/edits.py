@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import ConfigDict, Field, ValidationError
 
 from spatialreward.errors import InvalidInputError
-from spatialreward.images import check_instruction, load_image
 from spatialreward.reading import parse_json, read_text
 from spatialreward.records import Record
 from spatialreward.validation import first_problem
@@ -35,8 +34,7 @@ class EditRequest(Record):
         """
         from spatialreward.judge.interface import EditToJudge
 
-        instruction = check_instruction(self.instruction)
-        return EditToJudge(load_image(self.source), load_image(self.edited), instruction)
+        return EditToJudge(self.source, self.edited, self.instruction)
 
 
 def read_requests(path: Path) -> list[EditRequest]:

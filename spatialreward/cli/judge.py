@@ -18,6 +18,7 @@ from spatialreward.cli.verdict import (
     write_overlay,
 )
 from spatialreward.errors import InvalidInputError
+from spatialreward.judge.load import load_judge
 from spatialreward.progress import track
 from spatialreward.records import Judgement, JudgementStatus
 
@@ -64,7 +65,8 @@ def judge(
     Exit status: 0 judged, 1 unusable input, 2 the judge's answer is no judgement.
     """
     _check_judge(model, endpoint)
-    opening = functools.partial(open_judge, model, endpoint)
+    # The judge comes last: nothing slow is loaded for a request that cannot be judged.
+    opening = functools.partial(load_judge, model if endpoint is None else f"triton:{endpoint}")
     if edits is not None:
         _refuse("--edits", source=source, edited=edited, instruction=instruction, overlay=overlay)
         _judge_many(edits, overlay_dir, opening)
@@ -72,30 +74,6 @@ def judge(
         _refuse("a single edit; use --overlay", overlay_dir=overlay_dir)
         request = _single_request(source, edited, instruction)
         _judge_one(request, overlay, json_output, opening)
-
-
-def open_judge(model: str | None, endpoint: str | None) -> "Judging":
-    """Load the model in ``model`` or connect to the server at ``endpoint``.
-
-    Raises:
-        InvalidInputError: there is no such folder.
-    """
-    if endpoint is not None:
-        from spatialreward.client import TritonJudge
-
-        return TritonJudge(endpoint)
-    assert model is not None
-    if model.startswith("models:/"):
-        from spatialreward.registry import resolve_model
-
-        folder = resolve_model(model)
-    else:
-        folder = Path(model)
-        if not folder.is_dir():
-            raise InvalidInputError(f"--model {model}: there is no such folder")
-    from spatialreward.judge.engine import Judge
-
-    return Judge.load(folder)
 
 
 def _judge_one(

@@ -1,6 +1,10 @@
-"""The served judge, as seen from whoever asks it; free of torch."""
+"""The served judge, as seen by its callers; free of torch.
 
-from spatialreward.client.asynchronous import AsyncTritonJudge
+Settings and errors are there without ``tritonclient`` too, for programs that take any judge.
+"""
+
+from typing import TYPE_CHECKING
+
 from spatialreward.client.config import ClientConfig
 from spatialreward.client.errors import (
     DeadlineExceeded,
@@ -12,7 +16,10 @@ from spatialreward.client.errors import (
     WrongAddress,
     WrongAnswer,
 )
-from spatialreward.client.triton import TritonJudge
+
+if TYPE_CHECKING:
+    from spatialreward.client.asynchronous import AsyncTritonJudge
+    from spatialreward.client.triton import TritonJudge
 
 __all__ = [
     "AsyncTritonJudge",
@@ -27,3 +34,16 @@ __all__ = [
     "WrongAddress",
     "WrongAnswer",
 ]
+
+
+def __getattr__(name: str) -> object:
+    match name:
+        case "AsyncTritonJudge":
+            from spatialreward.client.asynchronous import AsyncTritonJudge
+
+            return AsyncTritonJudge
+        case "TritonJudge":
+            from spatialreward.client.triton import TritonJudge
+
+            return TritonJudge
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

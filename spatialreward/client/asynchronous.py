@@ -1,7 +1,7 @@
 """Asks the judge on a Triton server, over gRPC, from an asyncio event loop."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 from spatialreward.client.asking import Asking
@@ -10,7 +10,7 @@ from spatialreward.client.deadline import Deadline
 from spatialreward.client.splitting import PictureFiles, in_order, split
 from spatialreward.client.transport import AsyncTransport
 from spatialreward.client.triton import endpoint_from_environment
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import EditToJudge, check_edits
 from spatialreward.records import Judgement
 
 
@@ -61,7 +61,7 @@ class AsyncTritonJudge:
         await self._asking.check()
 
     async def judge(
-        self, edits: Sequence[EditToJudge], *, deadline_s: float | None = None
+        self, edits: Iterable[EditToJudge], *, deadline_s: float | None = None
     ) -> list[Judgement]:
         """One judgement an edit, in order; one that the server cannot judge is a failed one.
 
@@ -70,8 +70,10 @@ class AsyncTritonJudge:
             deadline_s: how long the whole call may take; None: as long as its requests do.
 
         Raises:
+            InvalidInputError: something among ``edits`` is no edit.
             ServingError: one of the requests got no answer that can be used.
         """
+        edits = check_edits(edits)
         files = PictureFiles(edits)
         deadline = Deadline(deadline_s)
 

@@ -1,7 +1,7 @@
 """Asks the judge on a Triton server, over gRPC, from threads."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import cached_property
 from typing import Any, Self
@@ -13,7 +13,7 @@ from spatialreward.client.errors import ServingError
 from spatialreward.client.splitting import PictureFiles, in_order, split
 from spatialreward.client.transport import BlockingTransport, run
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import EditToJudge, check_edits
 from spatialreward.records import Judgement
 
 __all__ = ["NOTICE_PARAMETER", "TritonJudge", "endpoint_from_environment"]
@@ -79,7 +79,7 @@ class TritonJudge:
         run(self._asking.check())
 
     def judge(
-        self, edits: Sequence[EditToJudge], *, deadline_s: float | None = None
+        self, edits: Iterable[EditToJudge], *, deadline_s: float | None = None
     ) -> list[Judgement]:
         """One judgement an edit, in order; one that the server cannot judge is a failed one.
 
@@ -88,8 +88,10 @@ class TritonJudge:
             deadline_s: how long the whole call may take; None: as long as its requests do.
 
         Raises:
+            InvalidInputError: something among ``edits`` is no edit.
             ServingError: one of the requests got no answer that can be used.
         """
+        edits = check_edits(edits)
         self._check_open()
         files = PictureFiles(edits)
         deadline = Deadline(deadline_s)

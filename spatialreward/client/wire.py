@@ -30,13 +30,12 @@ def request_tensors(
 ) -> list[InferInput]:
     """The tensors that ask for these edits, which have the same number of sources.
 
-    Optional ones are left out where no edit needs them. Text that is not valid Unicode is sent as
-    it is, so that the server fails that edit and judges the others.
+    Optional ones are left out where no edit needs them.
     """
     columns = {
         "SOURCE": [[png(picture) for picture in sources_of(edit)] for edit in edits],
         "EDITED": [[png(edit.edited)] for edit in edits],
-        "INSTRUCTION": [[edit.instruction.encode(errors="surrogatepass")] for edit in edits],
+        "INSTRUCTION": [[edit.instruction.encode()] for edit in edits],
     }
     columns |= _option_columns([edit.options for edit in edits])
     wires = {wire.name: wire for wire in REQUEST_TENSORS}

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, optimize, stats
+from scipy import optimize, stats
 
 from spatialreward.data.regions.overlap import box_iou
 from spatialreward.data.samples import EditSample
@@ -13,7 +13,7 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.judge.interface import EditToJudge, Judging
 from spatialreward.progress import track
 from spatialreward.protocol.aggregation import Aggregation
-from spatialreward.records import BOX_SCALE, EditRegion, Judgement, JudgementStatus, Scores
+from spatialreward.records import EditRegion, Judgement, JudgementStatus
 
 MIN_TRUE_DIFFERENCE = 0.05
 """Pairs of edits whose true rewards are closer than this are not compared."""
@@ -130,57 +130,3 @@ def mean_reward_by_grade(
         if judgement.reward is not None:
             by_grade.setdefault(sample.grade, []).append(judgement.reward)
     return {grade: float(np.mean(rewards)) for grade, rewards in sorted(by_grade.items())}
-
-
-class PixelDifference:
-    """A judge without a model, as a baseline: it looks at where pixels differ, and how much.
-
-    Regions are the boxes around connected pixels that differ; the more of the picture differs,
-    the lower the scores, and an edit that changed nothing succeeded in nothing. It cannot read.
-    """
-
-    notice = "pixel differences only; the instruction is not read"
-    threshold = 24.0
-    """Smallest difference of a channel, in 0..255, that counts."""
-    min_share = 0.002
-    """Connected pixels that are a smaller share of the picture are no region."""
-
-    def judge(self, edits: Sequence[EditToJudge]) -> list[Judgement]:
-        """One judgement an edit, in order."""
-        return [self._judge(edit) for edit in edits]
-
-    def _judge(self, edit: EditToJudge) -> Judgement:
-        edited = np.asarray(edit.edited, np.float32)
-        source = np.asarray(edit.source.resize(edit.edited.size), np.float32)
-        differs = np.abs(edited - source).max(axis=2) > self.threshold
-        regions = self._regions(differs)
-        kept = 1.0 - float(differs.mean())
-        success = 25.0 if regions else 0.0
-        scores = Scores(
-            editing_success=success,
-            over_editing=25.0 * kept,
-            naturalness=25.0 * kept,
-            artifact_freedom=25.0 * kept,
-        )
-        return Judgement(
-            status=JudgementStatus.OK,
-            regions=regions,
-            scores=scores,
-            reward=Aggregation().reward(scores),
-        )
-
-    def _regions(self, differs: NDArray[np.bool_]) -> tuple[EditRegion, ...]:
-        height, width = differs.shape
-        labels, _ = ndimage.label(differs, structure=np.ones((3, 3)))
-        regions = []
-        for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
-            if (labels[rows, columns] == number).sum() < self.min_share * differs.size:
-                continue
-            box = (
-                columns.start * BOX_SCALE // width,
-                rows.start * BOX_SCALE // height,
-                -(-columns.stop * BOX_SCALE // width),
-                -(-rows.stop * BOX_SCALE // height),
-            )
-            regions.append(EditRegion(id=len(regions), label="differs", bbox_2d=box))
-        return tuple(regions)

@@ -1,16 +1,16 @@
 """The judge in this process: up to two streams an edit, answers parsed, scores hard and soft."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
-from spatialreward.errors import JudgementError
+from spatialreward.errors import JudgementError, SpatialRewardError
 from spatialreward.judge import checkpoint
 from spatialreward.judge.answers import AnswerEngine, Generated
-from spatialreward.judge.interface import EditToJudge, Measure, ignore
+from spatialreward.judge.interface import EditToJudge, Measure, check_edits, ignore
 from spatialreward.judge.questions import Question, perceptual_question, semantic_question
 from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
@@ -116,7 +116,7 @@ class Judge:
             batch_size: edits that are judged at once.
             join_below: others join when fewer than this share of a batch is left.
         """
-        self._engine = engine
+        self._engine: AnswerEngine | None = engine
         self._protocol = protocol
         self._batch_size = batch_size
         self._join_below = join_below
@@ -173,13 +173,17 @@ class Judge:
         model, processor = checkpoint.load(folder, protocol.square_side)
         return cls.of_model(model, processor, protocol, share_prefixes=share_prefixes, **more)
 
-    def judge(self, edits: Sequence[EditToJudge], measure: Measure = ignore) -> list[Judgement]:
+    def judge(self, edits: Iterable[EditToJudge], measure: Measure = ignore) -> list[Judgement]:
         """One judgement an edit, in order; one that cannot be read is a failure with a reason.
 
         Args:
             edits: any number.
             measure: is told how long each phase took, and how many answers could not be read.
+
+        Raises:
+            InvalidInputError: something among ``edits`` is no edit.
         """
+        edits = check_edits(edits)
         waiting = iter(edits)
         judged = self.judge_each(lambda room: list(islice(waiting, room)), measure)
         judgements = dict(judged)
@@ -195,6 +199,8 @@ class Judge:
         Yields:
             The number of an edit, in the order in which they were taken, and its judgement.
         """
+        if self._engine is None:
+            raise SpatialRewardError("this judge has been closed")
         intake = _Intake(take, self._protocol, self._batch_size, self._join_below)
         while questions := intake.begin():
             for number, answer in self._engine.answer(questions, measure, intake.fill_up):
@@ -203,6 +209,18 @@ class Judge:
                     judgement = self._read_or_fail(asked, measure)
                     measure("seconds/parse", time.perf_counter() - start)
                     yield asked.number, judgement
+
+    def close(self) -> None:
+        """Let go of the model; its memory is free as soon as nothing else holds it."""
+        self._engine = None
+
+    def __enter__(self) -> Self:
+        """The judge itself; it is closed at the end of the ``with`` block."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """See ``close``."""
+        self.close()
 
     def _read_or_fail(self, asked: "_Asked", measure: Measure) -> Judgement:
         try:

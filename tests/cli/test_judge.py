@@ -41,7 +41,7 @@ class BrightnessJudge:
 
 @pytest.fixture
 def run(monkeypatch):
-    monkeypatch.setattr(judge_command, "open_judge", lambda model, endpoint: BrightnessJudge())
+    monkeypatch.setattr(judge_command, "load_judge", lambda judge: BrightnessJudge())
     return lambda *arguments: CliRunner().invoke(app, ["judge", *map(str, arguments)])
 
 
@@ -147,7 +147,7 @@ def test_an_overlay_that_cannot_be_written_is_refused_before_judging(
 ):
     (tmp_path / "folder.png").mkdir()
     opened = []
-    monkeypatch.setattr(judge_command, "open_judge", lambda *where: opened.append(where))
+    monkeypatch.setattr(judge_command, "load_judge", opened.append)
     result = run(*pair, "--instruction", "add a dog", "--overlay", tmp_path / overlay)
     assert result.exit_code == 1
     assert f"overlay {tmp_path / overlay}: " in result.stderr
@@ -157,7 +157,7 @@ def test_an_overlay_that_cannot_be_written_is_refused_before_judging(
 
 def test_a_folder_that_takes_no_files_is_found_out_before_judging(run, pair, monkeypatch):
     opened = []
-    monkeypatch.setattr(judge_command, "open_judge", lambda *where: opened.append(where))
+    monkeypatch.setattr(judge_command, "load_judge", opened.append)
     result = run(*pair, "--instruction", "add a dog", "--overlay", "/proc/o.png")
     assert result.exit_code == 1
     assert "cannot write to the directory /proc" in result.stderr
@@ -191,7 +191,7 @@ def test_a_model_that_is_not_there_is_named(pair, tmp_path):
     arguments = [*map(str, pair[:4]), "--instruction", "a", "--model", str(tmp_path / "none")]
     result = CliRunner().invoke(app, ["judge", *arguments])
     assert result.exit_code == 1
-    assert result.stderr == f"error: --model {tmp_path / 'none'}: there is no such folder\n"
+    assert result.stderr.startswith(f"error: judge {tmp_path / 'none'}: there is no such folder")
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_an_unusable_picture_is_named(run, pair, tmp_path):
     (tmp_path / "e.png").write_bytes((tmp_path / "e.png").read_bytes()[:60])
     result = run(*pair, "--instruction", "add a dog")
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"error: picture {tmp_path / 'e.png'}: is damaged")
+    assert result.stderr.startswith(f"error: edited: picture {tmp_path / 'e.png'}: is damaged")
     assert "Traceback" not in result.output
 
 

@@ -83,11 +83,6 @@ def test_all_sources_of_an_edit_are_sent_in_order(judge, server, picture):
     assert request["INSTRUCTION"].item().decode() == "naïve"
 
 
-def test_text_that_is_no_unicode_is_left_to_the_server(judge, server, numbered_edits):
-    judge.judge(numbered_edits([1], instruction="\ud800"))
-    assert server.servicer.requests[0]["INSTRUCTION"].item() == b"\xed\xa0\x80"
-
-
 def test_a_judgement_names_the_model_that_made_it(judge, numbered_edits):
     assert judge.judge(numbered_edits([1]))[0].judged_by == "judge/3"
 

@@ -5,7 +5,7 @@ from spatialreward.data.config import DataConfig
 from spatialreward.editor.config import DenoisingConfig
 from spatialreward.evaluation.config import EditorEvaluationConfig
 from spatialreward.evaluation.editor import bootstrap_interval, compare_editors
-from spatialreward.evaluation.judge import PixelDifference
+from spatialreward.judge.pixels import PixelDifference
 
 WORLD = DataConfig(seed=21)
 

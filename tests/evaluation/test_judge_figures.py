@@ -4,13 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from spatialreward.data.building import draw_samples
 from spatialreward.data.config import DataConfig
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.judge import (
-    PixelDifference,
     judge_figures,
     judge_samples,
     matched_iou,
@@ -18,7 +16,7 @@ from spatialreward.evaluation.judge import (
     pairwise_accuracy,
     true_judgement,
 )
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.pixels import PixelDifference
 from spatialreward.records import EditRegion, Judgement, JudgementStatus
 
 FAILED = Judgement(status=JudgementStatus.FAILED, reason="no answer")
@@ -94,13 +92,6 @@ def test_pixel_differences_find_where_a_clean_edit_happened():
     figures = judge_figures([true_judgement(sample) for sample in drawn], judgements)
     assert figures.mean_iou > 0.6
     assert figures.unparsable_share == 0.0
-
-
-def test_to_pixel_differences_an_untouched_picture_is_no_success():
-    picture = Image.new("RGB", (64, 64), "red")
-    (judgement,) = PixelDifference().judge([EditToJudge(picture, picture, "make it blue")])
-    assert judgement.scores.editing_success == 0.0
-    assert judgement.regions == ()
 
 
 def test_mean_rewards_by_grade_leave_failures_out():

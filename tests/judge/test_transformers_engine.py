@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -116,7 +117,7 @@ def test_a_seed_draws_the_same_answer_again_whatever_stands_beside_it(untrained)
 def test_one_stream_alone_has_its_own_scores_and_reward(parts, known_edits):
     judge = Judge.of_model(*parts, TINY)
     edits = [
-        known_edits[0]._replace(options=JudgingOptions(streams=streams)) for streams in Streams
+        replace(known_edits[0], options=JudgingOptions(streams=streams)) for streams in Streams
     ]
     both, semantic, perceptual = judge.judge(edits)
     assert semantic.scores.naturalness is None
@@ -129,7 +130,7 @@ def test_one_stream_alone_has_its_own_scores_and_reward(parts, known_edits):
 
 def test_hard_scores_are_what_the_reward_is_made_of_when_asked_for(parts, known_edits):
     hard = JudgingOptions(scores=ScoreKind.HARD)
-    (judgement,) = Judge.of_model(*parts, TINY).judge([known_edits[0]._replace(options=hard)])
+    (judgement,) = Judge.of_model(*parts, TINY).judge([replace(known_edits[0], options=hard)])
     scores = judgement.scores
     sc = (0.6 * scores.editing_success + 0.4 * scores.over_editing) / 25
     pq = (scores.naturalness + scores.artifact_freedom) / 50
@@ -158,7 +159,7 @@ def test_questions_that_join_later_are_answered_as_if_they_had_been_there_at_fir
 
 
 def test_several_source_pictures_are_shown_in_their_order(engine, known_edits):
-    edit = known_edits[0]._replace(references=(known_edits[1].source,))
+    edit = replace(known_edits[0], references=(known_edits[1].source,))
     question = semantic_question(TINY, edit)
     assert question.pictures == [edit.source, known_edits[1].source, edit.edited]
     assert answered(engine, [question])[0].text

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import groupby
 from types import SimpleNamespace
 
@@ -120,7 +121,7 @@ def test_threads_take_turns(running, known_edits):
 
 @with_vllms_own_warnings
 def test_a_prompt_asked_again_is_not_computed_again(running, known_edits):
-    long = known_edits[0]._replace(instruction="paint it red " * 100)
+    long = replace(known_edits[0], instruction="paint it red " * 100)
     counts = Counter()
     for _ in range(2):
         told = running.answer(

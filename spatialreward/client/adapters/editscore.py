@@ -14,11 +14,11 @@ from typing import Any, Self
 
 from PIL import Image
 
-from spatialreward.client.adapters.rewards import edit_of, judge_all
+from spatialreward.client.adapters.rewards import judge_all
 from spatialreward.client.errors import ServingError
 from spatialreward.client.triton import TritonJudge
 from spatialreward.errors import InvalidInputError
-from spatialreward.images import decode_image
+from spatialreward.judge.interface import EditToJudge
 from spatialreward.reading import parse_json
 from spatialreward.records import Judgement
 
@@ -68,13 +68,14 @@ class RewardClient:
             server_type: has no effect, there is one judge.
 
         Raises:
-            InvalidInputError: an edit has no instruction or no source picture.
+            InvalidInputError: an edit has no instruction or no source picture, or one of them
+                cannot be used.
             JudgementError: an edit was not judged.
             ServingError: the judge could not be asked.
         """
         metadata = [_metadata(meta, index) for index, meta in enumerate(meta_datas)]
         edits = [
-            edit_of(list(map(_picture, sources)), _picture(edited), meta["instruction"])
+            EditToJudge(list(sources), edited, meta["instruction"])
             for sources, edited, meta in zip(input_images, output_image, metadata, strict=True)
         ]
         judgements = judge_all(self._judge, edits, _REDRAWS)
@@ -124,10 +125,6 @@ def _metadata(meta: str | Mapping[str, Any], index: int) -> dict[str, Any]:
     if "instruction" not in known:
         raise InvalidInputError(f"meta_datas {index}: instruction missing, got {sorted(known)}")
     return known | {"original_index": index}
-
-
-def _picture(picture: Picture) -> Image.Image:
-    return decode_image(picture, "of an edit") if isinstance(picture, bytes) else picture
 
 
 def _reasoning(judgement: Judgement) -> str:

@@ -14,9 +14,10 @@ from typing import Any
 from flow_factory.rewards import PointwiseRewardModel, RewardModelOutput
 from PIL import Image
 
-from spatialreward.client.adapters.rewards import edit_of, judge_all
+from spatialreward.client.adapters.rewards import judge_all
 from spatialreward.client.triton import TritonJudge
 from spatialreward.errors import InvalidInputError
+from spatialreward.judge.interface import EditToJudge
 
 
 class SpatialRewardModel(PointwiseRewardModel):
@@ -54,14 +55,15 @@ class SpatialRewardModel(PointwiseRewardModel):
         """The reward of each edit, in order; ``extra_info`` has the judgements.
 
         Raises:
-            InvalidInputError: the samples have no pictures, or no condition pictures.
+            InvalidInputError: the samples have no pictures or no condition pictures, or one of
+                them cannot be used.
             JudgementError: an edit was not judged.
             ServingError: the judge could not be asked.
         """
         if image is None or condition_images is None:
             raise InvalidInputError("reward model: samples need image and condition_images")
         samples = zip(condition_images, image, prompt, strict=True)
-        judgements = judge_all(self._judge, [edit_of(*one) for one in samples], self._redraws)
+        judgements = judge_all(self._judge, [EditToJudge(*one) for one in samples], self._redraws)
         return RewardModelOutput(
             rewards=[judgement.reward for judgement in judgements],
             extra_info={"judgements": judgements},

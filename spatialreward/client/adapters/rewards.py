@@ -1,4 +1,4 @@
-"""What the adapters share: edits from a framework's columns, and rewards or an error.
+"""What the adapters share: edits with shared pictures, and judgements or an error.
 
 A judgement that failed never becomes a number here. Frameworks that can leave a sample out are told
 so by their adapter; for the others ``judge_all`` raises.
@@ -6,28 +6,15 @@ so by their adapter; for the others ``judge_all`` raises.
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from PIL import Image
 
-from spatialreward.errors import InvalidInputError, JudgementError
+from spatialreward.errors import JudgementError
 from spatialreward.judge.interface import EditToJudge, Judging
 from spatialreward.records import Judgement, JudgementStatus
 
 _REASONS_TOLD = 3
-
-
-def edit_of(
-    sources: Image.Image | Sequence[Image.Image], edited: Image.Image, instruction: str
-) -> EditToJudge:
-    """An edit of one source picture or several, of which the first was edited.
-
-    Raises:
-        InvalidInputError: there is no source picture.
-    """
-    pictures = [sources] if isinstance(sources, Image.Image) else list(sources or ())
-    if not pictures:
-        raise InvalidInputError(f"edit {instruction!r}: has no source picture")
-    return EditToJudge(pictures[0], edited, instruction, tuple(pictures[1:]))
 
 
 def with_shared_pictures(edits: Sequence[EditToJudge]) -> list[EditToJudge]:
@@ -43,7 +30,7 @@ def with_shared_pictures(edits: Sequence[EditToJudge]) -> list[EditToJudge]:
         return known.setdefault((picture.mode, picture.size, pixels), picture)
 
     return [
-        edit._replace(source=shared(edit.source), references=tuple(map(shared, edit.references)))
+        replace(edit, source=shared(edit.source), references=tuple(map(shared, edit.references)))
         for edit in edits
     ]
 
@@ -76,4 +63,4 @@ def _failed(judgements: Sequence[Judgement]) -> list[int]:
 
 
 def _with_seed(edit: EditToJudge, seed: int) -> EditToJudge:
-    return edit._replace(options=edit.options.model_copy(update={"seed": seed}))
+    return replace(edit, options=edit.options.model_copy(update={"seed": seed}))

@@ -4,16 +4,19 @@ An edit that is not there or cannot be judged gets None, which TRL takes for "no
 1.10 a completion without any reward has no advantage; in older versions its reward was 0.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from PIL import Image
 
-from spatialreward.client.adapters.rewards import edit_of, with_shared_pictures
+from spatialreward.client.adapters.rewards import with_shared_pictures
 from spatialreward.client.asynchronous import AsyncTritonJudge
 from spatialreward.errors import InvalidInputError
 from spatialreward.judge.interface import EditToJudge, Judging
 from spatialreward.records import Judgement, Record
+
+logger = logging.getLogger(__name__)
 
 Draw = Callable[[Any, Mapping[str, Any]], Image.Image | None]
 """The edited picture for a completion and the columns of its row; None if there is none."""
@@ -86,8 +89,17 @@ def _edits(
         edited = draw(completion, row) if draw else row[columns.edited]
         source = row[columns.source]
         is_there = edited is not None and source is not None
-        edits.append(edit_of(source, edited, row[columns.instruction]) if is_there else None)
+        edits.append(_edit(number, source, edited, row[columns.instruction]) if is_there else None)
     return _with_shared_pictures(edits)
+
+
+def _edit(number: int, source: Any, edited: Image.Image, instruction: str) -> EditToJudge | None:
+    """One row should not end a training: what cannot be judged has no reward."""
+    try:
+        return EditToJudge(source, edited, instruction)
+    except InvalidInputError as error:
+        logger.warning("completion %d has no reward: %s", number, error)
+        return None
 
 
 def _with_shared_pictures(edits: Sequence[EditToJudge | None]) -> list[EditToJudge | None]:

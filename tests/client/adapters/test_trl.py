@@ -60,6 +60,19 @@ def test_what_is_not_there_or_cannot_be_judged_has_no_reward(judge, server, pict
     assert server.sizes == [1]
 
 
+def test_a_row_that_is_no_edit_has_no_reward_and_is_named(judge, server, picture, caplog):
+    rows = {
+        "source": [picture(0), picture(0), []],
+        "instruction": ["a", " ", "a"],
+        "edited": [picture(5), picture(2), picture(3)],
+    }
+    rewards, _ = called_by_the_trainer(trl_reward(judge), rows, ["x", "y", "z"])
+    assert rewards == [5 / 65_536, None, None]
+    assert server.sizes == [1]
+    assert "completion 1 has no reward: instruction: is empty" in caplog.text
+    assert "completion 2 has no reward: source: expected one picture" in caplog.text
+
+
 def test_a_server_that_is_away_stops_the_training(judge, server, picture):
     server.stop()
     rows = {"source": [picture(0)], "instruction": ["a"], "edited": [picture(1)]}
