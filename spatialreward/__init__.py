@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Scores,
         Streams,
     )
+    from spatialreward.tracking import TrackingError
     from spatialreward.visuals.overlay import draw_overlay
     from spatialreward.visuals.regions import pixel_box
 
@@ -62,6 +63,7 @@ _HOMES = {
         "Scores",
         "Streams",
     ),
+    "spatialreward.tracking": ("TrackingError",),
     "spatialreward.visuals.overlay": ("draw_overlay",),
     "spatialreward.visuals.regions": ("pixel_box",),
 }
@@ -88,6 +90,7 @@ __all__ = [
     "ServingError",
     "SpatialRewardError",
     "Streams",
+    "TrackingError",
     "TritonJudge",
     "WrongAnswer",
     "draw_overlay",
