@@ -12,6 +12,7 @@ from rich.text import Text
 
 from spatialreward.evaluation.config import JudgeGate
 from spatialreward.figures import Figure, figures_console, figures_table
+from spatialreward.stack import StackConfig, stack_command
 from spatialreward.tracking import ChildRun, TrackingError, fetch_files
 
 logger = logging.getLogger(__name__)
@@ -31,15 +32,21 @@ class Report(NamedTuple):
     editor: list[Figure]
     """Their baseline is the editor before RL."""
     run: list[Figure]
+    on_disk: Sequence[Figure] = ()
+    """Of edits on disk; their baseline is the region proposal from pixels."""
 
     @property
     def figures(self) -> list[Figure]:
         """All of them."""
-        return [*self.judge, *self.editor, *self.run]
+        return [*self.judge, *self.editor, *self.on_disk, *self.run]
 
 
 def make_report(
-    answers: Mapping[str, str], gate: JudgeGate, total_s: float, peak_bytes: int
+    answers: Mapping[str, str],
+    gate: JudgeGate,
+    total_s: float,
+    peak_bytes: int,
+    on_disk: Sequence[Figure] = (),
 ) -> Report:
     """Put the pipeline's answers beside their targets.
 
@@ -48,6 +55,7 @@ def make_report(
         gate: the profile's, whose bounds are the judge's targets.
         total_s: how long the run took.
         peak_bytes: memory that all processes held together at most.
+        on_disk: figures of edits on disk, where some were judged.
     """
     judges = json.loads(answers["judge_figures"])
     judge, pixels, untrained = (
@@ -83,6 +91,7 @@ def make_report(
             Figure.at_most("time/total_s", total_s, MAX_TOTAL_S, unit="s"),
             Figure.at_most("memory/peak_gb", peak_bytes / 1e9, MAX_PEAK_GB, unit="GB"),
         ],
+        on_disk=on_disk,
     )
 
 
@@ -99,15 +108,37 @@ def gather_pictures(steps: Sequence[ChildRun], out: Path) -> list[Path]:
     return found
 
 
-def print_report(report: Report, places: Mapping[str, str]) -> None:
-    """Print the figures as tables, and where there is more to look at."""
+def next_steps(stack: StackConfig) -> tuple[tuple[str, str], ...]:
+    """Commands that go on from a finished run, each with what it does."""
+    up, env, down = (stack_command(verb, stack.state_dir) for verb in ("up", "env", "down"))
+    return (
+        ("source .venv/bin/activate", "brings the command spatialreward"),
+        (up, "the store, MLflow, and Triton with the champion; prints MLflow's address"),
+        (f'eval "$({env})"', "their addresses and keys, for this shell"),
+        (
+            "spatialreward judge --source BEFORE.png --edited AFTER.png "
+            '--instruction "add a red hat" --overlay verdict.png',
+            "pictures of your own",
+        ),
+        (down, ""),
+    )
+
+
+def print_report(
+    report: Report, places: Mapping[str, str], commands: Sequence[tuple[str, str]]
+) -> None:
+    """Print the figures as tables, where there is more to look at, and how to go on."""
     console = figures_console()
     untrained = {"untrained judge": report.untrained}
-    for table in (
+    tables = [
         figures_table("Judge on held-out edits", report.judge, untrained, "pixel difference"),
         figures_table("Editor on held-out instructions", report.editor, baseline="before RL"),
         figures_table("Run", report.run),
-    ):
+    ]
+    if report.on_disk:
+        title = "The same judge on edits on disk, which are nothing like what it was trained on"
+        tables.insert(1, figures_table(title, report.on_disk, baseline="region proposal"))
+    for table in tables:
         console.print()
         console.print(table)
     where = Table(title="Where to look", title_justify="left", show_header=False, show_edge=False)
@@ -115,3 +146,7 @@ def print_report(report: Report, places: Mapping[str, str]) -> None:
         where.add_row(what, Text(place))
     console.print()
     console.print(where)
+    console.print()
+    console.print(Text("Go on (README.md says more)", "bold"))
+    for command, purpose in commands:
+        console.print(Text.assemble(f"  {command}", (f"   # {purpose}" if purpose else "", "dim")))

@@ -12,16 +12,14 @@ from typing import NamedTuple
 from pipelines.dag import compile_pipeline
 from pipelines.machine import check_runnable
 from pipelines.memory import watched_memory
+from pipelines.on_disk import judge_on_disk
 from pipelines.profile import Profile
-from pipelines.report import Report, gather_pictures, make_report, print_report
+from pipelines.report import Report, gather_pictures, make_report, next_steps, print_report
 from pipelines.steps import run_steps, step_environment, variables
-from spatialreward.cli.edits import EditRequest, read_requests
-from spatialreward.cli.judge import judge_requests, prepare_overlays
-from spatialreward.cli.verdict import to_json
-from spatialreward.client import TritonJudge
+from spatialreward.cli.edits import read_requests
+from spatialreward.cli.judge import prepare_overlays
 from spatialreward.config import flatten
 from spatialreward.figures import commit, write_figures
-from spatialreward.records import JudgementStatus
 from spatialreward.stack import StackConfig, running_stack
 from spatialreward.step import work_dir
 from spatialreward.tracking import Tracker, child_runs, open_run
@@ -77,18 +75,15 @@ def run_here(profile: Profile, name: str, options: RunOptions) -> Report:
             profile.data.num_shards + fixed_steps(profile),
             anew=options.anew,
         )
-        if requests:
-            _judge_on_disk(requests, overlays)
+        on_disk = judge_on_disk(requests, overlays) if requests else []
         steps = child_runs(str(parent.run_id))
         reused = [step.name for step in steps if step.tags.get("reused") == "true"]
         gather_pictures(steps, options.out / "demo" / "pictures")
         report = make_report(
-            answers, profile.judge.gate, time.time() - started_at, memory.peak_bytes
+            answers, profile.judge.gate, time.time() - started_at, memory.peak_bytes, on_disk
         )
         _record(profile, parent, report, reused, options.out)
     places = {
-        "runs and models": f"spatialreward stack up --state-dir {options.stack.state_dir}"
-        " (prints MLflow's address)",
         "judge and editor": f"{answers['judge_model']}, {answers['editor_model']}",
         "sample sheets, curve": str(options.out / "demo" / "pictures"),
         "figures": str(options.out / "figures" / "demo.json"),
@@ -98,7 +93,7 @@ def run_here(profile: Profile, name: str, options: RunOptions) -> Report:
         places["overlays"] = str(overlays)
     if reused:
         places["reused steps"] = ", ".join(dict.fromkeys(reused))
-    print_report(report, places)
+    print_report(report, places, next_steps(options.stack))
     return report
 
 
@@ -114,16 +109,3 @@ def _record(
     )
     parent.log_metrics({figure.name: figure.value for figure in report.figures})
     parent.log_file(path)
-
-
-def _judge_on_disk(requests: Sequence[EditRequest], overlays: Path) -> None:
-    """Judge pictures on disk through Triton; what cannot be judged is counted, not scored."""
-    judging = TritonJudge.from_environment()
-    logger.info("judging %d edits on disk; note: %s", len(requests), judging.notice or "none")
-    failures = 0
-    with (overlays.parent / "judgements.jsonl").open("wb") as file:
-        for request, judgement in judge_requests(judging, requests, overlays):
-            failures += judgement.status is JudgementStatus.FAILED
-            file.write(to_json(request, judgement, judging.notice, with_id=True) + b"\n")
-    if failures:
-        logger.warning("no judgement for %d of %d edits on disk", failures, len(requests))

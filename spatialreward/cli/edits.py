@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.reading import parse_json, read_text
-from spatialreward.records import Record
+from spatialreward.records import Coordinate, Record
 from spatialreward.validation import first_problem
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ class EditRequest(Record):
     source: Path
     edited: Path
     instruction: str
+    regions: tuple[tuple[Coordinate, Coordinate, Coordinate, Coordinate], ...] | None = None
+    """Where the edit is known to be, boxes of 0..1000 of the edited picture; only measured on."""
 
     def load(self) -> "EditToJudge":
         """Read the pictures and check the instruction.
