@@ -10,7 +10,7 @@ PROFILE ?= tiny
 STARTED_AT := $(shell date +%s)
 PIP_OPTIONS ?= --quiet --disable-pip-version-check
 
-.PHONY: bench-data bench-promotion bench-serving check-images clean compose-env demo images lint-manifests pin-images promtool push test
+.PHONY: bench-data bench-promotion bench-serving check-images clean compose-env demo first-hour images lint-manifests pin-images promtool push test
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,9 @@ $(TRITON_VENV)/.ready: constraints-triton.txt
 demo: $(VENV)/.ready $(TRITON_VENV)/.ready  ## set up everything, then run the main job
 	$(VENV)/bin/python -m pipelines run --profile $(PROFILE) --started-at $(STARTED_AT) \
 		$(if $(REAL_EDITS),--also-judge '$(REAL_EDITS)') $(DEMO_OPTIONS)
+
+first-hour: $(VENV)/.ready $(TRITON_VENV)/.ready  ## after a demo: run every command of the pages for newcomers
+	$(VENV)/bin/python -m docs.first_hour $(if $(REAL_EDITS),--real-edits '$(REAL_EDITS)')
 
 test: $(VENV)/.ready $(TRITON_VENV)/.ready  ## set up everything, then lint and run the tests
 	$(VENV)/bin/ruff check .
