@@ -101,10 +101,18 @@ def lineage_of(config: CorpusConfig) -> dict[str, Any]:
     """Settings, and what the source holds: all that a data set follows from, as JSON knows it.
 
     Raises:
-        InvalidInputError: the source is not there, or has no such columns.
+        InvalidInputError: the source is not there, has no such columns, or fewer rows than shards
+            are wanted.
     """
     settings = config.model_dump(mode="json", exclude={"teacher": _HOW_IT_IS_ASKED})
-    return {"settings": settings, "source": open_source(config.source).describe()}
+    source = open_source(config.source)
+    rows = source.num_rows(config.num_shards)
+    if rows < config.num_shards:
+        raise InvalidInputError(
+            f"num_shards = {config.num_shards:,}, but the source has {rows:,} rows, and a shard "
+            "needs one at least"
+        )
+    return {"settings": settings, "source": source.describe()}
 
 
 def finish(

@@ -68,6 +68,8 @@ class HubEdits:
             # Archives, of which the stream makes files of its own.
             numbers = range(stream.num_shards)
             self._files = tuple(f"{config.split} {number}" for number in numbers)
+        split = (builder.info.splits or {}).get(config.split)
+        self._told_rows = split.num_examples if split else None
         self._stream = self._checked(stream.decode(False))
         self._reader = RowReader(config.mapping, name=config.id_prefix)
 
@@ -75,6 +77,22 @@ class HubEdits:
         """See ``EditSource``."""
         for share in file_shares(len(self._files), shard, num_shards):
             yield from self._rows_of(share)
+
+    def num_rows(self, at_most: int) -> int:
+        """See ``EditSource``; streams a few rows where the hub does not tell how many there are."""
+        if len(self._files) >= at_most:
+            return at_most
+        told = self._told_rows
+        if told is not None:
+            return min(told, at_most)
+        stream = iter(self._stream)
+        for count in range(at_most):
+            row = _next_row(stream)
+            if row is None:
+                return count
+            if isinstance(row, str):
+                break
+        return at_most
 
     def describe(self) -> dict[str, Any]:
         """See ``EditSource``; ``at`` is the hub's address with the commit that is read.

@@ -36,6 +36,13 @@ class EditSource(Protocol):
         """
         ...
 
+    def num_rows(self, at_most: int) -> int:
+        """How many rows there are, counted up to ``at_most`` and without their pictures.
+
+        ``at_most`` also where only reading them tells, as behind a broken place.
+        """
+        ...
+
     def describe(self) -> dict[str, Any]:
         """What is read, in values that JSON knows: files, sizes and fingerprints, and the mapping.
 

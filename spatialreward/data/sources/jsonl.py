@@ -52,6 +52,10 @@ class JsonlEdits:
             else:
                 yield from self._reader.edits(row, origin)
 
+    def num_rows(self, at_most: int) -> int:
+        """See ``EditSource``."""
+        return sum(1 for _ in itertools.islice(self._raw_rows(), at_most))
+
     def describe(self) -> dict[str, Any]:
         """See ``EditSource``; of pictures beside the rows it knows nothing."""
         return self._config.describe() | {"files": describe_files(self._folder, self._files)}

@@ -70,6 +70,12 @@ class ParquetEdits:
             else:
                 yield from self._rows_of(file, own)
 
+    def num_rows(self, at_most: int) -> int:
+        """See ``EditSource``."""
+        if any(file.problem for file in self._files):
+            return at_most
+        return min(sum(file.num_rows for file in self._files), at_most)
+
     def describe(self) -> dict[str, Any]:
         """See ``EditSource``; of pictures beside the files it knows nothing."""
         paths = tuple(file.path for file in self._files)

@@ -32,6 +32,10 @@ class WorldEdits:
     def describe(self) -> dict[str, Any]:
         """See ``EditSource``: the settings say everything."""
         return self._config.model_dump(mode="json")
+    def num_rows(self, at_most: int) -> int:
+        """See ``EditSource``."""
+        return min(self._config.count, at_most)
+
 
 
 def _edit(sample: EditSample, number: int, file: str) -> RawEdit:
