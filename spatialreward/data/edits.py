@@ -21,6 +21,20 @@ class RowOrigin(Record):
     """Number or key of the row in it."""
 
 
+class Annotation(Record):
+    """What is known or said about an edit, in the form of the judge's answers."""
+
+    regions: tuple[EditRegion, ...]
+    sc_reasoning: str
+    """With ``<|bbox_i|>`` before each region's part and ``<|global|>`` before the verdict."""
+    pq_reasoning: str
+    scores: Scores
+    teacher: str
+    """Who says so: the model that was asked, or the source where it knows."""
+    verified: bool | None = None
+    """Whether a second pass agreed; None if there was none."""
+
+
 class RawEdit(Record):
     """One row of a data set, read but not looked at: the pictures may be anything."""
 
@@ -37,6 +51,10 @@ class RawEdit(Record):
     """Boxes that the data set gives; None if it gives none."""
     given: dict[str, float | str] = Field(default_factory=dict)
     """What else the data set says about this edit, such as scores or who drew it."""
+    license: str = ""
+    """Of this row, in the data set's words; empty if the row names none."""
+    annotation: Annotation | None = None
+    """What the source knows for certain, which needs no teacher."""
     origin: RowOrigin
 
 
@@ -77,20 +95,6 @@ class SpatialPrior(Record):
     """IoU with the boxes of a second opinion; None if none was asked."""
 
 
-class Annotation(Record):
-    """What a teacher says about an edit, in the form of the judge's answers."""
-
-    regions: tuple[EditRegion, ...]
-    sc_reasoning: str
-    """With ``<|bbox_i|>`` before each region's part and ``<|global|>`` before the verdict."""
-    pq_reasoning: str
-    scores: Scores
-    teacher: str
-    """Model that was asked."""
-    verified: bool | None = None
-    """Whether a second pass agreed; None if there was none."""
-
-
 class AnnotatedEdit(Record):
     """One edit of the training data, with its pictures."""
 
@@ -103,11 +107,13 @@ class AnnotatedEdit(Record):
     prior: SpatialPrior | None
     """None if there is no edited picture."""
     annotation: Annotation | None = None
-    """None until a teacher was asked."""
+    """None until a teacher was asked, unless the source knows."""
     given: dict[str, float | str]
     given_regions: tuple[EditRegion, ...] | None = None
     fingerprints: tuple[str, ...]
     """Perceptual hashes of the sources and then of the edited picture, 16 hexadecimal digits."""
+    license: str = ""
+    """Of pictures and instruction, in the data set's words; empty if it names none."""
     origin: RowOrigin
 
     @model_validator(mode="after")

@@ -36,7 +36,7 @@ class CorpusConfig(Record):
     max_reject_share: Share = 0.2
     """A shard of whose rows a larger share cannot be used is an error that says why."""
     license: str = ""
-    """For the data card, as the source's owner words it."""
+    """Of all rows that do not name their own, as the source's owner words it."""
 
 
 class CorpusStep(Record):

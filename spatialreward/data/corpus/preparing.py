@@ -7,6 +7,7 @@ from spatialreward.data.corpus.config import CorpusConfig
 from spatialreward.data.corpus.pictures import packed
 from spatialreward.data.edits import AnnotatedEdit, RawEdit, Rejected
 from spatialreward.data.filters.boxes import check_boxes
+from spatialreward.data.filters.licenses import check_license
 from spatialreward.data.filters.pictures import check_text, open_pictures
 from spatialreward.data.filters.reasons import Finding
 from spatialreward.data.regions.proposal import propose
@@ -22,6 +23,9 @@ def prepare(row: RawEdit | Rejected, config: CorpusConfig) -> AnnotatedEdit | Re
         return row
     filters = config.filters
     if finding := check_text(row.instruction, filters.max_instruction_characters):
+        return finding.reject(row.id, row.origin)
+    license = row.license.strip() or config.license
+    if finding := check_license(license, filters.licenses):
         return finding.reject(row.id, row.origin)
     pictures = open_pictures(row, filters.pictures)
     if isinstance(pictures, Finding):
@@ -43,9 +47,12 @@ def prepare(row: RawEdit | Rejected, config: CorpusConfig) -> AnnotatedEdit | Re
         edited=edited,
         operation=row.operation,
         prior=prior,
+        # A teacher that is asked is asked about all edits.
+        annotation=row.annotation if config.teacher is None else None,
         given=row.given,
         given_regions=row.regions,
         fingerprints=pictures.fingerprints(),
+        license=license,
         origin=row.origin,
     )
 

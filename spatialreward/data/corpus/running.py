@@ -142,10 +142,13 @@ def finish(
 def _about(config: CorpusConfig, lineage: dict[str, Any]) -> About:
     kind = lineage["settings"]["source"]["kind"]
     given = config.license or "the source's, which the settings do not name"
+    labelled = ", labelled with what is true of them" if kind == "world" else ""
+    if config.teacher is not None:
+        labelled = ", annotated by a teacher"
     return About(
         name=config.name,
         summary=f"Image edits from a {kind} source, with the regions in which the pictures differ"
-        + (", annotated by a teacher." if config.teacher else "."),
+        f"{labelled}.",
         license_note=f"Pictures and instructions keep their licence: {given}.",
     )
 

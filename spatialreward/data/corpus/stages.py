@@ -118,8 +118,11 @@ def select(
     seen.check(config.max_reject_share, "all shards together")
     filters = config.filters
     if not final:
-        early = filters.reasoning.model_copy(update={"max_same_reasoning": None})
-        filters = filters.model_copy(update={"balance": None, "reasoning": early})
+        filters = filters.model_copy(update={"balance": None})
+    if not final or config.teacher is None:
+        # The words of a source that labels its own edits are few, and true.
+        any_words = filters.reasoning.model_copy(update={"max_same_reasoning": None})
+        filters = filters.model_copy(update={"reasoning": any_words})
     index = None
     for path in config.benchmarks:
         more = BenchmarkIndex.read(path)
@@ -128,7 +131,7 @@ def select(
     repeated = repeated_between(tables)
     _check_repeated(seen, repeated, config)
     decisions = decide(pa.concat_tables(map(_without_ids, tables, repeated)), filters, index)
-    for cell in decisions.cells:
+    for cell in (one for one in decisions.cells if one.after < one.before):
         logger.info("balance: %s: %d of %d stay", cell, cell.after, cell.before)
     with new_folder(out) as folder:
         for shard, facts, again in zip(shards, tables, repeated, strict=True):

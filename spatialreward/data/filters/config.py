@@ -113,6 +113,9 @@ class FilterConfig(Record):
     max_instruction_characters: int = Field(
         MAX_INSTRUCTION_CHARACTERS, ge=1, le=MAX_INSTRUCTION_CHARACTERS
     )
+    licenses: tuple[str, ...] | None = Field(None, min_length=1)
+    """Licences that rows may have, worded as in the data set; None: any. A row that names none, of
+    a data set that names none, is left out."""
     evidence: EvidenceRules = EvidenceRules()
     reasoning: ReasoningRules = ReasoningRules()
     duplicates: DuplicateRules | None = DuplicateRules()

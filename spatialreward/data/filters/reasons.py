@@ -16,6 +16,7 @@ class Reason(StrEnum):
     NO_INSTRUCTION = "no instruction"
     INSTRUCTION_TOO_LONG = "instruction too long"
     UNUSABLE_INSTRUCTION = "unusable instruction"
+    LICENSE = "licence not allowed"
     BOXES_WITHOUT_EVIDENCE = "boxes without pixel evidence"
     UNKNOWN_REGION = "reasoning names an unknown region"
     REGION_LEFT_OUT = "reasoning leaves out a region"
@@ -34,6 +35,7 @@ class Reason(StrEnum):
 
 CHOICES = frozenset(
     {
+        Reason.LICENSE,
         Reason.REPEATED_ID,
         Reason.BENCHMARK_OVERLAP,
         Reason.EXACT_DUPLICATE,

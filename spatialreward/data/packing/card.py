@@ -96,7 +96,7 @@ def write_card(
         _left_out(manifest),
         _teacher(teacher) if teacher else "",
         _files(manifest),
-        f"## Licence\n\n{about.license_note.strip()}",
+        _licence(about, manifest),
         _settings(manifest),
     ]
     text = f"---\n{_front_matter(about, manifest)}---\n\n"
@@ -147,7 +147,7 @@ def _content(manifest: Manifest, statistics: Statistics) -> str:
     counts, total = manifest.counts, manifest.num_edits
     kinds = ("annotated", "verified", "prompts")
     named = {
-        "annotated": "annotated by a teacher",
+        "annotated": "annotated",
         "verified": "confirmed by a second pass",
         "prompts": "prompts without an edited picture",
     }
@@ -227,6 +227,12 @@ def _told(value: object) -> str:
             return ", ".join(f"{name}: {_told(one)}" for name, one in value.items())
         case _:
             return str(value)
+
+
+def _licence(about: About, manifest: Manifest) -> str:
+    section = f"## Licence\n\n{about.license_note.strip()}"
+    rows = _under(manifest.counts, "license/")
+    return f"{section}\n\n{_counted('licence', rows, manifest.num_edits)}" if rows else section
 
 
 def _files(manifest: Manifest) -> str:

@@ -62,7 +62,8 @@ def histogram_chart(panels: Sequence[Panel], columns: int = 2) -> Image.Image:
 def edits_sheet(edits: Sequence[AnnotatedEdit]) -> Image.Image:
     """Draw a row an edit: source, edited picture, regions, and what is known in words and scores.
 
-    Regions of the annotation are outlined, proposed ones are dashed.
+    Regions of the annotation, or those that the data set gives, are outlined; proposed ones are
+    dashed.
 
     Raises:
         InvalidInputError: a picture cannot be decoded.
@@ -126,16 +127,19 @@ def _pictures(edit: AnnotatedEdit) -> list[Image.Image]:
     if edit.edited is None:
         return [source]
     edited = _fit(decode_image(edit.edited, f"{edit.id}/edited"))
-    annotated = edit.annotation.regions if edit.annotation is not None else ()
     proposed = edit.prior.regions if edit.prior is not None else ()
     # Labels stand beside the picture: on it there is room for numbers only.
-    numbered = [region.model_copy(update={"label": ""}) for region in annotated]
+    numbered = [region.model_copy(update={"label": ""}) for region in _outlined(edit)]
     dashed = [
         EditRegion(id=number, label="", bbox_2d=region.bbox_2d)
         for number, region in enumerate(proposed)
     ]
     boxes = draw_regions(edited, numbered, text_size=_SMALL_TEXT)
     return [source, edited, draw_dashed(boxes, dashed)]
+
+
+def _outlined(edit: AnnotatedEdit) -> tuple[EditRegion, ...]:
+    return edit.annotation.regions if edit.annotation is not None else edit.given_regions or ()
 
 
 def _fit(picture: Image.Image) -> Image.Image:
@@ -156,6 +160,8 @@ def _words(edit: AnnotatedEdit) -> Image.Image:
     blocks = [paragraph(", ".join(facts), _TEXT_WIDTH, _TEXT_SIZE, max_lines=2)]
     if edit.annotation is None:
         blocks.append(paragraph("not annotated", _TEXT_WIDTH, _TEXT_SIZE, colour=FAINT_INK))
+        if edit.given_regions is not None:
+            blocks.append(_small(f"Given regions: {_labels(edit.given_regions)}"))
     else:
         blocks += _annotation(edit.annotation)
     if edit.given:
@@ -166,13 +172,16 @@ def _words(edit: AnnotatedEdit) -> Image.Image:
 
 
 def _annotation(annotation: Annotation) -> list[Image.Image]:
-    labels = "; ".join(f"[{region.id}] {region.label}" for region in annotation.regions)
     verified = {True: ", verified", False: ", not confirmed by a second pass", None: ""}
     return [
         score_bars(annotation.scores, _TEXT_WIDTH, _TEXT_SIZE),
-        paragraph(labels or "No region", _TEXT_WIDTH, _TEXT_SIZE, max_lines=4),
+        paragraph(_labels(annotation.regions), _TEXT_WIDTH, _TEXT_SIZE, max_lines=4),
         _small(f"Annotated by {annotation.teacher}{verified[annotation.verified]}"),
     ]
+
+
+def _labels(regions: Sequence[EditRegion]) -> str:
+    return "; ".join(f"[{region.id}] {region.label}".strip() for region in regions) or "No region"
 
 
 def _small(text: str) -> Image.Image:

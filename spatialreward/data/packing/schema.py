@@ -31,6 +31,8 @@ _COLUMNS = [
     pa.field("id", pa.string(), nullable=False),
     pa.field("instruction", pa.string(), nullable=False),
     pa.field("operation", pa.string(), nullable=False),
+    # Empty where none is named; older shards do not have it.
+    pa.field("license", pa.string(), nullable=False),
     # Null where there is no edited picture: these are the prior's.
     pa.field("extent", pa.string()),
     pa.field("changed_share", pa.float64()),
@@ -91,6 +93,7 @@ def to_row(edit: AnnotatedEdit) -> dict[str, Any]:
         "id": edit.id,
         "instruction": edit.instruction,
         "operation": edit.operation,
+        "license": edit.license,
         "extent": prior.extent.value if prior else None,
         "changed_share": prior.changed_share if prior else None,
         "annotated": annotation is not None,
@@ -134,6 +137,7 @@ def _from_row(row: Mapping[str, Any], name: str) -> AnnotatedEdit:
             given=_GIVEN.validate_json(row["given"]),
             given_regions=None if regions is None else _REGIONS.validate_json(regions),
             fingerprints=tuple(row["fingerprints"]),
+            license=row.get("license", ""),
             origin=RowOrigin(file=row["origin_file"], row=row["origin_row"]),
         )
     except (KeyError, TypeError, ValidationError) as error:

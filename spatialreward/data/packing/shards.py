@@ -32,7 +32,7 @@ ROWS_A_GROUP = 64
 BYTES_A_GROUP = 16 * 2**20
 
 _PATHS = {"sources": "sources.list.element", "fingerprints": "fingerprints.list.element"}
-_DICTIONARIES = ["operation", "extent", "origin_file"]
+_DICTIONARIES = ["operation", "license", "extent", "origin_file"]
 _COMPRESSION = {
     _PATHS.get(name, name): "NONE" if name in PICTURES else "ZSTD" for name in SCHEMA.names
 }
@@ -236,20 +236,23 @@ def count_edits(shard: Path | BinaryIO, *, name: str = "") -> dict[str, int]:
     """A shard's edits by what they are, as a manifest counts them; from flat columns alone.
 
     ``edits``; ``prompts``: without an edited picture; ``annotated``; ``verified``: a second pass
-    agreed; ``extent/WHICH``; and ``operation/WHICH``, ``unknown`` where the data set names none.
+    agreed; ``extent/WHICH``; ``operation/WHICH`` and ``license/WHICH``, ``unknown`` where the data
+    set names none.
 
     Raises:
         InvalidInputError: the shard is damaged or none of ours.
     """
-    facts = read_facts(shard, ["operation", "extent", "annotated", "verified"], name=name)
+    columns = ["operation", "license", "extent", "annotated", "verified"]
+    facts = read_facts(shard, columns, name=name)
     counts = Counter({"edits": facts.num_rows})
     counts["annotated"] = pc.sum(facts["annotated"]).as_py() or 0
     counts["verified"] = pc.sum(facts["verified"]).as_py() or 0
     counts["prompts"] = facts["extent"].null_count
     for extent in facts["extent"].drop_null().to_pylist():
         counts[f"extent/{extent}"] += 1
-    for operation in facts["operation"].to_pylist():
-        counts[f"operation/{operation or 'unknown'}"] += 1
+    for column in ("operation", "license"):
+        for value in facts[column].to_pylist() if column in facts.column_names else ():
+            counts[f"{column}/{value or 'unknown'}"] += 1
     return dict(counts)
 
 

@@ -57,6 +57,8 @@ class Columns(Record):
     lack is looked for in the row itself."""
     operation: str = ""
     regions: RegionColumns | None = None
+    license: str = ""
+    """Column of the row's licence; a row without one has the whole data set's, ``license``."""
     given: dict[str, str] = Field(default_factory=dict)
     """What else to keep: its name in our data, and the column. A list of columns keeps names."""
 
@@ -79,9 +81,9 @@ class Columns(Record):
     def named(self) -> tuple[str, ...]:
         """Every path that is looked at."""
         regions = self.regions
-        optional = (self.each, self.edited, self.operation, *self.id, *self.given.values())
+        optional = (self.each, self.edited, self.operation, self.license, *self.id)
         boxes = (regions.boxes, regions.width, regions.height) if regions else ()
-        paths = (*self.sources, self.instruction, *optional, *boxes)
+        paths = (*self.sources, self.instruction, *optional, *self.given.values(), *boxes)
         return tuple(path for path in paths if path)
 
 

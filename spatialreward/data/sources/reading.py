@@ -68,6 +68,7 @@ class RowReader:
                 operation=(columns.operation and text_at(row, columns.operation)) or "",
                 regions=regions_of(row, columns.regions) if columns.regions else None,
                 given=_given(row, columns),
+                license=(columns.license and text_at(row, columns.license)) or "",
                 origin=origin,
             )
         except RowError as error:

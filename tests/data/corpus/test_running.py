@@ -12,11 +12,16 @@ import pytest
 from spatialreward.data.corpus.running import build_corpus
 from spatialreward.data.packing.manifest import verify
 from spatialreward.data.packing.shards import read_edits
+from spatialreward.data.packing.views import sft_conversations
+from spatialreward.data.sources.opening import open_source
 from spatialreward.data.teacher.faults import BudgetSpent
+from spatialreward.data.world.sampling import GRADES
 from spatialreward.errors import InvalidInputError
+from spatialreward.protocol.prompts import FULL
 from tests.data.corpus.made import settings, write_edits
 from tests.data.teacher.teacher_server import TeacherServer, annotation, says, well
 
+UNTOUCHED = dict.fromkeys(GRADES, 0.0) | {"untouched": 1.0}
 ROOT = Path(__file__).parents[3]
 
 
@@ -197,3 +202,51 @@ def test_a_second_opinion_is_asked_before_the_teacher(tmp_path, teacher):
     stages = teacher.stages()
     assert stages.count("ground") == stages.count("annotate") == 3
     assert all(edit.prior.agreement is not None for edit in edits_in(tmp_path / "out"))
+
+
+def test_a_rows_licence_comes_before_the_data_sets(tmp_path):
+    source = write_edits(tmp_path / "data", 4, r0={"terms": "CC0"}, r1={"terms": " "})
+    source["columns"] = source["columns"] | {"license": "terms"}
+    manifest = build_corpus(settings(source=source, license="CC BY 4.0"), tmp_path / "out")
+    licenses = {edit.id: edit.license for edit in edits_in(tmp_path / "out")}
+    assert licenses == {"r0": "CC0", "r1": "CC BY 4.0", "r2": "CC BY 4.0", "r3": "CC BY 4.0"}
+    assert manifest.counts["license/CC0"] == 1
+    assert "| CC BY 4.0 | 3 | 75.0% |" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_licences_that_are_not_allowed_are_left_out(tmp_path):
+    source = write_edits(tmp_path / "data", 4, r0={"terms": "CC0"}, r1={"terms": "cc by-nc"})
+    source["columns"] = source["columns"] | {"license": "terms"}
+    config = settings(source=source, filters={"licenses": ["CC0"]})
+    manifest = build_corpus(config, tmp_path / "out")
+    assert manifest.left_out == {"licence not allowed": 3}
+    assert rejects_in(tmp_path / "out")["r2"][1] == "it names no licence, allowed are CC0"
+
+
+def test_a_build_of_the_world_shows_its_labels(tmp_path):
+    manifest = build_corpus(settings(), tmp_path / "out")
+    world = {edit.id: edit for edit in open_source(settings().source).rows(0, 1)}
+    for edit in edits_in(tmp_path / "out"):
+        assert edit.annotation.regions == world[edit.id].regions
+        assert edit.annotation.scores.given().items() <= edit.given.items()
+        assert edit.annotation.teacher == "the generated world"
+        assert sft_conversations(edit, FULL)
+    assert manifest.counts["annotated"] == manifest.num_edits
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "labelled with what is true of them" in card
+    assert "## Scores" in card
+
+
+def test_a_teacher_is_asked_about_the_world_too(tmp_path, teacher):
+    config = taught(teacher, {"kind": "world", "count": 3, "data": {"picture_size": 64}})
+    build_corpus(config, tmp_path / "out")
+    assert len(teacher.asked) == 3
+    assert {edit.annotation.teacher for edit in edits_in(tmp_path / "out")} <= {"scripted-vl"}
+
+
+def test_many_edits_of_the_world_may_have_the_same_words(tmp_path):
+    rules = {"reasoning": {"max_same_reasoning": 1}, "duplicates": None}
+    world = {"kind": "world", "count": 12, "data": {"picture_size": 64, "grades": UNTOUCHED}}
+    manifest = build_corpus(settings(source=world, filters=rules), tmp_path / "out")
+    words = {edit.annotation.sc_reasoning for edit in edits_in(tmp_path / "out")}
+    assert len(words) < manifest.num_edits == 12

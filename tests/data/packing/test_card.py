@@ -50,7 +50,7 @@ def test_a_card_holds_the_figures(card):
         "# Hats | 帽子",
         "Edits of *hats*.",
         "| edits | 4 | 100.0% |",
-        "| annotated by a teacher | 2 | 50.0% |",
+        "| annotated | 2 | 50.0% |",
         "| prompts without an edited picture | 1 | 25.0% |",
         "| local | 2 | 50.0% |",
         "| global | 1 | 25.0% |",
@@ -135,3 +135,9 @@ def test_a_card_needs_whole_shards(tmp_path):
     (tmp_path / "train-00001.parquet").unlink()
     with pytest.raises(InvalidInputError, match=r"train-00001\.parquet: there is no such shard"):
         write_card(tmp_path, ABOUT)
+
+
+def test_regions_that_a_data_set_gives_are_drawn_where_nobody_annotated():
+    given = make_edit(1, annotation=None, prior=PRIOR.model_copy(update={"regions": ()}))
+    without = given.model_copy(update={"given_regions": None})
+    assert edits_sheet([given]).tobytes() != edits_sheet([without]).tobytes()

@@ -119,7 +119,10 @@ def test_flat_columns_say_what_the_records_say(path):
 
 
 def test_edits_are_counted_by_what_they_are(path):
-    write_shard(path, [make_edit(1), make_prompt(2, operation=""), make_edit(3, annotation=None)])
+    write_shard(
+        path,
+        [make_edit(1), make_prompt(2, operation="", license=""), make_edit(3, annotation=None)],
+    )
     assert count_edits(path) == {
         "edits": 3,
         "annotated": 1,
@@ -128,6 +131,8 @@ def test_edits_are_counted_by_what_they_are(path):
         "extent/local": 2,
         "operation/add": 2,
         "operation/unknown": 1,
+        "license/CC BY 4.0": 2,
+        "license/unknown": 1,
     }
 
 
@@ -273,3 +278,12 @@ def test_a_killed_writer_leaves_no_shard_and_the_next_run_makes_the_same(tmp_pat
         assert (shard.sha256, shard.row_groups) == (expected.sha256, expected.row_groups)
         assert os.listdir(path.parent) == [path.name]
         path.unlink()
+
+
+def test_a_shard_of_before_there_were_licences_is_read(path):
+    edits = [make_edit(1, license=""), make_edit(2, license="")]
+    write_shard(path, edits)
+    table = pq.read_table(path)
+    pq.write_table(table.drop_columns(["license"]), path)
+    assert list(read_edits(path)) == edits
+    assert not [name for name in count_edits(path) if name.startswith("license/")]

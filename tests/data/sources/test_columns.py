@@ -1,3 +1,7 @@
+import re
+from pathlib import Path
+from typing import Literal, get_args, get_origin
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -143,3 +147,23 @@ def test_settings_are_told_apart_by_their_kind_and_one_mapping_needs_no_list():
         folder="data", columns=(Columns(sources=("a",), instruction="b", given={"c": "c"}),)
     )
     assert TypeAdapter(SourceConfig).validate_json(config.model_dump_json()) == config
+
+
+DOCS = Path(__file__).parents[3] / "docs" / "data.md"
+FORMS = {tuple[str, ...]: "list of columns", dict[str, str]: "table of names and columns"}
+
+
+@pytest.mark.parametrize(
+    ("heading", "record"), [("key", Columns), ("key of `regions`", RegionColumns)]
+)
+def test_the_docs_have_every_key_of_a_mapping(heading, record):
+    lines = DOCS.read_text().partition(f"\n| {heading} | what | required | form |\n")[2]
+    table = lines.partition("\n\n")[0].splitlines()[1:]
+    rows = {key.strip(" `"): rest for _, key, *rest, _ in (line.split("|") for line in table)}
+    assert list(rows) == list(record.model_fields)
+    for key, field in record.model_fields.items():
+        _, required, form = (cell.strip() for cell in rows[key])
+        assert required == ("yes" if field.is_required() else "no"), key
+        assert form.startswith(FORMS.get(field.annotation, "")), key
+        if get_origin(field.annotation) is Literal:
+            assert re.findall(r"`(\w+)`", form) == list(get_args(field.annotation))
