@@ -178,7 +178,8 @@ def compile_data(
     config: DataConfigFile,
     out: Annotated[Path, typer.Option(help="YAML file to write.")],
     profile: Annotated[
-        str, typer.Option(help="Whose [resources.STEP] the steps get: tiny, paper, or a TOML file.")
+        str,
+        typer.Option(help="Whose \\[resources.STEP] steps get: tiny, paper, or a TOML file."),
     ] = "tiny",
     overrides: Overrides = None,
     images_lock: ImagesLock = None,

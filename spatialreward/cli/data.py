@@ -29,6 +29,8 @@ def build(
 
     A build that was stopped or killed goes on with the same command, and pays no teacher twice.
     Rows that cannot be used stand in OUT/*.rejects.jsonl with their reasons.
+
+    Example: spatialreward data build edits.toml --out data/edits
     """
     from spatialreward.config import read_toml
     from spatialreward.data.corpus.config import CorpusConfig
@@ -47,7 +49,12 @@ def regions(
         Path | None, typer.Option(help="PNG to write: both pictures, the mask and the regions.")
     ] = None,
 ) -> None:
-    """Say where two pictures differ, from their pixels alone, as JSON."""
+    """Say where two pictures differ, from their pixels alone, as JSON.
+
+    Boxes are in 0..1000 of the edited picture's width and height.
+
+    Example: spatialreward data regions before.jpg after.jpg --picture regions.png
+    """
     from spatialreward.data.regions.proposal import changed_mask, propose
     from spatialreward.images import load_image
 
@@ -62,7 +69,10 @@ def regions(
 
 @app.command()
 def verify(folder: Folder) -> None:
-    """Check that every shard is the file that the manifest says, by size and SHA-256."""
+    """Check that every shard is the file that the manifest says, by size and SHA-256.
+
+    Example: spatialreward data verify data/edits
+    """
     from spatialreward.data.packing.manifest import verify as verify_all
 
     manifest = verify_all(folder)
@@ -72,11 +82,16 @@ def verify(folder: Folder) -> None:
 @app.command()
 def index(
     config: Annotated[
-        Path, typer.Argument(metavar="TOML", help="A benchmark as [source], as in a build.")
+        Path, typer.Argument(metavar="TOML", help="The benchmark: `name` and `source`.")
     ],
     out: Annotated[Path, typer.Option(help="JSON file to write, for a build's `benchmarks`.")],
 ) -> None:
-    """Make an index of an evaluation benchmark, whose overlap a build then leaves out."""
+    """Make an index of an evaluation benchmark, whose overlap a build then leaves out.
+
+    The TOML has `name` and, as in a build, `source`; a build names the index in `benchmarks`.
+
+    Example: spatialreward data index gedit.toml --out gedit.json
+    """
     from spatialreward.config import read_toml
     from spatialreward.data.corpus.benchmarks import BenchmarkConfig, index_benchmark
 
@@ -87,16 +102,20 @@ def index(
 
 @app.command()
 def presets() -> None:
-    """List the published data sets whose columns are known."""
-    from rich.console import Console
-    from rich.table import Table
+    """List the published data sets whose columns are known.
 
+    A build reads one with its name as `columns`.
+
+    Example: columns = "magicbrush"
+    """
     from spatialreward.data.sources.presets import PRESETS
 
-    table = Table("preset", "edits a row", "assumed", box=None)
     for name, preset in PRESETS.items():
-        table.add_row(name, str(len(preset.columns)), preset.assumed or "")
-    Console().print(table)
+        typer.echo(f'columns = "{name}"\n  {preset.hub_id}: {preset.form}')
+        if len(preset.columns) > 1:
+            typer.echo(f"  {len(preset.columns)} edits a row")
+        if preset.assumed:
+            typer.echo(f"  assumed, look at its first edits: {preset.assumed}")
 
 
 def _show(counts: dict[str, int], left_out: dict[str, int]) -> None:

@@ -1,4 +1,6 @@
 import json
+import re
+from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
@@ -6,6 +8,8 @@ from typer.testing import CliRunner
 
 from spatialreward.cli.main import app
 from tests.data.corpus.made import write_edits
+
+DOCS = Path(__file__).parents[2] / "docs" / "data.md"
 
 
 def run(*arguments):
@@ -91,4 +95,48 @@ def test_a_benchmark_is_indexed_and_then_left_out(tmp_path, config):
 
 
 def test_presets_are_listed():
-    assert "magicbrush" in run("presets").output
+    shown = run("presets").output
+    assert 'columns = "magicbrush"\n  osunlp/MagicBrush: Parquet' in shown
+    assert shown.count("assumed, look at its first edits") == 2
+
+
+def blocks_of(section):
+    """Language and text of the code blocks below a heading of docs/data.md."""
+    _, _, rest = DOCS.read_text().partition(f"\n## {section}\n")
+    return re.findall(r"```(\w*)\n(.*?)```", rest.partition("\n## ")[0], re.DOTALL)
+
+
+def test_the_first_build_of_the_docs_works_as_printed(tmp_path, monkeypatch):
+    (_, rows), (_, settings), (_, command) = blocks_of("A first build")
+    monkeypatch.chdir(tmp_path)
+    write_edits(Path("made"), 3)
+    Path("hats").mkdir()
+    Path("hats/edits.jsonl").write_text(rows)
+    Path("hats.toml").write_text(settings)
+    for number, row in enumerate(map(json.loads, rows.splitlines())):
+        for key, which in (("before", "source"), ("after", "edited")):
+            Path("hats", row[key]).write_bytes(Path(f"made/{number}-{which}.png").read_bytes())
+    program, data, *arguments = command.split()
+    assert (program, data) == ("spatialreward", "data")
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    card = Path("data/hats/README.md").read_text()
+    assert "| edits | 3 | 100.0% |" in card
+    assert "| CC0 | 2 | 66.7% |" in card
+    assert "| CC BY 4.0 | 1 | 33.3% |" in card
+    assert Path("data/hats/card/samples.png").is_file()
+    assert [path.read_text() for path in Path("data/hats").glob("*.rejects.jsonl")] == [""]
+
+
+@pytest.mark.parametrize("command", ["build", "presets", "verify", "index", "regions"])
+def test_every_command_says_what_it_does_with_an_example(command):
+    shown = run(command, "--help").output
+    assert "Example: " in shown
+    assert not re.search(r"\bas , ", shown), "no words were taken for markup"
+
+
+def test_more_shards_than_rows_are_an_error_that_names_both(tmp_path, config):
+    config.write_text(config.read_text().replace("num_shards = 2", "num_shards = 7"))
+    result = run("build", config, "--out", tmp_path / "out")
+    assert "num_shards = 7, but the source has 4 rows" in error_of(result)
+    assert not (tmp_path / "out").exists()
