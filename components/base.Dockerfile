@@ -52,7 +52,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     HF_HOME=/work/cache/huggingface \
     SPATIALREWARD_WORK_DIR=/work/steps \
     SPATIALREWARD_CACHE=/work/cache \
-    MLFLOW_DISABLE_TELEMETRY=true
+    MLFLOW_DISABLE_TELEMETRY=true \
+    GOMP_SPINCOUNT=0
 WORKDIR /app
 USER 10001:10001
 

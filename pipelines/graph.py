@@ -17,6 +17,7 @@ from typing import TextIO
 from tqdm import tqdm
 
 from spatialreward.errors import SpatialRewardError
+from spatialreward.openmp import WAIT_ASLEEP
 
 ROOT = Path(__file__).parents[1]
 """Where ``components`` and ``pipelines`` are."""
@@ -55,7 +56,8 @@ def run_graph(
     temporary.mkdir(parents=True)
     given, answers = folder / "arguments.json", folder / "answers.json"
     given.write_text(json.dumps(dict(arguments)))
-    variables = {name: value for name, value in os.environ.items() if name != "MLFLOW_RUN_ID"}
+    variables = WAIT_ASLEEP | dict(os.environ)
+    variables.pop("MLFLOW_RUN_ID", None)
     path = os.pathsep.join([str(ROOT), *filter(None, [variables.get("PYTHONPATH")])])
     variables |= {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "TMPDIR": str(temporary)}
     command = [sys.executable, "-m", "pipelines.local", str(pipeline), str(given), str(answers)]

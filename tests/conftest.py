@@ -7,6 +7,7 @@ from pathlib import Path
 # Workers share the cores: one thread each is faster than several that wait for each other. The
 # servers that tests start inherit it, and torch reads it when it is imported below.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 import pytest
 import torch

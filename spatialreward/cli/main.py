@@ -23,6 +23,7 @@ from spatialreward.cli import (
     webhook,
 )
 from spatialreward.cli.command import CommandGroup, configure_logging
+from spatialreward.openmp import wait_asleep
 
 app = typer.Typer(
     name="spatialreward",
@@ -78,4 +79,5 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A judge may answer in letters that the terminal's encoding does not have.
         sys.stdout.reconfigure(errors="backslashreplace")
+    wait_asleep()
     app()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from spatialreward.openmp import WAIT_ASLEEP
 from spatialreward.stack.config import Service, StackError
 from spatialreward.stack.endpoints import ProcessIdentity, ServiceProcess
 
@@ -50,7 +51,7 @@ def spawn(
         try:
             child = subprocess.Popen(
                 command,
-                env={**environment, MARK: _mark(state_dir), SERVICE_MARK: service},
+                env={**WAIT_ASLEEP, **environment, MARK: _mark(state_dir), SERVICE_MARK: service},
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log_file,
