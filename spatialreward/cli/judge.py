@@ -32,6 +32,7 @@ _ENDPOINT = re.compile(r"(?:[^\s:/\[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}")
 
 
 def judge(
+    context: typer.Context,
     source: Annotated[Path | None, typer.Option(help="Picture before the edit.")] = None,
     edited: Annotated[Path | None, typer.Option(help="Picture after the edit.")] = None,
     instruction: Annotated[str | None, typer.Option(help="What was asked for.")] = None,
@@ -49,7 +50,9 @@ def judge(
     endpoint: Annotated[
         str | None,
         typer.Option(
-            metavar="HOST:PORT[,...]", help="Judge with a Triton server (gRPC), or several."
+            metavar="HOST:PORT[,...]",
+            envvar="TRITON_GRPC_URL",
+            help="Judge with a Triton server (gRPC), or several.",
         ),
     ] = None,
     overlay: Annotated[
@@ -64,6 +67,9 @@ def judge(
 
     Exit status: 0 judged, 1 unusable input, 2 the judge's answer is no judgement.
     """
+    source_of_endpoint = context.get_parameter_source("endpoint")
+    if model is not None and source_of_endpoint and source_of_endpoint.name == "ENVIRONMENT":
+        endpoint = None
     _check_judge(model, endpoint)
     # The judge comes last: nothing slow is loaded for a request that cannot be judged.
     opening = functools.partial(load_judge, model if endpoint is None else f"triton:{endpoint}")
@@ -161,7 +167,7 @@ def _check_judge(model: str | None, endpoint: str | None) -> None:
         wrong = "no judge given" if model is None else "two judges given"
         raise InvalidInputError(
             f"{wrong}: use either --model DIR (or --model models:/NAME@ALIAS) or "
-            "--endpoint HOST:PORT"
+            "--endpoint HOST:PORT (or TRITON_GRPC_URL)"
         )
     if endpoint is not None and not all(map(_ENDPOINT.fullmatch, endpoint.split(","))):
         raise InvalidInputError(f"--endpoint: expected HOST:PORT, got {endpoint!r}")

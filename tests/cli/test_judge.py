@@ -41,6 +41,7 @@ class BrightnessJudge:
 
 @pytest.fixture
 def run(monkeypatch):
+    monkeypatch.delenv("TRITON_GRPC_URL", raising=False)
     monkeypatch.setattr(judge_command, "load_judge", lambda judge: BrightnessJudge())
     return lambda *arguments: CliRunner().invoke(app, ["judge", *map(str, arguments)])
 
@@ -81,7 +82,7 @@ class SaysAnything:
             status="ok", regions=[region], sc_reasoning=words, scores=scores, reward=0.5
         )]
 
-judge.open_judge = lambda model, endpoint: SaysAnything()
+judge.load_judge = lambda judge: SaysAnything()
 main.main()
 """
 
@@ -185,6 +186,38 @@ def test_options_that_do_not_go_together_are_explained(run, arguments, reason):
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
     assert reason in result.stderr
+
+
+def opened_with(monkeypatch, *arguments):
+    """The judge that the command loads, as one string."""
+    opened = []
+
+    def load_judge(judge):
+        opened.append(judge)
+        return BrightnessJudge()
+
+    monkeypatch.setattr(judge_command, "load_judge", load_judge)
+    result = CliRunner().invoke(app, ["judge", *map(str, arguments), "--instruction", "add a dog"])
+    assert result.exit_code == 0, result.output
+    [where] = opened
+    return where
+
+
+def test_without_a_judge_the_one_in_the_environment_is_asked(pair, monkeypatch):
+    pictures, model = pair[:4], pair[5]
+    monkeypatch.setenv("TRITON_GRPC_URL", "127.0.0.1:8001")
+    assert opened_with(monkeypatch, *pictures) == "triton:127.0.0.1:8001"
+    assert opened_with(monkeypatch, *pictures, "--endpoint", "h:1") == "triton:h:1"
+    assert opened_with(monkeypatch, *pictures, "--model", model) == str(model)
+
+
+def test_two_judges_on_the_command_line_are_one_too_many_whatever_the_environment_says(
+    run, pair, monkeypatch
+):
+    monkeypatch.setenv("TRITON_GRPC_URL", "127.0.0.1:8001")
+    result = run(*pair, "--instruction", "a", "--endpoint", "h:1")
+    assert result.exit_code == 1
+    assert "two judges given" in result.stderr
 
 
 def test_a_model_that_is_not_there_is_named(pair, tmp_path):
