@@ -13,7 +13,8 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 S3_HEALTH = "/healthz"
 MLFLOW_HEALTH = "/health"
-TRITON_HEALTH = "/v2/health/ready"
+# Not `ready`: that fails for as long as a model could not be loaded, or is being unloaded.
+TRITON_HEALTH = "/v2/health/live"
 
 
 class Launch(NamedTuple):
