@@ -2,11 +2,15 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spatialreward.errors import InvalidInputError
+from spatialreward.errors import InvalidInputError, SpatialRewardError
+
+if TYPE_CHECKING:
+    from spatialreward.deployment import Deployment
+    from spatialreward.stack.endpoints import TritonEndpoint
 
 NOT_HEALTHY = 1
 _SERVICES = ("s3", "mlflow", "triton")
@@ -47,9 +51,12 @@ def up(
         float, typer.Option(min=1, help="Seconds that all services together may take.")
     ] = 120.0,
 ) -> None:
-    """Start the services, wait until each is healthy, and write their addresses to one file."""
+    """Start the services, wait until each is healthy, and write their addresses to one file.
+
+    Judges that were served when the stack went down are loaded again.
+    """
     left_out = _services(without or [])
-    from spatialreward.stack import Ports, Service, StackConfig
+    from spatialreward.stack import Ports, Service, StackConfig, stack_command
     from spatialreward.stack import up as start
 
     config = StackConfig(
@@ -66,10 +73,18 @@ def up(
         ),
         start_timeout_s=timeout,
     )
-    start(config)
+    endpoints = start(config)
     _print_status(state_dir)
+    variables = f'eval "$({stack_command("env", state_dir)})"'
+    if endpoints.triton and not _load_again(endpoints.triton):
+        typer.echo("no judge is served; to serve the champion of the registry:")
+        typer.echo(f"  {variables}")
+        typer.echo("  spatialreward deploy --model models:/spatial-reward@champion")
+    if endpoints.mlflow:
+        typer.echo(f"runs and models, in a browser: {endpoints.mlflow.tracking_uri}")
     typer.echo(f"addresses and credentials: {state_dir / 'endpoints.json'}")
-    typer.echo("stop it with: spatialreward stack down")
+    typer.echo(f"in a shell: {variables}")
+    typer.echo(f"stop it with: {stack_command('down', state_dir)}")
 
 
 @app.command()
@@ -91,13 +106,50 @@ def down(state_dir: StateDir = _DEFAULT_STATE_DIR) -> None:
 @app.command()
 def env(state_dir: StateDir = _DEFAULT_STATE_DIR) -> None:
     """Print the variables that clients read, for a shell: eval "$(spatialreward stack env)"."""
-    from spatialreward.stack import environment, read_endpoints
+    from spatialreward.stack import environment, read_endpoints, stack_command
 
     endpoints = read_endpoints(state_dir)
     if endpoints is None:
-        raise InvalidInputError(f"no stack is up in {state_dir}")
+        raise InvalidInputError(
+            f"no stack is up in {state_dir}: start it with `{stack_command('up', state_dir)}`"
+        )
     for name, value in environment(endpoints).items():
         typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+def _load_again(triton: "TritonEndpoint") -> bool:
+    """Load what was served before, and print it; tells whether any judge is served.
+
+    A judge that does not load is a warning: the stack is up without it.
+    """
+    from spatialreward.deployment import load_again
+    from spatialreward.deployment.history import HISTORY_FILE
+
+    any_served = False
+    for home in sorted(path.parent for path in triton.model_repository.glob(f"*/{HISTORY_FILE}")):
+        try:
+            if served := _served(home):
+                typer.echo(f"loading {home.name} version {served.version}: {served.source}")
+            load_again(
+                repository=triton.model_repository,
+                endpoint=triton.grpc,
+                key=triton.repository_key,
+                model=home.name,
+            )
+            if served := _served(home):
+                typer.echo(f"{home.name} version {served.version} is served at {triton.grpc}")
+                any_served = True
+        except SpatialRewardError as error:
+            said = " ".join(str(error).split())
+            typer.echo(f"warning: {home.name} is not served: {said}", err=True)
+    return any_served
+
+
+def _served(home: Path) -> "Deployment | None":
+    from spatialreward.deployment import History
+
+    history = History.read(home)
+    return next((one for one in history.versions if one.version == history.served), None)
 
 
 def _services(names: list[str]) -> list[str]:

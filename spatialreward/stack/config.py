@@ -1,5 +1,6 @@
 """What the local stack consists of, and what a caller may choose about it."""
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -34,10 +35,20 @@ class Ports(Record):
     triton_metrics: Port | None = None
 
 
+DEFAULT_STATE_DIR = Path("build/stack")
+
+
+def stack_command(verb: str, state_dir: Path) -> str:
+    """The command line that does something to the stack in a state folder, and to no other."""
+    if state_dir.absolute() == DEFAULT_STATE_DIR.absolute():
+        return f"spatialreward stack {verb}"
+    return f"spatialreward stack {verb} --state-dir {shlex.quote(str(state_dir))}"
+
+
 class StackConfig(Record):
     """One local stack: where it keeps its state, and which services it runs."""
 
-    state_dir: Path = Path("build/stack")
+    state_dir: Path = DEFAULT_STATE_DIR
     """Folder with data, logs and ``endpoints.json``; two stacks never share one."""
     without: frozenset[Service] = frozenset()
     """Services to leave out."""

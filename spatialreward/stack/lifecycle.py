@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from glob import glob
 from pathlib import Path
 
-from spatialreward.stack.config import Service, StackConfig, StackError
+from spatialreward.stack.config import Service, StackConfig, StackError, stack_command
 from spatialreward.stack.endpoints import (
     FILE_NAME,
     LITTER_NAME,
@@ -106,7 +106,7 @@ def _usable(config: StackConfig) -> Endpoints | None:
     if missing := [name for name in config.services if name not in endpoints.services]:
         raise StackError(
             f"the stack in {config.state_dir} is up without {', '.join(missing)}: "
-            "take it down first"
+            f"first take it down with `{stack_command('down', config.state_dir)}`"
         )
     return endpoints
 

@@ -72,6 +72,11 @@ def launch_triton(config: StackConfig, free: Iterator[int]) -> tuple[Launch, Tri
     python = config.triton_python.absolute()
     environment = _describe(python)
     folder = config.state_dir / "triton"
+    if any(character.isspace() for character in str(folder)):
+        # Its Python backend starts models by a shell, and does not quote.
+        raise StackError(
+            f"triton: no model starts in {folder}: choose a --state-dir without spaces"
+        )
     repository = folder / "models"
     repository.mkdir(parents=True, exist_ok=True)
     backend = folder / "backends" / "python"
