@@ -66,11 +66,10 @@ def test_a_key_that_is_not_set_is_an_error_before_anything_is_asked(
         annotate_all([edit()], config, ledger)
 
 
-def test_a_server_without_keys_gets_none_of_ours(server, config, ledger, monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    [result] = annotate_all([edit()], changed(config, api_key_variable=None), ledger)
-    assert result.annotation is not None
-    assert KEY not in str(dict(server.asked[0].headers))
+def test_a_server_that_wants_a_key_and_gets_none_says_how_to_name_it(server, config, ledger):
+    server.plan = lambda asked: fails(401, "no key")
+    with pytest.raises(InvalidInputError, match="wants a key; name the variable that holds it in"):
+        list(annotate_all([edit()], changed(config, api_key_variable=""), ledger))
 
 
 def test_the_key_is_sent_and_nowhere_else(server, config, ledger, caplog):
