@@ -65,7 +65,8 @@ class Extent(StrEnum):
     """Nothing beyond what encoding a picture anew does."""
     LOCAL = "local"
     GLOBAL = "global"
-    """Style, tone or background: most of the picture."""
+    """Style, tone or background: most of the picture. Also what could not be aligned with its
+    source, such as another frame of it."""
 
 
 class ProposedRegion(Record):

@@ -5,8 +5,10 @@ from PIL import Image, ImageDraw
 from components.data_building.bench.baselines import plain_difference, tolerant_difference
 from components.data_building.bench.regions import (
     REAL_EDITS,
+    REFRAMED,
     draw_real_edits,
     measure_real_edits,
+    measure_reframed,
     measure_world,
     more_baselines,
     world_pair,
@@ -58,6 +60,17 @@ def test_real_edits_reach_their_target_and_stand_beside_both_baselines():
     columns = more_baselines(results.rows)
     assert columns["plain difference"]["regions/real_edits_mean_iou"] < 0.3
     assert columns["tolerant difference"].keys() <= by_name.keys()
+
+
+@pytest.mark.skipif(not REFRAMED.is_dir(), reason=f"{REFRAMED} is not here")
+def test_the_reframed_pair_has_a_row_and_reaches_its_target():
+    (figure,) = measure_reframed()
+    assert figure.name == "regions/reframed_is_global"
+    assert figure.reached
+
+
+def test_without_its_pictures_the_reframed_pair_has_no_row(tmp_path):
+    assert measure_reframed(tmp_path / "none") == []
 
 
 @needs_real_edits

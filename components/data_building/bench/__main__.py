@@ -41,7 +41,8 @@ def measure(
     real = regions.measure_real_edits()
     if real.notice:
         typer.echo(f"real edits: not measured: {real.notice}", err=True)
-    figures: list[Figure] = [*real.figures, *regions.measure_world(world_edits)]
+    figures: list[Figure] = [*real.figures, *regions.measure_reframed()]
+    figures += regions.measure_world(world_edits)
     figures += throughput.throughput_figures(_FOLDER / "throughput", count=edits, rounds=rounds)
     figures += loader.loader_figures(_FOLDER / "loader", num_edits=loader_edits)
     columns = regions.more_baselines(real.rows)

@@ -28,6 +28,7 @@ from spatialreward.visuals.regions import draw_dashed, draw_regions
 from spatialreward.visuals.text import FAINT_INK, PAPER, RULE, paragraph, stack
 
 REAL_EDITS = Path("../shared/data/real_edits")
+REFRAMED = Path("../shared/data/faults/reframed_by_the_editor")
 WORLD_SEED = 4
 WORLD_SIZE = 512
 TARGET_REAL = 0.7
@@ -131,6 +132,15 @@ def measure_real_edits(folder: Path = REAL_EDITS) -> RealResults:
             is_global = float(row.extent is Extent.GLOBAL)
             figures.append(Figure.at_least(f"regions/{_STYLE_EDIT}_is_global", is_global, 1.0))
     return RealResults(figures, rows)
+
+
+def measure_reframed(folder: Path = REFRAMED) -> list[Figure]:
+    """Whether another frame of a fine texture is called global; nothing without the pictures."""
+    if not folder.is_dir():
+        return []
+    source, edited = (load_image(folder / f"{name}.jpg") for name in ("source", "edited"))
+    is_global = float(propose(source, edited).extent is Extent.GLOBAL)
+    return [Figure.at_least("regions/reframed_is_global", is_global, 1.0)]
 
 
 def more_baselines(rows: Sequence[EditRow]) -> dict[str, dict[str, float]]:

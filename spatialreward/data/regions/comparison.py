@@ -45,6 +45,10 @@ class Comparison(NamedTuple):
     """Where the edited picture has the same structure."""
     level_HW: NDArray[np.uint8]
     """Mean difference of red, green and blue after alignment, in levels 0..255."""
+    source_HW3: NDArray[np.uint8]
+    """The source in RGB, aligned; its tone and sharpness are its own."""
+    edited_HW3: NDArray[np.uint8]
+    """The edited picture in RGB; what came in over its border is taken from the source."""
     alignment: Alignment
 
 
@@ -65,6 +69,8 @@ def compare(source: Image.Image, edited: Image.Image, config: RegionConfig) -> C
         structured_HW=structured_HW,
         intact_HW=intact_HW,
         level_HW=cv2.transform(cv2.absdiff(before, after), np.full((1, 3), 1 / 3)),
+        source_HW3=before,
+        edited_HW3=after,
         alignment=alignment,
     )
 

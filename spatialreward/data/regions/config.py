@@ -64,7 +64,10 @@ class RegionConfig(Record):
     global_intact: Share = 0.25
     """An edit is global if no more than this share of the source's structure is intact."""
     min_structure: Share = 0.25
-    """Share of the picture that must have structure for that to say anything."""
+    """Share of the picture that must have structure for that, or the next one, to say anything."""
+    min_correspondence: Share = 0.5
+    """How much of the structure of what seems unchanged must be the source's, on average, or the
+    edit is global: half is what the strongest encoding leaves (``correspondence`` says why)."""
 
     @model_validator(mode="after")
     def _strong_is_more_than_weak(self) -> Self:

@@ -12,6 +12,7 @@ from spatialreward.data.edits import Box, Extent, ProposedRegion, SpatialPrior
 from spatialreward.data.regions.clusters import Cluster, PixelBox, find_changes
 from spatialreward.data.regions.comparison import Comparison, compare
 from spatialreward.data.regions.config import RegionConfig
+from spatialreward.data.regions.correspondence import find_correspondence
 from spatialreward.data.regions.median import median
 from spatialreward.data.regions.memory import keep_freed_memory
 from spatialreward.records import BOX_SCALE
@@ -81,6 +82,12 @@ def _find(source: Image.Image, edited: Image.Image, config: RegionConfig) -> _Fi
     lost = _lost_structure(comparison, config)
     # Signs of different kinds add up like independent errors.
     signs = math.hypot(tone, share, lost)
+    rest = find_correspondence(comparison.source_HW3, comparison.edited_HW3, mask_HW)
+    unlike = (1 - rest.mean(config.min_structure)) / (1 - config.min_correspondence)
+    if unlike >= 1:
+        # What seems unchanged is no copy of the source, so what passed for noise was a change.
+        signs = max(signs, unlike)
+        mask_HW = mask_HW | (rest.structured_HW & (rest.share_HW < config.min_correspondence))
     noise = _median(comparison.level_HW[~mask_HW])
     if signs < 1:
         extent = Extent.LOCAL if clusters else Extent.NOTHING
