@@ -87,15 +87,11 @@ def check_edits(edits: Iterable[EditToJudge]) -> list[EditToJudge]:
             none.
     """
     if not isinstance(edits, Iterable):
-        raise InvalidInputError(
-            f"edits: expected a list of {EditToJudge.__name__}, got {_kind(edits)}"
-        )
+        raise InvalidInputError(f"edits: expected a list of Edit, got {_kind(edits)}")
     checked = list(edits)
     for position, edit in enumerate(checked):
         if not isinstance(edit, EditToJudge):
-            raise InvalidInputError(
-                f"edits[{position}]: expected {EditToJudge.__name__}, got {_kind(edit)}"
-            )
+            raise InvalidInputError(f"edits[{position}]: expected Edit, got {_kind(edit)}")
     return checked
 
 

@@ -231,10 +231,10 @@ def test_the_other_fields_are_checked_too(change, message):
 @pytest.mark.parametrize(
     ("edits", "message"),
     [
-        (EditToJudge(**FIELDS), r"edits: expected a list of \w+, got \w+"),
-        (5, r"edits: expected a list of \w+, got int"),
-        ([EditToJudge(**FIELDS), FIELDS], r"edits\[1\]: expected \w+, got dict"),
-        ("add", r"edits\[0\]: expected \w+, got str"),
+        (EditToJudge(**FIELDS), r"edits: expected a list of Edit, got Edit"),
+        (5, r"edits: expected a list of Edit, got int"),
+        ([EditToJudge(**FIELDS), FIELDS], r"edits\[1\]: expected Edit, got dict"),
+        ("add", r"edits\[0\]: expected Edit, got str"),
     ],
 )
 def test_what_is_no_list_of_edits_is_refused_by_position_and_type(edits, message):
