@@ -22,7 +22,7 @@ def test_a_wrong_key_is_told_from_a_missing_one_and_from_a_server_that_is_away(s
         Server("127.0.0.1:9", site.key).ready_versions(site.model)
 
 
-def test_judging_needs_no_key_and_whoever_lacks_it_changes_nothing(site, scripted, edit):
+def test_judging_needs_no_key_and_without_it_nothing_changes(site, scripted, edit):
     first, second = scripted("first", reward=0.25), scripted("second", reward=0.75)
     assert site.deploy(first) == 1
     stranger = site.where | {"key": ""}
