@@ -13,6 +13,11 @@ from spatialreward.evaluation.report import ReportError
 from spatialreward.registry import ModelVersion, set_version_tags
 from spatialreward.storage import ArtifactRef, ObjectStore
 from tests.client.conftest import server, start_server  # noqa: F401 - a judge that is version 3
+from tests.deployment.conftest import (  # noqa: F401 - a judge that answers at once, on Triton
+    scripted,
+    scripted_template,
+    triton,
+)
 from tests.evaluated import GOOD, stored_report
 
 
@@ -140,3 +145,23 @@ def test_an_earlier_judge_that_falls_short_stays_a_candidate(checkpoint, client,
         "candidate": "2",
         "champion": "2",
     }
+
+
+def test_with_a_repository_the_step_serves_the_champion_with_the_key(
+    checkpoint,
+    scripted,  # noqa: F811
+    scripted_template,  # noqa: F811
+    triton,  # noqa: F811
+    monkeypatch,
+):
+    folder = scripted("judge")
+    judge = str(ObjectStore.from_environment().put_folder(folder, "s3://spatialreward/served"))
+    register_judge(settings("served"), judge, evaluation(judge), "")
+    monkeypatch.setattr("components.reward_deployment.steps.TEMPLATE", scripted_template)
+    monkeypatch.setenv("TRITON_GRPC_URL", triton.grpc)
+    monkeypatch.setenv("TRITON_MODEL_REPOSITORY", str(triton.model_repository))
+    monkeypatch.delenv("TRITON_REPOSITORY_KEY", raising=False)
+    with pytest.raises(DeploymentError, match="set TRITON_REPOSITORY_KEY"):
+        deploy_judge("models:/served@champion", "")
+    monkeypatch.setenv("TRITON_REPOSITORY_KEY", triton.repository_key)
+    assert deploy_judge("models:/served@champion", "") == judge
