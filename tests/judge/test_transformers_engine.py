@@ -30,7 +30,7 @@ def engine(parts):
 
 def group(edits, size):
     """Edits of one prompt: one source and one instruction, and pictures that differ."""
-    source, _, instruction, *_ = edits[0]
+    source, instruction = edits[0].source, edits[0].instruction
     pictures = [edits[number % len(edits)].edited.rotate(number) for number in range(size)]
     return [EditToJudge(source, picture, instruction) for picture in pictures]
 
