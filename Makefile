@@ -38,7 +38,7 @@ test: $(VENV)/.ready $(TRITON_VENV)/.ready  ## set up everything, then lint and 
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports --no-logo
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 --dist loadgroup
 
 bench-serving: $(VENV)/.ready $(TRITON_VENV)/.ready  ## measure the served judge beside its reference
 	$(VENV)/bin/python -m serving.bench all $(BENCH_OPTIONS)

@@ -3,7 +3,6 @@
 A fence says its language, then options: ``sh needs=cluster``.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -46,6 +45,6 @@ def read_blocks(page: Path) -> list[Block]:
         if token.type != "fence" or token.map is None:
             continue
         language, _, rest = token.info.strip().partition(" ")
-        options = dict(re.findall(r"(\w+)=(\S+)", rest))
+        options = dict(option.partition("=")[::2] for option in rest.split())
         blocks.append(Block(language, options, token.content, token.map[0] + 2))
     return blocks

@@ -4,8 +4,8 @@ import importlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-import click
 import typer
 
 import spatialreward
@@ -32,18 +32,18 @@ RUNNABLE = sorted(
 
 
 @cache
-def command_of(module: str) -> click.Command | None:
-    """The command of a module's application; None if it parses its arguments by itself."""
+def app_of(module: str) -> typer.Typer | None:
+    """A module's application; None if it parses its arguments by itself."""
     path = ROOT / module.replace(".", "/")
     name, file = module, path.with_suffix(".py")
     if path.is_dir():
         name, file = f"{module}.__main__", path / "__main__.py"
     if "\napp = " not in file.read_text(encoding="utf-8"):
         return None
-    return typer.main.get_command(importlib.import_module(name).app)
+    return importlib.import_module(name).app
 
 
-def commands_below(command: click.Command) -> Iterator[tuple[str, ...]]:
+def commands_below(command: Any) -> Iterator[tuple[str, ...]]:
     """The words that name each command: of groups, too, and of the command itself none."""
     yield ()
     for name, further in getattr(command, "commands", {}).items():
@@ -53,7 +53,7 @@ def commands_below(command: click.Command) -> Iterator[tuple[str, ...]]:
 COMMANDS = [
     (module, words)
     for module in (CLI, *RUNNABLE)
-    if (command := command_of(module))
-    for words in commands_below(command)
+    if (app := app_of(module))
+    for words in commands_below(typer.main.get_command(app))
 ]
 """Each command of each application."""

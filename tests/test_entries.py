@@ -7,17 +7,18 @@ import subprocess
 import sys
 
 import pytest
-from click.testing import CliRunner
+from typer.testing import CliRunner
 
-from tests.entries import CLI, COMMANDS, PACKAGES, ROOT, RUNNABLE, command_of
+from tests.entries import CLI, COMMANDS, PACKAGES, ROOT, RUNNABLE, app_of
 
 HEAVY = ("torch", "transformers", "mlflow", "matplotlib", "tritonclient")
 _IMPORTED = re.compile(r"^import time: .*\| +(\S+)$", re.MULTILINE)
 _ALL_HELP = """
 import sys
-from tests.entries import COMMANDS, command_of
+import typer
+from tests.entries import COMMANDS, app_of
 for name, words in COMMANDS:
-    command_of(name).main([*words, "--help"], standalone_mode=False)
+    typer.main.get_command(app_of(name)).main([*words, "--help"], standalone_mode=False)
 print(sorted(set(sys.argv[1:]) & set(sys.modules)), file=sys.stderr)
 """
 each_module = pytest.mark.parametrize("module", RUNNABLE)
@@ -85,7 +86,7 @@ def test_a_module_meets_an_unknown_option_with_its_usage(run, module):
 @each_command
 def test_a_command_explains_itself_and_writes_nothing(tmp_path, monkeypatch, module, words):
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(command_of(module), [*words, "--help"])
+    result = CliRunner().invoke(app_of(module), [*words, "--help"])
     assert result.exit_code == 0, result.output
     assert "Usage: " in result.stdout
     assert list(tmp_path.iterdir()) == []
@@ -94,7 +95,7 @@ def test_a_command_explains_itself_and_writes_nothing(tmp_path, monkeypatch, mod
 @each_command
 def test_a_command_meets_an_unknown_option_with_its_usage(tmp_path, monkeypatch, module, words):
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(command_of(module), [*words, "--nosuch"])
+    result = CliRunner().invoke(app_of(module), [*words, "--nosuch"])
     assert result.exit_code == 2
     assert "Usage: " in result.stderr
     assert "No such option: --nosuch" in result.stderr

@@ -101,9 +101,7 @@ def inputs(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     line = {"id": "a", "source": "a.png", "edited": "a.png", "instruction": "x"}
     (tmp_path / "edits.jsonl").write_text(json.dumps(line))
-    (tmp_path / "edits.toml").write_text(
-        'name = "x"\n[source]\nkind = "jsonl"\nfile = "edits.jsonl"\n'
-    )
+    (tmp_path / "edits.toml").write_text('name = "x"\n[source]\nkind = "world"\n')
     checkpoint = tmp_path / "folder"
     checkpoint.mkdir()
     TINY.write(checkpoint)
