@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialreward import (
-    EditToJudge,
+    Edit,
     Judgement,
     Judging,
     ServerBusy,
@@ -82,7 +82,7 @@ def train(judge: Judging, settings: Settings) -> dict[str, float]:
 
 def attempts(
     sample: EditSample, ways_G: NDArray[np.int64], settings: Settings, rng: np.random.Generator
-) -> list[EditToJudge]:
+) -> list[Edit]:
     """A group: edits of one source picture, the same object, so that it is sent only once."""
     world, size = sample.world, settings.world.picture_size
     source = sample.images()[0]
@@ -94,11 +94,11 @@ def attempts(
             # Some requests cannot be got wrong in every way; the editor then does nothing.
             scene = world.source
         edited = to_image(paint(scene, world.look, size, size, None))
-        edits.append(EditToJudge(source=source, edited=edited, instruction=sample.instruction))
+        edits.append(Edit(source=source, edited=edited, instruction=sample.instruction))
     return edits
 
 
-def ask(judge: Judging, edits: Sequence[EditToJudge], patience_s: float) -> list[Judgement]:
+def ask(judge: Judging, edits: Sequence[Edit], patience_s: float) -> list[Judgement]:
     """Judge edits, and wait for a server that is busy or away, but not for ever.
 
     Raises:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from spatialreward.client.triton import TritonJudge
     from spatialreward.errors import InvalidInputError, JudgementError, SpatialRewardError
     from spatialreward.images import load_image
-    from spatialreward.judge.interface import EditToJudge, Judging
+    from spatialreward.judge.interface import Edit, Judging
     from spatialreward.judge.load import load_judge
     from spatialreward.records import (
         EditRegion,
@@ -52,7 +52,7 @@ _HOMES = {
     "spatialreward.client.triton": ("TritonJudge",),
     "spatialreward.errors": ("InvalidInputError", "JudgementError", "SpatialRewardError"),
     "spatialreward.images": ("load_image",),
-    "spatialreward.judge.interface": ("EditToJudge", "Judging"),
+    "spatialreward.judge.interface": ("Edit", "Judging"),
     "spatialreward.judge.load": ("load_judge",),
     "spatialreward.records": (
         "EditRegion",
@@ -73,8 +73,8 @@ __all__ = [
     "AsyncTritonJudge",
     "ClientConfig",
     "DeadlineExceeded",
+    "Edit",
     "EditRegion",
-    "EditToJudge",
     "InvalidInputError",
     "Judgement",
     "JudgementError",

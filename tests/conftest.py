@@ -18,7 +18,7 @@ from spatialreward.data.config import DataConfig
 from spatialreward.editor.config import EditorNetworkConfig
 from spatialreward.editor.tiny import TinyEditor
 from spatialreward.judge import checkpoint
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.protocol.prompts import TINY
 from spatialreward.stack import Service, StackConfig, environment, running_stack
 from spatialreward.storage import ObjectStore
@@ -40,7 +40,7 @@ def known_samples():
 
 @pytest.fixture(scope="session")
 def known_edits(known_samples):
-    return [EditToJudge(*sample.images(), sample.instruction) for sample in known_samples]
+    return [Edit(*sample.images(), sample.instruction) for sample in known_samples]
 
 
 @pytest.fixture(scope="session")

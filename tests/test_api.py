@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import spatialreward
-from spatialreward import EditToJudge, JudgementStatus, load_judge
+from spatialreward import Edit, JudgementStatus, load_judge
 from spatialreward.images import encode_png
 
 
@@ -37,7 +37,7 @@ def test_another_name_is_an_error():
     [
         ("import spatialreward", {"numpy", "PIL", "pydantic", "torch"}),
         (
-            "from spatialreward import EditToJudge, ServerBusy, load_judge",
+            "from spatialreward import Edit, ServerBusy, load_judge",
             {"torch", "transformers", "tritonclient", "mlflow", "scipy", "matplotlib"},
         ),
         ("from spatialreward import TritonJudge, draw_overlay", {"torch", "transformers"}),
@@ -68,6 +68,6 @@ def test_pictures_in_every_form_get_the_same_judgement(judge_folder, known_edits
             tuple(picture.convert("RGBA") for picture in pictures),
         ]
         for source, edited in forms:
-            edit = EditToJudge(source=source, edited=edited, instruction=known.instruction)
+            edit = Edit(source=source, edited=edited, instruction=known.instruction)
             (judgement,) = judge.judge([edit])
             assert judgement == expected

@@ -16,7 +16,7 @@ from PIL import Image
 from spatialreward.errors import InvalidInputError
 from spatialreward.figures import Figure
 from spatialreward.judge.engine import Judge
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.judge.processor import Processor
 from spatialreward.progress import track
 from spatialreward.protocol.prompts import FULL
@@ -90,10 +90,10 @@ class _Way:
         self.told: Counter[str] = Counter()
         """What the engine measured."""
 
-    def warm_up(self, edits: Sequence[EditToJudge]) -> None:
+    def warm_up(self, edits: Sequence[Edit]) -> None:
         self._judge.judge(edits)
 
-    def run(self, edits: Sequence[EditToJudge]) -> None:
+    def run(self, edits: Sequence[Edit]) -> None:
         import torch
 
         on_gpu = torch.cuda.is_available()
@@ -167,14 +167,14 @@ def _figures(shared: _Way, full: _Way, num_edits: int) -> list[Figure]:
     ]
 
 
-def _group(rng: np.random.Generator, side: int) -> list[EditToJudge]:
+def _group(rng: np.random.Generator, side: int) -> list[Edit]:
     """Edits of one source and one instruction; noise, since random weights see nothing in it."""
     source, *attempts = (
         Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8))
         for _ in range(1 + _GROUP_SIZE)
     )
     instruction = f"replace object {rng.integers(1000)} by a small red circle"
-    return [EditToJudge(source, attempt, instruction) for attempt in attempts]
+    return [Edit(source, attempt, instruction) for attempt in attempts]
 
 
 def _model(size: str, side: int) -> tuple["Qwen3VLForConditionalGeneration", Processor]:

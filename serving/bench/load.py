@@ -15,7 +15,7 @@ from serving.bench.workload import Group
 from spatialreward.client import ServingError, TritonJudge
 from spatialreward.figures import Figure
 from spatialreward.judge.engine import Judge
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.progress import track
 from spatialreward.records import Judgement, JudgingOptions, ScoreKind, Streams
 
@@ -36,7 +36,7 @@ _OPTIONS = (
 class Expected(NamedTuple):
     """One edit with what the same judge says about it in this process."""
 
-    edit: EditToJudge
+    edit: Edit
     judgement: Judgement
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from serving.bench.workload import Group
 from spatialreward.figures import Figure
 from spatialreward.judge.engine import Judge
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.records import Judgement, JudgingOptions, ScoreKind, Streams
 
 
@@ -82,7 +82,7 @@ def variants(judge: Path, work: Sequence[Group], repeats: int) -> list[Variant]:
     ]
 
 
-def _with(edit: EditToJudge, **options: object) -> EditToJudge:
+def _with(edit: Edit, **options: object) -> Edit:
     return replace(edit, options=JudgingOptions(**options))
 
 

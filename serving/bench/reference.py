@@ -10,7 +10,7 @@ from pathlib import Path
 
 import requests
 
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.stack.ports import LOOPBACK, free_ports
 
 _START_TIMEOUT_S = 120.0
@@ -37,7 +37,7 @@ def running_reference(judge: Path, log: Path) -> Iterator[str]:
         process.wait()
 
 
-def ask_reference(url: str, edits: Sequence[EditToJudge]) -> None:
+def ask_reference(url: str, edits: Sequence[Edit]) -> None:
     """Have one group judged.
 
     Raises:

@@ -19,7 +19,7 @@ from pathlib import Path
 from flask import Flask, request
 
 from spatialreward.judge.engine import Judge
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 
 _POLL_S = 0.05
 _TIMEOUT_S = 600.0
@@ -44,7 +44,7 @@ def serve(judge: Judge, port: int) -> None:
     def evaluate() -> tuple[bytes, int]:
         data = pickle.loads(request.data)
         edits = [
-            EditToJudge(sources[0].convert("RGB"), edited.convert("RGB"), meta["instruction"])
+            Edit(sources[0].convert("RGB"), edited.convert("RGB"), meta["instruction"])
             for sources, edited, meta in zip(
                 data["input_images"], data["output_image"], data["meta_data"], strict=True
             )

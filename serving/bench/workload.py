@@ -10,9 +10,9 @@ from spatialreward.data.config import DataConfig
 from spatialreward.data.samples import EditSample
 from spatialreward.data.world.rendering import paint, to_image
 from spatialreward.data.world.sampling import CannotDrawError, Grade, draw_edited_scene, pick
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 
-Group = list[EditToJudge]
+Group = list[Edit]
 _GRADES: tuple[Grade, ...] = tuple(DataConfig().grades)
 
 
@@ -29,7 +29,7 @@ def groups(count: int, size: int, *, seed: int) -> list[Group]:
 def _group(sample: EditSample, size: int, config: DataConfig) -> Group:
     attempts = _attempts(sample, config)
     source = sample.images()[0]
-    return [EditToJudge(source, next(attempts), sample.instruction) for _ in range(size)]
+    return [Edit(source, next(attempts), sample.instruction) for _ in range(size)]
 
 
 def _attempts(sample: EditSample, config: DataConfig) -> Iterator[Image.Image]:

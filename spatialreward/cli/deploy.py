@@ -11,7 +11,7 @@ from spatialreward.errors import InvalidInputError, SpatialRewardError
 
 if TYPE_CHECKING:
     from spatialreward.deployment import Deployment, History
-    from spatialreward.judge.interface import EditToJudge
+    from spatialreward.judge.interface import Edit
 
 ENDPOINT = typer.Option(
     metavar="HOST:PORT", envvar="TRITON_GRPC_URL", help="Triton's gRPC address."
@@ -199,7 +199,7 @@ def _loaded(endpoint: str, key: str, name: str) -> str:
     return f"loaded at {endpoint}: {versions}"
 
 
-def edits_of(path: Path | None) -> "dict[str, EditToJudge]":
+def edits_of(path: Path | None) -> "dict[str, Edit]":
     """The edits of a file by id, with their pictures; none where no file was given.
 
     Raises:

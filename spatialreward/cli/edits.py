@@ -11,7 +11,7 @@ from spatialreward.records import Coordinate, Record
 from spatialreward.validation import first_problem
 
 if TYPE_CHECKING:
-    from spatialreward.judge.interface import EditToJudge
+    from spatialreward.judge.interface import Edit
 
 
 class EditRequest(Record):
@@ -28,15 +28,15 @@ class EditRequest(Record):
     regions: tuple[tuple[Coordinate, Coordinate, Coordinate, Coordinate], ...] | None = None
     """Where the edit is known to be, boxes of 0..1000 of the edited picture; only measured on."""
 
-    def load(self) -> "EditToJudge":
+    def load(self) -> "Edit":
         """Read the pictures and check the instruction.
 
         Raises:
             InvalidInputError: one of the three cannot be judged.
         """
-        from spatialreward.judge.interface import EditToJudge
+        from spatialreward.judge.interface import Edit
 
-        return EditToJudge(self.source, self.edited, self.instruction)
+        return Edit(self.source, self.edited, self.instruction)
 
 
 def read_requests(path: Path) -> list[EditRequest]:

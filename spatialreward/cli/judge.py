@@ -23,7 +23,7 @@ from spatialreward.progress import track
 from spatialreward.records import Judgement, JudgementStatus
 
 if TYPE_CHECKING:
-    from spatialreward.judge.interface import EditToJudge, Judging
+    from spatialreward.judge.interface import Edit, Judging
 
 NO_JUDGEMENT = 2
 """Exit status when a judge answered, but not with a judgement."""
@@ -141,7 +141,7 @@ def judge_requests(
 
 def _verdicts(
     judging: "Judging", requests: Sequence[EditRequest]
-) -> Iterator[tuple[EditRequest, "EditToJudge | None", Judgement]]:
+) -> Iterator[tuple[EditRequest, "Edit | None", Judgement]]:
     """Judge batch by batch; an edit that cannot be read fails alone, with its reason."""
     for start in range(0, len(requests), _BATCH):
         batch = requests[start : start + _BATCH]
@@ -155,7 +155,7 @@ def _verdicts(
                 yield request, item, next(judgements)
 
 
-def _load_or_fail(request: EditRequest) -> "EditToJudge | Judgement":
+def _load_or_fail(request: EditRequest) -> "Edit | Judgement":
     try:
         return request.load()
     except InvalidInputError as error:

@@ -9,7 +9,7 @@ from spatialreward.client.rotation import Rotation
 from spatialreward.client.splitting import PictureFiles
 from spatialreward.client.transport import Transport
 from spatialreward.client.wire import judgements_of, request_tensors
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.records import Judgement
 
 NOTICE_PARAMETER = "notice"
@@ -25,7 +25,7 @@ class Asking:
         self._rotation = Rotation(config.endpoints, config.aside_s)
 
     async def judge(
-        self, edits: Sequence[EditToJudge], files: PictureFiles, deadline: Deadline
+        self, edits: Sequence[Edit], files: PictureFiles, deadline: Deadline
     ) -> list[Judgement]:
         """The judgements of edits that fit one request, in order.
 

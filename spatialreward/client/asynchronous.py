@@ -10,7 +10,7 @@ from spatialreward.client.deadline import Deadline
 from spatialreward.client.splitting import PictureFiles, in_order, split
 from spatialreward.client.transport import AsyncTransport
 from spatialreward.client.triton import endpoint_from_environment
-from spatialreward.judge.interface import EditToJudge, check_edits
+from spatialreward.judge.interface import Edit, check_edits
 from spatialreward.records import Judgement
 
 
@@ -61,7 +61,7 @@ class AsyncTritonJudge:
         await self._asking.check()
 
     async def judge(
-        self, edits: Iterable[EditToJudge], *, deadline_s: float | None = None
+        self, edits: Iterable[Edit], *, deadline_s: float | None = None
     ) -> list[Judgement]:
         """One judgement an edit, in order; one that the server cannot judge is a failed one.
 

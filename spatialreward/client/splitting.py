@@ -9,17 +9,17 @@ from typing import TypeVar
 from PIL import Image
 
 from spatialreward.images import encode_png
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 
 Answer = TypeVar("Answer")
 
 
-def sources_of(edit: EditToJudge) -> tuple[Image.Image, ...]:
+def sources_of(edit: Edit) -> tuple[Image.Image, ...]:
     """The pictures an edit was made from, as the tensor ``SOURCE`` lists them."""
     return (edit.source, *edit.references)
 
 
-def split(edits: Sequence[EditToJudge], most: int) -> list[list[int]]:
+def split(edits: Sequence[Edit], most: int) -> list[list[int]]:
     """Distribute edits over requests of ``most`` at most; a request is a list of positions.
 
     Edits of the same sources (the same picture objects) and instruction stay together unless they
@@ -51,7 +51,7 @@ def in_order(
     return [by_position[position] for position in range(len(by_position))]
 
 
-def _by_number_of_sources(edits: Sequence[EditToJudge]) -> Iterator[list[list[int]]]:
+def _by_number_of_sources(edits: Sequence[Edit]) -> Iterator[list[list[int]]]:
     """For each number of sources, the positions of its edits, those of one prompt in one list."""
     groups: defaultdict[tuple[tuple[int, ...], str], list[int]] = defaultdict(list)
     for position, edit in enumerate(edits):
@@ -70,7 +70,7 @@ class PictureFiles:
     as the edits name it, so a long list of edits never lies in memory as files all at once.
     """
 
-    def __init__(self, edits: Sequence[EditToJudge]) -> None:
+    def __init__(self, edits: Sequence[Edit]) -> None:
         """Count how often each picture will be asked for."""
         pictures = (picture for edit in edits for picture in (*sources_of(edit), edit.edited))
         self._uses_left = Counter(id(picture) for picture in pictures)

@@ -13,7 +13,7 @@ from spatialreward.client.errors import ServingError
 from spatialreward.client.splitting import PictureFiles, in_order, split
 from spatialreward.client.transport import BlockingTransport, run
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge.interface import EditToJudge, check_edits
+from spatialreward.judge.interface import Edit, check_edits
 from spatialreward.records import Judgement
 
 __all__ = ["NOTICE_PARAMETER", "TritonJudge", "endpoint_from_environment"]
@@ -78,9 +78,7 @@ class TritonJudge:
         """
         run(self._asking.check())
 
-    def judge(
-        self, edits: Iterable[EditToJudge], *, deadline_s: float | None = None
-    ) -> list[Judgement]:
+    def judge(self, edits: Iterable[Edit], *, deadline_s: float | None = None) -> list[Judgement]:
         """One judgement an edit, in order; one that the server cannot judge is a failed one.
 
         Args:

@@ -11,7 +11,7 @@ from tritonclient.grpc import InferInput, InferResult
 
 from spatialreward.client.errors import WrongAnswer
 from spatialreward.client.splitting import sources_of
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.records import (
     REQUEST_TENSORS,
     RESPONSE_TENSORS,
@@ -25,9 +25,7 @@ _REWARD_TOLERANCE = 1e-5
 _NUMPY_TYPES = {"BYTES": np.object_, "FP32": np.float32, "INT64": np.int64}
 
 
-def request_tensors(
-    edits: Sequence[EditToJudge], png: Callable[[Image.Image], bytes]
-) -> list[InferInput]:
+def request_tensors(edits: Sequence[Edit], png: Callable[[Image.Image], bytes]) -> list[InferInput]:
     """The tensors that ask for these edits, which have the same number of sources.
 
     Optional ones are left out where no edit needs them.

@@ -19,12 +19,12 @@ from spatialreward.client import (
 from spatialreward.deployer.config import TrialBounds
 from spatialreward.deployment.errors import DeploymentError, NothingKnown, ServerAway, TrialFailed
 from spatialreward.errors import SpatialRewardError
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.records import Judgement
 
 logger = logging.getLogger(__name__)
 
-ProbeEdits = Mapping[str, EditToJudge]
+ProbeEdits = Mapping[str, Edit]
 """Edits by id, as RL and evaluation would ask about them."""
 _FEWEST_TO_RANK = 3
 
@@ -138,7 +138,7 @@ def run_trial(old: Judge, new: Judge, edits: ProbeEdits) -> Trial:
     return _trial(olds, news, old_s, new_s)
 
 
-def _ask_served(judge: TritonJudge, edit: EditToJudge) -> Judgement:
+def _ask_served(judge: TritonJudge, edit: Edit) -> Judgement:
     try:
         return judge.judge([edit])[0]
     except (ServerBusy, DeadlineExceeded) as error:
@@ -149,7 +149,7 @@ def _ask_served(judge: TritonJudge, edit: EditToJudge) -> Judgement:
         raise _ServedAway(str(error)) from error
 
 
-def _ask(judge: TritonJudge, edit: EditToJudge) -> Judgement:
+def _ask(judge: TritonJudge, edit: Edit) -> Judgement:
     try:
         return judge.judge([edit])[0]
     except ServerUnavailable as error:

@@ -14,12 +14,12 @@ from spatialreward.deployment.errors import DeploymentError
 from spatialreward.deployment.folder import check_copy
 from spatialreward.deployment.site import Candidate, Site, Trial
 from spatialreward.deployment.smoke import SmokeEdits
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 
 logger = logging.getLogger(__name__)
 
 KEEP_VERSIONS = 3
-_NO_EDITS: Mapping[str, EditToJudge] = MappingProxyType({})
+_NO_EDITS: Mapping[str, Edit] = MappingProxyType({})
 
 
 def deploy(

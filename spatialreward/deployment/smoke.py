@@ -7,13 +7,13 @@ from PIL import Image
 
 from spatialreward.client import ServerUnavailable, ServingError, TritonJudge
 from spatialreward.deployment.errors import DeploymentError, ServerAway
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.records import Judgement, JudgementStatus
 from spatialreward.server.faults import ENGINE_FAILED
 
 logger = logging.getLogger(__name__)
 
-SmokeEdits = Mapping[str, EditToJudge]
+SmokeEdits = Mapping[str, Edit]
 """Edits by id that a judge must be able to judge."""
 
 
@@ -52,6 +52,6 @@ def _check_one(expected: str, name: str, judgement: Judgement, *, must_be_judged
         raise DeploymentError(f"{expected}: smoke edit {name}: {judgement.reason}")
 
 
-def _blank_edit() -> EditToJudge:
+def _blank_edit() -> Edit:
     blank = Image.new("RGB", (64, 64), "white")
-    return EditToJudge(blank, blank, "add a red circle")
+    return Edit(blank, blank, "add a red circle")

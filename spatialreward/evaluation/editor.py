@@ -17,7 +17,7 @@ from spatialreward.editor.interface import EditTask
 from spatialreward.editor.sampling import draw_edits
 from spatialreward.editor.tiny import TinyEditor
 from spatialreward.evaluation.config import EditorEvaluationConfig
-from spatialreward.judge.interface import EditToJudge, Judging
+from spatialreward.judge.interface import Edit, Judging
 from spatialreward.progress import track
 from spatialreward.records import Judgement
 from spatialreward.visuals import SheetRow
@@ -137,7 +137,7 @@ def _judge(
 ) -> list[Judgement]:
     return judging.judge(
         [
-            EditToJudge(sample.images()[0], picture, sample.instruction)
+            Edit(sample.images()[0], picture, sample.instruction)
             for sample, picture in zip(samples, pictures, strict=True)
         ]
     )

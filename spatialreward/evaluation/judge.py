@@ -10,7 +10,7 @@ from scipy import optimize, stats
 from spatialreward.data.regions.overlap import box_iou
 from spatialreward.data.samples import EditSample
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge.interface import EditToJudge, Judging
+from spatialreward.judge.interface import Edit, Judging
 from spatialreward.progress import track
 from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.records import EditRegion, Judgement, JudgementStatus
@@ -41,7 +41,7 @@ def judge_samples(judging: Judging, samples: Sequence[EditSample]) -> list[Judge
     starts = range(0, len(samples), _BATCH)
     for start in track(starts, total=len(starts), description="judging held-out edits"):
         batch = samples[start : start + _BATCH]
-        edits = [EditToJudge(*sample.images(), sample.instruction) for sample in batch]
+        edits = [Edit(*sample.images(), sample.instruction) for sample in batch]
         judgements += judging.judge(edits)
     return judgements
 

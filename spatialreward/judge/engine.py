@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 from spatialreward.errors import JudgementError, SpatialRewardError
 from spatialreward.judge import checkpoint
 from spatialreward.judge.answers import AnswerEngine, Generated
-from spatialreward.judge.interface import EditToJudge, Measure, check_edits, ignore
+from spatialreward.judge.interface import Edit, Measure, check_edits, ignore
 from spatialreward.judge.questions import Question, perceptual_question, semantic_question
 from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 EngineName = Literal["transformers", "vllm"]
-Take = Callable[[int], Sequence[EditToJudge]]
+Take = Callable[[int], Sequence[Edit]]
 """Gives at most so many edits; none when there are none for now."""
 
 
@@ -32,7 +32,7 @@ Take = Callable[[int], Sequence[EditToJudge]]
 class _Asked:
     """An edit with the answers that have come for it."""
 
-    edit: EditToJudge
+    edit: Edit
     number: int
     answers: dict[Streams, Generated] = field(default_factory=dict)
 
@@ -173,7 +173,7 @@ class Judge:
         model, processor = checkpoint.load(folder, protocol.square_side)
         return cls.of_model(model, processor, protocol, share_prefixes=share_prefixes, **more)
 
-    def judge(self, edits: Iterable[EditToJudge], measure: Measure = ignore) -> list[Judgement]:
+    def judge(self, edits: Iterable[Edit], measure: Measure = ignore) -> list[Judgement]:
         """One judgement an edit, in order; one that cannot be read is a failure with a reason.
 
         Args:

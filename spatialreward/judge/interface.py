@@ -20,7 +20,7 @@ def ignore(name: str, amount: float) -> None:
 
 
 @dataclass(frozen=True, init=False)
-class EditToJudge:
+class Edit:
     """One edit that can be judged: RGB pictures, which may differ in size, and what was asked for.
 
     ``dataclasses.replace`` makes a changed copy.
@@ -79,7 +79,7 @@ class EditToJudge:
             object.__setattr__(self, field, value)
 
 
-def check_edits(edits: Iterable[EditToJudge]) -> list[EditToJudge]:
+def check_edits(edits: Iterable[Edit]) -> list[Edit]:
     """What a judge was asked, as a list.
 
     Raises:
@@ -90,7 +90,7 @@ def check_edits(edits: Iterable[EditToJudge]) -> list[EditToJudge]:
         raise InvalidInputError(f"edits: expected a list of Edit, got {_kind(edits)}")
     checked = list(edits)
     for position, edit in enumerate(checked):
-        if not isinstance(edit, EditToJudge):
+        if not isinstance(edit, Edit):
             raise InvalidInputError(f"edits[{position}]: expected Edit, got {_kind(edit)}")
     return checked
 
@@ -103,7 +103,7 @@ class Judging(Protocol):
         """What a reader of the judgements must know about the model, such as its training data."""
         ...
 
-    def judge(self, edits: Iterable[EditToJudge]) -> list[Judgement]:
+    def judge(self, edits: Iterable[Edit]) -> list[Judgement]:
         """One judgement an edit, in order; an edit without an answer gets a failed one."""
         ...
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spatialreward.judge.interface import EditToJudge, check_edits
+from spatialreward.judge.interface import Edit, check_edits
 from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.records import BOX_SCALE, EditRegion, Judgement, JudgementStatus, Scores
 
@@ -25,7 +25,7 @@ class PixelDifference:
     min_share = 0.002
     """Connected pixels that are a smaller share of the picture are no region."""
 
-    def judge(self, edits: Iterable[EditToJudge]) -> list[Judgement]:
+    def judge(self, edits: Iterable[Edit]) -> list[Judgement]:
         """One judgement an edit, in order.
 
         Raises:
@@ -43,7 +43,7 @@ class PixelDifference:
     def __exit__(self, *error: object) -> None:
         """See ``close``."""
 
-    def _judge(self, edit: EditToJudge) -> Judgement:
+    def _judge(self, edit: Edit) -> Judgement:
         edited = np.asarray(edit.edited, np.float32)
         source = np.asarray(edit.source.resize(edit.edited.size), np.float32)
         differs = np.abs(edited - source).max(axis=2) > self.threshold

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.protocol.prompts import Protocol, Slot, fill
 
 
@@ -26,14 +26,14 @@ class Question(NamedTuple):
         return " ".join(part for part in self.parts if isinstance(part, str))
 
 
-def semantic_question(protocol: Protocol, edit: EditToJudge) -> Question:
+def semantic_question(protocol: Protocol, edit: Edit) -> Question:
     """What the SC stream is asked about an edit."""
     pictures = {Slot.SOURCE: (edit.source, *edit.references), Slot.EDITED: (edit.edited,)}
     parts = fill(protocol.semantic_parts(edit.instruction), pictures)
     return Question(parts, edit.options.seed)
 
 
-def perceptual_question(protocol: Protocol, edit: EditToJudge) -> Question:
+def perceptual_question(protocol: Protocol, edit: Edit) -> Question:
     """What the PQ stream is asked about an edit."""
     parts = fill(protocol.perceptual_parts(), {Slot.EDITED: (edit.edited,)})
     return Question(parts, edit.options.seed)

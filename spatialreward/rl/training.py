@@ -19,7 +19,7 @@ from spatialreward.editor.interface import Condition, EditTask
 from spatialreward.editor.sampling import Rollout, log_prob, roll_out, step_times, transition
 from spatialreward.editor.tiny import TinyEditor
 from spatialreward.errors import SpatialRewardError
-from spatialreward.judge.interface import EditToJudge, Judging
+from spatialreward.judge.interface import Edit, Judging
 from spatialreward.progress import track
 from spatialreward.records import Judgement
 from spatialreward.rl.config import FlowGrpoConfig
@@ -212,7 +212,7 @@ def _rewards(
     """``[B]``, NaN where there is no judgement."""
     judgements = judging.judge(
         [
-            EditToJudge(task.source, picture, task.instruction)
+            Edit(task.source, picture, task.instruction)
             for task, picture in zip(tasks, edited, strict=True)
         ]
     )

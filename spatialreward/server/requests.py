@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import SERVED_FORMATS, check_instruction, decode_image, picture_size
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.records import (
     REQUEST_TENSORS,
     RESPONSE_TENSORS,
@@ -88,7 +88,7 @@ def decoded_bytes(edits: Sequence[EncodedEdit], limits: ServingConfig) -> int:
     return _BYTES_A_PIXEL * min(pixels, limits.max_request_pixels)
 
 
-def held_bytes(edits: Sequence[EditToJudge]) -> int:
+def held_bytes(edits: Sequence[Edit]) -> int:
     """What the pictures of decoded edits take."""
     pictures = {
         id(picture): picture
@@ -100,7 +100,7 @@ def held_bytes(edits: Sequence[EditToJudge]) -> int:
 
 def decode_edit(
     edit: EncodedEdit, limits: ServingConfig, pictures: dict[bytes, Image.Image]
-) -> EditToJudge:
+) -> Edit:
     """Decode an edit's pictures and check its instruction.
 
     Args:
@@ -130,7 +130,7 @@ def decode_edit(
                 data, name, max_pixels=limits.max_pixels, formats=SERVED_FORMATS
             )
     first, *others, edited = (pictures[data] for _, data in files)
-    return EditToJudge(first, edited, instruction, tuple(others), edit.options)
+    return Edit(first, edited, instruction, tuple(others), edit.options)
 
 
 def write_response(judgements: Sequence[Judgement], model: str, version: str) -> list[np.ndarray]:

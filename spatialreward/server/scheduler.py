@@ -16,7 +16,7 @@ from PIL import Image
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.judge.engine import Take
-from spatialreward.judge.interface import EditToJudge, Measure, ignore
+from spatialreward.judge.interface import Edit, Measure, ignore
 from spatialreward.records import Judgement
 from spatialreward.server.config import ServingConfig
 from spatialreward.server.faults import (
@@ -326,7 +326,7 @@ class Scheduler:
         num_taken = 0
         open_ones: dict[int, Waiting] = {}
 
-        def take(room: int) -> list[EditToJudge]:
+        def take(room: int) -> list[Edit]:
             nonlocal num_taken
             if not num_taken:
                 joining = batch.copy()

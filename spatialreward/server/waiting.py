@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.records import Judgement
 from spatialreward.server.faults import RequestFault
 from spatialreward.server.requests import EncodedEdit
@@ -41,4 +41,4 @@ class Waiting:
     """Higher priority first, then arrival."""
     request: Request = field(compare=False)
     number: int = field(compare=False)
-    edit: EditToJudge = field(compare=False)
+    edit: Edit = field(compare=False)

@@ -12,7 +12,7 @@ from PIL import Image
 from spatialreward.data.building import draw_samples
 from spatialreward.data.config import DataConfig
 from spatialreward.judge import checkpoint, tiny
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.judge.processor import Processor
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import GroundingConfig, TaskShares
@@ -142,7 +142,7 @@ def _tokenizer(data: DataConfig) -> "PreTrainedTokenizerFast":
         for sample in samples
         for task in _TASKS
         for text in (
-            question_about(task, EditToJudge(blank, blank, sample.instruction), TINY).text,
+            question_about(task, Edit(blank, blank, sample.instruction), TINY).text,
             answer(task, sample),
         )
     )

@@ -14,7 +14,7 @@ from spatialreward.data.samples import EditSample, World
 from spatialreward.data.world.operations import ChangeBackground, apply, cells_of
 from spatialreward.data.world.scene import GRID, Scene
 from spatialreward.data.world.truth import Change, Truth
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.judge.questions import Question, perceptual_question, semantic_question
 from spatialreward.protocol.prompts import Protocol
 
@@ -32,10 +32,10 @@ _WHOLE = "whole"
 
 def question(task: Task, sample: EditSample, protocol: Protocol) -> Question:
     """The pictures and the prompt of one task."""
-    return question_about(task, EditToJudge(*sample.images(), sample.instruction), protocol)
+    return question_about(task, Edit(*sample.images(), sample.instruction), protocol)
 
 
-def question_about(task: Task, edit: EditToJudge, protocol: Protocol) -> Question:
+def question_about(task: Task, edit: Edit, protocol: Protocol) -> Question:
     """The same for an edit whose pictures are decoded already."""
     match task:
         case "semantic":

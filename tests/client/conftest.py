@@ -14,7 +14,7 @@ from tritonclient.grpc import service_pb2_grpc
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
 from spatialreward.images import decode_image
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.records import Judgement, JudgementStatus, Scores
 
 NUMBERS = 65_536
@@ -206,7 +206,7 @@ def numbered_edits():
 
     def edits(numbers, instruction="add a circle", **fields):
         source = marked(0)
-        return [EditToJudge(source, marked(number), instruction, **fields) for number in numbers]
+        return [Edit(source, marked(number), instruction, **fields) for number in numbers]
 
     return edits
 

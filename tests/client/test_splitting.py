@@ -8,14 +8,14 @@ from PIL import Image
 
 from spatialreward.client import splitting
 from spatialreward.client.splitting import PictureFiles, in_order, sources_of, split
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.records import JudgingOptions
 
 PICTURES = [Image.new("RGB", (2, 2), (shade, 0, 0)) for shade in range(4)]
 
 edits = st.lists(
     st.builds(
-        EditToJudge,
+        Edit,
         source=st.sampled_from(PICTURES),
         edited=st.sampled_from(PICTURES),
         instruction=st.sampled_from(["a", "b"]),
@@ -64,7 +64,7 @@ def test_answers_return_in_the_order_of_the_edits(edits, most):
 
 
 def test_small_groups_share_a_request():
-    edits = [EditToJudge(PICTURES[0], PICTURES[1], text) for text in "abcabc"]
+    edits = [Edit(PICTURES[0], PICTURES[1], text) for text in "abcabc"]
     assert split(edits, 4) == [[0, 3, 1, 4], [2, 5]]
 
 
@@ -72,7 +72,7 @@ def test_a_picture_is_encoded_once_and_forgotten_after_its_last_use(monkeypatch)
     encoded = []
     monkeypatch.setattr(splitting, "encode_png", lambda one, **_: encoded.append(one) or b"png")
     source, one, other = PICTURES[:3]
-    files = PictureFiles([EditToJudge(source, one, "a"), EditToJudge(source, other, "a")])
+    files = PictureFiles([Edit(source, one, "a"), Edit(source, other, "a")])
     for picture in (source, one, source, other):
         assert files.png(picture) == b"png"
     assert encoded == [source, one, other]
@@ -88,7 +88,7 @@ def test_threads_that_want_the_same_picture_get_one_encoding(monkeypatch):
         return b"png"
 
     monkeypatch.setattr(splitting, "encode_png", encode)
-    files = PictureFiles([EditToJudge(PICTURES[0], PICTURES[0], "a")] * 2)
+    files = PictureFiles([Edit(PICTURES[0], PICTURES[0], "a")] * 2)
     got = []
 
     def ask():
@@ -106,7 +106,7 @@ def test_threads_that_want_the_same_picture_get_one_encoding(monkeypatch):
 
 def test_a_picture_that_cannot_be_encoded_fails_for_everyone_who_wants_it():
     broken = Image.new("RGB", (2, 2))
-    files = PictureFiles([EditToJudge(broken, broken, "a")])
+    files = PictureFiles([Edit(broken, broken, "a")])
     broken.close()
     for _ in range(2):
         with pytest.raises(ValueError, match="closed image"):

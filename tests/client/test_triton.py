@@ -19,7 +19,7 @@ from spatialreward.client import (
 )
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import decode_image, encode_png
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.records import JudgementStatus, JudgingOptions, ScoreKind, Streams
 
 
@@ -40,7 +40,7 @@ def test_judgements_come_back_in_the_order_of_the_edits(
     several = st.lists(st.sampled_from(sources), min_size=1, max_size=3)
     prompts = data.draw(st.lists(st.tuples(several, st.sampled_from("ab")), max_size=40))
     edits = [
-        EditToJudge(source, picture(number), instruction, tuple(references))
+        Edit(source, picture(number), instruction, tuple(references))
         for number, ((source, *references), instruction) in enumerate(prompts)
     ]
     options = {"edits_per_request": edits_per_request, "requests_in_flight": requests_in_flight}
@@ -76,7 +76,7 @@ def test_options_reach_the_server(judge, server, numbered_edits):
 
 
 def test_all_sources_of_an_edit_are_sent_in_order(judge, server, picture):
-    judge.judge([EditToJudge(picture(1), picture(2), "naïve", (picture(3), picture(4)))])
+    judge.judge([Edit(picture(1), picture(2), "naïve", (picture(3), picture(4)))])
     (request,) = server.servicer.requests
     sent = [decode_image(file, "sent") for file in request["SOURCE"][0]]
     assert sent == [picture(number) for number in (1, 3, 4)]

@@ -10,7 +10,7 @@ import pytest
 import spatialreward
 from spatialreward.client import TritonJudge
 from spatialreward.deployment import History, deploy
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.protocol.prompts import TINY
 from spatialreward.stack import Service, StackConfig, running_stack
 
@@ -131,4 +131,4 @@ def real_site(triton):
 @pytest.fixture
 def edit(known_samples):
     sample = known_samples[0]
-    return EditToJudge(*sample.images(), sample.instruction)
+    return Edit(*sample.images(), sample.instruction)

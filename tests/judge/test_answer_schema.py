@@ -11,7 +11,7 @@ from spatialreward.judge.answer_schema import (
     answer_form,
     score_tokens,
 )
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.judge.questions import perceptual_question, semantic_question
 from spatialreward.protocol.parsing import parse_semantic
 from spatialreward.protocol.prompts import TINY
@@ -64,7 +64,7 @@ def test_each_stream_has_a_form_of_its_own():
     (sample,) = draw_samples(DATA, "train", 1)
     source, edited = sample.images()
     for references in ((), (source,)):
-        edit = EditToJudge(source, edited, "paint it red", references)
+        edit = Edit(source, edited, "paint it red", references)
         assert answer_form(semantic_question(TINY, edit)) == SEMANTIC_FORM
         assert answer_form(perceptual_question(TINY, edit)) == PERCEPTUAL_FORM
 

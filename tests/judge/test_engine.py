@@ -6,7 +6,7 @@ from PIL import Image
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.judge import matched_iou
 from spatialreward.judge.engine import Judge
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.protocol.prompts import PROTOCOL_FILE
 from spatialreward.records import JudgementStatus
 
@@ -40,7 +40,7 @@ def test_an_edit_is_judged_alike_alone_and_in_company(judge_folder, judge, known
 
 
 def test_pictures_of_any_shape_get_an_answer(judge):
-    edit = EditToJudge(
+    edit = Edit(
         Image.new("RGB", (640, 200), "blue"), Image.new("RGB", (31, 77), "red"), 'say "{x}"\n世界'
     )
     (judgement,) = judge.judge([edit])

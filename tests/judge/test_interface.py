@@ -10,7 +10,7 @@ from PIL import Image
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import encode_png
-from spatialreward.judge.interface import EditToJudge, check_edits
+from spatialreward.judge.interface import Edit, check_edits
 from spatialreward.records import JudgingOptions, Streams
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8))
@@ -52,7 +52,7 @@ def file(tmp_path):
 def test_a_picture_may_be_a_path_bytes_an_array_or_a_picture(file):
     forms = [file, str(file), file.read_bytes(), np.asarray(PICTURE), PICTURE, Image.open(file)]
     for form in forms:
-        edit = EditToJudge(source=form, edited=form, instruction="add a dog")
+        edit = Edit(source=form, edited=form, instruction="add a dog")
         assert same(edit.source, PICTURE)
         assert same(edit.edited, PICTURE)
 
@@ -60,7 +60,7 @@ def test_a_picture_may_be_a_path_bytes_an_array_or_a_picture(file):
 def test_arrays_and_pictures_of_other_modes_become_rgb():
     grey = np.array([[0, 255], [128, 7]], np.uint8)
     clear = np.dstack([np.zeros((2, 2, 3), np.uint8), np.array([[0, 255], [255, 0]], np.uint8)])
-    edit = EditToJudge(grey, clear, "add a dog", (Image.fromarray(grey), Image.fromarray(clear)))
+    edit = Edit(grey, clear, "add a dog", (Image.fromarray(grey), Image.fromarray(clear)))
     assert np.asarray(edit.source).tolist() == np.repeat(grey[..., None], 3, axis=2).tolist()
     assert np.asarray(edit.edited)[..., 0].tolist() == [[255, 0], [0, 255]]
     assert edit.references == (edit.source, edit.edited)
@@ -68,16 +68,16 @@ def test_arrays_and_pictures_of_other_modes_become_rgb():
 
 def test_an_array_that_is_a_view_is_read_as_it_looks():
     pixels = np.asarray(PICTURE)
-    edit = EditToJudge(pixels[::-1], pixels.transpose(1, 0, 2), "add a dog")
+    edit = Edit(pixels[::-1], pixels.transpose(1, 0, 2), "add a dog")
     assert edit.source == PICTURE.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
     assert edit.edited == PICTURE.transpose(Image.Transpose.TRANSPOSE)
 
 
 def test_a_changed_array_does_not_change_the_edit():
     pixels = np.array(PICTURE)
-    edit = EditToJudge(pixels, pixels, "add a dog")
+    edit = Edit(pixels, pixels, "add a dog")
     pixels[:] = 0
-    assert edit == EditToJudge(**FIELDS)
+    assert edit == Edit(**FIELDS)
 
 
 def test_a_picture_is_turned_upright_once_in_every_form(tmp_path):
@@ -86,30 +86,30 @@ def test_a_picture_is_turned_upright_once_in_every_form(tmp_path):
     turned = PICTURE.transpose(Image.Transpose.ROTATE_180)
     forms = [data, tmp_path / "p.png", Image.open(io.BytesIO(data))]
     for form in forms:
-        edit = EditToJudge(form, form, "add a dog")
+        edit = Edit(form, form, "add a dog")
         assert same(edit.source, turned)
         assert same(replace(edit, instruction="add a cat").source, turned)
 
 
 def test_an_rgb_picture_stays_the_same_object():
-    edit = EditToJudge(**FIELDS)
+    edit = Edit(**FIELDS)
     assert edit.source is edit.edited is replace(edit, instruction="other").source is PICTURE
 
 
 def test_a_picture_may_be_closed_after_the_edit_was_made(file):
     with Image.open(file) as picture:
-        edit = EditToJudge(picture, picture, "add a dog")
+        edit = Edit(picture, picture, "add a dog")
     assert edit.source.getpixel((1, 1)) == PICTURE.getpixel((1, 1))
 
 
 def test_further_sources_are_references_wherever_they_stand():
     other = Image.new("RGB", (2, 2))
-    edit = EditToJudge([PICTURE, other], PICTURE, "add a dog", references=[PICTURE])
+    edit = Edit([PICTURE, other], PICTURE, "add a dog", references=[PICTURE])
     assert (edit.source, edit.references) == (PICTURE, (other, PICTURE))
 
 
 def test_an_edit_cannot_be_changed_but_copied():
-    edit = EditToJudge(**FIELDS)
+    edit = Edit(**FIELDS)
     with pytest.raises(FrozenInstanceError):
         edit.instruction = "other"
     one = replace(edit, options=JudgingOptions(streams=Streams.SEMANTIC))
@@ -123,7 +123,7 @@ def test_an_edit_cannot_be_changed_but_copied():
 @given(field=st.sampled_from(["source", "edited"]), value=NO_PICTURES)
 def test_what_is_no_picture_is_refused_by_field_and_type(field, value):
     with pytest.raises(InvalidInputError) as told:
-        EditToJudge(**FIELDS | {field: value})
+        Edit(**FIELDS | {field: value})
     kind = type(value).__name__
     assert str(told.value) == f"{field}: expected a path, bytes, array or picture, got {kind}"
 
@@ -133,14 +133,14 @@ def test_what_is_no_picture_is_refused_by_field_and_type(field, value):
 def test_what_is_no_picture_is_refused_by_its_place_in_a_list(values, before):
     for field in ("source", "references"):
         with pytest.raises(InvalidInputError, match=rf"^{field}\[{before}\]: expected a path"):
-            EditToJudge(**FIELDS | {field: [PICTURE] * before + values})
+            Edit(**FIELDS | {field: [PICTURE] * before + values})
 
 
 @settings(deadline=None)
 @given(st.one_of(st.text(), st.binary()))
 def test_text_and_bytes_at_random_are_refused_by_field(value):
     with pytest.raises(InvalidInputError, match=r"^edited: "):
-        EditToJudge(**FIELDS | {"edited": value})
+        Edit(**FIELDS | {"edited": value})
 
 
 @settings(deadline=None)
@@ -150,7 +150,7 @@ def test_text_and_bytes_at_random_are_refused_by_field(value):
 )
 def test_arrays_of_other_types_are_refused_whatever_their_shape(kind, shape):
     with pytest.raises(InvalidInputError) as told:
-        EditToJudge(**FIELDS | {"source": np.zeros(shape, kind)})
+        Edit(**FIELDS | {"source": np.zeros(shape, kind)})
     expected = f"source: expected an array of uint8, 0 to 255, got {np.zeros(0, kind).dtype}"
     assert str(told.value) == expected
 
@@ -170,7 +170,7 @@ def test_arrays_of_other_types_are_refused_whatever_their_shape(kind, shape):
 )
 def test_arrays_of_other_shapes_are_refused(shape, problem):
     with pytest.raises(InvalidInputError, match=f"^edited: .*{problem}"):
-        EditToJudge(**FIELDS | {"edited": np.broadcast_to(np.uint8(0), shape)})
+        Edit(**FIELDS | {"edited": np.broadcast_to(np.uint8(0), shape)})
 
 
 def closed():
@@ -208,7 +208,7 @@ def cut_off():
 )
 def test_pictures_that_cannot_be_used_are_refused_by_field(picture, problem):
     with pytest.raises(InvalidInputError, match=f"^source: .*{problem}"):
-        EditToJudge(**FIELDS | {"source": picture()})
+        Edit(**FIELDS | {"source": picture()})
 
 
 @pytest.mark.parametrize(
@@ -225,15 +225,15 @@ def test_pictures_that_cannot_be_used_are_refused_by_field(picture, problem):
 )
 def test_the_other_fields_are_checked_too(change, message):
     with pytest.raises(InvalidInputError, match=f"^{message}"):
-        EditToJudge(**FIELDS | change)
+        Edit(**FIELDS | change)
 
 
 @pytest.mark.parametrize(
     ("edits", "message"),
     [
-        (EditToJudge(**FIELDS), r"edits: expected a list of Edit, got Edit"),
+        (Edit(**FIELDS), r"edits: expected a list of Edit, got Edit"),
         (5, r"edits: expected a list of Edit, got int"),
-        ([EditToJudge(**FIELDS), FIELDS], r"edits\[1\]: expected Edit, got dict"),
+        ([Edit(**FIELDS), FIELDS], r"edits\[1\]: expected Edit, got dict"),
         ("add", r"edits\[0\]: expected Edit, got str"),
     ],
 )
@@ -243,5 +243,5 @@ def test_what_is_no_list_of_edits_is_refused_by_position_and_type(edits, message
 
 
 def test_edits_may_come_from_a_generator():
-    edit = EditToJudge(**FIELDS)
+    edit = Edit(**FIELDS)
     assert check_edits(edit for _ in range(3)) == [edit] * 3

@@ -10,7 +10,7 @@ from PIL import Image
 
 from spatialreward.judge import checkpoint
 from spatialreward.judge.engine import Judge
-from spatialreward.judge.interface import EditToJudge, ignore
+from spatialreward.judge.interface import Edit, ignore
 from spatialreward.judge.questions import Question, perceptual_question, semantic_question
 from spatialreward.judge.transformers_engine import TransformersEngine
 from spatialreward.protocol.prompts import TINY, Protocol
@@ -32,7 +32,7 @@ def group(edits, size):
     """Edits of one prompt: one source and one instruction, and pictures that differ."""
     source, instruction = edits[0].source, edits[0].instruction
     pictures = [edits[number % len(edits)].edited.rotate(number) for number in range(size)]
-    return [EditToJudge(source, picture, instruction) for picture in pictures]
+    return [Edit(source, picture, instruction) for picture in pictures]
 
 
 def counted(engine, questions):

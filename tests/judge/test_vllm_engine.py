@@ -12,7 +12,7 @@ from PIL import Image
 
 from spatialreward.judge.answer_schema import score_tokens
 from spatialreward.judge.engine import Judge
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.judge.questions import perceptual_question, semantic_question
 from spatialreward.judge.scores import ScoreChooser
 from spatialreward.judge.vllm_engine import VllmEngine
@@ -48,7 +48,7 @@ def completion(processor, logits_V, finish_reason="stop", text=TEXT):
 
 def test_a_prompt_is_the_other_engines_with_one_token_for_each_picture(engine, processor):
     pictures = [Image.new("RGB", size, "teal") for size in ((64, 64), (200, 31), (9, 90))]
-    question = semantic_question(TINY, EditToJudge(*pictures[:2], "paint it red", pictures[2:]))
+    question = semantic_question(TINY, Edit(*pictures[:2], "paint it red", pictures[2:]))
     prompt = engine._prompt(question)
     inputs = processor.encode([question])
     collapsed = [

@@ -6,7 +6,7 @@ from PIL import Image
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import encode_png
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.records import Judgement, JudgementStatus, Scores, Streams
 from spatialreward.server.config import ServingConfig
 from spatialreward.server.faults import InvalidRequest
@@ -134,7 +134,7 @@ def test_whatever_comes_is_an_edit_or_a_typed_error(
         decoded = decode_edit(edit, LIMITS, {})
     except (InvalidRequest, InvalidInputError):
         return
-    assert isinstance(decoded, EditToJudge)
+    assert isinstance(decoded, Edit)
 
 
 def test_a_response_has_no_number_where_there_is_no_judgement():

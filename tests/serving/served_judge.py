@@ -14,7 +14,7 @@ import spatialreward
 from spatialreward.client.wire import request_tensors
 from spatialreward.deployment import deploy_once
 from spatialreward.images import encode_png
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.stack import Service
 
 ONLY_TRITON = frozenset({Service.S3, Service.MLFLOW})
@@ -95,7 +95,7 @@ class Known:
 def unknown_edits(number):
     """Edits that the test judge has never seen, all different; it babbles about them for long."""
     pictures = [Image.effect_noise((64, 64), 90).convert("RGB") for _ in range(number)]
-    return [EditToJudge(picture, picture, "paint it blue") for picture in pictures]
+    return [Edit(picture, picture, "paint it blue") for picture in pictures]
 
 
 def send(client, request_id, edits):

@@ -10,7 +10,7 @@ from tritonclient.utils import InferenceServerException
 
 from spatialreward.client import RequestRejected, TritonJudge
 from spatialreward.client.wire import judgements_of
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.protocol.prompts import TINY
 from spatialreward.records import JudgementStatus, JudgingOptions, Streams
 from spatialreward.stack import StackConfig, running_stack
@@ -57,13 +57,13 @@ def large(number):
     for position, picture in enumerate(pictures):
         picture.putpixel((number, position), 1)
     first, second, edited = pictures
-    return EditToJudge(first, edited, "make it red", (second,), ONE_STREAM)
+    return Edit(first, edited, "make it red", (second,), ONE_STREAM)
 
 
 def test_an_answer_with_half_a_surrogate_pair_is_served(served):
     small = Image.new("RGB", (8, 8))
     with TritonJudge(served.endpoint, timeout_s=30) as judge:
-        (judgement,) = judge.judge([EditToJudge(small, small, "make it red", options=ONE_STREAM)])
+        (judgement,) = judge.judge([Edit(small, small, "make it red", options=ONE_STREAM)])
     assert judgement.status is JudgementStatus.OK
     assert judgement.regions[0].label == "scarf \N{REPLACEMENT CHARACTER}"
     assert judgement.sc_reasoning == "<|bbox_0|> \0 \N{REPLACEMENT CHARACTER}"

@@ -4,7 +4,7 @@ from PIL import Image
 
 from serving.bench.load import Expected, Load
 from spatialreward.client import ServingError
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.records import Judgement, JudgementStatus, Scores
 
 BLANK = Image.new("RGB", (4, 4))
@@ -15,7 +15,7 @@ def judgement(success):
     return Judgement(status=JudgementStatus.OK, scores=scores, reward=success / 25)
 
 
-ASKED = [Expected(EditToJudge(BLANK, BLANK, str(n)), judgement(n)) for n in (3, 9, 20)]
+ASKED = [Expected(Edit(BLANK, BLANK, str(n)), judgement(n)) for n in (3, 9, 20)]
 OWN = [one.judgement for one in ASKED]
 
 

@@ -30,7 +30,7 @@ from spatialreward.data.samples import EditSample, write_samples
 from spatialreward.figures import Figure
 from spatialreward.images import decode_image
 from spatialreward.judge import checkpoint
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.judge.processor import Processor
 from spatialreward.judge.questions import Question, semantic_question
 from spatialreward.protocol.prompts import TINY
@@ -169,7 +169,7 @@ def prepare(edit: AnnotatedEdit) -> Prepared:
         "reasoning": edit.annotation.sc_reasoning,
         "score": [scores.editing_success, scores.over_editing],
     }
-    question = semantic_question(TINY, EditToJudge(source, edited, edit.instruction))
+    question = semantic_question(TINY, Edit(source, edited, edit.instruction))
     return Prepared(question, json.dumps(answer))
 
 

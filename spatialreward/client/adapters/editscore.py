@@ -18,7 +18,7 @@ from spatialreward.client.adapters.rewards import judge_all
 from spatialreward.client.errors import ServingError
 from spatialreward.client.triton import TritonJudge
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.reading import parse_json
 from spatialreward.records import Judgement
 
@@ -75,7 +75,7 @@ class RewardClient:
         """
         metadata = [_metadata(meta, index) for index, meta in enumerate(meta_datas)]
         edits = [
-            EditToJudge(list(sources), edited, meta["instruction"])
+            Edit(list(sources), edited, meta["instruction"])
             for sources, edited, meta in zip(input_images, output_image, metadata, strict=True)
         ]
         judgements = judge_all(self._judge, edits, _REDRAWS)

@@ -17,7 +17,7 @@ from PIL import Image
 from spatialreward.client.adapters.rewards import judge_all
 from spatialreward.client.triton import TritonJudge
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 
 
 class SpatialRewardModel(PointwiseRewardModel):
@@ -63,7 +63,7 @@ class SpatialRewardModel(PointwiseRewardModel):
         if image is None or condition_images is None:
             raise InvalidInputError("reward model: samples need image and condition_images")
         samples = zip(condition_images, image, prompt, strict=True)
-        judgements = judge_all(self._judge, [EditToJudge(*one) for one in samples], self._redraws)
+        judgements = judge_all(self._judge, [Edit(*one) for one in samples], self._redraws)
         return RewardModelOutput(
             rewards=[judgement.reward for judgement in judgements],
             extra_info={"judgements": judgements},

@@ -11,13 +11,13 @@ from dataclasses import replace
 from PIL import Image
 
 from spatialreward.errors import JudgementError
-from spatialreward.judge.interface import EditToJudge, Judging
+from spatialreward.judge.interface import Edit, Judging
 from spatialreward.records import Judgement, JudgementStatus
 
 _REASONS_TOLD = 3
 
 
-def with_shared_pictures(edits: Sequence[EditToJudge]) -> list[EditToJudge]:
+def with_shared_pictures(edits: Sequence[Edit]) -> list[Edit]:
     """The same edits, in which equal source pictures are one object.
 
     Training loops copy a source for each of its edits; the client sends a picture once and keeps
@@ -35,7 +35,7 @@ def with_shared_pictures(edits: Sequence[EditToJudge]) -> list[EditToJudge]:
     ]
 
 
-def judge_all(judge: Judging, edits: Sequence[EditToJudge], redraws: int) -> list[Judgement]:
+def judge_all(judge: Judging, edits: Sequence[Edit], redraws: int) -> list[Judgement]:
     """A judgement of every edit, for loops that cannot leave one out.
 
     An edit whose likeliest answer is no judgement is judged again, up to ``redraws`` times, from
@@ -62,5 +62,5 @@ def _failed(judgements: Sequence[Judgement]) -> list[int]:
     return [at for at, one in enumerate(judgements) if one.status is JudgementStatus.FAILED]
 
 
-def _with_seed(edit: EditToJudge, seed: int) -> EditToJudge:
+def _with_seed(edit: Edit, seed: int) -> Edit:
     return replace(edit, options=edit.options.model_copy(update={"seed": seed}))

@@ -13,7 +13,7 @@ from PIL import Image
 from spatialreward.client.adapters.rewards import with_shared_pictures
 from spatialreward.client.asynchronous import AsyncTritonJudge
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge.interface import EditToJudge, Judging
+from spatialreward.judge.interface import Edit, Judging
 from spatialreward.records import Judgement, Record
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def async_trl_reward(
 
 def _edits(
     completions: Sequence[Any], rows: Mapping[str, Any], columns: Columns, draw: Draw | None
-) -> list[EditToJudge | None]:
+) -> list[Edit | None]:
     wanted = [columns.source, columns.instruction, *([] if draw else [columns.edited])]
     if missing := [column for column in wanted if column not in rows]:
         raise InvalidInputError(f"reward function: columns {missing} missing, got {sorted(rows)}")
@@ -93,22 +93,22 @@ def _edits(
     return _with_shared_pictures(edits)
 
 
-def _edit(number: int, source: Any, edited: Image.Image, instruction: str) -> EditToJudge | None:
+def _edit(number: int, source: Any, edited: Image.Image, instruction: str) -> Edit | None:
     """One row should not end a training: what cannot be judged has no reward."""
     try:
-        return EditToJudge(source, edited, instruction)
+        return Edit(source, edited, instruction)
     except InvalidInputError as error:
         logger.warning("completion %d has no reward: %s", number, error)
         return None
 
 
-def _with_shared_pictures(edits: Sequence[EditToJudge | None]) -> list[EditToJudge | None]:
+def _with_shared_pictures(edits: Sequence[Edit | None]) -> list[Edit | None]:
     shared = iter(with_shared_pictures([edit for edit in edits if edit]))
     return [next(shared) if edit else None for edit in edits]
 
 
 def _rewards(
-    edits: Sequence[EditToJudge | None],
+    edits: Sequence[Edit | None],
     judgements: Sequence[Judgement],
     log_metric: Callable[[str, float], None] | None,
     name: str,

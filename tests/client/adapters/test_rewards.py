@@ -4,7 +4,7 @@ from PIL import Image
 from spatialreward.client import TritonJudge
 from spatialreward.client.adapters.rewards import judge_all, with_shared_pictures
 from spatialreward.errors import JudgementError
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.records import Judgement, JudgementStatus
 
 
@@ -29,7 +29,7 @@ class Moody:
 
 
 def edits(picture, instructions):
-    return [EditToJudge(picture(1), picture(2), instruction) for instruction in instructions]
+    return [Edit(picture(1), picture(2), instruction) for instruction in instructions]
 
 
 def test_what_was_not_judged_is_judged_again_with_other_seeds(picture):
@@ -48,14 +48,14 @@ def test_what_stays_without_a_judgement_is_an_error_and_no_reward(picture):
 def test_copies_of_a_source_become_one_picture():
     pictures = [Image.new("RGB", (4, 4), colour) for colour in ("red", "red", "blue")]
     first, second, third = with_shared_pictures(
-        [EditToJudge([one, pictures[0]], one, "a") for one in pictures]
+        [Edit([one, pictures[0]], one, "a") for one in pictures]
     )
     assert first.source is second.source is first.references[0] is third.references[0]
     assert third.source is pictures[2]
 
 
 def test_copies_of_a_source_share_a_request(server, picture):
-    copies = [EditToJudge(picture(9), picture(number), text) for number, text in enumerate("abab")]
+    copies = [Edit(picture(9), picture(number), text) for number, text in enumerate("abab")]
     with TritonJudge(server.address) as judge:
         judge_all(judge, copies, redraws=0)
     (request,) = server.servicer.requests

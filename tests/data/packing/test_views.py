@@ -18,7 +18,7 @@ from spatialreward.data.packing.views import (
 )
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import decode_image
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.judge.questions import perceptual_question, semantic_question
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import FULL, TINY
@@ -89,9 +89,7 @@ def shown(conversation):
 def test_questions_are_those_that_the_judge_is_asked(protocol):
     edit = make_edit(1, sources=(picture(1), picture(2), picture(3)))
     source, *references = (decode_image(one, "source") for one in edit.sources)
-    asked = EditToJudge(
-        source, decode_image(edit.edited, "edited"), edit.instruction, tuple(references)
-    )
+    asked = Edit(source, decode_image(edit.edited, "edited"), edit.instruction, tuple(references))
     semantic, perceptual = sft_conversations(edit, protocol)
     for conversation, question in (
         (semantic, semantic_question(protocol, asked)),

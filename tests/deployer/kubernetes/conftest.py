@@ -10,7 +10,7 @@ from spatialreward.client import TritonJudge
 from spatialreward.deployer.config import Canary, KubernetesBackend, TrialBounds
 from spatialreward.deployer.kubernetes.api import Api
 from spatialreward.deployer.kubernetes.backend import ClusterServing
-from spatialreward.judge.interface import EditToJudge
+from spatialreward.judge.interface import Edit
 from spatialreward.registry import ModelVersion
 
 from .cluster import NAMESPACE, VERSION, Cluster
@@ -70,7 +70,7 @@ def cluster():
 @pytest.fixture
 def edit():
     picture = Image.new("RGB", (8, 8), "white")
-    return EditToJudge(picture, picture, "add a circle")
+    return Edit(picture, picture, "add a circle")
 
 
 class Killed(BaseException):
