@@ -95,7 +95,7 @@ def _judge_one(
     (judgement,) = judging.judge([edit])
     failed = judgement.status is JudgementStatus.FAILED
     if overlay is not None:
-        write_overlay(overlay, edit.edited, judgement, edit.instruction, judging.notice)
+        write_overlay(overlay, edit, judgement, judging.notice)
     if json_output:
         typer.echo(to_json(request, judgement, judging.notice, with_id=False))
     elif not failed:
@@ -134,8 +134,7 @@ def judge_requests(
     verdicts = _verdicts(judging, requests)
     for request, edit, judgement in track(verdicts, total=len(requests), description="judge"):
         if overlay_dir is not None and edit is not None:
-            target = overlay_dir / f"{request.id}.png"
-            write_overlay(target, edit.edited, judgement, edit.instruction, judging.notice)
+            write_overlay(overlay_dir / f"{request.id}.png", edit, judgement, judging.notice)
         yield request, judgement
 
 

@@ -12,8 +12,9 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.records import Judgement
 
 if TYPE_CHECKING:
-    from PIL import Image
     from rich.console import RenderableType
+
+    from spatialreward.judge.interface import Edit
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -81,10 +82,8 @@ def check_overlays(paths: Sequence[Path], inputs: Sequence[Path]) -> None:
             ) from error
 
 
-def write_overlay(
-    path: Path, edited: "Image.Image", judgement: Judgement, instruction: str, notice: str
-) -> None:
-    """Draw a judgement and put it in place as a whole: a half-written picture is never seen.
+def write_overlay(path: Path, edit: "Edit", judgement: Judgement, notice: str) -> None:
+    """Draw an edit and its judgement, and put the picture in place as a whole, never half-written.
 
     Raises:
         InvalidInputError: the file cannot be written.
@@ -92,7 +91,15 @@ def write_overlay(
     from spatialreward.images import encode_png
     from spatialreward.visuals import draw_overlay
 
-    data = encode_png(draw_overlay(edited, judgement, instruction=instruction, notice=notice))
+    drawn = draw_overlay(
+        edit.source,
+        edit.edited,
+        judgement,
+        references=edit.references,
+        instruction=edit.instruction,
+        notice=notice,
+    )
+    data = encode_png(drawn)
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".overlay-") as folder:
             draft = Path(folder) / "overlay.png"

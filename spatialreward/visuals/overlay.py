@@ -1,8 +1,9 @@
-"""One judgement as a picture: its regions on the edited picture, its verdict below."""
+"""One judgement as a picture: what was asked, both pictures side by side, the verdict."""
 
 import re
+from collections.abc import Sequence
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from spatialreward.records import MAX_SCORE, Judgement, Scores
 from spatialreward.visuals.regions import colour_of, draw_regions
@@ -13,14 +14,16 @@ from spatialreward.visuals.text import (
     PAPER,
     RULE,
     font_for,
+    is_covered,
     line_height,
     paragraph,
     stack,
 )
 
 SHORTEST_DISPLAY = 640
-LONGEST_DISPLAY = 2048
-NARROWEST_PANEL = 480
+LONGEST_DISPLAY = 1280
+NARROWEST_COLUMN = 480
+"""Of the two columns, in pixels."""
 SCORE_NAMES = {
     "editing_success": "Editing success",
     "over_editing": "No over-editing",
@@ -28,27 +31,72 @@ SCORE_NAMES = {
     "artifact_freedom": "No artifacts",
 }
 _REGION_REFERENCE = re.compile(r"<\|bbox_(\d+)\|>")
-_REASONING_LINES = 10
+_REASONING_LINES = 14
+_REASON_LINES = 8
+# A long instruction is no headline.
+_HEADLINE_CHARACTERS = 300
+_INSTRUCTION_LINES = 60
+# Columns of this many letters' heights hold a bar beside its name and figure.
+_NARROWEST_IN_LETTERS = 24
+_FRAME_PX = 1
+_NO_GLYPH = "Boxes in a text are characters that no font on this machine has."
+_REFERENCES_IN_A_ROW = 4
+# Boxes of the edited picture are drawn on the source if its shape is the same up to this.
+_SAME_SHAPE = 1.02
 
 
 def draw_overlay(
-    edited: Image.Image, judgement: Judgement, *, instruction: str = "", notice: str = ""
+    source: Image.Image,
+    edited: Image.Image,
+    judgement: Judgement,
+    *,
+    references: Sequence[Image.Image] = (),
+    instruction: str = "",
+    notice: str = "",
 ) -> Image.Image:
-    """Draw a judgement on the edited picture and below it.
+    """Draw an edit and its judgement: the instruction, both pictures side by side, the verdict.
 
-    The picture keeps its resolution as long as its longest side is within ``SHORTEST_DISPLAY`` and
-    ``LONGEST_DISPLAY`` pixels; a smaller one is enlarged so that labels are legible. A failed
-    judgement shows its reason in place of the scores.
+    The edited picture keeps its resolution as long as its longest side is within
+    ``SHORTEST_DISPLAY`` and ``LONGEST_DISPLAY`` pixels; a smaller one is enlarged so that labels
+    are legible. The source is shown as large as fits in the same place, with thin outlines of the
+    regions if it has the edited picture's shape. A failed judgement shows its reason in place of
+    the scores.
+
+    Args:
+        source: picture before the edit; any size.
+        edited: picture after it.
+        judgement: of the two.
+        references: further source pictures, shown small below.
+        instruction: what was asked for.
+        notice: what a reader must know about the judge.
     """
-    picture = _for_display(edited.convert("RGB"))
-    text_size = max(15, min(max(picture.size) // 44, 34))
-    drawn = draw_regions(picture, judgement.regions, text_size=text_size)
-    width = max(drawn.width, NARROWEST_PANEL)
-    panel = _panel(judgement, width, text_size, instruction, notice)
-    page = Image.new("RGB", (width, drawn.height + panel.height), RULE)
-    page.paste(drawn, ((width - drawn.width) // 2, 0))
-    page.paste(panel, (0, drawn.height))
-    return page
+    shown = _for_display(edited.convert("RGB"))
+    size = max(15, min(max(shown.size) // 44, 30))
+    column = max(shown.width + 2 * _FRAME_PX, NARROWEST_COLUMN, _NARROWEST_IN_LETTERS * size)
+    width = 2 * column + 3 * size
+    inner = width - 2 * size
+    blocks = []
+    if instruction:
+        blocks.append(_instruction(instruction, inner, size))
+    before = _fitted(source.convert("RGB"), shown.size)
+    if _same_shape(source.size, edited.size):
+        before = draw_regions(before, judgement.regions, text_size=None, thin=True)
+    after = draw_regions(shown, judgement.regions, text_size=size)
+    panes = [
+        _pane("Source", source, before, column, size),
+        _pane("Edited", edited, after, column, size),
+    ]
+    blocks.append(_in_columns(panes, column, size))
+    for first in range(0, len(references), _REFERENCES_IN_A_ROW):
+        row = references[first : first + _REFERENCES_IN_A_ROW]
+        blocks.append(_reference_row(row, first, inner, size))
+    blocks += _verdict(judgement, column, size)
+    labels = (region.label for region in judgement.regions)
+    told = (instruction, judgement.sc_reasoning, judgement.pq_reasoning, judgement.reason, *labels)
+    for text in (notice, "" if all(map(is_covered, told)) else _NO_GLYPH):
+        if text:
+            blocks.append(paragraph(text, inner, _small(size), colour=FAINT_INK, max_lines=4))
+    return stack(blocks, width, margin=size, gap=size)
 
 
 def readable(reasoning: str) -> str:
@@ -92,28 +140,83 @@ def _for_display(picture: Image.Image) -> Image.Image:
     return picture.resize((width, height), how)
 
 
-def _panel(
-    judgement: Judgement, width: int, size: int, instruction: str, notice: str
+def _fitted(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """As large as fits in ``size``; pixels of a small scene stay squares."""
+    is_small = all(2 * side <= most for side, most in zip(picture.size, size, strict=True))
+    how = Image.Resampling.NEAREST if is_small else Image.Resampling.LANCZOS
+    return ImageOps.contain(picture, size, how)
+
+
+def _same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    ratio = one[0] * other[1] / (one[1] * other[0])
+    return 1 / _SAME_SHAPE <= ratio <= _SAME_SHAPE
+
+
+def _small(size: int) -> int:
+    return max(13, round(size * 0.85))
+
+
+def _instruction(instruction: str, width: int, size: int) -> Image.Image:
+    is_headline = len(instruction) <= _HEADLINE_CHARACTERS
+    return paragraph(
+        f"“{instruction}”",
+        width,
+        round(size * 1.15) if is_headline else size,
+        bold=is_headline,
+        max_lines=_INSTRUCTION_LINES,
+    )
+
+
+def _pane(
+    name: str, original: Image.Image, shown: Image.Image, column: int, size: int
 ) -> Image.Image:
-    inner = width - 2 * size
-    small = max(13, round(size * 0.85))
-    blocks = []
-    if instruction:
-        blocks.append(paragraph(f"“{instruction}”", inner, size, bold=True, max_lines=4))
+    """A picture under its name and its size in the file."""
+    width, height = original.size
+    caption = paragraph(f"{name}, {width} by {height}", column, _small(size), max_lines=2)
+    return stack([caption, ImageOps.expand(shown, _FRAME_PX, RULE)], column, gap=size // 3)
+
+
+def _in_columns(blocks: Sequence[Image.Image], column: int, gap: int) -> Image.Image:
+    """Blocks beside each other in columns of one width, their tops aligned."""
+    height = max(block.height for block in blocks)
+    row = Image.new("RGB", (len(blocks) * (column + gap) - gap, height), PAPER)
+    for position, block in enumerate(blocks):
+        row.paste(block, (position * (column + gap), 0))
+    return row
+
+
+def _reference_row(
+    references: Sequence[Image.Image], first: int, width: int, size: int
+) -> Image.Image:
+    column = (width + size) // _REFERENCES_IN_A_ROW - size
+    most = (column - 2 * _FRAME_PX,) * 2
+    panes = [
+        _pane(f"Reference {number}", each, _fitted(each.convert("RGB"), most), column, size)
+        for number, each in enumerate(references, first + 1)
+    ]
+    return _in_columns(panes, column, size)
+
+
+def _verdict(judgement: Judgement, column: int, size: int) -> list[Image.Image]:
+    """Reward and scores on the left, regions and reasoning on the right."""
+    reasoning = [
+        paragraph(readable(text), column, _small(size), max_lines=_REASONING_LINES)
+        for text in (judgement.sc_reasoning, judgement.pq_reasoning)
+        if text
+    ]
+    gap = round(size * 0.7)
     if judgement.scores is None or judgement.reward is None:
-        blocks.append(paragraph("No judgement", inner, round(size * 1.6), bold=True, colour=ALARM))
-        blocks.append(paragraph(judgement.reason, inner, size, colour=ALARM, max_lines=8))
-    else:
-        reward = f"Reward {judgement.reward:.3f}"
-        blocks.append(paragraph(reward, inner, round(size * 1.6), bold=True))
-        blocks.append(score_bars(judgement.scores, inner, size))
-        blocks.append(_region_list(judgement, inner, small))
-    for text in (judgement.sc_reasoning, judgement.pq_reasoning):
-        if text:
-            blocks.append(paragraph(readable(text), inner, small, max_lines=_REASONING_LINES))
-    if notice:
-        blocks.append(paragraph(notice, inner, small, colour=FAINT_INK, max_lines=4))
-    return stack(blocks, width, margin=size, gap=round(size * 0.7))
+        wide = 2 * column + size
+        title = paragraph("No judgement", wide, round(size * 1.6), bold=True, colour=ALARM)
+        reason = paragraph(judgement.reason, wide, size, colour=ALARM, max_lines=_REASON_LINES)
+        return [stack([title, reason, *reasoning], wide, gap=gap)]
+    reward = paragraph(f"Reward {judgement.reward:.3f}", column, round(size * 1.6), bold=True)
+    left = [reward, score_bars(judgement.scores, column, size)]
+    right = reasoning
+    if judgement.scores.editing_success is not None:
+        right = [_region_list(judgement, column, _small(size)), *reasoning]
+    columns = [stack(blocks, column, gap=gap) for blocks in (left, right)]
+    return [_in_columns(columns, column, size)]
 
 
 def _region_list(judgement: Judgement, width: int, size: int) -> Image.Image:

@@ -38,12 +38,19 @@ def pixel_box(region: EditRegion, size: tuple[int, int]) -> Box:
 
 
 def draw_regions(
-    picture: Image.Image, regions: Sequence[EditRegion], *, text_size: int | None
+    picture: Image.Image,
+    regions: Sequence[EditRegion],
+    *,
+    text_size: int | None,
+    thin: bool = False,
 ) -> Image.Image:
-    """Copy of ``picture`` with its regions outlined, and tagged unless ``text_size`` is None."""
+    """Copy of ``picture`` with its regions outlined, and tagged unless ``text_size`` is None.
+
+    Thin outlines are for pictures of which the regions are not, but to which they point.
+    """
     drawn = picture.copy()
     draw = ImageDraw.Draw(drawn)
-    line = max(2, max(picture.size) // 240)
+    line = 2 if thin else max(2, max(picture.size) // 240)
     boxes = [pixel_box(region, picture.size) for region in regions]
     for position, box in enumerate(boxes):
         _outline(draw, box, colour_of(position), line)

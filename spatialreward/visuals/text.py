@@ -35,9 +35,17 @@ _WIDE_FONTS = (
 
 def font_for(text: str, size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     """Font of ``size`` pixels whose glyphs cover ``text``, as far as this machine has one."""
-    if set(map(ord, text)) <= _covered():
+    characters = set(map(ord, _printable(text)))
+    wide = _wide(size) if characters - _covered() else None
+    if wide is None or len(characters - _covered()) <= len(characters - _wide_covered()):
         return _dejavu(size, bold)
-    return _wide(size) or _dejavu(size, bold)
+    return wide
+
+
+def is_covered(text: str) -> bool:
+    """Whether there is a font for ``text`` here that has a glyph for each of its characters."""
+    characters = set(map(ord, _printable(text)))
+    return characters <= _covered() or characters <= _wide_covered()
 
 
 def wrap(
@@ -131,9 +139,13 @@ def _font_folder() -> Path:
 
 @functools.cache
 def _covered() -> frozenset[int]:
-    plain = FT2Font(str(_font_folder() / "DejaVuSans.ttf")).get_charmap()
-    # Line breaks and the like are never drawn, so no font needs to have them.
-    return frozenset(plain) | frozenset(range(0x20))
+    return frozenset(FT2Font(str(_font_folder() / "DejaVuSans.ttf")).get_charmap())
+
+
+@functools.cache
+def _wide_covered() -> frozenset[int]:
+    font = _wide(16)
+    return frozenset(FT2Font(font.path).get_charmap()) if font is not None else frozenset()
 
 
 @functools.lru_cache(maxsize=64)

@@ -53,6 +53,16 @@ def test_an_outline_runs_along_the_box_and_leaves_its_inside_alone():
     assert drawn.getpixel((50, 50)) == (255, 255, 255)
 
 
+def test_a_thin_outline_is_thinner():
+    picture = Image.new("RGB", (1200, 1200), "white")
+    thin, thick = (
+        draw_regions(picture, [region((200, 200, 800, 800))], text_size=None, thin=thin)
+        for thin in (True, False)
+    )
+    counts = [{colour: n for n, colour in one.getcolors()}[COLOURS[0]] for one in (thin, thick)]
+    assert 0 < counts[0] < counts[1]
+
+
 @pytest.mark.parametrize("background", ["black", "white", COLOURS[0]])
 def test_an_outline_shows_on_any_background(background):
     picture = Image.new("RGB", (300, 300), background)

@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
 
-from spatialreward.visuals.text import font_for, paragraph, stack, wrap
+from spatialreward.visuals.text import font_for, is_covered, paragraph, stack, wrap
 
 FONT = font_for("", 16)
 
@@ -31,6 +31,18 @@ def test_any_text_can_be_drawn(text, width):
     block = paragraph(text, width, 16)
     assert block.width == width
     assert block.height > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "covered"),
+    [("", True), ("a\nb", True), ("é дом בית بيت", True), ("a\U000f1234", False)],
+)
+def test_a_text_is_covered_if_a_font_has_all_its_characters(text, covered):
+    assert is_covered(text) is covered
+
+
+def test_a_character_that_no_font_has_does_not_change_the_others_font():
+    assert font_for("Paris \U000f1234", 16, bold=True).path == font_for("Paris", 16, bold=True).path
 
 
 def test_text_leaves_ink():
