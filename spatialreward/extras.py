@@ -26,7 +26,11 @@ EXTRAS = {
     "spatialreward.deployment": "deployer",
     "spatialreward.editor": "judge",
     "spatialreward.evaluation": "judge",
+    "spatialreward.evaluation.registered": "judge,storage,tracking",
+    "spatialreward.evaluation.report": "storage",
     "spatialreward.judge": "judge",
+    # What each kind of judge needs is told by the part that it is in.
+    "spatialreward.judge.load": "",
     "spatialreward.judge.vllm_engine": "vllm",
     "spatialreward.kubeflow": "kubeflow",
     "spatialreward.promotion": "tracking",

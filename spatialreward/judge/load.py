@@ -1,10 +1,9 @@
 """One string, one judge: a folder, a registered model, servers, or the baseline without a model."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from spatialreward.errors import InvalidInputError
+from spatialreward.extras import missing_package
 from spatialreward.judge.interface import Judging
 
 PIXELS = "pixels"
@@ -28,43 +27,36 @@ def load_judge(judge: str | Path) -> Judging:
 
     Raises:
         InvalidInputError: there is no such folder, it holds no judge, or an address is none.
+        MissingPackageError: a package that such a judge needs is not installed.
         TrackingError: the registry does not answer, or has no such model.
     """
+    try:
+        return _load(judge)
+    except ModuleNotFoundError as error:
+        if missing := missing_package(error):
+            raise missing from error
+        raise
+
+
+def _load(judge: str | Path) -> Judging:
     name = str(judge)
     if name == PIXELS:
         from spatialreward.judge.pixels import PixelDifference
 
         return PixelDifference()
     if name.startswith(_SERVED):
-        return _served(name.removeprefix(_SERVED))
+        from spatialreward.client.triton import TritonJudge
+
+        return TritonJudge(name.removeprefix(_SERVED))
     folder = _fetched(name) if name.startswith(_REGISTERED) else Path(judge)
     if not folder.is_dir():
         raise InvalidInputError(f"judge {name}: there is no such folder; expected {_EXPECTED}")
-    with _installed(name, "judge"):
-        from spatialreward.judge.engine import Judge
+    from spatialreward.judge.engine import Judge
 
-        return Judge.load(folder)
-
-
-def _served(endpoints: str) -> Judging:
-    with _installed(f"{_SERVED}{endpoints}", "client"):
-        from spatialreward.client.triton import TritonJudge
-    return TritonJudge(endpoints)
+    return Judge.load(folder)
 
 
 def _fetched(uri: str) -> Path:
-    with _installed(uri, "storage,tracking"):
-        from spatialreward.registry import resolve_model
+    from spatialreward.registry import resolve_model
 
-        return resolve_model(uri)
-
-
-@contextmanager
-def _installed(name: str, extras: str) -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        package = (error.name or str(error)).partition(".")[0]
-        raise InvalidInputError(
-            f"judge {name}: {package} is not installed; pip install 'spatialreward[{extras}]'"
-        ) from error
+    return resolve_model(uri)

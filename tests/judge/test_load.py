@@ -70,17 +70,17 @@ def test_what_is_not_installed_is_named(name, missing, extra, judge_folder):
     name = name.replace("FOLDER", str(judge_folder))
     program = (
         f"import sys; sys.modules[{missing!r}] = None\n"
-        "from spatialreward import InvalidInputError, ServerBusy, load_judge\n"
+        "from spatialreward import ServerBusy, SpatialRewardError, load_judge\n"
         "try:\n"
         f"    load_judge({name!r})\n"
-        "except InvalidInputError as error:\n"
+        "except SpatialRewardError as error:\n"
         "    print(error)\n"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd="/"
     )
-    advice = f"{missing} is not installed; pip install 'spatialreward[{extra}]'"
-    assert ran.stdout == f"judge {name}: {advice}\n"
+    advice = f"{missing} is not installed: pip install 'spatialreward[{extra}]'"
+    assert ran.stdout == f"{advice}\n"
 
 
 def test_a_closed_judge_says_so(judge_folder, known_edits):
