@@ -1,9 +1,9 @@
 """``python -m docs.first_hour``: runs what the pages for newcomers say, after ``make demo``.
 
 The shell lines of all pages are run in one bash, in the order in which they stand, and the Python
-blocks of a page as one program at its end; in the checkout's root, as a reader would. A block whose
-fence says ``needs=...`` is not run, and its reason is printed. Ends with status 1 if a command
-failed.
+blocks of a page as one program, in the place of the last one; in the checkout's root, as a reader
+would. A block whose fence says ``needs=...`` is not run, and its reason is printed. Ends with
+status 1 if a command failed.
 """
 
 import os
@@ -25,10 +25,11 @@ from spatialreward.figures import Figure, figures_console, write_figures
 from spatialreward.progress import track
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/first-hour.md", "docs/quickstart.md", "docs/local-stack.md")
+PAGES = ("README.md", "docs/first-hour.md", "docs/local-stack.md", "docs/quickstart.md")
 OUT = Path("build/first-hour")
 _TIMEOUT_S = 900.0
 _LAST_LINES = 15
+_CLEAN_UP = "spatialreward stack down"
 # A newcomer's shell has none of these; the pages set them.
 _SET_BY_PAGES = ("VIRTUAL_ENV", "PYTHONPATH", "MLFLOW_", "S3_", "AWS_", "TRITON_", "SPATIALREWARD_")
 
@@ -55,25 +56,28 @@ class Outcome(NamedTuple):
 
 
 def steps_of(page: Path, out: Path) -> Iterator[Step]:
-    """What a page says to do, in order; its Python blocks come last, as one program.
+    """What a page says to do, in order; its Python blocks are one program, in the last one's place.
 
     Args:
         page: relative to the checkout's root.
         out: folder for the program.
     """
-    python: list[Block] = []
-    for block in read_blocks(ROOT / page):
-        needs = block.options.get("needs", "")
-        if block.language == "python" and not needs:
-            python.append(block)
-        elif block.language in ("sh", "console"):
+    blocks = read_blocks(ROOT / page)
+    python = [one for one in blocks if one.language == "python" and "needs" not in one.options]
+    for block in blocks:
+        if block.language in ("sh", "console"):
+            needs = block.options.get("needs", "")
             for line, command in block.commands():
                 yield Step(f"{page}:{line}", command, " ".join(command.split()), needs)
-    if python:
-        program = out / f"{page.stem}.py"
-        program.write_text("\n".join(f"# {page}:{block.line}\n{block.text}" for block in python))
-        where = f"{page}:{python[0].line}"
-        yield Step(where, f"python {program}", f"its {len(python)} Python blocks")
+        elif python and block == python[-1]:
+            yield _program(page, python, out)
+
+
+def _program(page: Path, python: Sequence[Block], out: Path) -> Step:
+    program = out / f"{page.stem}.py"
+    program.write_text("\n".join(f"# {page}:{block.line}\n{block.text}" for block in python))
+    what = f"the page's {len(python)} Python blocks"
+    return Step(f"{page}:{python[0].line}", f"python {shlex.quote(str(program))}", what)
 
 
 def run_steps(steps: Sequence[Step], out: Path) -> Iterator[Outcome]:
@@ -127,6 +131,8 @@ def main(
     if real_edits is not None:
         ready = next(n for n, step in enumerate(steps, start=1) if "stack env" in step.command)
         steps.insert(ready, _own_pictures(real_edits, out))
+    # The last page leaves its services running.
+    steps.append(Step("at the end", _CLEAN_UP, _CLEAN_UP))
     todo = [step for step in steps if not step.needs]
     outcomes = list(track(run_steps(todo, out), total=len(todo), description="first hour"))
     worked = sum(outcome.status == 0 for outcome in outcomes)

@@ -29,15 +29,16 @@ def test_what_the_pages_set_is_not_there_before(tmp_path, monkeypatch):
     assert path.log.read_text() == "/usr/bin:/bin\n"
 
 
-def test_python_blocks_of_a_page_are_one_program_behind_its_commands(tmp_path):
+def test_python_blocks_of_a_page_are_one_program_in_the_place_of_the_last(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
         "```python\nx = 1\n```\n```sh needs=gpu\nfirst\n```\n```sh\nsecond\n```\n"
-        "```python\nassert x == 1\n```\n"
+        "```python\nassert x == 1\n```\n```sh\nthird\n```\n"
     )
-    gpu, second, program = steps_of(page, tmp_path)
+    gpu, second, program, third = steps_of(page, tmp_path)
     assert (gpu.command, gpu.needs) == ("first", "gpu")
     assert (second.command, second.needs) == ("second", "")
+    assert third.command == "third"
     assert program.command == f"python {tmp_path / 'page.py'}"
     scope: dict[str, object] = {}
     exec((tmp_path / "page.py").read_text(), scope)
