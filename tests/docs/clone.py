@@ -10,13 +10,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spatialreward.data.samples import EditSample
-from tests.docs.pages import Block, blocks_of, python_until
+from tests.docs.pages import Block, blocks_of
 from tests.entries import ROOT
 
 STATE_DIR = Path("build/stack")
 _COPIED = {"examples"}
 _PICTURES = {"source": 0, "edited": 1, "a": 0, "b": 1, "before": 0, "after": 1}
 _WORLD = 'name = "edits"\n[source]\nkind = "world"\ncount = 8\n'
+# What is entered prints elsewhere; the answer to each block is its traceback, or nothing.
+_ENTERED = """
+import json, os, sys, traceback
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+for line in sys.stdin:
+    path, text = json.loads(line)
+    problem = ""
+    try:
+        exec(compile(text, path, "exec"), globals())
+    except Exception:
+        problem = traceback.format_exc()
+    print(json.dumps(problem), file=answers, flush=True)
+"""
 _KEEP_VARIABLES = "env -0 >{file}\n"
 # The docs name the usual ports; a test's services are at free ones.
 _ADDRESSES = (
@@ -53,12 +67,13 @@ def make_clone(folder: Path, samples: Sequence[EditSample], judge: Path) -> Path
 
 
 class Reader:
-    """Somebody at a shell in a clone, who works through a page from top to bottom."""
+    """A reader at a shell in a clone, who works through a page from top to bottom."""
 
     def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         self.folder = folder
         self.variables = dict(variables)
         self._done: set[int] = set()
+        self._python: subprocess.Popen[str] | None = None
 
     def do(self, block: Block) -> None:
         """Run a block, and before it those above it that have not been run."""
@@ -71,7 +86,7 @@ class Reader:
             elif one.is_run and one.kind == "shell":
                 self.type(self._with_addresses(one.script))
             elif one.is_run:
-                self._run_python(one)
+                self._enter(one)
 
     def type(self, script: str) -> None:
         """Run a script; variables that it sets are there afterwards."""
@@ -82,7 +97,9 @@ class Reader:
         self.variables = dict(pair.split("=", 1) for pair in pairs)
 
     def leave(self) -> None:
-        """Stop the stack that was started, if one was."""
+        """Leave Python, and stop the stack that was started, if one was."""
+        if self._python is not None:
+            self._python.communicate()
         if (self.folder / STATE_DIR / "endpoints.json").exists():
             self._run(["spatialreward", "stack", "down"])
 
@@ -100,10 +117,25 @@ class Reader:
             (path.parent / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(picture, path.parent / name)
 
-    def _run_python(self, block: Block) -> None:
-        script = self.folder / f"{block.path.stem}.md.py"
-        script.write_text(self._with_addresses(python_until(block)))
-        self._run([sys.executable, script.name])
+    def _enter(self, block: Block) -> None:
+        """Run a block in the Python that the blocks before it were entered in."""
+        if self._python is None:
+            self._python = subprocess.Popen(
+                [sys.executable, "-c", _ENTERED],
+                cwd=self.folder,
+                env=self.variables,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert self._python.stdin is not None
+        assert self._python.stdout is not None
+        # Empty lines, so that a traceback has the lines of the page.
+        text = "\n" * (block.line - 1) + self._with_addresses(block.text)
+        self._python.stdin.write(json.dumps([str(block.path), text]) + "\n")
+        self._python.stdin.flush()
+        problem = json.loads(self._python.stdout.readline() or '"Python has ended"')
+        assert not problem, problem
 
     def _with_addresses(self, text: str) -> str:
         for pattern, variable in _ADDRESSES:

@@ -1,8 +1,9 @@
 """The code blocks of README and docs, each with what its fence says about it.
 
-Behind the language a fence may say ``needs=cluster`` (why the block is checked and not run) and
-``file=edits.toml`` (what the reader writes it to). Renderers look at the language only; a reader of
-the source sees the rest.
+Behind the language a fence may say ``needs=cluster`` (why the block is checked and not run),
+``judge=trained`` (run by ``make first-hour``, and checked here, where the judge knows four edits)
+and ``file=edits.toml`` (what the reader writes it to). Renderers look at the language only; a
+reader of the source sees the rest.
 """
 
 from pathlib import Path
@@ -24,6 +25,7 @@ NEEDS = {
     "trl": "a training loop of others that is not installed here",
 }
 """Why a block is checked and not run, by the word after ``needs=``."""
+OPTIONS = {"file", "judge", "needs"}
 KINDS = {
     "console": "shell",
     "json": "json",
@@ -67,8 +69,10 @@ class Block(NamedTuple):
 
     @property
     def needs(self) -> str:
-        """Why it is not run; empty if it is."""
-        return self.fenced.options.get("needs", "")
+        """What is not here, so that it is not run; empty if it is."""
+        if self.fenced.options.get("judge") == "trained":
+            return "a judge that was trained for longer than a test may take"
+        return NEEDS.get(self.fenced.options.get("needs", ""), "")
 
     @property
     def file(self) -> str:
@@ -98,13 +102,3 @@ def pages() -> list[Path]:
 
 
 BLOCKS = [block for path in pages() for block in blocks_of(path)]
-
-
-def python_until(block: Block) -> str:
-    """The Python that is run of a page until the end of a block, each line at its place there."""
-    lines = [""] * len(block.path.read_text(encoding="utf-8").splitlines())
-    for one in blocks_of(block.path):
-        if one.is_run and one.kind == "python" and one.line <= block.line:
-            text = one.text.splitlines()
-            lines[one.line - 1 : one.line - 1 + len(text)] = text
-    return "\n".join(lines) + "\n"

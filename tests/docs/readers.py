@@ -111,7 +111,9 @@ def read_pbtxt(text: str) -> None:
     """Read parameters of a Triton model."""
     config = text_format.Parse(text, model_config_pb2.ModelConfig())
     assert config.parameters
-    ServingConfig.of_parameters({name: one.string_value for name, one in config.parameters.items()})
+    given = {name: one.string_value for name, one in config.parameters.items()}
+    unknown = given.keys() - ServingConfig.of_parameters(given).model_fields_set
+    assert not unknown, f"{unknown}: no parameters of a served judge"
 
 
 def check_python(text: str) -> None:

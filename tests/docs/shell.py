@@ -1,6 +1,5 @@
 """Command lines of the docs, and what can be found out about one without running it."""
 
-import contextlib
 import itertools
 import os
 import re
@@ -22,8 +21,14 @@ BIN = Path(sys.executable).parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 _OPERATORS = {"&&", "||", "|", ";", "&", "|&"}
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
+_STREAM = re.compile(r"(?<=\s)\d(?=[<>])")
 _INNER = re.compile(r"\$\(([^()]*)\)")
 _SHELL = {"cat", "cd", "deactivate", "echo", "eval", "export", "ls", "mkdir", "sed", "source"}
+_STACK_VARIABLES = {
+    "MLFLOW_TRACKING_URI": "http://localhost:5000",
+    "TRITON_GRPC_URL": "localhost:8001",
+    "TRITON_MODEL_REPOSITORY": "models",
+}
 RUNNABLE_HERE = {*_SHELL, "make", "openssl", "python", "python3", "spatialreward"}
 """Programs that a test may run; ``make`` only says what it would do."""
 _KNOWN = {"curl", "docker", "docker-compose", "git", "kubectl", "pip"}
@@ -34,7 +39,7 @@ def commands_of(script: str) -> Iterator[list[str]]:
     for inner in _INNER.findall(script):
         yield from commands_of(inner)
     for line in script.replace("\\\n", " ").splitlines():
-        lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
+        lexer = shlex.shlex(_STREAM.sub("", line), posix=True, punctuation_chars="|&;<>")
         lexer.whitespace_split = True
         command: list[str] = []
         skips = False
@@ -68,8 +73,7 @@ def check(command: list[str]) -> None:
     """Find out whether a command is there and takes its arguments; inputs are looked for here.
 
     Raises:
-        AssertionError: it is not there, or what it names is not.
-        UsageError: Typer's, where one of our commands does not take them.
+        AssertionError: it is not there, does not take them, or names what is not there.
     """
     name, words = program_of(command), command[1:]
     match name:
@@ -93,7 +97,9 @@ def check(command: list[str]) -> None:
 
 
 def export(script: str) -> None:
-    """Set variables of this process as ``export`` in a script does."""
+    """Set variables of this process as ``export`` and ``stack env`` in a script do."""
+    if "spatialreward stack env" in script:
+        os.environ |= _STACK_VARIABLES
     exported = [command[1:] for command in commands_of(script) if command[0] == "export"]
     for word in [word for words in exported for word in words if "=" in word]:
         name, _, value = word.partition("=")
@@ -101,18 +107,30 @@ def export(script: str) -> None:
 
 
 def check_ours(module: str, words: list[str]) -> None:
-    """Parse a command line of ours, up to where the command would begin."""
+    """Parse a command line of ours, up to where the command would begin.
+
+    Raises:
+        AssertionError: there is no such command, or it does not take these arguments.
+    """
     app = app_of(module)
     if app is None:
-        done = _quiet(sys.executable, "-m", module, "--help")
-        assert all(word in done.stdout for word in words if word.startswith("--"))
+        known = _quiet(sys.executable, "-m", module, "--help").stdout
+        unknown = [word for word in words if word.startswith("--") and word not in known]
+        assert not unknown, f"{module}: {unknown}: no options of it"
         return
+    whole = " ".join([module, *words])
     command: Any = typer.main.get_command(app)
     words = list(words)
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]
-    with contextlib.suppress(typer.Exit):  # of --help and --version
+    if words and not words[0].startswith("-"):
+        assert not hasattr(command, "commands"), f"{whole}: there is no such command"
+    try:
         command.make_context(module, words).close()
+    except typer.Exit:
+        pass  # of --help and --version
+    except Exception as error:
+        raise AssertionError(f"{whole}: {error}") from error
 
 
 def _check_python(words: list[str]) -> None:
@@ -135,7 +153,8 @@ def _check_pip(words: list[str]) -> None:
     rest = iter(words[1:])
     for word in rest:
         if word in {"-c", "--constraint"}:
-            assert Path(next(rest)).is_file()
+            file = next(rest)
+            assert Path(file).is_file(), f"pip install -c {file}: there is no such file"
         elif word not in {"--editable", "-e", "--no-deps", "--upgrade"}:
             assert not word.startswith("-"), f"pip install {word}: not an option that is known"
             wanted = Requirement(f"{PROJECT['name']}{word[1:]}" if word.startswith(".") else word)

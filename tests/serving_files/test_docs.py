@@ -66,9 +66,3 @@ def test_links_lead_somewhere():
     for page in ("serving.md", "judge.md"):
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / "docs" / page).read_text()):
             assert (ROOT / "docs" / target).exists(), target
-
-
-def test_the_example_of_parameters_can_be_used():
-    pairs = re.findall(r'key: "(\w+)" value: \{ string_value: "(\w+)" \}', PAGE)
-    config = ServingConfig.of_parameters(dict(pairs))
-    assert config.model_fields_set == {"engine", "max_batch_edits"}
