@@ -15,7 +15,6 @@ from spatialreward.cli.judge import judge_requests
 from spatialreward.cli.verdict import to_json
 from spatialreward.client import TritonJudge
 from spatialreward.data.regions.overlap import union_iou
-from spatialreward.data.regions.proposal import propose
 from spatialreward.errors import InvalidInputError
 from spatialreward.figures import Figure
 from spatialreward.images import load_image
@@ -57,6 +56,8 @@ def figures_on_disk(judged: Sequence[Judged]) -> list[Figure]:
 
 def _ious(judged: Iterable[Judged]) -> Iterable[tuple[float, float]]:
     """IoU of the judge's and of the proposed regions, for each edit whose regions are known."""
+    from spatialreward.data.regions.proposal import propose
+
     for request, judgement in judged:
         if request.regions is None:
             continue

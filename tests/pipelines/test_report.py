@@ -1,7 +1,10 @@
 import json
+from pathlib import Path
 
-from pipelines.report import make_report, print_report
+from pipelines.report import make_report, next_steps, print_report
 from spatialreward.evaluation.config import JudgeGate
+from spatialreward.figures import Figure
+from spatialreward.stack import StackConfig
 
 JUDGE = {"pairwise_accuracy": 0.9, "mean_iou": 0.7, "unparsable_share": 0.0}
 PIXELS = {"pairwise_accuracy": 0.6, "mean_iou": 0.5, "unparsable_share": 0.0}
@@ -46,9 +49,14 @@ def test_the_judges_targets_are_the_profiles():
 
 
 def test_the_tables_hold_both_baselines_and_where_to_look(capsys):
+    on_disk = [Figure(name="on_disk/mean_iou", value=0.1, baseline=0.7)]
     print_report(
-        make_report(ANSWERS, JudgeGate(), 10.0, 10**9), {"figures": "build/figures/demo.json"}
+        make_report(ANSWERS, JudgeGate(), 10.0, 10**9, on_disk),
+        {"figures": "build/figures/demo.json"},
+        next_steps(StackConfig(state_dir=Path("elsewhere"))),
     )
     shown = capsys.readouterr().out
     for word in ("pixel difference", "untrained judge", "before RL", "build/figures/demo.json"):
         assert word in shown
+    for words in ("on_disk/mean_iou", "region proposal", "stack up --state-dir elsewhere"):
+        assert words in shown

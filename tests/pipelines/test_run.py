@@ -192,7 +192,8 @@ def tree(pid):
 def check_files(build, began):
     written = json.loads((build / "figures" / "demo.json").read_text())
     values = {figure["name"]: figure["value"] for figure in written["figures"]}
-    assert len(values) == 8
+    assert len(values) == 9
+    assert values["on_disk/unparsable_share"] >= 0.5
     assert 0 < values["time/total_s"] < time.time() - began
     assert 0.3 < values["memory/peak_gb"] < 8
     reused = {"build-shard", "merge-shards", "train-judge", "evaluate-judge"}
