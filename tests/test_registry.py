@@ -50,8 +50,8 @@ def test_resolving_needs_a_server(monkeypatch):
 def test_a_version_is_found_by_a_tag_of_its(client, tmp_path):
     (tmp_path / "weights.bin").write_bytes(b"weights")
     with open_run("train") as tracker:
-        made = register_model("tagged", tmp_path, tracker.run_id, {"sha256": "ab" * 32})
-    assert find_version("tagged", "sha256", "ab" * 32) == made
-    assert find_version("tagged", "sha256", "cd" * 32) is None
+        made = register_model("found-by-tag", tmp_path, tracker.run_id, {"sha256": "ab" * 32})
+    assert find_version("found-by-tag", "sha256", "ab" * 32) == made
+    assert find_version("found-by-tag", "sha256", "cd" * 32) is None
     assert find_version("untagged", "sha256", "ab" * 32) is None
-    assert model_tags("models:/tagged/1") == {"sha256": "ab" * 32}
+    assert model_tags("models:/found-by-tag/1") == {"sha256": "ab" * 32}

@@ -103,7 +103,7 @@ def test_presets_are_listed():
 def blocks_of(section):
     """Language and text of the code blocks below a heading of docs/data.md."""
     _, _, rest = DOCS.read_text().partition(f"\n## {section}\n")
-    return re.findall(r"```(\w*)\n(.*?)```", rest.partition("\n## ")[0], re.DOTALL)
+    return re.findall(r"```(\w*)[^\n]*\n(.*?)```", rest.partition("\n## ")[0], re.DOTALL)
 
 
 def test_the_first_build_of_the_docs_works_as_printed(tmp_path, monkeypatch):

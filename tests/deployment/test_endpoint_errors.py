@@ -102,7 +102,7 @@ def test_the_command_line_says_each_in_one_line(triton, other_port, expected, ju
 
 def test_a_model_that_was_unloaded_is_told_apart_from_a_server_that_is_away(site, scripted, edit):
     site.deploy(scripted("first", reward=0.25))
-    Server(site.endpoint).unload(site.model)
+    Server(site.endpoint, site.key).unload(site.model)
     expected = rf"^no model '{site.model}' is loaded at {site.endpoint}; {DEPLOYING} --name"
     with TritonJudge(site.endpoint, model=site.model) as judge:
         for ask in (lambda: judge.judge([edit]), judge.check):

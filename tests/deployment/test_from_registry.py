@@ -43,7 +43,7 @@ def test_registered_models_are_deployed_listed_and_rolled_back(
 ):
     template = ("--template", site.template)
     pictures = {"source": "s.png", "edited": "e.png"}
-    for name, picture in zip(pictures.values(), edit[:2], strict=True):
+    for name, picture in zip(pictures.values(), (edit.source, edit.edited), strict=True):
         picture.save(tmp_path / name)
     (tmp_path / "edits.jsonl").write_text(json.dumps({"id": "a", "instruction": "add"} | pictures))
     smoke = ("--smoke-edits", tmp_path / "edits.jsonl")

@@ -16,7 +16,7 @@ from spatialreward.buckets import what_is_kept
 from spatialreward.cli.main import app
 from spatialreward.stack.launch import answers
 from spatialreward.stack.ports import free_ports
-from spatialreward.stack.seaweedfs import _INNER_PORTS, _find_weed
+from spatialreward.stack.seaweedfs import INNER_PORTS, _find_weed
 from spatialreward.storage import ObjectStore
 from tests.manifests.cluster import LOCAL, find, render
 
@@ -37,7 +37,7 @@ def weed(tmp_path_factory):
     assert container["command"] == ["weed"]
     folder = tmp_path_factory.mktemp("weed")
     with free_ports() as free:
-        ports = {name: next(free) for name in ("s3.port", "metricsPort", *_INNER_PORTS)}
+        ports = {name: next(free) for name in ("s3.port", "metricsPort", *INNER_PORTS)}
         command = [str(_find_weed(None)), *container["args"], f"-dir={folder}"]
         command += ["-volume.preStopSeconds=0", *(f"-{name}={ports[name]}" for name in ports)]
         with (folder / "log").open("w") as log:

@@ -159,6 +159,6 @@ def test_whatever_is_parsed_can_be_written(answer):
     write_response([judgement], "judge", "1")
     request = EditRequest(id="a", source=Path("s"), edited=Path("e"), instruction="x")
     assert json.loads(to_json(request, judgement, "", with_id=True))["status"] == judgement.status
-    draw_overlay(Image.new("RGB", (9, 9)), judgement)
+    draw_overlay(Image.new("RGB", (9, 9)), Image.new("RGB", (9, 9)), judgement)
     if judgement.status is JudgementStatus.OK:
         print_verdict(judgement, (9, 9))

@@ -4,6 +4,7 @@ import re
 import ssl
 import urllib.error
 import urllib.request
+from http import HTTPStatus
 from pathlib import Path
 
 import grpc
@@ -85,6 +86,10 @@ def with_certificate(server):
     return context
 
 
+_NO_TLS = b"Client sent an HTTP request to an HTTPS server"
+"""Go's own word of a server that has not looked at the request."""
+
+
 def ask(url, method, context=None):
     """Status of an answer; None where there is none because no TLS comes about."""
     body = None if method in ("GET", "DELETE") else b"written by a stranger"
@@ -95,10 +100,13 @@ def ask(url, method, context=None):
         with urllib.request.urlopen(request, timeout=30, context=context) as response:
             return response.status
     except urllib.error.HTTPError as error:
-        with error:
-            said = error.read()
-        # Go's own word of a server that has not looked at the request.
-        return None if b"Client sent an HTTP request to an HTTPS server" in said else error.code
+        try:
+            with error:
+                said = error.read()
+        except ConnectionResetError:
+            # A server that does not read what is sent may reset the connection behind its answer.
+            said = _NO_TLS if error.code == HTTPStatus.BAD_REQUEST else b""
+        return None if _NO_TLS in said else error.code
     except (ssl.SSLError, ConnectionError, urllib.error.URLError) as error:
         if "refused" in str(error):
             raise  # nothing listens there

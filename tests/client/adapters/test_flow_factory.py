@@ -93,7 +93,7 @@ def test_samples_without_condition_pictures_are_an_error(model, picture):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({}, "endpoint missing"), ({"endpoint": "a:1", "server_url": "b"}, "server_url: Extra")],
+    [({}, "endpoint missing"), ({"endpoint": "a:1", "server_url": "b"}, "server_url: no such key")],
 )
 def test_a_wrong_configuration_is_named(adapter, options, message):
     with pytest.raises(InvalidInputError, match=message):
