@@ -175,8 +175,11 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = Settings(steps=arguments.steps, max_failed_share=arguments.max_failed_share)
-    with load_judge(arguments.judge) as judge:
-        learnt = train(judge, settings)
+    try:
+        with load_judge(arguments.judge) as judge:
+            learnt = train(judge, settings)
+    except SpatialRewardError as error:
+        raise SystemExit(f"error: {error}") from error
     for way, probability in sorted(learnt.items(), key=lambda one: -one[1]):
         logger.info("%5.1f %%  %s", 100 * probability, way)
 
