@@ -100,6 +100,7 @@ class Reader:
         """Leave Python, and stop the stack that was started, if one was."""
         if self._python is not None:
             self._python.communicate()
+            self._python = None
         if (self.folder / STATE_DIR / "endpoints.json").exists():
             self._run(["spatialreward", "stack", "down"])
 

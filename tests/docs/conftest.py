@@ -72,7 +72,7 @@ def after_the_demo(new_clone, shell_variables, judge_folder, tmp_path_factory):
     return reader.folder / STATE_DIR
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def new_reader(new_clone, shell_variables, after_the_demo):
     """Makes readers with a clone of their own; at the end they leave no stack running."""
     readers = []
@@ -88,7 +88,7 @@ def new_reader(new_clone, shell_variables, after_the_demo):
         reader.leave()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def variables_with_a_stack(new_reader):
     """The environment of a reader whose stack is up."""
     reader = new_reader()
@@ -96,17 +96,20 @@ def variables_with_a_stack(new_reader):
     return reader.variables
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def reader_of(new_reader, request):
-    """The reader of a page, the same for all its blocks."""
-    readers = {}
+    """The reader of a page, the same for all its blocks; a stack takes memory, so one at a time."""
+    current = {}
 
     def find(path):
-        if path not in readers:
-            readers[path] = new_reader()
+        if path not in current:
+            for reader in current.values():
+                reader.leave()
+            current.clear()
+            current[path] = new_reader()
             starts = any("stack up" in one.script for one in blocks_of(path) if one.is_run)
             if not starts:
-                readers[path].variables = dict(request.getfixturevalue("variables_with_a_stack"))
-        return readers[path]
+                current[path].variables = dict(request.getfixturevalue("variables_with_a_stack"))
+        return current[path]
 
     return find
