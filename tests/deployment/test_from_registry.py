@@ -48,7 +48,7 @@ def test_registered_models_are_deployed_listed_and_rolled_back(
     (tmp_path / "edits.jsonl").write_text(json.dumps({"id": "a", "instruction": "add"} | pictures))
     smoke = ("--smoke-edits", tmp_path / "edits.jsonl")
 
-    register(scripted("first", reward=0.25))
+    first = register(scripted("first", reward=0.25))
     assert run("deploy", "--model", "models:/served@champion", *template).exit_code == 0
     second = register(scripted("second", reward=0.75))
     done = run("deploy", "--model", "models:/served@champion", *template, *smoke)
@@ -57,7 +57,7 @@ def test_registered_models_are_deployed_listed_and_rolled_back(
     assert f"loaded at {site.endpoint}: 2" in listed.stdout
     history = json.loads(run("deployments", "--json").stdout)
     assert history["served"] == 2
-    assert [one["source"] for one in history["versions"]] == ["models:/served/1", second.uri]
+    assert [one["source"] for one in history["versions"]] == [first.uri, second.uri]
     assert history["versions"][1]["sha256"] == digest_folder(site.home / "2" / "checkpoint")
     assert run("rollback").stdout == f"{site.model} version 1 is served at {site.endpoint}\n"
     assert site.ask(edit) == ("1", 0.25)
