@@ -156,12 +156,12 @@ def test_with_a_repository_the_step_serves_the_champion_with_the_key(
 ):
     folder = scripted("judge")
     judge = str(ObjectStore.from_environment().put_folder(folder, "s3://spatialreward/served"))
-    register_judge(settings("served"), judge, evaluation(judge), "")
+    register_judge(settings("with-a-key"), judge, evaluation(judge), "")
     monkeypatch.setattr("components.reward_deployment.steps.TEMPLATE", scripted_template)
     monkeypatch.setenv("TRITON_GRPC_URL", triton.grpc)
     monkeypatch.setenv("TRITON_MODEL_REPOSITORY", str(triton.model_repository))
     monkeypatch.delenv("TRITON_REPOSITORY_KEY", raising=False)
     with pytest.raises(DeploymentError, match="set TRITON_REPOSITORY_KEY"):
-        deploy_judge("models:/served@champion", "")
+        deploy_judge("models:/with-a-key@champion", "")
     monkeypatch.setenv("TRITON_REPOSITORY_KEY", triton.repository_key)
-    assert deploy_judge("models:/served@champion", "") == judge
+    assert deploy_judge("models:/with-a-key@champion", "") == judge

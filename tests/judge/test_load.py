@@ -23,9 +23,9 @@ def test_a_folder_is_a_judge_in_this_process(judge_folder, known_edits):
 
 def test_a_registered_model_is_fetched(client, judge_folder, known_edits):
     with open_run("train") as tracker:
-        model = register_model("spatial-reward", judge_folder, tracker.run_id)
+        model = register_model("loaded", judge_folder, tracker.run_id)
     set_alias(model, "champion")
-    for name in ("models:/spatial-reward@champion", model.uri):
+    for name in ("models:/loaded@champion", model.uri):
         with load_judge(name) as judge:
             assert judge.judge(known_edits[:1])[0].reward is not None
 
