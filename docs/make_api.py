@@ -28,6 +28,8 @@ SECTIONS = {
     "What it says": (
         "Judgement",
         "JudgementStatus",
+        "Failure",
+        "Mending",
         "EditRegion",
         "Scores",
         "pixel_box",

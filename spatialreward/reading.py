@@ -53,14 +53,14 @@ def parse_json(text: str | bytes) -> Any:
         raise _not_json(error) from error
 
 
-def first_json(text: str, start: int = 0) -> Any:
+def first_json(text: str, start: int = 0, decoder: json.JSONDecoder = _DECODER) -> Any:
     """The first JSON value from ``start`` on; what follows it is not looked at.
 
     Raises:
         InvalidInputError: there is none, or it holds what cannot be read.
     """
     try:
-        value, _ = _DECODER.raw_decode(text, start)
+        value, _ = decoder.raw_decode(text, start)
     except (ValueError, RecursionError) as error:
         raise _not_json(error) from error
     return value

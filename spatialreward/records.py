@@ -5,6 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from spatialreward.errors import Failure
+
 MAX_SCORE = 25.0
 BOX_SCALE = 1000
 
@@ -85,7 +87,8 @@ class ScoreKind(StrEnum):
     """What a reward is made of."""
 
     SOFT = "soft"
-    """Probability-weighted means over the score tokens where the engine can tell them."""
+    """Probability-weighted means under the model's own distribution; a score that has none fails
+    the judgement."""
     HARD = "hard"
     """The scores as they were written."""
 
@@ -101,6 +104,35 @@ class JudgingOptions(Record):
     """Where a server has a queue, edits of a higher priority are judged first."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """The answers are drawn with this seed; None: they are the likeliest, token by token."""
+
+
+class Mending(StrEnum):
+    """What may be put right in an answer before it is read; none of these invents a score."""
+
+    THOUGHT = "thought"
+    """A thought stands before the answer; it is left out."""
+    WORDS_AROUND = "words_around"
+    """Words or a code fence stand around the object; they are left out."""
+    DOUBLED_BRACES = "doubled_braces"
+    """The object stands in a second pair of braces."""
+    TRAILING_COMMA = "trailing_comma"
+    """A comma stands before a closing bracket or brace."""
+    CONTROL_CHARACTER = "control_character"
+    """A text holds a line break or another control character as it is."""
+    UNKNOWN_KEY = "unknown_key"
+    """A key that the form does not have is left out."""
+    QUOTED_NUMBER = "quoted_number"
+    """A score stands in quotes."""
+    FRACTIONAL_BOX = "fractional_box"
+    """Coordinates are rounded to whole numbers."""
+    CLIPPED_BOX = "clipped_box"
+    """Coordinates beyond 0..1000 are moved to the picture's edge."""
+    EMPTY_REGION = "empty_region"
+    """A region without area is left out, with what the reasoning refers to it by."""
+    REPEATED_REGION_ID = "repeated_region_id"
+    """Regions with the same id are numbered in their order."""
+    UNKNOWN_REGION = "unknown_region"
+    """A reference of the reasoning to a region that does not exist is left out."""
 
 
 class JudgementStatus(StrEnum):
@@ -125,25 +157,31 @@ class Judgement(Record):
     soft_scores: Scores | None = None
     """Probability-weighted means over the score tokens, where the judge's engine can tell them."""
     reward: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
-    """Aggregated from the soft scores, or from ``scores`` where there are none or those were asked
-    for; of both streams, or of the one that was asked."""
+    """Aggregated from the soft scores, or from ``scores`` where hard ones were asked for or the
+    judge has no others; of both streams, or of the one that was asked."""
     reason: Text = ""
     """Why the judgement failed; empty when it did not."""
+    failure: Failure | None = None
+    """Which kind of failure that is, from a closed list; None when it did not fail."""
+    mended: tuple[Mending, ...] = ()
+    """What was put right in the answers before they were read, each once."""
     judged_by: Text = ""
     """Name and version of the served model, as ``judge/3``; empty for a model in this process."""
 
     @classmethod
-    def failed(cls, reason: str) -> Self:
+    def failed(cls, reason: str, failure: Failure) -> Self:
         """A judgement that says why there is none."""
-        return cls(status=JudgementStatus.FAILED, reason=reason)
+        return cls(status=JudgementStatus.FAILED, reason=reason, failure=failure)
 
     @model_validator(mode="after")
     def _scores_if_and_only_if_ok(self) -> Self:
         if self.status is JudgementStatus.OK:
-            if self.scores is None or self.reward is None or self.reason:
+            if self.scores is None or self.reward is None or self.reason or self.failure:
                 raise ValueError("an ok judgement has scores and a reward, and no reason")
-        elif self.scores or self.soft_scores or self.reward is not None or not self.reason:
-            raise ValueError("a failed judgement has a reason, and neither scores nor a reward")
+        elif self.scores or self.soft_scores or self.reward is not None:
+            raise ValueError("a failed judgement has neither scores nor a reward")
+        elif not self.reason or self.failure is None:
+            raise ValueError("a failed judgement has a reason and says which kind of failure it is")
         return self
 
 

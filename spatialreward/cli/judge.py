@@ -17,7 +17,7 @@ from spatialreward.cli.verdict import (
     to_json,
     write_overlay,
 )
-from spatialreward.errors import InvalidInputError
+from spatialreward.errors import Failure, InvalidInputError
 from spatialreward.judge.load import load_judge
 from spatialreward.progress import track
 from spatialreward.records import Judgement, JudgementStatus
@@ -158,7 +158,7 @@ def _load_or_fail(request: EditRequest) -> "Edit | Judgement":
     try:
         return request.load()
     except InvalidInputError as error:
-        return Judgement.failed(str(error))
+        return Judgement.failed(str(error), Failure.BAD_INPUT)
 
 
 def _check_judge(model: str | None, endpoint: str | None) -> None:

@@ -7,15 +7,26 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
-from spatialreward.errors import JudgementError, SpatialRewardError
+from spatialreward.errors import Failure, JudgementError, SpatialRewardError
 from spatialreward.judge import checkpoint
 from spatialreward.judge.answers import AnswerEngine, Generated
 from spatialreward.judge.interface import Edit, Measure, check_edits, ignore
 from spatialreward.judge.questions import Question, perceptual_question, semantic_question
-from spatialreward.protocol.aggregation import Aggregation
-from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
+from spatialreward.protocol.parsing import (
+    PerceptualAnswer,
+    SemanticAnswer,
+    parse_perceptual,
+    parse_semantic,
+)
 from spatialreward.protocol.prompts import Protocol
-from spatialreward.records import Judgement, JudgementStatus, ScoreKind, Scores, Streams
+from spatialreward.records import (
+    Judgement,
+    JudgementStatus,
+    Mending,
+    ScoreKind,
+    Scores,
+    Streams,
+)
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
@@ -120,7 +131,6 @@ class Judge:
         self._protocol = protocol
         self._batch_size = batch_size
         self._join_below = join_below
-        self._aggregation = Aggregation()
         self.notice = notice
 
     @classmethod
@@ -131,6 +141,7 @@ class Judge:
         protocol: Protocol,
         *,
         share_prefixes: bool = True,
+        guided: bool = True,
         **more: Any,
     ) -> Self:
         """A model in this process, with the transformers engine; ``more`` as for ``Judge``."""
@@ -141,6 +152,7 @@ class Judge:
             processor.following(protocol),
             max_answer_tokens=protocol.max_answer_tokens,
             share_prefixes=share_prefixes,
+            guided=guided,
         )
         return cls(engine, protocol, **more)
 
@@ -224,24 +236,33 @@ class Judge:
 
     def _read_or_fail(self, asked: "_Asked", measure: Measure) -> Judgement:
         try:
-            return self._read(asked)
+            judgement = self._read(asked)
         except JudgementError as error:
             measure("answers/unreadable", 1)
-            return Judgement.failed(str(error))
+            return Judgement.failed(str(error), error.failure)
+        for one in judgement.mended:
+            measure(f"mended/{one}", 1)
+        return judgement
 
     def _read(self, asked: "_Asked") -> Judgement:
         sc, pq = (asked.answers.get(one) for one in (Streams.SEMANTIC, Streams.PERCEPTUAL))
         for stream, generated in (("SC", sc), ("PQ", pq)):
             if generated is not None and not generated.complete:
                 limit = self._protocol.max_answer_tokens
-                raise JudgementError(f"{stream} answer is longer than {limit} tokens")
-        semantic = None if sc is None else parse_semantic(sc.text)
-        perceptual = None if pq is None else parse_perceptual(pq.text)
+                reason = f"{stream} answer is longer than {limit} tokens"
+                raise JudgementError(reason, Failure.CUT_OFF)
+        allowed = self._protocol.mendings
+        semantic = None if sc is None else parse_semantic(sc.text, allowed)
+        perceptual = None if pq is None else parse_perceptual(pq.text, allowed)
         hard = _scores(semantic and semantic.score, perceptual and perceptual.score)
-        soft = None
-        if all(one is None or len(one.soft_scores) == 2 for one in (sc, pq)):
-            soft = _scores(sc and sc.soft_scores, pq and pq.soft_scores)
-        rewarded = soft if soft and asked.edit.options.scores is ScoreKind.SOFT else hard
+        soft = _soft_scores(sc, pq)
+        wants_soft = asked.edit.options.scores is ScoreKind.SOFT
+        if wants_soft and soft is None:
+            raise JudgementError(
+                "soft scores were asked for, and a score was written that has no distribution over "
+                "0..25; ask for hard scores",
+                Failure.NO_SOFT_SCORE,
+            )
         return Judgement(
             status=JudgementStatus.OK,
             regions=semantic.edit_region if semantic else (),
@@ -249,8 +270,20 @@ class Judge:
             pq_reasoning=perceptual.reasoning if perceptual else "",
             scores=hard,
             soft_scores=soft,
-            reward=self._aggregation.reward(rewarded),
+            reward=self._protocol.aggregation.reward(soft if wants_soft and soft else hard),
+            mended=_mended(semantic, perceptual),
         )
+
+
+def _mended(*answers: SemanticAnswer | PerceptualAnswer | None) -> tuple[Mending, ...]:
+    named = {one for answer in answers if answer is not None for one in answer.mended}
+    return tuple(one for one in Mending if one in named)
+
+
+def _soft_scores(semantic: Generated | None, perceptual: Generated | None) -> Scores | None:
+    if any(one is not None and len(one.soft_scores) != 2 for one in (semantic, perceptual)):
+        return None
+    return _scores(semantic and semantic.soft_scores, perceptual and perceptual.soft_scores)
 
 
 def _scores(semantic: Sequence[float] | None, perceptual: Sequence[float] | None) -> Scores:

@@ -1,16 +1,20 @@
 """From four scores to one reward (SpatialReward, arXiv 2602.07458)."""
 
 import math
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from spatialreward.records import MAX_SCORE, Record, Scores
 
+_TO_TEN = 10.0 / MAX_SCORE
+
 
 class Aggregation(Record):
-    """Weights of the weighted geometric mean; the defaults are the paper's."""
+    """How scores become a reward; the defaults are the paper's weighted geometric mean."""
 
+    form: Literal["geometric", "min"] = "geometric"
+    """``min`` takes the lower score of each stream and their geometric mean, without weights."""
     editing_success: float = Field(0.6, ge=0, le=1)
     over_editing: float = Field(0.4, ge=0, le=1)
     naturalness: float = Field(0.5, ge=0, le=1)
@@ -29,44 +33,33 @@ class Aggregation(Record):
         return self
 
     def overall(self, scores: Scores) -> float:
-        """Overall score in 0..10: ``SC**a * PQ**(1 - a)``, each a weighted mean in 0..10.
+        """Overall score in 0..10; of one stream alone it is that stream's part.
 
-        Of one stream alone it is that stream's mean.
+        Geometric: ``SC**a * PQ**(1 - a)``, each a weighted mean in 0..10. Min:
+        ``sqrt(min(s1, s2) * min(s3, s4)) / 2.5``.
         """
-        to_ten = 10.0 / MAX_SCORE
-        sc = _mean(
+        sc = self._of_stream(
             (self.editing_success, scores.editing_success), (self.over_editing, scores.over_editing)
         )
-        pq = _mean(
+        pq = self._of_stream(
             (self.naturalness, scores.naturalness), (self.artifact_freedom, scores.artifact_freedom)
         )
         if sc is None or pq is None:
-            return to_ten * (pq if sc is None else sc)
-        return (sc * to_ten) ** self.sc_exponent * (pq * to_ten) ** (1.0 - self.sc_exponent)
+            return (pq or 0.0) if sc is None else sc
+        if self.form == "min":
+            return math.sqrt(sc * pq)
+        return sc**self.sc_exponent * pq ** (1.0 - self.sc_exponent)
+
+    def _of_stream(self, *weighted: tuple[float, float | None]) -> float | None:
+        """One stream's score in 0..10; None where it was not asked."""
+        scores = [score for _, score in weighted if score is not None]
+        if len(scores) < len(weighted):
+            return None
+        if self.form == "min":
+            return min(scores) * _TO_TEN
+        weights = [weight for weight, _ in weighted]
+        return sum(w * score for w, score in zip(weights, scores, strict=True)) * _TO_TEN
 
     def reward(self, scores: Scores) -> float:
         """Reward in [0, 1]: a tenth of the overall score."""
         return min(1.0, self.overall(scores) / 10.0)
-
-
-def _mean(*weighted: tuple[float, float | None]) -> float | None:
-    if any(score is None for _, score in weighted):
-        return None
-    return sum(weight * score for weight, score in weighted)
-
-
-def overall_min(scores: Scores) -> float:
-    """Overall score in 0..10, min form: ``sqrt(min(s1, s2) * min(s3, s4)) / 2.5``.
-
-    Raises:
-        ValueError: one stream was not asked.
-    """
-    values = (
-        scores.editing_success,
-        scores.over_editing,
-        scores.naturalness,
-        scores.artifact_freedom,
-    )
-    if None in values:
-        raise ValueError("the min form needs the scores of both streams")
-    return math.sqrt(min(values[:2]) * min(values[2:])) / 2.5

@@ -1,18 +1,42 @@
-"""Reads the JSON a judge answers with; an answer that cannot be read is an error, never a score."""
+"""Reads the JSON a judge answers with; an answer that cannot be read is an error, never a score.
+
+The answer is what stands behind the thinking. What models often get wrong is mended where the
+protocol allows it, and each mending is named in what is read. ``spatialreward.protocol.rendering``
+is the way back.
+"""
 
 import re
-from typing import Self, TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from spatialreward.errors import InvalidInputError, JudgementError
-from spatialreward.reading import first_json
-from spatialreward.records import EditRegion, Record, Score, Text
+from spatialreward.errors import Failure, InvalidInputError, JudgementError
+from spatialreward.protocol import mending
+from spatialreward.protocol.scanning import THOUGHT_BEGINS, THOUGHT_ENDS, AnswerScanner
+from spatialreward.records import MAX_SCORE, EditRegion, Mending, Record, Text
+
+ALL_MENDINGS = tuple(Mending)
 
 _REGION_REFERENCE = re.compile(r"<\|bbox_(\d+)\|>")
 _MOST_DIGITS = 19
 """Of a region's id, which fits 64 bits."""
-ScorePair = tuple[Score, Score]
+_FAILURE_WITHOUT: Mapping[Mending, Failure] = MappingProxyType(
+    {
+        Mending.UNKNOWN_KEY: Failure.WRONG_FORM,
+        Mending.QUOTED_NUMBER: Failure.WRONG_FORM,
+        Mending.FRACTIONAL_BOX: Failure.WRONG_REGIONS,
+        Mending.CLIPPED_BOX: Failure.WRONG_REGIONS,
+        Mending.EMPTY_REGION: Failure.WRONG_REGIONS,
+        Mending.REPEATED_REGION_ID: Failure.WRONG_REGIONS,
+        Mending.UNKNOWN_REGION: Failure.WRONG_REGIONS,
+    }
+)
+_OUT_OF_RANGE = ("greater_than_equal", "less_than_equal", "finite_number")
+
+WrittenScore = Annotated[float, Field(ge=0.0, le=MAX_SCORE, allow_inf_nan=False, strict=True)]
+ScorePair = tuple[WrittenScore, WrittenScore]
 
 
 class PerceptualAnswer(Record):
@@ -20,6 +44,8 @@ class PerceptualAnswer(Record):
 
     reasoning: Text
     score: ScorePair
+    mended: tuple[Mending, ...] = Field((), exclude=True)
+    """What was put right before the answer could be read."""
 
 
 class SemanticAnswer(Record):
@@ -28,6 +54,8 @@ class SemanticAnswer(Record):
     edit_region: tuple[EditRegion, ...]
     reasoning: Text
     score: ScorePair
+    mended: tuple[Mending, ...] = Field((), exclude=True)
+    """What was put right before the answer could be read."""
 
     @model_validator(mode="after")
     def _reasoning_names_known_regions(self) -> Self:
@@ -46,33 +74,124 @@ class SemanticAnswer(Record):
 Answer = TypeVar("Answer", SemanticAnswer, PerceptualAnswer)
 
 
-def parse_semantic(text: str) -> SemanticAnswer:
+def parse_semantic(text: str, allowed: Collection[Mending] = ALL_MENDINGS) -> SemanticAnswer:
     """Parse the SC stream's text.
 
-    Raises:
-        JudgementError: the text is no JSON object, or one that is no semantic answer.
-    """
-    return _parse(text, SemanticAnswer)
-
-
-def parse_perceptual(text: str) -> PerceptualAnswer:
-    """Parse the PQ stream's text.
+    Args:
+        text: all that was written, a thought before the answer too.
+        allowed: what may be put right.
 
     Raises:
-        JudgementError: the text is no JSON object, or one that is no perceptual answer.
+        JudgementError: the text is no semantic answer; tells which kind of failure that is.
     """
-    return _parse(text, PerceptualAnswer)
+    return _parse(text, SemanticAnswer, allowed)
 
 
-def _parse(text: str, answer: type[Answer]) -> Answer:
+def parse_perceptual(text: str, allowed: Collection[Mending] = ALL_MENDINGS) -> PerceptualAnswer:
+    """Parse the PQ stream's text; as ``parse_semantic``."""
+    return _parse(text, PerceptualAnswer, allowed)
+
+
+def _parse(text: str, answer: type[Answer], allowed: Collection[Mending]) -> Answer:
+    mended: mending.Mended = set()
+    value = _mended(_object_in(text, mended), answer, mended)
+    for one in Mending:
+        if one in mended and one not in allowed:
+            failure = _FAILURE_WITHOUT.get(one, Failure.NOT_JSON)
+            raise JudgementError(f"answer needs mending ({one}), which is not allowed", failure)
     try:
-        # Strictly the first object: what a model writes after its closing brace is not its answer.
-        value = first_json(text, max(text.find("{"), 0))
-    except InvalidInputError as error:
-        raise JudgementError(f"answer {error}; it begins {text[:80]!r}") from error
-    try:
-        return answer.model_validate(value)
+        return answer.model_validate(
+            value | {"mended": tuple(one for one in Mending if one in mended)}
+        )
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "answer"
-        raise JudgementError(f"{where}: {first['msg']}") from error
+        raise _error_of(error) from error
+
+
+def _object_in(text: str, mended: mending.Mended) -> Any:
+    """The JSON value behind the thinking."""
+    scanner = _scanned(text)
+    if scanner.thinking:
+        raise JudgementError("the answer ends within a thought", Failure.CUT_OFF)
+    if scanner.begin is None:
+        raise JudgementError(
+            f"answer is not JSON: it holds no object; it begins {text[:80]!r}", Failure.NO_ANSWER
+        )
+    _note_surroundings(scanner, mended)
+    try:
+        return mending.read_object(scanner.text[scanner.begin : scanner.end], mended)
+    except InvalidInputError as error:
+        reason = f"answer {error}; it begins {text[:80]!r}"
+        raise JudgementError(reason, Failure.NOT_JSON) from error
+
+
+def _scanned(text: str) -> AnswerScanner:
+    scanner = AnswerScanner()
+    scanner.read(text)
+    thought_ends = text.find(THOUGHT_ENDS)
+    # Some templates open the thought in the prompt: then only its end is in the answer.
+    is_within = scanner.end is not None and (scanner.begin or 0) < thought_ends < scanner.end
+    if thought_ends < 0 or THOUGHT_BEGINS in text[:thought_ends] or is_within:
+        return scanner
+    scanner = AnswerScanner(thinking=True)
+    scanner.read(text)
+    return scanner
+
+
+def _note_surroundings(scanner: AnswerScanner, mended: mending.Mended) -> None:
+    before, after = scanner.text[: scanner.begin], scanner.text[scanner.end or len(scanner.text) :]
+    thought, ends, words = before.rpartition(THOUGHT_ENDS)
+    if ends:
+        mended.add(Mending.THOUGHT)
+        words += thought.partition(THOUGHT_BEGINS)[0] if THOUGHT_BEGINS in thought else ""
+    if scanner.is_doubled:
+        mended.add(Mending.DOUBLED_BRACES)
+        words = words.replace("{", "")
+        after = after.lstrip().removeprefix("}")
+    if words.strip() or after.strip():
+        mended.add(Mending.WORDS_AROUND)
+
+
+def _mended(value: Any, answer: type[Answer], mended: mending.Mended) -> dict[str, Any]:
+    keys = [name for name in answer.model_fields if name != "mended"]
+    known = mending.known_keys(value, keys, mended)
+    if isinstance(scores := known.get("score"), list):
+        known["score"] = [mending.unquoted_score(score, mended) for score in scores]
+    regions = known.get("edit_region")
+    if isinstance(regions, list) and all(isinstance(region, dict) for region in regions):
+        known["edit_region"] = kept = _mended_regions(regions, mended)
+        ids = {region["id"] for region in kept if type(region.get("id")) is int}
+        if isinstance(reasoning := known.get("reasoning"), str) and len(ids) == len(kept):
+            known["reasoning"] = mending.without_unknown_references(reasoning, ids, mended)
+    return known
+
+
+def _mended_regions(
+    regions: Sequence[dict[str, Any]], mended: mending.Mended
+) -> list[dict[str, Any]]:
+    fields = tuple(EditRegion.model_fields)
+    known = [mending.known_keys(region, fields, mended) for region in regions]
+    boxed = [
+        region | {"bbox_2d": mending.mended_box(region["bbox_2d"], mended)}
+        if "bbox_2d" in region
+        else region
+        for region in mending.numbered(known, mended)
+    ]
+    kept = [region for region in boxed if mending.has_area(region.get("bbox_2d"))]
+    if len(kept) < len(boxed):
+        mended.add(Mending.EMPTY_REGION)
+    return kept
+
+
+def _error_of(error: ValidationError) -> JudgementError:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "answer"
+    match first["loc"][:1]:
+        case ("score",) if first["type"] in _OUT_OF_RANGE:
+            failure = Failure.SCORE_OUT_OF_RANGE
+        case ("edit_region",) if first["loc"] != ("edit_region",) or first["type"] != "missing":
+            failure = Failure.WRONG_REGIONS
+        case ():
+            failure = Failure.WRONG_REGIONS
+        case _:
+            failure = Failure.WRONG_FORM
+    return JudgementError(f"{where}: {first['msg']}", failure)

@@ -9,8 +9,10 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, PositiveInt, ValidationError
 
 from spatialreward.errors import InvalidInputError
+from spatialreward.protocol.aggregation import Aggregation
+from spatialreward.protocol.parsing import ALL_MENDINGS
 from spatialreward.reading import read_text
-from spatialreward.records import Record
+from spatialreward.records import Mending, Record
 from spatialreward.validation import first_problem
 
 PROTOCOL_FILE = "protocol.json"
@@ -67,8 +69,14 @@ class Protocol(Record):
     """Jinja template of the conversation around a prompt; None: the tokenizer's own."""
     square_side: PositiveInt | None = None
     """Pictures are resized to squares of this side; None keeps their shape and size."""
+    max_pixels: PositiveInt | None = None
+    """Larger pictures are made smaller, in their own shape, to this many pixels."""
     max_answer_tokens: PositiveInt = 1024
     """An answer longer than this counts as a failed judgement."""
+    mendings: tuple[Mending, ...] = ALL_MENDINGS
+    """What may be put right in an answer before it is read."""
+    aggregation: Aggregation = Aggregation()
+    """How the scores become a reward."""
 
     def semantic_parts(self, instruction: str) -> tuple[PromptPart, ...]:
         """The SC stream's text and pictures in reading order; the instruction may hold braces."""

@@ -10,7 +10,9 @@ import time
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from spatialreward.errors import Failure
 from spatialreward.judge.interface import Measure
+from spatialreward.records import Mending
 
 PREFIX = "spatialreward_"
 
@@ -40,6 +42,10 @@ METRICS: Mapping[str, Metric] = {
     ),
     "pictures_total": Metric("counter", "Pictures shown in prompts and, each once, encoded"),
     "answers_unreadable_total": Metric("counter", "Edits whose answer could not be parsed"),
+    "answers_mended_total": Metric(
+        "counter", "Edits in whose answer something was put right before it was read, by what"
+    ),
+    "edits_failed_total": Metric("counter", "Edits without a judgement, by kind of failure"),
     "edits_total": Metric("counter", "Edits answered, by status"),
     "requests_total": Metric("counter", "Requests answered, with judgements or a fault"),
     "request_seconds_total": Metric("counter", "Seconds from a request's arrival to its answer"),
@@ -62,6 +68,8 @@ SERIES: Mapping[str, Series] = {
         for kind in ("shown", "encoded")
     },
     "answers/unreadable": Series("answers_unreadable_total", {}),
+    **{f"mended/{one}": Series("answers_mended_total", {"mending": one}) for one in Mending},
+    **{f"failed/{one}": Series("edits_failed_total", {"failure": one}) for one in Failure},
     **{f"edits/{status}": Series("edits_total", {"status": status}) for status in ("ok", "failed")},
     **{
         f"refused/{reason}": Series("requests_refused_total", {"reason": reason})

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 
-from spatialreward.errors import InvalidInputError
+from spatialreward.errors import Failure, InvalidInputError
 from spatialreward.judge.engine import Take
 from spatialreward.judge.interface import Edit, Measure, ignore
 from spatialreward.records import Judgement
@@ -184,12 +184,14 @@ class Scheduler:
             try:
                 edit = decode_edit(encoded, self._config, pictures)
             except InvalidInputError as error:
-                self._finish(request, number, Judgement.failed(str(error)))
+                self._finish(request, number, Judgement.failed(str(error), Failure.BAD_INPUT))
                 continue
             except Exception:
                 logger.exception("an edit could not be decoded")
                 self._finish(
-                    request, number, Judgement.failed("the server could not decode this edit")
+                    request,
+                    number,
+                    Judgement.failed("the server could not decode this edit", Failure.JUDGE_FAILED),
                 )
                 continue
             rank = (-edit.options.priority, next(self._arrivals))
@@ -352,7 +354,9 @@ class Scheduler:
             logger.exception("a batch could not be judged, %d edits are left", len(open_ones))
         for one in (*open_ones.values(), *batch):
             if alone:
-                self._finish(one.request, one.number, Judgement.failed(ENGINE_FAILED))
+                self._finish(
+                    one.request, one.number, Judgement.failed(ENGINE_FAILED, Failure.JUDGE_FAILED)
+                )
             else:
                 self._judge_batch([one], alone=True)
 

@@ -181,6 +181,9 @@ class JudgeServer:
         num_ok = sum(one.status is JudgementStatus.OK for one in outcome)
         self._metrics.measure("edits/ok", num_ok)
         self._metrics.measure("edits/failed", len(outcome) - num_ok)
+        for one in outcome:
+            if one.failure:
+                self._metrics.measure(f"failed/{one.failure}", 1)
         counts = {"edits": len(outcome), "failed": len(outcome) - num_ok}
         logger.info("judged", extra={"fields": fields | counts})
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from spatialreward.cli import judge as judge_command
 from spatialreward.cli.main import app
+from spatialreward.errors import Failure
 from spatialreward.images import load_image
 from spatialreward.records import EditRegion, Judgement, JudgementStatus, Scores
 
@@ -26,7 +27,7 @@ class BrightnessJudge:
 
     def _verdict(self, edit):
         if edit.instruction == "fail":
-            return Judgement(status=JudgementStatus.FAILED, reason="answer is not JSON: it begins")
+            return Judgement.failed("answer is not JSON: it begins", Failure.NOT_JSON)
         score = float(np.asarray(edit.edited).mean()) / 255 * 25
         return Judgement(
             status=JudgementStatus.OK,

@@ -13,6 +13,7 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
+from spatialreward.errors import Failure
 from spatialreward.images import decode_image
 from spatialreward.judge.interface import Edit
 from spatialreward.records import Judgement, JudgementStatus, Scores
@@ -33,7 +34,7 @@ def number_in(data):
 def judged(edited, instruction):
     """What the server finds: a reward that says which edit it was; ``fail`` cannot be judged."""
     if instruction == b"fail":
-        return Judgement(status=JudgementStatus.FAILED, reason="answer is not JSON")
+        return Judgement.failed("answer is not JSON", Failure.NOT_JSON)
     return Judgement(
         status=JudgementStatus.OK,
         scores=Scores(editing_success=1, over_editing=2, naturalness=3, artifact_freedom=4),

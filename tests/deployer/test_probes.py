@@ -3,6 +3,7 @@ import pytest
 from spatialreward.client import DeadlineExceeded, ServerBusy
 from spatialreward.deployer.config import TrialBounds
 from spatialreward.deployer.probes import ServedTooBusy, Trial, _ask_served, _trial
+from spatialreward.errors import Failure
 from spatialreward.records import Judgement, JudgementStatus, Scores
 
 SCORES = Scores(editing_success=1, over_editing=2)
@@ -11,7 +12,7 @@ SAME = Trial(0.0, 0.0, 0.1, 0.1, 1.0, 0.0)
 
 def judged(*rewards):
     return [
-        Judgement.failed("answer is not JSON")
+        Judgement.failed("answer is not JSON", Failure.NOT_JSON)
         if reward is None
         else Judgement(status=JudgementStatus.OK, scores=SCORES, reward=reward)
         for reward in rewards

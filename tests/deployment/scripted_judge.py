@@ -26,7 +26,7 @@ class TritonPythonModel:
     def judge(self, script):
         if self.name.endswith(tuple(script.get("fails_as", []))):
             reason = script.get("reason", "answer is not JSON: hm")
-            return {"status": "failed", "reason": reason, "reward": None}
+            return {"status": "failed", "reason": reason, "failure": "not_json"} | {"reward": None}
         scores = {"editing_success": 1, "over_editing": 2}
         return {"status": "ok", "scores": scores, "reward": script["reward"]}
 

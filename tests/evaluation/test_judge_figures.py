@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from spatialreward.data.building import draw_samples
 from spatialreward.data.config import DataConfig
-from spatialreward.errors import InvalidInputError
+from spatialreward.errors import Failure, InvalidInputError
 from spatialreward.evaluation.judge import (
     judge_figures,
     judge_samples,
@@ -17,9 +17,9 @@ from spatialreward.evaluation.judge import (
     true_judgement,
 )
 from spatialreward.judge.pixels import PixelDifference
-from spatialreward.records import EditRegion, Judgement, JudgementStatus
+from spatialreward.records import EditRegion, Judgement
 
-FAILED = Judgement(status=JudgementStatus.FAILED, reason="no answer")
+FAILED = Judgement.failed("no answer", Failure.NOT_JSON)
 
 
 def region(*box, number=0):

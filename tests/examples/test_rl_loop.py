@@ -17,9 +17,10 @@ from spatialreward import (
     ServerUnavailable,
     load_judge,
 )
+from spatialreward.errors import Failure
 
 NAN = float("nan")
-FAILED = Judgement.failed("answer is not JSON")
+FAILED = Judgement.failed("answer is not JSON", Failure.NOT_JSON)
 
 
 def judged(reward):

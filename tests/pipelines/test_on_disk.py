@@ -2,6 +2,7 @@ import pytest
 
 from pipelines.on_disk import figures_on_disk
 from spatialreward.cli.edits import EditRequest
+from spatialreward.errors import Failure
 from spatialreward.images import encode_png
 from spatialreward.records import EditRegion, Judgement, JudgementStatus, Scores
 
@@ -42,7 +43,7 @@ def test_a_failed_judgement_counts_as_no_overlap_with_known_regions(request_of):
     half = (0, 0, 500, 1000)
     pairs = [
         (request_of((WHOLE,)), judged(half)),
-        (request_of((WHOLE,)), Judgement.failed("no JSON")),
+        (request_of((WHOLE,)), Judgement.failed("no JSON", Failure.NOT_JSON)),
     ]
     assert values(pairs) == {"on_disk/unparsable_share": 0.5, "on_disk/mean_iou": 0.25}
 
@@ -55,5 +56,10 @@ def test_regions_are_measured_only_where_they_are_known(request_of):
 
 
 def test_pictures_that_cannot_be_read_are_failures_only(request_of):
-    pairs = [(request_of((WHOLE,), source="nowhere.png"), Judgement.failed("no such file"))]
+    pairs = [
+        (
+            request_of((WHOLE,), source="nowhere.png"),
+            Judgement.failed("no such file", Failure.BAD_INPUT),
+        )
+    ]
     assert values(pairs) == {"on_disk/unparsable_share": 1.0}

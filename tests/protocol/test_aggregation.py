@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spatialreward.protocol.aggregation import Aggregation, overall_min
+from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.records import Scores
 
 score = st.floats(0, 25)
@@ -16,7 +16,14 @@ def test_paper_weights_by_hand():
     # SC = (0.6 * 20 + 0.4 * 10) / 2.5 = 6.4, PQ = (0.5 * 15 + 0.5 * 5) / 2.5 = 4
     assert Aggregation().overall(given_scores) == pytest.approx(6.4**0.8 * 4**0.2)
     assert Aggregation().reward(given_scores) == pytest.approx(6.4**0.8 * 4**0.2 / 10)
-    assert overall_min(given_scores) == pytest.approx(50**0.5 / 2.5)
+
+
+def test_the_min_form_by_hand():
+    given_scores = Scores(editing_success=20, over_editing=10, naturalness=15, artifact_freedom=5)
+    smallest = Aggregation(form="min")
+    assert smallest.overall(given_scores) == pytest.approx(50**0.5 / 2.5)
+    semantic = Scores(editing_success=20, over_editing=10)
+    assert smallest.reward(semantic) == pytest.approx(0.4)
 
 
 @given(scores)

@@ -9,9 +9,10 @@ from PIL import Image
 
 from spatialreward.cli.edits import EditRequest
 from spatialreward.cli.verdict import print_verdict, to_json
-from spatialreward.errors import JudgementError
+from spatialreward.errors import Failure, JudgementError
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
-from spatialreward.records import Judgement, JudgementStatus, Scores
+from spatialreward.protocol.rendering import render_perceptual, render_semantic
+from spatialreward.records import Judgement, JudgementStatus, Mending, Scores
 from spatialreward.server.requests import write_response
 from spatialreward.visuals import draw_overlay
 
@@ -41,20 +42,138 @@ def test_text_after_the_closing_brace_is_ignored():
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"),
+    ("change", "failure", "reason"),
     [
-        ({"score": [25]}, "score"),
-        ({"score": [25, 26]}, "score.1"),
-        ({"score": [25, float("nan")]}, "score.1"),
-        ({"edit_region": [REGION | {"bbox_2d": [9, 0, 9, 10]}]}, "x1 < x2"),
-        ({"edit_region": [REGION, REGION]}, "not unique"),
-        ({"reasoning": "<|bbox_7|> odd"}, r"do not exist: \[7\]"),
-        ({"verdict": "great"}, "verdict"),
+        ({"score": [25]}, Failure.WRONG_FORM, "score"),
+        ({"score": [25, 20, 20]}, Failure.WRONG_FORM, "score"),
+        ({"score": [25, None]}, Failure.WRONG_FORM, "score.1"),
+        ({"score": [True, 20]}, Failure.WRONG_FORM, "score.0"),
+        ({"score": ["25/25", 20]}, Failure.WRONG_FORM, "score.0"),
+        ({"score": 25}, Failure.WRONG_FORM, "score"),
+        ({"score": [25, 26]}, Failure.SCORE_OUT_OF_RANGE, "score.1"),
+        ({"score": [-1, 20]}, Failure.SCORE_OUT_OF_RANGE, "score.0"),
+        ({"score": [25, float("nan")]}, Failure.SCORE_OUT_OF_RANGE, "score.1"),
+        ({"edit_region": [REGION | {"bbox_2d": [1, 2, 3]}]}, Failure.WRONG_REGIONS, "bbox_2d"),
+        ({"edit_region": [REGION | {"bbox_2d": "all"}]}, Failure.WRONG_REGIONS, "bbox_2d"),
+        ({"edit_region": ["all"]}, Failure.WRONG_REGIONS, "edit_region.0"),
+        ({"edit_region": "none"}, Failure.WRONG_REGIONS, "edit_region"),
+        ({"reasoning": ["done"]}, Failure.WRONG_FORM, "reasoning"),
     ],
 )
-def test_a_wrong_answer_fails_with_its_reason(change: dict, reason: str):
-    with pytest.raises(JudgementError, match=reason):
+def test_a_wrong_answer_fails_with_its_reason(change: dict, failure, reason: str):
+    with pytest.raises(JudgementError, match=reason) as caught:
         parse_semantic(json.dumps(SEMANTIC | change))
+    assert caught.value.failure is failure
+
+
+@pytest.mark.parametrize("key", SEMANTIC)
+def test_a_missing_field_is_named(key):
+    with pytest.raises(JudgementError, match=f"{key}: Field required") as caught:
+        parse_semantic(json.dumps({name: SEMANTIC[name] for name in SEMANTIC if name != key}))
+    assert caught.value.failure is Failure.WRONG_FORM
+
+
+@pytest.mark.parametrize(
+    ("text", "failure"),
+    [
+        ("", Failure.NO_ANSWER),
+        ("I cannot judge pictures of people.", Failure.NO_ANSWER),
+        ('[{"score": [1, 2]', Failure.NOT_JSON),
+        ('{"edit_region": [], "reasoning": \'it\', "score": [1, 2]}', Failure.NOT_JSON),
+        ("<think>first the left half", Failure.CUT_OFF),
+        ("<think>done</think> nothing to say", Failure.NO_ANSWER),
+    ],
+)
+def test_what_holds_no_answer_fails_with_its_reason(text, failure):
+    with pytest.raises(JudgementError) as caught:
+        parse_semantic(text)
+    assert caught.value.failure is failure
+
+
+SOUND = json.dumps(SEMANTIC)
+DRAFT = '{"edit_region": [], "reasoning": "nothing", "score": [0, 0]}'
+MENDED = {
+    Mending.THOUGHT: [
+        f"<think>maybe {DRAFT} but no</think>{SOUND}",
+        f"<think>the objects {{cup, plate}} differ</think>\n\n{SOUND}",
+        f"<think>\n\n</think>\n\n{SOUND}",
+        # A template has opened the thought in the prompt.
+        f"maybe {DRAFT} but no\n</think>\n{SOUND}",
+    ],
+    Mending.WORDS_AROUND: [f"```json\n{SOUND}\n```", f"Here it is: {SOUND}", f"{SOUND} Done."],
+    Mending.DOUBLED_BRACES: [f"{{{SOUND}}}", f"{{ {SOUND} }}"],
+    Mending.TRAILING_COMMA: [
+        SOUND.replace("20]", "20, ]"),
+        SOUND.replace("}],", "},],"),
+        SOUND[:-1] + ",\n}",
+    ],
+    Mending.CONTROL_CHARACTER: [SOUND.replace("> red. <", "> red.\n\t<")],
+    Mending.UNKNOWN_KEY: [
+        json.dumps(SEMANTIC | {"verdict": "great"}),
+        json.dumps(SEMANTIC | {"edit_region": [REGION | {"confidence": 0.5}]}),
+    ],
+    Mending.QUOTED_NUMBER: [json.dumps(SEMANTIC | {"score": ["25", 20]})],
+    Mending.FRACTIONAL_BOX: [
+        json.dumps(SEMANTIC | {"edit_region": [REGION | {"bbox_2d": [0, 10.4, 499.6, 600.0001]}]})
+    ],
+    Mending.EMPTY_REGION: [
+        json.dumps(
+            SEMANTIC | {"edit_region": [REGION, REGION | {"id": 1, "bbox_2d": [9, 0, 9, 10]}]}
+        )
+    ],
+    Mending.UNKNOWN_REGION: [
+        json.dumps(SEMANTIC | {"reasoning": "<|bbox_0|> red. <|bbox_7|> <|global|> done."}),
+        json.dumps(SEMANTIC | {"reasoning": f"<|bbox_{'9' * 5_000}|> " + SEMANTIC["reasoning"]}),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("mending", "text"), [(one, text) for one, texts in MENDED.items() for text in texts]
+)
+def test_what_models_often_get_wrong_is_mended_and_named(mending, text):
+    answer = parse_semantic(text)
+    assert answer.mended == (mending,)
+    expected = parse_semantic(SOUND)
+    if mending is Mending.CONTROL_CHARACTER:
+        expected = expected.model_copy(update={"reasoning": "<|bbox_0|> red.\n\t<|global|> done."})
+    assert answer.model_dump() == expected.model_dump()
+    with pytest.raises(JudgementError, match=f"needs mending .{mending}., which is not allowed"):
+        parse_semantic(text, allowed=set(Mending) - {mending})
+
+
+def test_a_box_beyond_the_picture_ends_at_its_edge():
+    region = REGION | {"bbox_2d": [-3, 10, 500, 1020]}
+    answer = parse_semantic(json.dumps(SEMANTIC | {"edit_region": [region]}))
+    assert answer.edit_region[0].bbox_2d == (0, 10, 500, 1000)
+    assert answer.mended == (Mending.CLIPPED_BOX,)
+
+
+def test_regions_with_one_id_are_numbered_in_their_order():
+    text = json.dumps(
+        SEMANTIC
+        | {
+            "edit_region": [REGION, REGION | {"label": "blue circle"}],
+            "reasoning": "<|bbox_0|> a <|bbox_1|> b",
+        }
+    )
+    answer = parse_semantic(text)
+    assert [(one.id, one.label) for one in answer.edit_region] == [
+        (0, "red square"),
+        (1, "blue circle"),
+    ]
+    assert answer.mended == (Mending.REPEATED_REGION_ID,)
+
+
+def test_the_end_of_a_thought_within_a_text_of_the_answer_ends_nothing():
+    answer = parse_semantic(json.dumps(SEMANTIC | {"reasoning": "<|global|> </think> done"}))
+    assert answer.reasoning == "<|global|> </think> done"
+    assert answer.mended == ()
+
+
+def test_a_comma_in_a_text_is_no_trailing_comma():
+    text = json.dumps(SEMANTIC | {"reasoning": "odd,] and,}"}).replace("20]", "20,]")
+    assert parse_semantic(text).reasoning == "odd,] and,}"
 
 
 @given(st.text())
@@ -90,8 +209,9 @@ def test_a_number_beyond_all_bounds_is_a_failure_with_a_reason(text, reason):
 
 def test_a_region_named_by_a_number_without_end_is_a_failure_with_a_reason():
     reasoning = f"<|bbox_{'9' * 5_000}|> odd"
+    region = REGION | {"id": "0"}
     with pytest.raises(JudgementError, match="names a region by a number of 5000 digits"):
-        parse_semantic(json.dumps(SEMANTIC | {"reasoning": reasoning}))
+        parse_semantic(json.dumps(SEMANTIC | {"edit_region": [region], "reasoning": reasoning}))
 
 
 def test_half_a_surrogate_pair_becomes_a_character_that_can_be_written():
@@ -108,7 +228,7 @@ def judgement_of(text):
     try:
         semantic = parse_semantic(text)
     except JudgementError as error:
-        return Judgement.failed(str(error))
+        return Judgement.failed(str(error), error.failure)
     first, second = semantic.score
     return Judgement(
         status=JudgementStatus.OK,
@@ -154,6 +274,10 @@ ANY_JSON = st.recursive(
 @example(answer=SEMANTIC | {"reasoning": "\0\x1b[2J\ud83e"})
 def test_whatever_is_parsed_can_be_written(answer):
     judgement = judgement_of(json.dumps(answer))
+    if judgement.status is JudgementStatus.OK:
+        semantic = parse_semantic(json.dumps(answer))
+        again = parse_semantic(render_semantic(semantic), allowed=())
+        assert again.model_dump() == semantic.model_dump()
     written = judgement.model_dump_json().encode()
     assert Judgement.model_validate_json(written) == judgement
     write_response([judgement], "judge", "1")
@@ -162,3 +286,14 @@ def test_whatever_is_parsed_can_be_written(answer):
     draw_overlay(Image.new("RGB", (9, 9)), Image.new("RGB", (9, 9)), judgement)
     if judgement.status is JudgementStatus.OK:
         print_verdict(judgement, (9, 9))
+
+
+@given(reasoning=TEXT, score=st.lists(st.floats(0, 25), min_size=2, max_size=2))
+def test_a_perceptual_answer_is_read_from_what_is_written_of_it(reasoning, score):
+    answer = parse_perceptual(json.dumps({"reasoning": reasoning, "score": score}))
+    assert parse_perceptual(render_perceptual(answer), allowed=()) == answer
+
+
+def test_whole_scores_are_written_as_whole_numbers():
+    answer = parse_perceptual('{"reasoning": "ok", "score": [20.0, 22.5]}')
+    assert render_perceptual(answer) == '{"reasoning": "ok", "score": [20, 22.5]}'

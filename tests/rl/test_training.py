@@ -7,6 +7,7 @@ import torch
 from spatialreward.data.config import DataConfig
 from spatialreward.editor.config import SamplingConfig
 from spatialreward.editor.tiny import TinyEditor
+from spatialreward.errors import Failure
 from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.records import Judgement, JudgementStatus, Scores
 from spatialreward.rl.config import FlowGrpoConfig
@@ -37,7 +38,7 @@ class BrightnessJudge:
 
     def _judge(self, edit, number):
         if self._fails_every and number % self._fails_every == 0:
-            return Judgement(status=JudgementStatus.FAILED, reason="cannot see")
+            return Judgement.failed("cannot see", Failure.NOT_JSON)
         score = float(np.asarray(edit.edited).mean()) / 255 * 25
         scores = Scores(
             editing_success=score, over_editing=score, naturalness=score, artifact_freedom=score

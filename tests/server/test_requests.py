@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from spatialreward.errors import InvalidInputError
+from spatialreward.errors import Failure, InvalidInputError
 from spatialreward.images import encode_png
 from spatialreward.judge.interface import Edit
 from spatialreward.records import Judgement, JudgementStatus, Scores, Streams
@@ -143,7 +143,7 @@ def test_a_response_has_no_number_where_there_is_no_judgement():
         scores=Scores(editing_success=1, over_editing=2, naturalness=3, artifact_freedom=4),
         reward=0.25,
     )
-    lost = Judgement(status=JudgementStatus.FAILED, reason="cut off")
+    lost = Judgement.failed("cut off", Failure.NOT_JSON)
     reward, scores, status, judgement, model, version = write_response([ok, lost], "judge", "3")
     assert reward.ravel().tolist()[0] == 0.25
     assert np.isnan(reward[1, 0])

@@ -4,6 +4,7 @@ from PIL import Image
 
 from serving.bench.load import Expected, Load
 from spatialreward.client import ServingError
+from spatialreward.errors import Failure
 from spatialreward.judge.interface import Edit
 from spatialreward.records import Judgement, JudgementStatus, Scores
 
@@ -47,5 +48,5 @@ def test_missing_answers_are_lost():
 
 
 def test_a_failed_judgement_is_not_taken_for_a_score():
-    failed = Judgement(status=JudgementStatus.FAILED, reason="cut off")
+    failed = Judgement.failed("cut off", Failure.NOT_JSON)
     assert counted([failed, *OWN[1:]]) == {"otherwise": 1, "right": 2}

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
+from spatialreward.errors import Failure
 from spatialreward.records import EditRegion, Judgement, JudgementStatus, Scores
 from spatialreward.visuals import draw_overlay
 from spatialreward.visuals.overlay import readable, score_bars
@@ -16,7 +17,7 @@ JUDGED = Judgement(
     scores=Scores(editing_success=25, over_editing=20, naturalness=10, artifact_freedom=0),
     reward=0.7,
 )
-FAILED = Judgement(status=JudgementStatus.FAILED, reason="answer is not JSON")
+FAILED = Judgement.failed("answer is not JSON", Failure.NOT_JSON)
 
 
 EDITED = Image.new("RGB", (640, 640), "navy")
@@ -105,7 +106,7 @@ def test_any_mode_gives_rgb(mode):
 
 def test_a_failed_judgement_is_red_and_says_why_and_a_good_one_is_not_red():
     short, long = (
-        draw_overlay(SOURCE, EDITED, Judgement.failed(reason))
+        draw_overlay(SOURCE, EDITED, Judgement.failed(reason, Failure.WRONG_FORM))
         for reason in ("answer is not JSON", "answer is not JSON " * 20)
     )
     assert ALARM in colours(short)

@@ -1,6 +1,7 @@
 import pytest
 from PIL import Image
 
+from spatialreward.errors import Failure
 from spatialreward.records import EditRegion, Judgement, JudgementStatus, Scores
 from spatialreward.visuals import SheetRow, sample_sheet
 
@@ -10,7 +11,7 @@ JUDGED = Judgement(
     scores=Scores(editing_success=25, over_editing=20, naturalness=10, artifact_freedom=0),
     reward=0.7,
 )
-FAILED = Judgement(status=JudgementStatus.FAILED, reason="answer is not JSON " * 30)
+FAILED = Judgement.failed("answer is not JSON " * 30, Failure.NOT_JSON)
 SOURCE, EDITED = Image.new("RGB", (64, 64), "teal"), Image.new("RGB", (300, 900), "purple")
 
 

@@ -3,7 +3,7 @@ from PIL import Image
 
 from spatialreward.client import TritonJudge
 from spatialreward.client.adapters.rewards import judge_all, with_shared_pictures
-from spatialreward.errors import JudgementError
+from spatialreward.errors import Failure, JudgementError
 from spatialreward.judge.interface import Edit
 from spatialreward.records import Judgement, JudgementStatus
 
@@ -23,7 +23,7 @@ class Moody:
 
     def _judge(self, edit):
         if edit.options.seed != self.seeds[edit.instruction]:
-            return Judgement(status=JudgementStatus.FAILED, reason=f"no {edit.instruction}")
+            return Judgement.failed(f"no {edit.instruction}", Failure.NOT_JSON)
         scores = {"naturalness": 25, "artifact_freedom": 25}
         return Judgement(status=JudgementStatus.OK, scores=scores, reward=1.0)
 

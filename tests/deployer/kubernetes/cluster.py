@@ -20,6 +20,7 @@ import grpc
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
+from spatialreward.errors import Failure
 from spatialreward.records import Judgement, JudgementStatus, Scores
 from tests.client.conftest import answer_to, message_of, read_request
 
@@ -80,7 +81,7 @@ class Version(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     def judgement(self):
         if self.script.fails:
-            return Judgement(status=JudgementStatus.FAILED, reason="answer is not JSON")
+            return Judgement.failed("answer is not JSON", Failure.NOT_JSON)
         scores = Scores(editing_success=1, over_editing=2, naturalness=3, artifact_freedom=4)
         return Judgement(status=JudgementStatus.OK, scores=scores, reward=self.script.reward)
 

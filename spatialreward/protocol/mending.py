@@ -1,0 +1,121 @@
+"""Puts right what models often get wrong in an answer, by name and counted; never a score.
+
+Each function returns what is mended and adds the name of what it did. Whether that was allowed is
+for the parser to say.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spatialreward.errors import InvalidInputError
+from spatialreward.reading import first_json
+from spatialreward.records import BOX_SCALE, Mending
+
+Mended = set[Mending]
+
+_REFERENCE = re.compile(r"<\|bbox_(\d+)\|>[ ]?")
+_STRING_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.)*"|,(?=\s*[\]}])', re.DOTALL)
+_NUMBER = re.compile(r"\d{1,2}(?:\.\d{1,6})?")
+_LENIENT = json.JSONDecoder(strict=False)
+
+
+def read_object(text: str, mended: Mended) -> Any:
+    """The value of a JSON text, without trailing commas and with control characters in texts.
+
+    Raises:
+        InvalidInputError: it is no JSON even so; the reason is that of the text as it was.
+    """
+    try:
+        return first_json(text)
+    except InvalidInputError as strictly:
+        for without_commas in (False, True):
+            candidate = _without_trailing_commas(text) if without_commas else text
+            try:
+                value = first_json(candidate, decoder=_LENIENT)
+            except InvalidInputError:
+                continue
+            if without_commas:
+                mended.add(Mending.TRAILING_COMMA)
+            if any(character < " " for one in _strings(candidate) for character in one):
+                mended.add(Mending.CONTROL_CHARACTER)
+            return value
+        raise strictly
+
+
+def known_keys(value: Mapping[str, Any], keys: Sequence[str], mended: Mended) -> dict[str, Any]:
+    """An object without the keys that its form does not have."""
+    if value.keys() - set(keys):
+        mended.add(Mending.UNKNOWN_KEY)
+    return {key: value[key] for key in keys if key in value}
+
+
+def unquoted_score(score: Any, mended: Mended) -> Any:
+    """A score that was written as a text, as the number in it."""
+    if isinstance(score, str) and _NUMBER.fullmatch(score.strip()):
+        mended.add(Mending.QUOTED_NUMBER)
+        return float(score)
+    return score
+
+
+def mended_box(box: Any, mended: Mended) -> Any:
+    """A box in whole numbers within 0..1000; anything else as it is."""
+    if not isinstance(box, list) or not all(map(_is_number, box)):
+        return box
+    clipped = [min(max(one, 0), BOX_SCALE) for one in box]
+    whole = [round(one) for one in clipped]
+    if clipped != box:
+        mended.add(Mending.CLIPPED_BOX)
+    if whole != clipped:
+        mended.add(Mending.FRACTIONAL_BOX)
+    return whole
+
+
+def has_area(box: Any) -> bool:
+    """False for a box of four numbers that encloses nothing."""
+    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
+        return True
+    left, top, right, bottom = box
+    return left < right and top < bottom
+
+
+def numbered(regions: Sequence[dict[str, Any]], mended: Mended) -> list[dict[str, Any]]:
+    """Regions with ids of their own: by their order where two have the same one."""
+    ids = [repr(region.get("id")) for region in regions]
+    if len(set(ids)) == len(ids):
+        return list(regions)
+    mended.add(Mending.REPEATED_REGION_ID)
+    return [region | {"id": number} for number, region in enumerate(regions)]
+
+
+def without_unknown_references(reasoning: str, known: set[int], mended: Mended) -> str:
+    """A reasoning that refers to known regions only."""
+    names = {str(number) for number in known}
+
+    def kept(match: re.Match[str]) -> str:
+        if (match[1].lstrip("0") or "0") in names:
+            return match[0]
+        mended.add(Mending.UNKNOWN_REGION)
+        return ""
+
+    return _REFERENCE.sub(kept, reasoning)
+
+
+def _is_number(value: Any) -> bool:
+    match value:
+        case bool():
+            return False
+        case int():
+            return True
+        case _:
+            return isinstance(value, float) and math.isfinite(value)
+
+
+def _without_trailing_commas(text: str) -> str:
+    return _STRING_OR_COMMA.sub(lambda match: "" if match[0] == "," else match[0], text)
+
+
+def _strings(text: str) -> list[str]:
+    return [one for one in _STRING_OR_COMMA.findall(text) if one != ","]

@@ -1,0 +1,148 @@
+"""Follows an answer character by character: thinking, its JSON object, and the places of scores.
+
+Engines use it while an answer is written and the parser uses it on the whole text, so both mean the
+same object. It accepts any white space that JSON accepts, and says nothing of whether the object is
+a judgement.
+"""
+
+from typing import Literal
+
+THOUGHT_BEGINS = "<think>"
+THOUGHT_ENDS = "</think>"
+NUM_SCORES = 2
+_WHITE_SPACE = " \t\n\r"
+_OPENS = "{["
+_CLOSES = "}]"
+
+Expected = Literal["key", "colon", "value", "comma"]
+
+
+class AnswerScanner:
+    """Where the first JSON object behind any thinking begins and ends, and where its scores stand.
+
+    What stands between ``<think>`` and ``</think>`` is no answer, whatever braces it holds.
+    """
+
+    def __init__(self, *, thinking: bool = False) -> None:
+        """Nothing has been read; ``thinking``: the prompt ends within a thought."""
+        self.text = ""
+        self.begin: int | None = None
+        """Index of the object's opening brace; None before it."""
+        self.end: int | None = None
+        """Index behind the object's closing brace; None before it."""
+        self.thinking = thinking
+        """Whether a thought has begun and has not ended."""
+        self.is_doubled = False
+        """Whether the object stands in a second pair of braces."""
+        self._open: list[str] = []
+        self._expected: Expected = "key"
+        self._key = ""
+        self._string: int | None = None
+        self._escaped = False
+        self._num_scores: int | None = None
+        self._digits = ""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the object has been closed; nothing behind it is read."""
+        return self.end is not None
+
+    @property
+    def at_score(self) -> bool:
+        """Whether a score's first digit is due, or white space before it."""
+        return (
+            self._in_scores
+            and self._expected == "value"
+            and not self._digits
+            and (self._num_scores or 0) < NUM_SCORES
+        )
+
+    @property
+    def score_digits(self) -> str:
+        """What is written of a score that may go on; empty where none is being written."""
+        return self._digits
+
+    @property
+    def _in_scores(self) -> bool:
+        return self._num_scores is not None and self._open == ["{", "["] and self._string is None
+
+    def read(self, piece: str) -> None:
+        """Go on with more text; what comes after the object is appended and not looked at."""
+        start = len(self.text)
+        self.text += piece
+        for index, character in enumerate(piece, start):
+            if self.end is not None:
+                return
+            if self._string is not None:
+                self._read_in_string(index, character)
+            elif self._open:
+                self._read_in_object(index, character)
+            else:
+                self._read_outside(index, character)
+
+    def _read_outside(self, index: int, character: str) -> None:
+        if character == ">":
+            read = self.text[: index + 1]
+            if read.endswith(THOUGHT_ENDS):
+                self.thinking = False
+            elif read.endswith(THOUGHT_BEGINS):
+                self.thinking = True
+        elif character == "{" and not self.thinking:
+            self.begin = index
+            self._open = ["{"]
+
+    def _read_in_string(self, index: int, character: str) -> None:
+        if self._escaped:
+            self._escaped = False
+        elif character == "\\":
+            self._escaped = True
+        elif character == '"':
+            if self._expected == "key":
+                self._key = self.text[self._string : index]
+                self._expected = "colon"
+            else:
+                self._expected = "comma"
+            self._string = None
+
+    def _read_in_object(self, index: int, character: str) -> None:
+        if character == '"':
+            self._string = index + 1
+        elif character in _OPENS:
+            self._go_in(index, character)
+        elif character in _CLOSES:
+            self._go_out(index)
+        elif character == ":":
+            self._expected = "value"
+        elif character == ",":
+            self._next_item()
+        elif self._in_scores:
+            self._read_in_scores(character)
+
+    def _read_in_scores(self, character: str) -> None:
+        if character not in _WHITE_SPACE:
+            self._digits += character
+        elif self._digits:
+            self._digits, self._expected = "", "comma"
+
+    def _go_in(self, index: int, character: str) -> None:
+        if character == "{" and self._open == ["{"] and self._expected == "key" and not self._key:
+            self.begin, self.is_doubled = index, True
+            return
+        if self._open == ["{"] and self._key == "score" and character == "[":
+            self._num_scores = 0
+        self._open.append(character)
+        self._expected = "key" if character == "{" else "value"
+
+    def _go_out(self, index: int) -> None:
+        if self._open == ["{", "["]:
+            self._num_scores = None
+        self._open.pop()
+        self._digits, self._expected = "", "comma"
+        if not self._open:
+            self.end = index + 1
+
+    def _next_item(self) -> None:
+        if self._in_scores and self._num_scores is not None:
+            self._num_scores += 1
+        self._digits = ""
+        self._expected = "key" if self._open[-1] == "{" else "value"
