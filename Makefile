@@ -23,7 +23,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 $(TRITON_VENV)/.ready: constraints-triton.txt
 	$(PYTHON) -m venv $(TRITON_VENV)
 	$(TRITON_VENV)/bin/pip install $(PIP_OPTIONS) --constraint constraints-triton.txt \
-		numpy pillow pydantic safetensors tokenizers torch transformers
+		numpy outlines-core pillow pydantic safetensors tokenizers torch transformers
 	$(TRITON_VENV)/bin/pip install $(PIP_OPTIONS) --no-deps nvidia-pytriton==0.7.0
 	touch $@
 

@@ -1,38 +1,44 @@
 """The form of a judge's answer, for engines that can hold a model to it; free of torch.
 
-A form is a regular expression, so that both spellings of JSON that models write (a space after each
-comma and colon, or none) are allowed and nothing else is. What it cannot say, such as x1 < x2 or
-that the reasoning names known regions only, is left to the parser.
+A form is a regular expression. It allows a thought before the answer, and JSON on one line or on
+several, as models write it; nothing else. What it cannot say, such as x1 < x2 or that the reasoning
+names known regions only, is left to the parser.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from spatialreward.judge.questions import Question
 from spatialreward.records import MAX_SCORE
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
 _SCORES = range(int(MAX_SCORE) + 1)
+_GAP = r"(?: |\r?\n[ \t]*)?"
+"""Between the parts of an array or object: nothing, a space, or a new line with its indentation."""
+_SPACE = " ?"
+_WITHIN_THOUGHT = r"(?:[^<]|<[^/])*</think>[ \n]{0,4}"
 
 
-def answer_form(question: Question) -> str:
-    """What the whole answer to a question matches; the SC stream alone compares pictures."""
-    return SEMANTIC_FORM if len(question.pictures) > 1 else PERCEPTUAL_FORM
+def answer_form(question: Question, *, thinking: bool = False) -> str:
+    """What the whole answer to a question matches; the SC stream alone compares pictures.
 
-
-def score_tokens(tokenizer: "PreTrainedTokenizerBase") -> list[int] | None:
-    """The tokens of the scores 0..25 in order; None where a score takes several tokens."""
-    encoded = [tokenizer(str(score), add_special_tokens=False)["input_ids"] for score in _SCORES]
-    return [tokens[0] for tokens in encoded] if all(len(one) == 1 for one in encoded) else None
+    Args:
+        question: what is asked.
+        thinking: the prompt ends within a thought.
+    """
+    form = SEMANTIC_FORM if question.compares else PERCEPTUAL_FORM
+    return _WITHIN_THOUGHT + form if thinking else f"(?:<think>{_WITHIN_THOUGHT})?{form}"
 
 
 def _object(**values: str) -> str:
-    return r"\{" + ", ?".join(f'"{key}": ?{value}' for key, value in values.items()) + r"\}"
+    members = [f'"{key}"{_SPACE}:{_SPACE}{value}' for key, value in values.items()]
+    return rf"\{{{_GAP}{_list(members)}{_GAP}\}}"
 
 
 def _array(*items: str) -> str:
-    return r"\[" + ", ?".join(items) + r"\]"
+    return rf"\[{_GAP}{_list(items)}{_GAP}\]"
+
+
+def _list(items: Iterable[str]) -> str:
+    return f"{_SPACE},{_GAP}".join(items)
 
 
 _ESCAPE = r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
@@ -44,7 +50,7 @@ _REGION = _object(id=_ID, label=_TEXT, bbox_2d=_array(*[_COORDINATE] * 4))
 
 PERCEPTUAL_FORM = _object(reasoning=_TEXT, score=_array(_SCORE, _SCORE))
 SEMANTIC_FORM = _object(
-    edit_region=rf"\[(?:{_REGION}(?:, ?{_REGION})*)?\]",
+    edit_region=rf"\[{_GAP}(?:{_REGION}(?:{_SPACE},{_GAP}{_REGION})*)?{_GAP}\]",
     reasoning=_TEXT,
     score=_array(_SCORE, _SCORE),
 )

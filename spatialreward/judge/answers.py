@@ -1,20 +1,21 @@
-"""An answer as it is written, token by token: where its scores stand, and where it ends."""
+"""An answer as it is written, token by token, and what an engine does with questions."""
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+import codecs
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from spatialreward.judge.interface import Measure, ignore
 from spatialreward.judge.questions import Question
+from spatialreward.protocol.scanning import THOUGHT_BEGINS, AnswerScanner
 
-_AT_A_SCORE = re.compile(r'"score": ?\[ ?(?:\d+, ?)?$')
-_TAIL_CHARACTERS = 24
+_INCREMENTAL = codecs.getincrementaldecoder("utf-8")
 
 
 class Generated(NamedTuple):
     """One answer."""
 
     text: str
+    """With a thought before it from its beginning, also where the prompt began the thought."""
     complete: bool
     """False when the answer was cut off at the longest allowed length."""
     soft_scores: tuple[float, ...]
@@ -47,43 +48,44 @@ class AnswerEngine(Protocol):
 class GrowingAnswer:
     """Reads an answer while it is written.
 
-    It is complete at the brace that closes its first JSON object: what a model writes after that is
-    nothing that anybody reads.
+    It is complete at the brace that closes its first JSON object behind any thinking: what a model
+    writes after that is nothing that anybody reads. A character that several tokens make up is read
+    when the last of them is written.
     """
 
-    def __init__(self) -> None:
-        """Nothing has been written."""
-        self.text = ""
-        self.complete = False
-        self._depth = 0
-        self._in_string = False
-        self._escaped = False
+    def __init__(self, bytes_of: Mapping[int, bytes], *, thinking: bool = False) -> None:
+        """Nothing has been written.
+
+        Args:
+            bytes_of: what each token spells; the others, such as a text's end, spell nothing.
+            thinking: the prompt ends within a thought.
+        """
+        self._bytes_of = bytes_of
+        self._decoder = _INCREMENTAL("replace")
+        self._scanner = AnswerScanner(thinking=thinking)
+        self._before = THOUGHT_BEGINS if thinking else ""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer's object has been closed."""
+        return self._scanner.is_complete
 
     @property
     def at_score(self) -> bool:
-        """Whether the next token is a score's first."""
-        if self.complete or self.text[-1:] not in ("[", ",", " "):
-            return False
-        return bool(_AT_A_SCORE.search(self.text[-_TAIL_CHARACTERS:]))
+        """Whether a score's first digit is due, or white space before it."""
+        return self._scanner.at_score
 
-    def write(self, piece: str) -> None:
-        """Append one token's text."""
-        self.text += piece
-        for character in piece:
-            if self._in_string:
-                self._read_in_string(character)
-            elif character == '"':
-                self._in_string = self._depth > 0
-            elif character == "{":
-                self._depth += 1
-            elif character == "}" and self._depth:
-                self._depth -= 1
-                self.complete = self.complete or self._depth == 0
+    @property
+    def score_digits(self) -> str:
+        """What is written of a score that may go on; empty where none is being written."""
+        return self._scanner.score_digits
 
-    def _read_in_string(self, character: str) -> None:
-        if self._escaped:
-            self._escaped = False
-        elif character == "\\":
-            self._escaped = True
-        elif character == '"':
-            self._in_string = False
+    @property
+    def text(self) -> str:
+        """All that has been written."""
+        unfinished, _ = self._decoder.getstate()
+        return self._before + self._scanner.text + unfinished.decode(errors="replace")
+
+    def write(self, token: int) -> None:
+        """Append a token."""
+        self._scanner.read(self._decoder.decode(self._bytes_of.get(token, b"")))

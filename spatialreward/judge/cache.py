@@ -61,6 +61,12 @@ class _BlockLayer(CacheLayerMixin):
             torch.index_select(before, 0, rows, out=after[:, :, : self._length])
             setattr(self, name, after)
 
+    def picked(self, rows: torch.Tensor) -> Self:
+        other = type(self)()
+        other.keys, other.values = self.keys[rows], self.values[rows]
+        other._length, other.is_initialized = self._length, True
+        return other
+
     def join(self, other: Self) -> None:
         mine, theirs = self._length, other._length
         self._length = max(mine, theirs)
@@ -98,6 +104,12 @@ class BlockCache(Cache):
         """Keep these rows, each as often as it is named, without what stands before ``start``."""
         for layer in self.layers:
             layer.select(rows, start)
+
+    def picked(self, rows: torch.Tensor) -> "BlockCache":
+        """A copy of some rows, each as often as it is named; these stay as they are."""
+        other = BlockCache()
+        other.layers = [layer.picked(rows) for layer in self.layers]
+        return other
 
     def join(self, other: "BlockCache") -> None:
         """Add another cache's rows below; the ends of all are in the same place."""

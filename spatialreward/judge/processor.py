@@ -8,6 +8,7 @@ from PIL import Image
 
 from spatialreward.judge.questions import Question
 from spatialreward.protocol.prompts import Protocol
+from spatialreward.protocol.scanning import THOUGHT_BEGINS
 
 if TYPE_CHECKING:
     import torch
@@ -87,6 +88,11 @@ class Processor:
                 [[IGNORED_LABEL] * (length - len(ending)) + ending for ending in endings]
             )
         return inputs
+
+    @property
+    def begins_thought(self) -> bool:
+        """Whether the chat template opens a thought, which an answer then has to end."""
+        return self._prompt(Question(("",)), iter(())).rstrip().endswith(THOUGHT_BEGINS)
 
     @property
     def image_token(self) -> int:

@@ -7,6 +7,7 @@ one prompt (same source, same instruction) share everything but their own pictur
 
 # R rows (one a question), P distinct prefixes, L tokens, V words of the vocabulary
 
+import functools
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,11 +19,12 @@ from torch.nn import functional
 from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
 from spatialreward.judge import attention
-from spatialreward.judge.answers import Generated, GrowingAnswer, More, nothing
+from spatialreward.judge.answers import Generated, More, nothing
 from spatialreward.judge.cache import BlockCache
+from spatialreward.judge.choosing import Answer, Chooser
 from spatialreward.judge.interface import Measure, ignore
 from spatialreward.judge.questions import Question
-from spatialreward.judge.scores import ScoreChooser
+from spatialreward.judge.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
@@ -73,40 +75,6 @@ class _Rows(NamedTuple):
     logits_RV: torch.Tensor
 
 
-class _Answer:
-    """One answer while it is written."""
-
-    def __init__(self, number: int, seed: int | None, max_tokens: int) -> None:
-        self.number = number
-        self.draw = None if seed is None else torch.Generator().manual_seed(seed)
-        self.text = GrowingAnswer()
-        self.soft_scores: list[float] = []
-        self._tokens_left = max_tokens
-        self._told = False
-
-    @property
-    def has_ended(self) -> bool:
-        return self.text.complete or self._tokens_left == 0
-
-    def write(self, piece: str | None) -> None:
-        """Append a token's text; None ends the answer."""
-        if self.has_ended:
-            return
-        self._tokens_left -= 1
-        if piece is None:
-            self.text.complete = True
-        else:
-            self.text.write(piece)
-
-    def ends_now(self) -> bool:
-        """Whether it has ended, and had not when this was asked before."""
-        told, self._told = self._told, self.has_ended
-        return self._told and not told
-
-    def generated(self) -> Generated:
-        return Generated(self.text.text, self.text.complete, tuple(self.soft_scores))
-
-
 class TransformersEngine:
     """Greedy or sampled answers of a Qwen3-VL model; safe to use from several threads."""
 
@@ -117,6 +85,7 @@ class TransformersEngine:
         *,
         max_answer_tokens: int,
         share_prefixes: bool = True,
+        guided: bool = True,
     ) -> None:
         """Take the parts.
 
@@ -125,6 +94,7 @@ class TransformersEngine:
             processor: follows the protocol of the checkpoint.
             max_answer_tokens: a longer answer is cut off there.
             share_prefixes: compute what questions have in common once; else each in full.
+            guided: hold judgements to their form.
         """
         self._model = model.eval()
         if model.device.type == "cpu":
@@ -132,8 +102,14 @@ class TransformersEngine:
         self._processor = processor
         self._max_answer_tokens = max_answer_tokens
         self._share_prefixes = share_prefixes
-        self._scores = ScoreChooser(processor.tokenizer)
-        self._pieces: dict[int, str] = {}
+        self._thinks = processor.begins_thought
+        self._chooser = Chooser(
+            Vocabulary(processor.tokenizer),
+            processor.tokenizer.eos_token_id,
+            model.lm_head.weight.shape[0],
+            model.device,
+            guided=guided,
+        )
 
     @torch.inference_mode()
     def answer(
@@ -150,7 +126,9 @@ class TransformersEngine:
         num_asked, steps = len(questions), 0
         while writing:
             with _timed(measure, "seconds/generate"):
-                tokens_R = self._next_tokens(rows, writing)
+                tokens_R = self._chooser.choose(
+                    rows.logits_RV, writing, functools.partial(self._behind, rows)
+                )
             yield from ((one.number, one.generated()) for one in writing if one.ends_now())
             with _timed(measure, "seconds/generate"):
                 shrunk, rows, writing, tokens_R = self._drop_finished(rows, writing, tokens_R)
@@ -167,7 +145,7 @@ class TransformersEngine:
 
     def _begin(
         self, questions: Sequence[Question], first_number: int, measure: Measure
-    ) -> tuple[_Rows, list["_Answer"]]:
+    ) -> tuple[_Rows, list[Answer]]:
         """Have the model read questions' prompts."""
         with _timed(measure, "seconds/encode"):
             prompts, features = self._encode(questions, measure)
@@ -175,7 +153,7 @@ class TransformersEngine:
             rows = self._read_prompts(prompts, features, measure)
         limit = self._max_answer_tokens
         return rows, [
-            _Answer(first_number + number, question.seed, limit)
+            self._chooser.begin(question, first_number + number, limit, thinking=self._thinks)
             for number, question in enumerate(questions)
         ]
 
@@ -278,8 +256,8 @@ class TransformersEngine:
         return mask_RL, hidden_RLH[:, -1]
 
     def _drop_finished(
-        self, rows: _Rows, writing: list["_Answer"], tokens_R: torch.Tensor
-    ) -> tuple[bool, _Rows, list["_Answer"], torch.Tensor]:
+        self, rows: _Rows, writing: list[Answer], tokens_R: torch.Tensor
+    ) -> tuple[bool, _Rows, list[Answer], torch.Tensor]:
         """Leave finished rows out once there are many of them; tells whether it did."""
         left = [row for row, one in enumerate(writing) if not one.has_ended]
         if left and len(left) >= _REBUILD_BELOW * len(writing):
@@ -289,27 +267,16 @@ class TransformersEngine:
             rows = _select(rows, kept_R)
         return True, rows, [writing[row] for row in left], tokens_R[kept_R]
 
-    def _next_tokens(self, rows: _Rows, writing: Sequence["_Answer"]) -> torch.Tensor:
-        """Choose each answer's next token, and write it down."""
-        at_score = [
-            row for row, one in enumerate(writing) if one.text.at_score and not one.has_ended
-        ]
-        means = self._scores.constrain(rows.logits_RV, at_score)
-        # No means where the tokenizer splits numbers: then nothing is constrained either.
-        for row, mean in zip(at_score, means, strict=False):
-            writing[row].soft_scores.append(mean)
-        tokens_R = _choose(rows.logits_RV, [one.draw for one in writing])
-        end = self._processor.tokenizer.eos_token_id
-        for one, token in zip(writing, tokens_R.tolist(), strict=True):
-            one.write(None if token == end else self._piece(token))
-        return tokens_R
-
-    def _piece(self, token: int) -> str:
-        if token not in self._pieces:
-            self._pieces[token] = self._processor.tokenizer.decode(
-                [token], skip_special_tokens=True
-            )
-        return self._pieces[token]
+    def _behind(self, rows: _Rows, numbers: Sequence[int], tokens: Sequence[int]) -> torch.Tensor:
+        """The logits behind tokens that rows are not to keep, ``[B, V]``."""
+        at_B = torch.tensor(numbers, device=self._model.device)
+        picked = _Rows(
+            rows.cache.picked(at_B),
+            rows.mask_RL[at_B],
+            rows.next_position_R[at_B],
+            rows.logits_RV[at_B],
+        )
+        return self._step(picked, torch.tensor(tokens, device=self._model.device)).logits_RV
 
     def _step(self, rows: _Rows, tokens_R: torch.Tensor) -> _Rows:
         mask_RL = torch.cat([rows.mask_RL, torch.ones_like(rows.mask_RL[:, :1])], dim=1)
@@ -370,16 +337,6 @@ def _features_of(
             [layer[number] for number in numbers] for layer in features.deepstack_features
         ],
     )
-
-
-def _choose(logits_RV: torch.Tensor, draw: Sequence[torch.Generator | None]) -> torch.Tensor:
-    """The likeliest token of each row, or one drawn from its distribution."""
-    tokens_R = logits_RV.argmax(dim=1)
-    for row, generator in enumerate(draw):
-        if generator is not None:
-            chances_V = logits_RV[row].float().softmax(dim=0).cpu()
-            tokens_R[row] = torch.multinomial(chances_V, 1, generator=generator)[0]
-    return tokens_R
 
 
 @contextmanager

@@ -5,26 +5,45 @@ content, keys and values by the tokens and pictures before them. An answer canno
 that its stream has. Left out: answers that arrive one by one, since whoever asks waits for all.
 """
 
-import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
-from spatialreward.judge.answer_schema import answer_form, score_tokens
+from spatialreward.judge.answer_schema import answer_form
 from spatialreward.judge.answers import Generated, GrowingAnswer, More, nothing
 from spatialreward.judge.interface import Measure, ignore
 from spatialreward.judge.processor import Processor
 from spatialreward.judge.questions import Question
+from spatialreward.judge.soft_scores import (
+    LogChances,
+    candidates,
+    mean_of_digits,
+    mean_of_whole,
+)
+from spatialreward.judge.vocabulary import Digits, Vocabulary, Whole
 from spatialreward.protocol.prompts import Protocol
 
 if TYPE_CHECKING:
     from vllm import LLM, SamplingParams
     from vllm.inputs import TokensPrompt
+    from vllm.logprobs import Logprob
     from vllm.outputs import CompletionOutput, RequestOutput
+
+
+class _Written(NamedTuple):
+    """An answer that vLLM has written."""
+
+    text: str
+    complete: bool
+    chances: Sequence[LogChances]
+    """Of each token, the chances of all that a score can be spelled with."""
+    tokens: Sequence[int]
+    places: Sequence[int]
+    """Numbers of the tokens that begin a score."""
 
 
 class VllmEngine:
@@ -41,8 +60,8 @@ class VllmEngine:
         self._llm = llm
         self._processor = processor
         self._max_answer_tokens = max_answer_tokens
-        self._score_tokens = score_tokens(processor.tokenizer)
-        self._piece = cache(self._text_of)
+        self._thinks = processor.begins_thought
+        self._vocabulary = Vocabulary(processor.tokenizer)
         self._turn = threading.Lock()
 
     @classmethod
@@ -90,9 +109,12 @@ class VllmEngine:
         with self._turn:
             start = time.perf_counter()
             outputs = self._llm.generate(prompts, sampling, use_tqdm=False)
+            written = [self._read(output.outputs[0]) for output in outputs]
+            means = self._soft_scores(prompts, written)
             measure("seconds/generate", time.perf_counter() - start)
         _measure_sharing(outputs, measure)
-        yield from enumerate(self._read(output.outputs[0]) for output in outputs)
+        for number, (one, soft_scores) in enumerate(zip(written, means, strict=True)):
+            yield number, Generated(one.text, one.complete, tuple(soft_scores))
 
     def _prompt(self, question: Question) -> "TokensPrompt":
         return {
@@ -107,42 +129,100 @@ class VllmEngine:
         from vllm import SamplingParams
         from vllm.sampling_params import StructuredOutputsParams
 
+        form = answer_form(question, thinking=self._thinks)
         return SamplingParams(
             temperature=0.0 if question.seed is None else 1.0,
             seed=question.seed,
             max_tokens=self._max_answer_tokens,
-            structured_outputs=StructuredOutputsParams(regex=answer_form(question)),
-            logprob_token_ids=self._score_tokens,
-            flat_logprobs=True,
-            # Else vLLM decodes all scores' tokens anew at every token.
-            detokenize=False,
+            structured_outputs=StructuredOutputsParams(regex=form),
+            **self._told_chances(),
         )
 
-    def _read(self, output: "CompletionOutput") -> Generated:
+    def _one_more_token(self) -> "SamplingParams":
+        from vllm import SamplingParams
+
+        return SamplingParams(temperature=0.0, max_tokens=1, **self._told_chances())
+
+    def _told_chances(self) -> dict[str, object]:
+        tokens = self._vocabulary.scores
+        return {
+            "logprob_token_ids": None if tokens is None else list(candidates(tokens)),
+            "flat_logprobs": True,
+            # Else vLLM decodes all these tokens anew at every token.
+            "detokenize": False,
+        }
+
+    def _read(self, output: "CompletionOutput") -> _Written:
         if output.finish_reason not in ("stop", "length"):
             raise RuntimeError(f"vLLM ended an answer with {output.finish_reason!r}")
-        text = self._text_of(*output.token_ids)
-        return Generated(text, output.finish_reason == "stop", tuple(self._soft_scores(output)))
-
-    def _soft_scores(self, output: "CompletionOutput") -> Iterator[float]:
-        if self._score_tokens is None:
-            return
-        answer = GrowingAnswer()
+        text = GrowingAnswer(self._vocabulary.bytes_of, thinking=self._thinks)
+        firsts = self._first_tokens()
+        places = []
         for position, token in enumerate(output.token_ids):
-            if answer.at_score:
-                known = output.logprobs[position]
-                yield _mean([known[score].logprob for score in self._score_tokens])
-            answer.write(self._piece(token))
+            if text.at_score and token in firsts:
+                places.append(position)
+            text.write(token)
+        is_complete = output.finish_reason == "stop"
+        return _Written(text.text, is_complete, output.logprobs or (), output.token_ids, places)
 
-    def _text_of(self, *tokens: int) -> str:
-        return self._processor.tokenizer.decode(list(tokens), skip_special_tokens=True)
+    def _first_tokens(self) -> set[int]:
+        match self._vocabulary.scores:
+            case Whole(scores):
+                return set(scores)
+            case Digits(digits):
+                return set(digits)
+            case None:
+                return set()
+
+    def _soft_scores(
+        self, prompts: Sequence["TokensPrompt"], written: Sequence[_Written]
+    ) -> list[list[float]]:
+        tokens = self._vocabulary.scores
+        if isinstance(tokens, Digits):
+            behind = self._look_behind(tokens, prompts, written)
+            return [
+                [
+                    mean_of_digits(tokens, _known(one.chances[place]), behind[number, place])
+                    for place in one.places
+                ]
+                for number, one in enumerate(written)
+            ]
+        if tokens is None:
+            return [[] for _ in written]
+        return [
+            [mean_of_whole(tokens, _known(one.chances[place])) for place in one.places]
+            for one in written
+        ]
+
+    def _look_behind(
+        self, tokens: Digits, prompts: Sequence["TokensPrompt"], written: Sequence[_Written]
+    ) -> Mapping[tuple[int, int], Mapping[int, LogChances]]:
+        """What may stand behind a first digit, at each place of each answer.
+
+        Where the digit was written, vLLM has told; elsewhere it is asked for one token more, with
+        all before it in its cache.
+        """
+        behind: dict[tuple[int, int], dict[int, LogChances]] = defaultdict(dict)
+        asked, keys = [], []
+        for number, one in enumerate(written):
+            for place in one.places:
+                for digit, token in tokens.branches().items():
+                    if one.tokens[place] == token and place + 1 < len(one.tokens):
+                        behind[number, place][digit] = _known(one.chances[place + 1])
+                        continue
+                    prompt = prompts[number]
+                    read = [*prompt["prompt_token_ids"], *one.tokens[:place], token]
+                    asked.append({**prompt, "prompt_token_ids": read})
+                    keys.append((number, place, digit))
+        if asked:
+            told = self._llm.generate(asked, self._one_more_token(), use_tqdm=False)
+            for (number, place, digit), output in zip(keys, told, strict=True):
+                behind[number, place][digit] = _known(output.outputs[0].logprobs[0])
+        return behind
 
 
-def _mean(log_probabilities: Sequence[float]) -> float:
-    """Mean of the scores 0, 1, 2, ..., weighted by their probabilities among themselves."""
-    largest = max(log_probabilities)
-    weights = [math.exp(one - largest) for one in log_probabilities]
-    return sum(score * weight for score, weight in enumerate(weights)) / sum(weights)
+def _known(told: Mapping[int, "Logprob"]) -> LogChances:
+    return {token: one.logprob for token, one in told.items()}
 
 
 def _measure_sharing(outputs: Sequence["RequestOutput"], measure: Measure) -> None:

@@ -9,7 +9,6 @@ from spatialreward.judge.answer_schema import (
     PERCEPTUAL_FORM,
     SEMANTIC_FORM,
     answer_form,
-    score_tokens,
 )
 from spatialreward.judge.interface import Edit
 from spatialreward.judge.questions import perceptual_question, semantic_question
@@ -65,18 +64,30 @@ def test_each_stream_has_a_form_of_its_own():
     source, edited = sample.images()
     for references in ((), (source,)):
         edit = Edit(source, edited, "paint it red", references)
-        assert answer_form(semantic_question(TINY, edit)) == SEMANTIC_FORM
-        assert answer_form(perceptual_question(TINY, edit)) == PERCEPTUAL_FORM
+        for question, form in (
+            (semantic_question(TINY, edit), SEMANTIC_FORM),
+            (perceptual_question(TINY, edit), PERCEPTUAL_FORM),
+        ):
+            assert answer_form(question).endswith(form)
 
 
-def test_scores_that_are_one_token_each_are_told_in_order(untrained):
-    tokenizer = untrained[1].tokenizer
-    tokens = score_tokens(tokenizer)
-    assert [tokenizer.decode([token]) for token in tokens] == [str(score) for score in range(26)]
+def test_answers_over_several_lines_have_the_form():
+    assert re.fullmatch(SEMANTIC_FORM, json.dumps(json.loads(SEMANTIC), indent=2))
+    spaced = json.dumps(json.loads(SEMANTIC), separators=(" , ", " : "), ensure_ascii=False)
+    assert re.fullmatch(SEMANTIC_FORM, spaced)
 
 
-def test_a_tokenizer_that_splits_numbers_into_digits_has_no_tokens_for_scores():
-    def digits(text, add_special_tokens):
-        return {"input_ids": [int(digit) for digit in text]}
+@pytest.mark.parametrize("thought", ["", "<think>\n\n</think>\n\n", "<think>a < {b}</think>"])
+def test_a_thought_may_stand_before_the_answer(thought):
+    (sample,) = draw_samples(DATA, "train", 1)
+    question = semantic_question(TINY, Edit(*sample.images(), "paint it red"))
+    assert re.fullmatch(answer_form(question), thought + SEMANTIC)
+    assert not re.fullmatch(answer_form(question), f"Well: {SEMANTIC}")
 
-    assert score_tokens(digits) is None
+
+def test_a_thought_that_the_prompt_began_has_to_end():
+    (sample,) = draw_samples(DATA, "train", 1)
+    question = semantic_question(TINY, Edit(*sample.images(), "paint it red"))
+    form = answer_form(question, thinking=True)
+    assert re.fullmatch(form, f"so {{it}} is</think>{SEMANTIC}")
+    assert not re.fullmatch(form, SEMANTIC)

@@ -1,47 +1,54 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from spatialreward.judge.answers import GrowingAnswer
+from spatialreward.judge.vocabulary import Vocabulary
+from tests.judge.qwen_like import qwen_like_tokenizer
 
-
-def written(text, size=1):
-    answer = GrowingAnswer()
-    for start in range(0, len(text), size):
-        answer.write(text[start : start + size])
-    return answer
-
-
-@pytest.mark.parametrize(
-    "text", ['{"reasoning": "clean", "score": [', 'clean", "score": [25, ', '"score":[7,']
+ANSWER = json.dumps(
+    {"reasoning": "红色的围巾 🧣 ist naïv, größer", "score": [20, 22]}, ensure_ascii=False
 )
-def test_a_score_is_due_behind_its_bracket_and_its_comma(text):
-    assert written(text).at_score
 
 
-@pytest.mark.parametrize("text", ["", '{"reasoning": "', '"score": [25, 25', '"bbox_2d": ['])
-def test_no_score_is_due_elsewhere(text):
-    assert not written(text).at_score
+@pytest.fixture(scope="module")
+def tokenizer():
+    return qwen_like_tokenizer()
 
 
-@given(
-    value=st.dictionaries(
-        st.text(max_size=5), st.recursive(st.text(max_size=9), st.lists, max_leaves=5), min_size=1
-    ),
-    size=st.integers(1, 7),
-)
-def test_an_answer_is_complete_at_the_brace_that_closes_its_object_and_not_before(value, size):
-    text = json.dumps(value, ensure_ascii=False)
-    assert written(text, size).complete
-    assert not written(text[:-1], size).complete
+@pytest.fixture
+def growing(tokenizer):
+    return GrowingAnswer(Vocabulary(tokenizer).bytes_of)
 
 
-def test_braces_inside_strings_do_not_count():
-    assert not written('{"a": "}\\"}').complete
-    assert written('{"a": "}\\"}"}').complete
+def encoded(tokenizer, text):
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
-def test_words_before_the_object_do_not_complete_it():
-    assert not written('} I say "{":').complete
+def test_characters_of_several_tokens_are_read_whole(tokenizer, growing):
+    tokens = encoded(tokenizer, ANSWER)
+    assert "\N{REPLACEMENT CHARACTER}" in "".join(tokenizer.decode([token]) for token in tokens)
+    for token in tokens:
+        growing.write(token)
+    assert growing.text == ANSWER
+    assert growing.is_complete
+
+
+def test_a_character_that_is_not_finished_is_told_as_one_that_cannot_be_read(tokenizer, growing):
+    for token in encoded(tokenizer, "a 🧣")[:-1]:
+        growing.write(token)
+    assert growing.text == "a \N{REPLACEMENT CHARACTER}"
+
+
+def test_special_tokens_are_no_text(tokenizer, growing):
+    for token in encoded(tokenizer, '<|im_start|>{"reasoning": "ok"}<|im_end|>'):
+        growing.write(token)
+    assert growing.text == '{"reasoning": "ok"}'
+
+
+def test_a_thought_that_the_prompt_began_is_in_the_text_from_its_beginning(tokenizer):
+    growing = GrowingAnswer(Vocabulary(tokenizer).bytes_of, thinking=True)
+    for token in encoded(tokenizer, "{so} it is</think>{}"):
+        growing.write(token)
+    assert growing.text == "<think>{so} it is</think>{}"
+    assert growing.is_complete

@@ -10,14 +10,16 @@ import pytest
 import torch
 from PIL import Image
 
-from spatialreward.judge.answer_schema import score_tokens
 from spatialreward.judge.engine import Judge
 from spatialreward.judge.interface import Edit
-from spatialreward.judge.questions import perceptual_question, semantic_question
-from spatialreward.judge.scores import ScoreChooser
+from spatialreward.judge.questions import Question, perceptual_question, semantic_question
+from spatialreward.judge.soft_scores import candidates, mean_of_digits
 from spatialreward.judge.vllm_engine import VllmEngine
+from spatialreward.judge.vocabulary import Vocabulary
 from spatialreward.protocol.prompts import TINY
+from tests.judge.qwen_like import qwen_like_parts
 
+OTHER = '{"reasoning": "x", "score": [3, 7]}'
 TEXT = '{"reasoning": "<|global|> clean", "score": [12, 25]}'
 with_vllms_own_warnings = pytest.mark.filterwarnings("default")
 
@@ -28,6 +30,11 @@ def processor(untrained):
 
 
 @pytest.fixture(scope="module")
+def qwen_like():
+    return qwen_like_parts()[1]
+
+
+@pytest.fixture(scope="module")
 def engine(processor):
     """An engine without a model."""
     return VllmEngine(None, processor, max_answer_tokens=208)
@@ -35,15 +42,43 @@ def engine(processor):
 
 def completion(processor, logits_V, finish_reason="stop", text=TEXT):
     """An answer as vLLM hands it over, with the same distribution behind each of its tokens."""
-    tokens = processor.tokenizer(text)["input_ids"]
+    tokens = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
     log_chances_V = logits_V.log_softmax(dim=0)
     known = {
         token: SimpleNamespace(logprob=log_chances_V[token].item())
-        for token in (*tokens, *score_tokens(processor.tokenizer))
+        for token in (*tokens, *candidates(Vocabulary(processor.tokenizer).scores))
     }
     return SimpleNamespace(
         token_ids=tokens, logprobs=[known] * len(tokens), finish_reason=finish_reason
     )
+
+
+class Scripted:
+    """What the engine uses of vLLM: the answers that are given, and one more token when asked."""
+
+    def __init__(self, processor, answers, logits_V):
+        self.answers = answers
+        self.more = completion(processor, logits_V, "length", ",")
+        self.prompts = []
+
+    def generate(self, prompts, sampling, use_tqdm):
+        self.prompts.append(prompts)
+        told = self.answers if len(self.prompts) == 1 else [self.more] * len(prompts)
+        return [
+            SimpleNamespace(outputs=[one], prompt_token_ids=[1], num_cached_tokens=0)
+            for one in told
+        ]
+
+
+def scripted(processor, logits_V, *answers):
+    """An engine whose vLLM gives these answers, and the soft scores and texts that it reads."""
+    engine = VllmEngine(Scripted(processor, answers, logits_V), processor, max_answer_tokens=208)
+    # Where vLLM is not installed there is nothing to sample by.
+    engine._sampling = lambda question: None
+    engine._one_more_token = lambda: None
+    picture = Image.new("RGB", (64, 64), "teal")
+    questions = [Question((picture, "how?"), is_judged=True)] * len(answers)
+    return engine, [answer for _, answer in engine.answer(questions)]
 
 
 def test_a_prompt_is_the_other_engines_with_one_token_for_each_picture(engine, processor):
@@ -62,26 +97,47 @@ def test_a_prompt_is_the_other_engines_with_one_token_for_each_picture(engine, p
     assert torch.equal(shown["pixel_values"], inputs["pixel_values"])
 
 
-def test_soft_scores_are_the_transformers_engines(engine, processor):
+def test_soft_scores_of_whole_numbers_are_means_of_their_tokens(processor):
     logits_V = torch.randn(len(processor.tokenizer), generator=torch.manual_seed(3)) * 3
-    (mean,) = ScoreChooser(processor.tokenizer).constrain(logits_V[None].clone(), [0])
-    answer = engine._read(completion(processor, logits_V))
+    scores = Vocabulary(processor.tokenizer).scores
+    mean = (logits_V[list(scores.scores)].softmax(0) @ torch.arange(26.0)).item()
+    engine, (answer,) = scripted(processor, logits_V, completion(processor, logits_V))
     assert answer.text == TEXT
     assert answer.complete
     assert answer.soft_scores == pytest.approx((mean, mean), abs=1e-4)
+    assert len(engine._llm.prompts) == 1
 
 
-def test_an_answer_that_is_cut_off_is_not_complete(engine, processor):
+def test_soft_scores_of_split_numbers_look_behind_what_was_not_written(qwen_like):
+    logits_V = torch.randn(len(qwen_like.tokenizer), generator=torch.manual_seed(3)) * 3
+    tokens = Vocabulary(qwen_like.tokenizer).scores
+    told = dict(enumerate(logits_V.log_softmax(0).tolist()))
+    mean = mean_of_digits(tokens, told, {1: told, 2: told})
+    answers = [completion(qwen_like, logits_V), completion(qwen_like, logits_V, text=OTHER)]
+    engine, generated = scripted(qwen_like, logits_V, *answers)
+    for answer in generated:
+        assert answer.soft_scores == pytest.approx((mean, mean), abs=1e-6)
+    one, two = tokens.branches().values()
+    asked = [prompt["prompt_token_ids"] for prompt in engine._llm.prompts[1]]
+    # 12 and 25 have told what stands behind their first digits, 3 and 7 have not.
+    assert [ids[-1] for ids in asked] == [two, one, one, two, one, two]
+    first = engine._llm.prompts[0][0]["prompt_token_ids"]
+    text = qwen_like.tokenizer.decode(asked[0][len(first) :])
+    assert text == TEXT[: TEXT.index("12")] + "2"
+
+
+def test_an_answer_that_is_cut_off_is_not_complete(processor):
     logits_V = torch.zeros(len(processor.tokenizer))
-    answer = engine._read(completion(processor, logits_V, "length", TEXT[: TEXT.index(", 25")]))
+    cut = completion(processor, logits_V, "length", TEXT[: TEXT.index(", 25")])
+    _, (answer,) = scripted(processor, logits_V, cut)
     assert not answer.complete
     assert answer.soft_scores == pytest.approx((12.5,))
 
 
-def test_an_answer_that_failed_is_not_taken_for_a_long_one(engine, processor):
-    failed = completion(processor, torch.zeros(len(processor.tokenizer)), "error", "")
+def test_an_answer_that_failed_is_not_taken_for_a_long_one(processor):
+    logits_V = torch.zeros(len(processor.tokenizer))
     with pytest.raises(RuntimeError, match="vLLM ended an answer with 'error'"):
-        engine._read(failed)
+        scripted(processor, logits_V, completion(processor, logits_V, "error", ""))
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ class Says:
 
     def answer(self, questions, measure, more):
         for number in range(len(questions)):
-            yield number, Generated(self.text, True, ())
+            yield number, Generated(self.text, True, (1.0, 1.0))
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ class Says:
         while self.hold.exists():
             time.sleep(0.02)
         for number in range(len(questions)):
-            yield number, Generated(self.text, True, ())
+            yield number, Generated(self.text, True, (1.0, 1.0))
 
 
 def _load(cls, checkpoint, parameters, *, model, version, measure):
