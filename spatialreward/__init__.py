@@ -20,7 +20,12 @@ if TYPE_CHECKING:
         WrongAnswer,
     )
     from spatialreward.client.triton import TritonJudge
-    from spatialreward.errors import InvalidInputError, JudgementError, SpatialRewardError
+    from spatialreward.errors import (
+        Failure,
+        InvalidInputError,
+        JudgementError,
+        SpatialRewardError,
+    )
     from spatialreward.images import load_image
     from spatialreward.judge.interface import Edit, Judging
     from spatialreward.judge.load import load_judge
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
         Judgement,
         JudgementStatus,
         JudgingOptions,
+        Mending,
         ScoreKind,
         Scores,
         Streams,
