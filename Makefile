@@ -12,7 +12,7 @@ STARTED_AT := $(shell date +%s)
 export GOMP_SPINCOUNT ?= 0
 PIP_OPTIONS ?= --quiet --disable-pip-version-check
 
-.PHONY: bench-data bench-promotion bench-serving check-images clean compose-env demo first-hour images lint-manifests pin-images promtool push test
+.PHONY: bench-data bench-promotion bench-real-shaped bench-serving check-images clean compose-env demo first-hour images lint-manifests pin-images promtool push test
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -48,6 +48,17 @@ bench-promotion: $(VENV)/.ready $(TRITON_VENV)/.ready  ## measure a promotion be
 
 bench-data: $(VENV)/.ready  ## measure data building beside its baselines
 	$(VENV)/bin/python -m components.data_building.bench $(BENCH_OPTIONS)
+
+# Qwen's vocabulary comes in a wheel of its own, of which nothing else is needed.
+bench-real-shaped: $(VENV)/.ready $(TRITON_VENV)/.ready build/tools/qwen.tiktoken  ## a judge in the shape of the public ones, word for word
+	$(VENV)/bin/python -m serving.bench.real_shaped --vocabulary build/tools/qwen.tiktoken $(BENCH_OPTIONS)
+
+build/tools/qwen.tiktoken: $(VENV)/.ready
+	mkdir -p build/tools/dashscope
+	$(VENV)/bin/pip download $(PIP_OPTIONS) --no-deps --dest build/tools/dashscope dashscope==2.0.2
+	$(VENV)/bin/python -m zipfile --extract build/tools/dashscope/dashscope-2.0.2-py3-none-any.whl build/tools/dashscope
+	cp build/tools/dashscope/dashscope/resources/qwen.tiktoken $@
+	rm -r build/tools/dashscope
 
 images: $(VENV)/.ready  ## build the images; VARIANT=cpu|cuda, BASE_IMAGE=..., CONTAINER_ENGINE=...
 	$(VENV)/bin/python -m manifests.images build

@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 MAX_TOTAL_S = 1800
 MAX_PEAK_GB = 8
+MIN_WITHIN_GROUP_AGREEMENT = 0.4
 _PICTURE_FOLDERS = ("samples", "curves")
 
 
@@ -61,7 +62,8 @@ def make_report(
     judge, pixels, untrained = (
         judges[name] for name in ("judge", "pixel_difference", "untrained_judge")
     )
-    editor = json.loads(answers["editor_figures"])["editor"]
+    edits = json.loads(answers["editor_figures"])
+    editor, agreement = edits["editor"], edits["agreement"]
     before, after = editor["oracle_reward_before"], editor["oracle_reward_after"]
     return Report(
         judge=[
@@ -80,6 +82,7 @@ def make_report(
                 gate.max_unparsable_share,
                 baseline=pixels["unparsable_share"],
             ),
+            *_agreement(agreement),
         ],
         untrained={f"judge/{name}": value for name, value in untrained.items()},
         editor=[
@@ -93,6 +96,21 @@ def make_report(
         ],
         on_disk=on_disk,
     )
+
+
+def _agreement(taus: Mapping[str, float]) -> list[Figure]:
+    """The judge's order within groups of an editor's edits, where a group had an order at all."""
+    if not taus:
+        return []
+    return [
+        Figure.at_least(
+            "judge/within_group_agreement",
+            taus["judge"],
+            MIN_WITHIN_GROUP_AGREEMENT,
+            baseline=taus["pixel_difference"],
+        ),
+        Figure(name="judge/within_group_ceiling", value=taus["ceiling"]),
+    ]
 
 
 def gather_pictures(steps: Sequence[ChildRun], out: Path) -> list[Path]:

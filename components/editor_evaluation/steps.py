@@ -28,6 +28,7 @@ def compare_editors(
 
     def work(step: Step) -> Outputs:
         from spatialreward.evaluation import editor as evaluation
+        from spatialreward.evaluation.agreement import agreement_figures
         from spatialreward.evaluation.report import editor_report, store_report
         from spatialreward.visuals import sample_sheet
 
@@ -45,7 +46,16 @@ def compare_editors(
             config.model_dump(mode="json"),
             figures,
         )
-        return {"editor": figures, "report": str(store_report(step.store, report))}
+        agreement = agreement_figures(
+            step.fetch("before"), config.world, config.evaluation, judging
+        )._asdict()
+        known = {name: tau for name, tau in agreement.items() if math.isfinite(tau)}
+        step.tracker.log_metrics({f"agreement/{name}": tau for name, tau in known.items()})
+        return {
+            "editor": figures,
+            "agreement": known,
+            "report": str(store_report(step.store, report)),
+        }
 
     outputs = run_step(
         "compare-editors",
@@ -53,7 +63,7 @@ def compare_editors(
         {"before": before, "after": after, "served": served},
         work,
         parent_run_id=parent_run_id,
-        revision=2,
+        revision=3,
     )
     return json.dumps(outputs, sort_keys=True)
 

@@ -128,7 +128,11 @@ def measure_large(
     protocol = FULL.model_copy(update={"square_side": side, "max_answer_tokens": max_answer_tokens})
     num_edits = groups_per_batch * _GROUP_SIZE
     shared, full = (
-        _Way(Judge.of_model(model, processor, protocol, share_prefixes=share, batch_size=num_edits))
+        _Way(
+            Judge.of_model(
+                model, processor, protocol, share_prefixes=share, guided=False, batch_size=num_edits
+            )
+        )
         for share in (True, False)
     )
     rng = np.random.default_rng(_SEED)

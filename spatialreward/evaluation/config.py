@@ -29,3 +29,8 @@ class EditorEvaluationConfig(Record):
     """Of the starting noise, the same for both editors."""
     denoising: DenoisingConfig = DenoisingConfig()
     num_bootstrap_samples: PositiveInt = 10_000
+    num_groups: PositiveInt = 40
+    """Groups of the first editor's edits within which the judge's order is compared with the
+    oracle's."""
+    group_size: int = Field(8, ge=2)
+    """Edits of one group, each from noise of its own."""

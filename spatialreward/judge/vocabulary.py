@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 NUM_SCORES = int(MAX_SCORE) + 1
-_ENDING = b" \t\n\r,]}"
+_WHITE_SPACE = b" \t\n\r"
+_ENDING = _WHITE_SPACE + b",]}"
 _SECOND_DIGITS: Mapping[int, int] = {1: 10, 2: NUM_SCORES - 20}
 """How many digits may follow a first one: 10 to 19, 20 to 25."""
 
@@ -88,7 +89,7 @@ class Vocabulary:
         digits = self._single(range(10))
         if digits is None:
             return None
-        endings = (token for token, text in self.bytes_of.items() if not text.strip(_ENDING))
+        endings = (token for token, text in self.bytes_of.items() if _ends_a_number(text))
         return Digits(digits, tuple(sorted(endings)))
 
     @cached_property
@@ -109,3 +110,9 @@ class Vocabulary:
         if any(len(tokens) != 1 for tokens in encoded):
             return None
         return tuple(tokens[0] for tokens in encoded)
+
+
+def _ends_a_number(text: bytes) -> bool:
+    """Whether a token is what JSON may have behind a number in an array, and nothing else."""
+    told = text.lstrip(_WHITE_SPACE)
+    return bool(text) and not text.strip(_ENDING) and (not told or told[:1] in b",]")

@@ -3,13 +3,10 @@
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from serving.bench.qwen_vocabulary import SPLITS
 from spatialreward.judge.processor import Processor
 from spatialreward.judge.tiny import CHAT_TEMPLATE, build_image_processor, build_model
 
-_SPLITS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 _SPECIAL = (
     "<|endoftext|>",
     "<|im_start|>",
@@ -33,7 +30,7 @@ def qwen_like_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(_SPLITS), behavior="isolated"),
+            pre_tokenizers.Split(Regex(SPLITS), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )

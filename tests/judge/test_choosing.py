@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from serving.bench.fixed_answers import brute_force_mean
 from spatialreward.judge import choosing
 from spatialreward.judge.questions import Question
 from spatialreward.judge.transformers_engine import TransformersEngine
@@ -97,34 +98,6 @@ def written(monkeypatch):
     return written
 
 
-def brute_force(model, processor, question, before, tokens):
-    """Mean of the score that comes next, by full forwards for each of 0..25."""
-
-    def chances(more, among):
-        inputs = processor.encode([question])
-        added = torch.tensor([more], dtype=torch.long)
-        inputs["input_ids"] = torch.cat([inputs["input_ids"], added], dim=1)
-        for name, value in (("attention_mask", 1), ("mm_token_type_ids", 0)):
-            extra = torch.full_like(added, value, dtype=inputs[name].dtype)
-            inputs[name] = torch.cat([inputs[name], extra], dim=1)
-        with torch.inference_mode():
-            logits_V = model(**inputs).logits[0, -1]
-        return dict(zip(among, logits_V[list(among)].double().softmax(0).tolist(), strict=True))
-
-    mean = total = 0.0
-    for score in range(26):
-        first, second = str(score)[0], str(score)[1:]
-        token = tokens.digits[int(first)]
-        chance = chances(before, tokens.digits)[token]
-        if seconds := tokens.after(int(first)):
-            behind = chances([*before, token], (*seconds, *tokens.endings))
-            kept = [tokens.digits[int(second)]] if second else tokens.endings
-            chance *= sum(behind[one] for one in kept)
-        mean, total = mean + chance * score, total + chance
-    assert total == pytest.approx(1)
-    return mean
-
-
 def test_soft_scores_of_split_numbers_are_brute_forces(qwen_like, scores_only, written):
     model, processor = qwen_like
     engine = TransformersEngine(model, processor, max_answer_tokens=40)
@@ -138,7 +111,7 @@ def test_soft_scores_of_split_numbers_are_brute_forces(qwen_like, scores_only, w
         starts = [at for at, one in enumerate(is_digit) if one and not is_digit[at - 1]]
         for start, mean in zip(starts, told[number].soft_scores, strict=True):
             before = written[number][:start]
-            expected = brute_force(model, processor, question, before, tokens)
+            expected = brute_force_mean(model, processor, question, before, tokens)
             assert mean == pytest.approx(expected, abs=1e-4)
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 from PIL import Image
 
+from serving.bench.fixed_answers import teach
 from spatialreward.judge.engine import Judge
 from spatialreward.judge.interface import Edit
 from spatialreward.judge.questions import perceptual_question, semantic_question
@@ -13,7 +14,6 @@ from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import TINY
 from spatialreward.records import JudgementStatus, Mending
 from tests.judge.qwen_like import qwen_like_parts
-from tests.judge.taught import teach
 
 PROTOCOL = TINY.model_copy(update={"max_answer_tokens": 300})
 DRAFT = '{"edit_region": [], "reasoning": "nothing", "score": [0, 0]}'

@@ -57,6 +57,8 @@ max_failed_share = 1
 sampling.num_denoising_steps = 2
 [editor_evaluation]
 num_instructions = 4
+num_groups = 2
+group_size = 2
 denoising.num_denoising_steps = 2
 num_bootstrap_samples = 50
 """

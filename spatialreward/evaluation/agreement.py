@@ -1,0 +1,140 @@
+"""Whether a judge orders the edits of one group as the truth does, which is what RL lives on.
+
+The edits of a group are one editor's for one source and one instruction, so what tells them apart
+is small. How much of it can be seen at all is told by the ceiling: the oracle's order of the same
+pictures after they were encoded once more.
+"""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import stats
+
+from spatialreward.data.building import draw_samples
+from spatialreward.data.config import DataConfig
+from spatialreward.data.world.oracle import oracle_judgement
+from spatialreward.editor.interface import EditTask
+from spatialreward.editor.sampling import draw_edits
+from spatialreward.editor.tiny import TinyEditor
+from spatialreward.evaluation.config import EditorEvaluationConfig
+from spatialreward.judge.interface import Edit, Judging
+from spatialreward.judge.pixels import PixelDifference
+from spatialreward.progress import track
+
+# G groups, N edits of a group
+
+_JPEG_QUALITY = 95
+
+
+class AgreementFigures(NamedTuple):
+    """Mean Kendall's tau with the oracle within groups of one editor's edits."""
+
+    judge: float
+    pixel_difference: float
+    """Baseline: how much of the picture differs."""
+    ceiling: float
+    """The oracle's with itself, on the same pictures as JPEG files."""
+
+
+def within_group_agreement(
+    rewards_GN: NDArray[np.float64], truths_GN: NDArray[np.float64]
+) -> float:
+    """Mean over groups of Kendall's tau-b of rewards and truth.
+
+    A group in which the truth is the same for all has no order and does not count. One of which
+    fewer than two edits have a reward, or whose rewards are all the same, counts as 0: it tells RL
+    nothing.
+
+    Args:
+        rewards_GN: NaN where there is none.
+        truths_GN: the true rewards.
+
+    Returns:
+        -1..1; NaN where no group has an order.
+    """
+    taus = [
+        _tau(rewards_N, truths_N)
+        for rewards_N, truths_N in zip(rewards_GN, truths_GN, strict=True)
+        if np.ptp(truths_N) > 0
+    ]
+    return float(np.mean(taus)) if taus else float("nan")
+
+
+def _tau(rewards_N: NDArray[np.float64], truths_N: NDArray[np.float64]) -> float:
+    known = np.isfinite(rewards_N)
+    if known.sum() < 2 or np.ptp(rewards_N[known]) == 0 or np.ptp(truths_N[known]) == 0:
+        return 0.0
+    return float(stats.kendalltau(rewards_N[known], truths_N[known]).statistic)
+
+
+def agreement_figures(
+    editor: Path, world: DataConfig, config: EditorEvaluationConfig, judging: Judging
+) -> AgreementFigures:
+    """Have an editor draw groups of edits, and compare a judge's order with the oracle's.
+
+    Args:
+        editor: checkpoint of the editor, as it is before RL.
+        world: its held-out stream gives sources and instructions.
+        config: how many groups, how large, and how they are drawn.
+        judging: the judge.
+    """
+    samples = list(draw_samples(world, "heldout", config.num_groups))
+    photos = Path(world.photos) if world.photos else None
+    groups = _draw_groups(
+        TinyEditor.load(editor),
+        [EditTask(sample.images()[0], sample.instruction) for sample in samples],
+        config,
+    )
+    edits = [
+        Edit(sample.images()[0], picture, sample.instruction)
+        for sample, pictures in zip(samples, groups, strict=True)
+        for picture in pictures
+    ]
+    shape = (len(groups), config.group_size)
+    truth_GN, again_GN = (
+        np.array(
+            [
+                [oracle_judgement(sample.world, seen(one), photos).reward for one in pictures]
+                for sample, pictures in zip(samples, groups, strict=True)
+            ],
+            dtype=float,
+        )
+        for seen in (_as_it_is, _as_jpeg)
+    )
+    judged, differing = (
+        np.array([one.reward for one in judge.judge(edits)], dtype=float).reshape(shape)
+        for judge in (judging, PixelDifference())
+    )
+    return AgreementFigures(
+        judge=within_group_agreement(judged, truth_GN),
+        pixel_difference=within_group_agreement(differing, truth_GN),
+        ceiling=within_group_agreement(again_GN, truth_GN),
+    )
+
+
+def _draw_groups(
+    editor: TinyEditor, tasks: Sequence[EditTask], config: EditorEvaluationConfig
+) -> list[list[Image.Image]]:
+    generator = torch.Generator().manual_seed(config.seed)
+    groups = []
+    for task in track(tasks, total=len(tasks), description="drawing groups of edits"):
+        condition = editor.encode([task]).repeat(config.group_size)
+        latents_BCHW = draw_edits(editor, condition, config.denoising, generator)
+        groups.append(editor.decode(latents_BCHW))
+    return groups
+
+
+def _as_it_is(picture: Image.Image) -> Image.Image:
+    return picture
+
+
+def _as_jpeg(picture: Image.Image) -> Image.Image:
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=_JPEG_QUALITY)
+    return Image.open(file).convert("RGB")

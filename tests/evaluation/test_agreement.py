@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from spatialreward.data.config import DataConfig
+from spatialreward.editor.config import DenoisingConfig
+from spatialreward.evaluation.agreement import agreement_figures, within_group_agreement
+from spatialreward.evaluation.config import EditorEvaluationConfig
+from spatialreward.judge.pixels import PixelDifference
+
+TRUTH = np.array([[0.1, 0.2, 0.3], [0.9, 0.5, 0.7]])
+
+
+def test_the_true_order_agrees_fully_and_its_reverse_not_at_all():
+    assert within_group_agreement(2 * TRUTH + 5, TRUTH) == pytest.approx(1)
+    assert within_group_agreement(-TRUTH, TRUTH) == pytest.approx(-1)
+
+
+def test_only_the_order_within_a_group_counts():
+    # The groups' means are the wrong way round; 2 of 3 pairs of the second group are right.
+    rewards = np.array([[0.8, 0.85, 0.9], [0.2, 0.05, 0.01]])
+    assert within_group_agreement(rewards, TRUTH) == pytest.approx((1 + 1 / 3) / 2)
+
+
+def test_a_group_without_a_true_order_does_not_count():
+    truth = np.vstack([TRUTH, np.full(3, 0.5)])
+    assert within_group_agreement(truth, truth) == pytest.approx(1)
+    assert np.isnan(within_group_agreement(truth[2:], truth[2:]))
+
+
+def test_a_group_without_an_order_of_rewards_counts_as_0():
+    constant = np.array([[0.5, 0.5, 0.5], TRUTH[1]])
+    assert within_group_agreement(constant, TRUTH) == pytest.approx(0.5)
+    lost = np.array([[0.5, np.nan, np.nan], TRUTH[1]])
+    assert within_group_agreement(lost, TRUTH) == pytest.approx(0.5)
+
+
+def test_a_failed_judgement_is_left_out_of_its_group():
+    rewards = np.array([[0.1, np.nan, 0.3], TRUTH[1]])
+    assert within_group_agreement(rewards, TRUTH) == pytest.approx(1)
+
+
+def test_groups_of_an_editor_are_compared_with_the_oracle(editor_folder):
+    config = EditorEvaluationConfig(
+        num_groups=3, group_size=3, denoising=DenoisingConfig(num_denoising_steps=2)
+    )
+    judge = PixelDifference()
+    figures = agreement_figures(editor_folder, DataConfig(seed=21), config, judge)
+    assert figures.judge == figures.pixel_difference
+    assert all(-1 <= tau <= 1 for tau in figures)
