@@ -14,6 +14,8 @@ from spatialreward.errors import Failure
 from spatialreward.judge.interface import Measure
 from spatialreward.records import Mending
 
+logger = logging.getLogger(__name__)
+
 PREFIX = "spatialreward_"
 
 
@@ -113,6 +115,18 @@ class Gathering:
                 amounts, self._amounts = self._amounts, {}
             for name, amount in amounts.items():
                 self._hand_on(name, amount)
+
+
+def harmless(measure: Measure) -> Measure:
+    """The same, but an amount that cannot be told is logged, and stops nothing."""
+
+    def tell(name: str, amount: float) -> None:
+        try:
+            measure(name, amount)
+        except Exception:
+            logger.exception("%s could not be measured", name)
+
+    return tell
 
 
 class JsonLines(logging.Formatter):

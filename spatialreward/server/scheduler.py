@@ -28,9 +28,11 @@ from spatialreward.server.faults import (
     ServerBusy,
     ServerFailed,
 )
+from spatialreward.server.metrics import harmless
+from spatialreward.server.replies import Replies
 from spatialreward.server.requests import decode_edit, decoded_bytes, held_bytes
 from spatialreward.server.throughput import Throughput
-from spatialreward.server.waiting import Request, Waiting
+from spatialreward.server.waiting import Outcome, Request, Waiting
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +41,11 @@ JudgeEach = Callable[[Take, Measure], Iterable[tuple[int, Judgement]]]
 taken, and its judgement as it is there."""
 _LONGEST_DELAY = 3
 """In batch delays."""
+_STOPPING = "the server is stopping; retry after 1.0 s"
 
 
 class Scheduler:
-    """Takes requests from any thread, and answers each from one of its own."""
+    """Takes requests from any thread, and answers them from one that judges nothing."""
 
     def __init__(
         self,
@@ -62,15 +65,18 @@ class Scheduler:
         """
         self._judge = judge
         self._config = config
-        self._measure = measure
+        self._measure = harmless(measure)
         self._arrivals = itertools.count()
         self._changed = threading.Condition()
         self._waiting: list[Waiting] = []
+        self._unanswered: set[Request] = set()
         self._num_queued = 0
         self._idle: set[int] = set()
         self._closing = False
+        self._abandoned = False
         self._throughput = Throughput(clock)
         self._num_bytes = 0
+        self._replies = Replies()
         self._decoders = ThreadPoolExecutor(config.decoding_threads, "decode")
         self._workers = [
             threading.Thread(target=self._work, args=(number,), name=f"judge-{number}", daemon=True)
@@ -89,6 +95,11 @@ class Scheduler:
         """What is reserved for the pictures of all requests that are not answered yet."""
         return self._num_bytes
 
+    @property
+    def is_working(self) -> bool:
+        """Whether every edit will be judged: what a worker had taken is lost when it ends."""
+        return self._closing or all(worker.is_alive() for worker in self._workers)
+
     def submit(self, request: Request) -> None:
         """Queue a request; returns at once.
 
@@ -102,8 +113,8 @@ class Scheduler:
                 f"{self._config.max_queued_edits} that may wait"
             )
         with self._changed:
-            if self._closing:
-                raise ServerBusy("the server is stopping; retry after 1.0 s")
+            if self._closing or self._abandoned:
+                raise ServerBusy(_STOPPING)
             queued = self._num_queued + len(request.edits)
             if queued > self._config.max_queued_edits:
                 raise ServerBusy(
@@ -114,8 +125,16 @@ class Scheduler:
             if not self._num_queued:
                 self._throughput.resume()
             self._num_queued = queued
+            self._unanswered.add(request)
             self._measure("queued_edits", queued)
             self._decoders.submit(self._decode, request)
+
+    def abandon(self) -> None:
+        """Refuse what is not answered yet, and all that comes, for other servers to judge."""
+        with self._changed:
+            self._abandoned = True
+            for request in [*self._unanswered]:
+                self._refuse(request, ServerBusy(_STOPPING))
 
     def close(self) -> None:
         """Judge what has been accepted, then stop."""
@@ -126,6 +145,7 @@ class Scheduler:
             self._changed.notify_all()
         for worker in self._workers:
             worker.join()
+        self._replies.close()
 
     def _wait_s(self) -> float:
         """How long the queue takes to become half as long."""
@@ -173,7 +193,8 @@ class Scheduler:
             raise fault
         num_bytes = decoded_bytes(request.edits, self._config)
         with self._changed:
-            self._reserve(request, request.num_bytes + num_bytes)
+            if request.remaining:
+                self._reserve(request, request.num_bytes + num_bytes)
 
     def _decoded(self, request: Request) -> list[Waiting]:
         """The edits that can be judged; the others fail."""
@@ -202,16 +223,23 @@ class Scheduler:
     def _queue(self, request: Request, ready: Sequence[Waiting]) -> None:
         request.edits = ()
         with self._changed:
-            if ready:
-                self._reserve(request, held_bytes([one.edit for one in ready]))
+            if not request.remaining:
+                return
+            self._reserve(request, held_bytes([one.edit for one in ready]))
             for waiting in ready:
                 heapq.heappush(self._waiting, waiting)
             request.num_waiting = len(ready)
             self._changed.notify_all()
 
     def _work(self, worker: int) -> None:
-        while batch := self._next_batch(worker):
-            self._judge_batch(batch)
+        while True:
+            try:
+                while batch := self._next_batch(worker):
+                    self._judge_batch(batch)
+                return
+            except BaseException:
+                # Not even SystemExit: the server would look well with nobody left to judge.
+                logger.exception("a worker failed, and goes on")
 
     def _next_batch(self, worker: int) -> list[Waiting]:
         """Wait for edits and take a fair share of them; empty when the server stops."""
@@ -287,7 +315,7 @@ class Scheduler:
         return taken
 
     def _why_too_late(self, request: Request) -> RequestFault | None:
-        if request.is_cancelled():
+        if request.has_gone():
             return RequestCancelled("the request was cancelled")
         waited = time.monotonic() - request.arrived
         if waited > self._config.time_limit_s:
@@ -303,9 +331,8 @@ class Scheduler:
         heapq.heapify(self._waiting)
         self._num_queued -= request.remaining
         request.remaining = request.num_waiting = 0
-        self._reserve(request, 0)
-        self._changed.notify_all()
         self._answer(request, fault)
+        self._changed.notify_all()
 
     def _give_up(self, request: Request, fault: RequestFault) -> None:
         """Refuse a request that is not answered yet."""
@@ -313,12 +340,11 @@ class Scheduler:
             if request.remaining:
                 self._refuse(request, fault)
 
-    def _answer(self, request: Request, outcome: list[Judgement] | RequestFault) -> None:
-        """Hand over an outcome; a client that cannot be answered harms no other."""
-        try:
-            request.answer(outcome)
-        except Exception:
-            logger.exception("a request could not be answered")
+    def _answer(self, request: Request, outcome: Outcome) -> None:
+        """Be done with a request; the condition is held."""
+        self._unanswered.discard(request)
+        self._reserve(request, 0)
+        self._replies.give(request.answer, outcome)
 
     def _judge_batch(self, batch: list[Waiting], *, alone: bool = False) -> None:
         """Judge a batch, which is emptied, and what joins it.
@@ -350,7 +376,7 @@ class Scheduler:
             for number, judgement in self._judge(take, self._measure):
                 one = open_ones.pop(number)
                 self._finish(one.request, one.number, judgement, is_judged=True)
-        except Exception:
+        except BaseException:
             logger.exception("a batch could not be judged, %d edits are left", len(open_ones))
         for one in (*open_ones.values(), *batch):
             if alone:
@@ -371,10 +397,7 @@ class Scheduler:
             request.judgements[number] = judgement
             request.remaining -= 1
             self._num_queued -= 1
-            done = not request.remaining
-            if done:
-                self._reserve(request, 0)
+            if not request.remaining:
+                self._answer(request, [one for one in request.judgements if one is not None])
             if not self._num_queued:
                 self._changed.notify_all()
-        if done:
-            self._answer(request, [one for one in request.judgements if one is not None])

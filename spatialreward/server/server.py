@@ -24,17 +24,18 @@ from spatialreward.server.faults import (
 )
 from spatialreward.server.memory import Trimmer
 from spatialreward.server.metrics import Gathering, JsonLines
+from spatialreward.server.replies import hand_over
 from spatialreward.server.requests import read_request, write_response
 from spatialreward.server.scheduler import JudgeEach, Scheduler
 from spatialreward.server.threads import Threads
-from spatialreward.server.waiting import Request
+from spatialreward.server.waiting import Outcome, Request
 
 logger = logging.getLogger(__name__)
 
 Answer = Callable[[list[np.ndarray] | RequestFault], None]
 """Is given the response's tensors in the order of ``RESPONSE_TENSORS``, or why there are none."""
 
-_FLUSH_S = 0.2
+_WATCH_S = 0.2
 
 
 class JudgeServer:
@@ -48,6 +49,7 @@ class JudgeServer:
         model: str,
         version: str,
         measure: Measure,
+        stop: Callable[[], None] = lambda: None,
     ) -> None:
         """Start to serve.
 
@@ -58,15 +60,18 @@ class JudgeServer:
             version: of the model.
             measure: is told amounts by the names in ``metrics.SERIES``, with each answer and every
                 now and then, by one thread at a time.
+            stop: is called once, should this server become unable to judge; it has requests go to
+                other servers.
         """
+        self._stop = stop
         self._config = config
         self._model = model
         self._version = version
         self._metrics = Gathering(measure)
         self._scheduler = Scheduler(judge, config, self._metrics.measure)
         self._over = threading.Event()
-        self._flushing = threading.Thread(target=self._flush, name="metrics", daemon=True)
-        self._flushing.start()
+        self._watching = threading.Thread(target=self._watch, name="watch", daemon=True)
+        self._watching.start()
 
     @classmethod
     def load(
@@ -77,8 +82,9 @@ class JudgeServer:
         model: str,
         version: str,
         measure: Measure,
+        stop: Callable[[], None],
     ) -> Self:
-        """Load a checkpoint and serve it.
+        """Load a checkpoint and serve it; arguments as for ``JudgeServer``.
 
         Raises:
             InvalidInputError: the checkpoint cannot judge, or a parameter does not fit.
@@ -109,7 +115,12 @@ class JudgeServer:
                 yield judged
                 trimmer.trim_when_due()
 
-        return cls(judge_each, config, model=model, version=version, measure=measure)
+        return cls(judge_each, config, model=model, version=version, measure=measure, stop=stop)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it judges what it accepts."""
+        return self._scheduler.is_working
 
     def submit(
         self,
@@ -122,29 +133,27 @@ class JudgeServer:
         """Take a request; ``answer`` is called once, from this thread or another."""
         start = time.monotonic()
 
-        def reply(outcome: list[Judgement] | RequestFault) -> None:
+        def reply(outcome: Outcome) -> None:
             response = self._write(outcome)
-            try:
-                told = response if isinstance(response, RequestFault) else outcome
-                self._log(told, request_id, time.monotonic() - start)
-                self._metrics.flush()
-            finally:
-                answer(response)
+            told = response if isinstance(response, RequestFault) else outcome
+            self._tell(told, request_id, time.monotonic() - start)
+            self._flush()
+            answer(response)
 
         try:
             edits = read_request(tensors, self._config)
             self._scheduler.submit(Request(edits, reply, is_cancelled))
         except RequestFault as fault:
-            reply(fault)
+            hand_over(reply, fault)
 
     def close(self) -> None:
         """Answer what has been accepted, then stop."""
         self._scheduler.close()
         self._over.set()
-        self._flushing.join()
-        self._metrics.flush()
+        self._watching.join()
+        self._flush()
 
-    def _write(self, outcome: list[Judgement] | RequestFault) -> list[np.ndarray] | RequestFault:
+    def _write(self, outcome: Outcome) -> list[np.ndarray] | RequestFault:
         if isinstance(outcome, RequestFault):
             return outcome
         try:
@@ -155,14 +164,31 @@ class JudgeServer:
             logger.exception("an answer could not be written")
             return ServerFailed("the server could not write its answer")
 
-    def _flush(self) -> None:
-        """How much waits, and what is done meanwhile, should be seen while a batch is judged."""
-        while not self._over.wait(_FLUSH_S):
-            self._metrics.flush()
+    def _watch(self) -> None:
+        """Tell what is done while a batch is judged, and notice a worker that has ended."""
+        is_abandoned = False
+        while not self._over.wait(_WATCH_S):
+            self._flush()
+            if not is_abandoned and not self.is_ready:
+                is_abandoned = True
+                self._abandon()
 
-    def _log(
-        self, outcome: list[Judgement] | RequestFault, request_id: str, seconds: float
-    ) -> None:
+    def _abandon(self) -> None:
+        logger.critical("a worker has ended: requests are refused, and the server is not ready")
+        self._scheduler.abandon()
+        try:
+            self._stop()
+        except Exception:
+            logger.exception("the server could not be taken out of service")
+
+    def _flush(self) -> None:
+        try:
+            self._metrics.flush()
+        except Exception:
+            logger.exception("metrics could not be told")
+
+    def _tell(self, outcome: Outcome, request_id: str, seconds: float) -> None:
+        """Log and count what a request came to."""
         fields = {
             "request_id": request_id,
             "model": self._model,

@@ -1,5 +1,6 @@
 """A request under way, and its edits while they wait to be judged."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,11 @@ from spatialreward.records import Judgement
 from spatialreward.server.faults import RequestFault
 from spatialreward.server.requests import EncodedEdit
 
+logger = logging.getLogger(__name__)
+
+Outcome = list[Judgement] | RequestFault
+Reply = Callable[[Outcome], None]
+
 
 @dataclass(eq=False)
 class Request:
@@ -16,7 +22,7 @@ class Request:
 
     edits: Sequence[EncodedEdit]
     """As they came; given up once they are decoded."""
-    answer: Callable[[list[Judgement] | RequestFault], None]
+    answer: Reply
     """Is called once, from any thread."""
     is_cancelled: Callable[[], bool] = lambda: False
     arrived: float = field(default_factory=time.monotonic)
@@ -31,6 +37,14 @@ class Request:
         """Nothing is judged yet."""
         self.judgements = [None] * len(self.edits)
         self.remaining = len(self.edits)
+
+    def has_gone(self) -> bool:
+        """Whether its client has gone away; one that cannot be asked counts as there."""
+        try:
+            return self.is_cancelled()
+        except Exception:
+            logger.exception("a client could not be asked whether it has gone away")
+            return False
 
 
 @dataclass(order=True)

@@ -14,7 +14,8 @@ from spatialreward.judge.engine import Judge
 from spatialreward.protocol.prompts import TINY
 from spatialreward.records import Judgement, JudgementStatus, Scores
 from spatialreward.server.config import ServingConfig
-from spatialreward.server.faults import RequestFault, ServerFailed
+from spatialreward.server.faults import RequestFault, ServerBusy, ServerFailed
+from spatialreward.server.scheduler import Scheduler
 from spatialreward.server.server import JudgeServer
 
 WAIT_S = 30
@@ -35,6 +36,23 @@ class Says:
             yield number, Generated(self.text, True, (1.0, 1.0))
 
 
+def serving(judge_each, measure=lambda name, amount: None, **more):
+    return JudgeServer(
+        judge_each,
+        ServingConfig(batch_delay_s=0),
+        model="judge",
+        version="1",
+        measure=measure,
+        **more,
+    )
+
+
+def tensors():
+    """A request of one edit."""
+    files = {"SOURCE": PNG, "EDITED": PNG, "INSTRUCTION": b"make it red", "STREAMS": b"sc"}
+    return {name: np.array([[data]], dtype=object) for name, data in files.items()}
+
+
 @pytest.fixture
 def answer():
     """The outcome of one edit, or of an edit a judgement, from a server with that judge."""
@@ -42,13 +60,7 @@ def answer():
 
     def answer(judge_each):
         measured = []
-        server = JudgeServer(
-            judge_each,
-            ServingConfig(batch_delay_s=0),
-            model="judge",
-            version="1",
-            measure=lambda name, amount: measured.append(name),
-        )
+        server = serving(judge_each, lambda name, amount: measured.append(name))
         servers.append(server)
         done, outcomes = threading.Event(), []
 
@@ -56,10 +68,7 @@ def answer():
             outcomes.append((outcome, measured.copy()))
             done.set()
 
-        tensors = {name: np.array([[PNG]], dtype=object) for name in ("SOURCE", "EDITED")}
-        tensors["INSTRUCTION"] = np.array([[b"make it red"]], dtype=object)
-        tensors["STREAMS"] = np.array([[b"sc"]], dtype=object)
-        server.submit(tensors, take)
+        server.submit(tensors(), take)
         assert done.wait(WAIT_S)
         (outcome,) = outcomes
         return outcome
@@ -116,3 +125,32 @@ def test_an_answer_that_cannot_be_written_is_a_fault_and_counted_as_one(answer):
     fault, measured = answer(unwritable)
     assert isinstance(fault, ServerFailed)
     assert "refused/failed" in measured
+
+
+def test_an_answer_that_cannot_be_given_is_logged_and_raised_to_nobody(caplog):
+    server = serving(Judge(Says(HALF), TINY).judge_each)
+
+    def answer(outcome):
+        raise ConnectionError("the client has hung up")
+
+    try:
+        server.submit({}, answer)
+        assert "a request could not be answered" in caplog.text
+        assert server.is_ready
+    finally:
+        server.close()
+
+
+def test_a_server_whose_worker_has_ended_is_taken_out_of_service_once(monkeypatch):
+    monkeypatch.setattr(Scheduler, "_work", lambda self, worker: None)
+    stopped = threading.Semaphore(0)
+    server = serving(Judge(Says(HALF), TINY).judge_each, stop=stopped.release)
+    refused = []
+    try:
+        assert stopped.acquire(timeout=WAIT_S)
+        assert not server.is_ready
+        server.submit(tensors(), refused.append)
+        assert isinstance(refused[0], ServerBusy)
+    finally:
+        server.close()
+    assert not stopped.acquire(blocking=False)

@@ -26,10 +26,10 @@ class Says:
             yield number, Generated(self.text, True, (1.0, 1.0))
 
 
-def _load(cls, checkpoint, parameters, *, model, version, measure):
+def _load(cls, checkpoint, parameters, *, model, version, **more):
     judge = Judge(Says(checkpoint), Protocol.read(checkpoint))
     config = ServingConfig.of_parameters(parameters)
-    return cls(judge.judge_each, config, model=model, version=version, measure=measure)
+    return cls(judge.judge_each, config, model=model, version=version, **more)
 
 
 JudgeServer.load = classmethod(_load)

@@ -33,6 +33,8 @@ class TritonPythonModel:
             model=args["model_name"],
             version=args["model_version"],
             measure=self._metrics.measure,
+            # Unloaded, the model is not ready any more.
+            stop=functools.partial(pb_utils.unload_model, args["model_name"]),
         )
 
     def execute(self, requests: list) -> None:
