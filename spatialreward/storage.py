@@ -10,8 +10,9 @@ import json
 import os
 import re
 import shutil
-import tarfile
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -24,12 +25,12 @@ from minio.error import MinioException, S3Error
 from pydantic import Field
 
 from spatialreward.errors import InvalidInputError, SpatialRewardError
+from spatialreward.packed_folder import CHUNK, NotPackedError, Streamed, pack, unpack
 from spatialreward.records import Record
 
 BUCKET = "spatialreward"
 """What steps store. MLflow has a bucket of its own, which its artifact proxy writes for anyone."""
 _MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject"}
-_CHUNK = 1 << 20
 _SIGNED_FOR = timedelta(minutes=5)
 _REFERENCE = re.compile(r"(?P<uri>s3://[^#]+)#sha256=(?P<sha256>[0-9a-f]{64})&size=(?P<size>\d+)")
 
@@ -134,23 +135,22 @@ class ObjectStore:
         """Store a folder under ``uri_prefix``, in an object named after its content.
 
         Raises:
-            InvalidInputError: there is no such folder, or it is empty.
+            InvalidInputError: there is no such folder, it is empty, or a file changes meanwhile.
             StorageError: the store did not take it.
         """
         if not folder.is_dir() or not any(folder.iterdir()):
             raise InvalidInputError(f"{folder}: expected a folder with files in it")
-        with tempfile.TemporaryFile() as packed:
-            _pack(folder, packed)
-            size = packed.tell()
-            sha256 = _digest(packed)
-            uri = f"{uri_prefix.rstrip('/')}/{sha256[:16]}.tar"
-            bucket, key = _split(uri)
-            packed.seek(0)
-            try:
-                self._client.put_object(bucket, key, packed, size, "application/x-tar")
-            except (MinioException, urllib3.exceptions.HTTPError) as error:
-                raise self._failure(uri, error) from error
-        return ArtifactRef(uri=uri, sha256=sha256, size_bytes=size)
+        packed = Streamed(pack(folder))
+        packed.drain()
+        uri = f"{uri_prefix.rstrip('/')}/{packed.sha256[:16]}.tar"
+        ref = ArtifactRef(uri=uri, sha256=packed.sha256, size_bytes=packed.num_bytes)
+        bucket, key = _split(uri)
+        again = Streamed(_unchanged(folder, ref))
+        try:
+            self._client.put_object(bucket, key, again, ref.size_bytes, "application/x-tar")
+        except (MinioException, urllib3.exceptions.HTTPError) as error:
+            raise self._failure(uri, error) from error
+        return ref
 
     def fetch_folder(self, ref: ArtifactRef, destination: Path) -> Path:
         """Bring a folder here; it appears only when it is complete and its checksum is right.
@@ -164,13 +164,8 @@ class ObjectStore:
         destination.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=".fetch-", dir=destination.parent))
         try:
-            with tempfile.TemporaryFile() as packed:
-                self._download(ref.uri, packed)
-                found = _digest(packed)
-                if found != ref.sha256:
-                    raise StorageError(f"{ref.uri}: expected sha256 {ref.sha256}, got {found}")
-                packed.seek(0)
-                _unpack(packed, unfinished, ref.uri)
+            with self._reading(ref.uri) as chunks:
+                _unpack_verified(Streamed(chunks), unfinished, ref)
             unfinished.chmod(0o755)
             unfinished.rename(destination)
         finally:
@@ -291,12 +286,22 @@ class ObjectStore:
             raise self._failure(uri, error) from error
 
     def _download(self, uri: str, target: Any) -> None:
+        with self._reading(uri) as chunks:
+            for chunk in chunks:
+                target.write(chunk)
+
+    @contextmanager
+    def _reading(self, uri: str) -> Iterator[Iterator[bytes]]:
+        """The content of an object, piece by piece.
+
+        Raises:
+            StorageError: there is none, or it does not come to its end.
+        """
         bucket, key = _split(uri)
         try:
             response = self._client.get_object(bucket, key)
             try:
-                for chunk in response.stream(_CHUNK):
-                    target.write(chunk)
+                yield response.stream(CHUNK)
             finally:
                 response.close()
                 response.release_conn()
@@ -309,16 +314,20 @@ class ObjectStore:
 
 
 def digest_folder(folder: Path) -> str:
-    """SHA-256 of a folder, the one that its reference would carry."""
-    with tempfile.TemporaryFile() as packed:
-        _pack(folder, packed)
-        return _digest(packed)
+    """SHA-256 of a folder, the one that its reference would carry; nothing is written.
+
+    Raises:
+        InvalidInputError: a file changes while it is read.
+    """
+    packed = Streamed(pack(folder))
+    packed.drain()
+    return packed.sha256
 
 
 def digest_file(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
-        return _digest(file)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _split(uri: str) -> tuple[str, str]:
@@ -328,38 +337,36 @@ def _split(uri: str) -> tuple[str, str]:
     return parts.netloc, parts.path[1:]
 
 
-def _pack(folder: Path, target: Any) -> None:
-    """Write a tar whose bytes depend on names and contents only."""
-    with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for path in sorted(folder.rglob("*")):
-            if not path.is_file():
-                continue
-            entry = tarfile.TarInfo(path.relative_to(folder).as_posix())
-            entry.size = path.stat().st_size
-            entry.mode = 0o644
-            with path.open("rb") as file:
-                archive.addfile(entry, file)
+def _unchanged(folder: Path, ref: ArtifactRef) -> Iterator[bytes]:
+    """A folder packed again; its last piece comes only if all are those of its reference.
+
+    Raises:
+        InvalidInputError: they are not.
+    """
+    digest = hashlib.sha256()
+    last = b""
+    for chunk in pack(folder):
+        yield last
+        digest.update(chunk)
+        last = chunk
+    if digest.hexdigest() != ref.sha256:
+        raise InvalidInputError(f"{folder}: was changed while it was stored")
+    yield last
 
 
-def _unpack(source: Any, folder: Path, uri: str) -> None:
-    """Write the files of a tar that ``_pack`` has made; no other has its kind of entries only.
+def _unpack_verified(packed: Streamed, folder: Path, ref: ArtifactRef) -> None:
+    """Unpack a stream; a wrong checksum is told rather than what comes of it.
 
-    Not ``extractall``: its filters are newer than some Python 3.11.
+    Raises:
+        StorageError: it is not what the reference says, or no folder.
     """
     try:
-        with tarfile.open(fileobj=source) as archive:
-            for entry in archive:
-                path = folder / entry.name
-                file = archive.extractfile(entry) if entry.isreg() else None
-                if file is None or ".." in path.parts or not path.is_relative_to(folder):
-                    raise StorageError(f"{uri}: {entry.name!r}: expected a file inside a folder")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("xb") as target:
-                    shutil.copyfileobj(file, target)
-    except tarfile.TarError as error:
-        raise StorageError(f"{uri}: not a folder that was stored: {error}") from error
-
-
-def _digest(file: Any) -> str:
-    file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()
+        unpack(packed, folder)
+        reason = ""
+    except NotPackedError as error:
+        reason = str(error)
+    packed.drain()
+    if packed.sha256 != ref.sha256:
+        raise StorageError(f"{ref.uri}: expected sha256 {ref.sha256}, got {packed.sha256}")
+    if reason:
+        raise StorageError(f"{ref.uri}: {reason}")

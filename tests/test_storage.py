@@ -1,14 +1,16 @@
 import hashlib
 import io
 import tarfile
+import tempfile
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spatialreward import storage
 from spatialreward.errors import InvalidInputError
 from spatialreward.stack.ports import free_ports
-from spatialreward.storage import ArtifactRef, ObjectStore, StorageError
+from spatialreward.storage import ArtifactRef, ObjectStore, StorageError, digest_folder
 
 
 @pytest.fixture
@@ -48,6 +50,42 @@ def test_a_wrong_checksum_is_named_and_leaves_nothing(store, folder, tmp_path):
     wrong = ref.model_copy(update={"sha256": "0" * 64})
     with pytest.raises(StorageError, match=f"{ref.uri}: expected sha256 0+, got {ref.sha256}"):
         store.fetch_folder(wrong, tmp_path / "into" / "back")
+    assert list((tmp_path / "into").iterdir()) == []
+
+
+def test_folders_travel_without_a_temporary_file(store, folder, tmp_path, monkeypatch):
+    def refuse(*args, **more):
+        raise AssertionError("a temporary file was made")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    (folder / "large.bin").write_bytes(bytes(range(251)) * 50_000)  # more than a part of S3's
+    ref = store.put_folder(folder, "s3://steps/train")
+    assert ref.sha256 == digest_folder(folder)
+    assert ref.size_bytes == store.client.stat_object("steps", ref.uri.split("/", 3)[3]).size
+    assert contents(store.fetch_folder(ref, tmp_path / "back")) == contents(folder)
+
+
+def test_a_folder_that_changes_while_it_is_stored_is_refused(store, folder, monkeypatch):
+    digested = digest_folder(folder)
+    pack = storage.pack
+
+    def changing(folder):
+        yield from pack(folder)
+        (folder / "weights.bin").write_bytes(bytes(1_280_000))
+
+    monkeypatch.setattr(storage, "pack", changing)
+    with pytest.raises(InvalidInputError, match="was changed while it was stored"):
+        store.put_folder(folder, "s3://steps/changing")
+    assert not store.exists(f"s3://steps/changing/{digested[:16]}.tar")
+
+
+def test_bytes_that_changed_are_told_by_their_checksum(store, folder, tmp_path):
+    ref = store.put_folder(folder, "s3://steps/train")
+    for content in (b"no tar", b"".join(storage.pack(folder))[:4_000]):
+        store.client.put_object("steps", "damaged.tar", io.BytesIO(content), len(content))
+        damaged = ref.model_copy(update={"uri": "s3://steps/damaged.tar"})
+        with pytest.raises(StorageError, match=r"damaged\.tar: expected sha256"):
+            store.fetch_folder(damaged, tmp_path / "into" / "back")
     assert list((tmp_path / "into").iterdir()) == []
 
 
