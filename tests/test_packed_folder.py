@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spatialreward.errors import InvalidInputError
@@ -69,6 +69,7 @@ def test_a_stream_is_read_in_any_portions(tmp_path, size):
     assert streamed.sha256 == RECORDED
 
 
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.binary(max_size=3_000), min_size=len(NAMES), max_size=len(NAMES)))
 def test_what_is_unpacked_is_what_was_packed(contents):
     with tempfile.TemporaryDirectory() as temporary:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatialreward.config import JudgeEvaluationStep
@@ -41,7 +42,7 @@ def evaluate_judge(
         judgings: dict[str, Judging] = {"judge": Judge.load(checkpoint)}
         if not config.alone:
             judgings["pixel_difference"] = PixelDifference()
-            judgings["untrained_judge"] = _untrained(config)
+            judgings["untrained_judge"] = _untrained(config, step.new_folder("untrained"))
         opinions = {name: judge_samples(one, samples) for name, one in judgings.items()}
         if not config.alone:
             _show(step, samples[: config.num_sheet_rows], opinions["judge"], truths)
@@ -74,12 +75,15 @@ def evaluate_judge(
     return json.dumps(outputs, sort_keys=True)
 
 
-def _untrained(config: JudgeEvaluationStep) -> "Judge":
+def _untrained(config: JudgeEvaluationStep, folder: Path) -> "Judge":
+    """A judge of random weights, loaded as the judge beside it is: on the same device."""
+    from spatialreward.judge import checkpoint
     from spatialreward.judge.engine import Judge
     from spatialreward.training.grounding import untrained_tiny
 
     model, processor = untrained_tiny(config.untrained_seed, config.world)
-    return Judge.of_model(model, processor, TINY, notice="random weights")
+    checkpoint.save(folder, model, processor, {"notice": "random weights"}, TINY)
+    return Judge.load(folder)
 
 
 def _show(

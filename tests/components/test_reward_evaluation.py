@@ -1,0 +1,22 @@
+import torch
+
+from components.reward_evaluation.steps import _untrained
+from spatialreward.config import JudgeEvaluationStep
+from spatialreward.data.config import DataConfig
+from spatialreward.judge import checkpoint
+from spatialreward.training import grounding
+
+
+def test_the_untrained_judge_is_loaded_to_where_every_judge_is(tmp_path, monkeypatch, untrained):
+    def load(folder, square_side, load=checkpoint.load):
+        model, processor = load(folder, square_side)
+        return model.to(torch.float64), processor
+
+    # Another precision shows on a CPU what another device would.
+    monkeypatch.setattr(checkpoint, "load", load)
+    monkeypatch.setattr(grounding, "untrained_tiny", lambda seed, world: untrained)
+    config = JudgeEvaluationStep(world=DataConfig(seed=21))
+    judge = _untrained(config, tmp_path / "untrained")
+    weights, random = (model.state_dict() for model in (judge._engine._model, untrained[0]))
+    assert all(torch.equal(weights[name], random[name].double()) for name in random)
+    assert judge.notice == "random weights"
