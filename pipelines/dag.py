@@ -100,6 +100,7 @@ def compile_pipeline(
 def _steps(profile: Profile, name: str, placement: Placement) -> dsl.base_component.BaseComponent:
     judge, world = profile.judge, profile.data
     registration = JudgeRegistrationStep(gate=judge.gate)
+    editor_registration = EditorRegistrationStep(gate=profile.editor_gate)
     is_earlier_kept = judge.training.earlier_step > 0
     training = JudgeTrainingStep(base=judge.base, training=judge.training, world=world)
     evaluation = JudgeEvaluationStep(world=world)
@@ -200,7 +201,7 @@ def _steps(profile: Profile, name: str, placement: Placement) -> dsl.base_compon
         )
         published = place(
             register_editor(
-                config=EditorRegistrationStep().model_dump_json(),
+                config=editor_registration.model_dump_json(),
                 editor=after.output,
                 evaluation=compared.output,
                 **run,

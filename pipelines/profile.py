@@ -24,7 +24,7 @@ from spatialreward.config import (
 )
 from spatialreward.data.config import DataConfig
 from spatialreward.errors import InvalidInputError
-from spatialreward.evaluation.config import EditorEvaluationConfig, JudgeGate
+from spatialreward.evaluation.config import EditorEvaluationConfig, EditorGate, JudgeGate
 from spatialreward.reading import read_toml_file
 from spatialreward.records import Record
 from spatialreward.rl.config import FlowGrpoConfig
@@ -76,6 +76,7 @@ class Profile(Record):
     editor: Editor = TinyEditorConfig()
     rl: FlowGrpoConfig = FlowGrpoConfig()
     editor_evaluation: EditorEvaluationConfig = EditorEvaluationConfig()
+    editor_gate: EditorGate = EditorGate()
     resources: dict[StepName, Resources] = {}  # noqa: RUF012 - pydantic copies it
 
     @field_validator("resources")

@@ -5,12 +5,14 @@ import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from rich.table import Table
 from rich.text import Text
 
-from spatialreward.evaluation.config import JudgeGate
+from pipelines.profile import Profile
+from spatialreward.evaluation.config import EditorGate, JudgeGate
+from spatialreward.evaluation.gate import Gate, bounds_of
 from spatialreward.figures import Figure, figures_console, figures_table
 from spatialreward.stack import StackConfig, stack_command
 from spatialreward.tracking import ChildRun, TrackingError, fetch_files
@@ -21,6 +23,18 @@ MAX_TOTAL_S = 1800
 MAX_PEAK_GB = 8
 MIN_WITHIN_GROUP_AGREEMENT = 0.4
 _PICTURE_FOLDERS = ("samples", "curves")
+
+
+class Gates(NamedTuple):
+    """What decides about the models of a run, and what their figures are shown beside."""
+
+    judge: JudgeGate
+    editor: EditorGate
+
+    @classmethod
+    def of(cls, profile: Profile) -> Self:
+        """The gates with which a profile's pipeline registers its models."""
+        return cls(profile.judge.gate, profile.editor_gate)
 
 
 class Report(NamedTuple):
@@ -44,7 +58,7 @@ class Report(NamedTuple):
 
 def make_report(
     answers: Mapping[str, str],
-    gate: JudgeGate,
+    gates: Gates,
     total_s: float,
     peak_bytes: int,
     on_disk: Sequence[Figure] = (),
@@ -53,7 +67,7 @@ def make_report(
 
     Args:
         answers: the pipeline's.
-        gate: the profile's, whose bounds are the judge's targets.
+        gates: those that decided; their bounds are the targets.
         total_s: how long the run took.
         peak_bytes: memory that all processes held together at most.
         on_disk: figures of edits on disk, where some were judged.
@@ -67,28 +81,14 @@ def make_report(
     before, after = editor["oracle_reward_before"], editor["oracle_reward_after"]
     return Report(
         judge=[
-            Figure.at_least(
-                "judge/pairwise_accuracy",
-                judge["pairwise_accuracy"],
-                gate.min_pairwise_accuracy,
-                baseline=pixels["pairwise_accuracy"],
-            ),
-            Figure.at_least(
-                "judge/mean_iou", judge["mean_iou"], gate.min_mean_iou, baseline=pixels["mean_iou"]
-            ),
-            Figure.at_most(
-                "judge/unparsable_share",
-                judge["unparsable_share"],
-                gate.max_unparsable_share,
-                baseline=pixels["unparsable_share"],
-            ),
+            *_beside_bounds("judge", gates.judge, judge, pixels),
             *_agreement(agreement),
         ],
         untrained={f"judge/{name}": value for name, value in untrained.items()},
         editor=[
             Figure(name="editor/oracle_reward_before", value=before),
             Figure.above("editor/oracle_reward_after", after, before, baseline=before),
-            Figure.above("editor/gain_ci95_low", editor["gain_ci95_low"], 0.0),
+            *_beside_bounds("editor", gates.editor, editor, {}),
         ],
         run=[
             Figure.at_most("time/total_s", total_s, MAX_TOTAL_S, unit="s"),
@@ -110,6 +110,22 @@ def _agreement(taus: Mapping[str, float]) -> list[Figure]:
             baseline=taus["pixel_difference"],
         ),
         Figure(name="judge/within_group_ceiling", value=taus["ceiling"]),
+    ]
+
+
+def _beside_bounds(
+    group: str, gate: Gate, figures: Mapping[str, float], baselines: Mapping[str, float]
+) -> list[Figure]:
+    """What a gate asks for, with its bounds as targets."""
+    return [
+        Figure(
+            name=f"{group}/{bound.figure}",
+            value=figures[bound.figure],
+            baseline=baselines.get(bound.figure),
+            target=bound.limit,
+            reached=bound.holds(figures[bound.figure]),
+        )
+        for bound in bounds_of(gate)
     ]
 
 

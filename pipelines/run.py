@@ -14,7 +14,14 @@ from pipelines.machine import check_runnable
 from pipelines.memory import watched_memory
 from pipelines.on_disk import judge_on_disk
 from pipelines.profile import Profile
-from pipelines.report import Report, gather_pictures, make_report, next_steps, print_report
+from pipelines.report import (
+    Gates,
+    Report,
+    gather_pictures,
+    make_report,
+    next_steps,
+    print_report,
+)
 from pipelines.steps import run_steps, step_environment, variables
 from spatialreward.cli.edits import read_requests
 from spatialreward.cli.judge import prepare_overlays
@@ -80,7 +87,7 @@ def run_here(profile: Profile, name: str, options: RunOptions) -> Report:
         reused = [step.name for step in steps if step.tags.get("reused") == "true"]
         gather_pictures(steps, options.out / "demo" / "pictures")
         report = make_report(
-            answers, profile.judge.gate, time.time() - started_at, memory.peak_bytes, on_disk
+            answers, Gates.of(profile), time.time() - started_at, memory.peak_bytes, on_disk
         )
         _record(profile, parent, report, reused, options.out)
     places = {

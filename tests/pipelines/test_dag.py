@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from pipelines.dag import compile_pipeline
@@ -55,6 +57,22 @@ def test_an_earlier_judge_goes_the_same_way_as_the_last_one(compiled):
         }
         earlier = {f"{step}-2": "earlier"} if compiled.name == "tiny" else {}
         assert judges == {step: "judge"} | earlier
+
+
+def test_models_are_put_to_the_gates_that_the_profile_says(tmp_path):
+    changes = ["judge.gate.min_mean_iou=0.1", "editor_gate.gain_ci95_low_above=0.06"]
+    profile = load_profile("paper", changes)
+    compile_pipeline(profile, "paper", tmp_path / "pipeline.yaml")
+    steps = Compiled.read(tmp_path / "pipeline.yaml").steps
+    gates = {
+        name: json.loads(steps[name]["inputs"]["parameters"]["config"]["runtimeValue"]["constant"])[
+            "gate"
+        ]
+        for name in ("register-judge", "register-editor")
+    }
+    assert gates["register-judge"] == profile.judge.gate.model_dump(mode="json")
+    assert gates["register-judge"]["min_mean_iou"] == 0.1
+    assert gates["register-editor"] == {"gain_ci95_low_above": 0.06}
 
 
 def test_the_run_is_opened_before_the_steps_and_closed_after_them(compiled):

@@ -1,14 +1,16 @@
 import json
 from pathlib import Path
 
-from pipelines.report import make_report, next_steps, print_report
-from spatialreward.evaluation.config import JudgeGate
+from pipelines.profile import JudgeProfile, Profile
+from pipelines.report import Gates, make_report, next_steps, print_report
+from spatialreward.evaluation.config import EditorGate, JudgeGate
 from spatialreward.figures import Figure
 from spatialreward.stack import StackConfig
 
 JUDGE = {"pairwise_accuracy": 0.9, "mean_iou": 0.7, "unparsable_share": 0.0}
 PIXELS = {"pairwise_accuracy": 0.6, "mean_iou": 0.5, "unparsable_share": 0.0}
 UNTRAINED = {"pairwise_accuracy": 0.0, "mean_iou": 0.0, "unparsable_share": 1.0}
+GATES = Gates.of(Profile())
 EDITOR = {"oracle_reward_before": 0.5, "oracle_reward_after": 0.6, "gain_ci95_low": 0.05}
 AGREEMENT = {"judge": 0.5, "pixel_difference": 0.1, "ceiling": 0.9}
 ANSWERS = {
@@ -20,7 +22,7 @@ ANSWERS = {
 
 
 def test_the_figures_are_those_that_were_asked_for():
-    report = make_report(ANSWERS, JudgeGate(), total_s=1700.0, peak_bytes=7_900_000_000)
+    report = make_report(ANSWERS, GATES, total_s=1700.0, peak_bytes=7_900_000_000)
     assert [figure.name for figure in report.figures] == [
         "judge/pairwise_accuracy",
         "judge/mean_iou",
@@ -41,7 +43,7 @@ def test_the_figures_are_those_that_were_asked_for():
 def test_what_is_not_reached_is_said():
     editor = {"editor": EDITOR | {"gain_ci95_low": 0.0}, "agreement": AGREEMENT | {"judge": 0.39}}
     worse = ANSWERS | {"editor_figures": json.dumps(editor)}
-    report = make_report(worse, JudgeGate(), total_s=1801.0, peak_bytes=8_100_000_000)
+    report = make_report(worse, GATES, total_s=1801.0, peak_bytes=8_100_000_000)
     missed = [figure.name for figure in report.figures if figure.reached is False]
     assert missed == [
         "judge/within_group_agreement",
@@ -53,21 +55,27 @@ def test_what_is_not_reached_is_said():
 
 def test_an_editor_whose_edits_have_no_order_has_no_agreement():
     answers = ANSWERS | {"editor_figures": json.dumps({"editor": EDITOR, "agreement": {}})}
-    report = make_report(answers, JudgeGate(), total_s=1.0, peak_bytes=1)
+    report = make_report(answers, GATES, total_s=1.0, peak_bytes=1)
     assert [figure.name for figure in report.judge][-1] == "judge/unparsable_share"
 
 
-def test_the_judges_targets_are_the_profiles():
-    gate = JudgeGate(min_pairwise_accuracy=0.95, min_mean_iou=0.1, max_unparsable_share=0.2)
-    report = make_report(ANSWERS, gate, total_s=1.0, peak_bytes=1)
+def test_the_targets_are_those_of_the_profiles_gates():
+    profile = Profile(
+        judge=JudgeProfile(
+            gate=JudgeGate(min_pairwise_accuracy=0.95, min_mean_iou=0.1, max_unparsable_share=0.2)
+        ),
+        editor_gate=EditorGate(gain_ci95_low_above=0.06),
+    )
+    report = make_report(ANSWERS, Gates.of(profile), total_s=1.0, peak_bytes=1)
     assert [figure.target for figure in report.judge[:3]] == [0.95, 0.1, 0.2]
     assert [figure.reached for figure in report.judge[:3]] == [False, True, True]
+    assert (report.editor[-1].target, report.editor[-1].reached) == (0.06, False)
 
 
 def test_the_tables_hold_both_baselines_and_where_to_look(capsys):
     on_disk = [Figure(name="on_disk/mean_iou", value=0.1, baseline=0.7)]
     print_report(
-        make_report(ANSWERS, JudgeGate(), 10.0, 10**9, on_disk),
+        make_report(ANSWERS, GATES, 10.0, 10**9, on_disk),
         {"figures": "build/figures/demo.json"},
         next_steps(StackConfig(state_dir=Path("elsewhere"))),
     )
