@@ -52,7 +52,7 @@ class Canary(Record):
     weights: tuple[Annotated[int, Field(gt=0, lt=100)], ...] = (5, 25, 50)
     """Percent of the requests, step by step."""
     step_s: PositiveFloat = 120.0
-    """How long each step is watched."""
+    """How long each step is watched at least."""
     look_every_s: PositiveFloat = 10.0
     """How often errors, latency and agreement are looked at meanwhile."""
     max_error_share: Share = 0.01
@@ -60,7 +60,11 @@ class Canary(Record):
     max_latency_ratio: PositiveFloat = 2.0
     """Mean time of a request over that of the old version, by the server's own count."""
     min_requests: PositiveInt = 20
-    """Fewer requests than that in a step say nothing of errors and latency."""
+    """Each version must have answered so many requests in a step; fewer say nothing of errors and
+    latency, and no step passes without them."""
+    extra_s: float = Field(900.0, ge=0)
+    """How much longer all steps together may last until so many requests have come; after that the
+    trial is inconclusive, and the old version stays."""
 
 
 class KubernetesBackend(Record):

@@ -25,3 +25,7 @@ class SomebodyElseDeploys(NothingKnown):
 
 class TrialFailed(DeploymentError):
     """A version answers, but not as the one that is served; it was not switched to."""
+
+
+class TrialInconclusive(DeploymentError):
+    """Too little was asked of a version to tell how it does; it was not switched to."""

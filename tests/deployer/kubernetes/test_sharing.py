@@ -4,7 +4,12 @@ import itertools
 
 import pytest
 
-from spatialreward.deployment.errors import DeploymentError, NothingKnown, ServerAway
+from spatialreward.deployment.errors import (
+    DeploymentError,
+    NothingKnown,
+    ServerAway,
+    TrialInconclusive,
+)
 from spatialreward.registry import ModelVersion
 
 from .cluster import Script
@@ -63,6 +68,22 @@ def test_a_version_that_does_badly_with_a_share_gets_none(
     deploy(backend, 1)
     cluster.scripts[2] = script
     with asked_all_the_time(), pytest.raises(DeploymentError, match=reason):
+        deploy(backend, 2)
+    assert cluster.rules[-1] == ROUTE["spec"]["rules"][0]
+    assert selected(cluster) == "1"
+    assert replicas(cluster) == {"judge-v1": 1}
+
+
+def test_a_version_that_is_asked_too_little_gives_its_share_back(cluster, backend_of, deploy):
+    cluster.by_hand(ROUTE)
+    canary = {"weights": (50,), "step_s": 0.05, "extra_s": 0.2, "look_every_s": 0.05}
+    backend = backend_of(route="judge", canary=canary)
+    deploy(backend, 1)
+    told = (
+        r"version 2 at 50 % of the requests: inconclusive after \d+ s: "
+        r"it answered 0 requests, version 1 0; 5 of each are needed"
+    )
+    with pytest.raises(TrialInconclusive, match=told):
         deploy(backend, 2)
     assert cluster.rules[-1] == ROUTE["spec"]["rules"][0]
     assert selected(cluster) == "1"
