@@ -68,7 +68,8 @@ class SamplingConfig(DenoisingConfig):
     """How RL draws edits: some of the steps are stochastic."""
 
     eta: float = Field(0.7, ge=0)
-    """Strength of the noise in stochastic steps; 0 makes every step deterministic."""
+    """Strength of the noise in stochastic steps; 0 makes every step the ODE's, which RL cannot
+    train on."""
     stochastic_share: float = Field(0.5, gt=0, le=1)
     """Share of the steps, from the first on, that are stochastic and trained.
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from spatialreward.editor.config import DenoisingConfig, SamplingConfig
 from spatialreward.editor.interface import Condition, FlowEditor
+from spatialreward.errors import InvalidInputError
 
 # B edits, T stochastic steps, C H W latent
 
@@ -29,7 +30,7 @@ class Rollout(NamedTuple):
     """What RL remembers of some edits: their stochastic steps, and how they came out."""
 
     latents_TBCHW: Tensor
-    """Before each stochastic step."""
+    """Before each stochastic step; ``T`` is 0 where there is none."""
     next_TBCHW: Tensor
     """After it."""
     log_probs_TB: Tensor
@@ -59,7 +60,13 @@ def transition(
 
 
 def log_prob(step: Transition, next_BCHW: Tensor) -> Tensor:
-    """Log-density of ``next_BCHW``, averaged over the latent's elements, ``[B]``."""
+    """Log-density of ``next_BCHW``, averaged over the latent's elements, ``[B]``.
+
+    Raises:
+        InvalidInputError: the step is deterministic, which has no density.
+    """
+    if not step.deviation:
+        raise InvalidInputError("a step with eta 0 is deterministic and has no log-prob")
     deviations = (next_BCHW - step.mean_BCHW) / step.deviation
     constant = math.log(step.deviation) + 0.5 * math.log(2 * math.pi)
     return (-0.5 * deviations.square() - constant).mean(dim=(1, 2, 3))
@@ -88,6 +95,8 @@ def roll_out(
 ) -> Rollout:
     """Edits drawn with stochastic first steps, which are remembered, then by the ODE.
 
+    With ``eta`` 0 all steps are the ODE's, to the bit, and none is remembered.
+
     Each ``group_size`` rows in a row start from the same noise (DanceGRPO, arXiv 2505.07818): what
     tells them apart is then the noise of the steps, which is what the policy is credited with.
     """
@@ -107,7 +116,12 @@ def roll_out(
             after.append(following)
             log_probs.append(log_prob(step, following))
         latents = following
-    return Rollout(torch.stack(before), torch.stack(after), torch.stack(log_probs), latents)
+    return Rollout(
+        torch.stack(before) if before else latents.new_empty(0, *latents.shape),
+        torch.stack(after) if after else latents.new_empty(0, *latents.shape),
+        torch.stack(log_probs) if log_probs else latents.new_empty(0, len(latents)),
+        latents,
+    )
 
 
 def _starting_noise(editor: FlowEditor, condition: Condition, generator: torch.Generator) -> Tensor:

@@ -1,6 +1,6 @@
 """Settings of Flow-GRPO (arXiv 2505.05470); DESIGN.md section 4 has the reference's."""
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from spatialreward.editor.config import SamplingConfig
 from spatialreward.records import Record
@@ -29,3 +29,13 @@ class FlowGrpoConfig(Record):
     """In standard deviations of the group."""
     max_failed_share: float = Field(0.5, ge=0, le=1)
     """A step in which the judge failed on more of the edits stops the training."""
+
+    @field_validator("sampling")
+    @classmethod
+    def _is_stochastic(cls, sampling: SamplingConfig) -> SamplingConfig:
+        if not sampling.eta:
+            raise ValueError(
+                "eta: expected more than 0: deterministic steps have no probability to change, "
+                "and the edits of a group are all the same"
+            )
+        return sampling

@@ -6,6 +6,7 @@ import torch
 from spatialreward.editor.config import SamplingConfig
 from spatialreward.editor.interface import Condition
 from spatialreward.editor.sampling import draw_edits, log_prob, roll_out, step_times, transition
+from spatialreward.errors import InvalidInputError
 
 CONDITION = Condition(torch.zeros(4000, 1), torch.zeros(4000, 1), torch.ones(4000, 1))
 DATA_MEAN, DATA_DEVIATION = 2.0, 0.5
@@ -57,12 +58,27 @@ def test_log_prob_is_that_of_a_normal_distribution():
 def test_noise_keeps_the_distribution_of_the_data(eta):
     config = SamplingConfig(num_denoising_steps=100, time_shift=2.0, eta=eta, stochastic_share=0.9)
     generator = torch.Generator().manual_seed(0)
-    if eta:
-        finished = roll_out(GaussianEditor(), CONDITION, config, generator).finished_BCHW
-    else:
-        finished = draw_edits(GaussianEditor(), CONDITION, config, generator)
+    finished = roll_out(GaussianEditor(), CONDITION, config, generator).finished_BCHW
     assert finished.mean() == pytest.approx(DATA_MEAN, abs=0.06)
     assert finished.std() == pytest.approx(DATA_DEVIATION, rel=0.1)
+
+
+def test_a_rollout_without_noise_is_the_drawing_by_the_ode_to_the_bit():
+    config = SamplingConfig(num_denoising_steps=7, time_shift=3.0, eta=0.0)
+    condition = CONDITION.rows(slice(6))
+    drawn, rollout = (
+        draw(GaussianEditor(), condition, config, torch.Generator().manual_seed(3))
+        for draw in (draw_edits, roll_out)
+    )
+    assert torch.equal(rollout.finished_BCHW, drawn)
+    assert rollout.latents_TBCHW.shape == rollout.next_TBCHW.shape == (0, 6, 1, 1, 2)
+    assert rollout.log_probs_TB.shape == (0, 6)
+
+
+def test_a_deterministic_step_has_no_log_prob():
+    latents = torch.zeros(1, 1, 1, 1)
+    with pytest.raises(InvalidInputError, match="eta 0 is deterministic"):
+        log_prob(transition(latents, latents, 0.25, 0.5, eta=0.0), latents)
 
 
 def test_a_shift_crowds_the_steps_near_the_noise():
