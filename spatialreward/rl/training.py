@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from spatialreward.data.building import draw_samples
@@ -18,12 +17,11 @@ from spatialreward.data.config import DataConfig
 from spatialreward.editor.interface import Condition, EditTask
 from spatialreward.editor.sampling import Rollout, log_prob, roll_out, step_times, transition
 from spatialreward.editor.tiny import TinyEditor
-from spatialreward.errors import SpatialRewardError
-from spatialreward.judge.interface import Edit, Judging
+from spatialreward.judge.interface import Judging
 from spatialreward.progress import track
-from spatialreward.records import Judgement
 from spatialreward.rl.config import FlowGrpoConfig
 from spatialreward.rl.objective import clipped_objective, divergence, normalise_by_group
+from spatialreward.rl.rewards import PinnedReward
 from spatialreward.training.loop import ReportMetrics
 from spatialreward.training.optimisation import KeptState
 
@@ -31,10 +29,6 @@ from spatialreward.training.optimisation import KeptState
 _KEEP_EVERY = 5
 # Far behind the samples that judge and editor were trained on, in the same stream.
 _FIRST_PROMPT = 10_000_000
-
-
-class RewardError(SpatialRewardError, RuntimeError):
-    """The judge failed on so many edits that a step would learn from noise."""
 
 
 class Draw(NamedTuple):
@@ -65,7 +59,8 @@ def finetune_editor(
         config: how much, and how.
         editor: checkpoint to start from; also the reference that it is kept near to.
         out: folder of the new checkpoint.
-        judging: gives the rewards; an edit without a judgement is left out of its group.
+        judging: gives the rewards; an edit without a judgement is left out of its group. All
+            rewards are those of one version of one judge, also after a kill.
         world: where source pictures and instructions are drawn from.
         report: gets the metrics of each step.
         resume_file: where the state is kept now and then, to go on after a kill.
@@ -75,21 +70,22 @@ def finetune_editor(
 
     Raises:
         RewardError: the judge failed on too many edits of a step.
+        JudgeChangedError: another judge answers than the one that the training began with.
         ServingError: a served judge could not be asked.
     """
     policy, reference = TinyEditor.load(editor), TinyEditor.load(editor)
     optimiser = torch.optim.AdamW(
         policy.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
-    curve = _Curve()
-    state = KeptState(resume_file, [policy.network, optimiser, curve])
+    curve, reward = _Curve(), PinnedReward(judging, config.max_failed_share)
+    state = KeptState(resume_file, [policy.network, optimiser, curve, reward])
     first = state.restore()
     tasks = draw_tasks(world, first * config.num_prompts)
     steps = track(range(first, config.num_steps), total=config.num_steps - first, description="RL")
     for step in steps:
         start = time.perf_counter()
         asked = list(itertools.islice(tasks, config.num_prompts))
-        draw = draw_and_judge(policy, judging, asked, config, step)
+        draw = draw_and_judge(policy, reward, asked, config, step)
         drawn = time.perf_counter()
         metrics = update(policy, reference, draw, config, optimiser)
         curve.rewards.append(float(draw.rewards_PG.nanmean()))
@@ -108,6 +104,7 @@ def finetune_editor(
     card = {
         "kind": "tiny flow-matching editor, fine-tuned by Flow-GRPO on a judge's rewards",
         "reward_of": judging.notice or "a judge without a notice",
+        "judged_by": reward.judged_by or "a judge in the training's own process",
         "training": config.model_dump(),
         "made": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
@@ -117,7 +114,7 @@ def finetune_editor(
 
 def draw_and_judge(
     policy: TinyEditor,
-    judging: Judging,
+    reward: PinnedReward,
     tasks: Sequence[EditTask],
     config: FlowGrpoConfig,
     step: int,
@@ -125,7 +122,7 @@ def draw_and_judge(
     """A group of edits of each task, with their advantages.
 
     Raises:
-        RewardError: too many of them could not be judged.
+        RewardError, JudgeChangedError, ServingError: as ``PinnedReward.score``.
     """
     condition = policy.encode(tasks).repeat(config.group_size)
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
@@ -133,7 +130,7 @@ def draw_and_judge(
     edited = policy.decode(rollout.finished_BCHW)
     asked = [task for task in tasks for _ in range(config.group_size)]
     start = time.perf_counter()
-    rewards_B = _rewards(judging, asked, edited, config.max_failed_share)
+    rewards_B = reward.score(asked, edited)
     judging_s = time.perf_counter() - start
     rewards_PG = rewards_B.view(len(tasks), config.group_size)
     advantages_PG = normalise_by_group(rewards_PG, config.max_advantage)
@@ -201,32 +198,6 @@ def _loss(
         "policy/clipped_share": clipped.float().mean().item(),
     }
     return config.kl_weight * kl - gain, metrics
-
-
-def _rewards(
-    judging: Judging,
-    tasks: Sequence[EditTask],
-    edited: Sequence[Image.Image],
-    max_failed_share: float,
-) -> Tensor:
-    """``[B]``, NaN where there is no judgement."""
-    judgements = judging.judge(
-        [
-            Edit(task.source, picture, task.instruction)
-            for task, picture in zip(tasks, edited, strict=True)
-        ]
-    )
-    failed = [one for one in judgements if one.reward is None]
-    if len(failed) > max_failed_share * len(judgements):
-        raise RewardError(
-            f"the judge failed on {len(failed)} of {len(judgements)} edits of one step, more than "
-            f"the share of {max_failed_share:g} allowed; the first reason: {failed[0].reason}"
-        )
-    return torch.tensor([_reward_or_nan(one) for one in judgements])
-
-
-def _reward_or_nan(judgement: Judgement) -> float:
-    return float("nan") if judgement.reward is None else judgement.reward
 
 
 def _reward_metrics(rewards_PG: Tensor) -> dict[str, float]:

@@ -1,4 +1,5 @@
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from spatialreward.errors import Failure
 from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.records import Judgement, JudgementStatus, Scores
 from spatialreward.rl.config import FlowGrpoConfig
-from spatialreward.rl.training import RewardError, finetune_editor
+from spatialreward.rl.rewards import JudgeChangedError, RewardError
+from spatialreward.rl.training import finetune_editor
 
 WORLD = DataConfig(seed=21)
 CONFIG = FlowGrpoConfig(
@@ -29,8 +31,9 @@ class BrightnessJudge:
 
     notice = "brightness only"
 
-    def __init__(self, fails_every: int | None = None):
+    def __init__(self, fails_every: int | None = None, judged_by: str = ""):
         self._numbers = itertools.count(1)
+        self._judged_by = judged_by
         self._fails_every = fails_every
 
     def judge(self, edits):
@@ -44,7 +47,10 @@ class BrightnessJudge:
             editing_success=score, over_editing=score, naturalness=score, artifact_freedom=score
         )
         return Judgement(
-            status=JudgementStatus.OK, scores=scores, reward=Aggregation().reward(scores)
+            status=JudgementStatus.OK,
+            scores=scores,
+            reward=Aggregation().reward(scores),
+            judged_by=self._judged_by,
         )
 
 
@@ -111,6 +117,26 @@ def test_a_killed_training_goes_on_to_the_same_curve(editor_folder, tmp_path):
         except KeyboardInterrupt:
             assert state.exists()
     assert resumed == pytest.approx(whole, abs=1e-6)
+
+
+def test_a_training_goes_on_with_the_judge_that_it_began_with_only(editor_folder, tmp_path):
+    def kill(told, step):
+        if step == 6:
+            raise KeyboardInterrupt
+
+    def train(judging, report):
+        state = tmp_path / "state.pt"
+        finetune_editor(
+            CONFIG, editor_folder, tmp_path / "out", judging, WORLD, report, resume_file=state
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        train(BrightnessJudge(judged_by="judge/3"), kill)
+    with pytest.raises(JudgeChangedError, match=r"from judge/4, .* began with judge/3"):
+        train(BrightnessJudge(judged_by="judge/4"), lambda told, step: None)
+    assert not (tmp_path / "out").exists()
+    train(BrightnessJudge(judged_by="judge/3"), lambda told, step: None)
+    assert json.loads((tmp_path / "out" / "card.json").read_text())["judged_by"] == "judge/3"
 
 
 def test_a_judge_that_fails_stops_the_training_with_its_reason(editor_folder, tmp_path):

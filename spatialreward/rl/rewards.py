@@ -1,0 +1,86 @@
+"""The rewards of a training: all from one judge, or the training stops."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from spatialreward.editor.interface import EditTask
+from spatialreward.errors import SpatialRewardError
+from spatialreward.judge.interface import Edit, Judging
+from spatialreward.records import Judgement
+
+# B edits
+
+
+class RewardError(SpatialRewardError, RuntimeError):
+    """The judge failed on so many edits that a step would learn from noise."""
+
+
+class JudgeChangedError(SpatialRewardError, ValueError):
+    """Another judge answers than the one that the training began with."""
+
+
+class PinnedReward:
+    """Rewards of the judge that gives the first of them, and of no other.
+
+    Its identity is the ``judged_by`` of its judgements, such as ``judge/3``; that of a judge in
+    this process is empty. It is a part of the state of a training, so a resumed one holds to it.
+    """
+
+    def __init__(self, judging: Judging, max_failed_share: float) -> None:
+        """Take a judge, whose identity is not known yet, and the share of edits it may fail on."""
+        self._judging = judging
+        self._max_failed_share = max_failed_share
+        self.judged_by: str | None = None
+        """None until there was a reward."""
+
+    def score(self, tasks: Sequence[EditTask], edited: Sequence[Image.Image]) -> Tensor:
+        """``[B]``, NaN where there is no judgement.
+
+        Raises:
+            RewardError: too many edits could not be judged.
+            JudgeChangedError: another judge than before has judged some of them.
+            ServingError: a served judge could not be asked.
+        """
+        judgements = self._judging.judge(
+            [
+                Edit(task.source, picture, task.instruction)
+                for task, picture in zip(tasks, edited, strict=True)
+            ]
+        )
+        failed = [one for one in judgements if one.reward is None]
+        if len(failed) > self._max_failed_share * len(judgements):
+            raise RewardError(
+                f"the judge failed on {len(failed)} of {len(judgements)} edits of one step, more "
+                f"than the share of {self._max_failed_share:g} allowed; the first reason: "
+                f"{failed[0].reason}"
+            )
+        self._check_judge(judgements)
+        return torch.tensor([float("nan") if j.reward is None else j.reward for j in judgements])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Who has judged so far."""
+        return {"judged_by": self.judged_by}
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Hold to who has judged before."""
+        self.judged_by = state_dict["judged_by"]
+
+    def _check_judge(self, judgements: Sequence[Judgement]) -> None:
+        for judgement in judgements:
+            if judgement.reward is None:
+                continue
+            if self.judged_by is None:
+                self.judged_by = judgement.judged_by
+            if judgement.judged_by != self.judged_by:
+                raise JudgeChangedError(
+                    f"rewards come from {_named(judgement.judged_by)}, and the training began with "
+                    f"{_named(self.judged_by)}: serve that one again, or train from the start"
+                )
+
+
+def _named(judged_by: str) -> str:
+    return judged_by or "a judge in this process"
