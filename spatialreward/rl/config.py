@@ -20,7 +20,7 @@ class FlowGrpoConfig(Record):
     weight_decay: float = Field(0.0, ge=0)
     max_gradient_norm: PositiveFloat = 1.0
     updates_per_step: PositiveInt = 1
-    """Optimiser steps on the edits of one step, each on a part of them."""
+    """Optimiser steps on the edits of one step, each on a part of them that is drawn each time."""
     clip_range: PositiveFloat = 2e-4
     """Of the probability ratio; small, since log-probs are averaged over the latent's elements."""
     kl_weight: float = Field(0.04, ge=0)

@@ -87,7 +87,7 @@ def finetune_editor(
         asked = list(itertools.islice(tasks, config.num_prompts))
         draw = draw_and_judge(policy, reward, asked, config, step)
         drawn = time.perf_counter()
-        metrics = update(policy, reference, draw, config, optimiser)
+        metrics = update(policy, reference, draw, config, optimiser, step)
         curve.rewards.append(float(draw.rewards_PG.nanmean()))
         report(
             _reward_metrics(draw.rewards_PG)
@@ -149,12 +149,10 @@ def update(
     draw: Draw,
     config: FlowGrpoConfig,
     optimiser: torch.optim.Optimizer,
+    step: int,
 ) -> dict[str, float]:
     """Several optimiser steps on the edits of one draw; returns metrics."""
-    order = torch.randperm(
-        len(draw.advantages_B), generator=torch.Generator().manual_seed(config.seed)
-    )
-    parts = order.chunk(config.updates_per_step)
+    parts = minibatches(len(draw.advantages_B), config, step)
     gathered: list[dict[str, float]] = []
     for rows in parts:
         for number in range(len(draw.rollout.latents_TBCHW)):
@@ -167,6 +165,12 @@ def update(
         optimiser.zero_grad()
     names = dict.fromkeys(itertools.chain.from_iterable(gathered))
     return {name: float(np.mean([one[name] for one in gathered if name in one])) for name in names}
+
+
+def minibatches(num_edits: int, config: FlowGrpoConfig, step: int) -> tuple[Tensor, ...]:
+    """The edits of each update, as their numbers: shuffled for each step, the same after a kill."""
+    order = np.random.default_rng((config.seed, step)).permutation(num_edits)
+    return torch.from_numpy(order).chunk(config.updates_per_step)
 
 
 def _loss(

@@ -13,7 +13,7 @@ from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.records import Judgement, JudgementStatus, Scores
 from spatialreward.rl.config import FlowGrpoConfig
 from spatialreward.rl.rewards import JudgeChangedError, RewardError
-from spatialreward.rl.training import finetune_editor
+from spatialreward.rl.training import finetune_editor, minibatches
 
 WORLD = DataConfig(seed=21)
 CONFIG = FlowGrpoConfig(
@@ -137,6 +137,17 @@ def test_a_training_goes_on_with_the_judge_that_it_began_with_only(editor_folder
     assert not (tmp_path / "out").exists()
     train(BrightnessJudge(judged_by="judge/3"), lambda told, step: None)
     assert json.loads((tmp_path / "out" / "card.json").read_text())["judged_by"] == "judge/3"
+
+
+def test_the_edits_of_a_step_are_shuffled_into_updates_anew_each_step():
+    config = FlowGrpoConfig(updates_per_step=3)
+    steps = [minibatches(12, config, step) for step in range(6)]
+    for parts in steps:
+        assert [len(part) for part in parts] == [4, 4, 4]
+        assert sorted(torch.cat(parts).tolist()) == list(range(12))
+    assert len({tuple(torch.cat(parts).tolist()) for parts in steps}) == 6
+    again = minibatches(12, config, 4)
+    assert all(torch.equal(*pair) for pair in zip(steps[4], again, strict=True))
 
 
 def test_a_judge_that_fails_stops_the_training_with_its_reason(editor_folder, tmp_path):
