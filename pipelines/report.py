@@ -23,6 +23,8 @@ MAX_TOTAL_S = 1800
 MAX_PEAK_GB = 8
 MIN_WITHIN_GROUP_AGREEMENT = 0.4
 _PICTURE_FOLDERS = ("samples", "curves")
+_BY_TASK = ("pairwise_within_accuracy", "pairwise_across_accuracy")
+"""Of pairs of one instruction and source, and of two; not all edits tell both."""
 
 
 class Gates(NamedTuple):
@@ -82,6 +84,11 @@ def make_report(
     return Report(
         judge=[
             *_beside_bounds("judge", gates.judge, judge, pixels),
+            *(
+                Figure(name=f"judge/{name}", value=judge[name], baseline=pixels.get(name))
+                for name in _BY_TASK
+                if name in judge
+            ),
             *_agreement(agreement),
         ],
         untrained={f"judge/{name}": value for name, value in untrained.items()},

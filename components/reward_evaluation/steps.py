@@ -30,6 +30,7 @@ def evaluate_judge(
             judge_figures,
             judge_samples,
             mean_reward_by_grade,
+            task_of,
             true_judgement,
         )
         from spatialreward.evaluation.report import judge_report, store_report
@@ -38,6 +39,7 @@ def evaluate_judge(
 
         samples = list(read_samples(step.fetch("heldout")))
         truths = [true_judgement(sample) for sample in samples]
+        tasks = [task_of(sample) for sample in samples]
         checkpoint = step.fetch("judge")
         judgings: dict[str, Judging] = {"judge": Judge.load(checkpoint)}
         if not config.alone:
@@ -51,7 +53,7 @@ def evaluate_judge(
             {f"reward_by_grade/{grade}": reward for grade, reward in by_grade.items()}
         )
         figures = {
-            name: judge_figures(truths, judgements)._asdict()
+            name: judge_figures(truths, judgements, tasks).measured()
             for name, judgements in opinions.items()
         }
         report = judge_report(
@@ -70,7 +72,7 @@ def evaluate_judge(
         work,
         parent_run_id=parent_run_id,
         data_sets={"heldout": "evaluation"},
-        revision=2,
+        revision=3,
     )
     return json.dumps(outputs, sort_keys=True)
 

@@ -32,6 +32,8 @@ class Range(NamedTuple):
 _SHARE, _DIFFERENCE = Range(0, 1), Range(-1, 1)
 RANGES: Mapping[str, Range] = {
     "pairwise_accuracy": _SHARE,
+    "pairwise_within_accuracy": _SHARE,
+    "pairwise_across_accuracy": _SHARE,
     "mean_iou": _SHARE,
     "unparsable_share": _SHARE,
     "reward_spearman": _DIFFERENCE,

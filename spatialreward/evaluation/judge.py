@@ -1,6 +1,7 @@
 """How well a judge knows held-out edits of known truth: order of rewards, regions, failures."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,10 @@ class JudgeFigures(NamedTuple):
 
     pairwise_accuracy: float
     """Share of pairs put in the true order; a tie or a failed judgement counts as wrong."""
+    pairwise_within_accuracy: float
+    """The same, of the pairs of one task: instruction and source. NaN where there is none."""
+    pairwise_across_accuracy: float
+    """The same, of the pairs of two tasks. NaN where there is none."""
     mean_iou: float
     """Mean over edits of ``matched_iou``; a failed judgement counts as 0."""
     unparsable_share: float
@@ -33,6 +38,10 @@ class JudgeFigures(NamedTuple):
     """Rank correlation of reward and true reward where there is a reward; 0 if it is undefined."""
     reward_mae: float
     """Mean absolute error of the reward, where there is one."""
+
+    def measured(self) -> dict[str, float]:
+        """By name, without those that these edits do not tell."""
+        return {name: value for name, value in self._asdict().items() if math.isfinite(value)}
 
 
 def judge_samples(judging: Judging, samples: Sequence[EditSample]) -> list[Judgement]:
@@ -57,8 +66,20 @@ def true_judgement(sample: EditSample) -> Judgement:
     )
 
 
-def judge_figures(truths: Sequence[Judgement], judgements: Sequence[Judgement]) -> JudgeFigures:
+def task_of(sample: EditSample) -> Hashable:
+    """The same for edits that are attempts at the same: of one instruction and one source."""
+    return sample.instruction, sample.source
+
+
+def judge_figures(
+    truths: Sequence[Judgement], judgements: Sequence[Judgement], tasks: Sequence[Hashable]
+) -> JudgeFigures:
     """Compare judgements with the truth.
+
+    Args:
+        truths: of each edit.
+        judgements: of each edit.
+        tasks: equal for edits of the same instruction and source.
 
     Raises:
         InvalidInputError: there are no two edits whose true rewards differ enough to compare.
@@ -73,8 +94,11 @@ def judge_figures(truths: Sequence[Judgement], judgements: Sequence[Judgement]) 
     ]
     known = np.isfinite(rewards)
     spread = known.sum() > 1 and np.ptp(rewards[known]) > 0 and np.ptp(true_rewards[known]) > 0
+    within, across = pairwise_by_task(true_rewards, rewards, tasks)
     return JudgeFigures(
         pairwise_accuracy=pairwise_accuracy(true_rewards, rewards),
+        pairwise_within_accuracy=within,
+        pairwise_across_accuracy=across,
         mean_iou=float(np.mean(ious)),
         unparsable_share=float(np.mean(~known)),
         reward_spearman=float(stats.spearmanr(true_rewards[known], rewards[known]).statistic)
@@ -94,17 +118,46 @@ def pairwise_accuracy(true_rewards: NDArray[np.float64], rewards: NDArray[np.flo
     Raises:
         InvalidInputError: no pair differs enough.
     """
+    pairs = _compared_pairs(true_rewards, rewards)
+    if not pairs.is_right.size:
+        raise InvalidInputError(
+            f"no two edits whose true rewards differ by {MIN_TRUE_DIFFERENCE} or more"
+        )
+    return float(pairs.is_right.mean())
+
+
+def pairwise_by_task(
+    true_rewards: NDArray[np.float64], rewards: NDArray[np.float64], tasks: Sequence[Hashable]
+) -> tuple[float, float]:
+    """As ``pairwise_accuracy``, of the pairs within a task and of those across two; NaN for none.
+
+    The first is what a group of RL needs: which of several attempts at the same is better. The
+    second is about which tasks went better.
+    """
+    pairs = _compared_pairs(true_rewards, rewards)
+    numbers = {task: number for number, task in enumerate(dict.fromkeys(tasks))}
+    task_N = np.array([numbers[task] for task in tasks])
+    is_within = task_N[pairs.first] == task_N[pairs.second]
+    within, across = pairs.is_right[is_within], pairs.is_right[~is_within]
+    return tuple(float(part.mean()) if part.size else math.nan for part in (within, across))
+
+
+class _Pairs(NamedTuple):
+    """Pairs of edits whose true rewards differ enough to be compared, ``[P]`` each."""
+
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+    is_right: NDArray[np.bool_]
+
+
+def _compared_pairs(true_rewards: NDArray[np.float64], rewards: NDArray[np.float64]) -> _Pairs:
     first, second = np.triu_indices(len(true_rewards), k=1)
     true_difference = true_rewards[first] - true_rewards[second]
     # A hair of slack: 0.05 has no exact binary form.
     compared = np.abs(true_difference) >= MIN_TRUE_DIFFERENCE - 1e-9
-    if not compared.any():
-        raise InvalidInputError(
-            f"no two edits whose true rewards differ by {MIN_TRUE_DIFFERENCE} or more"
-        )
     difference = rewards[first] - rewards[second]
-    right = np.sign(difference) == np.sign(true_difference)
-    return float(right[compared].mean())
+    is_right = np.sign(difference) == np.sign(true_difference)
+    return _Pairs(first[compared], second[compared], is_right[compared])
 
 
 def matched_iou(truth: Sequence[EditRegion], predicted: Sequence[EditRegion]) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from spatialreward.data.samples import read_samples
 from spatialreward.errors import InvalidInputError
-from spatialreward.evaluation.judge import judge_figures, judge_samples, true_judgement
+from spatialreward.evaluation.judge import judge_figures, judge_samples, task_of, true_judgement
 from spatialreward.evaluation.report import EvaluationReport, judge_report, store_report
 from spatialreward.judge.engine import Judge
 from spatialreward.registry import (
@@ -55,8 +55,9 @@ def evaluate_version(model: ModelVersion, heldout: ArtifactRef | None = None) ->
         samples = list(read_samples(store.fetch_folder(edits, Path(temporary) / "heldout")))
     logger.info("measuring %s on %d held-out edits", model.uri, len(samples))
     judgements = judge_samples(Judge.load(folder), samples)
-    figures = judge_figures([true_judgement(sample) for sample in samples], judgements)
-    report = judge_report(folder, checksum, edits, {}, figures._asdict())
+    truths, tasks = (list(map(tell, samples)) for tell in (true_judgement, task_of))
+    figures = judge_figures(truths, judgements, tasks)
+    report = judge_report(folder, checksum, edits, {}, figures.measured())
     reference = store_report(store, report)
     set_version_tags(model, {CHECKSUM_TAG: checksum})
     set_evaluation(model, reference, report.figures)

@@ -14,6 +14,8 @@ from spatialreward.evaluation.judge import (
     matched_iou,
     mean_reward_by_grade,
     pairwise_accuracy,
+    pairwise_by_task,
+    task_of,
     true_judgement,
 )
 from spatialreward.judge.pixels import PixelDifference
@@ -57,6 +59,34 @@ def test_the_truth_orders_every_pair_and_its_opposite_none(values):
     assert pairwise_accuracy(truth, -truth) == 0.0
 
 
+def test_pairs_of_one_task_and_of_two_are_told_apart():
+    truth = np.array([0.1, 0.9, 0.1, 0.9])
+    rewards = np.array([0.2, 0.1, 0.3, 0.4])
+    # Within: (0, 1) is wrong and (2, 3) right. Across: (0, 3) is right and (1, 2) wrong.
+    assert pairwise_by_task(truth, rewards, ["a", "a", "b", "b"]) == (0.5, 0.5)
+    # Within: (0, 3) is right and (1, 2) wrong. Across: (0, 1) is wrong and (2, 3) right.
+    assert pairwise_by_task(truth, rewards, ["a", "b", "b", "a"]) == (0.5, 0.5)
+    # Within: (0, 1), (0, 3) and (1, 3), which is too close. Across: (1, 2) and (2, 3).
+    assert pairwise_by_task(truth, rewards, ["a", "a", "b", "a"]) == (0.5, 0.5)
+    assert pairwise_by_task(truth, np.array([0.2, 0.3, 0.9, 0.4]), ["a", "a", "b", "a"]) == (1, 0)
+
+
+def test_a_figure_without_a_pair_is_not_measured():
+    truths = [true_judgement(sample) for sample in samples(12)]
+    apart, together = (judge_figures(truths, truths, tasks) for tasks in (range(12), [0] * 12))
+    assert "pairwise_within_accuracy" not in apart.measured()
+    assert apart.measured()["pairwise_across_accuracy"] == 1.0
+    assert "pairwise_across_accuracy" not in together.measured()
+    assert together.measured()["pairwise_within_accuracy"] == 1.0
+
+
+def test_edits_of_one_instruction_and_source_are_attempts_at_one_task():
+    first, second = samples(2)
+    attempt = first.model_copy(update={"id": "again", "edited": second.edited})
+    assert task_of(attempt) == task_of(first) != task_of(second)
+    assert task_of(first.model_copy(update={"source": second.source})) != task_of(first)
+
+
 def test_regions_are_matched_one_to_one_in_any_order():
     left, right = (0, 0, 100, 100), (500, 500, 600, 600)
     truth = [region(*left), region(*right, number=1)]
@@ -73,7 +103,7 @@ def test_missing_and_superfluous_regions_cost():
 
 def test_the_truth_judged_by_itself_is_perfect():
     truths = [true_judgement(sample) for sample in samples(40)]
-    figures = judge_figures(truths, truths)
+    figures = judge_figures(truths, truths, range(40))
     assert figures.pairwise_accuracy == figures.mean_iou == 1.0
     assert figures.reward_spearman == pytest.approx(1.0)
     assert figures.unparsable_share == figures.reward_mae == 0.0
@@ -81,7 +111,7 @@ def test_the_truth_judged_by_itself_is_perfect():
 
 def test_a_judge_that_never_answers_has_the_worst_figures():
     truths = [true_judgement(sample) for sample in samples(20)]
-    figures = judge_figures(truths, [FAILED] * 20)
+    figures = judge_figures(truths, [FAILED] * 20, range(20))
     assert figures.pairwise_accuracy == figures.mean_iou == figures.reward_spearman == 0.0
     assert figures.unparsable_share == figures.reward_mae == 1.0
 
@@ -89,7 +119,9 @@ def test_a_judge_that_never_answers_has_the_worst_figures():
 def test_pixel_differences_find_where_a_clean_edit_happened():
     drawn = samples(60, artifact_share=0.0)
     judgements = judge_samples(PixelDifference(), drawn)
-    figures = judge_figures([true_judgement(sample) for sample in drawn], judgements)
+    figures = judge_figures(
+        [true_judgement(sample) for sample in drawn], judgements, list(map(task_of, drawn))
+    )
     assert figures.mean_iou > 0.6
     assert figures.unparsable_share == 0.0
 
