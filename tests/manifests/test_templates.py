@@ -37,6 +37,14 @@ def test_a_site_says_where_its_images_are(file):
     ]
 
 
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.parent.name)
+def test_a_server_that_has_unloaded_its_model_gets_no_requests_and_is_started_again(file):
+    (pod,) = pods(judge_version(render(SITES[file])))
+    (triton,) = (one for one in pod.containers if one["name"] in ("triton", "kserve-container"))
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert triton[probe]["httpGet"]["path"] == "/v2/models/judge/ready"
+
+
 def test_a_site_says_so_for_everything_that_runs():
     objects = render(GPU, registry="registry.test/team")
     images = {container["image"] for pod in pods(objects) for container in pod.containers}
