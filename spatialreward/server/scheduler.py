@@ -209,11 +209,7 @@ class Scheduler:
                 continue
             except Exception:
                 logger.exception("an edit could not be decoded")
-                self._finish(
-                    request,
-                    number,
-                    Judgement.failed("the server could not decode this edit", Failure.JUDGE_FAILED),
-                )
+                self._finish(request, number, _broken("the server could not decode this edit"))
                 continue
             rank = (-edit.options.priority, next(self._arrivals))
             ready.append(Waiting(rank, request, number, edit))
@@ -380,9 +376,7 @@ class Scheduler:
             logger.exception("a batch could not be judged, %d edits are left", len(open_ones))
         for one in (*open_ones.values(), *batch):
             if alone:
-                self._finish(
-                    one.request, one.number, Judgement.failed(ENGINE_FAILED, Failure.JUDGE_FAILED)
-                )
+                self._finish(one.request, one.number, _broken(ENGINE_FAILED))
             else:
                 self._judge_batch([one], alone=True)
 
@@ -401,3 +395,7 @@ class Scheduler:
                 self._answer(request, [one for one in request.judgements if one is not None])
             if not self._num_queued:
                 self._changed.notify_all()
+
+
+def _broken(reason: str) -> Judgement:
+    return Judgement.failed(reason, Failure.JUDGE_FAILED)
