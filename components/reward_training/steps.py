@@ -20,7 +20,8 @@ from spatialreward.config import (
 )
 from spatialreward.data.config import DataConfig
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge.checkpoint import CARD_FILE, SHIPPED_BASE
+from spatialreward.judge.checkpoint import SHIPPED_BASE
+from spatialreward.judge.folder import CARD_FILE
 from spatialreward.step import Outputs, Step, run_step, work_dir
 from spatialreward.storage import ArtifactRef, ObjectStore, digest_folder
 from spatialreward.training.config import GroundingConfig

@@ -45,7 +45,23 @@ def judge(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(metavar="DIR|models:/NAME@ALIAS", help="Judge with a model in this process."),
+        typer.Option(
+            metavar="JUDGE",
+            help="Judge with: a folder, hub:OWNER/NAME@REVISION, models:/NAME@ALIAS, "
+            "models:/NAME/VERSION, triton:HOST:PORT, or pixels, which needs no model.",
+        ),
+    ] = None,
+    adapter: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Merge this LoRA into the model's weights first."),
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            metavar="full|tiny|FILE",
+            show_default="full",
+            help="How to ask a model that has no protocol.json of its own.",
+        ),
     ] = None,
     endpoint: Annotated[
         str | None,
@@ -72,7 +88,8 @@ def judge(
         endpoint = None
     _check_judge(model, endpoint)
     # The judge comes last: nothing slow is loaded for a request that cannot be judged.
-    opening = functools.partial(load_judge, model if endpoint is None else f"triton:{endpoint}")
+    judge_name = model if endpoint is None else f"triton:{endpoint}"
+    opening = functools.partial(load_judge, judge_name, adapter=adapter, protocol=protocol)
     if edits is not None:
         _refuse("--edits", source=source, edited=edited, instruction=instruction, overlay=overlay)
         _judge_many(edits, overlay_dir, opening)
@@ -165,7 +182,7 @@ def _check_judge(model: str | None, endpoint: str | None) -> None:
     if (model is None) == (endpoint is None):
         wrong = "no judge given" if model is None else "two judges given"
         raise InvalidInputError(
-            f"{wrong}: use either --model DIR (or --model models:/NAME@ALIAS) or "
+            f"{wrong}: use either --model JUDGE (a folder, hub:..., models:/..., pixels) or "
             "--endpoint HOST:PORT (or TRITON_GRPC_URL)"
         )
     if endpoint is not None and not all(map(_ENDPOINT.fullmatch, endpoint.split(","))):

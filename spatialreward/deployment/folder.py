@@ -17,7 +17,7 @@ from spatialreward.client.triton import NOTICE_PARAMETER
 from spatialreward.deployment.errors import DeploymentError
 from spatialreward.deployment.history import History, VersionState, replace_file
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge import checkpoint as checkpoints
+from spatialreward.judge.folder import read_card
 from spatialreward.storage import digest_folder
 
 CONFIG_FILE = "config.pbtxt"
@@ -166,7 +166,7 @@ def check_copy(folder: Path, sha256: str) -> None:
 def fill_in(template: Template, checkpoint: Path) -> str:
     """A version's configuration, without the model's name and without a choice of version."""
     # JSON's escapes are those of protobuf's text format, as long as they stay within ASCII.
-    notice = json.dumps(str(checkpoints.read_card(checkpoint).get("notice", "")))
+    notice = json.dumps(str(read_card(checkpoint).get("notice", "")))
     entry = f'key: "{NOTICE_PARAMETER}", value: {{ string_value: {notice} }}'
     return f"{template.config}parameters {{ {entry} }}\n"
 

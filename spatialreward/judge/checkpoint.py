@@ -2,29 +2,34 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatialreward.errors import InvalidInputError
+from spatialreward.judge.adapter import apply_adapter, check_adapter
+from spatialreward.judge.folder import CARD_FILE, ModelFolder
+from spatialreward.judge.names import check_names
 from spatialreward.judge.processor import Processor
+from spatialreward.judge.weights import some
 from spatialreward.protocol.prompts import Protocol
 
 if TYPE_CHECKING:
-    from transformers import Qwen3VLForConditionalGeneration
+    import torch
+    from transformers import PretrainedConfig, PreTrainedModel
 
-CARD_FILE = "card.json"
 SHIPPED_BASE = Path(__file__).parent / "grounded_base"
 """The grounded base that comes with the library."""
 
 
 def save(
     folder: Path,
-    model: "Qwen3VLForConditionalGeneration",
+    model: "PreTrainedModel",
     processor: Processor,
     card: Mapping[str, object],
     protocol: Protocol | None = None,
 ) -> None:
-    """Write a checkpoint; one without a protocol can describe but not judge."""
+    """Write a checkpoint; one without a protocol is judged with the one that its user names."""
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     processor.save(folder)
@@ -34,27 +39,101 @@ def save(
 
 
 def load(
-    folder: Path, square_side: int | None
-) -> tuple["Qwen3VLForConditionalGeneration", Processor]:
-    """Weights (in 32 bits on a CPU) and processor of a checkpoint.
+    folder: Path,
+    square_side: int | None,
+    *,
+    adapter: Path | None = None,
+    dtype: "torch.dtype | None" = None,
+) -> tuple["PreTrainedModel", Processor]:
+    """Model and processor of a checkpoint, on the GPU if there is one.
+
+    Args:
+        folder: the checkpoint.
+        square_side: of the pictures, as in the protocol.
+        adapter: folder of a LoRA that is merged into the weights.
+        dtype: of the weights; by default as one judges: bfloat16 on a GPU, 32 bits on a CPU.
 
     Raises:
-        InvalidInputError: the folder holds no checkpoint.
+        InvalidInputError: the folder holds no checkpoint, one that is damaged, or other weights
+            than its ``config.json`` says; or the adapter is for another model.
     """
     import torch
-    from transformers import Qwen3VLForConditionalGeneration
 
-    if not (folder / "config.json").is_file():
-        raise InvalidInputError(f"{folder}: no model here, expected a config.json")
+    if adapter is not None:
+        check_adapter(adapter, str(folder))
     cuda = torch.cuda.is_available()
-    model = Qwen3VLForConditionalGeneration.from_pretrained(
-        folder, local_files_only=True, dtype=torch.bfloat16 if cuda else torch.float32
-    )
+    found = ModelFolder.read(folder, adapter=adapter)
+    model = _load_model(found, dtype or (torch.bfloat16 if cuda else torch.float32))
+    processor = Processor.load(folder, square_side)
+    _check_tokens(found, model, processor)
+    if adapter is not None:
+        model = apply_adapter(model, folder, adapter)
     model.to("cuda" if cuda else "cpu")
-    return model, Processor.load(folder, square_side)
+    return model, processor
 
 
-def read_card(folder: Path) -> dict[str, object]:
-    """What is known of a checkpoint's making; empty when there is no card."""
-    path = folder / CARD_FILE
-    return json.loads(path.read_text()) if path.is_file() else {}
+def _load_model(folder: ModelFolder, dtype: "torch.dtype") -> "PreTrainedModel":
+    """Read the weights, all of them and no others.
+
+    Transformers is given the tensors, not the folder: of a folder with an adapter in it, it would
+    load that too.
+    """
+    from safetensors import safe_open
+    from transformers import GenerationConfig
+
+    model_class = _class_of(folder.model_type)
+    config = _config_of(folder, model_class.config_class)
+    check_names(folder.path, model_class, config, folder.tensors)
+    with ExitStack() as stack:
+        tensors = {}
+        for path, names in folder.files.items():
+            file = stack.enter_context(safe_open(path, framework="pt"))
+            tensors.update({name: file.get_slice(name) for name in names})
+        model, report = model_class.from_pretrained(
+            None, config=config, state_dict=tensors, dtype=dtype, output_loading_info=True
+        )
+    if report["missing_keys"]:
+        raise InvalidInputError(f"{folder.path}: {some(report['missing_keys'])} missing")
+    if (folder.path / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(
+            folder.path, local_files_only=True
+        )
+    return model
+
+
+def _class_of(model_type: str) -> "type[PreTrainedModel]":
+    import transformers
+
+    match model_type:
+        case "qwen3_vl":
+            return transformers.Qwen3VLForConditionalGeneration
+        case "qwen3_vl_moe":
+            return transformers.Qwen3VLMoeForConditionalGeneration
+        case "qwen2_5_vl":
+            return transformers.Qwen2_5_VLForConditionalGeneration
+    raise AssertionError(f"{model_type} is none of MODEL_TYPES")
+
+
+def _config_of(folder: ModelFolder, config_class: "type[PretrainedConfig]") -> "PretrainedConfig":
+    from huggingface_hub.errors import StrictDataclassError
+
+    try:
+        return config_class.from_dict(dict(folder.config))
+    except (StrictDataclassError, ValueError, TypeError, KeyError, AttributeError) as error:
+        problem = " ".join(str(error).split())
+        raise InvalidInputError(f"{folder.path / 'config.json'}: {problem}") from error
+
+
+def _check_tokens(folder: ModelFolder, model: "PreTrainedModel", processor: Processor) -> None:
+    """Make sure that tokenizer and weights belong together, as far as that can be seen."""
+    num_rows = model.get_input_embeddings().weight.shape[0]
+    num_tokens = len(processor.tokenizer)
+    if num_tokens > num_rows:
+        raise InvalidInputError(
+            f"{folder.path}: the tokenizer has {num_tokens:,} tokens, the model {num_rows:,}"
+        )
+    expected, got = folder.config.get("image_token_id"), processor.image_token
+    if expected is not None and expected != got:
+        raise InvalidInputError(
+            f"{folder.path}: a picture's token is {got} in the tokenizer, {expected} in config.json"
+        )

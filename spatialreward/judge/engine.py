@@ -7,11 +7,18 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
-from spatialreward.errors import Failure, JudgementError, SpatialRewardError
+from spatialreward.errors import (
+    Failure,
+    InvalidInputError,
+    JudgementError,
+    SpatialRewardError,
+)
 from spatialreward.judge import checkpoint
 from spatialreward.judge.answers import AnswerEngine, Generated
+from spatialreward.judge.folder import ModelFolder
 from spatialreward.judge.interface import Edit, Measure, check_edits, ignore
 from spatialreward.judge.questions import Question, perceptual_question, semantic_question
+from spatialreward.protocol.choice import protocol_of
 from spatialreward.protocol.parsing import (
     PerceptualAnswer,
     SemanticAnswer,
@@ -29,7 +36,7 @@ from spatialreward.records import (
 )
 
 if TYPE_CHECKING:
-    from transformers import Qwen3VLForConditionalGeneration
+    from transformers import PreTrainedModel
 
     from spatialreward.judge.processor import Processor
 
@@ -136,7 +143,7 @@ class Judge:
     @classmethod
     def of_model(
         cls,
-        model: "Qwen3VLForConditionalGeneration",
+        model: "PreTrainedModel",
         processor: "Processor",
         protocol: Protocol,
         *,
@@ -162,6 +169,8 @@ class Judge:
         folder: Path,
         *,
         engine: EngineName = "transformers",
+        adapter: Path | None = None,
+        protocol: str | Path | None = None,
         share_prefixes: bool = True,
         **more: Any,
     ) -> Self:
@@ -170,20 +179,30 @@ class Judge:
         Args:
             folder: the checkpoint.
             engine: what runs it; vLLM needs a GPU and an environment of its own.
+            adapter: folder of a LoRA that is merged into the weights.
+            protocol: for a checkpoint without one: ``full``, ``tiny`` or a protocol file; by
+                default ``full``.
             share_prefixes: compute what prompts have in common once; vLLM always does.
             more: as for ``Judge``.
 
         Raises:
-            InvalidInputError: the folder holds no checkpoint, or one that cannot judge.
+            InvalidInputError: the folder holds no checkpoint, a damaged one or one that cannot
+                judge, or an adapter that nobody asked for; or ``adapter`` does not fit it.
         """
-        protocol = Protocol.read(folder)
-        more["notice"] = str(checkpoint.read_card(folder).get("notice", ""))
+        checked = ModelFolder.read(folder, adapter=adapter)
+        card = checked.card
+        if card.get("judges") is False:
+            raise InvalidInputError(f"{folder}: this checkpoint was not trained to judge")
+        followed = protocol_of(folder, protocol)
+        more["notice"] = str(card.get("notice", ""))
         if engine == "vllm":
             from spatialreward.judge.vllm_engine import VllmEngine
 
-            return cls(VllmEngine.load(folder, protocol), protocol, **more)
-        model, processor = checkpoint.load(folder, protocol.square_side)
-        return cls.of_model(model, processor, protocol, share_prefixes=share_prefixes, **more)
+            if adapter is not None:
+                raise InvalidInputError(f"{adapter}: merge it first; vLLM judges without adapters")
+            return cls(VllmEngine.load(folder, followed), followed, **more)
+        model, processor = checkpoint.load(folder, followed.square_side, adapter=adapter)
+        return cls.of_model(model, processor, followed, share_prefixes=share_prefixes, **more)
 
     def judge(self, edits: Iterable[Edit], measure: Measure = ignore) -> list[Judgement]:
         """One judgement an edit, in order; one that cannot be read is a failure with a reason.

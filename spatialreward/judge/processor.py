@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Self
 
 from PIL import Image
 
+from spatialreward.errors import InvalidInputError
+from spatialreward.judge.folder import own_chat_template
 from spatialreward.judge.questions import Question
 from spatialreward.protocol.prompts import Protocol
 from spatialreward.protocol.scanning import THOUGHT_BEGINS
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 IGNORED_LABEL = -100
 _IMAGE_TOKEN = "<|image_pad|>"
+_BOX = Image.Resampling.BOX
+_BICUBIC = Image.Resampling.BICUBIC
 
 
 class Processor:
@@ -30,28 +34,70 @@ class Processor:
         image_processor: "Qwen2VLImageProcessorPil",
         square_side: int | None,
         chat_template: str | None = None,
+        max_pixels: int | None = None,
     ) -> None:
-        """Take the parts; ``square_side`` and ``chat_template`` as in the protocol."""
+        """Take the parts.
+
+        Args:
+            tokenizer: of the checkpoint.
+            image_processor: of the checkpoint.
+            square_side: pictures are made squares of this side, as in the protocol.
+            chat_template: as in the protocol; None: the tokenizer's own.
+            max_pixels: a larger picture is made smaller in its own shape; None: as large as the
+                image processor lets it be.
+
+        Raises:
+            InvalidInputError: the image processor makes every picture larger than ``max_pixels``.
+        """
+        if max_pixels is not None and max_pixels < (least := image_processor.size["shortest_edge"]):
+            raise InvalidInputError(
+                f"max_pixels: expected {least:,} at least, as many as the checkpoint's "
+                f"preprocessor_config.json gives the smallest picture, got {max_pixels:,}"
+            )
         self.tokenizer = tokenizer
         self.chat_template = chat_template
         self.image_processor = image_processor
         self.square_side = square_side
+        self.max_pixels = max_pixels
 
     @classmethod
-    def load(cls, folder: Path, square_side: int | None) -> Self:
-        """Read tokenizer, chat template and image processor of a checkpoint."""
+    def load(cls, folder: Path, square_side: int | None, max_pixels: int | None = None) -> Self:
+        """Read tokenizer, chat template and image processor of a checkpoint.
+
+        Raises:
+            InvalidInputError: one of the files cannot be read.
+        """
         from transformers import AutoTokenizer, Qwen2VLImageProcessorPil
 
-        return cls(
-            AutoTokenizer.from_pretrained(folder, local_files_only=True),
-            Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True),
-            square_side,
-        )
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            pictures = Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
+        except Exception as error:
+            # The tokenizers' own errors have no type but this one.
+            problem = " ".join(str(error).split())
+            raise InvalidInputError(f"{folder}: tokenizer or image processor: {problem}") from error
+        tokenizer.padding_side = "left"
+        if tokenizer.chat_template is None:
+            tokenizer.chat_template = own_chat_template(folder)
+        return cls(tokenizer, pictures, square_side, max_pixels=max_pixels)
 
     def following(self, protocol: Protocol) -> "Processor":
-        """The same processor with a protocol's picture size and chat template."""
+        """The same processor with a protocol's picture size and chat template.
+
+        Raises:
+            InvalidInputError: neither the protocol has a chat template, nor the checkpoint.
+        """
+        if protocol.chat_template is None and self.tokenizer.chat_template is None:
+            raise InvalidInputError(
+                f"protocol {protocol.name} takes the tokenizer's chat template, and it has none: "
+                "expected one in tokenizer_config.json, chat_template.jinja or chat_template.json"
+            )
         return Processor(
-            self.tokenizer, self.image_processor, protocol.square_side, protocol.chat_template
+            self.tokenizer,
+            self.image_processor,
+            protocol.square_side,
+            protocol.chat_template,
+            self.max_pixels,
         )
 
     def save(self, folder: Path) -> None:
@@ -114,10 +160,32 @@ class Processor:
         return self._tokens(self._prompt(question, counts))
 
     def resized(self, picture: Image.Image) -> Image.Image:
-        """A picture in the size in which the protocol shows it."""
-        if self.square_side is None or picture.size == (self.square_side, self.square_side):
+        """A picture in the size in which the protocol shows it.
+
+        A limit by area keeps the shape, up to a whole number of visual tokens a side; what comes
+        out is left as it is by the image processor, here and in vLLM.
+        """
+        if self.square_side is not None:
+            side = (self.square_side, self.square_side)
+            return picture if picture.size == side else picture.resize(side, _BOX)
+        if self.max_pixels is None:
             return picture
-        return picture.resize((self.square_side, self.square_side), Image.Resampling.BOX)
+        size = self._within(self.max_pixels, picture)
+        return picture if picture.size == size else picture.resize(size, _BICUBIC)
+
+    def _within(self, max_pixels: int, picture: Image.Image) -> tuple[int, int]:
+        """Width and height by the rule of Qwen's own processors."""
+        from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
+
+        own = self.image_processor
+        height, width = smart_resize(
+            picture.height,
+            picture.width,
+            own.patch_size * own.merge_size,
+            min_pixels=own.size["shortest_edge"],
+            max_pixels=min(max_pixels, own.size["longest_edge"]),
+        )
+        return width, height
 
     def _prompt(self, question: Question, counts: Iterator[int]) -> str:
         content = [

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from torch.nn import functional
 from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
+from transformers.utils import ModelOutput
 
 from spatialreward.judge import attention
 from spatialreward.judge.answers import Generated, More, nothing
@@ -27,7 +28,7 @@ from spatialreward.judge.questions import Question
 from spatialreward.judge.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from transformers import Qwen3VLForConditionalGeneration
+    from transformers import PreTrainedModel
 
     from spatialreward.judge.processor import Processor
 
@@ -76,11 +77,11 @@ class _Rows(NamedTuple):
 
 
 class TransformersEngine:
-    """Greedy or sampled answers of a Qwen3-VL model; safe to use from several threads."""
+    """Greedy or sampled answers of a Qwen-VL model; safe to use from several threads."""
 
     def __init__(
         self,
-        model: "Qwen3VLForConditionalGeneration",
+        model: "PreTrainedModel",
         processor: "Processor",
         *,
         max_answer_tokens: int,
@@ -159,7 +160,7 @@ class TransformersEngine:
 
     def _encode(
         self, questions: Sequence[Question], measure: Measure
-    ) -> tuple[list[_Prompt], BaseModelOutputWithDeepstackFeatures]:
+    ) -> tuple[list[_Prompt], ModelOutput]:
         shown = [one for question in questions for one in question.pictures]
         distinct, numbers = _distinct(shown)
         numbered = iter(numbers)
@@ -198,7 +199,7 @@ class TransformersEngine:
     def _read_prompts(
         self,
         prompts: Sequence[_Prompt],
-        features: BaseModelOutputWithDeepstackFeatures,
+        features: ModelOutput,
         measure: Measure,
     ) -> _Rows:
         prefixes: dict[tuple, int] = {}
@@ -227,7 +228,7 @@ class TransformersEngine:
     def _read(
         self,
         prompts: Sequence[_Part],
-        features: BaseModelOutputWithDeepstackFeatures,
+        features: ModelOutput,
         cache: BlockCache,
         mask_before_RL: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -328,13 +329,13 @@ def _distinct(pictures: Sequence[Image.Image]) -> tuple[list[Image.Image], list[
     return list(distinct.values()), [numbers[contents[id(picture)]] for picture in pictures]
 
 
-def _features_of(
-    features: BaseModelOutputWithDeepstackFeatures, numbers: Sequence[int]
-) -> BaseModelOutputWithDeepstackFeatures:
+def _features_of(features: ModelOutput, numbers: Sequence[int]) -> ModelOutput:
+    """The features of some pictures; Qwen2.5-VL has none for deeper layers, and reads none."""
     return BaseModelOutputWithDeepstackFeatures(
         pooler_output=[features.pooler_output[number] for number in numbers],
         deepstack_features=[
-            [layer[number] for number in numbers] for layer in features.deepstack_features
+            [layer[number] for number in numbers]
+            for layer in features.get("deepstack_features") or ()
         ],
     )
 

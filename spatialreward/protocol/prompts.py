@@ -99,9 +99,16 @@ class Protocol(Record):
         """
         path = folder / PROTOCOL_FILE
         if not path.is_file():
-            raise InvalidInputError(
-                f"{folder}: no {PROTOCOL_FILE}, so this checkpoint was not trained to judge"
-            )
+            raise InvalidInputError(f"{folder}: no {PROTOCOL_FILE}")
+        return cls.read_file(path)
+
+    @classmethod
+    def read_file(cls, path: Path) -> "Protocol":
+        """The protocol in a file of any name.
+
+        Raises:
+            InvalidInputError: it cannot be read, or is malformed; the message names file and field.
+        """
         try:
             return cls.model_validate_json(read_text(path))
         except InvalidInputError as error:

@@ -54,6 +54,7 @@ def build_base(
     seconds = ground(model, processor, config, data, report, resume_file)
     card = {
         "kind": "grounded base: describes scenes, differences, artifacts, requests; never scores",
+        "judges": False,
         "trained_on": "generated scenes of this repository's own world; no other data",
         "command": "spatialreward base build",
         "grounding": config.model_dump(),

@@ -43,7 +43,7 @@ class BrightnessJudge:
 @pytest.fixture
 def run(monkeypatch):
     monkeypatch.delenv("TRITON_GRPC_URL", raising=False)
-    monkeypatch.setattr(judge_command, "load_judge", lambda judge: BrightnessJudge())
+    monkeypatch.setattr(judge_command, "load_judge", lambda judge, **how: BrightnessJudge())
     return lambda *arguments: CliRunner().invoke(app, ["judge", *map(str, arguments)])
 
 
@@ -83,7 +83,7 @@ class SaysAnything:
             status="ok", regions=[region], sc_reasoning=words, scores=scores, reward=0.5
         )]
 
-judge.load_judge = lambda judge: SaysAnything()
+judge.load_judge = lambda judge, **how: SaysAnything()
 main.main()
 """
 
@@ -149,7 +149,7 @@ def test_an_overlay_that_cannot_be_written_is_refused_before_judging(
 ):
     (tmp_path / "folder.png").mkdir()
     opened = []
-    monkeypatch.setattr(judge_command, "load_judge", opened.append)
+    monkeypatch.setattr(judge_command, "load_judge", lambda judge, **how: opened.append(judge))
     result = run(*pair, "--instruction", "add a dog", "--overlay", tmp_path / overlay)
     assert result.exit_code == 1
     assert f"overlay {tmp_path / overlay}: " in result.stderr
@@ -159,7 +159,7 @@ def test_an_overlay_that_cannot_be_written_is_refused_before_judging(
 
 def test_a_folder_that_takes_no_files_is_found_out_before_judging(run, pair, monkeypatch):
     opened = []
-    monkeypatch.setattr(judge_command, "load_judge", opened.append)
+    monkeypatch.setattr(judge_command, "load_judge", lambda judge, **how: opened.append(judge))
     result = run(*pair, "--instruction", "add a dog", "--overlay", "/proc/o.png")
     assert result.exit_code == 1
     assert "cannot write to the directory /proc" in result.stderr
@@ -169,7 +169,7 @@ def test_a_folder_that_takes_no_files_is_found_out_before_judging(run, pair, mon
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ([], "no judge given: use either --model DIR"),
+        ([], "no judge given: use either --model JUDGE (a folder"),
         (["--model", "m", "--endpoint", "h:1"], "two judges given"),
         (["--endpoint", "nowhere"], "expected HOST:PORT, got 'nowhere'"),
         (["--endpoint", "http://h:1"], "expected HOST:PORT"),
@@ -190,11 +190,11 @@ def test_options_that_do_not_go_together_are_explained(run, arguments, reason):
 
 
 def opened_with(monkeypatch, *arguments):
-    """The judge that the command loads, as one string."""
+    """The judge that the command loads, as one string, and how."""
     opened = []
 
-    def load_judge(judge):
-        opened.append(judge)
+    def load_judge(judge, **how):
+        opened.append((judge, how))
         return BrightnessJudge()
 
     monkeypatch.setattr(judge_command, "load_judge", load_judge)
@@ -207,9 +207,27 @@ def opened_with(monkeypatch, *arguments):
 def test_without_a_judge_the_one_in_the_environment_is_asked(pair, monkeypatch):
     pictures, model = pair[:4], pair[5]
     monkeypatch.setenv("TRITON_GRPC_URL", "127.0.0.1:8001")
-    assert opened_with(monkeypatch, *pictures) == "triton:127.0.0.1:8001"
-    assert opened_with(monkeypatch, *pictures, "--endpoint", "h:1") == "triton:h:1"
-    assert opened_with(monkeypatch, *pictures, "--model", model) == str(model)
+    as_it_is = {"adapter": None, "protocol": None}
+    assert opened_with(monkeypatch, *pictures) == ("triton:127.0.0.1:8001", as_it_is)
+    assert opened_with(monkeypatch, *pictures, "--endpoint", "h:1") == ("triton:h:1", as_it_is)
+    assert opened_with(monkeypatch, *pictures, "--model", model) == (str(model), as_it_is)
+
+
+def test_adapter_and_protocol_are_handed_on(pair, monkeypatch, tmp_path):
+    options = ("--adapter", tmp_path, "--protocol", "tiny")
+    _, how = opened_with(monkeypatch, *pair, *options)
+    assert how == {"adapter": tmp_path, "protocol": "tiny"}
+
+
+def test_every_kind_of_judge_can_be_named(pair, tmp_path):
+    arguments = [*map(str, pair[:4]), "--instruction", "a", "--model"]
+    result = CliRunner().invoke(app, ["judge", *arguments, "pixels"])
+    assert result.exit_code == 0, result.output
+    result = CliRunner().invoke(app, ["judge", *arguments, "pixels", "--protocol", "tiny"])
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "judge pixels: takes no protocol, got tiny" in result.stderr
+    result = CliRunner().invoke(app, ["judge", *arguments, "hub:no-owner"])
+    assert "judge hub:no-owner: expected hub:OWNER/NAME@REVISION" in result.stderr
 
 
 def test_two_judges_on_the_command_line_are_one_too_many_whatever_the_environment_says(

@@ -5,6 +5,7 @@ from PIL import Image
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.judge import matched_iou
+from spatialreward.judge.checkpoint import SHIPPED_BASE
 from spatialreward.judge.engine import Judge
 from spatialreward.judge.interface import Edit
 from spatialreward.protocol.prompts import PROTOCOL_FILE
@@ -63,7 +64,6 @@ def test_no_edits_are_no_judgements(judge):
     assert judge.judge([]) == []
 
 
-def test_a_folder_without_a_protocol_cannot_judge(judge_folder, tmp_path):
-    (tmp_path / "config.json").write_bytes((judge_folder / "config.json").read_bytes())
-    with pytest.raises(InvalidInputError, match="not trained to judge"):
-        Judge.load(tmp_path)
+def test_a_checkpoint_whose_card_says_that_it_only_describes_cannot_judge():
+    with pytest.raises(InvalidInputError, match="was not trained to judge"):
+        Judge.load(SHIPPED_BASE, protocol="tiny")

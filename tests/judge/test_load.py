@@ -44,7 +44,10 @@ def test_the_baseline_needs_no_model(known_edits):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("no/such", "judge no/such: there is no such folder; expected a folder, models:/NAME@"),
+        (
+            "no/such",
+            "judge no/such: there is no such folder; expected a folder, hub:OWNER/NAME@REV",
+        ),
         (Path("pixel"), "judge pixel: there is no such folder"),
         ("triton:", "expected HOST:PORT, got ''"),
         ("triton:a", "expected HOST:PORT, got 'a'"),

@@ -1,0 +1,54 @@
+"""Which protocol a checkpoint is judged with: its own, or for one without any the user's."""
+
+import logging
+from pathlib import Path
+
+from spatialreward.errors import InvalidInputError
+from spatialreward.protocol.prompts import FULL, PROTOCOL_FILE, TINY, Protocol
+
+logger = logging.getLogger(__name__)
+
+BY_NAME = {one.name: one for one in (FULL, TINY)}
+"""The protocols that come with the library."""
+
+
+def protocol_of(folder: Path, given: str | Path | None = None) -> Protocol:
+    """The protocol of a checkpoint.
+
+    Args:
+        folder: the checkpoint. The protocol in it counts, since it was trained with that.
+        given: for a checkpoint without one: ``full``, ``tiny`` or a protocol file; ``full`` where
+            nobody says.
+
+    Raises:
+        InvalidInputError: there is no such file, one is malformed, or ``given`` is another than
+            the checkpoint's own.
+    """
+    own = Protocol.read(folder) if (folder / PROTOCOL_FILE).is_file() else None
+    asked = None if given is None else _named(given)
+    if own is not None:
+        if asked is not None and asked != own:
+            raise InvalidInputError(
+                f"{folder}: was trained with its own {PROTOCOL_FILE} ({own.name}), which is not "
+                f"{given}: judge without --protocol, or move the file away"
+            )
+        return own
+    if asked is None:
+        asked = FULL
+        logger.info(
+            "%s: no %s, so it is judged with protocol %s; --protocol names another",
+            folder,
+            PROTOCOL_FILE,
+            asked.name,
+        )
+    return asked
+
+
+def _named(given: str | Path) -> Protocol:
+    if str(given) in BY_NAME:
+        return BY_NAME[str(given)]
+    path = Path(given)
+    if not path.is_file():
+        names = ", ".join(BY_NAME)
+        raise InvalidInputError(f"protocol {given}: expected {names} or a protocol file")
+    return Protocol.read_file(path)
