@@ -2,6 +2,7 @@
 
 import logging
 import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,12 @@ def apply_adapter(model: "PreTrainedModel", base: Path, adapter: Path) -> "PreTr
 
     try:
         config = LoraConfig.from_pretrained(str(adapter))
-        wrapped = get_peft_model(model, config)
+        # Compared already; peft would warn of every name but that of this process's model.
+        config.base_model_name_or_path = None
+        with warnings.catch_warnings():
+            # peft 0.21 asks transformers 5.23 for what has another name there.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            wrapped = get_peft_model(model, config)
         result = wrapped.load_adapter(str(adapter), "default", torch_device=str(model.device))
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
         raise InvalidInputError(f"{adapter}: does not fit {base}: {_in_words(error)}") from error
