@@ -29,8 +29,9 @@ def fetch_from_hub(name: str) -> Path:
         InvalidInputError: the name is none, or the hub has no such model or revision.
         HubError: the hub cannot be reached, or refuses.
     """
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
+        GatedRepoError,
         HfHubHTTPError,
         HFValidationError,
         RepositoryNotFoundError,
@@ -42,14 +43,23 @@ def fetch_from_hub(name: str) -> Path:
         raise InvalidInputError(f"judge {name}: expected hub:OWNER/NAME@REVISION")
     model, revision = found["id"], found["revision"]
     try:
-        if revision is None:
-            revision = HfApi().model_info(model).sha
-            logger.info("%s is now at hub:%s@%s", name, model, revision)
-        return Path(snapshot_download(model, revision=revision, allow_patterns=[*_FILES]))
-    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=[*_FILES]))
+    except RevisionNotFoundError as error:
+        raise InvalidInputError(f"judge {name}: the hub has no such revision") from error
+    except GatedRepoError as error:
+        raise HubError(f"judge {name}: the hub wants its terms accepted first") from error
+    except RepositoryNotFoundError as error:
+        raise InvalidInputError(
+            f"judge {name}: the hub has no such model, or HF_TOKEN may not see it"
+        ) from error
+    except HFValidationError as error:
         raise InvalidInputError(f"judge {name}: {_first_line(error)}") from error
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise HubError(f"judge {name}: {_first_line(error)}") from error
+    if revision is None:
+        # The cache names a snapshot's folder by its commit.
+        logger.info("%s is now hub:%s@%s", name, model, folder.name)
+    return folder
 
 
 def _first_line(error: Exception) -> str:
