@@ -16,6 +16,7 @@ from spatialreward.cli import (
     evaluate,
     judge,
     promote,
+    protocol,
     runs,
     stack,
     submit,
@@ -44,6 +45,7 @@ app.add_typer(deployer.app, name="deployer")
 app.add_typer(webhook.app, name="webhook")
 app.add_typer(base.app, name="base")
 app.add_typer(data.app, name="data")
+app.add_typer(protocol.app, name="protocol")
 app.command("buckets")(upkeep.buckets)
 app.add_typer(upkeep.backups, name="backups")
 app.add_typer(stack.app, name="stack")

@@ -61,7 +61,7 @@ class Processor:
         self.max_pixels = max_pixels
 
     @classmethod
-    def load(cls, folder: Path, square_side: int | None, max_pixels: int | None = None) -> Self:
+    def load(cls, folder: Path, square_side: int | None) -> Self:
         """Read tokenizer, chat template and image processor of a checkpoint.
 
         Raises:
@@ -79,13 +79,14 @@ class Processor:
         tokenizer.padding_side = "left"
         if tokenizer.chat_template is None:
             tokenizer.chat_template = own_chat_template(folder)
-        return cls(tokenizer, pictures, square_side, max_pixels=max_pixels)
+        return cls(tokenizer, pictures, square_side)
 
     def following(self, protocol: Protocol) -> "Processor":
         """The same processor with a protocol's picture size and chat template.
 
         Raises:
-            InvalidInputError: neither the protocol has a chat template, nor the checkpoint.
+            InvalidInputError: neither the protocol has a chat template, nor the checkpoint, or
+                the protocol's pictures are smaller than the checkpoint's may be.
         """
         if protocol.chat_template is None and self.tokenizer.chat_template is None:
             raise InvalidInputError(
@@ -97,7 +98,7 @@ class Processor:
             self.image_processor,
             protocol.square_side,
             protocol.chat_template,
-            self.max_pixels,
+            protocol.max_pixels,
         )
 
     def save(self, folder: Path) -> None:

@@ -1,0 +1,27 @@
+from typer.testing import CliRunner
+
+from spatialreward.cli.main import app
+from spatialreward.protocol.choice import protocol_of
+from tests.protocol.test_importing import CODE, checkout
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["protocol", "import", *map(str, arguments)])
+
+
+def test_a_protocol_file_is_made_of_a_checkout(tmp_path):
+    out = tmp_path / "new" / "mine.json"
+    done = run(checkout(tmp_path / "code", CODE), "--out", out, "--name", "mine")
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"protocol mine is in {out}\n"
+    assert protocol_of(tmp_path, out).perceptual.startswith("{edited}Look.")
+
+
+def test_nothing_is_written_where_something_is_wrong(tmp_path):
+    out = tmp_path / "mine.json"
+    done = run(tmp_path, "--out", out)
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+    assert "dataset.py: No such file" in done.stderr
+    assert not out.exists()
+    done = run(checkout(tmp_path / "code", CODE), "--out", tmp_path)
+    assert f"--out {tmp_path}: is there already" in done.stderr
