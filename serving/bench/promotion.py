@@ -223,12 +223,15 @@ def _promotion(
 
 
 def _judges(checkpoint: Path, folder: Path) -> dict[str, Path]:
-    """Four checkpoints: two that are good, weights that do not load, and one that judges nothing.
+    """Four checkpoints: two that are good, one that lacks a tensor, and one that judges nothing.
 
     The second one's weights are the first one's; its card, and so its checksum, is another.
     """
+    from safetensors.torch import load_file, save_file
+
     from spatialreward.data.config import DataConfig
     from spatialreward.judge import checkpoint as checkpoints
+    from spatialreward.judge.weights import WEIGHTS_FILE
     from spatialreward.protocol.prompts import Protocol
     from spatialreward.training.grounding import untrained_tiny
 
@@ -237,7 +240,9 @@ def _judges(checkpoint: Path, folder: Path) -> dict[str, Path]:
         shutil.copytree(checkpoint, made[name])
     card = made["second"] / "card.json"
     card.write_text(card.read_text().rstrip() + "\n\n")
-    (made["broken"] / "model.safetensors").write_bytes(b"not weights")
+    tensors = load_file(checkpoint / WEIGHTS_FILE)
+    del tensors[min(tensors)]
+    save_file(tensors, made["broken"] / WEIGHTS_FILE)
     protocol = Protocol.read(checkpoint)
     model, processor = untrained_tiny(SEED, DataConfig(seed=SEED))
     checkpoints.save(made["silent"], model, processor.following(protocol), {}, protocol)

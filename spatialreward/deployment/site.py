@@ -13,7 +13,9 @@ from spatialreward.deployment.history import Deployment, History, VersionState
 from spatialreward.deployment.server import Server
 from spatialreward.deployment.smoke import SmokeEdits, check_answers
 from spatialreward.errors import SpatialRewardError
-from spatialreward.protocol.prompts import Protocol
+from spatialreward.judge.folder import ADAPTER_CONFIG_FILE, CONFIG_FILE, CheckpointFolder
+from spatialreward.protocol.choice import protocol_of
+from spatialreward.protocol.prompts import PROTOCOL_FILE
 from spatialreward.storage import digest_folder
 
 logger = logging.getLogger(__name__)
@@ -37,13 +39,26 @@ class Candidate(NamedTuple):
         """A checkpoint and a Triton model that can be put together.
 
         Raises:
-            InvalidInputError: the checkpoint cannot judge, or the template is incomplete.
+            InvalidInputError: the checkpoint is damaged or cannot judge, or the template is
+                incomplete.
         """
-        Protocol.read(checkpoint)
+        _check_judge(checkpoint)
         filled = Template(template)
         filled.check()
         origin = source or str(checkpoint.absolute())
         return cls(checkpoint, filled, origin, digest_folder(checkpoint))
+
+
+def _check_judge(checkpoint: Path) -> None:
+    """Refuse what no server could load, before anything is copied.
+
+    A template of one's own may serve another kind of judge: its folder has a protocol alone.
+    """
+    names = (CONFIG_FILE, ADAPTER_CONFIG_FILE)
+    is_model = any((checkpoint / name).is_file() for name in names)
+    if is_model or not (checkpoint / PROTOCOL_FILE).is_file():
+        CheckpointFolder.read(checkpoint).require_judge()
+    protocol_of(checkpoint)
 
 
 class Site:

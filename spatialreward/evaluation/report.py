@@ -9,6 +9,7 @@ in any other below ``RUN_ID/artifacts/`` of a prefix that they choose. So a repo
 right below one prefix.
 """
 
+import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,8 @@ from pydantic import Field, FiniteFloat, ValidationError, field_validator
 from spatialreward.errors import InvalidInputError, SpatialRewardError
 from spatialreward.evaluation.gate import RANGES, outside_range
 from spatialreward.figures import commit, versions
-from spatialreward.protocol.prompts import PROTOCOL_FILE, Protocol
+from spatialreward.protocol.choice import protocol_of
+from spatialreward.protocol.prompts import PROTOCOL_FILE
 from spatialreward.records import Record
 from spatialreward.storage import BUCKET, ArtifactRef, ObjectStore, digest_file
 
@@ -69,15 +71,20 @@ def judge_report(
     """The report on a judge's checkpoint in a folder.
 
     Raises:
-        InvalidInputError: the folder has no protocol.
+        InvalidInputError: the folder's protocol cannot be read.
     """
-    protocol = Protocol.read(checkpoint)
+    protocol = protocol_of(checkpoint)
+    own = checkpoint / PROTOCOL_FILE
+    if own.is_file():
+        digest = digest_file(own)
+    else:
+        digest = hashlib.sha256(protocol.model_dump_json().encode()).hexdigest()
     return EvaluationReport(
         kind="judge",
         checkpoint_sha256=sha256,
         inputs={"heldout": str(heldout)},
         settings=settings,
-        protocol=f"{protocol.name}#sha256={digest_file(checkpoint / PROTOCOL_FILE)}",
+        protocol=f"{protocol.name}#sha256={digest}",
         commit=commit(),
         library=versions().get("spatialreward", ""),
         figures=figures,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.judge.adapter import apply_adapter, check_adapter
-from spatialreward.judge.folder import CARD_FILE, ModelFolder
+from spatialreward.judge.folder import CARD_FILE, CheckpointFolder
 from spatialreward.judge.names import check_names
 from spatialreward.judge.processor import Processor
 from spatialreward.judge.weights import some
@@ -62,7 +62,7 @@ def load(
     if adapter is not None:
         check_adapter(adapter, str(folder))
     cuda = torch.cuda.is_available()
-    found = ModelFolder.read(folder, adapter=adapter)
+    found = CheckpointFolder.read(folder, adapter=adapter)
     model = _load_model(found, dtype or (torch.bfloat16 if cuda else torch.float32))
     processor = Processor.load(folder, square_side)
     _check_tokens(found, model, processor)
@@ -72,7 +72,7 @@ def load(
     return model, processor
 
 
-def _load_model(folder: ModelFolder, dtype: "torch.dtype") -> "PreTrainedModel":
+def _load_model(folder: CheckpointFolder, dtype: "torch.dtype") -> "PreTrainedModel":
     """Read the weights, all of them and no others.
 
     Transformers is given the tensors, not the folder: of a folder with an adapter in it, it would
@@ -114,7 +114,9 @@ def _class_of(model_type: str) -> "type[PreTrainedModel]":
     raise AssertionError(f"{model_type} is none of MODEL_TYPES")
 
 
-def _config_of(folder: ModelFolder, config_class: "type[PretrainedConfig]") -> "PretrainedConfig":
+def _config_of(
+    folder: CheckpointFolder, config_class: "type[PretrainedConfig]"
+) -> "PretrainedConfig":
     from huggingface_hub.errors import StrictDataclassError
 
     try:
@@ -124,7 +126,7 @@ def _config_of(folder: ModelFolder, config_class: "type[PretrainedConfig]") -> "
         raise InvalidInputError(f"{folder.path / 'config.json'}: {problem}") from error
 
 
-def _check_tokens(folder: ModelFolder, model: "PreTrainedModel", processor: Processor) -> None:
+def _check_tokens(folder: CheckpointFolder, model: "PreTrainedModel", processor: Processor) -> None:
     """Make sure that tokenizer and weights belong together, as far as that can be seen."""
     num_rows = model.get_input_embeddings().weight.shape[0]
     num_tokens = len(processor.tokenizer)

@@ -15,7 +15,7 @@ from spatialreward.errors import (
 )
 from spatialreward.judge import checkpoint
 from spatialreward.judge.answers import AnswerEngine, Generated
-from spatialreward.judge.folder import ModelFolder
+from spatialreward.judge.folder import CheckpointFolder
 from spatialreward.judge.interface import Edit, Measure, check_edits, ignore
 from spatialreward.judge.questions import Question, perceptual_question, semantic_question
 from spatialreward.protocol.choice import protocol_of
@@ -189,12 +189,10 @@ class Judge:
             InvalidInputError: the folder holds no checkpoint, a damaged one or one that cannot
                 judge, or an adapter that nobody asked for; or ``adapter`` does not fit it.
         """
-        checked = ModelFolder.read(folder, adapter=adapter)
-        card = checked.card
-        if card.get("judges") is False:
-            raise InvalidInputError(f"{folder}: this checkpoint was not trained to judge")
+        checked = CheckpointFolder.read(folder, adapter=adapter)
+        checked.require_judge()
         followed = protocol_of(folder, protocol)
-        more["notice"] = str(card.get("notice", ""))
+        more["notice"] = str(checked.card.get("notice", ""))
         if engine == "vllm":
             from spatialreward.judge.vllm_engine import VllmEngine
 

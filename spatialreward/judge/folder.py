@@ -29,7 +29,7 @@ _OLD_TEMPLATE_FILE = "chat_template.json"
 
 
 @dataclass(frozen=True)
-class ModelFolder:
+class CheckpointFolder:
     """A folder in which nothing that a judge needs is missing or damaged."""
 
     path: Path
@@ -57,6 +57,15 @@ class ModelFolder:
         _check_tokenizer(path)
         _check_image_processor(path)
         return cls(path, config, files, read_card(path))
+
+    def require_judge(self) -> None:
+        """Make sure that the checkpoint was made to judge, as far as its card tells.
+
+        Raises:
+            InvalidInputError: it was not, such as the grounded base.
+        """
+        if self.card.get("judges") is False:
+            raise InvalidInputError(f"{self.path}: this checkpoint was not trained to judge")
 
     @property
     def model_type(self) -> str:

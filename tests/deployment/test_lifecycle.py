@@ -160,7 +160,7 @@ def test_what_cannot_be_deployed_is_named(site, scripted, tmp_path):
     good = scripted("good")
     where = site.where | {"template": site.template}
     cases = [
-        (tmp_path, where, "no protocol.json, so this checkpoint was not trained to judge"),
+        (tmp_path, where, "no model here, expected a config.json"),
         (good, where | {"template": tmp_path}, r"config\.pbtxt: missing"),
         (good, where | {"repository": tmp_path / "no"}, "repository .*no: there is no such folder"),
         (good, where | {"model": "a-staging"}, "'a-staging': expected letters"),

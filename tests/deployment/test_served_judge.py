@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 import spatialreward
@@ -73,12 +74,15 @@ def test_an_unusable_edit_gets_a_reason_and_no_score(served, known_edits, change
 
 
 def test_weights_that_do_not_load_are_not_switched_to(served, real_site, judge_folder, tmp_path):
-    broken = tmp_path / "broken"
-    shutil.copytree(judge_folder, broken)
-    (broken / "model.safetensors").write_bytes(b"not weights")
+    lacking = tmp_path / "lacking"
+    shutil.copytree(judge_folder, lacking)
+    tensors = load_file(judge_folder / "model.safetensors")
+    del tensors["model.visual.pos_embed.weight"]
+    save_file(tensors, lacking / "model.safetensors")
     on_disk = real_site.on_disk()
-    with pytest.raises(DeploymentError, match=r"judge-staging at 127\.0\.0\.1:\d+: "):
-        real_site.deploy(broken)
+    reason = r"judge-staging at 127\.0\.0\.1:\d+: .*missing: model\.visual\.pos_embed\.weight"
+    with pytest.raises(DeploymentError, match=reason):
+        real_site.deploy(lacking)
     assert real_site.on_disk() == on_disk
     assert real_site.staging_is_gone()
 

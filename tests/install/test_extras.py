@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -17,6 +18,7 @@ from packaging.utils import canonicalize_name
 from PIL import Image
 
 from spatialreward.extras import EXTRAS, extra_of, missing_package
+from spatialreward.judge.checkpoint import SHIPPED_BASE
 from spatialreward.protocol.prompts import TINY
 from tests.entries import PACKAGES, ROOT
 
@@ -97,13 +99,14 @@ def python(extras, *arguments, folder):
 
 @pytest.fixture
 def inputs(tmp_path):
-    """The folder of a judge without weights, beside what the commands read."""
+    """The folder of a judge, beside what the commands read."""
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     line = {"id": "a", "source": "a.png", "edited": "a.png", "instruction": "x"}
     (tmp_path / "edits.jsonl").write_text(json.dumps(line))
     (tmp_path / "edits.toml").write_text('name = "x"\n[source]\nkind = "world"\n')
     checkpoint = tmp_path / "folder"
-    checkpoint.mkdir()
+    # The card of the base says that it does not judge.
+    shutil.copytree(SHIPPED_BASE, checkpoint, ignore=shutil.ignore_patterns("card.json"))
     TINY.write(checkpoint)
     return checkpoint
 

@@ -7,7 +7,7 @@ import pytest
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.judge.checkpoint import SHIPPED_BASE
-from spatialreward.judge.folder import MODEL_TYPES, ModelFolder, own_chat_template
+from spatialreward.judge.folder import MODEL_TYPES, CheckpointFolder, own_chat_template
 from tests.judge.models import copied, with_json
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 19982912\n"
@@ -22,7 +22,7 @@ def folder(tmp_path):
 
 def problem(folder, **options):
     with pytest.raises(InvalidInputError) as caught:
-        ModelFolder.read(folder, **options)
+        CheckpointFolder.read(folder, **options)
     message = str(caught.value)
     assert "\n" not in message
     assert str(folder) in message
@@ -41,7 +41,7 @@ def safetensors(tensors, *, without=0):
 
 
 def test_a_whole_folder_tells_its_type_and_its_tensors():
-    found = ModelFolder.read(SHIPPED_BASE)
+    found = CheckpointFolder.read(SHIPPED_BASE)
     assert found.model_type == "qwen3_vl"
     assert found.card["judges"] is False
     assert found.tensors["model.visual.pos_embed.weight"] == ("BF16", (64, 128))
@@ -142,7 +142,7 @@ def sharded(folder):
 
 
 def test_shards_are_found_by_their_index(sharded):
-    assert set(ModelFolder.read(sharded).tensors) == {"a", "b", "c"}
+    assert set(CheckpointFolder.read(sharded).tensors) == {"a", "b", "c"}
 
 
 def test_a_missing_shard_is_named_with_what_it_holds(sharded):
@@ -174,7 +174,7 @@ def test_an_adapter_beside_the_weights_is_applied_or_moved_never_ignored(folder,
     message = problem(folder)
     assert f"pass --adapter {folder} to apply it, or move it away" in message
     assert "pass --adapter" in problem(folder, adapter=tmp_path / "another")
-    assert ModelFolder.read(folder, adapter=folder).model_type == "qwen3_vl"
+    assert CheckpointFolder.read(folder, adapter=folder).model_type == "qwen3_vl"
 
 
 def test_an_adapter_alone_says_which_base_it_wants(tmp_path):
@@ -210,4 +210,4 @@ def test_pictures_may_be_described_in_the_newer_file(folder):
     (folder / "processor_config.json").write_text("{}")
     assert "no preprocessor_config.json" in problem(folder)
     (folder / "processor_config.json").write_text(json.dumps({"image_processor": pictures}))
-    assert ModelFolder.read(folder).model_type == "qwen3_vl"
+    assert CheckpointFolder.read(folder).model_type == "qwen3_vl"
