@@ -35,7 +35,8 @@ Checkpoint = Annotated[
     str,
     typer.Option(
         metavar="MODEL",
-        help="The checkpoint to serve: models:/NAME@ALIAS, models:/NAME/VERSION or a folder.",
+        help="The checkpoint to serve: models:/NAME@ALIAS, models:/NAME/VERSION, "
+        "hub:OWNER/NAME@REVISION or a folder.",
     ),
 ]
 Template = Annotated[

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from spatialreward.cli import (
+    adapter,
     base,
     data,
     deploy,
@@ -46,6 +47,7 @@ app.add_typer(webhook.app, name="webhook")
 app.add_typer(base.app, name="base")
 app.add_typer(data.app, name="data")
 app.add_typer(protocol.app, name="protocol")
+app.add_typer(adapter.app, name="adapter")
 app.command("buckets")(upkeep.buckets)
 app.add_typer(upkeep.backups, name="backups")
 app.add_typer(stack.app, name="stack")

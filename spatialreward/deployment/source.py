@@ -1,4 +1,4 @@
-"""Where a checkpoint to deploy comes from: the model registry, or a folder."""
+"""Where a checkpoint to deploy comes from: the model registry, the hub, or a folder."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,17 +11,19 @@ class Source(NamedTuple):
 
     checkpoint: Path
     name: str
-    """``models:/NAME/VERSION``, or the folder."""
+    """``models:/NAME/VERSION``, ``hub:OWNER/NAME@COMMIT``, or the folder."""
 
 
 def fetch_checkpoint(model: str) -> Source:
     """Bring a checkpoint here.
 
     Args:
-        model: ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, or a folder.
+        model: ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, ``hub:OWNER/NAME@REVISION``, or
+            a folder.
 
     Raises:
         InvalidInputError: there is no such folder, or what was fetched is not what was registered.
+        HubError: the hub does not hand the model over.
         TrackingError: the registry does not answer, or has no such model.
     """
     if model.startswith("models:/"):
@@ -29,6 +31,11 @@ def fetch_checkpoint(model: str) -> Source:
 
         fetched = fetch_verified(model)
         return Source(fetched.folder, fetched.model.uri)
+    if model.startswith("hub:"):
+        from spatialreward.judge.hub import fetch_from_hub
+
+        snapshot = fetch_from_hub(model)
+        return Source(snapshot, f"{model.partition('@')[0]}@{snapshot.name}")
     folder = Path(model)
     if not folder.is_dir():
         raise InvalidInputError(f"--model {model}: there is no such folder")

@@ -8,7 +8,7 @@ from spatialreward.data.samples import read_samples
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.judge import judge_figures, judge_samples, task_of, true_judgement
 from spatialreward.evaluation.report import EvaluationReport, judge_report, store_report
-from spatialreward.judge.load import load_judge
+from spatialreward.judge.engine import Judge
 from spatialreward.registry import (
     CHAMPION,
     CHECKSUM_TAG,
@@ -54,7 +54,7 @@ def evaluate_version(model: ModelVersion, heldout: ArtifactRef | None = None) ->
     with tempfile.TemporaryDirectory(prefix="spatialreward-") as temporary:
         samples = list(read_samples(store.fetch_folder(edits, Path(temporary) / "heldout")))
     logger.info("measuring %s on %d held-out edits", model.uri, len(samples))
-    judgements = judge_samples(load_judge(folder), samples)
+    judgements = judge_samples(Judge.load(folder), samples)
     truths, tasks = (list(map(tell, samples)) for tell in (true_judgement, task_of))
     figures = judge_figures(truths, judgements, tasks)
     report = judge_report(folder, checksum, edits, {}, figures.measured())

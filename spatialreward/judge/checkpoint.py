@@ -43,7 +43,7 @@ def load(
     square_side: int | None,
     *,
     adapter: Path | None = None,
-    dtype: "torch.dtype | None" = None,
+    for_training: bool = False,
 ) -> tuple["PreTrainedModel", Processor]:
     """Model and processor of a checkpoint, on the GPU if there is one.
 
@@ -51,7 +51,7 @@ def load(
         folder: the checkpoint.
         square_side: of the pictures, as in the protocol.
         adapter: folder of a LoRA that is merged into the weights.
-        dtype: of the weights; by default as one judges: bfloat16 on a GPU, 32 bits on a CPU.
+        for_training: weights have 32 bits on a GPU too, where one judges in bfloat16.
 
     Raises:
         InvalidInputError: the folder holds no checkpoint, one that is damaged, or other weights
@@ -63,7 +63,7 @@ def load(
         check_adapter(adapter, str(folder))
     cuda = torch.cuda.is_available()
     found = CheckpointFolder.read(folder, adapter=adapter)
-    model = _load_model(found, dtype or (torch.bfloat16 if cuda else torch.float32))
+    model = _load_model(found, torch.bfloat16 if cuda and not for_training else torch.float32)
     processor = Processor.load(folder, square_side)
     _check_tokens(found, model, processor)
     if adapter is not None:

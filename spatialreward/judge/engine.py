@@ -190,14 +190,17 @@ class Judge:
                 judge, or an adapter that nobody asked for; or ``adapter`` does not fit it.
         """
         checked = CheckpointFolder.read(folder, adapter=adapter)
-        checked.require_judge()
+        if adapter is None:
+            checked.require_judge()
         followed = protocol_of(folder, protocol)
         more["notice"] = str(checked.card.get("notice", ""))
         if engine == "vllm":
             from spatialreward.judge.vllm_engine import VllmEngine
 
             if adapter is not None:
-                raise InvalidInputError(f"{adapter}: merge it first; vLLM judges without adapters")
+                raise InvalidInputError(
+                    f"{adapter}: vLLM takes none here; merge it with `spatialreward adapter merge`"
+                )
             return cls(VllmEngine.load(folder, followed), followed, **more)
         model, processor = checkpoint.load(folder, followed.square_side, adapter=adapter)
         return cls.of_model(model, processor, followed, share_prefixes=share_prefixes, **more)

@@ -150,8 +150,8 @@ def _refuse_unasked_adapter(folder: Path, adapter: Path | None) -> None:
             continue
         if adapter is None or adapter.resolve() != folder.resolve():
             raise InvalidInputError(
-                f"{folder}: an adapter lies beside the weights ({name}): pass --adapter {folder} "
-                "to apply it, or move it away to judge without it"
+                f"{folder}: an adapter lies beside the weights ({name}): pass --adapter {folder}, "
+                "merge it with `spatialreward adapter merge`, or move it away to judge without it"
             )
 
 

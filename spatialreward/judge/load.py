@@ -72,13 +72,18 @@ def _load(judge: str | Path, adapter: Path | None, protocol: str | Path | None) 
         from spatialreward.judge.adapter import check_adapter
 
         check_adapter(adapter, name)
-    folder = _folder_of(judge)
+    folder = fetch_folder(judge)
     from spatialreward.judge.engine import Judge
 
     return Judge.load(folder, adapter=adapter, protocol=protocol)
 
 
-def _folder_of(judge: str | Path) -> Path:
+def fetch_folder(judge: str | Path) -> Path:
+    """The folder of a model that is judged with in this process.
+
+    Raises:
+        InvalidInputError, HubError, TrackingError: as ``load_judge``.
+    """
     name = str(judge)
     if name.startswith(_HUB):
         from spatialreward.judge.hub import fetch_from_hub

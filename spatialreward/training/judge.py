@@ -113,7 +113,7 @@ def _start(
 ) -> tuple["Qwen3VLForConditionalGeneration", "Processor", str]:
     if grounding is None:
         folder = base or checkpoint.SHIPPED_BASE
-        model, processor = checkpoint.load(folder, TINY.square_side)
+        model, processor = checkpoint.load(folder, TINY.square_side, for_training=True)
         return model, processor, "the shipped grounded base" if base is None else str(folder)
     assert base is None, "a base and a grounding stage exclude each other"
     config, world = grounding

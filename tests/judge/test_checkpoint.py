@@ -77,11 +77,11 @@ def test_shards_are_loaded_as_one_file_is(kind, folders, tokenizer, tmp_path):
         assert torch.equal(tensor, whole[name]), name
 
 
-def test_weights_in_16_bits_are_loaded_in_32_on_a_cpu_unless_told(tmp_path, tokenizer):
+def test_weights_in_16_bits_are_loaded_in_32_on_a_cpu_and_for_training(tmp_path, tokenizer):
     write_model(tmp_path, small_model("qwen3_vl", tokenizer).to(torch.bfloat16), tokenizer)
     on_gpu = torch.bfloat16 if torch.cuda.is_available() else torch.float32
     assert checkpoint.load(tmp_path, None)[0].dtype == on_gpu
-    assert checkpoint.load(tmp_path, None, dtype=torch.float32)[0].dtype == torch.float32
+    assert checkpoint.load(tmp_path, None, for_training=True)[0].dtype == torch.float32
 
 
 @pytest.mark.parametrize("kind", MODEL_TYPES)

@@ -172,7 +172,7 @@ def test_an_index_that_is_none_is_named(sharded, places):
 def test_an_adapter_beside_the_weights_is_applied_or_moved_never_ignored(folder, tmp_path):
     (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
     message = problem(folder)
-    assert f"pass --adapter {folder} to apply it, or move it away" in message
+    assert f"pass --adapter {folder}, merge it with" in message
     assert "pass --adapter" in problem(folder, adapter=tmp_path / "another")
     assert CheckpointFolder.read(folder, adapter=folder).model_type == "qwen3_vl"
 
