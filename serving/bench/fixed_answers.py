@@ -39,7 +39,7 @@ def teach(
     model.train()
     last = float("inf")
     for _ in track(range(max_steps), total=max_steps, description="teaching fixed answers"):
-        others = torch.randint(len(weights_VH), (num_others,))
+        others = torch.randperm(len(weights_VH))[:num_others]
         others = others[~torch.isin(others, used)]
         hidden = model.model(**inputs).last_hidden_state[rows, columns]
         logits = hidden @ weights_VH[torch.cat([used, others])].T
