@@ -15,8 +15,8 @@ import numpy as np
 
 from spatialreward.data.building import draw_samples
 from spatialreward.data.config import DataConfig
-from spatialreward.data.samples import EditSample
 from spatialreward.data.world.rendering import paint, to_image
+from spatialreward.data.world.samples import SceneSample
 from spatialreward.data.world.sampling import CannotDrawError, Grade, draw_edited_scene
 from spatialreward.images import encode_png
 
@@ -47,7 +47,7 @@ def write_examples(out: Path) -> None:
     _write_lines(out / "probes.jsonl", probes)
 
 
-def attempts(sample: EditSample) -> Iterator[tuple[Grade, bytes]]:
+def attempts(sample: SceneSample) -> Iterator[tuple[Grade, bytes]]:
     """Edits of a sample's source, one of each grade that its request leaves room for, as PNG."""
     world = sample.world
     for number, grade in enumerate(GRADES):

@@ -30,8 +30,8 @@ from spatialreward import (
 )
 from spatialreward.data.building import draw_sample
 from spatialreward.data.config import DataConfig
-from spatialreward.data.samples import EditSample
 from spatialreward.data.world.rendering import paint, to_image
+from spatialreward.data.world.samples import SceneSample
 from spatialreward.data.world.sampling import GRADES, CannotDrawError, draw_edited_scene
 
 # P prompts, G edits per prompt, W ways to edit
@@ -81,7 +81,7 @@ def train(judge: Judging, settings: Settings) -> dict[str, float]:
 
 
 def attempts(
-    sample: EditSample, ways_G: NDArray[np.int64], settings: Settings, rng: np.random.Generator
+    sample: SceneSample, ways_G: NDArray[np.int64], settings: Settings, rng: np.random.Generator
 ) -> list[Edit]:
     """A group: edits of one source picture, the same object, so that it is sent only once."""
     world, size = sample.world, settings.world.picture_size

@@ -11,8 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
 
-from spatialreward.data.config import DataConfig
-from spatialreward.data.samples import Split
+from spatialreward.data.config import DataConfig, Split
 from spatialreward.editor.config import EditorPretrainingConfig
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.config import EditorEvaluationConfig, EditorGate, JudgeGate

@@ -25,6 +25,7 @@ from spatialreward.storage import ObjectStore
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.training.grounding import untrained_tiny
 from spatialreward.training.loop import batches_of, train
+from spatialreward.training.targets import scene_examples
 
 # A shell that runs the tests in its background has them ignore Ctrl-C, and all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -54,11 +55,14 @@ def judge_folder(untrained, known_samples, tmp_path_factory) -> Path:
     """A judge's checkpoint that answers, made in seconds: it knows four edits and no others."""
     model, processor = copy.deepcopy(untrained[0]), untrained[1].following(TINY)
     tasks = ("semantic", "perceptual", "semantic")
-    batches = [batch for task in tasks for batch in batches_of(task, known_samples, 4)]
+    batches = [
+        batch
+        for task in tasks
+        for batch in batches_of(task, scene_examples(task, known_samples, TINY), 4)
+    ]
     train(
         model,
         processor,
-        TINY,
         itertools.cycle(batches),
         num_steps=180,
         config=OptimiserConfig(learning_rate=2e-3, warmup_steps=5, batch_size=4),

@@ -20,7 +20,7 @@ def build_shard(config: ShardStep, parent_run_id: str) -> str:
     # The pictures behind a path may change while the path stays.
     photos = config.world.photos
     inputs = {"photos": digest_folder(Path(photos))} if photos else {}
-    outputs = run_step("build-shard", config, inputs, work, parent_run_id=parent_run_id)
+    outputs = run_step("build-shard", config, inputs, work, parent_run_id=parent_run_id, revision=2)
     return str(outputs["shard"])
 
 
@@ -30,8 +30,11 @@ def merge_shards(shards: Sequence[str], parent_run_id: str) -> str:
 
     def work(step: Step) -> Outputs:
         folder = step.new_folder("data")
-        building.merge_shards([step.fetch(name) for name in inputs], folder)
-        return {"data": step.keep(folder), "data/num_shards": len(inputs)}
+        merged = building.merge_shards([step.fetch(name) for name in inputs], folder)
+        sizes = {"data/num_shards": len(inputs), "data/num_edits": merged.num_edits}
+        return {"data": step.keep(folder), **sizes}
 
-    outputs = run_step("merge-shards", NoSettings(), inputs, work, parent_run_id=parent_run_id)
+    outputs = run_step(
+        "merge-shards", NoSettings(), inputs, work, parent_run_id=parent_run_id, revision=2
+    )
     return str(outputs["data"])

@@ -1,12 +1,14 @@
 """The step of the judge's evaluation: a judge and two baselines on the same held-out edits."""
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatialreward.config import JudgeEvaluationStep
-from spatialreward.data.samples import EditSample, read_samples
+from spatialreward.data.dataset import DatasetRef
+from spatialreward.data.edits import LabelledEdit
 from spatialreward.judge.interface import Judging
 from spatialreward.protocol.prompts import TINY
 from spatialreward.records import Judgement
@@ -27,28 +29,27 @@ def evaluate_judge(
 
     def work(step: Step) -> Outputs:
         from spatialreward.evaluation.judge import (
+            Known,
+            judge_edits,
             judge_figures,
-            judge_samples,
             mean_reward_by_grade,
-            task_of,
-            true_judgement,
         )
         from spatialreward.evaluation.report import judge_report, store_report
         from spatialreward.judge.engine import Judge
         from spatialreward.judge.pixels import PixelDifference
 
-        samples = list(read_samples(step.fetch("heldout")))
-        truths = [true_judgement(sample) for sample in samples]
-        tasks = [task_of(sample) for sample in samples]
+        data = DatasetRef(place=step.fetch("heldout")).open()
+        truths, grades, tasks = Known.of(data)
         checkpoint = step.fetch("judge")
         judgings: dict[str, Judging] = {"judge": Judge.load(checkpoint)}
         if not config.alone:
             judgings["pixel_difference"] = PixelDifference()
             judgings["untrained_judge"] = _untrained(config, step.new_folder("untrained"))
-        opinions = {name: judge_samples(one, samples) for name, one in judgings.items()}
+        opinions = {name: judge_edits(one, data) for name, one in judgings.items()}
         if not config.alone:
-            _show(step, samples[: config.num_sheet_rows], opinions["judge"], truths)
-        by_grade = mean_reward_by_grade(samples, opinions["judge"])
+            shown = itertools.islice(data, config.num_sheet_rows)
+            _show(step, shown, opinions["judge"], truths)
+        by_grade = mean_reward_by_grade(grades, opinions["judge"])
         step.tracker.log_metrics(
             {f"reward_by_grade/{grade}": reward for grade, reward in by_grade.items()}
         )
@@ -90,14 +91,14 @@ def _untrained(config: JudgeEvaluationStep, folder: Path) -> "Judge":
 
 def _show(
     step: Step,
-    samples: Sequence[EditSample],
+    edits: Iterable[LabelledEdit],
     judgements: Sequence[Judgement],
     truths: Sequence[Judgement],
 ) -> None:
     from spatialreward.visuals import SheetRow, sample_sheet
 
     rows = [
-        SheetRow(*sample.images(), sample.instruction, judgement, truth)
-        for sample, judgement, truth in zip(samples, judgements, truths, strict=False)
+        SheetRow(edit.source_images()[0], edit.edited_image(), edit.instruction, judgement, truth)
+        for edit, judgement, truth in zip(edits, judgements, truths, strict=False)
     ]
     step.tracker.log_image(sample_sheet(rows), "samples/judge.png")

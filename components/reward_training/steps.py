@@ -4,7 +4,6 @@ It is done in one process, or by all processes that ``torchrun`` has started: th
 the step, with its run, its marker and its checkpoint, and the others help it.
 """
 
-import fcntl
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,18 +18,18 @@ from spatialreward.config import (
     ShippedBase,
 )
 from spatialreward.data.config import DataConfig
+from spatialreward.data.dataset import Dataset, DatasetRef
 from spatialreward.errors import InvalidInputError
 from spatialreward.judge.checkpoint import SHIPPED_BASE
 from spatialreward.judge.folder import CARD_FILE
 from spatialreward.step import Outputs, Step, run_step, work_dir
-from spatialreward.storage import ArtifactRef, ObjectStore, digest_folder
+from spatialreward.storage import digest_folder
 from spatialreward.training.config import GroundingConfig
 
 if TYPE_CHECKING:
     from spatialreward.training.ranks import Ranks
 
 STEP = "train-judge"
-_DIGEST_LETTERS = 16
 
 
 class Start(NamedTuple):
@@ -84,7 +83,10 @@ def _as_a_step(
         checkpoint = step.new_folder("judge")
         # Not emptied: a training that was killed may have kept it already.
         earlier = step.folder / "earlier-judge"
-        data = step.fetch("data") if ranks.world_size == 1 else _fetch_once(inputs["data"])
+        if ranks.world_size == 1:
+            data = DatasetRef(place=step.fetch("data")).open()
+        else:
+            data = _shared(inputs["data"])
         _train(config, data, checkpoint, earlier, ranks, step.report, step.resume_file)
         step.tracker.log_file(checkpoint / CARD_FILE)
         kept = {"judge": step.keep(checkpoint)}
@@ -108,12 +110,12 @@ def _help(config: JudgeTrainingStep, data: str, ranks: "Ranks") -> None:
     if ranks.from_first(None):
         logging.getLogger("spatialreward.progress").setLevel(logging.WARNING)
         nowhere = work_dir() / "never-written"
-        _train(config, _fetch_once(data), nowhere, nowhere, ranks, lambda metrics, step: None, None)
+        _train(config, _shared(data), nowhere, nowhere, ranks, lambda metrics, step: None, None)
 
 
 def _train(
     config: JudgeTrainingStep,
-    data: Path,
+    data: Dataset,
     out: Path,
     earlier_out: Path,
     ranks: "Ranks",
@@ -136,16 +138,9 @@ def _train(
     )
 
 
-def _fetch_once(reference: str) -> Path:
-    """A data set, brought to this node by whichever of its processes comes first."""
-    ref = ArtifactRef.parse(reference)
-    folder = work_dir() / "shared" / ref.sha256[:_DIGEST_LETTERS]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.is_dir():
-            ObjectStore.from_environment().fetch_folder(ref, folder)
-    return folder
+def _shared(reference: str) -> Dataset:
+    """A data set that all processes of this node read, brought here by the first one of them."""
+    return DatasetRef.parse(reference).open(work_dir() / "shared")
 
 
 def find_start(base: JudgeBase, world: DataConfig) -> Start:

@@ -9,6 +9,7 @@ from spatialreward.config import (
     OmniGen2Config,
     TinyEditorConfig,
 )
+from spatialreward.data.dataset import DatasetRef
 from spatialreward.errors import InvalidInputError
 from spatialreward.step import Outputs, Step, run_step
 
@@ -31,8 +32,9 @@ def pretrain_editor(config: EditorPretrainingStep, data: str, parent_run_id: str
         from spatialreward.editor import pretraining
 
         checkpoint = step.new_folder("editor")
+        data = DatasetRef(place=step.fetch("data")).open()
         pretraining.pretrain_editor(
-            settings, step.fetch("data"), checkpoint, step.report, resume_file=step.resume_file
+            settings, data, checkpoint, step.report, resume_file=step.resume_file
         )
         return {"editor": step.keep(checkpoint)}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from spatialreward.data.building import build_shard
 from spatialreward.data.config import DataConfig
+from spatialreward.data.dataset import Dataset
 from spatialreward.training.config import JudgeTrainingConfig
 from spatialreward.training.judge import train_judge
 
@@ -32,7 +33,7 @@ def bench_judge(folder: Path, *, num_samples: int = _NUM_SAMPLES) -> Path:
     shutil.rmtree(unfinished, ignore_errors=True)
     train_judge(
         JudgeTrainingConfig(num_samples=num_samples),
-        data,
+        Dataset(data),
         unfinished,
         _no_report,
         resume_file=folder / "judge-training.pt",

@@ -7,8 +7,8 @@ from PIL import Image
 
 from spatialreward.data.building import draw_sample
 from spatialreward.data.config import DataConfig
-from spatialreward.data.samples import EditSample
 from spatialreward.data.world.rendering import paint, to_image
+from spatialreward.data.world.samples import SceneSample
 from spatialreward.data.world.sampling import CannotDrawError, Grade, draw_edited_scene, pick
 from spatialreward.judge.interface import Edit
 
@@ -26,13 +26,13 @@ def groups(count: int, size: int, *, seed: int) -> list[Group]:
     return [_group(draw_sample(config, "heldout", number), size, config) for number in range(count)]
 
 
-def _group(sample: EditSample, size: int, config: DataConfig) -> Group:
+def _group(sample: SceneSample, size: int, config: DataConfig) -> Group:
     attempts = _attempts(sample, config)
     source = sample.images()[0]
     return [Edit(source, next(attempts), sample.instruction) for _ in range(size)]
 
 
-def _attempts(sample: EditSample, config: DataConfig) -> Iterator[Image.Image]:
+def _attempts(sample: SceneSample, config: DataConfig) -> Iterator[Image.Image]:
     world = sample.world
     rng = np.random.default_rng((config.seed, *sample.id.encode()))
     while True:

@@ -1,15 +1,27 @@
 """Builds data sets of generated edits, shard by shard."""
 
 import itertools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from spatialreward.data.config import DataConfig
-from spatialreward.data.samples import EditSample, Split, World, write_samples
+from spatialreward.data.config import DataConfig, Split
+from spatialreward.data.edits import RowOrigin
+from spatialreward.data.packing.manifest import (
+    FILE_NAME,
+    Manifest,
+    ShardReport,
+    gather,
+    read_manifest,
+    write_manifest,
+)
+from spatialreward.data.packing.shards import count_edits, write_shard
 from spatialreward.data.world.artifacts import Artifact, spoil
+from spatialreward.data.world.labelling import labelled_edit
 from spatialreward.data.world.rendering import paint, to_image
+from spatialreward.data.world.samples import SceneSample, World
 from spatialreward.data.world.sampling import (
     OPERATION_KINDS,
     CannotDrawError,
@@ -33,39 +45,77 @@ _SPLIT_STREAM: dict[Split, int] = {"train": 0, "heldout": 1}
 
 
 def build_shard(config: DataConfig, split: Split, shard: int, out: Path) -> int:
-    """Write one shard of a split into folder ``out``; returns its number of samples.
+    """Write one shard of a split, a packed data set of its own; returns its number of edits.
+
+    Args:
+        config: what to draw.
+        split: which of the two streams.
+        shard: number of the shard, from 0.
+        out: folder of this shard and its manifest.
 
     Raises:
-        InvalidInputError: the shard does not exist, or the photos folder holds no usable picture.
+        InvalidInputError: the shard does not exist, the photos folder holds no usable picture, or
+            the folder holds another data set.
     """
     shards = config.num_shards if split == "train" else 1
     if not 0 <= shard < shards:
         raise InvalidInputError(f"shard {shard}: {split} has shards 0..{shards - 1}")
+    path = out / f"{split}-{shard:05d}.parquet"
+    if (out / FILE_NAME).exists() and [one.name for one in read_manifest(out).shards] != [
+        path.name
+    ]:
+        raise InvalidInputError(f"{out}: another data set is here, expected {path.name} or nothing")
     total = config.num_train if split == "train" else config.num_heldout
     numbers = range(shard * total // shards, (shard + 1) * total // shards)
+    if not numbers:
+        raise InvalidInputError(
+            f"num_shards = {shards}: {split} has {total} edits, fewer than that"
+        )
     out.mkdir(parents=True, exist_ok=True)
     photos = photo_names(Path(config.photos)) if config.photos else ()
-    samples = (draw_sample(config, split, number, photos) for number in numbers)
-    described = track(samples, total=len(numbers), description=f"{split} shard {shard}")
-    return write_samples(out / f"{split}-{shard:05d}.parquet", described)
+    edits = (
+        labelled_edit(draw_sample(config, split, number, photos), origin_of(config, split, number))
+        for number in numbers
+    )
+    described = track(edits, total=len(numbers), description=f"{split} shard {shard}")
+    packed = write_shard(path, described)
+    counts = {} if packed is None else count_edits(path)
+    report = ShardReport(shard=packed, counts=counts, left_out={})
+    settings = {"split": split, "world": config.model_dump(mode="json")}
+    write_manifest(gather([report], settings), out)
+    return len(numbers)
 
 
-def merge_shards(folders: list[Path], out: Path) -> int:
-    """Gather the shards of several folders in one; returns the number of shards.
+def merge_shards(folders: list[Path], out: Path) -> Manifest:
+    """Gather shards that ``build_shard`` wrote, in one data set.
 
     Raises:
-        InvalidInputError: two shards have the same name, or a folder holds none.
+        InvalidInputError: two shards have the same name, were drawn with different settings, or a
+            folder holds none.
     """
-    from spatialreward.data.samples import shard_paths
-
+    manifests = [read_manifest(folder) for folder in folders]
+    for folder, manifest in zip(folders, manifests, strict=True):
+        if manifest.config != manifests[0].config:
+            raise InvalidInputError(f"{folder}: was drawn with other settings than {folders[0]}")
+    merged = gather(itertools.chain.from_iterable(map(_reports, manifests)), manifests[0].config)
     out.mkdir(parents=True, exist_ok=True)
-    paths = [path for folder in folders for path in shard_paths(folder)]
-    for path in paths:
-        target = out / path.name
-        if target.exists():
-            raise InvalidInputError(f"{path}: a shard of that name is already in {out}")
-        target.write_bytes(path.read_bytes())
-    return len(paths)
+    for folder, manifest in zip(folders, manifests, strict=True):
+        for shard in manifest.shards:
+            shutil.copyfile(folder / shard.name, out / shard.name)
+    write_manifest(merged, out)
+    return merged
+
+
+def origin_of(config: DataConfig, split: Split, number: int) -> RowOrigin:
+    """Where sample ``number`` of a split comes from."""
+    return RowOrigin(file=f"world seed {config.seed} {split}", row=str(number))
+
+
+def _reports(manifest: Manifest) -> Iterator[ShardReport]:
+    """A manifest's shards; what it counts over all of them stands at the first."""
+    for number, shard in enumerate(manifest.shards):
+        counts = {} if number else manifest.counts
+        yield ShardReport(shard=shard, counts=counts, left_out={})
 
 
 def photo_names(folder: Path) -> tuple[str, ...]:
@@ -86,7 +136,7 @@ def photo_names(folder: Path) -> tuple[str, ...]:
 
 def draw_samples(
     config: DataConfig, split: Split, count: int | None = None, *, first: int = 0
-) -> Iterator[EditSample]:
+) -> Iterator[SceneSample]:
     """``count`` samples of a split, or samples without end, from number ``first`` on."""
     photos = photo_names(Path(config.photos)) if config.photos else ()
     numbers = itertools.count(first) if count is None else range(first, first + count)
@@ -95,7 +145,7 @@ def draw_samples(
 
 def draw_sample(
     config: DataConfig, split: Split, number: int, photos: tuple[str, ...] = ()
-) -> EditSample:
+) -> SceneSample:
     """Sample ``number`` of a split; the same for the same seed, whatever else is drawn."""
     rng = np.random.default_rng((config.seed, _SPLIT_STREAM[split], number))
     photo = pick(rng, photos) if photos and rng.random() < 0.5 else ""
@@ -107,7 +157,7 @@ def draw_sample(
     world = World(source=source, operations=operations, edited=edited, look=draw_look(rng, photo))
     truth = truth_of(source, operations, edited, artifact)
     pictures = _paint(world, artifact, config, rng)
-    return EditSample(
+    return SceneSample(
         id=f"{split}-{config.seed}-{number}",
         instruction=instruction,
         grade=grade,

@@ -1,6 +1,6 @@
 """Settings of data building."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -8,6 +8,7 @@ from spatialreward.data.world.sampling import GRADES, Grade
 from spatialreward.records import Record
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Split = Literal["train", "heldout"]
 
 
 class DataConfig(Record):

@@ -3,8 +3,11 @@
 from enum import StrEnum
 from typing import Annotated, Self
 
+from PIL import Image
 from pydantic import Field, model_validator
 
+from spatialreward.errors import InvalidInputError
+from spatialreward.images import decode_image
 from spatialreward.records import Coordinate, EditRegion, Record, Scores
 
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
@@ -55,6 +58,8 @@ class RawEdit(Record):
     """Of this row, in the data set's words; empty if the row names none."""
     annotation: Annotation | None = None
     """What the source knows for certain, which needs no teacher."""
+    truth: str | None = None
+    """How the source made the edit, as JSON that the source alone reads; None if it did not."""
     origin: RowOrigin
 
 
@@ -96,8 +101,8 @@ class SpatialPrior(Record):
     """IoU with the boxes of a second opinion; None if none was asked."""
 
 
-class AnnotatedEdit(Record):
-    """One edit of the training data, with its pictures."""
+class LabelledEdit(Record):
+    """One edit of a packed data set, with its pictures and what is known about it."""
 
     id: str
     instruction: str
@@ -107,8 +112,10 @@ class AnnotatedEdit(Record):
     operation: str
     prior: SpatialPrior | None
     """None if there is no edited picture."""
-    annotation: Annotation | None = None
+    label: Annotation | None = None
     """None until a teacher was asked, unless the source knows."""
+    truth: str | None = None
+    """How the edit was made, as JSON that only the source reads that made it; else None."""
     given: dict[str, float | str]
     given_regions: tuple[EditRegion, ...] | None = None
     fingerprints: tuple[str, ...]
@@ -121,9 +128,46 @@ class AnnotatedEdit(Record):
     def _is_consistent(self) -> Self:
         if (self.edited is None) != (self.prior is None):
             raise ValueError(f"edit {self.id}: a prior needs an edited picture, and only it")
-        if self.edited is None and self.annotation is not None:
-            raise ValueError(f"edit {self.id}: annotated, but there is no edited picture")
+        if self.edited is None and self.label is not None:
+            raise ValueError(f"edit {self.id}: labelled, but there is no edited picture")
         return self
+
+    @classmethod
+    def of(cls, row: RawEdit, prior: SpatialPrior | None, fingerprints: tuple[str, ...]) -> Self:
+        """A source's row, with what its pictures show."""
+        return cls(
+            id=row.id,
+            instruction=row.instruction,
+            sources=row.sources,
+            edited=row.edited,
+            operation=row.operation,
+            prior=prior,
+            label=row.annotation,
+            truth=row.truth,
+            given=row.given,
+            given_regions=row.regions,
+            fingerprints=fingerprints,
+            license=row.license,
+            origin=row.origin,
+        )
+
+    def source_images(self) -> tuple[Image.Image, ...]:
+        """The decoded sources, RGB.
+
+        Raises:
+            InvalidInputError: a picture cannot be decoded; names the edit.
+        """
+        return tuple(decode_image(source, f"{self.id}/source") for source in self.sources)
+
+    def edited_image(self) -> Image.Image:
+        """The decoded edited picture, RGB.
+
+        Raises:
+            InvalidInputError: there is none, or it cannot be decoded; names the edit.
+        """
+        if self.edited is None:
+            raise InvalidInputError(f"edit {self.id}: edited: there is no edited picture")
+        return decode_image(self.edited, f"{self.id}/edited")
 
 
 class Rejected(Record):

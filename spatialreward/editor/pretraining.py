@@ -6,19 +6,21 @@ wrong object, overdo it or spoil the picture. That is what RL has to improve on.
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from spatialreward.data.samples import EditSample, count_samples, read_endlessly, read_samples
+from spatialreward.data.dataset import Dataset
+from spatialreward.data.edits import LabelledEdit
 from spatialreward.editor.codec import reconstruction_loss
 from spatialreward.editor.config import EditorPretrainingConfig
 from spatialreward.editor.interface import EditTask
 from spatialreward.editor.network import MIN_TIME_LEFT
 from spatialreward.editor.tiny import TinyEditor
+from spatialreward.errors import InvalidInputError
 from spatialreward.progress import track
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.training.loop import ReportMetrics
@@ -32,7 +34,7 @@ _TOKENIZER_SAMPLES = 4_000
 
 def pretrain_editor(
     config: EditorPretrainingConfig,
-    data: Path,
+    data: Dataset,
     out: Path,
     report: ReportMetrics,
     *,
@@ -42,20 +44,25 @@ def pretrain_editor(
 
     Args:
         config: network, how long to train, and how.
-        data: folder of Parquet shards with edits.
+        data: edits; those without an edited picture are left out, and labels play no part.
         out: folder of the new checkpoint.
         report: gets the training metrics.
         resume_file: where the state is kept now and then, to go on after a kill.
 
     Raises:
-        InvalidInputError: the data is no data set.
+        InvalidInputError: the data has no edited picture.
     """
-    known = itertools.islice(read_samples(data), _TOKENIZER_SAMPLES)
-    instructions = (sample.instruction for sample in known)
+    num_edits = data.count("extent")
+    if not num_edits:
+        raise InvalidInputError(
+            f"{data}: 0 of {len(data)} edits have an edited picture to train an editor on"
+        )
+    known = itertools.islice(_with_edited_picture(data), _TOKENIZER_SAMPLES)
+    instructions = (edit.instruction for edit in known)
     editor = TinyEditor.untrained(config.network, instructions, config.seed)
     codec_seconds = _fit(
         editor.codec.train(),
-        lambda samples, generator: _codec_loss(editor, samples, config, generator),
+        lambda edits, generator: _codec_loss(editor, edits, config, generator),
         config.codec.num_samples,
         config.codec.optimiser,
         data,
@@ -68,9 +75,7 @@ def pretrain_editor(
     )
     seconds = _fit(
         editor.network,
-        lambda samples, generator: flow_matching_loss(
-            editor, samples, config.median_time, generator
-        ),
+        lambda edits, generator: flow_matching_loss(editor, edits, config.median_time, generator),
         config.num_samples,
         config.optimiser,
         data,
@@ -80,7 +85,7 @@ def pretrain_editor(
     )
     card = {
         "kind": "tiny flow-matching editor, pretrained on good and flawed edits",
-        "num_training_edits": count_samples(data),
+        "num_training_edits": num_edits,
         "training": config.model_dump(),
         "training_minutes": round((codec_seconds + seconds) / 60, 1),
     }
@@ -98,10 +103,10 @@ class _Told(NamedTuple):
 
 def _fit(
     part: torch.nn.Module,
-    loss_of: Callable[[Sequence[EditSample], torch.Generator], Tensor],
+    loss_of: Callable[[Sequence[LabelledEdit], torch.Generator], Tensor],
     num_samples: int,
     config: OptimiserConfig,
-    data: Path,
+    data: Dataset,
     told: _Told,
     resume_file: Path | None,
     average: torch.optim.swa_utils.AveragedModel | None = None,
@@ -111,8 +116,10 @@ def _fit(
     optimisation = Optimisation(part, config, num_steps)
     state = KeptState(resume_file, [*optimisation.parts, *([average] if average else [])])
     first = state.restore()
-    samples = itertools.islice(read_endlessly(data), first * config.batch_size, None)
-    batches = (list(itertools.islice(samples, config.batch_size)) for _ in range(first, num_steps))
+    rounds = (_with_edited_picture(data) for _ in itertools.count())
+    endless = itertools.chain.from_iterable(rounds)
+    edits = itertools.islice(endless, first * config.batch_size, None)
+    batches = (list(itertools.islice(edits, config.batch_size)) for _ in range(first, num_steps))
     losses: list[float] = []
     tracked = track(batches, total=num_steps - first, description=f"editor, {told.loss} loss")
     for step, batch in enumerate(tracked, first + 1):
@@ -131,19 +138,24 @@ def _fit(
     return state.seconds
 
 
+def _with_edited_picture(data: Dataset) -> Iterator[LabelledEdit]:
+    return (edit for edit in data if edit.edited is not None)
+
+
 def _codec_loss(
     editor: TinyEditor,
-    samples: Sequence[EditSample],
+    edits: Sequence[LabelledEdit],
     config: EditorPretrainingConfig,
     generator: torch.Generator,
 ) -> Tensor:
-    pixels = editor.to_pixels([picture for sample in samples for picture in sample.images()])
+    pictures = [one for edit in edits for one in (edit.source_images()[0], edit.edited_image())]
+    pixels = editor.to_pixels(pictures)
     return reconstruction_loss(editor.codec, pixels, config.codec.latent_noise, generator)
 
 
 def flow_matching_loss(
     editor: TinyEditor,
-    samples: Sequence[EditSample],
+    edits: Sequence[LabelledEdit],
     median_time: float,
     generator: torch.Generator,
 ) -> Tensor:
@@ -153,16 +165,12 @@ def flow_matching_loss(
     ``1 / (1 - t)`` stands between that of an error in the finished latent (1) and in the velocity
     (``1 / (1 - t)^2``).
     """
-    pictures = [sample.images() for sample in samples]
-    tasks = [
-        EditTask(source, sample.instruction)
-        for (source, _), sample in zip(pictures, samples, strict=True)
-    ]
+    tasks = [EditTask(edit.source_images()[0], edit.instruction) for edit in edits]
     condition = editor.encode(tasks)
-    data_BCHW = editor.to_latents([edited for _, edited in pictures])
+    data_BCHW = editor.to_latents([edit.edited_image() for edit in edits])
     noise_BCHW = torch.randn(data_BCHW.shape, generator=generator)
     logit = math.log(median_time / (1 - median_time))
-    times_B = torch.sigmoid(_TIME_SPREAD * torch.randn(len(samples), generator=generator) + logit)
+    times_B = torch.sigmoid(_TIME_SPREAD * torch.randn(len(edits), generator=generator) + logit)
     blend = times_B[:, None, None, None]
     latents_BCHW = blend * data_BCHW + (1 - blend) * noise_BCHW
     finished_BCHW = editor.network(latents_BCHW, times_B, *condition)

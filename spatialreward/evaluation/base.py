@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from spatialreward.data.samples import EditSample
+from spatialreward.data.world.samples import SceneSample
 from spatialreward.data.world.scene import Scene
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.judge import matched_iou
@@ -47,7 +47,7 @@ class BaseFigures(NamedTuple):
 
 
 def base_figures(
-    model: "Qwen3VLForConditionalGeneration", processor: "Processor", samples: Sequence[EditSample]
+    model: "Qwen3VLForConditionalGeneration", processor: "Processor", samples: Sequence[SceneSample]
 ) -> BaseFigures:
     """Ask a base about samples and compare its answers with the truth."""
     scenes = _answers(model, processor, "scenes", samples)
@@ -70,7 +70,7 @@ def _exact_share(
     model: "Qwen3VLForConditionalGeneration",
     processor: "Processor",
     task: DescribingTask,
-    samples: Sequence[EditSample],
+    samples: Sequence[SceneSample],
 ) -> float:
     answers = _answers(model, processor, task, samples)
     pairs = zip(samples, answers, strict=True)
@@ -81,7 +81,7 @@ def _answers(
     model: "Qwen3VLForConditionalGeneration",
     processor: "Processor",
     task: DescribingTask,
-    samples: Sequence[EditSample],
+    samples: Sequence[SceneSample],
 ) -> list[str]:
     engine = TransformersEngine(model, processor, max_answer_tokens=TINY.max_answer_tokens)
     answers: list[str] = []
@@ -93,7 +93,7 @@ def _answers(
     return answers
 
 
-def _scene_accuracies(samples: Sequence[EditSample], answers: Sequence[str]) -> dict[str, float]:
+def _scene_accuracies(samples: Sequence[SceneSample], answers: Sequence[str]) -> dict[str, float]:
     backgrounds: list[bool] = []
     cells: list[bool] = []
     attributes: dict[str, list[bool]] = {"size": [], "colour": [], "shape": []}

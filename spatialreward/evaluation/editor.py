@@ -11,8 +11,8 @@ from scipy import stats
 
 from spatialreward.data.building import draw_samples
 from spatialreward.data.config import DataConfig
-from spatialreward.data.samples import EditSample
 from spatialreward.data.world.oracle import oracle_judgement
+from spatialreward.data.world.samples import SceneSample
 from spatialreward.editor.interface import EditTask
 from spatialreward.editor.sampling import draw_edits
 from spatialreward.editor.tiny import TinyEditor
@@ -116,7 +116,7 @@ def bootstrap_interval(
 
 def _edit_all(
     editor: TinyEditor,
-    samples: Sequence[EditSample],
+    samples: Sequence[SceneSample],
     config: EditorEvaluationConfig,
     description: str,
 ) -> list[Image.Image]:
@@ -133,7 +133,7 @@ def _edit_all(
 
 
 def _judge(
-    judging: Judging, samples: Sequence[EditSample], pictures: Sequence[Image.Image]
+    judging: Judging, samples: Sequence[SceneSample], pictures: Sequence[Image.Image]
 ) -> list[Judgement]:
     return judging.judge(
         [
@@ -149,7 +149,7 @@ def _mean_reward(judgements: Sequence[Judgement] | None) -> float:
 
 
 def _rows(
-    samples: Sequence[EditSample],
+    samples: Sequence[SceneSample],
     pictures: Sequence[Image.Image],
     judgements: Sequence[Judgement],
     oracles: Sequence[Judgement],

@@ -1,15 +1,18 @@
 """How well a judge knows held-out edits of known truth: order of rewards, regions, failures."""
 
+import hashlib
+import itertools
 import math
-from collections.abc import Hashable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
+from spatialreward.data.dataset import Dataset
+from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.regions.overlap import box_iou
-from spatialreward.data.samples import EditSample
 from spatialreward.errors import InvalidInputError
 from spatialreward.judge.interface import Edit, Judging
 from spatialreward.progress import track
@@ -44,31 +47,69 @@ class JudgeFigures(NamedTuple):
         return {name: value for name, value in self._asdict().items() if math.isfinite(value)}
 
 
-def judge_samples(judging: Judging, samples: Sequence[EditSample]) -> list[Judgement]:
-    """One judgement a sample, batch by batch with progress."""
+class Known(NamedTuple):
+    """What is known of the edits of a data set, in order, without their pictures."""
+
+    truths: list[Judgement]
+    """What a perfect judge would say, its reward by the same aggregation."""
+    grades: list[str]
+    """How each edit was made, where the data set gives its ``grade``; else empty."""
+    tasks: list[Hashable]
+    """The same for edits that are attempts at the same: of one instruction and the same sources."""
+
+    @classmethod
+    def of(cls, edits: Iterable[LabelledEdit]) -> Self:
+        """Read the labels.
+
+        Raises:
+            InvalidInputError: an edit has no label; names it.
+        """
+        known = cls([], [], [])
+        for edit in edits:
+            known.truths.append(true_judgement(edit))
+            known.grades.append(str(edit.given.get("grade", "")))
+            known.tasks.append(_task_of(edit))
+        return known
+
+
+def judge_edits(judging: Judging, edits: Dataset | Sequence[LabelledEdit]) -> list[Judgement]:
+    """One judgement an edit, batch by batch with progress.
+
+    Raises:
+        InvalidInputError: an edit has no edited picture, or one that cannot be decoded; names it.
+    """
     judgements: list[Judgement] = []
-    starts = range(0, len(samples), _BATCH)
-    for start in track(starts, total=len(starts), description="judging held-out edits"):
-        batch = samples[start : start + _BATCH]
-        edits = [Edit(*sample.images(), sample.instruction) for sample in batch]
-        judgements += judging.judge(edits)
+    stream = iter(edits)
+    starts = range(0, len(edits), _BATCH)
+    for _ in track(starts, total=len(starts), description="judging held-out edits"):
+        batch = itertools.islice(stream, _BATCH)
+        judgements += judging.judge([edit_to_judge(edit) for edit in batch])
     return judgements
 
 
-def true_judgement(sample: EditSample) -> Judgement:
-    """What a perfect judge would say of a sample, its reward by the same aggregation."""
-    scores = sample.truth.scores
+def edit_to_judge(edit: LabelledEdit) -> Edit:
+    """An edit of a data set with its pictures decoded, as a judge takes it.
+
+    Raises:
+        InvalidInputError: a picture is missing or cannot be decoded; names the edit.
+    """
+    return Edit(list(edit.source_images()), edit.edited_image(), edit.instruction)
+
+
+def true_judgement(edit: LabelledEdit) -> Judgement:
+    """What a perfect judge would say of an edit: its label.
+
+    Raises:
+        InvalidInputError: it has none.
+    """
+    if edit.label is None:
+        raise InvalidInputError(f"edit {edit.id}: has no label to compare a judgement with")
     return Judgement(
         status=JudgementStatus.OK,
-        regions=sample.truth.regions,
-        scores=scores,
-        reward=Aggregation().reward(scores),
+        regions=edit.label.regions,
+        scores=edit.label.scores,
+        reward=Aggregation().reward(edit.label.scores),
     )
-
-
-def task_of(sample: EditSample) -> Hashable:
-    """The same for edits that are attempts at the same: of one instruction and one source."""
-    return sample.instruction, sample.source
 
 
 def judge_figures(
@@ -175,11 +216,18 @@ def matched_iou(truth: Sequence[EditRegion], predicted: Sequence[EditRegion]) ->
 
 
 def mean_reward_by_grade(
-    samples: Sequence[EditSample], judgements: Sequence[Judgement]
+    grades: Sequence[str], judgements: Sequence[Judgement]
 ) -> Mapping[str, float]:
-    """Mean reward of each grade of edit that has a judgement."""
+    """Mean reward of the edits of each grade that have a judgement; not of those without one."""
     by_grade: dict[str, list[float]] = {}
-    for sample, judgement in zip(samples, judgements, strict=True):
-        if judgement.reward is not None:
-            by_grade.setdefault(sample.grade, []).append(judgement.reward)
+    for grade, judgement in zip(grades, judgements, strict=True):
+        if grade and judgement.reward is not None:
+            by_grade.setdefault(grade, []).append(judgement.reward)
     return {grade: float(np.mean(rewards)) for grade, rewards in sorted(by_grade.items())}
+
+
+def _task_of(edit: LabelledEdit) -> Hashable:
+    sources = hashlib.sha256()
+    for source in edit.sources:
+        sources.update(hashlib.sha256(source).digest())
+    return edit.instruction, sources.digest()

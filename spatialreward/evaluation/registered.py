@@ -4,9 +4,9 @@ import logging
 import tempfile
 from pathlib import Path
 
-from spatialreward.data.samples import read_samples
+from spatialreward.data.dataset import DatasetRef
 from spatialreward.errors import InvalidInputError
-from spatialreward.evaluation.judge import judge_figures, judge_samples, task_of, true_judgement
+from spatialreward.evaluation.judge import Known, judge_edits, judge_figures
 from spatialreward.evaluation.report import EvaluationReport, judge_report, store_report
 from spatialreward.judge.engine import Judge
 from spatialreward.registry import (
@@ -52,11 +52,11 @@ def evaluate_version(model: ModelVersion, heldout: ArtifactRef | None = None) ->
         )
     store = ObjectStore.from_environment()
     with tempfile.TemporaryDirectory(prefix="spatialreward-") as temporary:
-        samples = list(read_samples(store.fetch_folder(edits, Path(temporary) / "heldout")))
-    logger.info("measuring %s on %d held-out edits", model.uri, len(samples))
-    judgements = judge_samples(Judge.load(folder), samples)
-    truths, tasks = (list(map(tell, samples)) for tell in (true_judgement, task_of))
-    figures = judge_figures(truths, judgements, tasks)
+        data = DatasetRef(place=edits).open(Path(temporary))
+        known = Known.of(data)
+        logger.info("measuring %s on %d held-out edits", model.uri, len(data))
+        judgements = judge_edits(Judge.load(folder), data)
+    figures = judge_figures(known.truths, judgements, known.tasks)
     report = judge_report(folder, checksum, edits, {}, figures.measured())
     reference = store_report(store, report)
     set_version_tags(model, {CHECKSUM_TAG: checksum})

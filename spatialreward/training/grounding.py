@@ -18,7 +18,13 @@ from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import GroundingConfig, TaskShares
 from spatialreward.training.loop import Batch, ReportMetrics, batches_of, train
 from spatialreward.training.ranks import ALONE, Ranks
-from spatialreward.training.targets import DescribingTask, Task, answer, question_about
+from spatialreward.training.targets import (
+    DescribingTask,
+    Task,
+    answer,
+    question_about,
+    scene_examples,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
@@ -96,7 +102,6 @@ def ground(
     return train(
         model,
         processor,
-        TINY,
         _batches(config, data),
         num_steps=num_steps,
         config=config.optimiser,
@@ -110,13 +115,13 @@ def ground(
 def _batches(config: GroundingConfig, data: DataConfig) -> Iterator[Batch]:
     size = config.optimiser.batch_size
     clean = data.model_copy(update={"artifact_share": 0.0})
-    num_scene_steps = config.num_scene_samples // size
+    scenes = scene_examples("scenes", draw_samples(clean, "train"), TINY)
     yield from itertools.islice(
-        batches_of("scenes", draw_samples(clean, "train"), size), num_scene_steps
+        batches_of("scenes", scenes, size), config.num_scene_samples // size
     )
     samples = draw_samples(data, "train")
     streams: dict[DescribingTask, Iterator[Batch]] = {
-        task: batches_of(task, samples, size) for task in _DESCRIBING
+        task: batches_of(task, scene_examples(task, samples, TINY), size) for task in _DESCRIBING
     }
     rng = np.random.default_rng(config.seed)
     mixed = _mixed(streams, config.difference_shares, rng)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spatialreward.data.config import DataConfig
-from spatialreward.data.samples import count_samples, read_endlessly
+from spatialreward.data.dataset import Dataset
+from spatialreward.errors import InvalidInputError
 from spatialreward.judge import checkpoint
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import GroundingConfig, JudgeTrainingConfig
+from spatialreward.training.examples import judging_examples
 from spatialreward.training.grounding import ground, untrained_tiny
 from spatialreward.training.loop import Batch, ReportMetrics, Snapshot, batches_of, train
 from spatialreward.training.ranks import ALONE, Ranks
@@ -29,11 +31,16 @@ GENERATED_WORLD_NOTICE = (
     "this judge was trained on small generated scenes only; its opinion of real pictures is "
     "worth nothing"
 )
+_TINY_NOTICE = "this judge is a tiny model; its opinion of real pictures is worth little"
+_SCORES: dict[JudgingTask, tuple[str, str]] = {
+    "semantic": ("editing_success", "over_editing"),
+    "perceptual": ("naturalness", "artifact_freedom"),
+}
 
 
 def train_judge(
     config: JudgeTrainingConfig,
-    data: Path,
+    data: Dataset,
     out: Path,
     report: ReportMetrics,
     *,
@@ -50,7 +57,7 @@ def train_judge(
 
     Args:
         config: how long to train, and how.
-        data: folder of Parquet shards with judged edits.
+        data: edits with labels; those without are left out.
         out: folder of the new checkpoint.
         report: gets the training metrics.
         base: checkpoint to start from; by default the grounded base that comes with the library.
@@ -62,19 +69,21 @@ def train_judge(
         ranks: this process among those that train together.
 
     Raises:
-        InvalidInputError: the base is no checkpoint, the data no data set, or a batch cannot be
-            divided evenly among the ranks.
+        InvalidInputError: the base is no checkpoint, the data has no labels of a kind that is
+            trained on, or a batch cannot be divided evenly among the ranks.
     """
     ranks.check(config.optimiser.batch_size)
-    num_samples = count_samples(data)
+    num_edits = check_labels(data, config)
     model, processor, origin = _start(base, grounding, report, resume_file, ranks)
     processor = processor.following(TINY)
-    logger.info("judge: %d steps on %d edits, from %s", config.num_steps, num_samples, origin)
+    logger.info("judge: %d steps on %d edits, from %s", config.num_steps, num_edits, origin)
+    if num_edits < len(data):
+        logger.info("judge: %s: %d edits without a label are left out", data, len(data) - num_edits)
     card = {
         "kind": "judge: edit regions, reasoning and four scores",
-        "notice": GENERATED_WORLD_NOTICE,
+        "notice": GENERATED_WORLD_NOTICE if data.count("truth") == num_edits else _TINY_NOTICE,
         "trained_from": origin,
-        "num_training_edits": num_samples,
+        "num_training_edits": num_edits,
         "training": config.model_dump(),
         "training_processes": ranks.world_size,
     }
@@ -88,7 +97,6 @@ def train_judge(
     seconds = train(
         model,
         processor,
-        TINY,
         _batches(config, data),
         num_steps=config.num_steps,
         config=config.optimiser,
@@ -102,6 +110,30 @@ def train_judge(
         return
     minutes = {"training_minutes": round(seconds / 60, 1)}
     checkpoint.save(out, model, processor, card | minutes, TINY)
+
+
+def check_labels(data: Dataset, config: JudgeTrainingConfig) -> int:
+    """Number of edits that a judge can learn from.
+
+    Raises:
+        InvalidInputError: there is none, or none with the scores of a stream that is trained.
+    """
+    num_made, total = data.count("truth"), len(data)
+    usable = max(data.num_labelled, num_made)
+    if not usable:
+        raise InvalidInputError(
+            f"{data}: 0 of {total} edits have a label to train a judge on; build it with a teacher "
+            "or from a source that brings labels along"
+        )
+    shares = {"semantic": 1 - config.perceptual_share, "perceptual": config.perceptual_share}
+    for task, names in _SCORES.items():
+        if shares[task] and not num_made and not data.count(names[0]):
+            raise InvalidInputError(
+                f"{data}: {usable} of {total} edits have a label, but 0 have the scores "
+                f"{' and '.join(names)}; expected perceptual_share = {int(task == 'semantic')}, "
+                f"got {config.perceptual_share:g}"
+            )
+    return usable
 
 
 def _start(
@@ -123,10 +155,12 @@ def _start(
     return model, processor, "random weights, through a grounding stage"
 
 
-def _batches(config: JudgeTrainingConfig, data: Path) -> Iterator[Batch]:
+def _batches(config: JudgeTrainingConfig, data: Dataset) -> Iterator[Batch]:
     streams: dict[JudgingTask, Iterator[Batch]] = {
-        task: batches_of(task, read_endlessly(data), config.optimiser.batch_size)
-        for task in ("semantic", "perceptual")
+        task: batches_of(
+            task, judging_examples(task, data.endlessly(), TINY), config.optimiser.batch_size
+        )
+        for task in _SCORES
     }
     rng = np.random.default_rng(config.seed)
     while True:

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from spatialreward.data.samples import EditSample
 from spatialreward.judge.processor import IGNORED_LABEL, Processor
+from spatialreward.judge.questions import Question
 from spatialreward.progress import track
-from spatialreward.protocol.prompts import Protocol
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.training.optimisation import KeptState, Optimisation
 from spatialreward.training.ranks import ALONE, Ranks
-from spatialreward.training.targets import Task, answer, question
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
@@ -34,18 +32,27 @@ class Snapshot(NamedTuple):
     take: Callable[[], None]
 
 
+class Example(NamedTuple):
+    """One question and the answer that is to be learnt."""
+
+    answer: str
+    ask: Callable[[], Question]
+    """Decodes the pictures, so it is called when the batch is at hand."""
+
+
 class Batch(NamedTuple):
-    """Samples that are all asked the same."""
+    """Examples of one task."""
 
-    task: Task
-    samples: Sequence[EditSample]
+    task: str
+    """Names the loss."""
+    examples: Sequence[Example]
 
 
-def batches_of(task: Task, samples: Iterable[EditSample], size: int) -> Iterator[Batch]:
+def batches_of(task: str, examples: Iterable[Example], size: int) -> Iterator[Batch]:
     """Batches of one task, each of answers of like length."""
-    stream = iter(samples)
+    stream = iter(examples)
     while window := list(itertools.islice(stream, size * _SORTED_BATCHES)):
-        window.sort(key=lambda sample: len(answer(task, sample)))
+        window.sort(key=lambda example: len(example.answer))
         for start in range(0, len(window), size):
             yield Batch(task, window[start : start + size])
 
@@ -53,7 +60,6 @@ def batches_of(task: Task, samples: Iterable[EditSample], size: int) -> Iterator
 def train(
     model: "Qwen3VLForConditionalGeneration",
     processor: Processor,
-    protocol: Protocol,
     batches: Iterable[Batch],
     *,
     num_steps: int,
@@ -85,17 +91,17 @@ def train(
     shared = ranks.wrap(model)
     state = KeptState(resume_file if ranks.is_first else None, optimisation.parts, ranks)
     first = state.restore()
-    losses: dict[Task, list[float]] = {}
+    losses: dict[str, list[float]] = {}
     seen, start = 0, time.perf_counter()
     limited = itertools.islice(batches, first, num_steps)
     tracked = track(limited, total=num_steps - first, description=description)
     for step, batch in enumerate(tracked, first + 1):
         with optimisation.precision(model.device.type):
-            loss = _loss(shared, processor, protocol, batch, ranks)
+            loss = _loss(shared, processor, batch, ranks)
         optimisation.update(loss)
         mean = ranks.total(loss.item()) / ranks.world_size
         losses.setdefault(batch.task, []).append(mean)
-        seen += len(batch.samples)
+        seen += len(batch.examples)
         if step % _REPORT_EVERY == 0 or step == num_steps:
             speed = seen / (time.perf_counter() - start)
             if ranks.is_first:
@@ -109,14 +115,12 @@ def train(
     return state.seconds
 
 
-def _loss(
-    model: torch.nn.Module, processor: Processor, protocol: Protocol, batch: Batch, ranks: Ranks
-) -> torch.Tensor:
+def _loss(model: torch.nn.Module, processor: Processor, batch: Batch, ranks: Ranks) -> torch.Tensor:
     """The mean over answer tokens; of several ranks, what averages to that of the whole batch."""
-    samples = ranks.part_of(batch.samples)
-    questions = [question(batch.task, sample, protocol) for sample in samples]
-    answers = [answer(batch.task, sample) for sample in samples]
-    inputs = processor.encode(questions, answers)
+    examples = ranks.part_of(batch.examples)
+    inputs = processor.encode(
+        [example.ask() for example in examples], [example.answer for example in examples]
+    )
     device = next(model.parameters()).device
     loss = model(**{name: value.to(device) for name, value in inputs.items()}).loss
     if ranks.world_size == 1:
@@ -126,5 +130,5 @@ def _loss(
     return loss * (tokens * ranks.world_size / ranks.total(tokens))
 
 
-def _means(losses: dict[Task, list[float]]) -> dict[str, float]:
+def _means(losses: dict[str, list[float]]) -> dict[str, float]:
     return {f"loss/{task}": sum(values) / len(values) for task, values in losses.items()}

@@ -6,17 +6,18 @@ to what the base says and takes nothing away.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from spatialreward.data.samples import EditSample, World
 from spatialreward.data.world.operations import ChangeBackground, apply, cells_of
+from spatialreward.data.world.samples import SceneSample, World
 from spatialreward.data.world.scene import GRID, Scene
 from spatialreward.data.world.truth import Change, Truth
 from spatialreward.judge.interface import Edit
 from spatialreward.judge.questions import Question, perceptual_question, semantic_question
 from spatialreward.protocol.prompts import Protocol
+from spatialreward.training.loop import Example
 
 DescribingTask = Literal["scenes", "differences", "artifacts", "request"]
 JudgingTask = Literal["semantic", "perceptual"]
@@ -30,7 +31,19 @@ _DESCRIBING_PROMPTS: Mapping[Task, str] = MappingProxyType(
 _WHOLE = "whole"
 
 
-def question(task: Task, sample: EditSample, protocol: Protocol) -> Question:
+def scene_example(task: Task, sample: SceneSample, protocol: Protocol) -> Example:
+    """What one task teaches with a sample."""
+    return Example(answer(task, sample), lambda: question(task, sample, protocol))
+
+
+def scene_examples(
+    task: Task, samples: Iterable[SceneSample], protocol: Protocol
+) -> Iterator[Example]:
+    """What one task teaches with each of the samples."""
+    return (scene_example(task, sample, protocol) for sample in samples)
+
+
+def question(task: Task, sample: SceneSample, protocol: Protocol) -> Question:
     """The pictures and the prompt of one task."""
     return question_about(task, Edit(*sample.images(), sample.instruction), protocol)
 
@@ -50,7 +63,7 @@ def question_about(task: Task, edit: Edit, protocol: Protocol) -> Question:
             return Question((edit.source, edit.edited, _DESCRIBING_PROMPTS[task]))
 
 
-def answer(task: Task, sample: EditSample) -> str:
+def answer(task: Task, sample: SceneSample) -> str:
     """The text a perfect model would answer with."""
     truth = sample.truth
     match task:

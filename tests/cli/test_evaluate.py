@@ -2,7 +2,9 @@ import pytest
 from typer.testing import CliRunner
 
 from spatialreward.cli.main import app
-from spatialreward.data.samples import write_samples
+from spatialreward.data.edits import RowOrigin
+from spatialreward.data.packing.shards import write_shard
+from spatialreward.data.world.labelling import labelled_edit
 from spatialreward.protocol.prompts import TINY
 from spatialreward.registry import (
     CHECKSUM_TAG,
@@ -27,7 +29,9 @@ def run(client):
 def heldout(client, known_samples, tmp_path):
     """The reference of the edits that the test judge knows."""
     (tmp_path / "heldout").mkdir()
-    write_samples(tmp_path / "heldout" / "edits.parquet", known_samples)
+    origin = RowOrigin(file="test", row="")
+    edits = (labelled_edit(sample, origin) for sample in known_samples)
+    write_shard(tmp_path / "heldout" / "edits.parquet", edits)
     store = ObjectStore.from_environment()
     store.ensure_bucket("spatialreward")
     return store.put_folder(tmp_path / "heldout", "s3://spatialreward/artifacts/test")

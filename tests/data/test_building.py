@@ -1,10 +1,29 @@
 from pathlib import Path
 
-from spatialreward.data.building import build_shard, draw_sample, draw_samples
+import pytest
+
+from spatialreward.data.building import (
+    build_shard,
+    draw_sample,
+    draw_samples,
+    merge_shards,
+    origin_of,
+)
 from spatialreward.data.config import DataConfig
-from spatialreward.data.samples import read_samples
+from spatialreward.data.dataset import Dataset
+from spatialreward.data.packing.manifest import verify
+from spatialreward.data.world.labelling import labelled_edit
+from spatialreward.errors import InvalidInputError
 
 CONFIG = DataConfig(num_train=40, num_heldout=10, num_shards=2)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folders = [tmp_path_factory.mktemp("shard") for _ in range(2)]
+    for number, folder in enumerate(folders):
+        assert build_shard(CONFIG, "train", number, folder) == 20
+    return folders
 
 
 def test_samples_are_drawn_from_any_number_on():
@@ -13,10 +32,41 @@ def test_samples_are_drawn_from_any_number_on():
     assert list(draw_samples(CONFIG, "train", 2, first=6)) == [next(endless), next(endless)]
 
 
-def test_a_sample_depends_on_its_number_alone(tmp_path: Path):
-    for shard in range(2):
-        build_shard(CONFIG, "train", shard, tmp_path)
-    assert list(read_samples(tmp_path)) == [draw_sample(CONFIG, "train", k) for k in range(40)]
+def test_a_sample_depends_on_its_number_alone(shards, tmp_path: Path):
+    merge_shards(shards, tmp_path)
+    assert list(Dataset(tmp_path)) == [
+        labelled_edit(draw_sample(CONFIG, "train", number), origin_of(CONFIG, "train", number))
+        for number in range(40)
+    ]
+
+
+def test_merged_shards_are_a_packed_data_set(shards, tmp_path: Path):
+    merged = merge_shards(shards, tmp_path)
+    assert verify(tmp_path) == merged
+    assert [shard.name for shard in merged.shards] == [f"train-{n:05d}.parquet" for n in range(2)]
+    assert (merged.counts["edits"], merged.counts["annotated"]) == (40, 40)
+    assert merged.config == {"split": "train", "world": CONFIG.model_dump(mode="json")}
+
+
+def test_shards_of_one_name_or_of_other_settings_are_not_merged(shards, tmp_path: Path):
+    with pytest.raises(InvalidInputError, match=r"train-00000\.parquet: two shards have this name"):
+        merge_shards([shards[0], shards[0]], tmp_path / "out")
+    other = tmp_path / "other"
+    build_shard(CONFIG.model_copy(update={"seed": 2}), "train", 1, other)
+    with pytest.raises(InvalidInputError, match="other: was drawn with other settings"):
+        merge_shards([shards[0], other], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_shard_has_a_folder_of_its_own(shards):
+    with pytest.raises(InvalidInputError, match=r"another data set .* expected train-00001"):
+        build_shard(CONFIG, "train", 1, shards[0])
+
+
+def test_more_shards_than_edits_are_refused(tmp_path: Path):
+    few = DataConfig(num_train=1, num_shards=2)
+    with pytest.raises(InvalidInputError, match="num_shards = 2: train has 1 edits"):
+        build_shard(few, "train", 0, tmp_path)
 
 
 def test_untouched_edits_have_no_regions_and_no_success():

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from spatialreward.data.samples import EditSample
+from spatialreward.data.world.samples import SceneSample
 from tests.docs.pages import Block, blocks_of
 from tests.entries import ROOT
 
@@ -40,7 +40,7 @@ _ADDRESSES = (
 )
 
 
-def make_clone(folder: Path, samples: Sequence[EditSample], judge: Path) -> Path:
+def make_clone(folder: Path, samples: Sequence[SceneSample], judge: Path) -> Path:
     """Make a clone of this checkout, and in it the pictures, edits and settings of the docs."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, stdout=subprocess.PIPE, check=True)
     tops = {name.partition("/")[0] for name in listed.stdout.decode().splitlines()}

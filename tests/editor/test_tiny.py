@@ -7,6 +7,7 @@ from PIL import Image
 
 from spatialreward.data.building import build_shard
 from spatialreward.data.config import DataConfig
+from spatialreward.data.dataset import Dataset
 from spatialreward.editor.config import (
     CodecConfig,
     DenoisingConfig,
@@ -35,7 +36,7 @@ CONFIG = EditorPretrainingConfig(
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     build_shard(DataConfig(num_train=64, num_shards=1), "train", 0, folder)
-    return folder
+    return Dataset(folder)
 
 
 def test_an_untrained_editor_leaves_the_source_as_it_is():

@@ -7,16 +7,17 @@ from hypothesis import strategies as st
 
 from spatialreward.data.building import draw_samples
 from spatialreward.data.config import DataConfig
+from spatialreward.data.edits import RowOrigin
+from spatialreward.data.world.labelling import labelled_edit
 from spatialreward.errors import Failure, InvalidInputError
 from spatialreward.evaluation.judge import (
+    Known,
+    judge_edits,
     judge_figures,
-    judge_samples,
     matched_iou,
     mean_reward_by_grade,
     pairwise_accuracy,
     pairwise_by_task,
-    task_of,
-    true_judgement,
 )
 from spatialreward.judge.pixels import PixelDifference
 from spatialreward.records import EditRegion, Judgement
@@ -28,8 +29,9 @@ def region(*box, number=0):
     return EditRegion(id=number, label="thing", bbox_2d=box)
 
 
-def samples(count, **settings):
-    return list(draw_samples(DataConfig(seed=5, **settings), "heldout", count))
+def edits(count, **settings):
+    drawn = draw_samples(DataConfig(seed=5, **settings), "heldout", count)
+    return [labelled_edit(sample, RowOrigin(file="test", row="")) for sample in drawn]
 
 
 def test_pairs_closer_than_the_limit_are_not_compared():
@@ -72,7 +74,7 @@ def test_pairs_of_one_task_and_of_two_are_told_apart():
 
 
 def test_a_figure_without_a_pair_is_not_measured():
-    truths = [true_judgement(sample) for sample in samples(12)]
+    truths = Known.of(edits(12)).truths
     apart, together = (judge_figures(truths, truths, tasks) for tasks in (range(12), [0] * 12))
     assert "pairwise_within_accuracy" not in apart.measured()
     assert apart.measured()["pairwise_across_accuracy"] == 1.0
@@ -81,10 +83,12 @@ def test_a_figure_without_a_pair_is_not_measured():
 
 
 def test_edits_of_one_instruction_and_source_are_attempts_at_one_task():
-    first, second = samples(2)
+    first, second = edits(2)
     attempt = first.model_copy(update={"id": "again", "edited": second.edited})
-    assert task_of(attempt) == task_of(first) != task_of(second)
-    assert task_of(first.model_copy(update={"source": second.source})) != task_of(first)
+    moved = first.model_copy(update={"sources": second.sources})
+    tasks = Known.of([first, attempt, second, moved]).tasks
+    assert tasks[0] == tasks[1]
+    assert len(set(tasks)) == 3
 
 
 def test_regions_are_matched_one_to_one_in_any_order():
@@ -102,7 +106,7 @@ def test_missing_and_superfluous_regions_cost():
 
 
 def test_the_truth_judged_by_itself_is_perfect():
-    truths = [true_judgement(sample) for sample in samples(40)]
+    truths = Known.of(edits(40)).truths
     figures = judge_figures(truths, truths, range(40))
     assert figures.pairwise_accuracy == figures.mean_iou == 1.0
     assert figures.reward_spearman == pytest.approx(1.0)
@@ -110,25 +114,35 @@ def test_the_truth_judged_by_itself_is_perfect():
 
 
 def test_a_judge_that_never_answers_has_the_worst_figures():
-    truths = [true_judgement(sample) for sample in samples(20)]
+    truths = Known.of(edits(20)).truths
     figures = judge_figures(truths, [FAILED] * 20, range(20))
     assert figures.pairwise_accuracy == figures.mean_iou == figures.reward_spearman == 0.0
     assert figures.unparsable_share == figures.reward_mae == 1.0
 
 
 def test_pixel_differences_find_where_a_clean_edit_happened():
-    drawn = samples(60, artifact_share=0.0)
-    judgements = judge_samples(PixelDifference(), drawn)
-    figures = judge_figures(
-        [true_judgement(sample) for sample in drawn], judgements, list(map(task_of, drawn))
-    )
+    drawn = edits(60, artifact_share=0.0)
+    judgements = judge_edits(PixelDifference(), drawn)
+    known = Known.of(drawn)
+    figures = judge_figures(known.truths, judgements, known.tasks)
     assert figures.mean_iou > 0.6
     assert figures.unparsable_share == 0.0
 
 
 def test_mean_rewards_by_grade_leave_failures_out():
-    drawn = samples(30)
-    truths = [true_judgement(sample) for sample in drawn]
+    truths, grades, _ = Known.of(edits(30))
     with_failure = [FAILED, *truths[1:]]
-    expected = [t.reward for s, t in zip(drawn[1:], truths[1:], strict=True) if s.grade == "right"]
-    assert mean_reward_by_grade(drawn, with_failure)["right"] == pytest.approx(np.mean(expected))
+    pairs = zip(grades[1:], truths[1:], strict=True)
+    expected = [truth.reward for grade, truth in pairs if grade == "right"]
+    assert mean_reward_by_grade(grades, with_failure)["right"] == pytest.approx(np.mean(expected))
+
+
+def test_edits_without_a_grade_have_no_mean_reward():
+    [truth] = Known.of(edits(1)).truths
+    assert mean_reward_by_grade([""], [truth]) == {}
+
+
+def test_an_edit_without_a_label_is_named():
+    [edit] = edits(1)
+    with pytest.raises(InvalidInputError, match=f"edit {edit.id}: has no label"):
+        Known.of([edit.model_copy(update={"label": None})])

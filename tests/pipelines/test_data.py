@@ -109,7 +109,7 @@ def test_a_data_set_is_built_annotated_and_read_from_the_store(tmp_path, stack, 
         read = [sample.item for sample in data.read_edits(state, 0)]
     assert len(read) == data.manifest.num_edits > 0
     assert data.manifest.num_edits + sum(data.manifest.left_out.values()) == 6
-    assert all(edit.annotation is not None for edit in read)
+    assert all(edit.label is not None for edit in read)
 
 
 def test_a_teacher_without_its_key_is_an_error_before_anything_starts(tmp_path, monkeypatch):

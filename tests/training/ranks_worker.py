@@ -17,6 +17,7 @@ from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.training.loop import batches_of, train
 from spatialreward.training.ranks import ALONE, joined
+from spatialreward.training.targets import scene_examples
 
 NUM_STEPS = 3
 # Clipping would hide gradients that are summed instead of averaged.
@@ -59,14 +60,14 @@ def trained(ranks=ALONE, resume_file=None, stop_after=None):
 
 def _train(model, processor, ranks, num_steps, resume_file=None, stop_after=None):
     reports = []
-    samples = list(draw_samples(DataConfig(seed=3), "train", 8))
-    batches = itertools.cycle(batches_of("semantic", samples, 4))
+    samples = draw_samples(DataConfig(seed=3), "train", 8)
+    examples = scene_examples("semantic", samples, TINY)
+    batches = itertools.cycle(batches_of("semantic", examples, 4))
     if stop_after is not None:
         batches = itertools.chain(itertools.islice(batches, stop_after), _killed())
     train(
         model,
         processor,
-        TINY,
         batches,
         num_steps=num_steps,
         config=CONFIG,

@@ -10,6 +10,7 @@ from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.training.loop import Snapshot, batches_of, train
 from spatialreward.training.optimisation import learning_rate_factor
+from spatialreward.training.targets import scene_examples
 
 DATA = DataConfig(seed=3)
 
@@ -27,13 +28,13 @@ def run(untrained, samples, num_steps, resume_file=None, stop_after=None, snapsh
     def take():
         reports.append({name: one.clone() for name, one in model.state_dict().items()})
 
-    batches = itertools.cycle(batches_of("perceptual", samples, 4))
+    examples = scene_examples("perceptual", samples, TINY)
+    batches = itertools.cycle(batches_of("perceptual", examples, 4))
     if stop_after is not None:
         batches = itertools.chain(itertools.islice(batches, stop_after), killed())
     train(
         model,
         processor,
-        TINY,
         batches,
         num_steps=num_steps,
         config=OptimiserConfig(batch_size=4, warmup_steps=2),
@@ -94,9 +95,9 @@ def test_the_learning_rate_warms_up_and_falls_to_a_tenth():
     assert all(a >= b for a, b in itertools.pairwise(factors[4:]))
 
 
-def test_batches_hold_every_sample_once_with_answers_of_like_length(few_samples):
-    batches = list(batches_of("semantic", few_samples, 3))
-    assert sorted(sample.id for batch in batches for sample in batch.samples) == sorted(
-        sample.id for sample in few_samples
-    )
-    assert [len(batch.samples) for batch in batches] == [3, 3, 2]
+def test_batches_hold_every_example_once_with_answers_of_like_length(few_samples):
+    examples = list(scene_examples("semantic", few_samples, TINY))
+    batches = list(batches_of("semantic", examples, 3))
+    answers = [[example.answer for example in batch.examples] for batch in batches]
+    assert [len(batch) for batch in answers] == [3, 3, 2]
+    assert list(itertools.chain(*answers)) == sorted((one.answer for one in examples), key=len)

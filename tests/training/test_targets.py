@@ -4,9 +4,9 @@ import pytest
 
 from spatialreward.data.building import draw_samples
 from spatialreward.data.config import DataConfig
-from spatialreward.data.samples import World
 from spatialreward.data.world.operations import ChangeBackground, Move, Recolour
 from spatialreward.data.world.rendering import Look
+from spatialreward.data.world.samples import World
 from spatialreward.data.world.scene import Scene, SceneObject
 from spatialreward.data.world.truth import truth_of
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic

@@ -5,7 +5,6 @@ S3 server, checks and decodes both pictures, and makes the tensors that a traini
 plain loop makes the same of rows in local files, one at a time.
 """
 
-import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,9 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow.parquet as pq
 
-from spatialreward.data.building import draw_samples
+from spatialreward.data.building import draw_samples, origin_of
 from spatialreward.data.config import DataConfig
-from spatialreward.data.edits import AnnotatedEdit, Annotation, Extent, RowOrigin, SpatialPrior
+from spatialreward.data.dataset import Dataset
+from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.loading.order import permutation
 from spatialreward.data.loading.packed import PackedData, Sample, open_packed
 from spatialreward.data.loading.progress import Progress
@@ -26,13 +26,11 @@ from spatialreward.data.loading.state import LoadingConfig, Mark, Share
 from spatialreward.data.packing.manifest import ShardReport, gather, read_manifest, write_manifest
 from spatialreward.data.packing.schema import edits_of
 from spatialreward.data.packing.shards import write_shard
-from spatialreward.data.samples import EditSample, write_samples
+from spatialreward.data.world.labelling import labelled_edit
 from spatialreward.figures import Figure
-from spatialreward.images import decode_image
 from spatialreward.judge import checkpoint
-from spatialreward.judge.interface import Edit
 from spatialreward.judge.processor import Processor
-from spatialreward.judge.questions import Question, semantic_question
+from spatialreward.judge.questions import Question
 from spatialreward.protocol.prompts import TINY
 from spatialreward.stack import Service, StackConfig, running_stack
 
@@ -44,9 +42,6 @@ _NUM_SHARDS = 4
 _BATCH_SIZE = 24
 _BUCKET = "loader"
 _STEPS_A_REPORT = 50
-_NO_EVIDENCE = SpatialPrior(
-    extent=Extent.NOTHING, regions=(), changed_share=0.0, noise=0.0, shift_px=(0.0, 0.0)
-)
 
 
 class Prepared(NamedTuple):
@@ -111,14 +106,13 @@ def loader_figures(
         num_baseline: rows that the plain loop reads, which is slow.
     """
     world = DataConfig(seed=SEED, picture_size=picture_size)
-    samples = list(draw_samples(world, "train", num_edits))
     packed = folder / "packed"
-    pack(samples, packed)
+    pack(world, num_edits, packed)
     row_by_row = samples_per_s(_batch_sizes(RowByRow(packed, num_baseline)))
     local = samples_per_s(_epoch(open_packed(packed)))
     with _in_s3(packed, folder / "s3") as data:
         from_s3 = samples_per_s(_epoch(data))
-    training = training_samples_per_s(samples, folder)
+    training = training_samples_per_s(Dataset(packed), folder)
     return [
         Figure(name="loader/samples_per_s", value=from_s3, unit="1/s", baseline=row_by_row),
         Figure(name="loader/samples_per_s_local", value=local, unit="1/s", baseline=row_by_row),
@@ -137,14 +131,11 @@ def samples_per_s(batch_sizes: Iterable[int]) -> float:
     return sum(sizes) / (time.perf_counter() - start)
 
 
-def training_samples_per_s(samples: Sequence[EditSample], folder: Path) -> float:
+def training_samples_per_s(data: Dataset, folder: Path) -> float:
     """Speed of the judge's own training on these edits, from the shipped base, once it is warm."""
     from spatialreward.training.config import JudgeTrainingConfig
     from spatialreward.training.judge import train_judge
 
-    data = folder / "training"
-    data.mkdir()
-    write_samples(data / "train-00000.parquet", samples)
     config = JudgeTrainingConfig()
     num_samples = 2 * _STEPS_A_REPORT * config.optimiser.batch_size
     speeds: list[float] = []
@@ -157,56 +148,25 @@ def training_samples_per_s(samples: Sequence[EditSample], folder: Path) -> float
     return speeds[-1]
 
 
-def prepare(edit: AnnotatedEdit) -> Prepared:
-    """Decode an annotated edit's pictures, and say what the judge is asked and should answer."""
-    assert edit.edited is not None
-    assert edit.annotation is not None
-    source = decode_image(edit.sources[0], f"{edit.id}/source")
-    edited = decode_image(edit.edited, f"{edit.id}/edited")
-    scores = edit.annotation.scores
-    answer = {
-        "edit_region": [region.model_dump() for region in edit.annotation.regions],
-        "reasoning": edit.annotation.sc_reasoning,
-        "score": [scores.editing_success, scores.over_editing],
-    }
-    question = semantic_question(TINY, Edit(source, edited, edit.instruction))
-    return Prepared(question, json.dumps(answer))
+def prepare(edit: LabelledEdit) -> Prepared:
+    """Decode an edit's pictures, and say what the judge is asked and should answer."""
+    from spatialreward.training.examples import judging_examples
+
+    [example] = judging_examples("semantic", [edit], TINY)
+    return Prepared(example.ask(), example.answer)
 
 
-def pack(samples: Sequence[EditSample], folder: Path) -> None:
+def pack(world: DataConfig, num_edits: int, folder: Path) -> None:
     """Write generated edits as data building packs them."""
     folder.mkdir(parents=True)
     reports = []
     for number in range(_NUM_SHARDS):
-        part = samples[number::_NUM_SHARDS]
-        shard = write_shard(folder / f"train-{number:05d}.parquet", map(annotated, part))
-        reports.append(ShardReport(shard=shard, counts={"edits": len(part)}, left_out={}))
+        first, end = (one * num_edits // _NUM_SHARDS for one in (number, number + 1))
+        drawn = enumerate(draw_samples(world, "train", end - first, first=first), first)
+        edits = (labelled_edit(sample, origin_of(world, "train", row)) for row, sample in drawn)
+        shard = write_shard(folder / f"train-{number:05d}.parquet", edits)
+        reports.append(ShardReport(shard=shard, counts={"edits": end - first}, left_out={}))
     write_manifest(gather(reports, {}), folder)
-
-
-def annotated(sample: EditSample) -> AnnotatedEdit:
-    """A generated edit with the truth in place of a teacher's annotation."""
-    from spatialreward.training.targets import answer
-
-    semantic, perceptual = (json.loads(answer(task, sample)) for task in ("semantic", "perceptual"))
-    return AnnotatedEdit(
-        id=sample.id,
-        instruction=sample.instruction,
-        sources=(sample.source,),
-        edited=sample.edited,
-        operation=sample.grade,
-        prior=_NO_EVIDENCE,
-        annotation=Annotation(
-            regions=sample.truth.regions,
-            sc_reasoning=semantic["reasoning"],
-            pq_reasoning=perceptual["reasoning"],
-            scores=sample.truth.scores,
-            teacher="the generated world",
-        ),
-        given={},
-        fingerprints=("0" * 16, "0" * 16),
-        origin=RowOrigin(file="world", row=sample.id),
-    )
 
 
 @contextmanager

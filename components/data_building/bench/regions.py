@@ -18,7 +18,7 @@ from spatialreward.data.config import DataConfig
 from spatialreward.data.edits import Box, Extent, SpatialPrior
 from spatialreward.data.regions.overlap import union_iou
 from spatialreward.data.regions.proposal import changed_mask, propose
-from spatialreward.data.samples import EditSample
+from spatialreward.data.world.samples import SceneSample
 from spatialreward.errors import InvalidInputError
 from spatialreward.figures import Figure
 from spatialreward.images import load_image
@@ -186,7 +186,7 @@ def measure_world(count: int = 500, *, seed: int = WORLD_SEED) -> list[Figure]:
     return [*figures, Figure(name="regions/ms_per_edit", value=milliseconds, unit="ms")]
 
 
-def world_pair(sample: EditSample, rng: np.random.Generator) -> tuple[Image.Image, Image.Image]:
+def world_pair(sample: SceneSample, rng: np.random.Generator) -> tuple[Image.Image, Image.Image]:
     """Source and edited picture as JPEG of quality 60 to 95, the edited one 1 or 2 px off."""
     source, edited = sample.images()
     dx, dy = rng.choice(_SHIFTS, 2)
@@ -253,7 +253,7 @@ def _boxes(prior: SpatialPrior) -> list[Box]:
     return [region.bbox_2d for region in prior.regions]
 
 
-def _world_edits(count: int, seed: int) -> Iterator[tuple[EditSample, Image.Image, Image.Image]]:
+def _world_edits(count: int, seed: int) -> Iterator[tuple[SceneSample, Image.Image, Image.Image]]:
     config = DataConfig(picture_size=WORLD_SIZE, seed=seed)
     for number in range(count):
         sample = draw_sample(config, "heldout", number)

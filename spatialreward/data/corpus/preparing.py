@@ -5,7 +5,7 @@ from pathlib import Path
 
 from spatialreward.data.corpus.config import CorpusConfig
 from spatialreward.data.corpus.pictures import packed
-from spatialreward.data.edits import AnnotatedEdit, RawEdit, Rejected
+from spatialreward.data.edits import LabelledEdit, RawEdit, Rejected
 from spatialreward.data.filters.boxes import check_boxes
 from spatialreward.data.filters.licenses import check_license
 from spatialreward.data.filters.pictures import check_text, open_pictures
@@ -17,7 +17,7 @@ from spatialreward.data.teacher.grounding import Grounding, ground_all
 from spatialreward.images import check_instruction
 
 
-def prepare(row: RawEdit | Rejected, config: CorpusConfig) -> AnnotatedEdit | Rejected:
+def prepare(row: RawEdit | Rejected, config: CorpusConfig) -> LabelledEdit | Rejected:
     """A row with its spatial prior and fingerprints, or why it cannot be used."""
     if isinstance(row, Rejected):
         return row
@@ -37,36 +37,32 @@ def prepare(row: RawEdit | Rejected, config: CorpusConfig) -> AnnotatedEdit | Re
         if row.regions and (finding := check_boxes(row.regions, prior, filters.evidence)):
             return finding.reject(row.id, row.origin)
         edited = packed(row.edited, pictures.edited, config.pictures)
-    return AnnotatedEdit(
-        id=row.id,
-        instruction=check_instruction(row.instruction),
-        sources=tuple(
-            packed(data, image, config.pictures)
-            for data, image in zip(row.sources, pictures.sources, strict=True)
-        ),
-        edited=edited,
-        operation=row.operation,
-        prior=prior,
-        # A teacher that is asked is asked about all edits.
-        annotation=row.annotation if config.teacher is None else None,
-        given=row.given,
-        given_regions=row.regions,
-        fingerprints=pictures.fingerprints(),
-        license=license,
-        origin=row.origin,
+    kept = row.model_copy(
+        update={
+            "instruction": check_instruction(row.instruction),
+            "sources": tuple(
+                packed(data, image, config.pictures)
+                for data, image in zip(row.sources, pictures.sources, strict=True)
+            ),
+            "edited": edited,
+            "license": license,
+            # A teacher that is asked is asked about all edits.
+            "annotation": row.annotation if config.teacher is None else None,
+        }
     )
+    return LabelledEdit.of(kept, prior, pictures.fingerprints())
 
 
 def with_second_opinion(
-    edits: Iterable[AnnotatedEdit], teacher: TeacherConfig, ledger: Path, total: int
-) -> Iterator[AnnotatedEdit]:
+    edits: Iterable[LabelledEdit], teacher: TeacherConfig, ledger: Path, total: int
+) -> Iterator[LabelledEdit]:
     """Edits whose regions are reconciled with boxes of what the instruction names.
 
     Where there is no second opinion the pixels alone count, as they do without asking.
     """
-    asked: list[AnnotatedEdit] = []
+    asked: list[LabelledEdit] = []
 
-    def remembered() -> Iterator[AnnotatedEdit]:
+    def remembered() -> Iterator[LabelledEdit]:
         for edit in edits:
             asked.append(edit)
             yield edit

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from spatialreward.data.corpus.config import CorpusConfig
 from spatialreward.data.corpus.preparing import prepare, with_second_opinion
 from spatialreward.data.corpus.repeats import repeated_between, repeats
-from spatialreward.data.edits import AnnotatedEdit, Rejected, RowOrigin
+from spatialreward.data.edits import LabelledEdit, Rejected, RowOrigin
 from spatialreward.data.filters.counts import FilterCounts
 from spatialreward.data.filters.deciding import decide
 from spatialreward.data.filters.decontamination import BenchmarkIndex
@@ -80,7 +80,7 @@ def annotate_shard(
     before = _without(read_counts(prepared), gone)
     usage = TeacherUsage()
 
-    def add(_result: AnnotatedEdit | Rejected, took: TeacherUsage) -> None:
+    def add(_result: LabelledEdit | Rejected, took: TeacherUsage) -> None:
         nonlocal usage
         usage += took
 
@@ -188,21 +188,21 @@ def read_counts(shard: Path) -> FilterCounts:
         raise InvalidInputError(f"{shard}: no prepared shard here ({error})") from error
 
 
-def _checked(result: AnnotatedEdit | Rejected, config: CorpusConfig) -> AnnotatedEdit | Rejected:
+def _checked(result: LabelledEdit | Rejected, config: CorpusConfig) -> LabelledEdit | Rejected:
     if isinstance(result, Rejected):
         return result
-    assert result.annotation is not None
+    assert result.label is not None
     assert result.prior is not None
     filters = config.filters
     finding = check_annotation(
-        result.annotation, result.instruction, result.prior, filters.reasoning, filters.evidence
+        result.label, result.instruction, result.prior, filters.reasoning, filters.evidence
     )
     return result if finding is None else finding.reject(result.id, result.origin)
 
 
 def _write(
     folder: Path,
-    results: Iterable[AnnotatedEdit | Rejected],
+    results: Iterable[LabelledEdit | Rejected],
     before: FilterCounts | None = None,
     rejects_before: str = "",
 ) -> FilterCounts:
@@ -217,7 +217,7 @@ def _write(
 
         def facts() -> Iterator[EditFacts]:
             for result in results:
-                if isinstance(result, AnnotatedEdit):
+                if isinstance(result, LabelledEdit):
                     if first := kept.get(result.id):
                         result = repeats(first).reject(result.id, result.origin)
                     else:
@@ -237,7 +237,7 @@ def _write(
     return counts
 
 
-def _stored(writer: ShardWriter, edit: AnnotatedEdit) -> AnnotatedEdit | Rejected:
+def _stored(writer: ShardWriter, edit: LabelledEdit) -> LabelledEdit | Rejected:
     try:
         writer.write(edit)
     except InvalidInputError as error:
@@ -281,7 +281,7 @@ def _check_share(counts: FilterCounts, config: CorpusConfig, where: str) -> None
         counts.check(config.max_reject_share, where)
 
 
-def _edits(shard: Path, gone: Mapping[str, Rejected]) -> Iterator[AnnotatedEdit]:
+def _edits(shard: Path, gone: Mapping[str, Rejected]) -> Iterator[LabelledEdit]:
     if (shard / EDITS).is_file():
         yield from (edit for edit in read_edits(shard / EDITS) if edit.id not in gone)
 

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spatialreward.data.edits import AnnotatedEdit
+from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.filters.fingerprints import to_bits
 from spatialreward.data.filters.words import text_key, words_of
 from spatialreward.errors import InvalidInputError
@@ -67,7 +67,7 @@ class EditFacts(NamedTuple):
     row: str = ""
 
 
-def facts_of(edit: AnnotatedEdit, editor_fields: Sequence[str] = ("editor", "model")) -> EditFacts:
+def facts_of(edit: LabelledEdit, editor_fields: Sequence[str] = ("editor", "model")) -> EditFacts:
     """The facts of an edit.
 
     Args:
@@ -84,7 +84,7 @@ def facts_of(edit: AnnotatedEdit, editor_fields: Sequence[str] = ("editor", "mod
         raise InvalidInputError(
             f"edit {edit.id}: expected {expected} fingerprints, one a picture, got {len(bits)}"
         )
-    annotation = edit.annotation
+    annotation = edit.label
     told = words_of(annotation.sc_reasoning) if annotation else []
     return EditFacts(
         id=edit.id,

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
-from spatialreward.data.edits import AnnotatedEdit
+from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.loading.folders import LocalFolder, ShardFolder, check_size
 from spatialreward.data.loading.order import EpochOrder, Numbers
 from spatialreward.data.loading.row_groups import Decode, RowReader
@@ -87,7 +87,7 @@ class PackedData:
             yield Sample(Mark(state.epoch, stream, position), item)
             position += 1
 
-    def read_edits(self, state: LoaderState, stream: int) -> Iterator[Sample[AnnotatedEdit]]:
+    def read_edits(self, state: LoaderState, stream: int) -> Iterator[Sample[LabelledEdit]]:
         """As ``read``, of the edits themselves."""
         return self.read(state, stream, edits_of)
 

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 from torch.utils.data import IterableDataset, get_worker_info  # noqa: TID253 - what it is for
 
-from spatialreward.data.edits import AnnotatedEdit
+from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.loading.packed import PackedData, Sample
 from spatialreward.data.loading.progress import Progress
 from spatialreward.errors import InvalidInputError
@@ -26,7 +26,7 @@ class EditDataset(IterableDataset, Generic[Item]):
         self,
         data: PackedData,
         progress: Progress,
-        prepare: Callable[[AnnotatedEdit], Item],
+        prepare: Callable[[LabelledEdit], Item],
     ) -> None:
         """Read ``data`` from where ``progress`` stands.
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageOps
 
-from spatialreward.data.edits import AnnotatedEdit, Annotation
+from spatialreward.data.edits import Annotation, LabelledEdit
 from spatialreward.data.packing.statistics import Histogram
 from spatialreward.images import decode_image
 from spatialreward.records import EditRegion
@@ -59,7 +59,7 @@ def histogram_chart(panels: Sequence[Panel], columns: int = 2) -> Image.Image:
     return Image.open(buffer).convert("RGB")
 
 
-def edits_sheet(edits: Sequence[AnnotatedEdit]) -> Image.Image:
+def edits_sheet(edits: Sequence[LabelledEdit]) -> Image.Image:
     """Draw a row an edit: source, edited picture, regions, and what is known in words and scores.
 
     Regions of the annotation, or those that the data set gives, are outlined; proposed ones are
@@ -103,7 +103,7 @@ def _header() -> Image.Image:
     return header
 
 
-def _row(edit: AnnotatedEdit) -> Image.Image:
+def _row(edit: LabelledEdit) -> Image.Image:
     words = _words(edit)
     inner = _WIDTH - 2 * _GAP
     body = Image.new("RGB", (inner, max(_CELL, words.height)), PAPER)
@@ -114,15 +114,15 @@ def _row(edit: AnnotatedEdit) -> Image.Image:
     body.paste(words, (3 * (_CELL + _GAP), 0))
     title = paragraph(edit.instruction, inner, _TEXT_SIZE, bold=True, max_lines=3)
     blocks = [title, body]
-    if edit.annotation is not None:
-        told = readable(edit.annotation.sc_reasoning)
+    if edit.label is not None:
+        told = readable(edit.label.sc_reasoning)
         blocks.append(paragraph(told, inner, _SMALL_TEXT, colour=FAINT_INK, max_lines=3))
     block = stack(blocks, _WIDTH, margin=_GAP, gap=_GAP // 2)
     block.paste(RULE, (0, block.height - 1, _WIDTH, block.height))
     return block
 
 
-def _pictures(edit: AnnotatedEdit) -> list[Image.Image]:
+def _pictures(edit: LabelledEdit) -> list[Image.Image]:
     source = _fit(decode_image(edit.sources[0], f"{edit.id}/source"))
     if edit.edited is None:
         return [source]
@@ -138,8 +138,8 @@ def _pictures(edit: AnnotatedEdit) -> list[Image.Image]:
     return [source, edited, draw_dashed(boxes, dashed)]
 
 
-def _outlined(edit: AnnotatedEdit) -> tuple[EditRegion, ...]:
-    return edit.annotation.regions if edit.annotation is not None else edit.given_regions or ()
+def _outlined(edit: LabelledEdit) -> tuple[EditRegion, ...]:
+    return edit.label.regions if edit.label is not None else edit.given_regions or ()
 
 
 def _fit(picture: Image.Image) -> Image.Image:
@@ -149,7 +149,7 @@ def _fit(picture: Image.Image) -> Image.Image:
     return ImageOps.contain(picture, (_CELL, _CELL), how)
 
 
-def _words(edit: AnnotatedEdit) -> Image.Image:
+def _words(edit: LabelledEdit) -> Image.Image:
     facts = [edit.operation or "operation unknown"]
     if edit.prior is not None:
         facts += [f"{edit.prior.extent} change", f"{edit.prior.changed_share:.1%} of pixels"]
@@ -158,12 +158,12 @@ def _words(edit: AnnotatedEdit) -> Image.Image:
     if len(edit.sources) > 1:
         facts.append(f"{len(edit.sources)} sources")
     blocks = [paragraph(", ".join(facts), _TEXT_WIDTH, _TEXT_SIZE, max_lines=2)]
-    if edit.annotation is None:
+    if edit.label is None:
         blocks.append(paragraph("not annotated", _TEXT_WIDTH, _TEXT_SIZE, colour=FAINT_INK))
         if edit.given_regions is not None:
             blocks.append(_small(f"Given regions: {_labels(edit.given_regions)}"))
     else:
-        blocks += _annotation(edit.annotation)
+        blocks += _annotation(edit.label)
     if edit.given:
         said = ", ".join(f"{name} {value}" for name, value in edit.given.items())
         blocks.append(_small(f"Given: {said}"))

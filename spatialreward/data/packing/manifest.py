@@ -16,7 +16,8 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
 from spatialreward.validation import first_problem
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
+"""2 brought the column ``truth``."""
 FILE_NAME = "manifest.json"
 
 
@@ -42,7 +43,7 @@ class PackedShard(Record):
 class Manifest(Record):
     """A packed data set: everything that is needed to read it and to make it again."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1, 2] = SCHEMA_VERSION
     shards: tuple[PackedShard, ...] = Field(min_length=1)
     counts: dict[str, int]
     """Edits by what they are: ``edits``, ``annotated``, ``extent/local``, ``operation/add`` ..."""

@@ -14,7 +14,7 @@ import pyarrow as pa
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
-from spatialreward.data.edits import AnnotatedEdit, Annotation, RowOrigin, SpatialPrior
+from spatialreward.data.edits import Annotation, LabelledEdit, RowOrigin, SpatialPrior
 from spatialreward.data.packing.manifest import SCHEMA_VERSION
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import EditRegion, Record, Scores
@@ -23,7 +23,7 @@ SCORES = tuple(Scores.model_fields)
 """Names of the score columns, 0..25 each; null in a stream that was not asked."""
 PICTURES = ("sources", "edited")
 """Columns with encoded picture files."""
-JSON = ("prior", "annotation", "given", "given_regions")
+JSON = ("prior", "annotation", "truth", "given", "given_regions")
 """Columns with a record each as JSON; null where the edit has none."""
 
 _VERSION_KEY = b"spatialreward.schema_version"
@@ -47,7 +47,10 @@ _COLUMNS = [
     pa.field("origin_file", pa.string(), nullable=False),
     pa.field("origin_row", pa.string(), nullable=False),
     pa.field("prior", pa.string()),
+    # The label, and above what it says; both columns keep their names of version 1.
     pa.field("annotation", pa.string()),
+    # Null where the source did not make the edit itself; version 1 does not have it.
+    pa.field("truth", pa.string()),
     pa.field("given", pa.string(), nullable=False),
     pa.field("given_regions", pa.string()),
     pa.field("sources", pa.list_(pa.binary()), nullable=False),
@@ -78,14 +81,14 @@ def check_schema(schema: pa.Schema, name: str) -> None:
         )
 
 
-def to_row(edit: AnnotatedEdit) -> dict[str, Any]:
+def to_row(edit: LabelledEdit) -> dict[str, Any]:
     """An edit as a row of ``SCHEMA``.
 
     Raises:
         InvalidInputError: a picture has no readable header, or a number is not finite.
     """
-    prior, annotation = edit.prior, edit.annotation
-    scores = annotation.scores.model_dump() if annotation else dict.fromkeys(SCORES)
+    prior, label = edit.prior, edit.label
+    scores = label.scores.model_dump() if label else dict.fromkeys(SCORES)
     shown = edit.sources[0] if edit.edited is None else edit.edited
     width, height = _size(shown, edit.id, "source" if edit.edited is None else "edited")
     pictures = (*edit.sources, edit.edited or b"")
@@ -96,8 +99,8 @@ def to_row(edit: AnnotatedEdit) -> dict[str, Any]:
         "license": edit.license,
         "extent": prior.extent.value if prior else None,
         "changed_share": prior.changed_share if prior else None,
-        "annotated": annotation is not None,
-        "verified": annotation.verified if annotation else None,
+        "annotated": label is not None,
+        "verified": label.verified if label else None,
         **scores,
         "width": width,
         "height": height,
@@ -106,7 +109,8 @@ def to_row(edit: AnnotatedEdit) -> dict[str, Any]:
         "origin_file": edit.origin.file,
         "origin_row": edit.origin.row,
         "prior": _json(edit.id, "prior", prior),
-        "annotation": _json(edit.id, "annotation", annotation),
+        "annotation": _json(edit.id, "annotation", label),
+        "truth": edit.truth,
         "given": _json(edit.id, "given", edit.given),
         "given_regions": _json(edit.id, "given_regions", edit.given_regions),
         "sources": list(edit.sources),
@@ -114,7 +118,7 @@ def to_row(edit: AnnotatedEdit) -> dict[str, Any]:
     }
 
 
-def edits_of(rows: pa.Table | pa.RecordBatch, name: str) -> list[AnnotatedEdit]:
+def edits_of(rows: pa.Table | pa.RecordBatch, name: str) -> list[LabelledEdit]:
     """The edits in rows of a shard, all columns there; ``name`` is what an error calls the shard.
 
     Raises:
@@ -123,17 +127,18 @@ def edits_of(rows: pa.Table | pa.RecordBatch, name: str) -> list[AnnotatedEdit]:
     return [_from_row(row, name) for row in rows.to_pylist()]
 
 
-def _from_row(row: Mapping[str, Any], name: str) -> AnnotatedEdit:
+def _from_row(row: Mapping[str, Any], name: str) -> LabelledEdit:
     try:
-        prior, annotation, regions = row["prior"], row["annotation"], row["given_regions"]
-        return AnnotatedEdit(
+        prior, label, regions = row["prior"], row["annotation"], row["given_regions"]
+        return LabelledEdit(
             id=row["id"],
             instruction=row["instruction"],
             sources=tuple(row["sources"]),
             edited=row["edited"],
             operation=row["operation"],
             prior=None if prior is None else SpatialPrior.model_validate_json(prior),
-            annotation=None if annotation is None else Annotation.model_validate_json(annotation),
+            label=None if label is None else Annotation.model_validate_json(label),
+            truth=row.get("truth"),
             given=_GIVEN.validate_json(row["given"]),
             given_regions=None if regions is None else _REGIONS.validate_json(regions),
             fingerprints=tuple(row["fingerprints"]),

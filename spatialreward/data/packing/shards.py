@@ -6,17 +6,17 @@ run made the same. Pictures are compressed already and are stored as they are.
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from spatialreward.data.edits import AnnotatedEdit, RowOrigin
+from spatialreward.data.edits import LabelledEdit, RowOrigin
 from spatialreward.data.packing.manifest import PackedShard, sha256_of
 from spatialreward.data.packing.schema import (
     FACTS,
@@ -86,7 +86,7 @@ class ShardWriter:
         )
         return self
 
-    def write(self, edit: AnnotatedEdit) -> None:
+    def write(self, edit: LabelledEdit) -> None:
         """Add an edit.
 
         Raises:
@@ -136,7 +136,7 @@ class ShardWriter:
 
 def write_shard(
     path: Path,
-    edits: Iterable[AnnotatedEdit],
+    edits: Iterable[LabelledEdit],
     *,
     rows_a_group: int = ROWS_A_GROUP,
     bytes_a_group: int = BYTES_A_GROUP,
@@ -179,9 +179,35 @@ def describe_shard(path: Path) -> PackedShard:
     )
 
 
+class Footer(NamedTuple):
+    """What a shard's footer alone tells."""
+
+    row_groups: tuple[int, ...]
+    """Rows of each row group."""
+    present: Mapping[str, int]
+    """How many rows have a value, by column; of those without pictures that hold one value."""
+
+
+def read_footer(shard: Path) -> Footer:
+    """What a shard holds, without reading a row.
+
+    Raises:
+        InvalidInputError: the file is no shard of edits, or its footer is damaged.
+    """
+    with _opened(shard, str(shard)) as file:
+        groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+        present: Counter[str] = Counter()
+        for group in groups:
+            for number in range(group.num_columns):
+                column = group.column(number)
+                if column.path_in_schema in FACTS and column.statistics is not None:
+                    present[column.path_in_schema] += column.statistics.num_values
+        return Footer(tuple(group.num_rows for group in groups), present)
+
+
 def read_edits(
     shard: Path | BinaryIO, row_groups: Sequence[int] | None = None, *, name: str = ""
-) -> Iterator[AnnotatedEdit]:
+) -> Iterator[LabelledEdit]:
     """The edits of a shard in order, or those of some row groups; one row group in memory.
 
     Args:
@@ -203,7 +229,7 @@ def read_edits(
             yield from edits_of(file.read_row_group(number, use_threads=False), name)
 
 
-def read_edit(shard: Path, row: int) -> AnnotatedEdit:
+def read_edit(shard: Path, row: int) -> LabelledEdit:
     """One edit of a shard by its row; reads its row group alone.
 
     Raises:

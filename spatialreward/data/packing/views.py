@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
-from spatialreward.data.edits import AnnotatedEdit, Annotation
+from spatialreward.data.edits import Annotation, LabelledEdit
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import check_instruction
 from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer
@@ -80,7 +80,7 @@ class RlPrompt(NamedTuple):
         }
 
 
-def sft_conversations(edit: AnnotatedEdit, protocol: Protocol) -> list[Conversation]:
+def sft_conversations(edit: LabelledEdit, protocol: Protocol) -> list[Conversation]:
     """The SC and the PQ conversation of an edit, in a protocol's words.
 
     An answer is what ``spatialreward.protocol.parsing`` reads: the annotation's regions and
@@ -90,7 +90,7 @@ def sft_conversations(edit: AnnotatedEdit, protocol: Protocol) -> list[Conversat
     Raises:
         InvalidInputError: the instruction, or what the answer would be, is not fit for a prompt.
     """
-    annotation = edit.annotation
+    annotation = edit.label
     if annotation is None or edit.edited is None:
         return []
     _check_words(edit.id, annotation)
@@ -111,7 +111,7 @@ def sft_conversations(edit: AnnotatedEdit, protocol: Protocol) -> list[Conversat
     return conversations
 
 
-def rl_prompt(edit: AnnotatedEdit) -> RlPrompt:
+def rl_prompt(edit: LabelledEdit) -> RlPrompt:
     """What an editor is asked for; annotations and the edited picture play no part.
 
     Raises:
@@ -120,7 +120,7 @@ def rl_prompt(edit: AnnotatedEdit) -> RlPrompt:
     return RlPrompt(edit.id, _instruction(edit), edit.sources, edit.operation)
 
 
-def sft_rows(edits: Iterable[AnnotatedEdit], protocol: Protocol) -> Iterator[dict[str, Any]]:
+def sft_rows(edits: Iterable[LabelledEdit], protocol: Protocol) -> Iterator[dict[str, Any]]:
     """Rows with ``prompt``, ``completion`` and ``images``; one or two an annotated edit.
 
     For ``datasets.IterableDataset.from_generator(..., features=sft_features())``.
@@ -130,7 +130,7 @@ def sft_rows(edits: Iterable[AnnotatedEdit], protocol: Protocol) -> Iterator[dic
             yield conversation.row()
 
 
-def rl_rows(edits: Iterable[AnnotatedEdit]) -> Iterator[dict[str, Any]]:
+def rl_rows(edits: Iterable[LabelledEdit]) -> Iterator[dict[str, Any]]:
     """Rows with ``prompt`` (the instruction), ``images`` (the sources) and ``operation``."""
     for edit in edits:
         yield rl_prompt(edit).row()
@@ -210,7 +210,7 @@ def _whole(scores: tuple[float, float]) -> tuple[int, int]:
     return round(scores[0]), round(scores[1])
 
 
-def _instruction(edit: AnnotatedEdit) -> str:
+def _instruction(edit: LabelledEdit) -> str:
     try:
         return check_instruction(edit.instruction)
     except InvalidInputError as error:

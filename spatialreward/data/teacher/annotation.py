@@ -4,7 +4,7 @@ import asyncio
 import json
 from dataclasses import dataclass
 
-from spatialreward.data.edits import AnnotatedEdit, Annotation, Rejected
+from spatialreward.data.edits import Annotation, LabelledEdit, Rejected
 from spatialreward.data.teacher import prompts
 from spatialreward.data.teacher.answers import AnnotationAnswer, VerificationAnswer
 from spatialreward.data.teacher.asking import Asker
@@ -17,14 +17,14 @@ from spatialreward.protocol.parsing import SemanticAnswer
 from spatialreward.records import EditRegion, Scores
 
 
-async def annotate(asker: Asker, edit: AnnotatedEdit, tally: Tally) -> AnnotatedEdit | Rejected:
+async def annotate(asker: Asker, edit: LabelledEdit, tally: Tally) -> LabelledEdit | Rejected:
     """The edit with its annotation, or why it has none.
 
     Raises:
         BudgetSpent: no more may be asked.
         InvalidInputError: the edit is annotated already, or the server answers nothing at all.
     """
-    if edit.annotation is not None:
+    if edit.label is not None:
         raise InvalidInputError(f"edit {edit.id}: it is annotated already")
     if edit.edited is None or edit.prior is None:
         return _rejected(edit, REASON_PREFIX + "nothing to annotate", "there is no edited picture")
@@ -45,12 +45,12 @@ async def annotate(asker: Asker, edit: AnnotatedEdit, tally: Tally) -> Annotated
 @dataclass(frozen=True)
 class _Passes:
     asker: Asker
-    edit: AnnotatedEdit
+    edit: LabelledEdit
     pictures: EditPictures
     proposed: tuple[EditRegion, ...]
     tally: Tally
 
-    async def run(self) -> AnnotatedEdit | Rejected:
+    async def run(self) -> LabelledEdit | Rejected:
         answer = await self._annotate("annotate", "")
         if not self.asker.config.verify:
             return self._result(answer, None)
@@ -120,7 +120,7 @@ class _Passes:
             score=(answer.editing_success, answer.over_editing),
         )
 
-    def _result(self, answer: AnnotationAnswer, verified: bool | None) -> AnnotatedEdit | Rejected:
+    def _result(self, answer: AnnotationAnswer, verified: bool | None) -> LabelledEdit | Rejected:
         if answer.missing and self.asker.config.missing_regions == "reject":
             missing = "; ".join(f"{region.label} ({region.place})" for region in answer.missing)
             return _rejected(self.edit, REASON_PREFIX + "region missing", missing)
@@ -138,8 +138,8 @@ class _Passes:
             teacher=self.asker.config.model,
             verified=verified,
         )
-        return self.edit.model_copy(update={"annotation": annotation})
+        return self.edit.model_copy(update={"label": annotation})
 
 
-def _rejected(edit: AnnotatedEdit, reason: str, detail: str) -> Rejected:
+def _rejected(edit: LabelledEdit, reason: str, detail: str) -> Rejected:
     return Rejected(id=edit.id, reason=reason, detail=detail, origin=edit.origin)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from spatialreward.data.edits import AnnotatedEdit, RawEdit, Rejected
+from spatialreward.data.edits import LabelledEdit, RawEdit, Rejected
 from spatialreward.data.teacher import prompts
 from spatialreward.data.teacher.answers import GroundingAnswer
 from spatialreward.data.teacher.asking import Asker
@@ -36,7 +36,7 @@ class Grounding(Record):
 
 
 def ground_all(
-    edits: Iterable[RawEdit | AnnotatedEdit],
+    edits: Iterable[RawEdit | LabelledEdit],
     config: TeacherConfig,
     ledger: Path,
     *,
@@ -57,9 +57,7 @@ def _closing(
             yield result
 
 
-async def _ground(
-    asker: Asker, edit: RawEdit | AnnotatedEdit, tally: Tally
-) -> Grounding | Rejected:
+async def _ground(asker: Asker, edit: RawEdit | LabelledEdit, tally: Tally) -> Grounding | Rejected:
     def rejected(reason: str, detail: str) -> Rejected:
         return Rejected(id=edit.id, reason=reason, detail=detail, origin=edit.origin)
 

@@ -4,23 +4,23 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from spatialreward.data.edits import AnnotatedEdit, Rejected
+from spatialreward.data.edits import LabelledEdit, Rejected
 from spatialreward.data.teacher.annotation import annotate
 from spatialreward.data.teacher.config import TeacherConfig
 from spatialreward.data.teacher.in_order import ask_in_order
 from spatialreward.data.teacher.usage import TeacherUsage
 
-Measure = Callable[[AnnotatedEdit | Rejected, TeacherUsage], None]
+Measure = Callable[[LabelledEdit | Rejected, TeacherUsage], None]
 
 
 def annotate_all(
-    edits: Iterable[AnnotatedEdit],
+    edits: Iterable[LabelledEdit],
     config: TeacherConfig,
     ledger: Path,
     *,
     total: int | None = None,
     measure: Measure | None = None,
-) -> Iterator[AnnotatedEdit | Rejected]:
+) -> Iterator[LabelledEdit | Rejected]:
     """Annotate edits, lazily and in order, each with its annotation or the reason why it has none.
 
     At most twice ``config.concurrency`` edits are in memory. Whoever stops reading early should
@@ -47,8 +47,8 @@ def annotate_all(
 
 
 def _measured(
-    results: Iterator[tuple[AnnotatedEdit | Rejected, TeacherUsage]], measure: Measure | None
-) -> Iterator[AnnotatedEdit | Rejected]:
+    results: Iterator[tuple[LabelledEdit | Rejected, TeacherUsage]], measure: Measure | None
+) -> Iterator[LabelledEdit | Rejected]:
     with closing(results):
         for result, usage in results:
             if measure is not None:

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from spatialreward.data.samples import World
 from spatialreward.data.world.artifacts import Artifact, spoil
 from spatialreward.data.world.rendering import (
     COLOUR_RGB,
@@ -28,6 +27,7 @@ from spatialreward.data.world.rendering import (
     to_image,
     to_picture,
 )
+from spatialreward.data.world.samples import World
 from spatialreward.data.world.scene import (
     COLOURS,
     GRID,

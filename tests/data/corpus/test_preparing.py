@@ -1,7 +1,7 @@
 from PIL import Image
 
 from spatialreward.data.corpus.preparing import prepare
-from spatialreward.data.edits import AnnotatedEdit, Annotation, Extent, RawEdit, RowOrigin
+from spatialreward.data.edits import Annotation, Extent, LabelledEdit, RawEdit, RowOrigin
 from spatialreward.data.filters.reasoning import check_annotation
 from spatialreward.data.filters.reasons import Reason
 from spatialreward.images import encode_png
@@ -13,7 +13,7 @@ INSTRUCTION = "show more of the wood on the right"
 WOOD = EditRegion(id=0, label="wood", bbox_2d=(0, 0, 1000, 1000))
 
 
-def prepared(edited: Image.Image) -> AnnotatedEdit:
+def prepared(edited: Image.Image) -> LabelledEdit:
     source = Image.fromarray(foliage(1, 1.0, 40))
     row = RawEdit(
         id="wood",
@@ -23,11 +23,11 @@ def prepared(edited: Image.Image) -> AnnotatedEdit:
         origin=RowOrigin(file="edits.jsonl", row="1"),
     )
     edit = prepare(row, settings())
-    assert isinstance(edit, AnnotatedEdit)
+    assert isinstance(edit, LabelledEdit)
     return edit
 
 
-def finding_against(edit: AnnotatedEdit, annotation: Annotation):
+def finding_against(edit: LabelledEdit, annotation: Annotation):
     filters = settings().filters
     return check_annotation(
         annotation, edit.instruction, edit.prior, filters.reasoning, filters.evidence

@@ -178,7 +178,7 @@ def test_a_teacher_annotates_what_others_let_through(tmp_path, teacher):
     assert manifest.counts["annotated"] == len(edits) > 0
     assert len(edits) + len(rejects) == 7
     for edit in edits:
-        assert [region.bbox_2d for region in edit.annotation.regions] == [
+        assert [region.bbox_2d for region in edit.label.regions] == [
             region.bbox_2d for region in edit.prior.regions
         ]
     # Nobody is paid for duplicates.
@@ -227,9 +227,9 @@ def test_a_build_of_the_world_shows_its_labels(tmp_path):
     manifest = build_corpus(settings(), tmp_path / "out")
     world = {edit.id: edit for edit in open_source(settings().source).rows(0, 1)}
     for edit in edits_in(tmp_path / "out"):
-        assert edit.annotation.regions == world[edit.id].regions
-        assert edit.annotation.scores.given().items() <= edit.given.items()
-        assert edit.annotation.teacher == "the generated world"
+        assert edit.label.regions == world[edit.id].regions
+        assert edit.label.scores.given().items() <= edit.given.items()
+        assert edit.label.teacher == "the generated world"
         assert sft_conversations(edit, FULL)
     assert manifest.counts["annotated"] == manifest.num_edits
     card = (tmp_path / "out" / "README.md").read_text()
@@ -241,12 +241,12 @@ def test_a_teacher_is_asked_about_the_world_too(tmp_path, teacher):
     config = taught(teacher, {"kind": "world", "count": 3, "data": {"picture_size": 64}})
     build_corpus(config, tmp_path / "out")
     assert len(teacher.asked) == 3
-    assert {edit.annotation.teacher for edit in edits_in(tmp_path / "out")} <= {"scripted-vl"}
+    assert {edit.label.teacher for edit in edits_in(tmp_path / "out")} <= {"scripted-vl"}
 
 
 def test_many_edits_of_the_world_may_have_the_same_words(tmp_path):
     rules = {"reasoning": {"max_same_reasoning": 1}, "duplicates": None}
     world = {"kind": "world", "count": 12, "data": {"picture_size": 64, "grades": UNTOUCHED}}
     manifest = build_corpus(settings(source=world, filters=rules), tmp_path / "out")
-    words = {edit.annotation.sc_reasoning for edit in edits_in(tmp_path / "out")}
+    words = {edit.label.sc_reasoning for edit in edits_in(tmp_path / "out")}
     assert len(words) < manifest.num_edits == 12

@@ -3,9 +3,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from spatialreward.data.edits import (
-    AnnotatedEdit,
     Annotation,
     Extent,
+    LabelledEdit,
     RowOrigin,
     SpatialPrior,
 )
@@ -26,7 +26,7 @@ PRIOR = SpatialPrior(
 )
 
 
-def edit(id="e1", success=None, **fields) -> AnnotatedEdit:
+def edit(id="e1", success=None, **fields) -> LabelledEdit:
     annotation = Annotation(
         regions=(),
         sc_reasoning="<|global|> Nothing was changed.",
@@ -41,12 +41,12 @@ def edit(id="e1", success=None, **fields) -> AnnotatedEdit:
         "edited": b"two",
         "operation": " Style  Change",
         "prior": PRIOR,
-        "annotation": annotation,
+        "label": annotation,
         "given": {"model": "kontext"},
         "fingerprints": ("00000000000000ff", "ffffffffffffffff"),
         "origin": RowOrigin(file="f", row="1"),
     }
-    return AnnotatedEdit(**given | fields)
+    return LabelledEdit(**given | fields)
 
 
 def test_the_facts_of_an_edit_are_its_own():
@@ -102,8 +102,8 @@ def test_a_table_survives_being_written(tmp_path):
 
 
 def test_reasoning_without_words_is_none():
-    silent = edit(success=20.0).annotation.model_copy(update={"sc_reasoning": "<|global|> ..."})
-    assert facts_of(edit(annotation=silent)).reasoning is None
+    silent = edit(success=20.0).label.model_copy(update={"sc_reasoning": "<|global|> ..."})
+    assert facts_of(edit(label=silent)).reasoning is None
 
 
 def test_no_edits_are_a_table_too():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from spatialreward.data.edits import AnnotatedEdit, Extent, RowOrigin, SpatialPrior
+from spatialreward.data.edits import Extent, LabelledEdit, RowOrigin, SpatialPrior
 from spatialreward.data.packing.manifest import Manifest, ShardReport, gather, write_manifest
 from spatialreward.data.packing.shards import write_shard
 from spatialreward.images import encode_png
@@ -14,13 +14,13 @@ _NOTHING = SpatialPrior(
 )
 
 
-def edit(number: int) -> AnnotatedEdit:
+def edit(number: int) -> LabelledEdit:
     """Edit ``number``, whose pictures are all of one colour that tells the number."""
     colour = (number % 256, number // 256 % 256, 0)
     source, edited = (
         encode_png(Image.new("RGB", (8, 8), (*colour[:2], blue))) for blue in (0, 255)
     )
-    return AnnotatedEdit(
+    return LabelledEdit(
         id=f"edit-{number}",
         instruction=f"paint it in colour {number}",
         sources=(source,),

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from spatialreward.data.edits import (
-    AnnotatedEdit,
     Annotation,
     Extent,
+    LabelledEdit,
     ProposedRegion,
     RowOrigin,
     SpatialPrior,
@@ -47,7 +47,7 @@ PRIOR = SpatialPrior(
 )
 
 
-def make_edit(number: int = 0, **changes: object) -> AnnotatedEdit:
+def make_edit(number: int = 0, **changes: object) -> LabelledEdit:
     """Edit ``number`` of a data set, annotated."""
     fields: dict[str, object] = {
         "id": f"edit-{number}",
@@ -57,18 +57,18 @@ def make_edit(number: int = 0, **changes: object) -> AnnotatedEdit:
         "operation": "add",
         "license": "CC BY 4.0",
         "prior": PRIOR,
-        "annotation": ANNOTATION,
+        "label": ANNOTATION,
         "given": {"score": 7.5, "editor": "omnigen"},
         "given_regions": REGIONS[:1],
         "fingerprints": (f"{number:016x}", "f" * 16),
         "origin": RowOrigin(file="train.jsonl", row=str(number)),
     }
-    return AnnotatedEdit(**fields | changes)
+    return LabelledEdit(**fields | changes)
 
 
-def make_prompt(number: int = 0, **changes: object) -> AnnotatedEdit:
+def make_prompt(number: int = 0, **changes: object) -> LabelledEdit:
     """Row ``number`` of a data set of prompts: nobody has carried them out yet."""
-    nothing = {"edited": None, "prior": None, "annotation": None, "given_regions": None}
+    nothing = {"edited": None, "prior": None, "label": None, "given_regions": None}
     return make_edit(number, **nothing | changes)
 
 
@@ -121,10 +121,10 @@ annotations = st.builds(
 
 
 @st.composite
-def edits(draw: st.DrawFn) -> AnnotatedEdit:
+def edits(draw: st.DrawFn) -> LabelledEdit:
     """Any edit that can be packed."""
     edited = draw(st.none() | pictures)
-    return AnnotatedEdit(
+    return LabelledEdit(
         id=draw(st.text(min_size=1, max_size=20)),
         instruction=draw(st.text(max_size=60)),
         sources=tuple(draw(st.lists(pictures, min_size=1, max_size=3))),
@@ -132,7 +132,7 @@ def edits(draw: st.DrawFn) -> AnnotatedEdit:
         operation=draw(st.text(max_size=10)),
         license=draw(st.text(max_size=10)),
         prior=None if edited is None else draw(priors),
-        annotation=None if edited is None else draw(st.none() | annotations),
+        label=None if edited is None else draw(st.none() | annotations),
         given=draw(st.dictionaries(st.text(max_size=8), finite | st.text(max_size=20), max_size=4)),
         given_regions=draw(st.none() | regions),
         fingerprints=tuple(draw(st.lists(st.from_regex(r"\A[0-9a-f]{16}\Z"), max_size=4))),

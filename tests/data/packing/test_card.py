@@ -37,7 +37,7 @@ def card(tmp_path_factory):
     folder = tmp_path_factory.mktemp("annotated")
     edits = [
         [make_edit(1), make_edit(2, prior=GLOBAL, operation="style")],
-        [make_prompt(3), make_edit(4, annotation=None)],
+        [make_prompt(3), make_edit(4, label=None)],
     ]
     manifest = pack(folder, edits, {"duplicate": 1, "unreadable | small": 2})
     usage = {"prompt_tokens": 51_200, "cost": 0.125, "faults": {"timeout": 3, "refused": 1}}
@@ -112,7 +112,7 @@ def test_a_cards_pictures_are_beside_it(card):
 
 def test_a_card_of_edits_that_nobody_has_judged_has_no_scores(tmp_path):
     rare = [make_prompt(number, operation=f"kind {number}") for number in range(34)]
-    unknown = [make_edit(number, annotation=None, operation="") for number in (34, 35)]
+    unknown = [make_edit(number, label=None, operation="") for number in (34, 35)]
     pack(tmp_path, [[*unknown, *rare]])
     text = write_card(tmp_path, ABOUT, num_samples=2).read_text()
     assert "## Scores" not in text
@@ -126,7 +126,7 @@ def test_words_of_a_teacher_do_not_break_a_sheet():
     annotation = ANNOTATION.model_copy(
         update={"sc_reasoning": "x" * 3000, "teacher": "很长" * 200, "regions": ()}
     )
-    edit = make_edit(1, annotation=annotation, instruction="帽子\n" * 300)
+    edit = make_edit(1, label=annotation, instruction="帽子\n" * 300)
     assert edits_sheet([edit]).height < 600
 
 
@@ -138,6 +138,6 @@ def test_a_card_needs_whole_shards(tmp_path):
 
 
 def test_regions_that_a_data_set_gives_are_drawn_where_nobody_annotated():
-    given = make_edit(1, annotation=None, prior=PRIOR.model_copy(update={"regions": ()}))
+    given = make_edit(1, label=None, prior=PRIOR.model_copy(update={"regions": ()}))
     without = given.model_copy(update={"given_regions": None})
     assert edits_sheet([given]).tobytes() != edits_sheet([without]).tobytes()

@@ -95,7 +95,7 @@ def test_the_digest_is_the_checksum_of_the_checksums(packed):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"schema_version": 2}, r"schema version 2, .* reads 1 and lower; a later one is needed"),
+        ({"schema_version": 3}, r"schema version 3, .* reads 2 and lower; a later one is needed"),
         ({"shards": []}, "shards: "),
         ({"surplus": 1}, "surplus: "),
     ],

@@ -104,7 +104,7 @@ def test_row_groups_are_on_disk_before_the_shard_is_complete(path):
 
 
 def test_flat_columns_say_what_the_records_say(path):
-    write_shard(path, [make_edit(1), make_prompt(2), make_edit(3, annotation=None)])
+    write_shard(path, [make_edit(1), make_prompt(2), make_edit(3, label=None)])
     facts = read_facts(path)
     assert facts.column_names == list(FACTS)
     rows = facts.to_pylist()
@@ -121,7 +121,7 @@ def test_flat_columns_say_what_the_records_say(path):
 def test_edits_are_counted_by_what_they_are(path):
     write_shard(
         path,
-        [make_edit(1), make_prompt(2, operation="", license=""), make_edit(3, annotation=None)],
+        [make_edit(1), make_prompt(2, operation="", license=""), make_edit(3, label=None)],
     )
     assert count_edits(path) == {
         "edits": 3,
@@ -244,9 +244,9 @@ def test_files_that_are_no_shards_of_ours_are_refused(path, tmp_path):
     pq.write_table(pa.table({"id": ["1"]}), path)
     with pytest.raises(InvalidInputError, match="is not a shard of packed edits"):
         list(read_edits(path))
-    later = SCHEMA.with_metadata({"spatialreward.schema_version": "2"})
+    later = SCHEMA.with_metadata({"spatialreward.schema_version": "3"})
     pq.write_table(pa.Table.from_pylist([], schema=later), path)
-    with pytest.raises(InvalidInputError, match=r"schema version 2, .* reads 1 and lower"):
+    with pytest.raises(InvalidInputError, match=r"schema version 3, .* reads 2 and lower"):
         read_facts(path)
 
 

@@ -53,7 +53,7 @@ def fit_annotations(draw):
 @settings(max_examples=150, deadline=None)
 @given(fit_annotations(), st.sampled_from([TINY, FULL]))
 def test_an_answer_to_learn_is_read_as_the_annotation(annotation, protocol):
-    edit = make_edit(1).model_copy(update={"annotation": annotation})
+    edit = make_edit(1).model_copy(update={"label": annotation})
     answers = {one.stream: answer_of(one) for one in sft_conversations(edit, protocol)}
     found = annotation.scores
     assert (Streams.SEMANTIC in answers) == (found.editing_success is not None)
@@ -116,14 +116,14 @@ def test_an_answer_in_words():
 def test_scores_are_written_as_whole_numbers():
     between = Scores(editing_success=12.4, over_editing=24.6, naturalness=0.2, artifact_freedom=25)
     annotation = ANNOTATION.model_copy(update={"scores": between})
-    semantic, perceptual = sft_conversations(make_edit(1, annotation=annotation), TINY)
+    semantic, perceptual = sft_conversations(make_edit(1, label=annotation), TINY)
     assert json.loads(answer_of(semantic))["score"] == [12, 25]
     assert json.loads(answer_of(perceptual))["score"] == [0, 25]
 
 
 def test_edits_that_nobody_has_judged_teach_nothing():
     assert sft_conversations(make_prompt(1), TINY) == []
-    assert sft_conversations(make_edit(1, annotation=None), TINY) == []
+    assert sft_conversations(make_edit(1, label=None), TINY) == []
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_edits_that_nobody_has_judged_teach_nothing():
     ],
 )
 def test_an_annotation_that_is_no_answer_is_named(changes, reason):
-    edit = make_edit(5, annotation=ANNOTATION.model_copy(update=changes))
+    edit = make_edit(5, label=ANNOTATION.model_copy(update=changes))
     with pytest.raises(InvalidInputError, match=f"edit edit-5: .*{reason}"):
         sft_conversations(edit, TINY)
 

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from spatialreward.data.edits import AnnotatedEdit, Extent, ProposedRegion, RowOrigin, SpatialPrior
+from spatialreward.data.edits import Extent, LabelledEdit, ProposedRegion, RowOrigin, SpatialPrior
 
 BOXES = ((100, 100, 400, 400), (500, 500, 900, 800))
 
@@ -17,7 +17,7 @@ def picture(seed: int, side: int = 48) -> bytes:
     return buffer.getvalue()
 
 
-def edit(number: int = 0, *, boxes=BOXES, **changed) -> AnnotatedEdit:
+def edit(number: int = 0, *, boxes=BOXES, **changed) -> LabelledEdit:
     regions = tuple(ProposedRegion(bbox_2d=box, evidence=0.9, changed_share=0.5) for box in boxes)
     fields = {
         "id": f"edit-{number}",
@@ -36,8 +36,8 @@ def edit(number: int = 0, *, boxes=BOXES, **changed) -> AnnotatedEdit:
         "fingerprints": ("0" * 16, "1" * 16),
         "origin": RowOrigin(file="edits.jsonl", row=str(number)),
     }
-    return AnnotatedEdit(**(fields | changed))
+    return LabelledEdit(**(fields | changed))
 
 
-def edits(count: int) -> list[AnnotatedEdit]:
+def edits(count: int) -> list[LabelledEdit]:
     return [edit(number) for number in range(count)]

@@ -69,7 +69,7 @@ def test_a_fault_of_the_server_is_mended_by_sending_again_or_costs_one_edit(
     assert failed.reason == f"teacher: {fault}"
     assert failed.origin == edit().origin
     assert (measured[0].calls, measured[0].retries, measured[0].answers) == (3, 2, 0)
-    assert mended.annotation is not None
+    assert mended.label is not None
     assert (measured[1].calls, measured[1].retries, measured[1].answers) == (2, 1, 1)
     assert [usage.faults for usage in measured] == [{fault: 3}, {fault: 1}]
     sent_twice = [asked.body for asked in server.asked if asked.instruction.endswith("1")]
@@ -156,7 +156,7 @@ def test_an_unusable_answer_is_paid_for_and_asked_for_once_more(server, config, 
     )
     assert isinstance(failed, Rejected)
     assert failed.reason == f"teacher: {fault}"
-    assert mended.annotation is not None
+    assert mended.label is not None
     for usage in measured:
         assert (usage.calls, usage.answers, usage.retries) == (2, 2, 0)
         assert usage.prompt_tokens == 2000
@@ -175,7 +175,7 @@ WRAPPED = {
 def test_json_is_found_in_what_models_put_around_it(server, config, ledger, around):
     server.plan = lambda asked: says(around.format(json.dumps(annotation(asked))))
     [result] = annotate_all([edit()], config, ledger)
-    assert result.annotation.scores.editing_success == 22
+    assert result.label.scores.editing_success == 22
     assert len(server.asked) == 1
 
 
@@ -187,7 +187,7 @@ def test_text_in_parts_is_read_as_one(server, config, ledger):
 
     server.plan = plan
     [result] = annotate_all([edit()], config, ledger)
-    assert result.annotation is not None
+    assert result.label is not None
 
 
 FINAL = {
@@ -207,7 +207,7 @@ def test_what_would_be_refused_again_is_not_asked_again(server, config, ledger, 
     server.plan = lambda asked: reaction if asked.instruction.endswith("0") else well(asked)
     results = list(annotate_all(edits(2), plain, ledger))
     assert results[0].reason == f"teacher: {fault}"
-    assert results[1].annotation is not None
+    assert results[1].label is not None
     assert sum(asked.instruction.endswith("0") for asked in server.asked) == 1
 
 
@@ -219,7 +219,7 @@ def test_a_slow_server_times_out_and_is_asked_again(server, config, ledger):
     [result] = annotate_all(
         [edit()], hasty, ledger, measure=lambda _, usage: measured.append(usage)
     )
-    assert result.annotation is not None
+    assert result.label is not None
     assert measured[0].faults == {"timeout": 1}
 
 
@@ -230,7 +230,7 @@ def test_a_server_that_drips_is_late_as_a_whole(server, config, ledger):
     [result] = annotate_all(
         [edit()], hasty, ledger, measure=lambda _, usage: measured.append(usage)
     )
-    assert result.annotation is not None
+    assert result.label is not None
     assert measured[0].faults == {"timeout": 1}
 
 
@@ -243,7 +243,7 @@ def test_a_server_that_never_answers_costs_the_edit_only(server, config, ledger)
     results = list(annotate_all(edits(3), hasty, ledger))
     assert results[0].reason == "teacher: timeout"
     assert results[0].detail == "no answer within 0.3 s"
-    assert [one.id for one in results[1:] if one.annotation] == ["edit-1", "edit-2"]
+    assert [one.id for one in results[1:] if one.label] == ["edit-1", "edit-2"]
 
 
 def test_nobody_at_the_address_rejects_with_the_systems_words(config, ledger):
@@ -281,7 +281,7 @@ def test_a_way_to_ask_for_json_that_is_refused_is_given_up(server, config, ledge
     one_at_a_time = changed(config, concurrency=1)
     with caplog.at_level(logging.WARNING):
         results = list(annotate_all(edits(3), one_at_a_time, ledger))
-    assert all(one.annotation is not None for one in results)
+    assert all(one.label is not None for one in results)
     ways = [asked.way for asked in server.asked]
     assert ways.count("json_object") == 3
     # Two edits are begun at a time, so the second one may have tried it as well.
@@ -292,7 +292,7 @@ def test_a_way_to_ask_for_json_that_is_refused_is_given_up(server, config, ledge
 def test_the_last_way_is_to_ask_in_words_alone(server, config, ledger):
     server.plan = lambda asked: well(asked) if asked.way == "none" else fails(422, "unknown field")
     [result] = annotate_all([edit()], config, ledger)
-    assert result.annotation is not None
+    assert result.label is not None
     assert [asked.way for asked in server.asked] == ["json_schema", "json_object", "none"]
 
 

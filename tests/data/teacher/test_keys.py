@@ -46,7 +46,7 @@ def test_what_the_shell_holds_goes_to_no_server_of_ones_own(
     shell, server, config, ledger, variable
 ):
     [result] = annotate_all([edit()], changed(config, api_key_variable=variable), ledger)
-    assert result.annotation is not None
+    assert result.label is not None
     assert set(headers_of(server)) == {
         "host", "accept", "accept-encoding", "connection", "content-length", "content-type",
         "user-agent", "x-stainless-raw-response",
@@ -103,7 +103,7 @@ def test_a_key_for_this_machine_goes_through_no_proxy(server, config, ledger, mo
             monkeypatch.delenv(one, raising=False)
         monkeypatch.setenv(name, address)
         [result] = annotate_all([edit()], config, ledger)
-        assert result.annotation is not None
+        assert result.label is not None
         assert seen == []
 
 

@@ -111,7 +111,7 @@ def test_a_server_is_left_alone_for_as_long_as_it_asks(server, config, ledger):
     server.plan = plan
     one_at_a_time = changed(config, concurrency=1)
     results = list(annotate_all(edits(3), one_at_a_time, ledger))
-    assert all(one.annotation is not None for one in results)
+    assert all(one.label is not None for one in results)
     # Not only the edit that was told so waits.
     assert times[1] - times[0] >= 1.0
 

@@ -56,7 +56,7 @@ def test_an_unusable_answer_is_not_paid_again_either(server, config, ledger):
     assert len(server.asked) == 2
     server.plan = well
     [result] = annotate_all([edit()], changed(config, max_answers=3), ledger)
-    assert result.annotation is not None
+    assert result.label is not None
     assert len(server.asked) == 3
 
 
@@ -66,7 +66,7 @@ def test_a_fault_of_the_server_is_asked_again_in_the_next_run(server, config, le
     assert isinstance(result, Rejected)
     server.plan = well
     [result] = annotate_all([edit()], config, ledger)
-    assert result.annotation is not None
+    assert result.label is not None
 
 
 def test_answers_that_came_after_a_fallback_are_found_again(server, config, ledger):
@@ -122,7 +122,7 @@ def test_a_run_stops_when_its_budget_is_spent_and_goes_on_with_more(server, conf
     assert len(server.asked) == 5
 
     enough = changed(tight, budget={"tokens": 1_000_000})
-    assert all(one.annotation for one in annotate_all(edits(12), enough, ledger))
+    assert all(one.label for one in annotate_all(edits(12), enough, ledger))
     assert len(server.asked) == 12
 
 
@@ -170,7 +170,7 @@ def test_answers_under_way_when_the_budget_is_spent_arrive_in_the_ledger(server,
     server.plan = plan
     tight = changed(config, budget={"tokens": 1200})
     results = annotate_all(first_four_first(), tight, ledger, total=9)
-    assert next(results).annotation is not None
+    assert next(results).label is not None
     lasting.set()
     assert [next(results).id for _ in range(3)] == ["edit-1", "edit-2", "edit-3"]
     with pytest.raises(BudgetSpent, match="5 edits left"):
@@ -185,7 +185,7 @@ def test_a_run_ends_when_its_time_is_over(server, config, ledger):
     )
     short = changed(config, deadline_s=1.5)
     results = annotate_all(edits(5), short, ledger)
-    assert next(results).annotation is not None
+    assert next(results).label is not None
     start = time.monotonic()
     with pytest.raises(OutOfTime, match=r"taken 1.5 s; 4 edits left"):
         next(results)
@@ -231,7 +231,7 @@ def test_a_killed_run_is_resumed_without_paying_twice(server, config, ledger):
 
     server.plan = well
     results = list(annotate_all(edits(count), verifying, ledger))
-    assert [one.annotation.verified for one in results] == [True] * count
+    assert [one.label.verified for one in results] == [True] * count
     requests = Counter(json.dumps(asked.body, sort_keys=True) for asked in server.asked)
     assert len(requests) == 2 * count
     assert len(server.asked) - asked_before == 2 * count - len(kept)

@@ -26,7 +26,7 @@ DISAGREES = says({"reason": "the hat is blue, not red", "agrees": False})
 
 def test_an_annotation_has_the_judges_form(server, config, ledger):
     [result] = annotate_all([edit()], config, ledger)
-    told = result.annotation
+    told = result.label
     assert [(one.id, one.label, one.bbox_2d) for one in told.regions] == [
         (0, "thing 0", BOXES[0]),
         (1, "thing 1", BOXES[1]),
@@ -45,7 +45,7 @@ def test_an_annotation_has_the_judges_form(server, config, ledger):
 
 def test_only_the_annotation_is_added_to_an_edit(server, config, ledger):
     [result] = annotate_all([edit()], config, ledger)
-    assert result.model_copy(update={"annotation": None}) == edit()
+    assert result.model_copy(update={"label": None}) == edit()
 
 
 def test_the_teacher_sees_sources_edited_picture_and_numbered_boxes(server, config, ledger):
@@ -75,8 +75,8 @@ def test_pictures_are_sent_no_larger_than_wanted(server, config, ledger):
 def test_an_edit_without_regions_is_sent_without_a_drawn_picture(server, config, ledger):
     [result] = annotate_all([edit(boxes=())], config, ledger)
     assert len(server.asked[0].pictures) == 2
-    assert result.annotation.regions == ()
-    assert result.annotation.sc_reasoning.startswith("<|global|> ")
+    assert result.label.regions == ()
+    assert result.label.sc_reasoning.startswith("<|global|> ")
 
 
 def test_the_server_is_told_the_form_of_the_answer(server, config, ledger):
@@ -121,9 +121,9 @@ def test_a_dropped_region_is_left_out_and_the_others_are_numbered_anew(server, c
         )
     )
     [result] = annotate_all([edit()], config, ledger)
-    [region] = result.annotation.regions
+    [region] = result.label.regions
     assert (region.id, region.bbox_2d) == (0, BOXES[1])
-    assert result.annotation.sc_reasoning.startswith("<|bbox_0|> a hat was added <|global|>")
+    assert result.label.sc_reasoning.startswith("<|bbox_0|> a hat was added <|global|>")
 
 
 @pytest.mark.parametrize("choice", ["reject", "keep"])
@@ -132,7 +132,7 @@ def test_what_becomes_of_a_missing_region_is_a_setting(server, config, ledger, c
     server.plan = lambda asked: says(annotation(asked, missing=missing))
     [result] = annotate_all([edit()], changed(config, missing_regions=choice), ledger)
     if choice == "keep":
-        assert result.annotation is not None
+        assert result.label is not None
     else:
         assert isinstance(result, Rejected)
         assert result.reason == "teacher: region missing"
@@ -143,12 +143,12 @@ def test_a_second_pass_that_agrees_verifies(server, config, ledger):
     verifying = changed(config, verify=True)
     [result] = annotate_all([edit()], verifying, ledger)
     assert server.stages() == ["annotate", "verify"]
-    assert result.annotation.verified is True
+    assert result.label.verified is True
     asked = server.asked[1]
     assert len(asked.pictures) == 3
     shown = json.loads(next(line for line in asked.text.splitlines() if "bbox_2d" in line))
     assert shown["edit_region"][1]["bbox_2d"] == list(BOXES[1])
-    assert shown["reasoning"] == result.annotation.sc_reasoning
+    assert shown["reasoning"] == result.label.sc_reasoning
     assert shown["artifact_freedom"] == 19
 
 
@@ -165,8 +165,8 @@ def test_an_objection_leads_to_another_annotation(server, config, ledger):
     [result] = annotate_all([edit()], verifying, ledger)
     assert server.stages() == ["annotate", "verify", "annotate", "verify"]
     assert '"the hat is blue, not red"' in server.asked[2].text
-    assert result.annotation.scores.editing_success == 9
-    assert result.annotation.verified is True
+    assert result.label.scores.editing_success == 9
+    assert result.label.verified is True
 
 
 def test_a_second_objection_leaves_the_annotation_unverified(server, config, ledger):
@@ -181,8 +181,8 @@ def test_a_second_objection_leaves_the_annotation_unverified(server, config, led
     server.plan = plan
     [result] = annotate_all([edit()], verifying, ledger)
     assert server.stages() == ["annotate", "verify", "annotate", "verify"]
-    assert result.annotation.verified is False
-    assert result.annotation.sc_reasoning.endswith("a hat of another colour was added")
+    assert result.label.verified is False
+    assert result.label.sc_reasoning.endswith("a hat of another colour was added")
 
 
 def test_an_annotation_that_stays_as_it_was_is_not_reviewed_twice(server, config, ledger):
@@ -190,7 +190,7 @@ def test_an_annotation_that_stays_as_it_was_is_not_reviewed_twice(server, config
     server.plan = lambda asked: DISAGREES if asked.stage == "verify" else well(asked)
     [result] = annotate_all([edit()], verifying, ledger)
     assert server.stages() == ["annotate", "verify", "annotate"]
-    assert result.annotation.verified is False
+    assert result.label.verified is False
 
 
 def test_a_second_pass_without_an_answer_is_no_agreement(server, config, ledger):
@@ -217,7 +217,7 @@ def test_results_come_in_the_order_of_the_edits(server, config, ledger):
     server.plan = plan
     results = list(annotate_all(edits(8), config, ledger))
     assert [one.id for one in results] == [f"edit-{number}" for number in range(8)]
-    assert all(one.annotation is not None for one in results)
+    assert all(one.label is not None for one in results)
 
 
 def test_edits_are_read_only_as_far_ahead_as_needed(server, config, ledger):
@@ -245,7 +245,7 @@ def test_an_unreadable_picture_is_rejected_unasked_and_named(server, config, led
     results = list(annotate_all([edit(0, sources=(b"not a picture",)), edit(1)], config, ledger))
     assert results[0].reason == "unreadable picture"
     assert "source 0 of edit edit-0" in results[0].detail
-    assert results[1].annotation is not None
+    assert results[1].label is not None
     assert len(server.asked) == 1
 
 
@@ -307,7 +307,7 @@ def test_an_iterator_that_is_closed_early_gives_up_what_is_under_way(server, con
         well(asked).body, released_by=None if asked.instruction.endswith("0") else never
     )
     results = annotate_all(edits(4), config, ledger)
-    assert next(results).annotation is not None
+    assert next(results).label is not None
     start = time.monotonic()
     results.close()
     assert time.monotonic() - start < 10

@@ -7,7 +7,6 @@ from scipy import stats
 
 from spatialreward.data.building import draw_sample
 from spatialreward.data.config import DataConfig
-from spatialreward.data.samples import EditSample
 from spatialreward.data.world.oracle import (
     oracle_judgement,
     oracle_reward,
@@ -16,6 +15,7 @@ from spatialreward.data.world.oracle import (
     read_picture,
 )
 from spatialreward.data.world.rendering import paint, to_image
+from spatialreward.data.world.samples import SceneSample
 from spatialreward.data.world.scene import Scene, SceneObject
 from spatialreward.protocol.aggregation import Aggregation
 
@@ -23,11 +23,11 @@ CLEAN = DataConfig(artifact_share=0.0)
 SPOILED = DataConfig(artifact_share=1.0)
 
 
-def _samples(config: DataConfig, count: int) -> list[EditSample]:
+def _samples(config: DataConfig, count: int) -> list[SceneSample]:
     return [draw_sample(config, "heldout", number) for number in range(count)]
 
 
-def _shows_its_scene(sample: EditSample) -> bool:
+def _shows_its_scene(sample: SceneSample) -> bool:
     reading = read_picture(sample.images()[1], sample.world.source, sample.world.look)
     return reading.scene.model_dump() == sample.world.edited.model_dump()
 

@@ -1,0 +1,195 @@
+"""Where labelled edits are, said in one string, and the data set that it opens to.
+
+Edits come in the order in which they were packed, a row group in memory at a time. Reading in
+shuffled order, from many processes and from a saved position, is ``spatialreward.data.loading``.
+"""
+
+import fcntl
+import itertools
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from spatialreward.data.edits import LabelledEdit
+from spatialreward.data.packing.manifest import FILE_NAME, verify
+from spatialreward.data.packing.shards import Footer, read_edits, read_footer
+from spatialreward.errors import InvalidInputError
+from spatialreward.records import Record
+from spatialreward.storage import ArtifactRef, ObjectStore
+
+_HUB = re.compile(r"hub:(?P<id>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)")
+_DIGEST_LETTERS = 16
+
+
+class HubId(Record):
+    """A data set of the Hugging Face hub, at one of its revisions."""
+
+    id: str
+    revision: str
+
+    def __str__(self) -> str:
+        """``hub:OWNER/NAME@REVISION``."""
+        return f"hub:{self.id}@{self.revision}"
+
+
+class DatasetRef(Record):
+    """Where a packed data set is: a folder, a folder in the object store, or a hub id."""
+
+    place: Path | ArtifactRef | HubId
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a folder's path, ``s3://BUCKET/KEY#sha256=HEX&size=BYTES`` or ``hub:ID@REVISION``.
+
+        Raises:
+            InvalidInputError: the text is none of these.
+        """
+        if text.startswith("hub:"):
+            match = _HUB.fullmatch(text)
+            if match is None:
+                raise InvalidInputError(f"{text!r}: expected hub:OWNER/NAME@REVISION, a data set")
+            return cls(place=HubId(id=match["id"], revision=match["revision"]))
+        if text.startswith("s3://"):
+            return cls(place=ArtifactRef.parse(text))
+        if not text or "://" in text:
+            raise InvalidInputError(
+                f"{text!r}: expected a folder, s3://BUCKET/KEY#sha256=HEX&size=BYTES or "
+                "hub:OWNER/NAME@REVISION, a data set"
+            )
+        return cls(place=Path(text))
+
+    def __str__(self) -> str:
+        """The text that ``parse`` reads."""
+        return str(self.place)
+
+    def open(self, cache: Path | None = None) -> "Dataset":
+        """Bring the data set here, unless it is, and compare it with its checksums.
+
+        Args:
+            cache: where folders of the object store are kept; processes may share it. By default
+                ``SPATIALREWARD_CACHE``, or ``spatialreward`` in the user's cache folder.
+
+        Raises:
+            InvalidInputError: there is no packed data set, a shard is missing, damaged or not the
+                one that the manifest names, or the reference is of the hub.
+            StorageError: the object store does not give it, or gives something else.
+        """
+        match self.place:
+            case Path():
+                return Dataset(self.place)
+            case ArtifactRef():
+                folder = _fetch_once(self.place, cache or _default_cache())
+                return Dataset(folder, name=self.place.uri)
+            case HubId():
+                raise InvalidInputError(
+                    f"{self}: the hub's rows are read as a source only; build a packed data set "
+                    f'with kind = "hub", id = "{self.place.id}" and revision = '
+                    f'"{self.place.revision}" in [source], and pass its folder'
+                )
+
+
+class _Shard(NamedTuple):
+    path: Path
+    name: str
+    footer: Footer
+
+    def edits(self, row_groups: Sequence[int]) -> Iterator[LabelledEdit]:
+        return read_edits(self.path, row_groups, name=self.name)
+
+
+class Dataset:
+    """The labelled edits of a folder of packed shards, always in the same order.
+
+    A folder with a manifest holds the manifest's shards, and they are compared with its checksums
+    when it is opened. Without one, all Parquet files of the folder are its shards, by name.
+    """
+
+    def __init__(self, folder: Path, *, name: str = "") -> None:
+        """Look at the footers of the shards in ``folder``; ``name`` is what an error calls it.
+
+        Raises:
+            InvalidInputError: there is no packed data set, or a shard is missing, damaged or not
+                the one that the manifest names.
+        """
+        self.name = name or str(folder)
+        self._shards = [
+            _Shard(path, f"{self.name}/{path.name}", read_footer(path))
+            for path in _shard_paths(folder, self.name)
+        ]
+
+    def __str__(self) -> str:
+        """Its name."""
+        return self.name
+
+    def __len__(self) -> int:
+        """Number of edits, from the footers alone."""
+        return sum(sum(shard.footer.row_groups) for shard in self._shards)
+
+    def __iter__(self) -> Iterator[LabelledEdit]:
+        """All edits, in order."""
+        return self.edits()
+
+    def edits(self, first: int = 0) -> Iterator[LabelledEdit]:
+        """The edits from number ``first`` on; row groups before it are not read.
+
+        Raises:
+            InvalidInputError: a shard is damaged, or a row is no edit; names the file.
+        """
+        skipped = first
+        for shard in self._shards:
+            wanted: list[int] = []
+            for number, rows in enumerate(shard.footer.row_groups):
+                if wanted or skipped < rows:
+                    wanted.append(number)
+                else:
+                    skipped -= rows
+            if wanted:
+                yield from itertools.islice(shard.edits(wanted), skipped, None)
+                skipped = 0
+
+    def endlessly(self, first: int = 0) -> Iterator[LabelledEdit]:
+        """As ``edits``, and from the beginning again after the last one."""
+        rounds = (self.edits() for _ in itertools.count())
+        return itertools.chain(self.edits(first % len(self)), itertools.chain.from_iterable(rounds))
+
+    def count(self, column: str) -> int:
+        """How many edits have a value in a flat or JSON column of the shards, such as ``truth``."""
+        return sum(shard.footer.present.get(column, 0) for shard in self._shards)
+
+    @property
+    def num_labelled(self) -> int:
+        """How many edits have a label."""
+        return self.count("annotation")
+
+
+def _shard_paths(folder: Path, name: str) -> list[Path]:
+    if (folder / FILE_NAME).is_file():
+        return [folder / shard.name for shard in verify(folder).shards]
+    paths = sorted(folder.glob("*.parquet"))
+    if not paths:
+        raise InvalidInputError(
+            f"{name}: no data set here, expected {FILE_NAME} and *.parquet, as spatialreward data "
+            "build writes them"
+        )
+    return paths
+
+
+def _fetch_once(ref: ArtifactRef, cache: Path) -> Path:
+    """A folder of the object store, brought here by whichever process comes first."""
+    folder = cache / ref.sha256[:_DIGEST_LETTERS]
+    cache.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            ObjectStore.from_environment().fetch_folder(ref, folder)
+    return folder
+
+
+def _default_cache() -> Path:
+    given = os.environ.get("SPATIALREWARD_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME")
+    if given:
+        return Path(given) / "data"
+    return (Path(base) if base else Path.home() / ".cache") / "spatialreward" / "data"

@@ -1,0 +1,92 @@
+"""The one way between a generated sample and the edit that it is in a data set.
+
+What only the world knows travels in the edit's ``truth``; its label says as much as a teacher can.
+"""
+
+from pydantic import ValidationError
+
+from spatialreward.data.edits import Annotation, LabelledEdit, RawEdit, RowOrigin
+from spatialreward.data.filters.fingerprints import fingerprint
+from spatialreward.data.regions.proposal import propose
+from spatialreward.data.world.samples import SceneSample, World
+from spatialreward.data.world.truth import Truth
+from spatialreward.errors import InvalidInputError
+from spatialreward.records import Record
+from spatialreward.validation import first_problem
+
+LABELLED_BY = "the generated world"
+
+
+class _Hidden(Record):
+    """What ``truth`` holds."""
+
+    grade: str
+    truth: Truth
+    world: World
+
+
+def raw_edit(sample: SceneSample, origin: RowOrigin) -> RawEdit:
+    """A sample as a row of a data set that brings its labels along."""
+    kinds = dict.fromkeys(operation.kind for operation in sample.world.operations)
+    hidden = _Hidden(grade=sample.grade, truth=sample.truth, world=sample.world)
+    return RawEdit(
+        id=sample.id,
+        instruction=sample.instruction,
+        sources=(sample.source,),
+        edited=sample.edited,
+        operation="+".join(kinds),
+        regions=sample.truth.regions,
+        annotation=_label(sample.truth),
+        truth=hidden.model_dump_json(),
+        given={"grade": sample.grade, **sample.truth.scores.given()},
+        origin=origin,
+    )
+
+
+def labelled_edit(sample: SceneSample, origin: RowOrigin) -> LabelledEdit:
+    """A sample as it is packed, with the spatial prior that its pixels give."""
+    pictures = sample.images()
+    prior = propose(*pictures)
+    return LabelledEdit.of(raw_edit(sample, origin), prior, tuple(map(fingerprint, pictures)))
+
+
+def scene_sample(edit: LabelledEdit) -> SceneSample:
+    """The sample that an edit of a data set was.
+
+    Raises:
+        InvalidInputError: its ``truth`` is none of the generated world's.
+    """
+    try:
+        hidden = _Hidden.model_validate_json(edit.truth or "")
+    except ValidationError as error:
+        raise InvalidInputError(
+            f"edit {edit.id}: truth: is none of the generated world's: "
+            f"{first_problem(error, _Hidden)}"
+        ) from error
+    if edit.edited is None:
+        raise InvalidInputError(f"edit {edit.id}: edited: there is no edited picture")
+    return SceneSample(
+        id=edit.id,
+        instruction=edit.instruction,
+        grade=hidden.grade,
+        source=edit.sources[0],
+        edited=edit.edited,
+        truth=hidden.truth,
+        world=hidden.world,
+    )
+
+
+def _label(truth: Truth) -> Annotation:
+    """The truth in the words of a teacher's answer."""
+    told = [
+        f"<|bbox_{number}|> {change.before} to {change.after}: {change.verdict}."
+        for number, change in enumerate(truth.changes)
+    ]
+    verdict = f"<|global|> {truth.done} of {truth.asked} changes are as asked."
+    return Annotation(
+        regions=truth.regions,
+        sc_reasoning=" ".join([*told, verdict]),
+        pq_reasoning=f"{truth.artifact or 'no artifact'}",
+        scores=truth.scores,
+        teacher=LABELLED_BY,
+    )

@@ -1,0 +1,39 @@
+"""One generated edit: its pictures, and the scenes that they were painted from."""
+
+from PIL import Image
+
+from spatialreward.data.world.operations import Operation
+from spatialreward.data.world.rendering import Look
+from spatialreward.data.world.scene import Scene
+from spatialreward.data.world.truth import Truth
+from spatialreward.images import decode_image
+from spatialreward.records import Record
+
+
+class World(Record):
+    """How a generated sample came about: enough to paint it again at any size."""
+
+    source: Scene
+    operations: tuple[Operation, ...]
+    edited: Scene
+    look: Look
+
+
+class SceneSample(Record):
+    """One edit: two PNG pictures, the instruction, and the truth about it."""
+
+    id: str
+    instruction: str
+    grade: str
+    """How the edit was made: one of the world's grades."""
+    source: bytes
+    edited: bytes
+    truth: Truth
+    world: World
+
+    def images(self) -> tuple[Image.Image, Image.Image]:
+        """The source picture and the edited one, RGB."""
+        return (
+            decode_image(self.source, f"{self.id}/source"),
+            decode_image(self.edited, f"{self.id}/edited"),
+        )
