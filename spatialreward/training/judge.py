@@ -97,7 +97,7 @@ def train_judge(
     seconds = train(
         model,
         processor,
-        _batches(config, data),
+        judge_batches(config, data),
         num_steps=config.num_steps,
         config=config.optimiser,
         description="judge training",
@@ -155,7 +155,8 @@ def _start(
     return model, processor, "random weights, through a grounding stage"
 
 
-def _batches(config: JudgeTrainingConfig, data: Dataset) -> Iterator[Batch]:
+def judge_batches(config: JudgeTrainingConfig, data: Dataset) -> Iterator[Batch]:
+    """The batches of a training, without end; ``check_labels`` tells whether there are any."""
     streams: dict[JudgingTask, Iterator[Batch]] = {
         task: batches_of(
             task, judging_examples(task, data.endlessly(), TINY), config.optimiser.batch_size

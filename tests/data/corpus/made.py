@@ -6,6 +6,7 @@ from pathlib import Path
 from spatialreward.data.building import draw_samples
 from spatialreward.data.config import DataConfig
 from spatialreward.data.corpus.config import CorpusConfig
+from tests.data.teacher.teacher_server import TeacherServer
 
 WORLD = {"kind": "world", "count": 12, "data": {"picture_size": 64}}
 COLUMNS = {
@@ -43,3 +44,23 @@ def write_edits(folder: Path, count: int, **changed_rows: dict) -> dict[str, obj
         lines.append(json.dumps(row | changed_rows.get(f"r{number}", {})))
     (folder / "edits.jsonl").write_text("\n".join(lines), encoding="utf-8")
     return {"kind": "jsonl", "folder": str(folder), "columns": COLUMNS}
+
+
+def taught(
+    server: TeacherServer,
+    source: dict[str, object],
+    *,
+    budget: dict | None = None,
+    **changed: object,
+) -> CorpusConfig:
+    """Settings of a build that asks a server about every edit, once."""
+    teacher = {
+        "budget": budget or {},
+        "concurrency": 1,
+        "base_url": server.url,
+        "model": "scripted-vl",
+        "api_key_variable": "TEACHER_KEY",
+        "verify": False,
+        "backoff_s": 0.001,
+    }
+    return settings(source=source, teacher=teacher, max_reject_share=0.9, **changed)

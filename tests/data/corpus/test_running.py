@@ -18,7 +18,7 @@ from spatialreward.data.teacher.faults import BudgetSpent
 from spatialreward.data.world.sampling import GRADES
 from spatialreward.errors import InvalidInputError
 from spatialreward.protocol.prompts import FULL
-from tests.data.corpus.made import settings, write_edits
+from tests.data.corpus.made import settings, taught, write_edits
 from tests.data.teacher.teacher_server import TeacherServer, annotation, says, well
 
 UNTOUCHED = dict.fromkeys(GRADES, 0.0) | {"untouched": 1.0}
@@ -149,19 +149,6 @@ def teacher(monkeypatch, tmp_path):
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     with TeacherServer().running() as server:
         yield server
-
-
-def taught(server, source, *, budget=None, **changed):
-    teacher = {
-        "budget": budget or {},
-        "concurrency": 1,
-        "base_url": server.url,
-        "model": "scripted-vl",
-        "api_key_variable": "TEACHER_KEY",
-        "verify": False,
-        "backoff_s": 0.001,
-    }
-    return settings(source=source, teacher=teacher, max_reject_share=0.9, **changed)
 
 
 def test_a_teacher_annotates_what_others_let_through(tmp_path, teacher):

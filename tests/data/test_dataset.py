@@ -1,0 +1,172 @@
+import itertools
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from spatialreward.data.dataset import Dataset, DatasetRef
+from spatialreward.data.packing.manifest import ShardReport, gather, write_manifest
+from spatialreward.data.packing.schema import SCHEMA
+from spatialreward.data.packing.shards import write_shard
+from spatialreward.errors import InvalidInputError
+from spatialreward.storage import StorageError
+from tests.data.packing.making import make_edit, make_prompt
+
+HEX = "0" * 64
+
+
+@pytest.fixture
+def packed(tmp_path):
+    """Ten edits in two shards of small row groups; the last of a shard is a prompt."""
+    folder = tmp_path / "packed"
+    folder.mkdir()
+    reports = []
+    for number in range(2):
+        edits = [*map(make_edit, range(5 * number, 5 * number + 4)), make_prompt(5 * number + 4)]
+        shard = write_shard(folder / f"edits-{number:05d}.parquet", edits, rows_a_group=2)
+        reports.append(ShardReport(shard=shard, counts={"edits": 5}, left_out={}))
+    write_manifest(gather(reports, {}), folder)
+    return folder
+
+
+def ids(edits):
+    return [edit.id for edit in edits]
+
+
+IDS = [f"edit-{number}" for number in range(10)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data/edits",
+        f"s3://bucket/data/0123.tar#sha256={HEX}&size=10",
+        "hub:owner/name@0a1b2c",
+        "hub:owner/name@refs/pr/1",
+    ],
+)
+def test_a_reference_is_one_text(text):
+    assert str(DatasetRef.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "expected a folder, s3://"),
+        ("https://example.com/edits", "expected a folder, s3://"),
+        ("s3://bucket/key", "expected s3://BUCKET/KEY#sha256=HEX&size=BYTES"),
+        ("hub:owner/name", "expected hub:OWNER/NAME@REVISION"),
+        ("hub:name@main", "expected hub:OWNER/NAME@REVISION"),
+    ],
+)
+def test_a_text_that_is_no_reference_says_what_was_expected(text, expected):
+    with pytest.raises(InvalidInputError, match=f"^{text!r}: {expected}"):
+        DatasetRef.parse(text)
+
+
+def test_edits_come_in_the_order_in_which_they_were_packed(packed):
+    data = DatasetRef.parse(str(packed)).open()
+    assert len(data) == 10
+    assert ids(data) == ids(data) == IDS
+    assert next(iter(data)) == make_edit(0)
+
+
+@pytest.mark.parametrize("first", [0, 1, 2, 4, 5, 7, 9, 10])
+def test_reading_begins_at_any_number(packed, first):
+    data = Dataset(packed)
+    assert ids(data.edits(first)) == IDS[first:]
+    ahead = itertools.islice(data.endlessly(first), 13)
+    assert ids(ahead) == [IDS[(first + number) % 10] for number in range(13)]
+
+
+def test_what_there_is_is_counted_from_the_footers(packed):
+    data = Dataset(packed)
+    assert (data.num_labelled, data.count("extent"), data.count("truth")) == (8, 8, 0)
+
+
+def test_a_truth_of_any_length_is_counted(tmp_path):
+    edits = [make_edit(1, truth="x" * 10_000), make_edit(2)]
+    write_shard(tmp_path / "edits.parquet", edits)
+    assert Dataset(tmp_path).count("truth") == 1
+    assert list(Dataset(tmp_path)) == edits
+
+
+def test_a_folder_without_a_manifest_is_read_by_the_names_of_its_shards(packed):
+    (packed / "manifest.json").unlink()
+    assert ids(Dataset(packed)) == IDS
+
+
+def test_a_shard_that_no_manifest_names_is_not_read(packed):
+    write_shard(packed / "edits-00002.parquet", [make_edit(99)])
+    assert ids(Dataset(packed)) == IDS
+
+
+def test_a_folder_without_shards_is_no_data_set(tmp_path):
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(InvalidInputError, match=rf"{folder.name}: no data set here, expected"):
+            DatasetRef.parse(str(folder)).open()
+
+
+def test_a_shard_that_is_not_the_manifests_is_named(packed):
+    write_shard(packed / "edits-00001.parquet", map(make_edit, range(5)), rows_a_group=2)
+    with pytest.raises(InvalidInputError, match=r"edits-00001\.parquet has "):
+        Dataset(packed)
+
+
+def test_a_damaged_page_is_named_with_its_file(packed):
+    (packed / "manifest.json").unlink()
+    path = packed / "edits-00001.parquet"
+    content = bytearray(path.read_bytes())
+    content[content.find(make_edit(6).edited) + 50] ^= 1
+    path.write_bytes(content)
+    edits = iter(Dataset(packed))
+    assert ids(itertools.islice(edits, 5)) == IDS[:5]
+    with pytest.raises(InvalidInputError, match=r"packed/edits-00001\.parquet: is damaged"):
+        list(edits)
+
+
+def test_a_file_that_is_no_shard_is_named(tmp_path):
+    (tmp_path / "notes.parquet").write_text("no Parquet")
+    with pytest.raises(InvalidInputError, match=r"notes\.parquet: is damaged or no Parquet file"):
+        Dataset(tmp_path)
+
+
+def test_shards_of_the_first_schema_are_read(packed, tmp_path):
+    older = tmp_path / "older"
+    older.mkdir()
+    for path in sorted(packed.glob("*.parquet")):
+        table = pq.read_table(path).drop_columns(["truth"])
+        metadata = SCHEMA.metadata | {b"spatialreward.schema_version": b"1"}
+        pq.write_table(table.replace_schema_metadata(metadata), older / path.name)
+    data = Dataset(older)
+    assert (data.num_labelled, data.count("truth")) == (8, 0)
+    assert list(data) == list(Dataset(packed))
+
+
+def test_a_manifest_of_the_first_schema_is_read(packed):
+    path = packed / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 1}))
+    assert len(Dataset(packed)) == 10
+
+
+def test_the_hub_has_no_packed_edits():
+    with pytest.raises(
+        InvalidInputError, match=r'hub:a/b@main: .* revision = "main" in \[source\]'
+    ):
+        DatasetRef.parse("hub:a/b@main").open()
+
+
+def test_a_folder_of_the_object_store_is_fetched_once(packed, store, s3, tmp_path, monkeypatch):
+    monkeypatch.setenv("S3_ENDPOINT_URL", s3.endpoint_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret_key)
+    monkeypatch.setenv("SPATIALREWARD_CACHE", str(tmp_path / "cache"))
+    ref = store.put_folder(packed, "s3://steps/data")
+    assert ids(DatasetRef.parse(str(ref)).open()) == IDS
+    store.remove(ref.uri)
+    data = DatasetRef.parse(str(ref)).open()
+    assert ids(data) == IDS
+    assert data.name == ref.uri
+    other = ref.model_copy(update={"sha256": HEX})
+    with pytest.raises(StorageError, match=ref.uri):
+        DatasetRef(place=other).open()
