@@ -139,7 +139,7 @@ class EditorRlStep(Record):
 
     rl: FlowGrpoConfig
     world: DataConfig
-    """Where source pictures and instructions are drawn from."""
+    """Where source pictures and instructions are drawn from, unless ``rl`` names a data set."""
 
 
 class EditorEvaluationStep(Record):

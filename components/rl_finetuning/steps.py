@@ -1,6 +1,7 @@
 """The steps that make an editor: pretraining, then RL with the served judge's rewards."""
 
 import math
+from pathlib import Path
 
 from spatialreward.client import TritonJudge
 from spatialreward.config import (
@@ -59,21 +60,30 @@ def finetune_editor(config: EditorRlStep, editor: str, served: str, parent_run_i
         parent_run_id: the pipeline's run.
 
     Raises:
+        InvalidInputError: the prompts are no data set.
         ServingError: the judge could not be asked.
     """
     judging = TritonJudge.from_environment()
+    inputs = {"editor": editor, "served": served}
+    prompts = DatasetRef.parse(config.rl.prompts) if config.rl.prompts else None
+    if prompts is not None and isinstance(prompts.place, Path):
+        # What lies in a folder may change while its path stays.
+        inputs["prompts"] = prompts.open().digest
 
     def work(step: Step) -> Outputs:
         from spatialreward.rl import training
+        from spatialreward.rl.prompts import DatasetPrompts, WorldPrompts
         from spatialreward.visuals import reward_curve
 
-        checkpoint = step.new_folder("editor")
+        checkpoint, size = step.new_folder("editor"), config.rl.num_prompts
         rewards = training.finetune_editor(
             config.rl,
             step.fetch("editor"),
             checkpoint,
             judging,
-            config.world,
+            WorldPrompts(config.world, size)
+            if prompts is None
+            else DatasetPrompts(prompts.open(step.folder / "prompts"), size),
             step.report,
             resume_file=step.resume_file,
         )
@@ -85,7 +95,7 @@ def finetune_editor(config: EditorRlStep, editor: str, served: str, parent_run_i
     outputs = run_step(
         "finetune-editor",
         config,
-        {"editor": editor, "served": served},
+        inputs,
         work,
         parent_run_id=parent_run_id,
     )

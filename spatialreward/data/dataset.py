@@ -5,6 +5,7 @@ shuffled order, from many processes and from a saved position, is ``spatialrewar
 """
 
 import fcntl
+import hashlib
 import itertools
 import os
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from spatialreward.data.edits import LabelledEdit
-from spatialreward.data.packing.manifest import FILE_NAME, verify
+from spatialreward.data.packing.manifest import FILE_NAME, sha256_of, verify
 from spatialreward.data.packing.shards import Footer, read_edits, read_footer
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
@@ -153,6 +154,12 @@ class Dataset:
         """As ``edits``, and from the beginning again after the last one."""
         rounds = (self.edits() for _ in itertools.count())
         return itertools.chain(self.edits(first % len(self)), itertools.chain.from_iterable(rounds))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the shards in order, as a manifest has it; reads all of their bytes."""
+        lines = (f"{sha256_of(shard.path)}  {shard.path.name}\n" for shard in self._shards)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def count(self, column: str) -> int:
         """How many edits have a value in a flat or JSON column of the shards, such as ``truth``."""

@@ -13,6 +13,9 @@ class FlowGrpoConfig(Record):
     num_steps: PositiveInt = 40
     num_prompts: PositiveInt = 8
     """Pairs of source picture and instruction a step."""
+    prompts: str = ""
+    """Packed data set whose sources and instructions are asked for, in its order: a folder or
+    ``s3://BUCKET/KEY#sha256=HEX&size=BYTES``; empty for the generated world's."""
     group_size: int = Field(8, ge=2)
     """Edits drawn for each of them; an edit is compared with its siblings only."""
     sampling: SamplingConfig = SamplingConfig()

@@ -4,7 +4,7 @@ import copy
 import datetime
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spatialreward.data.building import draw_samples
-from spatialreward.data.config import DataConfig
 from spatialreward.editor.interface import Condition, EditTask
 from spatialreward.editor.sampling import Rollout, log_prob, roll_out, step_times, transition
 from spatialreward.editor.tiny import TinyEditor
@@ -21,14 +19,13 @@ from spatialreward.judge.interface import Judging
 from spatialreward.progress import track
 from spatialreward.rl.config import FlowGrpoConfig
 from spatialreward.rl.objective import clipped_objective, divergence, normalise_by_group
+from spatialreward.rl.prompts import PromptSource
 from spatialreward.rl.rewards import PinnedReward
 from spatialreward.training.loop import ReportMetrics
 from spatialreward.training.optimisation import KeptState
 
 # P prompts, G edits of each, B = P * G edits, T stochastic steps
 _KEEP_EVERY = 5
-# Far behind the samples that judge and editor were trained on, in the same stream.
-_FIRST_PROMPT = 10_000_000
 
 
 class Draw(NamedTuple):
@@ -48,7 +45,7 @@ def finetune_editor(
     editor: Path,
     out: Path,
     judging: Judging,
-    world: DataConfig,
+    prompts: PromptSource,
     report: ReportMetrics,
     *,
     resume_file: Path | None = None,
@@ -61,7 +58,7 @@ def finetune_editor(
         out: folder of the new checkpoint.
         judging: gives the rewards; an edit without a judgement is left out of its group. All
             rewards are those of one version of one judge, also after a kill.
-        world: where source pictures and instructions are drawn from.
+        prompts: source pictures and instructions, as many a step as ``config`` says.
         report: gets the metrics of each step.
         resume_file: where the state is kept now and then, to go on after a kill.
 
@@ -80,12 +77,10 @@ def finetune_editor(
     curve, reward = _Curve(), PinnedReward(judging, config.max_failed_share)
     state = KeptState(resume_file, [policy.network, optimiser, curve, reward])
     first = state.restore()
-    tasks = draw_tasks(world, first * config.num_prompts)
     steps = track(range(first, config.num_steps), total=config.num_steps - first, description="RL")
     for step in steps:
         start = time.perf_counter()
-        asked = list(itertools.islice(tasks, config.num_prompts))
-        draw = draw_and_judge(policy, reward, asked, config, step)
+        draw = draw_and_judge(policy, reward, prompts.batch(step), config, step)
         drawn = time.perf_counter()
         metrics = update(policy, reference, draw, config, optimiser, step)
         curve.rewards.append(float(draw.rewards_PG.nanmean()))
@@ -135,12 +130,6 @@ def draw_and_judge(
     rewards_PG = rewards_B.view(len(tasks), config.group_size)
     advantages_PG = normalise_by_group(rewards_PG, config.max_advantage)
     return Draw(condition, rollout, advantages_PG.flatten(), rewards_PG, judging_s)
-
-
-def draw_tasks(world: DataConfig, first: int) -> Iterator[EditTask]:
-    """Tasks without end that no training set of this world holds, from number ``first`` on."""
-    for sample in draw_samples(world, "train", first=_FIRST_PROMPT + first):
-        yield EditTask(sample.images()[0], sample.instruction)
 
 
 def update(

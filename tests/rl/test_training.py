@@ -12,10 +12,10 @@ from spatialreward.errors import Failure
 from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.records import Judgement, JudgementStatus, Scores
 from spatialreward.rl.config import FlowGrpoConfig
+from spatialreward.rl.prompts import WorldPrompts
 from spatialreward.rl.rewards import JudgeChangedError, RewardError
 from spatialreward.rl.training import finetune_editor, minibatches
 
-WORLD = DataConfig(seed=21)
 CONFIG = FlowGrpoConfig(
     num_steps=12,
     num_prompts=2,
@@ -24,6 +24,7 @@ CONFIG = FlowGrpoConfig(
     learning_rate=1e-2,
     kl_weight=0.0,
 )
+PROMPTS = WorldPrompts(DataConfig(seed=21), CONFIG.num_prompts)
 
 
 class BrightnessJudge:
@@ -81,7 +82,7 @@ def test_the_editor_learns_what_is_rewarded(brightening_editor, tmp_path):
         brightening_editor,
         tmp_path / "out",
         BrightnessJudge(fails_every=5),
-        WORLD,
+        PROMPTS,
         lambda told, step: metrics.append((step, told)),
     )
     assert [step for step, _ in metrics] == list(range(1, 13))
@@ -100,7 +101,12 @@ def test_a_killed_training_goes_on_to_the_same_curve(editor_folder, tmp_path):
             raise KeyboardInterrupt
 
     whole = finetune_editor(
-        CONFIG, editor_folder, tmp_path / "whole", BrightnessJudge(), WORLD, lambda told, step: None
+        CONFIG,
+        editor_folder,
+        tmp_path / "whole",
+        BrightnessJudge(),
+        PROMPTS,
+        lambda told, step: None,
     )
     state = tmp_path / "state.pt"
     for _ in range(2):
@@ -110,7 +116,7 @@ def test_a_killed_training_goes_on_to_the_same_curve(editor_folder, tmp_path):
                 editor_folder,
                 tmp_path / "resumed",
                 BrightnessJudge(),
-                WORLD,
+                PROMPTS,
                 report,
                 resume_file=state,
             )
@@ -157,7 +163,7 @@ def test_a_judge_that_fails_stops_the_training_with_its_reason(editor_folder, tm
             editor_folder,
             tmp_path / "out",
             BrightnessJudge(fails_every=1),
-            WORLD,
+            PROMPTS,
             lambda told, step: None,
         )
     assert not (tmp_path / "out").exists()
