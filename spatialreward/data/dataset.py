@@ -9,18 +9,31 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from spatialreward.data.edits import LabelledEdit
-from spatialreward.data.packing.manifest import FILE_NAME, sha256_of, verify
+from spatialreward.data.packing.manifest import (
+    FILE_NAME,
+    parse_manifest,
+    sha256_of,
+    verify,
+    write_manifest,
+)
 from spatialreward.data.packing.shards import Footer, read_edits, read_footer
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
 from spatialreward.storage import ArtifactRef, ObjectStore
 
 _HUB = re.compile(r"hub:(?P<id>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)")
+_PREFIX = re.compile(r"(?P<uri>s3://[^#]+[^#/])/?#sha256=(?P<digest>[0-9a-f]{64})")
+_FORMS = (
+    "expected a folder, s3://BUCKET/KEY#sha256=HEX&size=BYTES, s3://BUCKET/PREFIX#sha256=DIGEST or "
+    "hub:OWNER/NAME@REVISION, a data set"
+)
 _DIGEST_LETTERS = 16
 
 
@@ -35,30 +48,43 @@ class HubId(Record):
         return f"hub:{self.id}@{self.revision}"
 
 
-class DatasetRef(Record):
-    """Where a packed data set is: a folder, a folder in the object store, or a hub id."""
+class PackedPrefix(Record):
+    """A prefix of the object store, with a packed data set's shards as objects of their own."""
 
-    place: Path | ArtifactRef | HubId
+    uri: str
+    """Without a slash at its end."""
+    digest: str
+    """Of the manifest, see ``Manifest.digest``."""
+
+    def __str__(self) -> str:
+        """``s3://BUCKET/PREFIX#sha256=DIGEST``."""
+        return f"{self.uri}#sha256={self.digest}"
+
+
+class DatasetRef(Record):
+    """Where a packed data set is, and for one that lies elsewhere what it must be."""
+
+    place: Path | ArtifactRef | PackedPrefix | HubId
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a folder's path, ``s3://BUCKET/KEY#sha256=HEX&size=BYTES`` or ``hub:ID@REVISION``.
+        """Read one of four forms.
+
+        A folder's path; a folder that a step stored, ``s3://BUCKET/KEY#sha256=HEX&size=BYTES``; a
+        prefix under which shards lie, ``s3://BUCKET/PREFIX#sha256=DIGEST`` with the manifest's
+        digest; or ``hub:OWNER/NAME@REVISION``.
 
         Raises:
             InvalidInputError: the text is none of these.
         """
-        if text.startswith("hub:"):
-            match = _HUB.fullmatch(text)
-            if match is None:
-                raise InvalidInputError(f"{text!r}: expected hub:OWNER/NAME@REVISION, a data set")
+        if match := _HUB.fullmatch(text):
             return cls(place=HubId(id=match["id"], revision=match["revision"]))
-        if text.startswith("s3://"):
+        if match := _PREFIX.fullmatch(text):
+            return cls(place=PackedPrefix(uri=match["uri"], digest=match["digest"]))
+        if text.startswith("s3://") and "&size=" in text:
             return cls(place=ArtifactRef.parse(text))
-        if not text or "://" in text:
-            raise InvalidInputError(
-                f"{text!r}: expected a folder, s3://BUCKET/KEY#sha256=HEX&size=BYTES or "
-                "hub:OWNER/NAME@REVISION, a data set"
-            )
+        if not text or "://" in text or text.startswith("hub:"):
+            raise InvalidInputError(f"{text!r}: {_FORMS}")
         return cls(place=Path(text))
 
     def __str__(self) -> str:
@@ -69,7 +95,7 @@ class DatasetRef(Record):
         """Bring the data set here, unless it is, and compare it with its checksums.
 
         Args:
-            cache: where folders of the object store are kept; processes may share it. By default
+            cache: where what comes from the object store is kept; processes may share it. Default:
                 ``SPATIALREWARD_CACHE``, or ``spatialreward`` in the user's cache folder.
 
         Raises:
@@ -81,7 +107,10 @@ class DatasetRef(Record):
             case Path():
                 return Dataset(self.place)
             case ArtifactRef():
-                folder = _fetch_once(self.place, cache or _default_cache())
+                folder = _fetched(self.place.sha256, cache, partial(_fetch_artifact, self.place))
+                return Dataset(folder, name=self.place.uri)
+            case PackedPrefix():
+                folder = _fetched(self.place.digest, cache, partial(_fetch_prefix, self.place))
                 return Dataset(folder, name=self.place.uri)
             case HubId():
                 raise InvalidInputError(
@@ -183,15 +212,44 @@ def _shard_paths(folder: Path, name: str) -> list[Path]:
     return paths
 
 
-def _fetch_once(ref: ArtifactRef, cache: Path) -> Path:
-    """A folder of the object store, brought here by whichever process comes first."""
-    folder = cache / ref.sha256[:_DIGEST_LETTERS]
-    cache.mkdir(parents=True, exist_ok=True)
+def _fetched(digest: str, cache: Path | None, fetch: Callable[[Path], None]) -> Path:
+    """What ``fetch`` writes, kept under its checksum; the first of several processes brings it."""
+    folder = (cache or _default_cache()) / digest[:_DIGEST_LETTERS]
+    folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.is_dir():
-            ObjectStore.from_environment().fetch_folder(ref, folder)
+            fetch(folder)
     return folder
+
+
+def _fetch_artifact(ref: ArtifactRef, folder: Path) -> None:
+    ObjectStore.from_environment().fetch_folder(ref, folder)
+
+
+def _fetch_prefix(prefix: PackedPrefix, folder: Path) -> None:
+    """Bring the shards under a prefix here; the folder appears when all are as they should be."""
+    store, name = ObjectStore.from_environment(), f"{prefix.uri}/{FILE_NAME}"
+    content = store.get_content(name)
+    if content is None:
+        raise InvalidInputError(f"{prefix.uri}: no packed data set here, expected {FILE_NAME}")
+    manifest = parse_manifest(content, name)
+    if manifest.digest != prefix.digest:
+        raise InvalidInputError(
+            f"{name}: expected a data set of sha256 {prefix.digest}, got {manifest.digest}"
+        )
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as temporary:
+        unfinished = Path(temporary) / "data"
+        unfinished.mkdir()
+        for shard in manifest.shards:
+            store.get_file(f"{prefix.uri}/{shard.name}", unfinished / shard.name)
+        write_manifest(manifest, unfinished)
+        try:
+            verify(unfinished)
+        except InvalidInputError as error:
+            said = str(error).removeprefix(f"{unfinished}: ")
+            raise InvalidInputError(f"{prefix.uri}: {said}") from error
+        unfinished.rename(folder)
 
 
 def _default_cache() -> Path:

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from spatialreward.data.dataset import Dataset, DatasetRef
-from spatialreward.data.packing.manifest import ShardReport, gather, write_manifest
+from spatialreward.data.packing.manifest import ShardReport, gather, verify, write_manifest
 from spatialreward.data.packing.schema import SCHEMA
 from spatialreward.data.packing.shards import write_shard
 from spatialreward.errors import InvalidInputError
@@ -41,6 +41,7 @@ IDS = [f"edit-{number}" for number in range(10)]
     [
         "data/edits",
         f"s3://bucket/data/0123.tar#sha256={HEX}&size=10",
+        f"s3://bucket/data/edits/0123#sha256={HEX}",
         "hub:owner/name@0a1b2c",
         "hub:owner/name@refs/pr/1",
     ],
@@ -50,17 +51,21 @@ def test_a_reference_is_one_text(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    "text",
     [
-        ("", "expected a folder, s3://"),
-        ("https://example.com/edits", "expected a folder, s3://"),
-        ("s3://bucket/key", "expected s3://BUCKET/KEY#sha256=HEX&size=BYTES"),
-        ("hub:owner/name", "expected hub:OWNER/NAME@REVISION"),
-        ("hub:name@main", "expected hub:OWNER/NAME@REVISION"),
+        "",
+        "https://example.com/edits",
+        "s3://bucket/key",
+        "s3://bucket/key#sha256=abc",
+        f"s3://bucket/key#sha256={HEX}&size=",
+        "hub:owner/name",
+        "hub:name@main",
     ],
 )
-def test_a_text_that_is_no_reference_says_what_was_expected(text, expected):
-    with pytest.raises(InvalidInputError, match=f"^{text!r}: {expected}"):
+def test_a_text_that_is_no_reference_says_what_was_expected(text):
+    with pytest.raises(
+        InvalidInputError, match=f"^{text!r}: expected .*s3://BUCKET/KEY#sha256=HEX"
+    ):
         DatasetRef.parse(text)
 
 
@@ -156,11 +161,18 @@ def test_the_hub_has_no_packed_edits():
         DatasetRef.parse("hub:a/b@main").open()
 
 
-def test_a_folder_of_the_object_store_is_fetched_once(packed, store, s3, tmp_path, monkeypatch):
+@pytest.fixture
+def named_store(store, s3, tmp_path, monkeypatch):
+    """The store that the environment names, and an empty cache."""
     monkeypatch.setenv("S3_ENDPOINT_URL", s3.endpoint_url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret_key)
     monkeypatch.setenv("SPATIALREWARD_CACHE", str(tmp_path / "cache"))
+    return store
+
+
+def test_a_stored_folder_is_fetched_once(packed, named_store):
+    store = named_store
     ref = store.put_folder(packed, "s3://steps/data")
     assert ids(DatasetRef.parse(str(ref)).open()) == IDS
     store.remove(ref.uri)
@@ -170,3 +182,34 @@ def test_a_folder_of_the_object_store_is_fetched_once(packed, store, s3, tmp_pat
     other = ref.model_copy(update={"sha256": HEX})
     with pytest.raises(StorageError, match=ref.uri):
         DatasetRef(place=other).open()
+
+
+def test_shards_under_a_prefix_are_fetched_once_and_compared_with_the_reference(
+    packed, named_store, tmp_path
+):
+    location = "s3://steps/packed"
+    for path in packed.iterdir():
+        named_store.put_file(path, f"{location}/{path.name}")
+    digest = verify(packed).digest
+    with pytest.raises(InvalidInputError, match=f"manifest.json: expected .* {HEX}, got {digest}"):
+        DatasetRef.parse(f"{location}#sha256={HEX}").open()
+    with pytest.raises(InvalidInputError, match="elsewhere: no packed data set here"):
+        DatasetRef.parse(f"s3://steps/elsewhere#sha256={digest}").open()
+    ref = DatasetRef.parse(f"{location}/#sha256={digest}")
+    data = ref.open()
+    assert (ids(data), data.name, data.digest) == (IDS, location, digest)
+    named_store.remove(f"{location}/manifest.json")
+    assert ids(ref.open()) == IDS
+
+
+def test_a_shard_under_a_prefix_that_is_not_the_manifests_leaves_nothing(
+    packed, named_store, tmp_path
+):
+    location = "s3://steps/harmed"
+    for path in packed.iterdir():
+        named_store.put_file(path, f"{location}/{path.name}")
+    digest = verify(packed).digest
+    named_store.put_file(packed / "edits-00000.parquet", f"{location}/edits-00001.parquet")
+    with pytest.raises(InvalidInputError, match=rf"^{location}: .* edits-00001\.parquet has "):
+        DatasetRef.parse(f"{location}#sha256={digest}").open()
+    assert not [path for path in (tmp_path / "cache" / "data").iterdir() if path.is_dir()]
