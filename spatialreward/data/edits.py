@@ -37,6 +37,16 @@ class Annotation(Record):
     verified: bool | None = None
     """Whether a second pass agreed; None if there was none."""
 
+    @property
+    def is_semantic(self) -> bool:
+        """Whether it labels the SC stream."""
+        return self.scores.editing_success is not None
+
+    @property
+    def is_perceptual(self) -> bool:
+        """Whether it labels the PQ stream."""
+        return self.scores.naturalness is not None
+
 
 class RawEdit(Record):
     """One row of a data set, read but not looked at: the pictures may be anything."""
@@ -44,8 +54,9 @@ class RawEdit(Record):
     id: str = Field(min_length=1)
     """The same for the same row, whenever and wherever it is read."""
     instruction: str
-    sources: tuple[bytes, ...] = Field(min_length=1)
-    """Encoded picture files as the data set has them."""
+    """Empty only if there is no source picture."""
+    sources: tuple[bytes, ...]
+    """Encoded picture files as the data set has them; empty if the edited picture stands alone."""
     edited: bytes | None
     """None in data sets of prompts, which serve RL only."""
     operation: str = ""
@@ -57,7 +68,10 @@ class RawEdit(Record):
     license: str = ""
     """Of this row, in the data set's words; empty if the row names none."""
     annotation: Annotation | None = None
-    """What the source knows for certain, which needs no teacher."""
+    """The label that comes with the source, which needs no teacher."""
+    lost_label: str = ""
+    """Why the label that came with the source was dropped, as ``reason: detail``; empty if none
+    was."""
     truth: str | None = None
     """How the source made the edit, as JSON that the source alone reads; None if it did not."""
     origin: RowOrigin
@@ -102,18 +116,25 @@ class SpatialPrior(Record):
 
 
 class LabelledEdit(Record):
-    """One edit of a packed data set, with its pictures and what is known about it."""
+    """One edit of a packed data set, with its pictures and what is known about it.
+
+    Without a source picture it serves the PQ stream alone, which looks at the edited picture only.
+    """
 
     id: str
     instruction: str
-    sources: tuple[bytes, ...] = Field(min_length=1)
+    """Empty only if there is no source picture."""
+    sources: tuple[bytes, ...]
     """Picture files, upright RGB, none of them larger than the data set's settings say."""
     edited: bytes | None
     operation: str
     prior: SpatialPrior | None
-    """None if there is no edited picture."""
+    """None if there are not two pictures to compare."""
     label: Annotation | None = None
-    """None until a teacher was asked, unless the source knows."""
+    """None until a teacher was asked, unless it came with the source."""
+    lost_label: str = ""
+    """Why the label that came with the source was dropped, as ``reason: detail``; empty if none
+    was."""
     truth: str | None = None
     """How the edit was made, as JSON that only the source reads that made it; else None."""
     given: dict[str, float | str]
@@ -126,10 +147,15 @@ class LabelledEdit(Record):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        if (self.edited is None) != (self.prior is None):
-            raise ValueError(f"edit {self.id}: a prior needs an edited picture, and only it")
-        if self.edited is None and self.label is not None:
-            raise ValueError(f"edit {self.id}: labelled, but there is no edited picture")
+        if self.edited is None and not self.sources:
+            raise ValueError(f"edit {self.id}: expected a source or an edited picture, got neither")
+        if (self.prior is not None) != (self.edited is not None and bool(self.sources)):
+            raise ValueError(f"edit {self.id}: a prior needs a source and an edited picture")
+        if self.label is not None:
+            if self.edited is None:
+                raise ValueError(f"edit {self.id}: labelled, but there is no edited picture")
+            if not self.sources and self.label.is_semantic:
+                raise ValueError(f"edit {self.id}: has SC scores, but no source picture")
         return self
 
     @classmethod
@@ -143,6 +169,7 @@ class LabelledEdit(Record):
             operation=row.operation,
             prior=prior,
             label=row.annotation,
+            lost_label=row.lost_label,
             truth=row.truth,
             given=row.given,
             given_regions=row.regions,

@@ -133,7 +133,7 @@ def test_a_training_goes_on_with_the_judge_that_it_began_with_only(editor_folder
     def train(judging, report):
         state = tmp_path / "state.pt"
         finetune_editor(
-            CONFIG, editor_folder, tmp_path / "out", judging, WORLD, report, resume_file=state
+            CONFIG, editor_folder, tmp_path / "out", judging, PROMPTS, report, resume_file=state
         )
 
     with pytest.raises(KeyboardInterrupt):

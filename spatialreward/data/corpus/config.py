@@ -1,8 +1,9 @@
 """Settings of building training data from an edit data set."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from spatialreward.data.corpus.pictures import PictureConfig
 from spatialreward.data.edits import Share
@@ -29,14 +30,23 @@ class CorpusConfig(Record):
     """Ask the teacher for boxes of what the instruction names, and reconcile them with the pixels
     before it annotates."""
     teacher: TeacherConfig | None = None
-    """Who says what is in the regions and how good the edit is; None: nobody, and the regions are
-    all that is added."""
+    """Who says what is in the regions and how good the edit is, where the source does not; None:
+    nobody, and the regions are all that is added."""
+    relabel: bool = False
+    """Ask the teacher also about edits whose label comes with the source; its answer, or the edit's
+    rejection, takes that label's place. Off: nobody pays for what is there."""
     benchmarks: tuple[Path, ...] = ()
     """Indexes of evaluation benchmarks; what overlaps with them is left out."""
     max_reject_share: Share = 0.2
     """A shard of whose rows a larger share cannot be used is an error that says why."""
     license: str = ""
     """Of all rows that do not name their own, as the source's owner words it."""
+
+    @model_validator(mode="after")
+    def _relabelling_needs_a_teacher(self) -> Self:
+        if self.relabel and self.teacher is None:
+            raise ValueError("relabel: there is no `teacher` to ask")
+        return self
 
 
 class CorpusStep(Record):

@@ -22,7 +22,11 @@ def prepare(row: RawEdit | Rejected, config: CorpusConfig) -> LabelledEdit | Rej
     if isinstance(row, Rejected):
         return row
     filters = config.filters
-    if finding := check_text(row.instruction, filters.max_instruction_characters):
+    # A picture without a source is judged by its looks, whatever was asked for.
+    needs_instruction = bool(row.sources) or bool(row.instruction.strip())
+    if needs_instruction and (
+        finding := check_text(row.instruction, filters.max_instruction_characters)
+    ):
         return finding.reject(row.id, row.origin)
     license = row.license.strip() or config.license
     if finding := check_license(license, filters.licenses):
@@ -30,24 +34,27 @@ def prepare(row: RawEdit | Rejected, config: CorpusConfig) -> LabelledEdit | Rej
     pictures = open_pictures(row, filters.pictures)
     if isinstance(pictures, Finding):
         return pictures.reject(row.id, row.origin)
+    # Of a picture without a source a teacher is asked nothing.
+    is_asked_anew = config.relabel and bool(row.sources)
     prior, edited = None, None
     if row.edited is not None and pictures.edited is not None:
-        # An edit is one of its first source; further ones are references.
-        prior = propose(pictures.sources[0], pictures.edited, config.regions)
-        if row.regions and (finding := check_boxes(row.regions, prior, filters.evidence)):
-            return finding.reject(row.id, row.origin)
+        if pictures.sources:
+            # An edit is one of its first source; further ones are references.
+            prior = propose(pictures.sources[0], pictures.edited, config.regions)
+            boxes = row.regions or (row.annotation.regions if row.annotation else ())
+            if finding := check_boxes(boxes, prior, filters.evidence):
+                return finding.reject(row.id, row.origin)
         edited = packed(row.edited, pictures.edited, config.pictures)
     kept = row.model_copy(
         update={
-            "instruction": check_instruction(row.instruction),
+            "instruction": check_instruction(row.instruction) if needs_instruction else "",
             "sources": tuple(
                 packed(data, image, config.pictures)
                 for data, image in zip(row.sources, pictures.sources, strict=True)
             ),
             "edited": edited,
             "license": license,
-            # A teacher that is asked is asked about all edits.
-            "annotation": row.annotation if config.teacher is None else None,
+            "annotation": None if is_asked_anew else row.annotation,
         }
     )
     return LabelledEdit.of(kept, prior, pictures.fingerprints())

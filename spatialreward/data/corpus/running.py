@@ -131,7 +131,7 @@ def finish(
     unfinished = write_manifest(manifest, out)
     teacher = None if config.teacher is None else usage.model_dump()
     try:
-        write_card(out, _about(config, lineage), teacher=teacher)
+        write_card(out, _about(config, lineage, manifest), teacher=teacher)
     except BaseException:
         # The manifest says that a data set is complete, so it comes last or not at all.
         unfinished.unlink()
@@ -139,12 +139,16 @@ def finish(
     return manifest
 
 
-def _about(config: CorpusConfig, lineage: dict[str, Any]) -> About:
+def _about(config: CorpusConfig, lineage: dict[str, Any], manifest: Manifest) -> About:
     kind = lineage["settings"]["source"]["kind"]
     given = config.license or "the source's, which the settings do not name"
-    labelled = ", labelled with what is true of them" if kind == "world" else ""
-    if config.teacher is not None:
-        labelled = ", annotated by a teacher"
+    givers = {name for name in manifest.counts if name.startswith("labelled_by/")}
+    asked = set() if config.teacher is None else {f"labelled_by/{config.teacher.model}"}
+    labelled = ""
+    if givers - asked:
+        labelled = ", labelled with what is true of them" if kind == "world" else ", labelled there"
+    if givers & asked:
+        labelled += ", annotated by a teacher"
     return About(
         name=config.name,
         summary=f"Image edits from a {kind} source, with the regions in which the pictures differ"

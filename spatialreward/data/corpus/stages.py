@@ -7,6 +7,7 @@ A prepared or annotated shard is a folder of ``edits.parquet`` (unless all rows 
 import json
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,6 +65,9 @@ def annotate_shard(
 ) -> FilterCounts:
     """Ask the teacher about the edits of a prepared shard, and leave out what cannot be believed.
 
+    Edits whose label comes with the source go through as they are, and so do edited pictures
+    without a source.
+
     Args:
         config: has a teacher.
         prepared: folder of the shard.
@@ -84,14 +88,23 @@ def annotate_shard(
         nonlocal usage
         usage += took
 
-    asked = _edits(prepared, gone)
+    labelled: set[str] = set()
+
+    def noted(edits: Iterable[LabelledEdit]) -> Iterator[LabelledEdit]:
+        for edit in edits:
+            if edit.label is not None:
+                labelled.add(edit.id)
+            yield edit
+
+    asked = noted(_edits(prepared, gone))
     if config.second_opinion:
         asked = with_second_opinion(asked, config.teacher, ledger, before.kept)
     results = annotate_all(asked, config.teacher, ledger, total=before.kept, measure=add)
     described = track(results, total=before.kept, description=f"{prepared.name}: edits annotated")
     with new_folder(out) as folder:
         rejects = _rejects(prepared, gone)
-        counts = _write(folder, (_checked(one, config) for one in described), before, rejects)
+        checked = (one if one.id in labelled else _checked(one, config) for one in described)
+        counts = _write(folder, checked, before, rejects)
         (folder / USAGE).write_text(usage.model_dump_json() + "\n", encoding="utf-8")
         logger.info("%s: teacher: %s", prepared.name, usage)
         _check_share(counts, config, prepared.name)
@@ -111,7 +124,8 @@ def select(
         final: False before a teacher is asked: what balancing needs is not known yet.
 
     Raises:
-        InvalidInputError: too many rows cannot be used, or have the id of another one.
+        InvalidInputError: too many rows cannot be used, have the id of another one, or lost their
+            label.
     """
     shards = list(shards)
     seen = sum((read_counts(shard) for shard in shards), start=FilterCounts())
@@ -128,6 +142,7 @@ def select(
         more = BenchmarkIndex.read(path)
         index = more if index is None else index + more
     tables = [_facts_in(shard) for shard in shards]
+    _check_labels(tables, config)
     repeated = repeated_between(tables)
     _check_repeated(seen, repeated, config)
     decisions = decide(pa.concat_tables(map(_without_ids, tables, repeated)), filters, index)
@@ -189,7 +204,7 @@ def read_counts(shard: Path) -> FilterCounts:
 
 
 def _checked(result: LabelledEdit | Rejected, config: CorpusConfig) -> LabelledEdit | Rejected:
-    if isinstance(result, Rejected):
+    if isinstance(result, Rejected) or not result.sources:
         return result
     assert result.label is not None
     assert result.prior is not None
@@ -272,6 +287,20 @@ def _check_repeated(
         raise InvalidInputError(
             f"{count:,} of {seen.seen:,} rows have the id of another one; name columns in "
             "source.columns.id that differ in every row together, or none"
+        )
+
+
+def _check_labels(tables: Sequence[pa.Table], config: CorpusConfig) -> None:
+    """Stop where many labels cannot be read, before a teacher is paid for what is there."""
+    lost = Counter(
+        reason for facts in tables for reason in facts["lost_label"].to_pylist() if reason
+    )
+    rows = sum(map(len, tables))
+    if lost.total() > config.max_reject_share * rows:
+        why = ", ".join(f"{reason} ({count:,})" for reason, count in lost.most_common())
+        raise InvalidInputError(
+            f"the labels of {lost.total():,} of {rows:,} rows cannot be read (at most "
+            f"{100 * config.max_reject_share:g} % are allowed): {why}"
         )
 
 

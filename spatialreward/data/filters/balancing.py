@@ -16,7 +16,7 @@ from pydantic import NonNegativeInt
 
 from spatialreward.data.filters.config import BalanceRules
 from spatialreward.data.filters.duplicates import LeftOut
-from spatialreward.data.filters.facts import score_steps
+from spatialreward.data.filters.facts import score_steps, with_source
 from spatialreward.data.filters.reasons import Finding, Reason
 from spatialreward.records import MAX_SCORE, Record
 
@@ -51,7 +51,11 @@ class Balanced(NamedTuple):
 
 
 def balance(facts: pa.Table, rules: BalanceRules) -> Balanced:
-    """Cut the cells that are too large down to their caps."""
+    """Cut the cells that are too large down to their caps.
+
+    Edits without a source picture have no editing success, so they belong to no cell.
+    """
+    facts = with_source(facts)
     cells = _members(
         zip(
             facts["operation"].to_pylist(),
@@ -91,6 +95,7 @@ def over_source_cap(facts: pa.Table, rules: BalanceRules) -> LeftOut:
     left_out: LeftOut = {}
     if rules.max_per_source is None:
         return left_out
+    facts = with_source(facts)
     sources = _members(facts["source_digest"].to_pylist(), facts["id"].to_pylist())
     for ids in sources.values():
         stay = min(rules.max_per_source, len(ids))

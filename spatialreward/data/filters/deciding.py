@@ -1,5 +1,6 @@
 """Decides over all edits of a data set together; each that goes has one reason."""
 
+import logging
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -15,7 +16,9 @@ from spatialreward.data.filters.duplicates import (
     near_duplicates,
     repeated_reasoning,
 )
-from spatialreward.data.filters.facts import check_facts
+from spatialreward.data.filters.facts import check_facts, with_source
+
+logger = logging.getLogger(__name__)
 
 
 class Decisions(NamedTuple):
@@ -43,6 +46,12 @@ def decide(facts: pa.Table, config: FilterConfig, index: BenchmarkIndex | None =
         InvalidInputError: the table does not hold facts, or an id stands in it twice.
     """
     check_facts(facts)
+    if alone := len(facts) - len(with_source(facts)):
+        logger.info(
+            "%s edits have no source picture: near duplicates, edits of one source and balance are "
+            "not decided for them",
+            f"{alone:,}",
+        )
     left_out: LeftOut = {}
     if index is not None:
         left_out |= benchmark_overlaps(facts, index, config.benchmarks)

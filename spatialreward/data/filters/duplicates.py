@@ -12,7 +12,12 @@ import numpy as np
 import pyarrow as pa
 
 from spatialreward.data.filters.config import DuplicateRules
-from spatialreward.data.filters.facts import edited_hashes, score_steps, source_hashes
+from spatialreward.data.filters.facts import (
+    edited_hashes,
+    score_steps,
+    source_hashes,
+    with_source,
+)
 from spatialreward.data.filters.hamming import EditHashes, earlier_twins
 from spatialreward.data.filters.reasons import Finding, Reason
 from spatialreward.data.filters.words import instruction_words, text_key
@@ -32,7 +37,12 @@ def exact_duplicates(facts: pa.Table) -> LeftOut:
 
 
 def near_duplicates(facts: pa.Table, rules: DuplicateRules) -> LeftOut:
-    """Edits whose pictures are all near to those of one before them, with the same instruction."""
+    """Edits whose pictures are all near to those of one before them, with the same instruction.
+
+    Edits without a source picture are left as they are: edited pictures that are near to each other
+    are often several edits of one source.
+    """
+    facts = with_source(facts)
     sources_NS, edited_N = source_hashes(facts), edited_hashes(facts)
     hashes = EditHashes(_groups(facts, rules), sources_NS, edited_N)
     twins_N = earlier_twins(hashes, rules.source_bits, rules.edited_bits)

@@ -36,6 +36,7 @@ FACTS_SCHEMA = pa.schema(
         ("source_digest", pa.binary(DIGEST_BYTES)),
         ("success", pa.float32()),
         ("reasoning", pa.uint64()),
+        ("lost_label", pa.string()),
         ("file", pa.string()),
         ("row", pa.string()),
     ]
@@ -51,17 +52,19 @@ class EditFacts(NamedTuple):
     editor: str
     """Who drew the edited picture; empty if the data set does not say."""
     sources: list[int]
-    """Perceptual hashes."""
+    """Perceptual hashes; empty if the edited picture stands alone."""
     edited: int | None
     """Perceptual hash; None if there is no edited picture."""
     digest: bytes
     """Of the picture files and the instruction."""
-    source_digest: bytes
-    """Of the first source's file."""
+    source_digest: bytes | None
+    """Of the first source's file; None without a source picture."""
     success: float | None
     """Editing success by the teacher; None if it was not asked."""
     reasoning: int | None
     """Key of the words of the teacher's SC reasoning; None if there are none."""
+    lost_label: str = ""
+    """Why the label that came with the source was dropped; empty if none was."""
     file: str = ""
     """Of the source, as in ``RowOrigin``."""
     row: str = ""
@@ -96,9 +99,10 @@ def facts_of(edit: LabelledEdit, editor_fields: Sequence[str] = ("editor", "mode
         digest=_digest(
             [*edit.sources, edit.edited or b"", " ".join(edit.instruction.split()).encode()]
         ),
-        source_digest=_digest([edit.sources[0]]),
+        source_digest=_digest(edit.sources[:1]) if edit.sources else None,
         success=annotation.scores.editing_success if annotation else None,
         reasoning=text_key(told) if told else None,
+        lost_label=edit.lost_label.partition(":")[0],
         file=edit.origin.file,
         row=edit.origin.row,
     )
@@ -123,6 +127,11 @@ def check_facts(facts: pa.Table) -> None:
             rows = facts.filter(pc.equal(facts["id"], entry["values"])).to_pylist()
             where = "; ".join(f"{row['file']}, row {row['row']}" for row in rows)
             raise InvalidInputError(f"edit {entry['values']}: comes {len(rows)} times: {where}")
+
+
+def with_source(facts: pa.Table) -> pa.Table:
+    """The rows of edits that have a source picture."""
+    return facts.filter(pc.greater(pc.list_value_length(facts["sources"]), 0))
 
 
 def source_hashes(facts: pa.Table) -> np.ndarray:

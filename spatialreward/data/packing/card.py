@@ -145,17 +145,21 @@ def _size_category(num_edits: int) -> str:
 
 def _content(manifest: Manifest, statistics: Statistics) -> str:
     counts, total = manifest.counts, manifest.num_edits
-    kinds = ("annotated", "verified", "prompts")
+    kinds = ("annotated", "verified", "prompts", "without_source")
     named = {
         "annotated": "annotated",
         "verified": "confirmed by a second pass",
         "prompts": "prompts without an edited picture",
+        "without_source": "edited pictures without a source, for the PQ stream",
     }
     rows = [("edits", total), *((named[kind], counts.get(kind, 0)) for kind in kinds)]
+    labels = {"labelled by": "labelled_by/", "label dropped": "lost_label/"}
+    told = [(heading, _under(counts, prefix)) for heading, prefix in labels.items()]
     return "\n\n".join(
         [
             "## What is in it",
             _counted("what", rows, total),
+            *(_counted(heading, found, total) for heading, found in told if found),
             _counted("extent", _under(counts, "extent/"), total),
             _counted("operation", _under(counts, "operation/"), total),
             f"![Distributions]({PICTURES_FOLDER}/content.png)",

@@ -112,10 +112,12 @@ def _row(edit: LabelledEdit) -> Image.Image:
             ImageOps.pad(picture, (_CELL, _CELL), color=RULE), (position * (_CELL + _GAP), 0)
         )
     body.paste(words, (3 * (_CELL + _GAP), 0))
-    title = paragraph(edit.instruction, inner, _TEXT_SIZE, bold=True, max_lines=3)
+    title = paragraph(
+        edit.instruction or "no instruction", inner, _TEXT_SIZE, bold=True, max_lines=3
+    )
     blocks = [title, body]
-    if edit.label is not None:
-        told = readable(edit.label.sc_reasoning)
+    if (label := edit.label) is not None:
+        told = readable(label.sc_reasoning if label.is_semantic else label.pq_reasoning)
         blocks.append(paragraph(told, inner, _SMALL_TEXT, colour=FAINT_INK, max_lines=3))
     block = stack(blocks, _WIDTH, margin=_GAP, gap=_GAP // 2)
     block.paste(RULE, (0, block.height - 1, _WIDTH, block.height))
@@ -123,10 +125,17 @@ def _row(edit: LabelledEdit) -> Image.Image:
 
 
 def _pictures(edit: LabelledEdit) -> list[Image.Image]:
-    source = _fit(decode_image(edit.sources[0], f"{edit.id}/source"))
+    if not edit.sources:
+        source = paragraph(
+            "no source picture", _CELL, _TEXT_SIZE, colour=FAINT_INK, background=RULE
+        )
+    else:
+        source = _fit(decode_image(edit.sources[0], f"{edit.id}/source"))
     if edit.edited is None:
         return [source]
     edited = _fit(decode_image(edit.edited, f"{edit.id}/edited"))
+    if not edit.sources:
+        return [source, edited]
     proposed = edit.prior.regions if edit.prior is not None else ()
     # Labels stand beside the picture: on it there is room for numbers only.
     numbered = [region.model_copy(update={"label": ""}) for region in _outlined(edit)]
@@ -153,7 +162,7 @@ def _words(edit: LabelledEdit) -> Image.Image:
     facts = [edit.operation or "operation unknown"]
     if edit.prior is not None:
         facts += [f"{edit.prior.extent} change", f"{edit.prior.changed_share:.1%} of pixels"]
-    else:
+    elif edit.edited is None:
         facts.append("prompt only")
     if len(edit.sources) > 1:
         facts.append(f"{len(edit.sources)} sources")
@@ -173,9 +182,10 @@ def _words(edit: LabelledEdit) -> Image.Image:
 
 def _annotation(annotation: Annotation) -> list[Image.Image]:
     verified = {True: ", verified", False: ", not confirmed by a second pass", None: ""}
+    regions = [paragraph(_labels(annotation.regions), _TEXT_WIDTH, _TEXT_SIZE, max_lines=4)]
     return [
         score_bars(annotation.scores, _TEXT_WIDTH, _TEXT_SIZE),
-        paragraph(_labels(annotation.regions), _TEXT_WIDTH, _TEXT_SIZE, max_lines=4),
+        *(regions if annotation.is_semantic else ()),
         _small(f"Annotated by {annotation.teacher}{verified[annotation.verified]}"),
     ]
 

@@ -33,12 +33,16 @@ _COLUMNS = [
     pa.field("operation", pa.string(), nullable=False),
     # Empty where none is named; older shards do not have it.
     pa.field("license", pa.string(), nullable=False),
-    # Null where there is no edited picture: these are the prior's.
+    # Null where there are not two pictures to compare: these are the prior's.
     pa.field("extent", pa.string()),
     pa.field("changed_share", pa.float64()),
     pa.field("annotated", pa.bool_(), nullable=False),
+    # Empty where none was lost; older shards do not have it.
+    pa.field("lost_label", pa.string(), nullable=False),
     pa.field("verified", pa.bool_()),
     *(pa.field(name, pa.float64()) for name in SCORES),
+    # Older shards do not have it.
+    pa.field("num_sources", pa.int32(), nullable=False),
     # Pixels of the edited picture, of the first source where there is none.
     pa.field("width", pa.int32(), nullable=False),
     pa.field("height", pa.int32(), nullable=False),
@@ -100,8 +104,10 @@ def to_row(edit: LabelledEdit) -> dict[str, Any]:
         "extent": prior.extent.value if prior else None,
         "changed_share": prior.changed_share if prior else None,
         "annotated": label is not None,
+        "lost_label": edit.lost_label,
         "verified": label.verified if label else None,
         **scores,
+        "num_sources": len(edit.sources),
         "width": width,
         "height": height,
         "picture_bytes": sum(map(len, pictures)),
@@ -143,6 +149,7 @@ def _from_row(row: Mapping[str, Any], name: str) -> LabelledEdit:
             given_regions=None if regions is None else _REGIONS.validate_json(regions),
             fingerprints=tuple(row["fingerprints"]),
             license=row.get("license", ""),
+            lost_label=row.get("lost_label", ""),
             origin=RowOrigin(file=row["origin_file"], row=row["origin_row"]),
         )
     except (KeyError, TypeError, ValidationError) as error:

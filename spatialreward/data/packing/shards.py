@@ -4,6 +4,7 @@ The same edits in the same order give the same bytes, so a shard's checksum tell
 run made the same. Pictures are compressed already and are stored as they are.
 """
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -261,25 +262,43 @@ def read_facts(
 def count_edits(shard: Path | BinaryIO, *, name: str = "") -> dict[str, int]:
     """A shard's edits by what they are, as a manifest counts them; from flat columns alone.
 
-    ``edits``; ``prompts``: without an edited picture; ``annotated``; ``verified``: a second pass
-    agreed; ``extent/WHICH``; ``operation/WHICH`` and ``license/WHICH``, ``unknown`` where the data
-    set names none.
+    ``edits``; ``prompts``: without an edited picture; ``without_source``: the edited picture alone;
+    ``annotated``; ``labelled_by/WHOM``: the teacher's model, or the source that has the label;
+    ``lost_label/WHY``: a label of the source that was dropped; ``verified``: a second pass agreed;
+    ``extent/WHICH``; ``operation/WHICH`` and ``license/WHICH``, ``unknown`` where the data set
+    names none.
 
     Raises:
         InvalidInputError: the shard is damaged or none of ours.
     """
-    columns = ["operation", "license", "extent", "annotated", "verified"]
+    columns = [
+        *("operation", "license", "extent", "annotated", "verified"),
+        *("num_sources", "lost_label", "annotation"),
+    ]
     facts = read_facts(shard, columns, name=name)
     counts = Counter({"edits": facts.num_rows})
     counts["annotated"] = pc.sum(facts["annotated"]).as_py() or 0
     counts["verified"] = pc.sum(facts["verified"]).as_py() or 0
-    counts["prompts"] = facts["extent"].null_count
+    counts["without_source"] = _count_without_source(facts)
+    counts["prompts"] = facts["extent"].null_count - counts["without_source"]
+    for annotation in facts["annotation"].drop_null().to_pylist():
+        counts[f"labelled_by/{json.loads(annotation)['teacher']}"] += 1
+    for lost in facts["lost_label"].to_pylist() if "lost_label" in facts.column_names else ():
+        if lost:
+            counts[f"lost_label/{lost.partition(':')[0]}"] += 1
     for extent in facts["extent"].drop_null().to_pylist():
         counts[f"extent/{extent}"] += 1
     for column in ("operation", "license"):
         for value in facts[column].to_pylist() if column in facts.column_names else ():
             counts[f"{column}/{value or 'unknown'}"] += 1
     return dict(counts)
+
+
+def _count_without_source(facts: pa.Table) -> int:
+    # Shards without the column are from before there were such edits.
+    if "num_sources" not in facts.column_names:
+        return 0
+    return pc.sum(pc.equal(facts["num_sources"], 0)).as_py() or 0
 
 
 @contextmanager

@@ -128,7 +128,10 @@ class Statistics:
         self.evidence.add(region["evidence"] for region in proposed)
         if prior is None:
             return
-        regions = json.loads(annotation)["regions"] if annotation is not None else proposed
+        label = None if annotation is None else json.loads(annotation)
+        # A label of the PQ stream alone says nothing of regions.
+        is_semantic = label is not None and label["scores"]["editing_success"] is not None
+        regions = label["regions"] if is_semantic else proposed
         self.num_regions.add([len(regions)])
         self.region_area.add(_area(region["bbox_2d"]) for region in regions)
 

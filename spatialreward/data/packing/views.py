@@ -10,13 +10,13 @@ the former, and the latter is there as ``Conversation.messages`` for programs th
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
 from spatialreward.data.edits import Annotation, LabelledEdit
+from spatialreward.data.reserved import find_reserved
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import check_instruction
 from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 Message = dict[str, Any]
 """``{"role": ..., "content": [{"type": "text", "text": ...} or {"type": "image", "text": None}]}``;
 all parts have the same keys, as a column in Arrow needs."""
-
-# A chat template's own tokens, which would end an answer early; the references to regions may stay.
-_FOREIGN_TOKEN = re.compile(r"<\|(?!bbox_\d+\|>|global\|>)[^|<>]*\|>")
 
 
 class Conversation(NamedTuple):
@@ -85,7 +82,8 @@ def sft_conversations(edit: LabelledEdit, protocol: Protocol) -> list[Conversati
 
     An answer is what ``spatialreward.protocol.parsing`` reads: the annotation's regions and
     reasoning, and its scores as whole numbers, which is what prompts ask for and what soft scores
-    are made of. A stream without scores has no conversation, nor has an edit without annotation.
+    are made of. A stream without scores has no conversation, nor has an edit without annotation;
+    of an edit without a source picture there is the PQ conversation alone.
 
     Raises:
         InvalidInputError: the instruction, or what the answer would be, is not fit for a prompt.
@@ -93,7 +91,8 @@ def sft_conversations(edit: LabelledEdit, protocol: Protocol) -> list[Conversati
     annotation = edit.label
     if annotation is None or edit.edited is None:
         return []
-    _check_words(edit.id, annotation)
+    if reserved := find_reserved(annotation):
+        raise InvalidInputError(f"edit {edit.id}: {reserved}")
     pictures = {Slot.SOURCE: edit.sources, Slot.EDITED: (edit.edited,)}
     scores, conversations = annotation.scores, []
     if scores.editing_success is not None and scores.over_editing is not None:
@@ -115,8 +114,10 @@ def rl_prompt(edit: LabelledEdit) -> RlPrompt:
     """What an editor is asked for; annotations and the edited picture play no part.
 
     Raises:
-        InvalidInputError: the instruction is not fit for a prompt.
+        InvalidInputError: there is no source picture, or the instruction is not fit for a prompt.
     """
+    if not edit.sources:
+        raise InvalidInputError(f"edit {edit.id}: there is no source picture to edit")
     return RlPrompt(edit.id, _instruction(edit), edit.sources, edit.operation)
 
 
@@ -131,9 +132,13 @@ def sft_rows(edits: Iterable[LabelledEdit], protocol: Protocol) -> Iterator[dict
 
 
 def rl_rows(edits: Iterable[LabelledEdit]) -> Iterator[dict[str, Any]]:
-    """Rows with ``prompt`` (the instruction), ``images`` (the sources) and ``operation``."""
+    """Rows with ``prompt`` (the instruction), ``images`` (the sources) and ``operation``.
+
+    An edit without a source picture has none.
+    """
     for edit in edits:
-        yield rl_prompt(edit).row()
+        if edit.sources:
+            yield rl_prompt(edit).row()
 
 
 def sft_features() -> "Features":
@@ -215,17 +220,6 @@ def _instruction(edit: LabelledEdit) -> str:
         return check_instruction(edit.instruction)
     except InvalidInputError as error:
         raise InvalidInputError(f"edit {edit.id}: {error}") from error
-
-
-def _check_words(edit: str, annotation: Annotation) -> None:
-    texts = {"sc_reasoning": annotation.sc_reasoning, "pq_reasoning": annotation.pq_reasoning}
-    texts |= {f"label of region {region.id}": region.label for region in annotation.regions}
-    for where, text in texts.items():
-        if token := _FOREIGN_TOKEN.search(text):
-            raise InvalidInputError(
-                f"edit {edit}: {where} holds {token.group()!r}, "
-                f"which is reserved for the chat template"
-            )
 
 
 def _images(pictures: Sequence[bytes]) -> list[dict[str, bytes | None]]:

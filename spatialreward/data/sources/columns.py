@@ -37,16 +37,46 @@ class RegionColumns(Record):
         return self
 
 
-class Columns(Record):
-    """How one edit is read from a row; several of them read several edits from each row."""
+class AnswerColumns(Record):
+    """Where a row has answers in the judge's own JSON: labels that need no teacher."""
 
-    sources: tuple[str, ...] = Field(min_length=1)
+    either: str = ""
+    """Column with an answer of either stream: of PQ where the row has no source picture, else of SC
+    where ``instruction_after`` finds an instruction in the question, else as its keys say."""
+    sc: str = ""
+    """Column with an answer of the SC stream."""
+    pq: str = ""
+    """Column with an answer of the PQ stream."""
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if not self.named():
+            raise ValueError("expected `either`, `sc` or `pq`")
+        return self
+
+    def named(self) -> tuple[str, ...]:
+        """Every path that is looked at."""
+        return tuple(path for path in (self.either, self.sc, self.pq) if path)
+
+
+class Columns(Record):
+    """How one edit is read from a row; several of them read several edits from each row.
+
+    A row without a source picture is kept for the PQ stream, and needs no instruction.
+    """
+
+    sources: tuple[str, ...] = ()
     """Columns of the source pictures; one that holds a list gives all of them."""
     edited: str = ""
     """Column of the edited picture; empty in data sets of prompts."""
-    instruction: str = Field(min_length=1)
+    pictures: str = ""
+    """Column with all pictures of a row, the edited one last; instead of ``sources`` and
+    ``edited``."""
+    instruction: str = ""
+    """Empty only if no row has a source picture."""
     instruction_after: str = ""
-    """If set, the instruction is what follows the last of these words in its column."""
+    """If set, the instruction is what follows the last of these words in its column, which holds
+    the question to a judge; ``<image>`` marks in it are taken out."""
     id: tuple[str, ...] = ()
     """Columns that together, joined by ``-``, are different in every row; empty: ids are file and
     row number."""
@@ -57,6 +87,7 @@ class Columns(Record):
     lack is looked for in the row itself."""
     operation: str = ""
     regions: RegionColumns | None = None
+    answers: AnswerColumns | None = None
     license: str = ""
     """Column of the row's licence; a row without one has the whole data set's, ``license``."""
     given: dict[str, str] = Field(default_factory=dict)
@@ -71,19 +102,32 @@ class Columns(Record):
             raise ValueError(f"expected names of columns, got {wrong[0]!r}")
         return {name: name for name in given}
 
+    @model_validator(mode="after")
+    def _has_pictures_and_an_instruction(self) -> Self:
+        if self.pictures and (self.sources or self.edited):
+            raise ValueError("expected `pictures`, or `sources` and `edited`, got both")
+        if not (self.pictures or self.sources or self.edited):
+            raise ValueError("expected `sources`, `edited` or `pictures`")
+        if bool(self.instruction) != bool(self.pictures or self.sources):
+            raise ValueError("source pictures need an `instruction`, and it needs `sources`")
+        return self
+
     def required(self) -> tuple[str, ...]:
         """Paths that every row must have, as seen from the row itself."""
         if self.each:
             return (self.each,)
-        edited = (self.edited,) if self.edited else ()
-        return (*self.sources, *edited, self.instruction, *self.id)
+        answers = self.answers.named() if self.answers else ()
+        paths = (*self.sources, self.edited, self.pictures, self.instruction, *self.id, *answers)
+        return tuple(path for path in paths if path)
 
     def named(self) -> tuple[str, ...]:
         """Every path that is looked at."""
         regions = self.regions
-        optional = (self.each, self.edited, self.operation, self.license, *self.id)
+        pictures = (*self.sources, self.edited, self.pictures)
+        texts = (self.instruction, self.each, self.operation, self.license, *self.id)
         boxes = (regions.boxes, regions.width, regions.height) if regions else ()
-        paths = (*self.sources, self.instruction, *optional, *self.given.values(), *boxes)
+        answers = self.answers.named() if self.answers else ()
+        paths = (*pictures, *texts, *self.given.values(), *boxes, *answers)
         return tuple(path for path in paths if path)
 
 

@@ -57,6 +57,16 @@ class PictureFolder:
             raise RowError(Reason.MISSING_PICTURE, f"{name}: {error}") from error
 
 
+def holds_nothing(value: Any) -> bool:
+    """Whether a column's value says that there is no picture, rather than a broken one."""
+    match value:
+        case None | [] | ():
+            return True
+        case {"bytes": None, **rest}:
+            return not rest.get("path")
+    return False
+
+
 def pictures_of(value: Any, column: str, folder: PictureFolder | None) -> tuple[bytes, ...]:
     """The pictures that a column's value holds, in their order.
 

@@ -5,7 +5,7 @@ A preset whose schema is not published in full is ``assumed``: its name ends so,
 warns.
 """
 
-from spatialreward.data.sources.columns import Columns, RegionColumns
+from spatialreward.data.sources.columns import AnswerColumns, Columns
 from spatialreward.records import Record
 
 
@@ -162,13 +162,9 @@ _SPATIALREWARD_CARD = (
     "https://huggingface.co/datasets/SpatialReward/SpatialReward-Train/blob/main/README.md"
 )
 _SPATIALREWARD_REPOSITORY = "https://github.com/lorangan-ddup/SpatialReward/blob/main/"
-_QUESTION = "conversations.0.value;messages.0.content"
+# The question right before the answer: a system turn may come first.
+_QUESTION = "conversations.-2.value;messages.-2.content"
 _ANSWER = "conversations.-1.value;messages.-1.content"
-
-
-def _in_answer(field: str) -> str:
-    return ";".join(f"{path}.{field}" for path in _ANSWER.split(";"))
-
 
 SPATIALREWARD_SFT = Preset(
     hub_id="SpatialReward/SpatialReward-Train",
@@ -181,24 +177,20 @@ SPATIALREWARD_SFT = Preset(
     ),
     columns=(
         Columns(
-            sources=("image.:-1;images.:-1",),
-            edited="image.-1;images.-1",
+            pictures="image;images",
             instruction=_QUESTION,
             instruction_after="Editing instruction:",
-            regions=RegionColumns(boxes=_in_answer("edit_region"), box="bbox_2d", label="label"),
-            given={
-                "answer": _ANSWER,
-                "editing_success": _in_answer("score.0"),
-                "over_editing": _in_answer("score.1"),
-            },
+            answers=AnswerColumns(either=_ANSWER),
         ),
     ),
     assumed="the card names the files and the field `image` and leaves out the others. Assumed: "
-    "conversations as LLaMA-Factory reads them, source pictures before the edited one, the "
-    "question ending in `Editing instruction:`, the answer in the JSON of the published prompts",
+    "`conversations` or `messages` as LLaMA-Factory reads them, source pictures before the edited "
+    "one, the question ending in `Editing instruction:`, the answer in the JSON of the published "
+    "prompts, after a think block or not",
 )
-"""Rows that ask for perceptual quality show the edited picture alone; they have no source and no
-instruction, and are left out as such."""
+"""An answer is the row's label. The SC and the PQ row of one edit are edits of their own, each with
+the label of its stream: rows that ask for perceptual quality show the edited picture alone, so they
+have no source and no instruction."""
 
 SPATIALREWARD_RL = Preset(
     hub_id="SpatialReward/SpatialReward-Train",
@@ -210,8 +202,7 @@ SPATIALREWARD_RL = Preset(
     ),
     columns=(
         Columns(
-            sources=("image.:-1;images.:-1",),
-            edited="image.-1;images.-1",
+            pictures="image;images",
             instruction="instruction",
             given={"id": "id", "solution": "solution"},
         ),
@@ -220,7 +211,8 @@ SPATIALREWARD_RL = Preset(
     "code reads `instruction`, `images`, `id` and `solution` (sc or pq) of every row; assumed: "
     "source pictures before the edited one",
 )
-"""Edits to be judged, without scores. Rows whose ``solution`` is ``pq`` show one picture only."""
+"""Edits to be judged, without scores. Rows whose ``solution`` is ``pq`` show the edited picture
+alone."""
 
 PRESETS: dict[str, Preset] = {
     "instructpix2pix": INSTRUCT_PIX2PIX,

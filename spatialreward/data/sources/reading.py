@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 
-from spatialreward.data.edits import RawEdit, Rejected, RowOrigin
+from spatialreward.data.edits import Annotation, RawEdit, Rejected, RowOrigin
 from spatialreward.data.sources.columns import Columns
 from spatialreward.data.sources.interface import Reason, RowError, rejected
-from spatialreward.data.sources.pictures import PictureFolder, pictures_of
+from spatialreward.data.sources.labels import LabelError, label_of, spoken_at
+from spatialreward.data.sources.pictures import PictureFolder, holds_nothing, pictures_of
 from spatialreward.data.sources.regions import regions_of
 from spatialreward.data.sources.values import Row, look_up, text_at, value_at
+
+# Where a picture stands in the question of a ShareGPT conversation.
+_IMAGE_MARK = "<image>"
 
 
 class RowReader:
@@ -60,15 +64,19 @@ class RowReader:
         try:
             if columns.id:
                 row_id = "-".join(_required_text(row, path) for path in columns.id)
+            sources, edited = self._pictures_of(row, columns)
+            annotation, lost_label = self._label(row, columns, has_source=bool(sources))
             return RawEdit(
                 id=self._key(row_id, number, columns.part),
-                instruction=_instruction(row, columns),
-                sources=self._sources(row, columns),
-                edited=self._edited(row, columns),
+                instruction=_instruction(row, columns, is_needed=bool(sources)),
+                sources=sources,
+                edited=edited,
                 operation=(columns.operation and text_at(row, columns.operation)) or "",
                 regions=regions_of(row, columns.regions) if columns.regions else None,
                 given=_given(row, columns),
                 license=(columns.license and text_at(row, columns.license)) or "",
+                annotation=annotation,
+                lost_label=lost_label,
                 origin=origin,
             )
         except RowError as error:
@@ -83,17 +91,23 @@ class RowReader:
         key = self._key(row_id, number, columns.part)
         return rejected(key, error.reason, error.detail, origin)
 
-    def _sources(self, row: Row, columns: Columns) -> tuple[bytes, ...]:
-        sources = tuple(
-            picture
-            for path in columns.sources
-            for picture in pictures_of(look_up(row, path), path, self._pictures)
-        )
-        if not sources:
-            raise RowError(
-                Reason.MISSING_PICTURE, f"column {columns.sources[0]}: no source picture in it"
-            )
-        return sources
+    def _pictures_of(self, row: Row, columns: Columns) -> tuple[tuple[bytes, ...], bytes | None]:
+        """Sources and edited picture; one of the two may be missing, but not both."""
+        if columns.pictures:
+            pictures = self._all_in(row, columns.pictures)
+            sources, edited = pictures[:-1], pictures[-1] if pictures else None
+        else:
+            paths = columns.sources
+            sources = tuple(picture for path in paths for picture in self._all_in(row, path))
+            edited = self._edited(row, columns)
+        if edited is None and not sources:
+            where = columns.pictures or ", ".join(columns.sources)
+            raise RowError(Reason.MISSING_PICTURE, f"column {where}: no picture in it")
+        return sources, edited
+
+    def _all_in(self, row: Row, path: str) -> tuple[bytes, ...]:
+        value = look_up(row, path)
+        return () if holds_nothing(value) else pictures_of(value, path, self._pictures)
 
     def _edited(self, row: Row, columns: Columns) -> bytes | None:
         if not columns.edited:
@@ -106,27 +120,57 @@ class RowReader:
             )
         return pictures[0]
 
+    def _label(
+        self, row: Row, columns: Columns, *, has_source: bool
+    ) -> tuple[Annotation | None, str]:
+        """The label that comes with a row, or why what is there is none."""
+        if columns.answers is None:
+            return None, ""
+        try:
+            label = label_of(
+                row,
+                columns.answers,
+                has_source=has_source,
+                asks_for_edit=bool(columns.instruction_after),
+                by=self._name or "the data set",
+            )
+        except LabelError as error:
+            return None, str(error)
+        return label, ""
+
 
 def _required_text(row: Row, path: str) -> str:
     text = text_at(row, path)
     if text is None or not text.strip():
-        raise RowError(
-            Reason.MISSING_FIELD, f"column {path}: {'is not there' if text is None else 'is empty'}"
-        )
+        raise RowError(Reason.MISSING_FIELD, f"column {path}: {_what_is_missing(row, text)}")
     return text
 
 
-def _instruction(row: Row, columns: Columns) -> str:
-    text = _required_text(row, columns.instruction)
-    if not columns.instruction_after:
-        return text
-    _, found, instruction = text.rpartition(columns.instruction_after)
-    if not found or not instruction.strip():
-        raise RowError(
-            Reason.MISSING_FIELD,
-            f"column {columns.instruction}: nothing follows {columns.instruction_after!r}",
-        )
-    return instruction.strip()
+def _instruction(row: Row, columns: Columns, *, is_needed: bool) -> str:
+    """The instruction; empty where there is none and none is needed.
+
+    Raises:
+        RowError: it is needed and not there.
+    """
+    path, mark = columns.instruction, columns.instruction_after
+    told = spoken_at(row, path) if path else None
+    instruction = told or ""
+    if mark:
+        _, found, rest = instruction.rpartition(mark)
+        instruction = rest.replace(_IMAGE_MARK, "").strip() if found else ""
+    if instruction.strip():
+        return instruction
+    if is_needed:
+        has_question = bool(mark and told and told.strip())
+        why = f"nothing follows {mark!r}" if has_question else _what_is_missing(row, told)
+        raise RowError(Reason.MISSING_FIELD, f"column {path}: {why}")
+    return ""
+
+
+def _what_is_missing(row: Row, text: str | None) -> str:
+    if text is None:
+        return f"is not there; the row has {', '.join(sorted(map(str, row)))}"
+    return "is empty"
 
 
 def _given(row: Row, columns: Columns) -> dict[str, float | str]:

@@ -20,12 +20,15 @@ from spatialreward.records import EditRegion, Scores
 async def annotate(asker: Asker, edit: LabelledEdit, tally: Tally) -> LabelledEdit | Rejected:
     """The edit with its annotation, or why it has none.
 
+    Nothing is asked about an edit that has its label already, or no source picture to compare with:
+    it stays as it is.
+
     Raises:
         BudgetSpent: no more may be asked.
-        InvalidInputError: the edit is annotated already, or the server answers nothing at all.
+        InvalidInputError: the server answers nothing at all.
     """
-    if edit.label is not None:
-        raise InvalidInputError(f"edit {edit.id}: it is annotated already")
+    if edit.label is not None or not edit.sources:
+        return edit
     if edit.edited is None or edit.prior is None:
         return _rejected(edit, REASON_PREFIX + "nothing to annotate", "there is no edited picture")
     try:

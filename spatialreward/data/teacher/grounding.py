@@ -23,6 +23,9 @@ from spatialreward.data.teacher.usage import Tally, TeacherUsage
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import EditRegion, Record
 
+NOTHING_TO_GROUND = REASON_PREFIX + "nothing to ground"
+"""Reason why an edit is not asked about."""
+
 
 class Grounding(Record):
     """What a model boxed for one edit."""
@@ -61,8 +64,10 @@ async def _ground(asker: Asker, edit: RawEdit | LabelledEdit, tally: Tally) -> G
     def rejected(reason: str, detail: str) -> Rejected:
         return Rejected(id=edit.id, reason=reason, detail=detail, origin=edit.origin)
 
-    if edit.edited is None:
-        return rejected(REASON_PREFIX + "nothing to ground", "there is no edited picture")
+    if edit.label is not None:
+        return rejected(NOTHING_TO_GROUND, "it is labelled already")
+    if edit.edited is None or not edit.sources:
+        return rejected(NOTHING_TO_GROUND, "there are not two pictures to compare")
     try:
         pictures = await asyncio.to_thread(EditPictures.of, edit, asker.config.pictures)
     except InvalidInputError as error:

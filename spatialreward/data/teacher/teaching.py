@@ -27,7 +27,8 @@ def annotate_all(
     ``close`` the iterator; requests under way are then given up.
 
     Args:
-        edits: with an edited picture and without an annotation; read in the caller's thread.
+        edits: with an edited picture; read in the caller's thread. Nothing is asked about those
+            that have an annotation already or no source picture, which come back as they are.
         config: whom to ask, and within which limits.
         ledger: file that keeps all answers, for one process at a time; what is in it is not asked
             again.
@@ -37,8 +38,7 @@ def annotate_all(
 
     Raises:
         InvalidInputError: the key is not set, here already; while reading: the server refused the
-            key, knows no such model or wants money, the ledger is damaged or in use, or an edit is
-            annotated already.
+            key, knows no such model or wants money, or the ledger is damaged or in use.
         TeacherStopped: while reading: the budget is spent, the time is over, or the server is away
             (``BudgetSpent``, ``OutOfTime``, ``TeacherAway``); has the number of edits left.
     """

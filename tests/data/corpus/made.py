@@ -64,3 +64,36 @@ def taught(
         "backoff_s": 0.001,
     }
     return settings(source=source, teacher=teacher, max_reject_share=0.9, **changed)
+
+
+def write_labelled(folder: Path, count: int, **changed_answers: str) -> dict[str, object]:
+    """A folder like that of SpatialReward-Train; returns the source's settings.
+
+    Of every edit there is a row for each stream, ``sc0``, ``pq0``, ``sc1`` ...
+
+    ``changed_answers``: answers of rows, by these names, that are different.
+    """
+    folder.mkdir()
+    lines = []
+    for number, sample in enumerate(draw_samples(DataConfig(seed=3), "train", count)):
+        names = [f"{number}-source.png", f"{number}-edited.png"]
+        for name, data in zip(names, (sample.source, sample.edited), strict=True):
+            (folder / name).write_bytes(data)
+        scores, truth = sample.truth.scores, sample.truth
+        sc = {
+            "edit_region": [region.model_dump() for region in truth.regions],
+            "reasoning": f"<|global|> {truth.done} of {truth.asked} changes are as asked",
+            "score": [round(scores.editing_success), round(scores.over_editing)],
+        }
+        pq = {
+            "reasoning": f"spoiled by {truth.artifact}",
+            "score": [round(scores.naturalness), round(scores.artifact_freedom)],
+        }
+        asked = f"<image><image>Judge.\nEditing instruction: {sample.instruction}"
+        rows = {"sc": (names, asked, sc), "pq": (names[1:], "<image>Judge its looks.", pq)}
+        for stream, (pictures, question, answer) in rows.items():
+            told = changed_answers.get(f"{stream}{number}", json.dumps(answer))
+            turns = [{"from": "human", "value": question}, {"from": "gpt", "value": told}]
+            lines.append(json.dumps({"image": pictures, "conversations": turns}))
+    (folder / "data.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return {"kind": "jsonl", "folder": str(folder), "columns": "spatialreward-sft-assumed"}

@@ -5,9 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from spatialreward.data.corpus.running import build_corpus
 from spatialreward.data.packing.manifest import verify
@@ -18,7 +20,8 @@ from spatialreward.data.teacher.faults import BudgetSpent
 from spatialreward.data.world.sampling import GRADES
 from spatialreward.errors import InvalidInputError
 from spatialreward.protocol.prompts import FULL
-from tests.data.corpus.made import settings, taught, write_edits
+from spatialreward.records import Streams
+from tests.data.corpus.made import settings, taught, write_edits, write_labelled
 from tests.data.teacher.teacher_server import TeacherServer, annotation, says, well
 
 UNTOUCHED = dict.fromkeys(GRADES, 0.0) | {"untouched": 1.0}
@@ -224,11 +227,49 @@ def test_a_build_of_the_world_shows_its_labels(tmp_path):
     assert "## Scores" in card
 
 
-def test_a_teacher_is_asked_about_the_world_too(tmp_path, teacher):
-    config = taught(teacher, {"kind": "world", "count": 3, "data": {"picture_size": 64}})
-    build_corpus(config, tmp_path / "out")
+def test_a_teacher_is_asked_about_labelled_edits_only_where_that_is_wanted(tmp_path, teacher):
+    world = {"kind": "world", "count": 3, "data": {"picture_size": 64}}
+    manifest = build_corpus(taught(teacher, world, second_opinion=True), tmp_path / "out")
+    assert teacher.asked == []
+    assert manifest.counts["labelled_by/the generated world"] == manifest.num_edits == 3
+    build_corpus(taught(teacher, world, relabel=True), tmp_path / "again")
     assert len(teacher.asked) == 3
-    assert {edit.label.teacher for edit in edits_in(tmp_path / "out")} <= {"scripted-vl"}
+    assert {edit.label.teacher for edit in edits_in(tmp_path / "again")} <= {"scripted-vl"}
+
+
+def test_labels_of_the_source_are_packed_and_the_teacher_is_asked_about_the_rest(tmp_path, teacher):
+    source = write_labelled(tmp_path / "data", 3, sc1="I cannot judge this.")
+    config = taught(teacher, source, filters={"duplicates": None})
+    manifest = build_corpus(config, tmp_path / "out")
+    assert len(teacher.asked) == 1
+    assert manifest.counts["labelled_by/spatialreward-sft-assumed"] == 5
+    assert manifest.counts["labelled_by/scripted-vl"] == 1
+    assert manifest.counts["lost_label/answer cannot be read"] == 1
+    assert manifest.counts["without_source"] == 3
+    streams = Counter(
+        conversation.stream
+        for edit in edits_in(tmp_path / "out")
+        for conversation in sft_conversations(edit, FULL)
+    )
+    # The teacher labels both streams.
+    assert streams == {Streams.SEMANTIC: 3, Streams.PERCEPTUAL: 4}
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "labelled there, annotated by a teacher" in card
+    assert "| spatialreward-sft-assumed | 5 | 83.3% |" in card
+
+
+def test_many_lost_labels_stop_the_build_before_a_teacher_is_paid(tmp_path, teacher):
+    source = write_labelled(tmp_path / "data", 2, sc0="no", pq0="no", sc1="no", pq1="no")
+    config = taught(teacher, source)
+    with pytest.raises(InvalidInputError, match=r"labels of 4 of 4 rows.*cannot be read \(4\)"):
+        build_corpus(config, tmp_path / "out")
+    assert teacher.asked == []
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_relabelling_needs_a_teacher():
+    with pytest.raises(ValidationError, match="relabel: there is no `teacher` to ask"):
+        settings(relabel=True)
 
 
 def test_many_edits_of_the_world_may_have_the_same_words(tmp_path):

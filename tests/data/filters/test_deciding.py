@@ -110,3 +110,23 @@ def test_what_stays_would_stay_again(rows):
     again = decide(table.filter(pa.array(staying, type=pa.bool_())), config)
     assert again.left_out == {}
     assert again.counts.seen == first.counts.kept
+
+
+def test_pictures_that_stand_alone_are_left_as_they_are_by_what_needs_a_source(facts, caplog):
+    alone = {"instruction": "", "sources": [], "source_digest": None, "edited": 5}
+    config = FilterConfig(balance=BalanceRules(full_cell=1, exponent=0.0, max_per_source=1))
+    rows = [facts(number, **alone) for number in range(4)]
+    rows.append(facts(4, **alone | {"digest": facts(0).digest}))
+    with caplog.at_level("INFO"):
+        decisions = decide(facts_table([*rows, facts(9)]), config)
+    assert "5 edits have no source picture" in caplog.text
+    assert {id: why.reason for id, why in decisions.left_out.items()} == {
+        "e4": Reason.EXACT_DUPLICATE
+    }
+
+
+def test_a_picture_of_a_benchmark_is_left_out_also_where_it_stands_alone(facts):
+    item = BenchmarkItem(benchmark="b", id="1", instruction="x", fingerprints=("0" * 16,))
+    alone = facts(0, instruction="", sources=[], source_digest=None, edited=0)
+    decisions = decide(facts_table([alone]), FilterConfig(), BenchmarkIndex(items=(item,)))
+    assert decisions.left_out["e0"].reason is Reason.BENCHMARK_OVERLAP

@@ -17,6 +17,7 @@ from spatialreward.data.filters.facts import (
     facts_table,
     score_steps,
     source_hashes,
+    with_source,
 )
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import Scores
@@ -47,6 +48,14 @@ def edit(id="e1", success=None, **fields) -> LabelledEdit:
         "origin": RowOrigin(file="f", row="1"),
     }
     return LabelledEdit(**given | fields)
+
+
+def test_the_facts_of_a_picture_that_stands_alone():
+    alone = edit(sources=(), prior=None, fingerprints=("00000000000000ff",), instruction="")
+    facts = facts_of(alone.model_copy(update={"lost_label": "no answer: is empty"}))
+    assert (facts.sources, facts.edited, facts.source_digest) == ([], 255, None)
+    assert facts.lost_label == "no answer"
+    assert len(with_source(facts_table([facts, facts_of(edit("e2"))]))) == 1
 
 
 def test_the_facts_of_an_edit_are_its_own():

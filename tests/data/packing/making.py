@@ -72,6 +72,26 @@ def make_prompt(number: int = 0, **changes: object) -> LabelledEdit:
     return make_edit(number, **nothing | changes)
 
 
+def make_alone(number: int = 0, **changes: object) -> LabelledEdit:
+    """Picture ``number`` of a data set that has no sources, labelled for the PQ stream."""
+    label = Annotation(
+        regions=(),
+        sc_reasoning="",
+        pq_reasoning="The hat floats.",
+        scores=Scores(naturalness=8, artifact_freedom=21),
+        teacher="judges",
+    )
+    alone: dict[str, object] = {
+        "instruction": "",
+        "sources": (),
+        "prior": None,
+        "annotation": label,
+        "given_regions": None,
+        "fingerprints": (f"{number:016x}",),
+    }
+    return make_edit(number, **alone | changes)
+
+
 shares = st.floats(0, 1)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 pictures = st.builds(
@@ -124,15 +144,18 @@ annotations = st.builds(
 def edits(draw: st.DrawFn) -> LabelledEdit:
     """Any edit that can be packed."""
     edited = draw(st.none() | pictures)
+    sources = tuple(draw(st.lists(pictures, min_size=edited is None, max_size=3)))
+    labels = annotations.filter(lambda label: bool(sources) or not label.is_semantic)
     return LabelledEdit(
         id=draw(st.text(min_size=1, max_size=20)),
         instruction=draw(st.text(max_size=60)),
-        sources=tuple(draw(st.lists(pictures, min_size=1, max_size=3))),
+        sources=sources,
         edited=edited,
         operation=draw(st.text(max_size=10)),
         license=draw(st.text(max_size=10)),
-        prior=None if edited is None else draw(priors),
-        label=None if edited is None else draw(st.none() | annotations),
+        prior=draw(priors) if edited is not None and sources else None,
+        label=None if edited is None else draw(st.none() | labels),
+        lost_label=draw(st.text(max_size=10)),
         given=draw(st.dictionaries(st.text(max_size=8), finite | st.text(max_size=20), max_size=4)),
         given_regions=draw(st.none() | regions),
         fingerprints=tuple(draw(st.lists(st.from_regex(r"\A[0-9a-f]{16}\Z"), max_size=4))),

@@ -9,7 +9,7 @@ from spatialreward.data.packing.manifest import ShardReport, gather, write_manif
 from spatialreward.data.packing.shards import count_edits, write_shard
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import load_image
-from tests.data.packing.making import ANNOTATION, PRIOR, make_edit, make_prompt
+from tests.data.packing.making import ANNOTATION, PRIOR, make_alone, make_edit, make_prompt
 
 ABOUT = About(
     name="Hats | 帽子",
@@ -120,6 +120,26 @@ def test_a_card_of_edits_that_nobody_has_judged_has_no_scores(tmp_path):
     assert "| unknown | 2 | 5.6% |" in text
     assert "| 5 others | 5 | 13.9% |" in text
     assert not (tmp_path / "card" / "scores.png").exists()
+
+
+def test_a_card_tells_who_labelled_and_how_many_labels_were_dropped(tmp_path):
+    lost = make_edit(3, label=None, lost_label="answer cannot be read: is not JSON")
+    pack(tmp_path, [[make_edit(1), make_alone(2)], [lost, make_alone(4)]])
+    text = write_card(tmp_path, ABOUT).read_text()
+    for line in (
+        "| edited pictures without a source, for the PQ stream | 2 | 50.0% |",
+        "| judges | 2 | 50.0% |",
+        "| teacher-72b | 1 | 25.0% |",
+        "| answer cannot be read | 1 | 25.0% |",
+    ):
+        assert line in text
+
+
+def test_a_picture_that_stands_alone_is_drawn_with_its_words():
+    sheet = edits_sheet([make_alone(1)])
+    told = make_alone(1).label.model_copy(update={"pq_reasoning": "The hat is melting."})
+    assert sheet.size == edits_sheet([make_alone(1, label=told)]).size
+    assert sheet.tobytes() != edits_sheet([make_alone(1, label=told)]).tobytes()
 
 
 def test_words_of_a_teacher_do_not_break_a_sheet():

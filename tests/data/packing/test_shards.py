@@ -25,7 +25,7 @@ from spatialreward.data.packing.shards import (
     write_shard,
 )
 from spatialreward.errors import InvalidInputError
-from tests.data.packing.making import edits, make_edit, make_prompt, picture
+from tests.data.packing.making import edits, make_alone, make_edit, make_prompt, picture
 
 ROOT = Path(__file__).parents[3]
 
@@ -121,19 +121,38 @@ def test_flat_columns_say_what_the_records_say(path):
 def test_edits_are_counted_by_what_they_are(path):
     write_shard(
         path,
-        [make_edit(1), make_prompt(2, operation="", license=""), make_edit(3, label=None)],
+        [
+            make_edit(1),
+            make_prompt(2, operation="", license=""),
+            make_edit(3, label=None, lost_label="answer cannot be read: score.1: too large"),
+            make_alone(4),
+        ],
     )
     assert count_edits(path) == {
-        "edits": 3,
-        "annotated": 1,
+        "edits": 4,
+        "annotated": 2,
+        "labelled_by/teacher-72b": 1,
+        "labelled_by/judges": 1,
+        "lost_label/answer cannot be read": 1,
         "verified": 1,
         "prompts": 1,
+        "without_source": 1,
         "extent/local": 2,
-        "operation/add": 2,
+        "operation/add": 3,
         "operation/unknown": 1,
-        "license/CC BY 4.0": 2,
+        "license/CC BY 4.0": 3,
         "license/unknown": 1,
     }
+
+
+def test_a_shard_from_before_pictures_could_stand_alone_is_read_and_counted(path):
+    edits = [make_edit(1), make_prompt(2)]
+    write_shard(path, edits)
+    older = pq.read_table(path).drop_columns(["num_sources", "lost_label"])
+    pq.write_table(older, path)
+    assert list(read_edits(path)) == edits
+    counts = count_edits(path)
+    assert (counts["prompts"], counts["without_source"]) == (1, 0)
 
 
 def test_pictures_stand_in_the_file_as_they_came(path):

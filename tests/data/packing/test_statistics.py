@@ -4,7 +4,7 @@ import pytest
 from spatialreward.data.packing.manifest import ShardReport, gather
 from spatialreward.data.packing.shards import read_edit, write_shard
 from spatialreward.data.packing.statistics import Histogram, statistics_of
-from tests.data.packing.making import make_edit, make_prompt
+from tests.data.packing.making import make_alone, make_edit, make_prompt
 
 
 def test_bins_include_their_lower_edge_and_the_outer_ones_all_beyond():
@@ -58,3 +58,14 @@ def test_samples_do_not_depend_on_how_edits_are_sharded(folder_of):
         places = statistics_of(folder, manifest, 3).samples()
         drawn.append([read_edit(folder / place.shard, place.row).id for place in places])
     assert drawn[0] == drawn[1]
+
+
+def test_a_label_of_looks_alone_says_nothing_of_regions(folder_of):
+    looks = make_alone(1).label
+    folder, manifest = folder_of([make_edit(1, label=looks), make_alone(2)])
+    statistics = statistics_of(folder, manifest, 2)
+    # The one proposed region of the first; the second has nothing to compare.
+    assert statistics.num_regions.counts.tolist()[:2] == [0, 1]
+    assert statistics.num_regions.num_values == 1
+    assert statistics.scores["naturalness"].num_values == 2
+    assert statistics.scores["editing_success"].num_values == 0

@@ -26,6 +26,7 @@ from spatialreward.records import Scores, Streams
 from tests.data.packing.making import (
     ANNOTATION,
     REGIONS,
+    make_alone,
     make_edit,
     make_prompt,
     picture,
@@ -170,6 +171,15 @@ def test_rows_to_learn_from_are_a_data_set_with_pictures():
         assert all("image" not in part for part in places)
         assert (question["role"], answer["role"]) == ("user", "assistant")
         assert [part["type"] for part in answer["content"]] == ["text"]
+
+
+def test_a_picture_that_stands_alone_teaches_its_looks_and_is_no_prompt():
+    [conversation] = sft_conversations(make_alone(1), FULL)
+    assert conversation.stream is Streams.PERCEPTUAL
+    assert conversation.pictures == (make_alone(1).edited,)
+    assert list(rl_rows([make_alone(1)])) == []
+    with pytest.raises(InvalidInputError, match="edit edit-1: there is no source picture to edit"):
+        rl_prompt(make_alone(1))
 
 
 def test_prompts_for_an_editor_are_what_it_is_asked():

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from spatialreward.data.sources.columns import Columns, RegionColumns
+from spatialreward.data.sources.columns import AnswerColumns, Columns, RegionColumns
 from spatialreward.data.sources.config import ParquetSource, SourceConfig
 from spatialreward.data.sources.interface import RowError
 from spatialreward.data.sources.regions import regions_of
@@ -115,6 +115,25 @@ def test_boxes_in_pixels_need_a_size():
         RegionColumns(boxes="boxes", unit="pixel")
 
 
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [
+        ({"pictures": "p", "edited": "e", "instruction": "i"}, "got both"),
+        ({"instruction": "i"}, "expected `sources`, `edited` or `pictures`"),
+        ({"sources": ("s",)}, "source pictures need an `instruction`"),
+        ({"edited": "e", "instruction": "i"}, "and it needs `sources`"),
+        ({"edited": "e", "answers": {}}, "expected `either`, `sc` or `pq`"),
+    ],
+)
+def test_a_mapping_names_pictures_and_what_was_asked_for(columns, problem):
+    with pytest.raises(ValidationError, match=problem):
+        Columns.model_validate(columns)
+
+
+def test_a_data_set_of_pictures_that_stand_alone_needs_no_instruction():
+    assert Columns(edited="picture").required() == ("picture",)
+
+
 @settings(deadline=None)
 @given(total=st.integers(0, 300), num_shards=st.integers(1, 50))
 def test_runs_of_rows_are_disjoint_together_everything_and_even(total, num_shards):
@@ -154,7 +173,12 @@ FORMS = {tuple[str, ...]: "list of columns", dict[str, str]: "table of names and
 
 
 @pytest.mark.parametrize(
-    ("heading", "record"), [("key", Columns), ("key of `regions`", RegionColumns)]
+    ("heading", "record"),
+    [
+        ("key", Columns),
+        ("key of `regions`", RegionColumns),
+        ("key of `answers`", AnswerColumns),
+    ],
 )
 def test_the_docs_have_every_key_of_a_mapping(heading, record):
     lines = DOCS.read_text().partition(f"\n| {heading} | what | required | form |\n")[2]

@@ -59,8 +59,6 @@ def test_without_a_column_of_ids_file_and_line_are_the_id(folder):
     [
         ({"source": "missing.jpg"}, "missing picture"),
         ({"source": ""}, "missing picture"),
-        ({"source": None}, "missing picture"),
-        ({"source": []}, "missing picture"),
         ({"source": 3}, "missing picture"),
         ({"source": "a\0.jpg"}, "missing picture"),
         ({"source": "a" * 5000}, "missing picture"),
@@ -85,6 +83,27 @@ def test_a_row_that_cannot_be_read_is_left_out_and_the_others_are_not(folder, ch
     rows = everything(source(folder))
     assert [row.id for row in rows if isinstance(row, RawEdit)] == ["two"]
     assert [row.reason for row in rows if isinstance(row, Rejected)] == [reason]
+
+
+@pytest.mark.parametrize("nothing", [None, [], {"bytes": None, "path": None}])
+def test_a_row_without_a_source_picture_is_kept_with_or_without_an_instruction(folder, nothing):
+    silent = {name: value for name, value in ROW.items() if name not in ("source", "instruction")}
+    write_jsonl(folder / "edits.jsonl", [ROW | {"source": nothing}, silent | {"id": "two"}])
+    first, second = edits_of(source(folder))
+    assert (first.sources, first.edited) == ((), picture("b.jpg"))
+    assert (first.instruction, second.instruction) == ("make it red", "")
+
+
+def test_a_row_without_any_picture_is_left_out(folder):
+    columns = COLUMNS.model_copy(update={"edited": ""})
+    write_jsonl(folder / "edits.jsonl", [ROW | {"source": None}, ROW | {"id": "two"}])
+    assert reasons_of(source(folder, columns)) == [("one", "missing picture")]
+
+
+def test_a_missing_instruction_is_named_with_the_columns_that_the_row_has(folder):
+    write_jsonl(folder / "edits.jsonl", [ROW, {"id": "two", "source": "a.jpg", "edited": "b.jpg"}])
+    [rejected] = [row for row in everything(source(folder)) if isinstance(row, Rejected)]
+    assert rejected.detail == ("column instruction: is not there; the row has edited, id, source")
 
 
 @pytest.mark.parametrize(

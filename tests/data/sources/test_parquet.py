@@ -70,9 +70,8 @@ def test_pictures_may_be_kept_in_any_of_the_usual_ways(tmp_path, kind, value, ex
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"before": None}, "missing picture"),
         ({"before": {"bytes": b"", "path": None}}, "missing picture"),
-        ({"before": {"bytes": None, "path": None}}, "missing picture"),
+        ({"after": {"bytes": None, "path": None}}, "missing picture"),
         ({"after": {"bytes": None, "path": "../b.png"}}, "path outside the data set"),
         ({"text": None}, "missing field"),
         ({"text": " "}, "missing field"),

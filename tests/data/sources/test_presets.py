@@ -8,17 +8,16 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from spatialreward.data.edits import RawEdit
 from spatialreward.data.sources.config import JsonlSource, ParquetSource
 from spatialreward.data.sources.opening import open_source
 from spatialreward.data.sources.presets import PRESETS
+from spatialreward.errors import InvalidInputError
+from spatialreward.records import Scores
 from tests.data.sources.small_data_sets import (
     IMAGE,
     edits_of,
-    everything,
     image,
     picture,
-    reasons_of,
     write_jsonl,
     write_parquet,
     write_pictures,
@@ -253,34 +252,71 @@ def test_editscore_rl_data_are_prompts_without_an_edited_picture(tmp_path):
     assert edit.given == {"meta_data": '{"source": "x"}'}
 
 
-def test_spatialreward_sft_as_assumed(tmp_path, caplog):
+SC_ANSWER = {
+    "edit_region": [{"id": 0, "label": "the dog", "bbox_2d": [100, 200, 300, 400]}],
+    "reasoning": "<|bbox_0|> gone. <|global|> fine.",
+    "score": [24, 20],
+}
+PQ_ANSWER = {"reasoning": "The fur is blurred.", "score": [12, 9]}
+SC_QUESTION = "<image><image>RULES ...\nEditing instruction: \nRemove the dog"
+PQ_QUESTION = "<image>RULES for looks ..."
+
+
+def sharegpt(pictures: list[str] | str, question: str, answer: str) -> dict:
+    turns = [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
+    return {"image": pictures, "conversations": turns}
+
+
+def messages(pictures: list[str] | str, question: str, answer: str) -> dict:
+    turns = [
+        {"role": "system", "content": "You judge edits."},
+        {"role": "user", "content": question},
+        {"role": "assistant", "content": answer},
+    ]
+    return {"images": pictures, "messages": turns}
+
+
+def sft_source(tmp_path, *rows):
     write_pictures(tmp_path / "sft", "images/0_0.jpg", "images/0_1.jpg")
-    answer = {
-        "edit_region": [{"id": 0, "label": "the dog", "bbox_2d": [100, 200, 300, 400]}],
-        "reasoning": "<|bbox_0|> gone. <|global|> fine.",
-        "score": [24, 20],
-    }
-    asked = {
-        "image": ["images/0_0.jpg", "images/0_1.jpg"],
-        "conversations": [
-            {"from": "human", "value": "RULES ...\nEditing instruction: \nRemove the dog"},
-            {"from": "gpt", "value": json.dumps(answer)},
-        ],
-    }
-    quality = {"image": ["images/0_1.jpg"], "conversations": [{"value": "Rate."}, {"value": "{}"}]}
-    write_jsonl(tmp_path / "sft/data.jsonl", [asked, quality])
-    config = JsonlSource(folder=str(tmp_path / "sft"), columns="spatialreward-sft-assumed")
+    write_jsonl(tmp_path / "sft/data.jsonl", rows)
+    return open_source(
+        JsonlSource(folder=str(tmp_path / "sft"), columns="spatialreward-sft-assumed")
+    )
+
+
+BOTH, ALONE = ["images/0_0.jpg", "images/0_1.jpg"], ["images/0_1.jpg"]
+
+
+@pytest.mark.parametrize("row", [sharegpt, messages])
+@pytest.mark.parametrize("thought", ["", "<think>\n\n</think>\n\n", "<think>Hm.</think>"])
+@pytest.mark.parametrize("alone", [ALONE, ALONE[0]])
+def test_spatialreward_sft_as_assumed(tmp_path, caplog, row, thought, alone):
+    sc = row(BOTH, SC_QUESTION, thought + json.dumps(SC_ANSWER))
+    pq = row(alone, PQ_QUESTION, thought + json.dumps(PQ_ANSWER))
     with caplog.at_level(logging.WARNING):
-        source = open_source(config)
+        source = sft_source(tmp_path, sc, pq)
     assert "spatialreward-sft-assumed is an assumption" in caplog.text
-    [edit] = [row for row in everything(source) if isinstance(row, RawEdit)]
-    assert edit.instruction == "Remove the dog"
-    assert (edit.sources, edit.edited) == ((picture("images/0_0.jpg"),), picture("images/0_1.jpg"))
-    assert [(box.label, box.bbox_2d) for box in edit.regions] == [("the dog", (100, 200, 300, 400))]
-    assert edit.given["editing_success"] == 24.0
-    assert edit.given["over_editing"] == 20.0
-    assert json.loads(edit.given["answer"]) == answer
-    assert [reason for _, reason in reasons_of(source)] == ["missing field"]
+    semantic, perceptual = edits_of(source)
+    assert semantic.instruction == "Remove the dog"
+    assert semantic.sources == (picture("images/0_0.jpg"),)
+    assert semantic.edited == perceptual.edited == picture("images/0_1.jpg")
+    label = semantic.annotation
+    assert [(box.label, box.bbox_2d) for box in label.regions] == [
+        ("the dog", (100, 200, 300, 400))
+    ]
+    assert label.sc_reasoning == SC_ANSWER["reasoning"]
+    assert label.scores == Scores(editing_success=24, over_editing=20)
+    assert label.teacher == "spatialreward-sft-assumed"
+    assert (perceptual.sources, perceptual.instruction) == ((), "")
+    assert perceptual.annotation.pq_reasoning == PQ_ANSWER["reasoning"]
+    assert perceptual.annotation.scores == Scores(naturalness=12, artifact_freedom=9)
+    assert perceptual.annotation.regions == ()
+
+
+def test_the_columns_that_were_found_are_named_where_no_form_fits(tmp_path):
+    row = {"picture_paths": BOTH, "turns": []}
+    with pytest.raises(InvalidInputError, match="image;images; there are picture_paths, turns"):
+        sft_source(tmp_path, row)
 
 
 def test_spatialreward_rl_as_assumed(tmp_path):

@@ -73,10 +73,9 @@ def test_the_instruction_may_be_a_text_file_and_the_extension_vary(tmp_path):
 @pytest.mark.parametrize(
     ("entries", "reason"),
     [
-        ([("x.edited.png", b"p"), ("x.json", b'{"instruction": "do"}')], "missing picture"),
         ([("x.source.jpg", b"p"), ("x.json", b'{"instruction": "do"}')], "missing picture"),
         ([("x.source.jpg", b"p"), ("x.edited.png", b"p")], "missing field"),
-        ([("x.source.jpg", b""), ("x.edited.png", b"p"), ("x.json", b"{}")], "missing field"),
+        ([("x.source.jpg", b""), ("x.edited.png", b"p"), ("x.json", b"{}")], "missing picture"),
         ([("x.source.jpg", b"p"), ("x.edited.png", b"p"), ("x.json", b"{")], "unreadable row"),
         ([("x.source.jpg", b"p"), ("x.source.jpg", b"p")], "unreadable row"),
         ([("000.source.jpg", b"p")], "unreadable row"),

@@ -2,6 +2,7 @@ import pytest
 
 from spatialreward.data.edits import RawEdit
 from spatialreward.data.teacher.grounding import ground_all
+from spatialreward.data.teacher.teaching import annotate_all
 from spatialreward.records import EditRegion
 from tests.data.teacher.edits_to_annotate import edit, edits
 from tests.data.teacher.teacher_server import says
@@ -71,6 +72,14 @@ def test_what_cannot_be_looked_at_is_rejected_in_its_place(server, config, ledge
         "unreadable picture",
         "fine",
     ]
+
+
+def test_nothing_is_asked_about_edits_with_a_label_or_without_a_source(server, config, ledger):
+    [labelled] = annotate_all([edit()], config, ledger)
+    server.asked.clear()
+    found = list(ground_all([labelled, edit(1, sources=(), prior=None)], config, ledger))
+    assert [one.reason for one in found] == ["teacher: nothing to ground"] * 2
+    assert server.asked == []
 
 
 def test_boxes_are_paid_for_once(server, config, ledger):

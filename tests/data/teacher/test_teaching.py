@@ -13,7 +13,6 @@ from PIL import Image
 from spatialreward.data.edits import Rejected
 from spatialreward.data.teacher.teaching import annotate_all
 from spatialreward.data.teacher.usage import TeacherUsage
-from spatialreward.errors import InvalidInputError
 from spatialreward.protocol.parsing import SemanticAnswer
 from spatialreward.records import Scores
 from tests.data.teacher.edits_to_annotate import BOXES, edit, edits, picture
@@ -249,10 +248,14 @@ def test_an_unreadable_picture_is_rejected_unasked_and_named(server, config, led
     assert len(server.asked) == 1
 
 
-def test_an_edit_that_is_annotated_already_is_an_error(server, config, ledger):
+def test_nothing_is_asked_about_edits_with_a_label_or_without_a_source(server, config, ledger):
     [done] = annotate_all([edit()], config, ledger)
-    with pytest.raises(InvalidInputError, match="edit-0: it is annotated already"):
-        list(annotate_all([done], config, ledger))
+    alone = edit(2, sources=(), prior=None)
+    asked = [done, edit(1), alone]
+    results = list(annotate_all(asked, config, ledger))
+    assert (results[0], results[2]) == (done, alone)
+    assert results[1].label is not None
+    assert len(server.asked) == 2
 
 
 def test_tokens_and_money_are_counted_for_each_edit(server, config, ledger):

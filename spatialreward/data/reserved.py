@@ -1,0 +1,30 @@
+"""Finds a chat template's own tokens in a label: they would end a taught answer early."""
+
+import re
+from typing import NamedTuple
+
+from spatialreward.data.edits import Annotation
+
+# The references to regions may stay.
+_FOREIGN_TOKEN = re.compile(r"<\|(?!bbox_\d+\|>|global\|>)[^|<>]*\|>")
+
+
+class ReservedToken(NamedTuple):
+    """A token, and which of a label's texts holds it."""
+
+    where: str
+    token: str
+
+    def __str__(self) -> str:
+        """As an error says it."""
+        return f"{self.where} holds {self.token!r}, which is reserved for the chat template"
+
+
+def find_reserved(annotation: Annotation) -> ReservedToken | None:
+    """The first token of a chat template in a label's texts; None if there is none."""
+    texts = {"sc_reasoning": annotation.sc_reasoning, "pq_reasoning": annotation.pq_reasoning}
+    texts |= {f"label of region {region.id}": region.label for region in annotation.regions}
+    for where, text in texts.items():
+        if token := _FOREIGN_TOKEN.search(text):
+            return ReservedToken(where, token.group())
+    return None

@@ -1,0 +1,134 @@
+"""Reads the answers that a data set carries: labels that no teacher has to be paid for.
+
+An answer is what the judge itself would write, and is read by the judge's own parser.
+"""
+
+import json
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any
+
+from spatialreward.data.edits import Annotation
+from spatialreward.data.reserved import find_reserved
+from spatialreward.data.sources.columns import AnswerColumns
+from spatialreward.data.sources.interface import RowError
+from spatialreward.data.sources.values import Row, look_up, text_at
+from spatialreward.errors import JudgementError
+from spatialreward.protocol.parsing import (
+    PerceptualAnswer,
+    SemanticAnswer,
+    parse_perceptual,
+    parse_semantic,
+)
+from spatialreward.records import Scores, Streams
+
+_SC_KEY = '"edit_region"'
+
+
+class LabelFault(StrEnum):
+    """Why a row's label is dropped; few, so that they can be counted."""
+
+    UNREADABLE = "answer cannot be read"
+    NO_SOURCE = "SC answer without a source picture"
+    TWO_ANSWERS = "two answers of one stream"
+    RESERVED = "answer holds a reserved token"
+
+
+class LabelError(Exception):
+    """A row's answers are no label; the row itself may be as good as any."""
+
+    def __init__(self, fault: LabelFault, detail: str) -> None:
+        """Remember why, as one of the few reasons and in detail."""
+        super().__init__(f"{fault.value}: {detail}")
+
+
+def label_of(
+    row: Row, columns: AnswerColumns, *, has_source: bool, asks_for_edit: bool, by: str
+) -> Annotation | None:
+    """The label that a row's answers make; None if it has none.
+
+    Args:
+        row: as the source has it.
+        columns: where the answers are.
+        has_source: whether the row has a source picture; without one it is of the PQ stream.
+        asks_for_edit: whether the row's question names an instruction, so that it is of the SC
+            stream.
+        by: who the label says it is from.
+
+    Raises:
+        LabelError: an answer is there and cannot be used.
+    """
+    semantic: SemanticAnswer | None = None
+    perceptual: PerceptualAnswer | None = None
+    for path, stream, text in _answers(row, columns, asks_for_edit and has_source):
+        if stream is Streams.SEMANTIC and not has_source:
+            raise LabelError(LabelFault.NO_SOURCE, f"column {path}")
+        if (semantic if stream is Streams.SEMANTIC else perceptual) is not None:
+            raise LabelError(LabelFault.TWO_ANSWERS, f"column {path}: another one of {stream}")
+        try:
+            if stream is Streams.SEMANTIC:
+                semantic = parse_semantic(text)
+            else:
+                perceptual = parse_perceptual(text)
+        except JudgementError as error:
+            raise LabelError(LabelFault.UNREADABLE, f"column {path}: {error}") from error
+    if semantic is None and perceptual is None:
+        return None
+    label = _label(semantic, perceptual, by)
+    if found := find_reserved(label):
+        raise LabelError(LabelFault.RESERVED, str(found))
+    return label
+
+
+def spoken_at(row: Row, path: str) -> str | None:
+    """The words at ``path``: a text, the text parts of a chat's turn, or JSON that is read already.
+
+    Raises:
+        RowError: there is something else.
+    """
+    match look_up(row, path):
+        case list() | tuple() as parts if all(isinstance(part, dict) for part in parts):
+            return "".join(_text_of(part) for part in parts)
+        case dict() as value:
+            return json.dumps(value, ensure_ascii=False, default=str)
+    return text_at(row, path)
+
+
+def _answers(
+    row: Row, columns: AnswerColumns, asks_for_edit: bool
+) -> Iterator[tuple[str, Streams, str]]:
+    named = ((columns.sc, Streams.SEMANTIC), (columns.pq, Streams.PERCEPTUAL))
+    for path, stream in (*named, (columns.either, None)):
+        if not path:
+            continue
+        try:
+            text = spoken_at(row, path)
+        except RowError as error:
+            raise LabelError(LabelFault.UNREADABLE, error.detail) from error
+        if text is not None:
+            is_semantic = asks_for_edit or _SC_KEY in text
+            found = Streams.SEMANTIC if is_semantic else Streams.PERCEPTUAL
+            yield path, stream or found, text
+
+
+def _text_of(part: dict[str, Any]) -> str:
+    text = part.get("text")
+    return text if isinstance(text, str) else ""
+
+
+def _label(
+    semantic: SemanticAnswer | None, perceptual: PerceptualAnswer | None, by: str
+) -> Annotation:
+    sc, pq = semantic and semantic.score, perceptual and perceptual.score
+    return Annotation(
+        regions=semantic.edit_region if semantic else (),
+        sc_reasoning=semantic.reasoning if semantic else "",
+        pq_reasoning=perceptual.reasoning if perceptual else "",
+        scores=Scores(
+            editing_success=sc[0] if sc else None,
+            over_editing=sc[1] if sc else None,
+            naturalness=pq[0] if pq else None,
+            artifact_freedom=pq[1] if pq else None,
+        ),
+        teacher=by,
+    )
