@@ -159,7 +159,7 @@ def location_of(config: CorpusConfig, lineage: Mapping[str, Any]) -> str:
 def _keep(step: Step, folder: Path) -> Outputs:
     light = step.new_folder("light")
     light.mkdir()
-    for name in (stages.FACTS, stages.COUNTS):
+    for name in stages.LIGHT:
         shutil.copy(folder / name, light / name)
     return {_SHARD: step.keep(folder), _FACTS: step.keep(light)}
 

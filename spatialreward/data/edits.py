@@ -1,7 +1,7 @@
 """Edits on their way to training data: as a source gives them, and as they are packed."""
 
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from PIL import Image
 from pydantic import Field, model_validator
@@ -197,6 +197,50 @@ class LabelledEdit(Record):
         return decode_image(self.edited, f"{self.id}/edited")
 
 
+class RankedPicture(Record):
+    """One of the edited pictures that a ranking puts in order."""
+
+    id: str = Field(min_length=1)
+    edited: bytes
+    """Encoded picture file."""
+    editor: str = ""
+    """Who drew it, in the data set's words; empty if it does not say."""
+
+
+class Ranking(Record):
+    """Several edits of one task in an order of preference; what says so gives no judge's answer."""
+
+    id: str = Field(min_length=1)
+    instruction: str
+    sources: tuple[bytes, ...] = Field(min_length=1)
+    edits: tuple[RankedPicture, ...] = Field(min_length=2)
+    orders: dict[str, tuple[int, ...]] = Field(min_length=1)
+    """By dimension, the rank of each picture: 0 is best, equal ranks tie, and none is skipped."""
+    operation: str = ""
+    fingerprints: tuple[str, ...] = ()
+    """Perceptual hashes of the sources and then of the edited pictures; empty until they were
+    looked at."""
+    license: str = ""
+    origin: RowOrigin
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        ids = [picture.id for picture in self.edits]
+        if len(set(ids)) != len(ids):
+            raise ValueError(f"ranking {self.id}: ids of edited pictures are not unique: {ids}")
+        for dimension, ranks in self.orders.items():
+            if len(ranks) != len(ids):
+                raise ValueError(
+                    f"ranking {self.id}: {dimension}: expected {len(ids)} ranks, got {len(ranks)}"
+                )
+            if sorted(set(ranks)) != list(range(len(set(ranks)))):
+                raise ValueError(
+                    f"ranking {self.id}: {dimension}: expected ranks from 0 on without a gap, got "
+                    f"{list(ranks)}"
+                )
+        return self
+
+
 class Rejected(Record):
     """A row that is left out, and why."""
 
@@ -205,4 +249,10 @@ class Rejected(Record):
     """One of a few, to be counted, such as ``unreadable picture``."""
     detail: str
     """What exactly, in words that help to mend it."""
+    kind: Literal["edit", "ranking"] = "edit"
+    """What the row would have given."""
     origin: RowOrigin
+
+
+SourceRow = RawEdit | Ranking | Rejected
+"""What a source gives for a row."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from spatialreward.data.edits import RawEdit, Rejected
+from spatialreward.data.edits import Ranking, RawEdit, Rejected
 from spatialreward.data.filters.decontamination import BenchmarkIndex
 from spatialreward.data.sources.config import SourceConfig
 from spatialreward.data.sources.opening import open_source
@@ -31,6 +31,8 @@ def index_benchmark(config: BenchmarkConfig) -> BenchmarkIndex:
         for row in open_source(config.source).rows(0, 1):
             if isinstance(row, Rejected):
                 raise InvalidInputError(f"{config.name} {row.id}: {row.reason}: {row.detail}")
-            yield row
+            # A row's ranking shows the pictures of its edits once more.
+            if not isinstance(row, Ranking):
+                yield row
 
     return BenchmarkIndex.of(config.name, edits())

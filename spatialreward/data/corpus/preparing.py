@@ -5,10 +5,11 @@ from pathlib import Path
 
 from spatialreward.data.corpus.config import CorpusConfig
 from spatialreward.data.corpus.pictures import packed
-from spatialreward.data.edits import LabelledEdit, RawEdit, Rejected
+from spatialreward.data.edits import LabelledEdit, Ranking, RawEdit, Rejected, SourceRow
 from spatialreward.data.filters.boxes import check_boxes
+from spatialreward.data.filters.fingerprints import fingerprint
 from spatialreward.data.filters.licenses import check_license
-from spatialreward.data.filters.pictures import check_text, open_pictures
+from spatialreward.data.filters.pictures import check_text, open_picture, open_pictures
 from spatialreward.data.filters.reasons import Finding
 from spatialreward.data.regions.proposal import propose
 from spatialreward.data.regions.second_opinion import reconcile
@@ -17,10 +18,17 @@ from spatialreward.data.teacher.grounding import Grounding, ground_all
 from spatialreward.images import check_instruction
 
 
-def prepare(row: RawEdit | Rejected, config: CorpusConfig) -> LabelledEdit | Rejected:
+def prepare(row: SourceRow, config: CorpusConfig) -> LabelledEdit | Ranking | Rejected:
     """A row with its spatial prior and fingerprints, or why it cannot be used."""
-    if isinstance(row, Rejected):
-        return row
+    match row:
+        case RawEdit():
+            return _prepared_edit(row, config)
+        case Ranking():
+            return _prepared_ranking(row, config)
+    return row
+
+
+def _prepared_edit(row: RawEdit, config: CorpusConfig) -> LabelledEdit | Rejected:
     filters = config.filters
     # A picture without a source is judged by its looks, whatever was asked for.
     needs_instruction = bool(row.sources) or bool(row.instruction.strip())
@@ -58,6 +66,41 @@ def prepare(row: RawEdit | Rejected, config: CorpusConfig) -> LabelledEdit | Rej
         }
     )
     return LabelledEdit.of(kept, prior, pictures.fingerprints())
+
+
+def _prepared_ranking(row: Ranking, config: CorpusConfig) -> Ranking | Rejected:
+    license = row.license.strip() or config.license
+    finding = check_text(
+        row.instruction, config.filters.max_instruction_characters
+    ) or check_license(license, config.filters.licenses)
+    if finding is not None:
+        return _rejected_ranking(row, finding)
+    files = [*row.sources, *(one.edited for one in row.edits)]
+    names = [f"source {number}" for number in range(len(row.sources))]
+    names += [f"edited {one.id}" for one in row.edits]
+    kept, fingerprints = [], []
+    for data, name in zip(files, names, strict=True):
+        picture = open_picture(data, name, config.filters.pictures)
+        if isinstance(picture, Finding):
+            return _rejected_ranking(row, picture)
+        kept.append(packed(data, picture, config.pictures))
+        fingerprints.append(fingerprint(picture))
+    sources, edited = kept[: len(row.sources)], kept[len(row.sources) :]
+    edits = (
+        one.model_copy(update={"edited": data}) for one, data in zip(row.edits, edited, strict=True)
+    )
+    changed = {
+        "instruction": check_instruction(row.instruction),
+        "sources": tuple(sources),
+        "edits": tuple(edits),
+        "fingerprints": tuple(fingerprints),
+        "license": license,
+    }
+    return row.model_copy(update=changed)
+
+
+def _rejected_ranking(row: Ranking, finding: Finding) -> Rejected:
+    return finding.reject(row.id, row.origin).model_copy(update={"kind": "ranking"})
 
 
 def with_second_opinion(

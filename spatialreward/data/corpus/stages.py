@@ -1,7 +1,8 @@
 """The stages of one shard: folders in, a folder out, complete or not there.
 
 A prepared or annotated shard is a folder of ``edits.parquet`` (unless all rows were left out),
-``facts.parquet``, ``rejects.jsonl`` and ``counts.json``. The same input gives the same bytes.
+``facts.parquet``, ``rejects.jsonl`` and ``counts.json``, and of files of the same kind for its
+rankings. The same input gives the same bytes.
 """
 
 import json
@@ -17,6 +18,14 @@ import pyarrow.parquet as pq
 
 from spatialreward.data.corpus.config import CorpusConfig
 from spatialreward.data.corpus.preparing import prepare, with_second_opinion
+from spatialreward.data.corpus.rankings import (
+    RANKING_COUNTS,
+    RANKING_FACTS,
+    carry_on,
+    collecting,
+    pack_rankings,
+    select_rankings,
+)
 from spatialreward.data.corpus.repeats import repeated_between, repeats
 from spatialreward.data.edits import LabelledEdit, Rejected, RowOrigin
 from spatialreward.data.filters.counts import FilterCounts
@@ -40,6 +49,8 @@ FACTS = "facts.parquet"
 REJECTS = "rejects.jsonl"
 COUNTS = "counts.json"
 USAGE = "usage.json"
+LIGHT = (FACTS, COUNTS, RANKING_FACTS, RANKING_COUNTS)
+"""What ``select`` reads of a shard's folder."""
 UNSTORABLE = "cannot be stored"
 """Reason to leave out an edit with values that neither JSON nor Parquet knows, such as NaN."""
 _ROWS_BEFORE_A_SHARE_COUNTS = 50
@@ -54,9 +65,11 @@ def prepare_shard(config: CorpusConfig, shard: int, out: Path) -> FilterCounts:
     """
     rows = open_source(config.source).rows(shard, config.num_shards)
     described = track(rows, total=None, description=f"shard {shard}: edits prepared")
+    where = f"shard {shard}"
     with new_folder(out) as folder:
-        counts = _write(folder, (prepare(row, config) for row in described))
-        _check_share(counts, config, f"shard {shard}")
+        with collecting(folder, config, where) as rankings:
+            counts = _write(folder, rankings.take(prepare(row, config) for row in described))
+        _check_share(counts, config, where)
     return counts
 
 
@@ -105,6 +118,7 @@ def annotate_shard(
         rejects = _rejects(prepared, gone)
         checked = (one if one.id in labelled else _checked(one, config) for one in described)
         counts = _write(folder, checked, before, rejects)
+        carry_on(prepared, folder)
         (folder / USAGE).write_text(usage.model_dump_json() + "\n", encoding="utf-8")
         logger.info("%s: teacher: %s", prepared.name, usage)
         _check_share(counts, config, prepared.name)
@@ -145,14 +159,16 @@ def select(
     _check_labels(tables, config)
     repeated = repeated_between(tables)
     _check_repeated(seen, repeated, config)
+    rankings = select_rankings(shards, config, index)
     decisions = decide(pa.concat_tables(map(_without_ids, tables, repeated)), filters, index)
     for cell in (one for one in decisions.cells if one.after < one.before):
         logger.info("balance: %s: %d of %d stay", cell, cell.after, cell.before)
     with new_folder(out) as folder:
-        for shard, facts, again in zip(shards, tables, repeated, strict=True):
+        for shard, facts, again, gone in zip(shards, tables, repeated, rankings, strict=True):
             found = ((one, again.get(one, decisions.left_out.get(one))) for one in _ids(facts))
             lines = ({"id": one, **why._asdict()} for one, why in found if why is not None)
-            text = "".join(json.dumps(line) + "\n" for line in lines)
+            more = ({"id": id, **why._asdict(), "kind": "ranking"} for id, why in gone.items())
+            text = "".join(json.dumps(line) + "\n" for line in (*lines, *more))
             (folder / f"{shard.name}.jsonl").write_text(text, encoding="utf-8")
     reasons = (one.reason for again in repeated for one in again.values())
     return decisions.counts + FilterCounts.of(0, reasons)
@@ -161,7 +177,8 @@ def select(
 def pack_shard(shard: Path, left_out: Path, number: int, out: Path) -> ShardReport:
     """Write what stays of a shard as ``edits-NUMBER.parquet`` into folder ``out``.
 
-    All rows that were left out on the way stand beside it, ``edits-NUMBER.rejects.jsonl``.
+    All rows that were left out on the way stand beside it, ``edits-NUMBER.rejects.jsonl``. Rankings
+    have files of their own.
     """
     gone = _gone_of(shard, left_out)
     path = out / f"edits-{number:05d}.parquet"
@@ -169,9 +186,12 @@ def pack_shard(shard: Path, left_out: Path, number: int, out: Path) -> ShardRepo
         for edit in _edits(shard, gone):
             writer.write(edit)
     path.with_suffix(".rejects.jsonl").write_text(_rejects(shard, gone), encoding="utf-8")
+    rankings = pack_rankings(shard, left_out, number, out)
+    edits = {} if writer.shard is None else count_edits(path)
     return ShardReport(
         shard=writer.shard,
-        counts={} if writer.shard is None else count_edits(path),
+        rankings=rankings.shard,
+        counts=edits | rankings.counts,
         left_out=_without(read_counts(shard), gone).left_out,
     )
 
@@ -331,7 +351,7 @@ def _gone_of(shard: Path, left_out: Path) -> dict[str, Rejected]:
     rows = read_facts(shard / EDITS, ["id", "origin_file", "origin_row"]).to_pylist()
     origins = {row["id"]: RowOrigin(file=row["origin_file"], row=row["origin_row"]) for row in rows}
     with left_out.open("rb") as file:
-        gone = [json.loads(line) for line in file]
+        gone = [one for one in map(json.loads, file) if one.get("kind") != "ranking"]
     return {one["id"]: Rejected(**one, origin=origins[one["id"]]) for one in gone}
 
 

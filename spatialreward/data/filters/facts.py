@@ -6,6 +6,7 @@ decided over all of them together.
 """
 
 import hashlib
+import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -15,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spatialreward.data.edits import LabelledEdit
+from spatialreward.data.edits import LabelledEdit, Ranking
 from spatialreward.data.filters.fingerprints import to_bits
 from spatialreward.data.filters.words import text_key, words_of
 from spatialreward.errors import InvalidInputError
@@ -105,6 +106,26 @@ def facts_of(edit: LabelledEdit, editor_fields: Sequence[str] = ("editor", "mode
         lost_label=edit.lost_label.partition(":")[0],
         file=edit.origin.file,
         row=edit.origin.row,
+    )
+
+
+def facts_of_ranking(ranking: Ranking) -> EditFacts:
+    """The facts of a ranking, whose pictures count as sources all: what benchmarks may have."""
+    files = [*ranking.sources, *(picture.edited for picture in ranking.edits)]
+    words = " ".join(ranking.instruction.split()), json.dumps(ranking.orders)
+    return EditFacts(
+        id=ranking.id,
+        instruction=ranking.instruction,
+        operation=ranking.operation,
+        editor="",
+        sources=[int(number) for number in to_bits(ranking.fingerprints)],
+        edited=None,
+        digest=_digest([*files, *(text.encode() for text in words)]),
+        source_digest=None,
+        success=None,
+        reasoning=None,
+        file=ranking.origin.file,
+        row=ranking.origin.row,
     )
 
 

@@ -105,7 +105,7 @@ def open_packed(location: str | Path | ShardFolder) -> PackedData:
     folder = _folder(location)
     manifest = parse_manifest(folder.read_manifest(), str(folder))
     sizes = folder.sizes()
-    for shard in manifest.shards:
+    for shard in manifest.files:
         if shard.name not in sizes:
             raise InvalidInputError(f"{folder}/{shard.name}: shard is missing")
         check_size(f"{folder}/{shard.name}", sizes[shard.name], shard)

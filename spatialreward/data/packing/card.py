@@ -93,6 +93,7 @@ def write_card(
         histogram_chart(_score_panels(statistics)).save(pictures / "scores.png")
         sections.append(_scores(statistics))
     sections += [
+        _rankings(manifest) if manifest.rankings else "",
         _left_out(manifest),
         _teacher(teacher) if teacher else "",
         _files(manifest),
@@ -109,7 +110,10 @@ def write_card(
 def _front_matter(about: About, manifest: Manifest) -> str:
     size = sum(shard.size_bytes for shard in manifest.shards)
     split = {"name": "train", "num_bytes": size, "num_examples": manifest.num_edits}
-    files = {"split": "train", "path": "*.parquet"}
+    path = "edits-*.parquet" if manifest.rankings else "*.parquet"
+    configs = [_configuration("default", path)]
+    if manifest.rankings:
+        configs.append(_configuration("rankings", "rankings-*.parquet"))
     return yaml.safe_dump(
         {
             "pretty_name": about.name,
@@ -117,7 +121,7 @@ def _front_matter(about: About, manifest: Manifest) -> str:
             "task_categories": ["image-to-image"],
             "tags": ["image-editing", "reward-model", "spatialreward"],
             "size_categories": [_size_category(manifest.num_edits)],
-            "configs": [{"config_name": "default", "data_files": [files]}],
+            "configs": configs,
             "dataset_info": {
                 "features": [_feature(field) for field in SCHEMA],
                 "splits": [split],
@@ -128,6 +132,10 @@ def _front_matter(about: About, manifest: Manifest) -> str:
         sort_keys=False,
         allow_unicode=True,
     )
+
+
+def _configuration(name: str, path: str) -> dict[str, object]:
+    return {"config_name": name, "data_files": [{"split": "train", "path": path}]}
 
 
 def _feature(field: pa.Field) -> dict[str, str]:
@@ -206,6 +214,22 @@ def _mean(histogram: Histogram) -> str:
     return f"{histogram.mean:.2f}" if histogram.num_values else ""
 
 
+def _rankings(manifest: Manifest) -> str:
+    counts = manifest.counts
+    rows = [
+        (name, f"{n:,}", f"{counts.get(f'tied/{name}', 0):,}")
+        for name, n in _under(counts, "ranked/")
+    ]
+    table = _table(("dimension", "rankings", "with ties"), rows)
+    dropped = _under(counts, "rankings_left_out/")
+    reasons = ", ".join(f"{reason} ({n:,})" for reason, n in dropped) or "none"
+    return (
+        f"## Rankings\n\nPreferences between edits of one task, in `rankings-*.parquet`: "
+        f"{counts.get('rankings', 0):,}. `spatialreward.data.packing.rankings.read_rankings` reads "
+        f"them.\n\n{table}\n\nLeft out: {reasons}."
+    )
+
+
 def _left_out(manifest: Manifest) -> str:
     if not manifest.left_out:
         return "## What was left out\n\nNo row was left out."
@@ -240,9 +264,9 @@ def _licence(about: About, manifest: Manifest) -> str:
 
 
 def _files(manifest: Manifest) -> str:
-    size = sum(shard.size_bytes for shard in manifest.shards)
+    size = sum(shard.size_bytes for shard in manifest.files)
     return (
-        f"## Files\n\nParquet shards with the pictures inside: {len(manifest.shards):,}, "
+        f"## Files\n\nParquet shards with the pictures inside: {len(manifest.files):,}, "
         f"{size / 1e6:,.1f} MB. `{FILE_NAME}` holds the checksum of each, the rows of the sources "
         f"that it was made of, and the settings.\nTheir common checksum "
         f"(`sha256sum *.parquet | sha256sum`) is `{manifest.digest}`.\n\n{_READING}"

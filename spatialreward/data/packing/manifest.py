@@ -36,7 +36,7 @@ class PackedShard(Record):
 
     @property
     def num_edits(self) -> int:
-        """Rows of the shard."""
+        """Rows of the shard, of whatever kind."""
         return sum(self.row_groups)
 
 
@@ -45,8 +45,11 @@ class Manifest(Record):
 
     schema_version: Literal[1, 2] = SCHEMA_VERSION
     shards: tuple[PackedShard, ...] = Field(min_length=1)
+    rankings: tuple[PackedShard, ...] = ()
+    """Parquet files of preferences, if the source has some; ``read_rankings`` reads them."""
     counts: dict[str, int]
-    """Edits by what they are: ``edits``, ``annotated``, ``extent/local``, ``operation/add`` ..."""
+    """Edits by what they are: ``edits``, ``annotated``, ``extent/local``, ``operation/add`` ...;
+    likewise ``rankings``."""
     left_out: dict[str, int]
     """Rows that are not in it, by reason."""
     config: dict[str, Any]
@@ -60,12 +63,17 @@ class Manifest(Record):
         return sum(shard.num_edits for shard in self.shards)
 
     @property
+    def files(self) -> tuple[PackedShard, ...]:
+        """The shards of edits and of rankings, by name."""
+        return tuple(sorted((*self.shards, *self.rankings), key=lambda shard: shard.name))
+
+    @property
     def digest(self) -> str:
         """SHA-256 over the shards in order, as ``sha256sum *.parquet | sha256sum`` prints it.
 
-        Data sets with the same digest hold the same edits, wherever and whenever they were packed.
+        Data sets with the same digest hold the same, wherever and whenever they were packed.
         """
-        lines = (f"{shard.sha256}  {shard.name}\n" for shard in self.shards)
+        lines = (f"{shard.sha256}  {shard.name}\n" for shard in self.files)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -77,6 +85,8 @@ class ShardReport(Record):
 
     shard: PackedShard | None
     """None if all of its rows were left out: then there is no file."""
+    rankings: PackedShard | None = None
+    """None if it has no rankings."""
     counts: dict[str, NonNegativeInt]
     """As in the manifest."""
     left_out: dict[str, NonNegativeInt]
@@ -90,16 +100,18 @@ def gather(reports: Iterable[ShardReport], config: Mapping[str, Any]) -> Manifes
         InvalidInputError: two shards have the same name, or no shard holds an edit.
     """
     shards: dict[str, PackedShard] = {}
+    rankings: dict[str, PackedShard] = {}
     counts: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
     for report in reports:
         counts.update(report.counts)
         left_out.update(report.left_out)
-        if report.shard is None:
-            continue
-        if report.shard.name in shards:
-            raise InvalidInputError(f"{report.shard.name}: two shards have this name")
-        shards[report.shard.name] = report.shard
+        for kind, shard in ((shards, report.shard), (rankings, report.rankings)):
+            if shard is None:
+                continue
+            if shard.name in kind:
+                raise InvalidInputError(f"{shard.name}: two shards have this name")
+            kind[shard.name] = shard
     if not shards:
         most = left_out.most_common(1)
         why = (
@@ -108,6 +120,7 @@ def gather(reports: Iterable[ShardReport], config: Mapping[str, Any]) -> Manifes
         raise InvalidInputError(f"no shard holds an edit, so there is nothing to gather{why}")
     return Manifest(
         shards=tuple(shards[name] for name in sorted(shards)),
+        rankings=tuple(rankings[name] for name in sorted(rankings)),
         counts=dict(sorted(counts.items())),
         left_out=dict(sorted(left_out.items())),
         config=dict(config),
@@ -170,12 +183,12 @@ def verify(folder: Path) -> Manifest:
     manifest = read_manifest(folder)
     problems = [
         f"{shard.name} {problem}"
-        for shard in manifest.shards
+        for shard in manifest.files
         if (problem := _problem_with(shard, folder / shard.name))
     ]
     if problems:
         raise InvalidInputError(
-            f"{folder}: {len(problems)} of {len(manifest.shards)} shards are not as "
+            f"{folder}: {len(problems)} of {len(manifest.files)} shards are not as "
             f"{FILE_NAME} says: {'; '.join(problems)}"
         )
     return manifest

@@ -8,7 +8,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
@@ -18,27 +17,25 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from spatialreward.data.edits import LabelledEdit, RowOrigin
+from spatialreward.data.packing.layout import Layout, opened
 from spatialreward.data.packing.manifest import PackedShard, sha256_of
 from spatialreward.data.packing.schema import (
     FACTS,
-    PICTURES,
     SCHEMA,
     check_schema,
     edits_of,
     to_row,
 )
 from spatialreward.errors import InvalidInputError
+from spatialreward.records import Record
 
 ROWS_A_GROUP = 64
 BYTES_A_GROUP = 16 * 2**20
 
-_PATHS = {"sources": "sources.list.element", "fingerprints": "fingerprints.list.element"}
-_DICTIONARIES = ["operation", "license", "extent", "origin_file"]
-_COMPRESSION = {
-    _PATHS.get(name, name): "NONE" if name in PICTURES else "ZSTD" for name in SCHEMA.names
-}
-# Smallest and largest picture tell a reader nothing.
-_WITH_STATISTICS = [_PATHS.get(name, name) for name in FACTS]
+EDITS = Layout(
+    SCHEMA, to_row, check_schema, ("operation", "license", "extent", "origin_file"), "edits"
+)
+"""How edits are laid out in a shard."""
 
 
 class ShardWriter:
@@ -46,18 +43,22 @@ class ShardWriter:
 
     The rows go to ``NAME.partial``, which takes the shard's name when the block ends well and is
     removed when it raises. A process that is killed leaves it behind, for the next run to
-    overwrite. Row groups hold at most ``rows_a_group`` edits and ``bytes_a_group`` bytes of
-    pictures, or one edit that is larger.
+    overwrite. Row groups hold at most ``rows_a_group`` records and ``bytes_a_group`` bytes of
+    pictures, or one record that is larger.
     """
 
     def __init__(
         self,
         path: Path,
         *,
+        layout: Layout = EDITS,
         rows_a_group: int = ROWS_A_GROUP,
         bytes_a_group: int = BYTES_A_GROUP,
     ) -> None:
-        """Prepare to write ``path``; its folder is there already."""
+        """Prepare to write ``path``, with edits or records of another ``layout``.
+
+        Its folder is there already.
+        """
         if rows_a_group < 1 or bytes_a_group < 1:
             raise InvalidInputError(
                 f"{path.name}: expected row groups of at least one row and one byte, "
@@ -65,6 +66,7 @@ class ShardWriter:
             )
         self._path = path
         self._unfinished = path.with_name(path.name + ".partial")
+        self._layout = layout
         self._limits = rows_a_group, bytes_a_group
         self._rows: list[dict[str, Any]] = []
         self._bytes = 0
@@ -79,21 +81,21 @@ class ShardWriter:
         """Begin the unfinished file."""
         self._parquet = pq.ParquetWriter(
             self._unfinished,
-            SCHEMA,
-            compression=_COMPRESSION,
-            use_dictionary=_DICTIONARIES,
-            write_statistics=_WITH_STATISTICS,
+            self._layout.schema,
+            compression=self._layout.compression,
+            use_dictionary=list(self._layout.dictionaries),
+            write_statistics=self._layout.with_statistics,
             write_page_checksum=True,
         )
         return self
 
-    def write(self, edit: LabelledEdit) -> None:
-        """Add an edit.
+    def write(self, record: Record) -> None:
+        """Add an edit, or another record of the layout.
 
         Raises:
             InvalidInputError: it cannot be stored; it is left out, and the writer can go on.
         """
-        row = to_row(edit)
+        row = self._layout.to_row(record)
         rows, size = self._limits
         if self._rows and self._bytes + row["picture_bytes"] > size:
             self._end_group()
@@ -119,7 +121,7 @@ class ShardWriter:
             self._unfinished.unlink(missing_ok=True)
 
     def _end_group(self) -> None:
-        table = pa.Table.from_pylist(self._rows, schema=SCHEMA)
+        table = pa.Table.from_pylist(self._rows, schema=self._layout.schema)
         self._rows, self._bytes = [], 0
         self._parquet.write_table(table, row_group_size=table.num_rows)
 
@@ -130,7 +132,7 @@ class ShardWriter:
             return
         with self._unfinished.open("rb") as file:
             os.fsync(file.fileno())
-        described = describe_shard(self._unfinished)
+        described = describe_shard(self._unfinished, self._layout)
         self._unfinished.replace(self._path)
         self._shard = described.model_copy(update={"name": self._path.name})
 
@@ -156,16 +158,16 @@ def write_shard(
     return writer.shard
 
 
-def describe_shard(path: Path) -> PackedShard:
+def describe_shard(path: Path, layout: Layout = EDITS) -> PackedShard:
     """What a manifest says about a shard, from the file itself; pictures are hashed, not decoded.
 
     Raises:
-        InvalidInputError: the file is no shard of edits, or is damaged.
+        InvalidInputError: the file is no shard of this layout, or is damaged.
     """
-    with _opened(path, str(path)) as file:
+    with opened(path, str(path), layout) as file:
         rows = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
         if not rows:
-            raise InvalidInputError(f"{path}: holds no edits")
+            raise InvalidInputError(f"{path}: holds no {layout.plural}")
         ends = [
             file.read_row_group(number, columns=["origin_file", "origin_row"], use_threads=False)
             for number in (0, len(rows) - 1)
@@ -195,7 +197,7 @@ def read_footer(shard: Path) -> Footer:
     Raises:
         InvalidInputError: the file is no shard of edits, or its footer is damaged.
     """
-    with _opened(shard, str(shard)) as file:
+    with opened(shard, str(shard), EDITS) as file:
         groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
         present: Counter[str] = Counter()
         for group in groups:
@@ -220,7 +222,7 @@ def read_edits(
         InvalidInputError: the shard is damaged or none of ours; or there is no such row group.
     """
     name = name or str(shard)
-    with _opened(shard, name) as file:
+    with opened(shard, name, EDITS) as file:
         there = range(file.num_row_groups)
         for number in there if row_groups is None else row_groups:
             if number not in there:
@@ -236,7 +238,7 @@ def read_edit(shard: Path, row: int) -> LabelledEdit:
     Raises:
         InvalidInputError: the shard is damaged or none of ours; or there is no such row.
     """
-    with _opened(shard, str(shard)) as file:
+    with opened(shard, str(shard), EDITS) as file:
         first = 0
         for number in range(file.num_row_groups):
             rows = file.metadata.row_group(number).num_rows
@@ -255,7 +257,7 @@ def read_facts(
     Raises:
         InvalidInputError: the shard is damaged or none of ours.
     """
-    with _opened(shard, name or str(shard)) as file:
+    with opened(shard, name or str(shard), EDITS) as file:
         return file.read(list(FACTS if columns is None else columns), use_threads=False)
 
 
@@ -299,18 +301,6 @@ def _count_without_source(facts: pa.Table) -> int:
     if "num_sources" not in facts.column_names:
         return 0
     return pc.sum(pc.equal(facts["num_sources"], 0)).as_py() or 0
-
-
-@contextmanager
-def _opened(shard: Path | BinaryIO, name: str) -> Iterator[pq.ParquetFile]:
-    try:
-        with pq.ParquetFile(shard, page_checksum_verification=True) as file:
-            check_schema(file.schema_arrow, name)
-            yield file
-    except FileNotFoundError as error:
-        raise InvalidInputError(f"{name}: there is no such shard") from error
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"{name}: is damaged or no Parquet file: {error}") from error
 
 
 def _origin(rows: pa.Table, number: int) -> RowOrigin:

@@ -131,6 +131,49 @@ class Columns(Record):
         return tuple(path for path in paths if path)
 
 
+class RankingColumns(Record):
+    """How a preference is read from a row that has several edited pictures of one task."""
+
+    sources: tuple[str, ...] = Field(min_length=1)
+    """Columns of the source pictures; one that holds a list gives all of them."""
+    edited: tuple[str, ...] = Field(min_length=1)
+    """Columns of the edited pictures; one that holds a list gives all of them."""
+    instruction: str = Field(min_length=1)
+    scores: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """By dimension, columns with a score for each edited picture: the more the better, and equal
+    ones tie. A row that lacks one of them has no order in that dimension."""
+    best_first: str = ""
+    """Column that names the dimension in which the edited pictures stand best first."""
+    names: tuple[str, ...] = ()
+    """Columns with an id for each edited picture; left out: their numbers."""
+    editors: tuple[str, ...] = ()
+    """Columns that say who drew each edited picture."""
+    id: tuple[str, ...] = ()
+    """As of edits; the word ``ranking`` ends the id."""
+    operation: str = ""
+    license: str = ""
+
+    @model_validator(mode="after")
+    def _says_what_is_better(self) -> Self:
+        if bool(self.scores) == bool(self.best_first):
+            raise ValueError("expected `scores` or `best_first`, and not both")
+        return self
+
+    def required(self) -> tuple[str, ...]:
+        """Paths that every row must have."""
+        scores = [path for paths in self.scores.values() for path in paths]
+        listed = (*self.sources, *self.edited, *scores, *self.names, *self.editors, *self.id)
+        return tuple(path for path in (*listed, self.instruction, self.best_first) if path)
+
+    def named(self) -> tuple[str, ...]:
+        """Every path that is looked at."""
+        optional = (path for path in (self.operation, self.license) if path)
+        return (*self.required(), *optional)
+
+
+AnyColumns = Columns | RankingColumns
+
+
 def alternatives(path: str) -> tuple[str, ...]:
     """The paths of which the first that a row has counts."""
     return tuple(one for one in path.split(";") if one)
@@ -146,13 +189,13 @@ def top_level(path: str, names: frozenset[str]) -> frozenset[str]:
     )
 
 
-def needed(columns: tuple[Columns, ...], names: frozenset[str]) -> frozenset[str]:
+def needed(columns: tuple[AnyColumns, ...], names: frozenset[str]) -> frozenset[str]:
     """Which of the columns ``names`` must be read at all."""
     paths = [path for mapping in columns for path in mapping.named()]
     return frozenset().union(*(top_level(path, names) for path in paths))
 
 
-def check_columns(columns: tuple[Columns, ...], names: frozenset[str], where: object) -> None:
+def check_columns(columns: tuple[AnyColumns, ...], names: frozenset[str], where: object) -> None:
     """Make sure that every required path leads into one of the columns ``names``.
 
     Raises:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, field_validator
 
 from spatialreward.data.config import DataConfig
-from spatialreward.data.sources.columns import Columns
+from spatialreward.data.sources.columns import AnyColumns, Columns, RankingColumns
 from spatialreward.data.sources.presets import PRESETS
 from spatialreward.records import Record
 
@@ -17,6 +17,8 @@ class _Mapped(Record):
 
     columns: str | tuple[Columns, ...] = Field(min_length=1)
     """Name of a preset, or how an edit is read from a row; several read several edits."""
+    rankings: tuple[RankingColumns, ...] = ()
+    """How a preference is read from a row, beside its edits; added to those of a preset."""
     name: str = ""
     """Begins every id, to tell apart data sets that are built together; a preset has its own."""
 
@@ -38,12 +40,23 @@ class _Mapped(Record):
         columns = self.columns
         return PRESETS[columns].columns if isinstance(columns, str) else columns
 
+    @property
+    def everything(self) -> tuple[AnyColumns, ...]:
+        """The columns of edits and of rankings, also if they are a preset's."""
+        preset = PRESETS[self.columns].rankings if isinstance(self.columns, str) else ()
+        return (*self.mapping, *preset, *self.rankings)
+
+    @field_validator("rankings", mode="before")
+    @classmethod
+    def _one_ranking_is_enough(cls, rankings: Any) -> Any:
+        return (rankings,) if isinstance(rankings, dict | RankingColumns) else rankings
+
     def describe(self) -> dict[str, Any]:
         """What ids and edits follow from, beside the data: the beginning of ``EditSource``'s."""
         return {
             "kind": self.kind,
             "ids": self.id_prefix,
-            "columns": [columns.model_dump(mode="json") for columns in self.mapping],
+            "columns": [columns.model_dump(mode="json") for columns in self.everything],
         }
 
     @property

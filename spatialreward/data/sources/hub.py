@@ -14,7 +14,7 @@ import datasets
 import pyarrow as pa
 from datasets.exceptions import DatasetGenerationError, DatasetsError
 
-from spatialreward.data.edits import RawEdit, Rejected, RowOrigin
+from spatialreward.data.edits import RowOrigin, SourceRow
 from spatialreward.data.sources.columns import check_columns, needed
 from spatialreward.data.sources.config import HubSource
 from spatialreward.data.sources.files import describe_files
@@ -71,9 +71,9 @@ class HubEdits:
         split = (builder.info.splits or {}).get(config.split)
         self._told_rows = split.num_examples if split else None
         self._stream = self._checked(stream.decode(False))
-        self._reader = RowReader(config.mapping, name=config.id_prefix)
+        self._reader = RowReader(config.everything, name=config.id_prefix)
 
-    def rows(self, shard: int, num_shards: int) -> Iterator[RawEdit | Rejected]:
+    def rows(self, shard: int, num_shards: int) -> Iterator[SourceRow]:
         """See ``EditSource``."""
         for share in file_shares(len(self._files), shard, num_shards):
             yield from self._rows_of(share)
@@ -111,7 +111,7 @@ class HubEdits:
             "files": describe_files(folder, paths) if is_local else list(self._data_files),
         }
 
-    def _rows_of(self, share: FileShare) -> Iterator[RawEdit | Rejected]:
+    def _rows_of(self, share: FileShare) -> Iterator[SourceRow]:
         file = self._files[share.file]
         stream = iter(self._stream.shard(len(self._files), share.file))
         number = 0
@@ -140,10 +140,10 @@ class HubEdits:
             names = list(first) if isinstance(first, dict) else None
         if names is None:
             return stream
-        check_columns(self._config.mapping, frozenset(names), self._where)
+        check_columns(self._config.everything, frozenset(names), self._where)
         if stream.column_names is None:
             return stream
-        return stream.select_columns(sorted(needed(self._config.mapping, frozenset(names))))
+        return stream.select_columns(sorted(needed(self._config.everything, frozenset(names))))
 
 
 def _next_row(stream: Iterator[Row]) -> Row | str | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, Protocol
 
-from spatialreward.data.edits import RawEdit, Rejected, RowOrigin
+from spatialreward.data.edits import Rejected, RowOrigin, SourceRow
 
 
 class Reason(StrEnum):
@@ -15,6 +15,7 @@ class Reason(StrEnum):
     UNREADABLE_ROW = "unreadable row"
     """No JSON, no text, or not a row at all."""
     INVALID_REGIONS = "invalid regions"
+    INVALID_RANKING = "invalid ranking"
     PATH_OUTSIDE = "path outside the data set"
     BROKEN_FILE = "broken file"
     """The rest of a file, in one reject: nobody knows how many rows that is."""
@@ -23,8 +24,10 @@ class Reason(StrEnum):
 class EditSource(Protocol):
     """A data set of edits that can be read in parts."""
 
-    def rows(self, shard: int, num_shards: int) -> Iterator[RawEdit | Rejected]:
+    def rows(self, shard: int, num_shards: int) -> Iterator[SourceRow]:
         """The rows of part ``shard`` of ``num_shards``, each with its pictures' bytes untouched.
+
+        A row gives an edit, several of them, a ranking, or both.
 
         The parts are disjoint, always the same, and together the whole data set, each row once.
         Memory does not grow with the data set. A row that cannot be read is a ``Rejected``, and so

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from spatialreward.data.edits import RawEdit, Rejected, RowOrigin
+from spatialreward.data.edits import RowOrigin, SourceRow
 from spatialreward.data.sources.columns import check_columns
 from spatialreward.data.sources.config import JsonlSource
 from spatialreward.data.sources.files import describe_files, find_files, name_of
@@ -35,11 +35,11 @@ class JsonlEdits:
         self._files = find_files(self._folder, config.files)
         pictures = Path(config.pictures) if config.pictures else self._folder
         self._reader = RowReader(
-            config.mapping, name=config.id_prefix, pictures=PictureFolder(pictures)
+            config.everything, name=config.id_prefix, pictures=PictureFolder(pictures)
         )
         self._check_columns()
 
-    def rows(self, shard: int, num_shards: int) -> Iterator[RawEdit | Rejected]:
+    def rows(self, shard: int, num_shards: int) -> Iterator[SourceRow]:
         """See ``EditSource``."""
         check_shard(shard, num_shards)
         for index, (origin, raw) in enumerate(self._raw_rows()):
@@ -75,4 +75,4 @@ class JsonlEdits:
                 continue
         # Where no row can be read, reading says so row by row.
         if names:
-            check_columns(self._config.mapping, frozenset(names), self._folder)
+            check_columns(self._config.everything, frozenset(names), self._folder)

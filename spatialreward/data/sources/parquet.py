@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from spatialreward.data.edits import RawEdit, Rejected, RowOrigin
+from spatialreward.data.edits import Rejected, RowOrigin, SourceRow
 from spatialreward.data.sources.columns import check_columns, needed
 from spatialreward.data.sources.config import ParquetSource
 from spatialreward.data.sources.files import describe_files, find_files, is_of_the_storage, name_of
@@ -48,13 +48,13 @@ class ParquetEdits:
         self._files = [self._inspect(path) for path in find_files(self._folder, config.files)]
         pictures = Path(config.pictures) if config.pictures else self._folder
         self._reader = RowReader(
-            config.mapping, name=config.id_prefix, pictures=PictureFolder(pictures)
+            config.everything, name=config.id_prefix, pictures=PictureFolder(pictures)
         )
         for file in self._files:
             if not file.problem:
-                check_columns(config.mapping, file.names, file.path)
+                check_columns(config.everything, file.names, file.path)
 
-    def rows(self, shard: int, num_shards: int) -> Iterator[RawEdit | Rejected]:
+    def rows(self, shard: int, num_shards: int) -> Iterator[SourceRow]:
         """See ``EditSource``; a damaged row group is one reject, and the next ones are read."""
         wanted = contiguous(sum(file.num_rows for file in self._files), shard, num_shards)
         first = 0
@@ -92,8 +92,8 @@ class ParquetEdits:
                 raise
             return _File(path, name, 1, frozenset(), problem=f"no readable footer: {error}")
 
-    def _rows_of(self, file: _File, own: range) -> Iterator[RawEdit | Rejected]:
-        columns = sorted(needed(self._config.mapping, file.names))
+    def _rows_of(self, file: _File, own: range) -> Iterator[SourceRow]:
+        columns = sorted(needed(self._config.everything, file.names))
         with pq.ParquetFile(file.path, pre_buffer=False, buffer_size=1 << 20) as parquet:
             first = 0
             for group in range(parquet.num_row_groups):
@@ -110,7 +110,7 @@ class ParquetEdits:
         columns: list[str],
         own: range,
         file: _File,
-    ) -> Iterator[RawEdit | Rejected]:
+    ) -> Iterator[SourceRow]:
         number = numbers.start
         for batch in _batches(parquet, group, columns):
             if isinstance(batch, str):
@@ -127,9 +127,7 @@ class ParquetEdits:
         if number < numbers.stop and number in own:
             yield self._lost(number, numbers, "the row group ends early", file)
 
-    def _edits(
-        self, batch: pa.RecordBatch, row: int, origin: RowOrigin
-    ) -> Iterator[RawEdit | Rejected]:
+    def _edits(self, batch: pa.RecordBatch, row: int, origin: RowOrigin) -> Iterator[SourceRow]:
         try:
             values = {name: batch.column(name)[row].as_py() for name in batch.schema.names}
         except UnicodeDecodeError as error:

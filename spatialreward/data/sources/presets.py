@@ -5,7 +5,7 @@ A preset whose schema is not published in full is ``assumed``: its name ends so,
 warns.
 """
 
-from spatialreward.data.sources.columns import AnswerColumns, Columns
+from spatialreward.data.sources.columns import AnswerColumns, Columns, RankingColumns
 from spatialreward.records import Record
 
 
@@ -18,6 +18,8 @@ class Preset(Record):
     read_at: tuple[str, ...]
     """Where the schema was read."""
     columns: tuple[Columns, ...]
+    rankings: tuple[RankingColumns, ...] = ()
+    """How the rows' preferences are read, if they have some."""
     assumed: str = ""
     """What is not published, if anything, so that the columns are a guess."""
 
@@ -132,10 +134,58 @@ EDIT_REWARD = Preset(
         "32910be2574e1da64e6aa3536da10c35a695f847/README.md",
     ),
     columns=(_side("left", "right"), _side("right", "left")),
+    rankings=(
+        RankingColumns(
+            sources=("source_img",),
+            edited=("left_output_image", "right_output_image"),
+            instruction="instruction",
+            scores={
+                name: (f"left_{name}_score", f"right_{name}_score")
+                for name in ("instruction_following", "quality_aesthetic", "overall")
+            },
+            editors=("left_model", "right_model"),
+            id=("unique_key",),
+        ),
+    ),
 )
 """A row is a pair; each of its edited pictures becomes an edit with its own scores, 1..4 for the
-two parts and their sum. ``pair`` and ``vote_type`` (leftvote, rightvote, tie) keep the preference,
-the end of the id (``/left``) the side."""
+two parts and their sum; the end of the id (``/left``) is the side. The pair is a ranking by the
+scores, with ties where they are equal; ``vote_type`` (leftvote, rightvote, tie) is kept beside
+the edits."""
+
+
+def _place(number: int) -> Columns:
+    return Columns(
+        sources=("input_image",),
+        edited=f"output_images.{number}",
+        instruction="instruction",
+        part=str(number),
+        operation="task_type",
+        given={"picture": f"key.{number}", "dimension": "dimension"},
+    )
+
+
+EDITSCORE_PAIRS = Preset(
+    hub_id="EditScore/EditReward-Bench",
+    form="Arrow files, or bench.jsonl with paths below images/; `hub` or `jsonl`",
+    read_at=(
+        "https://huggingface.co/datasets/EditScore/EditReward-Bench/blob/main/README.md",
+        "https://github.com/VectorSpaceLab/EditScore/blob/main/evaluation.py",
+    ),
+    columns=(_place(0), _place(1)),
+    rankings=(
+        RankingColumns(
+            sources=("input_image",),
+            edited=("output_images",),
+            instruction="instruction",
+            best_first="dimension",
+            names=("key",),
+            operation="task_type",
+        ),
+    ),
+)
+"""EditScore's form of preferences. What is published in it is a benchmark: train on preferences of
+your own in this form, and index the benchmark instead."""
 
 EDITSCORE_RL = Preset(
     hub_id="EditScore/EditScore-RL-Data",
@@ -221,6 +271,7 @@ PRESETS: dict[str, Preset] = {
     "imgedit": IMG_EDIT,
     "imgedit-multiturn": IMG_EDIT_MULTITURN,
     "editreward": EDIT_REWARD,
+    "editscore-pairs": EDITSCORE_PAIRS,
     "editscore-rl": EDITSCORE_RL,
     "spatialreward-sft-assumed": SPATIALREWARD_SFT,
     "spatialreward-rl-assumed": SPATIALREWARD_RL,

@@ -2,28 +2,35 @@
 
 from collections.abc import Iterator
 
-from spatialreward.data.edits import Annotation, RawEdit, Rejected, RowOrigin
-from spatialreward.data.sources.columns import Columns
+from spatialreward.data.edits import Annotation, Ranking, RawEdit, Rejected, RowOrigin, SourceRow
+from spatialreward.data.sources.columns import AnyColumns, Columns, RankingColumns
 from spatialreward.data.sources.interface import Reason, RowError, rejected
 from spatialreward.data.sources.labels import LabelError, label_of, spoken_at
 from spatialreward.data.sources.pictures import PictureFolder, holds_nothing, pictures_of
+from spatialreward.data.sources.rankings import ranking_of
 from spatialreward.data.sources.regions import regions_of
 from spatialreward.data.sources.values import Row, look_up, text_at, value_at
 
 # Where a picture stands in the question of a ShareGPT conversation.
 _IMAGE_MARK = "<image>"
+RANKING = "ranking"
+"""Ends the id of a ranking, to tell it from the edits of its row."""
 
 
 class RowReader:
-    """Reads the edits of rows, one after the other."""
+    """Reads the edits and rankings of rows, one after the other."""
 
     def __init__(
-        self, columns: tuple[Columns, ...], *, name: str = "", pictures: PictureFolder | None = None
+        self,
+        columns: tuple[AnyColumns, ...],
+        *,
+        name: str = "",
+        pictures: PictureFolder | None = None,
     ) -> None:
         """Prepare to read rows.
 
         Args:
-            columns: how to read one edit from a row, or several.
+            columns: how to read one edit from a row, or several, and a ranking.
             name: begins every id, to tell data sets apart.
             pictures: where the paths of pictures lead to; None if pictures lie in the rows.
         """
@@ -31,10 +38,13 @@ class RowReader:
         self._name = name
         self._pictures = pictures
 
-    def edits(self, row: Row, origin: RowOrigin) -> Iterator[RawEdit | Rejected]:
-        """Every edit in a row, or why it cannot be read."""
+    def edits(self, row: Row, origin: RowOrigin) -> Iterator[SourceRow]:
+        """Every edit and ranking in a row, or why it cannot be read."""
         for columns in self._columns:
-            yield from self._edits(row, columns, origin)
+            if isinstance(columns, RankingColumns):
+                yield self._ranking(row, columns, origin)
+            else:
+                yield from self._edits(row, columns, origin)
 
     def unreadable(self, reason: Reason, detail: str, origin: RowOrigin) -> Rejected:
         """A row, or the rest of a file, of which nothing could be read."""
@@ -81,6 +91,17 @@ class RowReader:
             )
         except RowError as error:
             return self._reject(error, row_id, columns, origin, number)
+
+    def _ranking(self, row: Row, columns: RankingColumns, origin: RowOrigin) -> Ranking | Rejected:
+        row_id = f"{origin.file}:{origin.row}"
+        try:
+            if columns.id:
+                row_id = "-".join(_required_text(row, path) for path in columns.id)
+            key = self._key(row_id, RANKING)
+            return ranking_of(row, columns, key, origin, self._pictures)
+        except RowError as error:
+            found = rejected(self._key(row_id, RANKING), error.reason, error.detail, origin)
+            return found.model_copy(update={"kind": "ranking"})
 
     def _key(self, *parts: str) -> str:
         return "/".join(part for part in (self._name, *parts) if part)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from spatialreward.data.edits import RawEdit, Rejected, RowOrigin
+from spatialreward.data.edits import Rejected, RowOrigin, SourceRow
 from spatialreward.data.sources.columns import check_columns, top_level
 from spatialreward.data.sources.config import WebDatasetSource
 from spatialreward.data.sources.files import describe_files, find_files, name_of
@@ -32,11 +32,11 @@ class WebDatasetEdits:
         self._config = config
         self._folder = Path(config.folder)
         self._files = find_files(self._folder, config.files)
-        self._reader = RowReader(config.mapping, name=config.id_prefix)
-        self._paths = [path for columns in config.mapping for path in columns.named()]
+        self._reader = RowReader(config.everything, name=config.id_prefix)
+        self._paths = [path for columns in config.everything for path in columns.named()]
         self._check_columns()
 
-    def rows(self, shard: int, num_shards: int) -> Iterator[RawEdit | Rejected]:
+    def rows(self, shard: int, num_shards: int) -> Iterator[SourceRow]:
         """See ``EditSource``."""
         for share in file_shares(len(self._files), shard, num_shards):
             yield from self._rows_of(self._files[share.file], share)
@@ -55,7 +55,7 @@ class WebDatasetEdits:
         """See ``EditSource``."""
         return self._config.describe() | {"files": describe_files(self._folder, self._files)}
 
-    def _rows_of(self, path: Path, share: FileShare) -> Iterator[RawEdit | Rejected]:
+    def _rows_of(self, path: Path, share: FileShare) -> Iterator[SourceRow]:
         name = name_of(self._folder, path)
         next_number = 0
         for sample in samples(path, share.has, self._is_read):
@@ -68,7 +68,7 @@ class WebDatasetEdits:
                 if share.has(sample.number):
                     yield from self._edits(sample, name)
 
-    def _edits(self, sample: Sample, name: str) -> Iterator[RawEdit | Rejected]:
+    def _edits(self, sample: Sample, name: str) -> Iterator[SourceRow]:
         origin = RowOrigin(file=name, row=writable(sample.key))
         if sample.problem is not None:
             yield self._reader.unreadable(sample.problem.reason, sample.problem.detail, origin)
@@ -100,4 +100,4 @@ class WebDatasetEdits:
                 break
         # Where no tar can be read, reading says so tar by tar.
         if names:
-            check_columns(self._config.mapping, frozenset(names), path)
+            check_columns(self._config.everything, frozenset(names), path)

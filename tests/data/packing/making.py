@@ -11,6 +11,8 @@ from spatialreward.data.edits import (
     Extent,
     LabelledEdit,
     ProposedRegion,
+    RankedPicture,
+    Ranking,
     RowOrigin,
     SpatialPrior,
 )
@@ -85,11 +87,30 @@ def make_alone(number: int = 0, **changes: object) -> LabelledEdit:
         "instruction": "",
         "sources": (),
         "prior": None,
-        "annotation": label,
+        "label": label,
         "given_regions": None,
         "fingerprints": (f"{number:016x}",),
     }
     return make_edit(number, **alone | changes)
+
+
+def make_ranking(number: int = 0, **changes: object) -> Ranking:
+    """Ranking ``number`` of a data set: three pictures, of which two tie in one dimension."""
+    fields: dict[str, object] = {
+        "id": f"row-{number}/ranking",
+        "instruction": f"Put hat number {number} on her head",
+        "sources": (picture(3 * number),),
+        "edits": tuple(
+            RankedPicture(id=name, edited=picture(3 * number + place), editor=f"editor-{name}")
+            for place, name in enumerate("abc", start=1)
+        ),
+        "orders": {"instruction_following": (1, 0, 1), "überall": (0, 1, 2)},
+        "operation": "add",
+        "fingerprints": tuple(f"{number:015x}{place}" for place in range(4)),
+        "license": "CC0",
+        "origin": RowOrigin(file="pairs.jsonl", row=str(number)),
+    }
+    return Ranking(**fields | changes)
 
 
 shares = st.floats(0, 1)

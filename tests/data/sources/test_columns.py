@@ -7,7 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from spatialreward.data.sources.columns import AnswerColumns, Columns, RegionColumns
+from spatialreward.data.sources.columns import (
+    AnswerColumns,
+    Columns,
+    RankingColumns,
+    RegionColumns,
+)
 from spatialreward.data.sources.config import ParquetSource, SourceConfig
 from spatialreward.data.sources.interface import RowError
 from spatialreward.data.sources.regions import regions_of
@@ -169,7 +174,11 @@ def test_settings_are_told_apart_by_their_kind_and_one_mapping_needs_no_list():
 
 
 DOCS = Path(__file__).parents[3] / "docs" / "data.md"
-FORMS = {tuple[str, ...]: "list of columns", dict[str, str]: "table of names and columns"}
+FORMS = {
+    tuple[str, ...]: "list of columns",
+    dict[str, str]: "table of names and columns",
+    dict[str, tuple[str, ...]]: "table of dimensions and lists of columns",
+}
 
 
 @pytest.mark.parametrize(
@@ -178,6 +187,7 @@ FORMS = {tuple[str, ...]: "list of columns", dict[str, str]: "table of names and
         ("key", Columns),
         ("key of `regions`", RegionColumns),
         ("key of `answers`", AnswerColumns),
+        ("key of `rankings`", RankingColumns),
     ],
 )
 def test_the_docs_have_every_key_of_a_mapping(heading, record):

@@ -219,7 +219,7 @@ def test_both_edits_of_an_editreward_pair_are_read_with_their_own_scores(tmp_pat
         "left_img_rel": "eff5/ovis_u1.png",
         "right_img_rel": "eff5/qwen_edit.png",
     }
-    left, right = read_parquet(tmp_path, "editreward", schema, row)
+    left, ranking, right = read_parquet(tmp_path, "editreward", schema, row)
     assert (left.id, right.id) == ("editreward/eff5_0/left", "editreward/eff5_0/right")
     assert left.sources == right.sources == (picture("s"),)
     assert (left.edited, right.edited) == (picture("l"), picture("r"))
@@ -232,6 +232,16 @@ def test_both_edits_of_an_editreward_pair_are_read_with_their_own_scores(tmp_pat
         "vote_type": "leftvote",
         "other_model": "ovis_u1",
         "other_overall_score": 6.0,
+    }
+    assert ranking.id == "editreward/eff5_0/ranking"
+    assert [(one.edited, one.editor) for one in ranking.edits] == [
+        (picture("l"), "ovis_u1"),
+        (picture("r"), "qwen_edit"),
+    ]
+    assert ranking.orders == {
+        "instruction_following": (0, 1),
+        "quality_aesthetic": (0, 1),
+        "overall": (0, 1),
     }
 
 

@@ -1,0 +1,62 @@
+"""How a kind of record is laid out in a shard; writing and reading one follow from it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spatialreward.errors import InvalidInputError
+
+
+class Layout(NamedTuple):
+    """Columns of one kind of record, the pictures last."""
+
+    schema: pa.Schema
+    """Has the columns ``picture_bytes``, ``origin_file`` and ``origin_row`` among others."""
+    to_row: Callable[[Any], dict[str, Any]]
+    check: Callable[[pa.Schema, str], None]
+    """Refuses the schema of a file that is no such shard; the text is what it calls the file."""
+    dictionaries: tuple[str, ...]
+    """Columns with few different values."""
+    plural: str
+    """What the records are called in a message."""
+
+    @property
+    def compression(self) -> dict[str, str]:
+        """By column: pictures are compressed already and are stored as they are."""
+        return {_path(field): "NONE" if _holds_files(field) else "ZSTD" for field in self.schema}
+
+    @property
+    def with_statistics(self) -> list[str]:
+        """Columns whose smallest and largest value tell a reader something: all but pictures."""
+        return [_path(field) for field in self.schema if not _holds_files(field)]
+
+
+@contextmanager
+def opened(shard: Path | BinaryIO, name: str, layout: Layout) -> Iterator[pq.ParquetFile]:
+    """A shard to read from.
+
+    Raises:
+        InvalidInputError: it is not there, damaged, or no shard of this layout; ``name`` is what
+            the message calls it.
+    """
+    try:
+        with pq.ParquetFile(shard, page_checksum_verification=True) as file:
+            layout.check(file.schema_arrow, name)
+            yield file
+    except FileNotFoundError as error:
+        raise InvalidInputError(f"{name}: there is no such shard") from error
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{name}: is damaged or no Parquet file: {error}") from error
+
+
+def _path(field: pa.Field) -> str:
+    return f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name
+
+
+def _holds_files(field: pa.Field) -> bool:
+    kind = field.type.value_type if pa.types.is_list(field.type) else field.type
+    return pa.types.is_binary(kind)

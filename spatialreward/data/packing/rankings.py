@@ -1,0 +1,131 @@
+"""Rankings in Parquet: shards of their own beside those of the edits, ``rankings-*.parquet``."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+from pydantic import TypeAdapter, ValidationError
+
+from spatialreward.data.edits import RankedPicture, Ranking, RowOrigin
+from spatialreward.data.packing.layout import Layout, opened
+from spatialreward.errors import InvalidInputError
+
+RANKINGS_VERSION = 1
+
+_VERSION_KEY = b"spatialreward.rankings_version"
+_TEXTS, _FILES = pa.list_(pa.string()), pa.list_(pa.binary())
+RANKINGS_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("instruction", pa.string(), nullable=False),
+        pa.field("operation", pa.string(), nullable=False),
+        pa.field("license", pa.string(), nullable=False),
+        # A JSON object: by dimension, the rank of each edited picture, 0 the best one's.
+        pa.field("orders", pa.string(), nullable=False),
+        pa.field("edit_ids", _TEXTS, nullable=False),
+        pa.field("editors", _TEXTS, nullable=False),
+        pa.field("fingerprints", _TEXTS, nullable=False),
+        pa.field("picture_bytes", pa.int64(), nullable=False),
+        pa.field("origin_file", pa.string(), nullable=False),
+        pa.field("origin_row", pa.string(), nullable=False),
+        pa.field("sources", _FILES, nullable=False),
+        pa.field("edited", _FILES, nullable=False),
+    ],
+    metadata={_VERSION_KEY: str(RANKINGS_VERSION).encode()},
+)
+_ORDERS = TypeAdapter(dict[str, tuple[int, ...]])
+
+
+def read_rankings(shard: Path | BinaryIO, *, name: str = "") -> Iterator[Ranking]:
+    """The rankings of a shard in order; one row group is in memory.
+
+    Args:
+        shard: a file, or anything that can be read and sought, such as an object in S3.
+        name: what an error calls the shard, if it is no file on disk.
+
+    Raises:
+        InvalidInputError: the shard is damaged, holds no rankings, or is of a later version.
+    """
+    name = name or str(shard)
+    with opened(shard, name, RANKINGS) as file:
+        for number in range(file.num_row_groups):
+            for row in file.read_row_group(number, use_threads=False).to_pylist():
+                yield _from_row(row, name)
+
+
+def count_rankings(shard: Path) -> dict[str, int]:
+    """A shard's rankings as a manifest counts them; no picture is read.
+
+    ``rankings``; ``ranked/DIMENSION``: those with an order in it; ``tied/DIMENSION``: those of them
+    in which pictures share a rank.
+
+    Raises:
+        InvalidInputError: the shard is damaged or none of rankings.
+    """
+    with opened(shard, str(shard), RANKINGS) as file:
+        orders = file.read(["orders"], use_threads=False)["orders"].to_pylist()
+    counts = Counter({"rankings": len(orders)})
+    for order in map(json.loads, orders):
+        for dimension, ranks in order.items():
+            counts[f"ranked/{dimension}"] += 1
+            counts[f"tied/{dimension}"] += len(set(ranks)) < len(ranks)
+    return dict(counts)
+
+
+def _check_schema(schema: pa.Schema, name: str) -> None:
+    found = (schema.metadata or {}).get(_VERSION_KEY)
+    if found is None or not found.isdigit():
+        raise InvalidInputError(f"{name}: is not a shard of rankings")
+    if int(found) > RANKINGS_VERSION:
+        raise InvalidInputError(
+            f"{name}: has version {int(found)} of rankings, this version of spatialreward reads "
+            f"{RANKINGS_VERSION} and lower; a later one is needed"
+        )
+
+
+def _to_row(ranking: Ranking) -> dict[str, Any]:
+    edited = [picture.edited for picture in ranking.edits]
+    return {
+        "id": ranking.id,
+        "instruction": ranking.instruction,
+        "operation": ranking.operation,
+        "license": ranking.license,
+        "orders": json.dumps(ranking.orders, ensure_ascii=False),
+        "edit_ids": [picture.id for picture in ranking.edits],
+        "editors": [picture.editor for picture in ranking.edits],
+        "fingerprints": list(ranking.fingerprints),
+        "picture_bytes": sum(map(len, (*ranking.sources, *edited))),
+        "origin_file": ranking.origin.file,
+        "origin_row": ranking.origin.row,
+        "sources": list(ranking.sources),
+        "edited": edited,
+    }
+
+
+def _from_row(row: Mapping[str, Any], name: str) -> Ranking:
+    try:
+        edits = zip(row["edit_ids"], row["edited"], row["editors"], strict=True)
+        return Ranking(
+            id=row["id"],
+            instruction=row["instruction"],
+            sources=tuple(row["sources"]),
+            edits=tuple(
+                RankedPicture(id=id, edited=edited, editor=editor) for id, edited, editor in edits
+            ),
+            orders=_ORDERS.validate_json(row["orders"]),
+            operation=row["operation"],
+            fingerprints=tuple(row["fingerprints"]),
+            license=row["license"],
+            origin=RowOrigin(file=row["origin_file"], row=row["origin_row"]),
+        )
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        raise InvalidInputError(f"{name}: ranking {row.get('id')}: {error}") from error
+
+
+RANKINGS = Layout(
+    RANKINGS_SCHEMA, _to_row, _check_schema, ("operation", "license", "origin_file"), "rankings"
+)
+"""How rankings are laid out in a shard."""
