@@ -67,7 +67,7 @@ class RawEdit(Record):
     """What else the data set says about this edit, such as scores or who drew it."""
     license: str = ""
     """Of this row, in the data set's words; empty if the row names none."""
-    annotation: Annotation | None = None
+    label: Annotation | None = None
     """The label that comes with the source, which needs no teacher."""
     lost_label: str = ""
     """Why the label that came with the source was dropped, as ``reason: detail``; empty if none
@@ -168,7 +168,7 @@ class LabelledEdit(Record):
             edited=row.edited,
             operation=row.operation,
             prior=prior,
-            label=row.annotation,
+            label=row.label,
             lost_label=row.lost_label,
             truth=row.truth,
             given=row.given,

@@ -4,10 +4,11 @@ import pytest
 from PIL import Image
 
 from spatialreward.editor.interface import EditTask
+from spatialreward.errors import Failure
 from spatialreward.records import Judgement, JudgementStatus, Scores
 from spatialreward.rl.rewards import JudgeChangedError, PinnedReward, RewardError
 
-FAILED = Judgement.failed("cannot see")
+FAILED = Judgement.failed("cannot see", Failure.NOT_JSON)
 SCORES = Scores(editing_success=5, over_editing=5, naturalness=5, artifact_freedom=5)
 PICTURE = Image.new("RGB", (4, 4))
 

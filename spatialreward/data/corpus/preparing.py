@@ -49,7 +49,7 @@ def _prepared_edit(row: RawEdit, config: CorpusConfig) -> LabelledEdit | Rejecte
         if pictures.sources:
             # An edit is one of its first source; further ones are references.
             prior = propose(pictures.sources[0], pictures.edited, config.regions)
-            boxes = row.regions or (row.annotation.regions if row.annotation else ())
+            boxes = row.regions or (row.label.regions if row.label else ())
             if finding := check_boxes(boxes, prior, filters.evidence):
                 return finding.reject(row.id, row.origin)
         edited = packed(row.edited, pictures.edited, config.pictures)
@@ -62,7 +62,7 @@ def _prepared_edit(row: RawEdit, config: CorpusConfig) -> LabelledEdit | Rejecte
             ),
             "edited": edited,
             "license": license,
-            "annotation": None if is_asked_anew else row.annotation,
+            "label": None if is_asked_anew else row.label,
         }
     )
     return LabelledEdit.of(kept, prior, pictures.fingerprints())

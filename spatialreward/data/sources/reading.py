@@ -85,7 +85,7 @@ class RowReader:
                 regions=regions_of(row, columns.regions) if columns.regions else None,
                 given=_given(row, columns),
                 license=(columns.license and text_at(row, columns.license)) or "",
-                annotation=annotation,
+                label=annotation,
                 lost_label=lost_label,
                 origin=origin,
             )

@@ -36,7 +36,7 @@ def raw_edit(sample: SceneSample, origin: RowOrigin) -> RawEdit:
         edited=sample.edited,
         operation="+".join(kinds),
         regions=sample.truth.regions,
-        annotation=_label(sample.truth),
+        label=_label(sample.truth),
         truth=hidden.model_dump_json(),
         given={"grade": sample.grade, **sample.truth.scores.given()},
         origin=origin,

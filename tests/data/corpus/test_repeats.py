@@ -113,6 +113,7 @@ def test_a_shard_alone_names_the_row_that_has_the_id(tmp_path):
     [line] = (tmp_path / "shard" / "rejects.jsonl").read_text().splitlines()
     assert json.loads(line) == {
         "id": "same",
+        "kind": "edit",
         "reason": "repeated id",
         "detail": "edits.jsonl, row 1, has this id already",
         "origin": {"file": "edits.jsonl", "row": "4"},

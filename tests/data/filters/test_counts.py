@@ -69,6 +69,7 @@ def test_a_finding_becomes_an_entry_of_the_rejects_file():
     rejected = finding.reject("e7", RowOrigin(file="a.tar", row="7"))
     assert rejected.model_dump() == {
         "id": "e7",
+        "kind": "edit",
         "reason": "no instruction",
         "detail": "instruction: is empty",
         "origin": {"file": "a.tar", "row": "7"},

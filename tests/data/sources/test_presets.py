@@ -310,7 +310,7 @@ def test_spatialreward_sft_as_assumed(tmp_path, caplog, row, thought, alone):
     assert semantic.instruction == "Remove the dog"
     assert semantic.sources == (picture("images/0_0.jpg"),)
     assert semantic.edited == perceptual.edited == picture("images/0_1.jpg")
-    label = semantic.annotation
+    label = semantic.label
     assert [(box.label, box.bbox_2d) for box in label.regions] == [
         ("the dog", (100, 200, 300, 400))
     ]
@@ -318,9 +318,9 @@ def test_spatialreward_sft_as_assumed(tmp_path, caplog, row, thought, alone):
     assert label.scores == Scores(editing_success=24, over_editing=20)
     assert label.teacher == "spatialreward-sft-assumed"
     assert (perceptual.sources, perceptual.instruction) == ((), "")
-    assert perceptual.annotation.pq_reasoning == PQ_ANSWER["reasoning"]
-    assert perceptual.annotation.scores == Scores(naturalness=12, artifact_freedom=9)
-    assert perceptual.annotation.regions == ()
+    assert perceptual.label.pq_reasoning == PQ_ANSWER["reasoning"]
+    assert perceptual.label.scores == Scores(naturalness=12, artifact_freedom=9)
+    assert perceptual.label.regions == ()
 
 
 def test_the_columns_that_were_found_are_named_where_no_form_fits(tmp_path):

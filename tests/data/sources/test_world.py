@@ -35,8 +35,8 @@ def test_a_part_that_there_is_not_is_an_error():
 def test_the_truth_is_a_label_too():
     sample = draw_sample(CONFIG.data, "train", 7)
     [edit] = [edit for edit in edits_of(open_source(CONFIG)) if edit.id == sample.id]
-    assert edit.annotation.regions == sample.truth.regions
-    assert edit.annotation.scores == sample.truth.scores
+    assert edit.label.regions == sample.truth.regions
+    assert edit.label.scores == sample.truth.scores
     for number, change in enumerate(sample.truth.changes):
         told = f"<|bbox_{number}|> {change.before} to {change.after}: {change.verdict}."
-        assert told in edit.annotation.sc_reasoning
+        assert told in edit.label.sc_reasoning
