@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spatialreward.errors import InvalidInputError
+from spatialreward.judge.hub import ON_HUB, fetch_from_hub
 
 
 class Source(NamedTuple):
@@ -31,9 +32,7 @@ def fetch_checkpoint(model: str) -> Source:
 
         fetched = fetch_verified(model)
         return Source(fetched.folder, fetched.model.uri)
-    if model.startswith("hub:"):
-        from spatialreward.judge.hub import fetch_from_hub
-
+    if model.startswith(ON_HUB):
         snapshot = fetch_from_hub(model)
         return Source(snapshot, f"{model.partition('@')[0]}@{snapshot.name}")
     folder = Path(model)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.judge.folder import ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE
+from spatialreward.judge.hub import ON_HUB
 from spatialreward.judge.weights import read_object, read_tensors, some
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _KIND = "LORA"
-_HUB = "hub:"
 _HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 _SIZE_MISMATCH = re.compile(r"size mismatch for (\S+): .*?(\[[\d, ]+\]).*?(\[[\d, ]+\])", re.DOTALL)
 
@@ -86,9 +86,9 @@ def apply_adapter(model: "PreTrainedModel", base: Path, adapter: Path) -> "PreTr
 
 def _is_another(named: str, base: str) -> bool:
     """Whether both are ids on the hub, and different ones; a folder may hold any model."""
-    if not base.startswith(_HUB) or not _HUB_ID.fullmatch(named):
+    if not base.startswith(ON_HUB) or not _HUB_ID.fullmatch(named):
         return False
-    return named.lower() != base.removeprefix(_HUB).partition("@")[0].lower()
+    return named.lower() != base.removeprefix(ON_HUB).partition("@")[0].lower()
 
 
 def _in_words(error: Exception) -> str:

@@ -8,7 +8,8 @@ from spatialreward.errors import InvalidInputError, SpatialRewardError
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "hub:"
+ON_HUB = "hub:"
+"""How the name of a checkpoint on the hub begins."""
 _NAME = re.compile(r"hub:(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^@\s]+))?")
 _FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt")
 """Weights in other formats are not fetched, and no code."""

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.extras import missing_package
+from spatialreward.judge.hub import ON_HUB, fetch_from_hub
 from spatialreward.judge.interface import Judging
 
 PIXELS = "pixels"
-_HUB = "hub:"
 _REGISTERED = "models:/"
 _SERVED = "triton:"
 _EXPECTED = (
@@ -85,9 +85,7 @@ def fetch_folder(judge: str | Path) -> Path:
         InvalidInputError, HubError, TrackingError: as ``load_judge``.
     """
     name = str(judge)
-    if name.startswith(_HUB):
-        from spatialreward.judge.hub import fetch_from_hub
-
+    if name.startswith(ON_HUB):
         return fetch_from_hub(name)
     if name.startswith(_REGISTERED):
         from spatialreward.registry import resolve_model
