@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from spatialreward.data.building import draw_samples
-from spatialreward.data.config import DataConfig
-from spatialreward.data.world.rendering import paint, to_image
-from spatialreward.data.world.samples import SceneSample
-from spatialreward.data.world.sampling import CannotDrawError, Grade, draw_edited_scene
 from spatialreward.images import encode_png
+from spatialreward.world.building import draw_samples
+from spatialreward.world.config import DataConfig
+from spatialreward.world.rendering import paint, to_image
+from spatialreward.world.samples import SceneSample
+from spatialreward.world.sampling import CannotDrawError, Grade, draw_edited_scene
 
 WORLD = DataConfig(seed=21)
 NUM_EDITS = 4

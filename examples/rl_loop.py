@@ -28,11 +28,11 @@ from spatialreward import (
     SpatialRewardError,
     load_judge,
 )
-from spatialreward.data.building import draw_sample
-from spatialreward.data.config import DataConfig
-from spatialreward.data.world.rendering import paint, to_image
-from spatialreward.data.world.samples import SceneSample
-from spatialreward.data.world.sampling import GRADES, CannotDrawError, draw_edited_scene
+from spatialreward.world.building import draw_sample
+from spatialreward.world.config import DataConfig
+from spatialreward.world.rendering import paint, to_image
+from spatialreward.world.samples import SceneSample
+from spatialreward.world.sampling import GRADES, CannotDrawError, draw_edited_scene
 
 # P prompts, G edits per prompt, W ways to edit
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import NonNegativeFloat
 
+from spatialreward.artifacts import ArtifactRef
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
-from spatialreward.storage import ArtifactRef
 from spatialreward.tracking import ChildRun, child_runs, metric_history, run_params
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pipelines.profile import PipelineStep, Profile
 from pipelines.resources import Resources
 from spatialreward.config import FolderBase, HubBase, OmniGen2Config, ShippedBase
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge.checkpoint import SHIPPED_BASE
+from spatialreward.world.shipped import SHIPPED_BASE
 
 _GIB = 1 << 30
 

@@ -22,7 +22,6 @@ from spatialreward.config import (
     ShippedBase,
     TinyEditorConfig,
 )
-from spatialreward.data.config import DataConfig
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.config import EditorEvaluationConfig, EditorGate, JudgeGate
 from spatialreward.reading import read_toml_file
@@ -30,6 +29,7 @@ from spatialreward.records import Record
 from spatialreward.rl.config import FlowGrpoConfig
 from spatialreward.training.config import JudgeTrainingConfig
 from spatialreward.validation import Problem, first_problem
+from spatialreward.world.config import DataConfig
 
 FOLDER = Path(__file__).parent / "profiles"
 PipelineStep = Literal[

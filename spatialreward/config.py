@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
 
-from spatialreward.data.config import DataConfig, Split
 from spatialreward.editor.config import EditorPretrainingConfig
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.config import EditorEvaluationConfig, EditorGate, JudgeGate
@@ -20,6 +19,7 @@ from spatialreward.records import Record
 from spatialreward.rl.config import FlowGrpoConfig
 from spatialreward.training.config import GroundingConfig, JudgeTrainingConfig
 from spatialreward.validation import first_problem
+from spatialreward.world.config import DataConfig, Split
 
 Settings = TypeVar("Settings", bound=Record)
 

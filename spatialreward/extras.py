@@ -41,6 +41,8 @@ EXTRAS = {
     "spatialreward.storage": "storage",
     "spatialreward.tracking": "tracking",
     "spatialreward.training": "judge",
+    "spatialreward.world": "judge",
+    "spatialreward.world.source": "data",
 }
 """Extras by the part that needs them; of several that hold a module the longest name counts."""
 _OURS = {"components", "manifests", "pipelines", "serving", "spatialreward"}

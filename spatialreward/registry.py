@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from spatialreward.artifacts import ArtifactRef
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.report import EvaluationReport, ReportError, load_report
-from spatialreward.storage import ArtifactRef, ObjectStore, digest_folder
+from spatialreward.storage import ObjectStore, digest_folder
 from spatialreward.tracking import TrackingError, connect
 
 if TYPE_CHECKING:

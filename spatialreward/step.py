@@ -20,12 +20,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from spatialreward.artifacts import ArtifactRef
 from spatialreward.attempts import FINAL_TAG, refuse_in_vain, with_retries
 from spatialreward.config import flatten
 from spatialreward.errors import InvalidInputError, SpatialRewardError, is_final
 from spatialreward.pipeline_run import find_parent
 from spatialreward.records import Record
-from spatialreward.storage import BUCKET, ArtifactRef, ObjectStore
+from spatialreward.storage import BUCKET, ObjectStore
 from spatialreward.tracking import Tracker, open_run
 
 logger = logging.getLogger(__name__)

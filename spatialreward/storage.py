@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -22,52 +21,19 @@ from urllib.parse import urlsplit
 import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
-from pydantic import Field
 
+from spatialreward.artifacts import ArtifactRef
 from spatialreward.errors import InvalidInputError, SpatialRewardError
 from spatialreward.packed_folder import CHUNK, NotPackedError, Streamed, pack, unpack
-from spatialreward.records import Record
 
 BUCKET = "spatialreward"
 """What steps store. MLflow has a bucket of its own, which its artifact proxy writes for anyone."""
 _MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject"}
 _SIGNED_FOR = timedelta(minutes=5)
-_REFERENCE = re.compile(r"(?P<uri>s3://[^#]+)#sha256=(?P<sha256>[0-9a-f]{64})&size=(?P<size>\d+)")
 
 
 class StorageError(SpatialRewardError, RuntimeError):
     """The object store did not take or give an object; the message names its URI."""
-
-
-class ArtifactRef(Record):
-    """A folder or document in the object store, and what its bytes must hash to."""
-
-    uri: str = Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{2,62}/.+$")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    size_bytes: int = Field(ge=0)
-
-    def __str__(self) -> str:
-        """``s3://bucket/key#sha256=HEX&size=BYTES``, as steps pass it on."""
-        return f"{self.uri}#sha256={self.sha256}&size={self.size_bytes}"
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read what ``str`` wrote.
-
-        Raises:
-            InvalidInputError: the text is no reference.
-        """
-        match = _REFERENCE.fullmatch(text)
-        if match is None:
-            raise InvalidInputError(
-                f"{text!r}: expected s3://BUCKET/KEY#sha256=HEX&size=BYTES, an artifact reference"
-            )
-        return cls(uri=match["uri"], sha256=match["sha256"], size_bytes=int(match["size"]))
-
-    @classmethod
-    def of(cls, uri: str, content: bytes) -> Self:
-        """The reference of a document of this content."""
-        return cls(uri=uri, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
 
 
 class ObjectStore:

@@ -13,19 +13,19 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from spatialreward.data.building import draw_samples
-from spatialreward.data.config import DataConfig
 from spatialreward.editor.config import EditorNetworkConfig
-from spatialreward.editor.tiny import TinyEditor
 from spatialreward.judge import checkpoint
 from spatialreward.judge.interface import Edit
 from spatialreward.protocol.prompts import TINY
 from spatialreward.stack import Service, StackConfig, environment, running_stack
 from spatialreward.storage import ObjectStore
 from spatialreward.training.config import OptimiserConfig
-from spatialreward.training.grounding import untrained_tiny
 from spatialreward.training.loop import batches_of, train
-from spatialreward.training.targets import scene_examples
+from spatialreward.world.building import draw_samples
+from spatialreward.world.config import DataConfig
+from spatialreward.world.grounding import untrained_tiny
+from spatialreward.world.targets import scene_examples
+from spatialreward.world.tiny_editor import TinyEditor
 
 # A shell that runs the tests in its background has them ignore Ctrl-C, and all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,5 +1,6 @@
 """Registered versions with evaluation reports, as a pipeline leaves them."""
 
+from spatialreward.artifacts import ArtifactRef
 from spatialreward.evaluation.report import EvaluationReport, store_report
 from spatialreward.registry import (
     CHECKSUM_TAG,
@@ -7,7 +8,7 @@ from spatialreward.registry import (
     register_model,
     set_evaluation,
 )
-from spatialreward.storage import ArtifactRef, ObjectStore, digest_folder
+from spatialreward.storage import ObjectStore, digest_folder
 from spatialreward.tracking import open_run
 
 GOOD = {"pairwise_accuracy": 0.9, "mean_iou": 0.7, "unparsable_share": 0.0}

@@ -3,10 +3,11 @@ import threading
 
 import pytest
 
+from spatialreward.artifacts import ArtifactRef
 from spatialreward.errors import InvalidInputError, SpatialRewardError
 from spatialreward.records import Record
 from spatialreward.step import run_step, step_key, work_dir
-from spatialreward.storage import ArtifactRef, ObjectStore
+from spatialreward.storage import ObjectStore
 from spatialreward.tracking import child_runs, open_run
 
 

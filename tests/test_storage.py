@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spatialreward import storage
+from spatialreward.artifacts import ArtifactRef
 from spatialreward.errors import InvalidInputError
 from spatialreward.stack.ports import free_ports
-from spatialreward.storage import ArtifactRef, ObjectStore, StorageError, digest_folder
+from spatialreward.storage import ObjectStore, StorageError, digest_folder
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def build_shard(
     """Build one shard of a split and answer with its reference. The settings are a DataConfig."""
     from components.data_building import steps
     from spatialreward.config import ShardStep, read_settings
-    from spatialreward.data.config import DataConfig
+    from spatialreward.world.config import DataConfig
 
     world = read_settings(DataConfig, config, "--config")
     return steps.build_shard(ShardStep(world=world, split=split, shard=shard), parent_run_id)

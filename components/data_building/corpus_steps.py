@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from spatialreward.artifacts import ArtifactRef
 from spatialreward.data.corpus import stages
 from spatialreward.data.corpus.config import CorpusConfig, CorpusShardStep, CorpusStep
 from spatialreward.data.corpus.running import finish, lineage_of
@@ -20,7 +21,7 @@ from spatialreward.data.packing.manifest import FILE_NAME, ShardReport
 from spatialreward.data.packing.registration import log_packed
 from spatialreward.data.teacher.keys import key_of
 from spatialreward.step import Outputs, Step, run_step, step_key, work_dir
-from spatialreward.storage import BUCKET, ArtifactRef, ObjectStore
+from spatialreward.storage import BUCKET, ObjectStore
 
 _SHARD, _FACTS = "shard", "facts"
 

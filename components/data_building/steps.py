@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spatialreward.config import NoSettings, ShardStep
-from spatialreward.data import building
 from spatialreward.step import Outputs, Step, run_step
 from spatialreward.storage import digest_folder
+from spatialreward.world import building
 
 
 def build_shard(config: ShardStep, parent_run_id: str) -> str:

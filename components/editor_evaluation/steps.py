@@ -4,6 +4,7 @@ import json
 import logging
 import math
 
+from spatialreward.artifacts import ArtifactRef
 from spatialreward.client import TritonJudge
 from spatialreward.config import EditorEvaluationStep, EditorRegistrationStep
 from spatialreward.evaluation.gate import GateError
@@ -11,7 +12,6 @@ from spatialreward.evaluation.report import load_report
 from spatialreward.promotion import promote
 from spatialreward.registry import register_candidate
 from spatialreward.step import Outputs, Step, run_step
-from spatialreward.storage import ArtifactRef
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +27,12 @@ def compare_editors(
     judging = TritonJudge.from_environment()
 
     def work(step: Step) -> Outputs:
-        from spatialreward.evaluation import editor as evaluation
-        from spatialreward.evaluation.agreement import agreement_figures
         from spatialreward.evaluation.report import editor_report, store_report
         from spatialreward.visuals import sample_sheet
+        from spatialreward.world import editor_evaluation
+        from spatialreward.world.agreement import agreement_figures
 
-        compared = evaluation.compare_editors(
+        compared = editor_evaluation.compare_editors(
             step.fetch("before"), step.fetch("after"), config.world, config.evaluation, judging
         )
         for name, rows in (("before", compared.rows_before), ("after", compared.rows_after)):

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import components
+from spatialreward.artifacts import ArtifactRef
 from spatialreward.config import JudgeRegistrationStep, NoSettings
 from spatialreward.deployer.waiting import wait_until_served
 from spatialreward.deployment import deploy_once
@@ -30,7 +31,6 @@ from spatialreward.registry import (
     register_candidate,
 )
 from spatialreward.step import Outputs, Step, run_step
-from spatialreward.storage import ArtifactRef
 
 logger = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spatialreward.artifacts import ArtifactRef
 from spatialreward.config import JudgeEvaluationStep
 from spatialreward.data.dataset import DatasetRef
 from spatialreward.data.edits import LabelledEdit
@@ -13,7 +14,6 @@ from spatialreward.judge.interface import Judging
 from spatialreward.protocol.prompts import TINY
 from spatialreward.records import Judgement
 from spatialreward.step import Outputs, Step, run_step
-from spatialreward.storage import ArtifactRef
 
 if TYPE_CHECKING:
     from spatialreward.judge.engine import Judge
@@ -82,7 +82,7 @@ def _untrained(config: JudgeEvaluationStep, folder: Path) -> "Judge":
     """A judge of random weights, loaded as the judge beside it is: on the same device."""
     from spatialreward.judge import checkpoint
     from spatialreward.judge.engine import Judge
-    from spatialreward.training.grounding import untrained_tiny
+    from spatialreward.world.grounding import untrained_tiny
 
     model, processor = untrained_tiny(config.untrained_seed, config.world)
     checkpoint.save(folder, model, processor, {"notice": "random weights"}, TINY)

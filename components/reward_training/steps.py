@@ -17,14 +17,14 @@ from spatialreward.config import (
     JudgeTrainingStep,
     ShippedBase,
 )
-from spatialreward.data.config import DataConfig
 from spatialreward.data.dataset import Dataset, DatasetRef
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge.checkpoint import SHIPPED_BASE
 from spatialreward.judge.folder import CARD_FILE
 from spatialreward.step import Outputs, Step, run_step, work_dir
 from spatialreward.storage import digest_folder
 from spatialreward.training.config import GroundingConfig
+from spatialreward.world.config import DataConfig
+from spatialreward.world.shipped import SHIPPED_BASE
 
 if TYPE_CHECKING:
     from spatialreward.training.ranks import Ranks

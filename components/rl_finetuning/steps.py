@@ -30,11 +30,11 @@ def pretrain_editor(config: EditorPretrainingStep, data: str, parent_run_id: str
             )
 
     def work(step: Step) -> Outputs:
-        from spatialreward.editor import pretraining
+        from spatialreward.world import editor_pretraining
 
         checkpoint = step.new_folder("editor")
         data = DatasetRef(place=step.fetch("data")).open()
-        pretraining.pretrain_editor(
+        editor_pretraining.pretrain_editor(
             settings, data, checkpoint, step.report, resume_file=step.resume_file
         )
         return {"editor": step.keep(checkpoint)}

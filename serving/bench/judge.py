@@ -4,11 +4,11 @@ import logging
 import shutil
 from pathlib import Path
 
-from spatialreward.data.building import build_shard
-from spatialreward.data.config import DataConfig
 from spatialreward.data.dataset import Dataset
 from spatialreward.training.config import JudgeTrainingConfig
 from spatialreward.training.judge import train_judge
+from spatialreward.world.building import build_shard
+from spatialreward.world.config import DataConfig
 
 logger = logging.getLogger(__name__)
 

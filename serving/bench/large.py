@@ -189,8 +189,8 @@ def _model(size: str, side: int) -> tuple["Qwen3VLForConditionalGeneration", Pro
     import torch
     from transformers import AutoTokenizer
 
-    from spatialreward.judge import tiny
-    from spatialreward.judge.checkpoint import SHIPPED_BASE
+    from spatialreward.world import tiny_judge
+    from spatialreward.world.shipped import SHIPPED_BASE
 
     if size not in (*_DIMENSIONS, _TINY):
         raise InvalidInputError(f"size: expected {', '.join(_DIMENSIONS)} or {_TINY}, got {size!r}")
@@ -201,7 +201,7 @@ def _model(size: str, side: int) -> tuple["Qwen3VLForConditionalGeneration", Pro
     device = torch.device("cuda" if has_gpu else "cpu")
     torch.manual_seed(_SEED)
     if size == _TINY:
-        model = tiny.build_model(tokenizer, _SEED).to(device)
+        model = tiny_judge.build_model(tokenizer, _SEED).to(device)
     else:
         model = _large_model(_DIMENSIONS[size], tokenizer, device)
     return model, Processor(tokenizer, _image_processor(model, side), side)

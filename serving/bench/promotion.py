@@ -229,11 +229,11 @@ def _judges(checkpoint: Path, folder: Path) -> dict[str, Path]:
     """
     from safetensors.torch import load_file, save_file
 
-    from spatialreward.data.config import DataConfig
     from spatialreward.judge import checkpoint as checkpoints
     from spatialreward.judge.weights import WEIGHTS_FILE
     from spatialreward.protocol.prompts import Protocol
-    from spatialreward.training.grounding import untrained_tiny
+    from spatialreward.world.config import DataConfig
+    from spatialreward.world.grounding import untrained_tiny
 
     made = {name: folder / name for name in ("first", "broken", "silent", "second")}
     for name in ("first", "broken", "second"):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge.tiny import CHAT_TEMPLATE
+from spatialreward.world.tiny_judge import CHAT_TEMPLATE
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from spatialreward.data.building import draw_sample
-from spatialreward.data.config import DataConfig
-from spatialreward.data.world.rendering import paint, to_image
-from spatialreward.data.world.samples import SceneSample
-from spatialreward.data.world.sampling import CannotDrawError, Grade, draw_edited_scene, pick
 from spatialreward.judge.interface import Edit
+from spatialreward.world.building import draw_sample
+from spatialreward.world.config import DataConfig
+from spatialreward.world.rendering import paint, to_image
+from spatialreward.world.samples import SceneSample
+from spatialreward.world.sampling import CannotDrawError, Grade, draw_edited_scene, pick
 
 Group = list[Edit]
 _GRADES: tuple[Grade, ...] = tuple(DataConfig().grades)

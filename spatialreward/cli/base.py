@@ -40,11 +40,11 @@ def build(
     """
     if out.exists():
         raise InvalidInputError(f"--out {out}: is there already")
-    from spatialreward.data.building import draw_samples
-    from spatialreward.data.config import DataConfig
-    from spatialreward.evaluation.base import base_figures
     from spatialreward.training.config import GroundingConfig
-    from spatialreward.training.grounding import build_base
+    from spatialreward.world.base_evaluation import base_figures
+    from spatialreward.world.building import draw_samples
+    from spatialreward.world.config import DataConfig
+    from spatialreward.world.grounding import build_base
 
     given = {
         "num_scene_samples": num_scene_samples,

@@ -28,9 +28,9 @@ def evaluate(
     report is about their files. The report goes into the object store, the version's tag
     `evaluation` points there.
     """
+    from spatialreward.artifacts import ArtifactRef
     from spatialreward.evaluation.registered import evaluate_version
     from spatialreward.registry import ModelVersion
-    from spatialreward.storage import ArtifactRef
 
     edits = ArtifactRef.parse(heldout) if heldout else None
     report = evaluate_version(ModelVersion(name, version), edits)

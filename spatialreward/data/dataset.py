@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from spatialreward.artifacts import ArtifactRef
 from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.packing.manifest import (
     FILE_NAME,
@@ -26,7 +27,6 @@ from spatialreward.data.packing.manifest import (
 from spatialreward.data.packing.shards import Footer, read_edits, read_footer
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
-from spatialreward.storage import ArtifactRef, ObjectStore
 
 _HUB = re.compile(r"hub:(?P<id>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)")
 _PREFIX = re.compile(r"(?P<uri>s3://[^#]+[^#/])/?#sha256=(?P<digest>[0-9a-f]{64})")
@@ -224,11 +224,15 @@ def _fetched(digest: str, cache: Path | None, fetch: Callable[[Path], None]) -> 
 
 
 def _fetch_artifact(ref: ArtifactRef, folder: Path) -> None:
+    from spatialreward.storage import ObjectStore
+
     ObjectStore.from_environment().fetch_folder(ref, folder)
 
 
 def _fetch_prefix(prefix: PackedPrefix, folder: Path) -> None:
     """Bring the shards under a prefix here; the folder appears when all are as they should be."""
+    from spatialreward.storage import ObjectStore
+
     store, name = ObjectStore.from_environment(), f"{prefix.uri}/{FILE_NAME}"
     content = store.get_content(name)
     if content is None:

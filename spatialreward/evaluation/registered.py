@@ -4,6 +4,7 @@ import logging
 import tempfile
 from pathlib import Path
 
+from spatialreward.artifacts import ArtifactRef
 from spatialreward.data.dataset import DatasetRef
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.judge import Known, judge_edits, judge_figures
@@ -20,7 +21,7 @@ from spatialreward.registry import (
     set_evaluation,
     set_version_tags,
 )
-from spatialreward.storage import ArtifactRef, ObjectStore, digest_folder
+from spatialreward.storage import ObjectStore, digest_folder
 
 logger = logging.getLogger(__name__)
 

@@ -15,13 +15,14 @@ from typing import Any, Literal
 
 from pydantic import Field, FiniteFloat, ValidationError, field_validator
 
+from spatialreward.artifacts import ArtifactRef
 from spatialreward.errors import InvalidInputError, SpatialRewardError
 from spatialreward.evaluation.gate import RANGES, outside_range
 from spatialreward.figures import commit, versions
 from spatialreward.protocol.choice import protocol_of
 from spatialreward.protocol.prompts import PROTOCOL_FILE
 from spatialreward.records import Record
-from spatialreward.storage import BUCKET, ArtifactRef, ObjectStore, digest_file
+from spatialreward.storage import BUCKET, ObjectStore, digest_file
 
 REPORTS = f"s3://{BUCKET}/evaluations"
 """Reports are believed only right below it."""

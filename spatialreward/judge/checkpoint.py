@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig, PreTrainedModel
 
-SHIPPED_BASE = Path(__file__).parent / "grounded_base"
-"""The grounded base that comes with the library."""
-
 
 def save(
     folder: Path,

@@ -4,10 +4,10 @@ import itertools
 from pathlib import Path
 from typing import Protocol
 
-from spatialreward.data.building import draw_sample, photo_names
-from spatialreward.data.config import DataConfig
 from spatialreward.data.dataset import Dataset
 from spatialreward.editor.interface import EditTask
+from spatialreward.world.building import draw_sample, photo_names
+from spatialreward.world.config import DataConfig
 
 # Far behind the samples that judge and editor were trained on, in the same stream.
 _FIRST_PROMPT = 10_000_000

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from spatialreward.editor.interface import Condition, EditTask
 from spatialreward.editor.sampling import Rollout, log_prob, roll_out, step_times, transition
-from spatialreward.editor.tiny import TinyEditor
 from spatialreward.judge.interface import Judging
 from spatialreward.progress import track
 from spatialreward.rl.config import FlowGrpoConfig
@@ -23,6 +22,7 @@ from spatialreward.rl.prompts import PromptSource
 from spatialreward.rl.rewards import PinnedReward
 from spatialreward.training.loop import ReportMetrics
 from spatialreward.training.optimisation import KeptState
+from spatialreward.world.tiny_editor import TinyEditor
 
 # P prompts, G edits of each, B = P * G edits, T stochastic steps
 _KEEP_EVERY = 5

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 
 from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.packing.views import Conversation, sft_conversations
-from spatialreward.data.world.labelling import scene_sample
 from spatialreward.images import decode_image
 from spatialreward.judge.questions import Question
 from spatialreward.protocol.prompts import Protocol
 from spatialreward.records import Streams
 from spatialreward.training.loop import Example
-from spatialreward.training.targets import JudgingTask, scene_example
+from spatialreward.world.labelling import scene_sample
+from spatialreward.world.targets import JudgingTask, scene_example
 
 _STREAMS: dict[JudgingTask, Streams] = {
     "semantic": Streams.SEMANTIC,

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spatialreward.data.config import DataConfig
 from spatialreward.data.dataset import Dataset
 from spatialreward.errors import InvalidInputError
 from spatialreward.judge import checkpoint
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import GroundingConfig, JudgeTrainingConfig
 from spatialreward.training.examples import judging_examples
-from spatialreward.training.grounding import ground, untrained_tiny
 from spatialreward.training.loop import Batch, ReportMetrics, Snapshot, batches_of, train
 from spatialreward.training.ranks import ALONE, Ranks
-from spatialreward.training.targets import JudgingTask
+from spatialreward.world.config import DataConfig
+from spatialreward.world.grounding import ground, untrained_tiny
+from spatialreward.world.shipped import SHIPPED_BASE
+from spatialreward.world.targets import JudgingTask
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
@@ -144,7 +145,7 @@ def _start(
     ranks: Ranks,
 ) -> tuple["Qwen3VLForConditionalGeneration", "Processor", str]:
     if grounding is None:
-        folder = base or checkpoint.SHIPPED_BASE
+        folder = base or SHIPPED_BASE
         model, processor = checkpoint.load(folder, TINY.square_side, for_training=True)
         return model, processor, "the shipped grounded base" if base is None else str(folder)
     assert base is None, "a base and a grounding stage exclude each other"

@@ -4,7 +4,6 @@ from typer.testing import CliRunner
 from spatialreward.cli.main import app
 from spatialreward.data.edits import RowOrigin
 from spatialreward.data.packing.shards import write_shard
-from spatialreward.data.world.labelling import labelled_edit
 from spatialreward.protocol.prompts import TINY
 from spatialreward.registry import (
     CHECKSUM_TAG,
@@ -18,6 +17,7 @@ from spatialreward.registry import (
 from spatialreward.registry import report_of as report_of_found
 from spatialreward.storage import ObjectStore, digest_folder
 from spatialreward.tracking import open_run
+from spatialreward.world.labelling import labelled_edit
 
 
 @pytest.fixture

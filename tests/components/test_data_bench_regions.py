@@ -13,9 +13,9 @@ from components.data_building.bench.regions import (
     more_baselines,
     world_pair,
 )
-from spatialreward.data.building import draw_samples
-from spatialreward.data.config import DataConfig
 from spatialreward.data.regions.overlap import union_iou
+from spatialreward.world.building import draw_samples
+from spatialreward.world.config import DataConfig
 
 needs_real_edits = pytest.mark.skipif(
     not (REAL_EDITS / "edits.jsonl").is_file(), reason=f"{REAL_EDITS} is not here"

@@ -3,9 +3,10 @@ import json
 import pytest
 
 from components.editor_evaluation.steps import register_editor
+from spatialreward.artifacts import ArtifactRef
 from spatialreward.config import EditorRegistrationStep
 from spatialreward.registry import aliases_of, model_tags
-from spatialreward.storage import ArtifactRef, ObjectStore
+from spatialreward.storage import ObjectStore
 from tests.evaluated import stored_report
 
 

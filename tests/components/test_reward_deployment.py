@@ -4,6 +4,7 @@ import logging
 import pytest
 
 from components.reward_deployment.steps import deploy_judge, register_judge
+from spatialreward.artifacts import ArtifactRef
 from spatialreward.config import JudgeRegistrationStep
 from spatialreward.deployment import DeploymentError
 from spatialreward.errors import InvalidInputError
@@ -11,7 +12,7 @@ from spatialreward.evaluation.config import JudgeGate
 from spatialreward.evaluation.gate import GateError
 from spatialreward.evaluation.report import ReportError
 from spatialreward.registry import ModelVersion, set_version_tags
-from spatialreward.storage import ArtifactRef, ObjectStore
+from spatialreward.storage import ObjectStore
 from tests.client.conftest import server, start_server  # noqa: F401 - a judge that is version 3
 from tests.deployment.conftest import (  # noqa: F401 - a judge that answers at once, on Triton
     scripted,

@@ -2,9 +2,9 @@ import torch
 
 from components.reward_evaluation.steps import _untrained
 from spatialreward.config import JudgeEvaluationStep
-from spatialreward.data.config import DataConfig
 from spatialreward.judge import checkpoint
-from spatialreward.training import grounding
+from spatialreward.world import grounding
+from spatialreward.world.config import DataConfig
 
 
 def test_the_untrained_judge_is_loaded_to_where_every_judge_is(tmp_path, monkeypatch, untrained):

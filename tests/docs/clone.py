@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from spatialreward.data.world.samples import SceneSample
+from spatialreward.world.samples import SceneSample
 from tests.docs.pages import Block, blocks_of
 from tests.entries import ROOT
 

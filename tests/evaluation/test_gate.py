@@ -1,9 +1,9 @@
 import pytest
 
 from spatialreward.evaluation.config import EditorGate, JudgeGate
-from spatialreward.evaluation.editor import EditorFigures
 from spatialreward.evaluation.gate import RANGES, GateError, check_gate, outside_range
 from spatialreward.evaluation.judge import JudgeFigures
+from spatialreward.world.editor_evaluation import EditorFigures
 
 GOOD = {"pairwise_accuracy": 0.85, "mean_iou": 0.65, "unparsable_share": 0.01, "reward_mae": 0.1}
 

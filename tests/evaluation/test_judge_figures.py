@@ -5,10 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spatialreward.data.building import draw_samples
-from spatialreward.data.config import DataConfig
 from spatialreward.data.edits import RowOrigin
-from spatialreward.data.world.labelling import labelled_edit
 from spatialreward.errors import Failure, InvalidInputError
 from spatialreward.evaluation.judge import (
     Known,
@@ -21,6 +18,9 @@ from spatialreward.evaluation.judge import (
 )
 from spatialreward.judge.pixels import PixelDifference
 from spatialreward.records import EditRegion, Judgement
+from spatialreward.world.building import draw_samples
+from spatialreward.world.config import DataConfig
+from spatialreward.world.labelling import labelled_edit
 
 FAILED = Judgement.failed("no answer", Failure.NOT_JSON)
 

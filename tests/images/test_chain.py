@@ -5,7 +5,7 @@ import typer
 from manifests.images.catalogue import IMAGES
 from manifests.images.chain import run_steps
 from spatialreward import config
-from spatialreward.data.config import DataConfig
+from spatialreward.world.config import DataConfig
 
 SETTINGS = {
     "build-shard": DataConfig,

@@ -18,8 +18,8 @@ from packaging.utils import canonicalize_name
 from PIL import Image
 
 from spatialreward.extras import EXTRAS, extra_of, missing_package
-from spatialreward.judge.checkpoint import SHIPPED_BASE
 from spatialreward.protocol.prompts import TINY
+from spatialreward.world.shipped import SHIPPED_BASE
 from tests.entries import PACKAGES, ROOT
 
 WITHOUT = Path(__file__).with_name("without.py")

@@ -14,8 +14,8 @@ from transformers import (
     Qwen3VLMoeForConditionalGeneration,
 )
 
-from spatialreward.judge import checkpoint
 from spatialreward.judge.processor import Processor
+from spatialreward.world.shipped import SHIPPED_BASE
 
 _TEXT = {
     "hidden_size": 48,
@@ -154,4 +154,4 @@ def with_json(path, **changes):
     path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
 
 
-SHIPPED = checkpoint.SHIPPED_BASE
+SHIPPED = SHIPPED_BASE

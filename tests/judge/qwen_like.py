@@ -5,7 +5,7 @@ from transformers import PreTrainedTokenizerFast
 
 from serving.bench.qwen_vocabulary import SPLITS
 from spatialreward.judge.processor import Processor
-from spatialreward.judge.tiny import CHAT_TEMPLATE, build_image_processor, build_model
+from spatialreward.world.tiny_judge import CHAT_TEMPLATE, build_image_processor, build_model
 
 _SPECIAL = (
     "<|endoftext|>",

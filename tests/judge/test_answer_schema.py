@@ -3,8 +3,6 @@ import re
 
 import pytest
 
-from spatialreward.data.building import draw_samples
-from spatialreward.data.config import DataConfig
 from spatialreward.judge.answer_schema import (
     PERCEPTUAL_FORM,
     SEMANTIC_FORM,
@@ -14,7 +12,9 @@ from spatialreward.judge.interface import Edit
 from spatialreward.judge.questions import perceptual_question, semantic_question
 from spatialreward.protocol.parsing import parse_semantic
 from spatialreward.protocol.prompts import TINY
-from spatialreward.training.targets import answer
+from spatialreward.world.building import draw_samples
+from spatialreward.world.config import DataConfig
+from spatialreward.world.targets import answer
 
 DATA = DataConfig(seed=21)
 FORMS = {"semantic": SEMANTIC_FORM, "perceptual": PERCEPTUAL_FORM}

@@ -8,9 +8,9 @@ from safetensors.torch import load_file, save_file
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.judge import checkpoint
-from spatialreward.judge.checkpoint import SHIPPED_BASE
 from spatialreward.judge.folder import MODEL_TYPES
 from spatialreward.protocol.prompts import FULL
+from spatialreward.world.shipped import SHIPPED_BASE
 from tests.judge.models import copied, small_model, with_json, write_model
 
 WEIGHTS = "model.safetensors"

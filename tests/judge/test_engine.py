@@ -5,11 +5,11 @@ from PIL import Image
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.judge import matched_iou
-from spatialreward.judge.checkpoint import SHIPPED_BASE
 from spatialreward.judge.engine import Judge
 from spatialreward.judge.interface import Edit
 from spatialreward.protocol.prompts import PROTOCOL_FILE
 from spatialreward.records import JudgementStatus
+from spatialreward.world.shipped import SHIPPED_BASE
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import struct
 import pytest
 
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge.checkpoint import SHIPPED_BASE
 from spatialreward.judge.folder import MODEL_TYPES, CheckpointFolder, own_chat_template
+from spatialreward.world.shipped import SHIPPED_BASE
 from tests.judge.models import copied, with_json
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 19982912\n"

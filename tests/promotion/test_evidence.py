@@ -4,6 +4,7 @@ import logging
 import pytest
 import requests
 
+from spatialreward.artifacts import ArtifactRef
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.config import EditorGate, JudgeGate
 from spatialreward.evaluation.gate import GateError
@@ -21,7 +22,7 @@ from spatialreward.registry import (
     set_alias,
     set_version_tags,
 )
-from spatialreward.storage import ArtifactRef, ObjectStore
+from spatialreward.storage import ObjectStore
 from tests.evaluated import GOOD, make_report, stored_report
 
 FORGED = {"pairwise_accuracy": "1.0", "mean_iou": "1.0", "unparsable_share": "0.0"}

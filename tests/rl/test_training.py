@@ -5,9 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from spatialreward.data.config import DataConfig
 from spatialreward.editor.config import SamplingConfig
-from spatialreward.editor.tiny import TinyEditor
 from spatialreward.errors import Failure
 from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.records import Judgement, JudgementStatus, Scores
@@ -15,6 +13,8 @@ from spatialreward.rl.config import FlowGrpoConfig
 from spatialreward.rl.prompts import WorldPrompts
 from spatialreward.rl.rewards import JudgeChangedError, RewardError
 from spatialreward.rl.training import finetune_editor, minibatches
+from spatialreward.world.config import DataConfig
+from spatialreward.world.tiny_editor import TinyEditor
 
 CONFIG = FlowGrpoConfig(
     num_steps=12,

@@ -10,14 +10,15 @@ from pathlib import Path
 import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from spatialreward.data.building import draw_samples
-from spatialreward.data.config import DataConfig
 from spatialreward.judge import checkpoint
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.training.loop import batches_of, train
 from spatialreward.training.ranks import ALONE, joined
-from spatialreward.training.targets import scene_examples
+from spatialreward.world.building import draw_samples
+from spatialreward.world.config import DataConfig
+from spatialreward.world.shipped import SHIPPED_BASE
+from spatialreward.world.targets import scene_examples
 
 NUM_STEPS = 3
 # Clipping would hide gradients that are summed instead of averaged.
@@ -26,7 +27,7 @@ CONFIG = OptimiserConfig(batch_size=4, warmup_steps=2, matrices="muon", max_grad
 
 def base():
     """The same weights every time; the shipped base is there already, a new one takes longer."""
-    return checkpoint.load(checkpoint.SHIPPED_BASE, TINY.square_side)
+    return checkpoint.load(SHIPPED_BASE, TINY.square_side)
 
 
 def first_step(ranks=ALONE):

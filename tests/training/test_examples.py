@@ -1,16 +1,16 @@
 import pytest
 
-from spatialreward.data.building import draw_samples
-from spatialreward.data.config import DataConfig
 from spatialreward.data.edits import RowOrigin
 from spatialreward.data.packing.views import sft_conversations
-from spatialreward.data.world.labelling import labelled_edit
 from spatialreward.errors import InvalidInputError
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import FULL, TINY
 from spatialreward.records import Scores
 from spatialreward.training.examples import judging_examples
-from spatialreward.training.targets import answer, question
+from spatialreward.world.building import draw_samples
+from spatialreward.world.config import DataConfig
+from spatialreward.world.labelling import labelled_edit
+from spatialreward.world.targets import answer, question
 from tests.data.packing.making import ANNOTATION, make_edit, make_prompt
 
 

@@ -4,8 +4,6 @@ import json
 
 import pytest
 
-from spatialreward.data.building import build_shard, merge_shards
-from spatialreward.data.config import DataConfig
 from spatialreward.data.corpus.running import build_corpus
 from spatialreward.data.dataset import Dataset, DatasetRef
 from spatialreward.data.packing.shards import write_shard
@@ -15,6 +13,8 @@ from spatialreward.judge.engine import Judge
 from spatialreward.records import Scores
 from spatialreward.training.config import JudgeTrainingConfig, OptimiserConfig
 from spatialreward.training.judge import GENERATED_WORLD_NOTICE, judge_batches, train_judge
+from spatialreward.world.building import build_shard, merge_shards
+from spatialreward.world.config import DataConfig
 from tests.data.corpus.made import settings, taught, write_edits
 from tests.data.packing.making import ANNOTATION, make_edit, make_prompt
 from tests.data.teacher.teacher_server import TeacherServer

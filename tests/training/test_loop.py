@@ -4,13 +4,13 @@ import itertools
 import pytest
 import torch
 
-from spatialreward.data.building import draw_samples
-from spatialreward.data.config import DataConfig
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.training.loop import Snapshot, batches_of, train
 from spatialreward.training.optimisation import learning_rate_factor
-from spatialreward.training.targets import scene_examples
+from spatialreward.world.building import draw_samples
+from spatialreward.world.config import DataConfig
+from spatialreward.world.targets import scene_examples
 
 DATA = DataConfig(seed=3)
 

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow.parquet as pq
 
-from spatialreward.data.building import draw_samples, origin_of
-from spatialreward.data.config import DataConfig
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.loading.order import permutation
@@ -26,13 +24,15 @@ from spatialreward.data.loading.state import LoadingConfig, Mark, Share
 from spatialreward.data.packing.manifest import ShardReport, gather, read_manifest, write_manifest
 from spatialreward.data.packing.schema import edits_of
 from spatialreward.data.packing.shards import write_shard
-from spatialreward.data.world.labelling import labelled_edit
 from spatialreward.figures import Figure
-from spatialreward.judge import checkpoint
 from spatialreward.judge.processor import Processor
 from spatialreward.judge.questions import Question
 from spatialreward.protocol.prompts import TINY
 from spatialreward.stack import Service, StackConfig, running_stack
+from spatialreward.world.building import draw_samples, origin_of
+from spatialreward.world.config import DataConfig
+from spatialreward.world.labelling import labelled_edit
+from spatialreward.world.shipped import SHIPPED_BASE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -195,7 +195,7 @@ def _epoch(data: PackedData) -> Iterator[int]:
 def _batch_sizes(dataset: Any, progress: Progress | None = None) -> Iterator[int]:
     from torch.utils.data import DataLoader
 
-    processor = Processor.load(checkpoint.SHIPPED_BASE, TINY.square_side).following(TINY)
+    processor = Processor.load(SHIPPED_BASE, TINY.square_side).following(TINY)
     loader = DataLoader(
         dataset, batch_size=_BATCH_SIZE, num_workers=1, collate_fn=Encode(processor)
     )

@@ -13,12 +13,9 @@ import numpy as np
 from PIL import Image
 
 from components.data_building.bench.baselines import plain_difference, tolerant_difference
-from spatialreward.data.building import draw_sample
-from spatialreward.data.config import DataConfig
 from spatialreward.data.edits import Box, Extent, SpatialPrior
 from spatialreward.data.regions.overlap import union_iou
 from spatialreward.data.regions.proposal import changed_mask, propose
-from spatialreward.data.world.samples import SceneSample
 from spatialreward.errors import InvalidInputError
 from spatialreward.figures import Figure
 from spatialreward.images import load_image
@@ -26,6 +23,9 @@ from spatialreward.progress import track
 from spatialreward.records import EditRegion
 from spatialreward.visuals.regions import draw_dashed, draw_regions
 from spatialreward.visuals.text import FAINT_INK, PAPER, RULE, paragraph, stack
+from spatialreward.world.building import draw_sample
+from spatialreward.world.config import DataConfig
+from spatialreward.world.samples import SceneSample
 
 REAL_EDITS = Path("../shared/data/real_edits")
 REFRAMED = Path("../shared/data/faults/reframed_by_the_editor")

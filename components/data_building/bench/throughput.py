@@ -25,14 +25,14 @@ from scipy import ndimage
 
 from components.data_building.bench.baselines import beyond_most, least_difference
 from components.data_building.bench.regions import world_pair
-from spatialreward.data.building import draw_samples
-from spatialreward.data.config import DataConfig
 from spatialreward.data.corpus.config import CorpusConfig
 from spatialreward.data.corpus.pictures import PictureConfig
 from spatialreward.data.corpus.stages import prepare_shard
 from spatialreward.data.sources.columns import Columns
 from spatialreward.data.sources.config import ParquetSource
 from spatialreward.figures import Figure
+from spatialreward.world.building import draw_samples
+from spatialreward.world.config import DataConfig
 
 SEED = 6
 TARGET_RATE = 25.0

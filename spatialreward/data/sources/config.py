@@ -4,10 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator
 
-from spatialreward.data.config import DataConfig
 from spatialreward.data.sources.columns import AnyColumns, Columns, RankingColumns
 from spatialreward.data.sources.presets import PRESETS
 from spatialreward.records import Record
+from spatialreward.world.config import DataConfig
 
 
 class _Mapped(Record):

@@ -44,7 +44,7 @@ def open_source(config: SourceConfig) -> EditSource:
 
             return WebDatasetEdits(config)
         case WorldSource():
-            from spatialreward.data.sources.world import WorldEdits
+            from spatialreward.world.source import WorldEdits
 
             return WorldEdits(config)
 

@@ -1,11 +1,11 @@
 import json
 
-from spatialreward.data.building import draw_samples
-from spatialreward.data.config import DataConfig
 from spatialreward.data.corpus.benchmarks import BenchmarkConfig, index_benchmark
 from spatialreward.data.corpus.running import build_corpus
 from spatialreward.data.packing.manifest import verify
 from spatialreward.data.packing.rankings import read_rankings
+from spatialreward.world.building import draw_samples
+from spatialreward.world.config import DataConfig
 from tests.data.corpus.made import settings
 
 COLUMNS = [

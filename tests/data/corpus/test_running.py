@@ -17,10 +17,10 @@ from spatialreward.data.packing.shards import read_edits
 from spatialreward.data.packing.views import sft_conversations
 from spatialreward.data.sources.opening import open_source
 from spatialreward.data.teacher.faults import BudgetSpent
-from spatialreward.data.world.sampling import GRADES
 from spatialreward.errors import InvalidInputError
 from spatialreward.protocol.prompts import FULL
 from spatialreward.records import Streams
+from spatialreward.world.sampling import GRADES
 from tests.data.corpus.made import settings, taught, write_edits, write_labelled
 from tests.data.teacher.teacher_server import TeacherServer, annotation, says, well
 

@@ -2,13 +2,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spatialreward.data.building import draw_samples
-from spatialreward.data.config import DataConfig
 from spatialreward.data.edits import Annotation, Extent, ProposedRegion, SpatialPrior
 from spatialreward.data.filters.config import EvidenceRules, ReasoningRules
 from spatialreward.data.filters.reasoning import check_annotation
 from spatialreward.data.filters.reasons import Reason
 from spatialreward.records import EditRegion, Scores
+from spatialreward.world.building import draw_samples
+from spatialreward.world.config import DataConfig
 
 INSTRUCTION = "paint the car red"
 BOX = (100, 100, 500, 500)

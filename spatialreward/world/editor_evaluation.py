@@ -9,18 +9,18 @@ import torch
 from PIL import Image
 from scipy import stats
 
-from spatialreward.data.building import draw_samples
-from spatialreward.data.config import DataConfig
-from spatialreward.data.world.oracle import oracle_judgement
-from spatialreward.data.world.samples import SceneSample
 from spatialreward.editor.interface import EditTask
 from spatialreward.editor.sampling import draw_edits
-from spatialreward.editor.tiny import TinyEditor
 from spatialreward.evaluation.config import EditorEvaluationConfig
 from spatialreward.judge.interface import Edit, Judging
 from spatialreward.progress import track
 from spatialreward.records import Judgement
 from spatialreward.visuals import SheetRow
+from spatialreward.world.building import draw_samples
+from spatialreward.world.config import DataConfig
+from spatialreward.world.oracle import oracle_judgement
+from spatialreward.world.samples import SceneSample
+from spatialreward.world.tiny_editor import TinyEditor
 
 _BATCH = 64
 _ROWS_ON_A_SHEET = 12

@@ -4,7 +4,8 @@ from typing import Annotated, Literal, assert_never
 
 from pydantic import Field
 
-from spatialreward.data.world.scene import (
+from spatialreward.records import Record
+from spatialreward.world.scene import (
     Background,
     Cell,
     Colour,
@@ -13,7 +14,6 @@ from spatialreward.data.world.scene import (
     Size,
     cell_words,
 )
-from spatialreward.records import Record
 
 
 class Add(Record):

@@ -8,11 +8,11 @@ from pydantic import ValidationError
 from spatialreward.data.edits import Annotation, LabelledEdit, RawEdit, RowOrigin
 from spatialreward.data.filters.fingerprints import fingerprint
 from spatialreward.data.regions.proposal import propose
-from spatialreward.data.world.samples import SceneSample, World
-from spatialreward.data.world.truth import Truth
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
 from spatialreward.validation import first_problem
+from spatialreward.world.samples import SceneSample, World
+from spatialreward.world.truth import Truth
 
 LABELLED_BY = "the generated world"
 

@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from spatialreward.data.world.artifacts import Artifact, spoil
-from spatialreward.data.world.rendering import (
+from spatialreward.protocol.aggregation import Aggregation
+from spatialreward.records import BOX_SCALE, Judgement, JudgementStatus, Scores
+from spatialreward.world.artifacts import Artifact, spoil
+from spatialreward.world.rendering import (
     COLOUR_RGB,
     Look,
     Picture,
@@ -27,8 +29,8 @@ from spatialreward.data.world.rendering import (
     to_image,
     to_picture,
 )
-from spatialreward.data.world.samples import World
-from spatialreward.data.world.scene import (
+from spatialreward.world.samples import World
+from spatialreward.world.scene import (
     COLOURS,
     GRID,
     PLAIN_BACKGROUNDS,
@@ -38,9 +40,7 @@ from spatialreward.data.world.scene import (
     Scene,
     SceneObject,
 )
-from spatialreward.data.world.truth import Truth, truth_of
-from spatialreward.protocol.aggregation import Aggregation
-from spatialreward.records import BOX_SCALE, Judgement, JudgementStatus, Scores
+from spatialreward.world.truth import Truth, truth_of
 
 # T versions of the picture, F faults of paint, B backgrounds, N = 16 cells, P pixels of a cell
 # K = 8 covers (shape and size), Q = 6 colours, H = 1 + K * Q things a cell may hold

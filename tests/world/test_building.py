@@ -2,18 +2,18 @@ from pathlib import Path
 
 import pytest
 
-from spatialreward.data.building import (
+from spatialreward.data.dataset import Dataset
+from spatialreward.data.packing.manifest import verify
+from spatialreward.errors import InvalidInputError
+from spatialreward.world.building import (
     build_shard,
     draw_sample,
     draw_samples,
     merge_shards,
     origin_of,
 )
-from spatialreward.data.config import DataConfig
-from spatialreward.data.dataset import Dataset
-from spatialreward.data.packing.manifest import verify
-from spatialreward.data.world.labelling import labelled_edit
-from spatialreward.errors import InvalidInputError
+from spatialreward.world.config import DataConfig
+from spatialreward.world.labelling import labelled_edit
 
 CONFIG = DataConfig(num_train=40, num_heldout=10, num_shards=2)
 

@@ -5,8 +5,8 @@ from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
-from spatialreward.data.world.artifacts import ARTIFACT_KINDS, Artifact
-from spatialreward.data.world.operations import (
+from spatialreward.world.artifacts import ARTIFACT_KINDS, Artifact
+from spatialreward.world.operations import (
     Add,
     ChangeBackground,
     Move,
@@ -19,8 +19,8 @@ from spatialreward.data.world.operations import (
     cells_of,
     words,
 )
-from spatialreward.data.world.rendering import Look
-from spatialreward.data.world.scene import (
+from spatialreward.world.rendering import Look
+from spatialreward.world.scene import (
     COLOURS,
     PLAIN_BACKGROUNDS,
     SHAPES,

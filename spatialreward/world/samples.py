@@ -2,12 +2,12 @@
 
 from PIL import Image
 
-from spatialreward.data.world.operations import Operation
-from spatialreward.data.world.rendering import Look
-from spatialreward.data.world.scene import Scene
-from spatialreward.data.world.truth import Truth
 from spatialreward.images import decode_image
 from spatialreward.records import Record
+from spatialreward.world.operations import Operation
+from spatialreward.world.rendering import Look
+from spatialreward.world.scene import Scene
+from spatialreward.world.truth import Truth
 
 
 class World(Record):

@@ -5,8 +5,6 @@ import pytest
 import torch
 from PIL import Image
 
-from spatialreward.data.building import build_shard
-from spatialreward.data.config import DataConfig
 from spatialreward.data.dataset import Dataset
 from spatialreward.editor.config import (
     CodecConfig,
@@ -15,11 +13,13 @@ from spatialreward.editor.config import (
     EditorPretrainingConfig,
 )
 from spatialreward.editor.interface import EditTask
-from spatialreward.editor.pretraining import pretrain_editor
 from spatialreward.editor.sampling import draw_edits
-from spatialreward.editor.tiny import TinyEditor
 from spatialreward.errors import InvalidInputError
 from spatialreward.training.config import OptimiserConfig
+from spatialreward.world.building import build_shard
+from spatialreward.world.config import DataConfig
+from spatialreward.world.editor_pretraining import pretrain_editor
+from spatialreward.world.tiny_editor import TinyEditor
 
 CONFIG = EditorPretrainingConfig(
     num_samples=12 * 8,

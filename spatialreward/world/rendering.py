@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
-from spatialreward.data.world.scene import EXTENT, GRID, Scene, SceneObject, Shape, Size
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
+from spatialreward.world.scene import EXTENT, GRID, Scene, SceneObject, Shape, Size
 
 # H W picture height and width; pictures are float arrays [H, W, 3] in 0..255
 Picture = NDArray[np.float32]

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from spatialreward.data.world.samples import SceneSample
-from spatialreward.data.world.scene import Scene
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.judge import matched_iou
 from spatialreward.judge.transformers_engine import TransformersEngine
@@ -15,7 +13,9 @@ from spatialreward.progress import track
 from spatialreward.protocol.prompts import TINY
 from spatialreward.reading import parse_json
 from spatialreward.records import EditRegion
-from spatialreward.training.targets import DescribingTask, answer, question
+from spatialreward.world.samples import SceneSample
+from spatialreward.world.scene import Scene
+from spatialreward.world.targets import DescribingTask, answer, question
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration

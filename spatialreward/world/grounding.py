@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from spatialreward.data.building import draw_samples
-from spatialreward.data.config import DataConfig
-from spatialreward.judge import checkpoint, tiny
+from spatialreward.judge import checkpoint
 from spatialreward.judge.interface import Edit
 from spatialreward.judge.processor import Processor
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import GroundingConfig, TaskShares
 from spatialreward.training.loop import Batch, ReportMetrics, batches_of, train
 from spatialreward.training.ranks import ALONE, Ranks
-from spatialreward.training.targets import (
+from spatialreward.world import tiny_judge
+from spatialreward.world.building import draw_samples
+from spatialreward.world.config import DataConfig
+from spatialreward.world.targets import (
     DescribingTask,
     Task,
     answer,
@@ -78,8 +79,8 @@ def untrained_tiny(
 ) -> tuple["Qwen3VLForConditionalGeneration", Processor]:
     """A tiny judge of random weights, with a tokenizer fitted to the world's texts."""
     tokenizer = _tokenizer(data)
-    processor = Processor(tokenizer, tiny.build_image_processor(), TINY.square_side)
-    return tiny.build_model(tokenizer, seed), processor
+    processor = Processor(tokenizer, tiny_judge.build_image_processor(), TINY.square_side)
+    return tiny_judge.build_model(tokenizer, seed), processor
 
 
 def ground(
@@ -143,7 +144,7 @@ def _tokenizer(data: DataConfig) -> "PreTrainedTokenizerFast":
     samples = draw_samples(data, "train", _TOKENIZER_SAMPLES)
     # Words alone count, so the samples' own pictures need not be decoded.
     blank = Image.new("RGB", (1, 1))
-    return tiny.build_tokenizer(
+    return tiny_judge.build_tokenizer(
         text
         for sample in samples
         for task in _TASKS

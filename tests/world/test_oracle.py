@@ -5,19 +5,19 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import stats
 
-from spatialreward.data.building import draw_sample
-from spatialreward.data.config import DataConfig
-from spatialreward.data.world.oracle import (
+from spatialreward.protocol.aggregation import Aggregation
+from spatialreward.world.building import draw_sample
+from spatialreward.world.config import DataConfig
+from spatialreward.world.oracle import (
     oracle_judgement,
     oracle_reward,
     oracle_scores,
     perceptual_scores_of,
     read_picture,
 )
-from spatialreward.data.world.rendering import paint, to_image
-from spatialreward.data.world.samples import SceneSample
-from spatialreward.data.world.scene import Scene, SceneObject
-from spatialreward.protocol.aggregation import Aggregation
+from spatialreward.world.rendering import paint, to_image
+from spatialreward.world.samples import SceneSample
+from spatialreward.world.scene import Scene, SceneObject
 
 CLEAN = DataConfig(artifact_share=0.0)
 SPOILED = DataConfig(artifact_share=1.0)

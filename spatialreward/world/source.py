@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from spatialreward.data.building import draw_samples, origin_of
 from spatialreward.data.edits import RawEdit, Rejected
 from spatialreward.data.sources.config import WorldSource
 from spatialreward.data.sources.sharding import contiguous
-from spatialreward.data.world.labelling import raw_edit
+from spatialreward.world.building import draw_samples, origin_of
+from spatialreward.world.labelling import raw_edit
 
 
 class WorldEdits:

@@ -13,12 +13,12 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor
 
-from spatialreward.editor.codec import PatchCodec
 from spatialreward.editor.config import EditorNetworkConfig
 from spatialreward.editor.interface import Condition, EditTask
-from spatialreward.editor.network import EditorNetwork, velocity_of
 from spatialreward.errors import InvalidInputError
 from spatialreward.validation import first_problem
+from spatialreward.world.editor_codec import PatchCodec
+from spatialreward.world.editor_network import EditorNetwork, velocity_of
 
 CONFIG_FILE = "editor.json"
 CARD_FILE = "card.json"

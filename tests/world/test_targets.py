@@ -2,16 +2,16 @@ import json
 
 import pytest
 
-from spatialreward.data.building import draw_samples
-from spatialreward.data.config import DataConfig
-from spatialreward.data.world.operations import ChangeBackground, Move, Recolour
-from spatialreward.data.world.rendering import Look
-from spatialreward.data.world.samples import World
-from spatialreward.data.world.scene import Scene, SceneObject
-from spatialreward.data.world.truth import truth_of
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import TINY
-from spatialreward.training.targets import answer, question
+from spatialreward.world.building import draw_samples
+from spatialreward.world.config import DataConfig
+from spatialreward.world.operations import ChangeBackground, Move, Recolour
+from spatialreward.world.rendering import Look
+from spatialreward.world.samples import World
+from spatialreward.world.scene import Scene, SceneObject
+from spatialreward.world.targets import answer, question
+from spatialreward.world.truth import truth_of
 
 CIRCLE = SceneObject(shape="circle", colour="red", size="small")
 SOURCE = Scene(background="grey", objects={5: CIRCLE})

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from spatialreward.data.config import DataConfig, Split
 from spatialreward.data.edits import RowOrigin
 from spatialreward.data.packing.manifest import (
     FILE_NAME,
@@ -18,11 +17,15 @@ from spatialreward.data.packing.manifest import (
     write_manifest,
 )
 from spatialreward.data.packing.shards import count_edits, write_shard
-from spatialreward.data.world.artifacts import Artifact, spoil
-from spatialreward.data.world.labelling import labelled_edit
-from spatialreward.data.world.rendering import paint, to_image
-from spatialreward.data.world.samples import SceneSample, World
-from spatialreward.data.world.sampling import (
+from spatialreward.errors import InvalidInputError
+from spatialreward.images import encode_png, load_image
+from spatialreward.progress import track
+from spatialreward.world.artifacts import Artifact, spoil
+from spatialreward.world.config import DataConfig, Split
+from spatialreward.world.labelling import labelled_edit
+from spatialreward.world.rendering import paint, to_image
+from spatialreward.world.samples import SceneSample, World
+from spatialreward.world.sampling import (
     OPERATION_KINDS,
     CannotDrawError,
     Grade,
@@ -33,11 +36,8 @@ from spatialreward.data.world.sampling import (
     draw_scene,
     pick,
 )
-from spatialreward.data.world.scene import Scene
-from spatialreward.data.world.truth import truth_of
-from spatialreward.errors import InvalidInputError
-from spatialreward.images import encode_png, load_image
-from spatialreward.progress import track
+from spatialreward.world.scene import Scene
+from spatialreward.world.truth import truth_of
 
 _PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 # Splits draw from different streams, so no held-out sample can turn up in training.

@@ -11,10 +11,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from spatialreward.data.world.artifacts import Artifact, perceptual_scores
-from spatialreward.data.world.operations import ChangeBackground, Operation, apply, cells_of
-from spatialreward.data.world.scene import Box, Cell, Scene, SceneObject, object_box, union
 from spatialreward.records import BOX_SCALE, MAX_SCORE, EditRegion, Record, Scores
+from spatialreward.world.artifacts import Artifact, perceptual_scores
+from spatialreward.world.operations import ChangeBackground, Operation, apply, cells_of
+from spatialreward.world.scene import Box, Cell, Scene, SceneObject, object_box, union
 
 Verdict = Literal["as asked", "partly as asked", "wrong", "not asked"]
 

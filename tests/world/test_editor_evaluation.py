@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from spatialreward.data.config import DataConfig
 from spatialreward.editor.config import DenoisingConfig
 from spatialreward.evaluation.config import EditorEvaluationConfig
-from spatialreward.evaluation.editor import bootstrap_interval, compare_editors
 from spatialreward.judge.pixels import PixelDifference
+from spatialreward.world.config import DataConfig
+from spatialreward.world.editor_evaluation import bootstrap_interval, compare_editors
 
 WORLD = DataConfig(seed=21)
 

@@ -7,9 +7,9 @@ import numpy as np
 from pydantic import Field
 from scipy import ndimage
 
-from spatialreward.data.world.rendering import Picture
-from spatialreward.data.world.scene import Box
 from spatialreward.records import BOX_SCALE, MAX_SCORE, Record
+from spatialreward.world.rendering import Picture
+from spatialreward.world.scene import Box
 
 ArtifactKind = Literal["noise", "blur", "blocks", "stripes", "tint", "ghost"]
 ARTIFACT_KINDS: tuple[ArtifactKind, ...] = get_args(ArtifactKind)

@@ -4,8 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from spatialreward.data.world.sampling import GRADES, Grade
 from spatialreward.records import Record
+from spatialreward.world.sampling import GRADES, Grade
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Split = Literal["train", "heldout"]

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from spatialreward.data.world.operations import ChangeBackground, apply, cells_of
-from spatialreward.data.world.samples import SceneSample, World
-from spatialreward.data.world.scene import GRID, Scene
-from spatialreward.data.world.truth import Change, Truth
 from spatialreward.judge.interface import Edit
 from spatialreward.judge.questions import Question, perceptual_question, semantic_question
 from spatialreward.protocol.prompts import Protocol
 from spatialreward.training.loop import Example
+from spatialreward.world.operations import ChangeBackground, apply, cells_of
+from spatialreward.world.samples import SceneSample, World
+from spatialreward.world.scene import GRID, Scene
+from spatialreward.world.truth import Change, Truth
 
 DescribingTask = Literal["scenes", "differences", "artifacts", "request"]
 JudgingTask = Literal["semantic", "perceptual"]

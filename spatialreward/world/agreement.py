@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import stats
 
-from spatialreward.data.building import draw_samples
-from spatialreward.data.config import DataConfig
-from spatialreward.data.world.oracle import oracle_judgement
 from spatialreward.editor.interface import EditTask
 from spatialreward.editor.sampling import draw_edits
-from spatialreward.editor.tiny import TinyEditor
 from spatialreward.evaluation.config import EditorEvaluationConfig
 from spatialreward.judge.interface import Edit, Judging
 from spatialreward.judge.pixels import PixelDifference
 from spatialreward.progress import track
+from spatialreward.world.building import draw_samples
+from spatialreward.world.config import DataConfig
+from spatialreward.world.oracle import oracle_judgement
+from spatialreward.world.tiny_editor import TinyEditor
 
 # G groups, N edits of a group
 

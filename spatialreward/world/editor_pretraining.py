@@ -15,16 +15,16 @@ from torch import Tensor
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.edits import LabelledEdit
-from spatialreward.editor.codec import reconstruction_loss
 from spatialreward.editor.config import EditorPretrainingConfig
 from spatialreward.editor.interface import EditTask
-from spatialreward.editor.network import MIN_TIME_LEFT
-from spatialreward.editor.tiny import TinyEditor
 from spatialreward.errors import InvalidInputError
 from spatialreward.progress import track
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.training.loop import ReportMetrics
 from spatialreward.training.optimisation import KeptState, Optimisation
+from spatialreward.world.editor_codec import reconstruction_loss
+from spatialreward.world.editor_network import MIN_TIME_LEFT
+from spatialreward.world.tiny_editor import TinyEditor
 
 _REPORT_EVERY = 50
 _KEEP_EVERY = 250

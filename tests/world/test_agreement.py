@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from spatialreward.data.config import DataConfig
 from spatialreward.editor.config import DenoisingConfig
-from spatialreward.evaluation.agreement import agreement_figures, within_group_agreement
 from spatialreward.evaluation.config import EditorEvaluationConfig
 from spatialreward.judge.pixels import PixelDifference
+from spatialreward.world.agreement import agreement_figures, within_group_agreement
+from spatialreward.world.config import DataConfig
 
 TRUTH = np.array([[0.1, 0.2, 0.3], [0.9, 0.5, 0.7]])
 
