@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from spatialreward.images import encode_png
-from spatialreward.world.building import draw_samples
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_samples
 from spatialreward.world.rendering import paint, to_image
 from spatialreward.world.samples import SceneSample
 from spatialreward.world.sampling import CannotDrawError, Grade, draw_edited_scene

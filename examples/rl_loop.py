@@ -28,8 +28,8 @@ from spatialreward import (
     SpatialRewardError,
     load_judge,
 )
-from spatialreward.world.building import draw_sample
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_sample
 from spatialreward.world.rendering import paint, to_image
 from spatialreward.world.samples import SceneSample
 from spatialreward.world.sampling import GRADES, CannotDrawError, draw_edited_scene

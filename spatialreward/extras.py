@@ -42,6 +42,7 @@ EXTRAS = {
     "spatialreward.tracking": "tracking",
     "spatialreward.training": "judge",
     "spatialreward.world": "judge",
+    "spatialreward.world.building": "data",
     "spatialreward.world.source": "data",
 }
 """Extras by the part that needs them; of several that hold a module the longest name counts."""

@@ -21,8 +21,8 @@ from spatialreward.stack import Service, StackConfig, environment, running_stack
 from spatialreward.storage import ObjectStore
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.training.loop import batches_of, train
-from spatialreward.world.building import draw_samples
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_samples
 from spatialreward.world.grounding import untrained_tiny
 from spatialreward.world.targets import scene_examples
 from spatialreward.world.tiny_editor import TinyEditor

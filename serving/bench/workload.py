@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from spatialreward.judge.interface import Edit
-from spatialreward.world.building import draw_sample
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_sample
 from spatialreward.world.rendering import paint, to_image
 from spatialreward.world.samples import SceneSample
 from spatialreward.world.sampling import CannotDrawError, Grade, draw_edited_scene, pick

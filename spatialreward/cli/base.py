@@ -42,8 +42,8 @@ def build(
         raise InvalidInputError(f"--out {out}: is there already")
     from spatialreward.training.config import GroundingConfig
     from spatialreward.world.base_evaluation import base_figures
-    from spatialreward.world.building import draw_samples
     from spatialreward.world.config import DataConfig
+    from spatialreward.world.drawing import draw_samples
     from spatialreward.world.grounding import build_base
 
     given = {

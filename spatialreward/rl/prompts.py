@@ -6,8 +6,8 @@ from typing import Protocol
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.editor.interface import EditTask
-from spatialreward.world.building import draw_sample, photo_names
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_sample, photo_names
 
 # Far behind the samples that judge and editor were trained on, in the same stream.
 _FIRST_PROMPT = 10_000_000

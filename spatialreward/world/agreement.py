@@ -22,8 +22,8 @@ from spatialreward.evaluation.config import EditorEvaluationConfig
 from spatialreward.judge.interface import Edit, Judging
 from spatialreward.judge.pixels import PixelDifference
 from spatialreward.progress import track
-from spatialreward.world.building import draw_samples
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_samples
 from spatialreward.world.oracle import oracle_judgement
 from spatialreward.world.tiny_editor import TinyEditor
 

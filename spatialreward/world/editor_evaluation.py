@@ -16,8 +16,8 @@ from spatialreward.judge.interface import Edit, Judging
 from spatialreward.progress import track
 from spatialreward.records import Judgement
 from spatialreward.visuals import SheetRow
-from spatialreward.world.building import draw_samples
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_samples
 from spatialreward.world.oracle import oracle_judgement
 from spatialreward.world.samples import SceneSample
 from spatialreward.world.tiny_editor import TinyEditor

@@ -6,8 +6,6 @@ What only the world knows travels in the edit's ``truth``; its label says as muc
 from pydantic import ValidationError
 
 from spatialreward.data.edits import Annotation, LabelledEdit, RawEdit, RowOrigin
-from spatialreward.data.filters.fingerprints import fingerprint
-from spatialreward.data.regions.proposal import propose
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
 from spatialreward.validation import first_problem
@@ -41,13 +39,6 @@ def raw_edit(sample: SceneSample, origin: RowOrigin) -> RawEdit:
         given={"grade": sample.grade, **sample.truth.scores.given()},
         origin=origin,
     )
-
-
-def labelled_edit(sample: SceneSample, origin: RowOrigin) -> LabelledEdit:
-    """A sample as it is packed, with the spatial prior that its pixels give."""
-    pictures = sample.images()
-    prior = propose(*pictures)
-    return LabelledEdit.of(raw_edit(sample, origin), prior, tuple(map(fingerprint, pictures)))
 
 
 def scene_sample(edit: LabelledEdit) -> SceneSample:

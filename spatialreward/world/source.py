@@ -6,7 +6,7 @@ from typing import Any
 from spatialreward.data.edits import RawEdit, Rejected
 from spatialreward.data.sources.config import WorldSource
 from spatialreward.data.sources.sharding import contiguous
-from spatialreward.world.building import draw_samples, origin_of
+from spatialreward.world.drawing import draw_samples, origin_of
 from spatialreward.world.labelling import raw_edit
 
 

@@ -17,7 +17,7 @@ from spatialreward.registry import (
 from spatialreward.registry import report_of as report_of_found
 from spatialreward.storage import ObjectStore, digest_folder
 from spatialreward.tracking import open_run
-from spatialreward.world.labelling import labelled_edit
+from spatialreward.world.building import labelled_edit
 
 
 @pytest.fixture

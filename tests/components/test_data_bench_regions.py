@@ -14,8 +14,8 @@ from components.data_building.bench.regions import (
     world_pair,
 )
 from spatialreward.data.regions.overlap import union_iou
-from spatialreward.world.building import draw_samples
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_samples
 
 needs_real_edits = pytest.mark.skipif(
     not (REAL_EDITS / "edits.jsonl").is_file(), reason=f"{REAL_EDITS} is not here"

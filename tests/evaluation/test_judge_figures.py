@@ -18,9 +18,9 @@ from spatialreward.evaluation.judge import (
 )
 from spatialreward.judge.pixels import PixelDifference
 from spatialreward.records import EditRegion, Judgement
-from spatialreward.world.building import draw_samples
+from spatialreward.world.building import labelled_edit
 from spatialreward.world.config import DataConfig
-from spatialreward.world.labelling import labelled_edit
+from spatialreward.world.drawing import draw_samples
 
 FAILED = Judgement.failed("no answer", Failure.NOT_JSON)
 

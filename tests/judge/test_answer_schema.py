@@ -12,8 +12,8 @@ from spatialreward.judge.interface import Edit
 from spatialreward.judge.questions import perceptual_question, semantic_question
 from spatialreward.protocol.parsing import parse_semantic
 from spatialreward.protocol.prompts import TINY
-from spatialreward.world.building import draw_samples
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_samples
 from spatialreward.world.targets import answer
 
 DATA = DataConfig(seed=21)

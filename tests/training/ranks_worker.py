@@ -15,8 +15,8 @@ from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.training.loop import batches_of, train
 from spatialreward.training.ranks import ALONE, joined
-from spatialreward.world.building import draw_samples
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_samples
 from spatialreward.world.shipped import SHIPPED_BASE
 from spatialreward.world.targets import scene_examples
 

@@ -7,9 +7,9 @@ from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import FULL, TINY
 from spatialreward.records import Scores
 from spatialreward.training.examples import judging_examples
-from spatialreward.world.building import draw_samples
+from spatialreward.world.building import labelled_edit
 from spatialreward.world.config import DataConfig
-from spatialreward.world.labelling import labelled_edit
+from spatialreward.world.drawing import draw_samples
 from spatialreward.world.targets import answer, question
 from tests.data.packing.making import ANNOTATION, make_edit, make_prompt
 

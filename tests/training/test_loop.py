@@ -8,8 +8,8 @@ from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.training.loop import Snapshot, batches_of, train
 from spatialreward.training.optimisation import learning_rate_factor
-from spatialreward.world.building import draw_samples
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_samples
 from spatialreward.world.targets import scene_examples
 
 DATA = DataConfig(seed=3)

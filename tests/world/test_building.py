@@ -5,15 +5,9 @@ import pytest
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.packing.manifest import verify
 from spatialreward.errors import InvalidInputError
-from spatialreward.world.building import (
-    build_shard,
-    draw_sample,
-    draw_samples,
-    merge_shards,
-    origin_of,
-)
+from spatialreward.world.building import build_shard, labelled_edit, merge_shards
 from spatialreward.world.config import DataConfig
-from spatialreward.world.labelling import labelled_edit
+from spatialreward.world.drawing import draw_sample, draw_samples, origin_of
 
 CONFIG = DataConfig(num_train=40, num_heldout=10, num_shards=2)
 

@@ -4,9 +4,10 @@ from spatialreward.data.corpus.running import build_corpus
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.edits import RowOrigin
 from spatialreward.errors import InvalidInputError
-from spatialreward.world.building import draw_sample, origin_of
+from spatialreward.world.building import labelled_edit
 from spatialreward.world.config import DataConfig
-from spatialreward.world.labelling import labelled_edit, scene_sample
+from spatialreward.world.drawing import draw_sample, origin_of
+from spatialreward.world.labelling import scene_sample
 from tests.data.corpus.made import settings
 
 WORLD = DataConfig(seed=4)

@@ -6,8 +6,8 @@ from PIL import Image
 from scipy import stats
 
 from spatialreward.protocol.aggregation import Aggregation
-from spatialreward.world.building import draw_sample
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_sample
 from spatialreward.world.oracle import (
     oracle_judgement,
     oracle_reward,

@@ -3,8 +3,8 @@ import pytest
 from spatialreward.data.sources.config import WorldSource
 from spatialreward.data.sources.opening import open_source
 from spatialreward.errors import InvalidInputError
-from spatialreward.world.building import draw_sample
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_sample
 from tests.data.sources.small_data_sets import edits_of, everything
 
 CONFIG = WorldSource(data=DataConfig(seed=4), count=11)

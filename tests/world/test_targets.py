@@ -4,8 +4,8 @@ import pytest
 
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import TINY
-from spatialreward.world.building import draw_samples
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_samples
 from spatialreward.world.operations import ChangeBackground, Move, Recolour
 from spatialreward.world.rendering import Look
 from spatialreward.world.samples import World

@@ -29,9 +29,9 @@ from spatialreward.judge.processor import Processor
 from spatialreward.judge.questions import Question
 from spatialreward.protocol.prompts import TINY
 from spatialreward.stack import Service, StackConfig, running_stack
-from spatialreward.world.building import draw_samples, origin_of
+from spatialreward.world.building import labelled_edit
 from spatialreward.world.config import DataConfig
-from spatialreward.world.labelling import labelled_edit
+from spatialreward.world.drawing import draw_samples, origin_of
 from spatialreward.world.shipped import SHIPPED_BASE
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from spatialreward.progress import track
 from spatialreward.records import EditRegion
 from spatialreward.visuals.regions import draw_dashed, draw_regions
 from spatialreward.visuals.text import FAINT_INK, PAPER, RULE, paragraph, stack
-from spatialreward.world.building import draw_sample
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_sample
 from spatialreward.world.samples import SceneSample
 
 REAL_EDITS = Path("../shared/data/real_edits")

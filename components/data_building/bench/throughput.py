@@ -31,8 +31,8 @@ from spatialreward.data.corpus.stages import prepare_shard
 from spatialreward.data.sources.columns import Columns
 from spatialreward.data.sources.config import ParquetSource
 from spatialreward.figures import Figure
-from spatialreward.world.building import draw_samples
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_samples
 
 SEED = 6
 TARGET_RATE = 25.0

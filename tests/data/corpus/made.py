@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from spatialreward.data.corpus.config import CorpusConfig
-from spatialreward.world.building import draw_samples
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_samples
 from tests.data.teacher.teacher_server import TeacherServer
 
 WORLD = {"kind": "world", "count": 12, "data": {"picture_size": 64}}

@@ -4,8 +4,8 @@ from spatialreward.data.corpus.benchmarks import BenchmarkConfig, index_benchmar
 from spatialreward.data.corpus.running import build_corpus
 from spatialreward.data.packing.manifest import verify
 from spatialreward.data.packing.rankings import read_rankings
-from spatialreward.world.building import draw_samples
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_samples
 from tests.data.corpus.made import settings
 
 COLUMNS = [

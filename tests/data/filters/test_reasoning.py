@@ -7,8 +7,8 @@ from spatialreward.data.filters.config import EvidenceRules, ReasoningRules
 from spatialreward.data.filters.reasoning import check_annotation
 from spatialreward.data.filters.reasons import Reason
 from spatialreward.records import EditRegion, Scores
-from spatialreward.world.building import draw_samples
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_samples
 
 INSTRUCTION = "paint the car red"
 BOX = (100, 100, 500, 500)
