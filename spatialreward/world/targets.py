@@ -12,7 +12,9 @@ from typing import Literal
 
 from spatialreward.judge.interface import Edit
 from spatialreward.judge.questions import Question, perceptual_question, semantic_question
+from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer
 from spatialreward.protocol.prompts import Protocol
+from spatialreward.protocol.rendering import render_perceptual, render_semantic
 from spatialreward.training.loop import Example
 from spatialreward.world.operations import ChangeBackground, apply, cells_of
 from spatialreward.world.samples import SceneSample, World
@@ -78,17 +80,14 @@ def answer(task: Task, sample: SceneSample) -> str:
         case "request":
             return json.dumps({"reasoning": _request(sample.world)})
         case "semantic":
-            scores = [round(truth.scores.editing_success), round(truth.scores.over_editing)]
-            return json.dumps(
-                {
-                    "edit_region": _regions(truth),
-                    "reasoning": f"{_request(sample.world)}. {_verdicts(truth, sample.world)}",
-                    "score": scores,
-                }
+            scores = (round(truth.scores.editing_success), round(truth.scores.over_editing))
+            told = f"{_request(sample.world)}. {_verdicts(truth, sample.world)}"
+            return render_semantic(
+                SemanticAnswer(edit_region=truth.regions, reasoning=told, score=scores)
             )
         case "perceptual":
-            scores = [round(truth.scores.naturalness), round(truth.scores.artifact_freedom)]
-            return json.dumps({"reasoning": _artifact(truth), "score": scores})
+            scores = (round(truth.scores.naturalness), round(truth.scores.artifact_freedom))
+            return render_perceptual(PerceptualAnswer(reasoning=_artifact(truth), score=scores))
 
 
 def _scene(scene: Scene) -> str:

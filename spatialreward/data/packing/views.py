@@ -9,7 +9,6 @@ and pictures it cannot, so a model would be trained on its own questions. Hence 
 the former, and the latter is there as ``Conversation.messages`` for programs that want it.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +20,7 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.images import check_instruction
 from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer
 from spatialreward.protocol.prompts import PromptPart, Protocol, Slot, fill
+from spatialreward.protocol.rendering import render_perceptual, render_semantic
 from spatialreward.records import Streams
 
 if TYPE_CHECKING:
@@ -104,8 +104,7 @@ def sft_conversations(edit: LabelledEdit, protocol: Protocol) -> list[Conversati
     if scores.naturalness is not None and scores.artifact_freedom is not None:
         parts = protocol.perceptual_parts()
         pair = _whole((scores.naturalness, scores.artifact_freedom))
-        answer = PerceptualAnswer(reasoning=annotation.pq_reasoning, score=pair).model_dump()
-        text = _text(answer | {"score": pair})
+        text = render_perceptual(PerceptualAnswer(reasoning=annotation.pq_reasoning, score=pair))
         conversations.append(_conversation(edit.id, Streams.PERCEPTUAL, parts, pictures, text))
     return conversations
 
@@ -203,12 +202,7 @@ def _semantic_answer(edit: str, annotation: Annotation, scores: tuple[float, flo
         raise InvalidInputError(
             f"edit {edit}: annotation is no judge's answer: {reason}"
         ) from error
-    return _text(answer.model_dump() | {"score": pair})
-
-
-def _text(answer: Mapping[str, Any]) -> str:
-    # Reasoning stays in its own script: a model is not to learn to write escapes.
-    return json.dumps(answer, ensure_ascii=False)
+    return render_semantic(answer)
 
 
 def _whole(scores: tuple[float, float]) -> tuple[int, int]:
