@@ -6,72 +6,11 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from PIL import Image
 
-from spatialreward.images import encode_png
-from spatialreward.records import Judgement, JudgementStatus, JudgingOptions, Scores
 from spatialreward.server.config import ServingConfig
 from spatialreward.server.faults import InvalidRequest, RequestCancelled, ServerBusy
-from spatialreward.server.requests import EncodedEdit
 from spatialreward.server.scheduler import Scheduler
-from spatialreward.server.waiting import Request
-
-WAIT_S = 30
-ROOM = 64
-SCORES = Scores(editing_success=1, over_editing=1, naturalness=1, artifact_freedom=1)
-PNG = encode_png(Image.new("RGB", (4, 4), "red"))
-
-
-def edit(name, priority=0):
-    return EncodedEdit((PNG,), PNG, name.encode(), JudgingOptions(priority=priority))
-
-
-def echo(take, measure):
-    """Judges by repeating the instruction; takes one batch and no more."""
-    for number, edit in enumerate(take(ROOM)):
-        yield number, repeated(edit)
-
-
-def repeated(edit):
-    words = edit.instruction
-    return Judgement(status=JudgementStatus.OK, scores=SCORES, reward=0.5, sc_reasoning=words)
-
-
-class Held:
-    """A judge that waits to be let go, and notes its batches."""
-
-    def __init__(self):
-        self.go = threading.Event()
-        self.started = threading.Event()
-        self.batches = []
-
-    def __call__(self, take, measure):
-        edits = take(ROOM)
-        self.batches.append([edit.instruction for edit in edits])
-        self.started.set()
-        assert self.go.wait(WAIT_S)
-        return echo(lambda room: edits, measure)
-
-
-class Asked:
-    """A request whose answer can be waited for."""
-
-    def __init__(self, *names, priority=0, **more):
-        self.answers = []
-        self._done = threading.Event()
-        self.request = Request([edit(name, priority) for name in names], self._take, **more)
-
-    def _take(self, outcome):
-        self.answers.append(outcome)
-        self._done.set()
-
-    def wait(self):
-        assert self._done.wait(WAIT_S)
-        (outcome,) = self.answers
-        return outcome
-
-    def words(self):
-        return [judgement.sc_reasoning for judgement in self.wait()]
+from tests.server.scheduling import ROOM, WAIT_S, Asked, Held, echo, repeated
 
 
 def wait_until_idle(scheduler, number):
@@ -80,19 +19,6 @@ def wait_until_idle(scheduler, number):
     while len(scheduler._idle) < number:
         assert time.monotonic() < deadline
         time.sleep(0.001)
-
-
-@pytest.fixture
-def running():
-    schedulers = []
-
-    def start(judge, **config):
-        schedulers.append(Scheduler(judge, ServingConfig(**{"batch_delay_s": 0, **config})))
-        return schedulers[-1]
-
-    yield start
-    for scheduler in schedulers:
-        scheduler.close()
 
 
 def test_each_request_gets_its_own_judgements_in_order(running):
@@ -356,105 +282,6 @@ def test_edits_join_a_batch_that_is_under_way(running):
     scheduler._decoders.shutdown()
     arrived.set()
     assert (first.words(), second.words()) == (["first"], ["second"])
-
-
-class Unanswerable(Asked):
-    """A request whose reply fails, in a way that ends a thread that lets it."""
-
-    def _take(self, outcome):
-        super()._take(outcome)
-        raise SystemExit("no client is there any more")
-
-
-def test_a_reply_that_fails_has_no_edit_judged_again_and_ends_no_worker(running, caplog):
-    judge = Held()
-    judge.go.set()
-    scheduler = running(judge)
-    first, second = Unanswerable("a"), Asked("b")
-    scheduler.submit(first.request)
-    assert first.words() == ["a"]
-    scheduler.submit(second.request)
-    assert second.words() == ["b"]
-    assert judge.batches == [["a"], ["b"]]
-    assert "a request could not be answered" in caplog.text
-    assert scheduler.is_working
-
-
-def test_a_reply_that_takes_its_time_delays_no_judging(running):
-    judge, go = Held(), threading.Event()
-    judge.go.set()
-    scheduler = running(judge)
-    slow, other = Asked("slow"), Asked("other")
-    told, slow.request.answer = (
-        slow.request.answer,
-        lambda outcome: told(outcome) or go.wait(WAIT_S),
-    )
-    scheduler.submit(slow.request)
-    slow.wait()
-    judge.started.clear()
-    scheduler.submit(other.request)
-    assert judge.started.wait(WAIT_S)
-    go.set()
-    assert other.words() == ["other"]
-
-
-def test_a_client_that_cannot_be_asked_whether_it_is_there_is_answered(running, caplog):
-    def is_cancelled():
-        raise RuntimeError("the sender is gone")
-
-    judge = Held()
-    judge.go.set()
-    one = Asked("a", is_cancelled=is_cancelled)
-    scheduler = running(judge)
-    scheduler.submit(one.request)
-    assert one.words() == ["a"]
-    assert judge.batches == [["a"]]
-    assert "could not be asked whether it has gone away" in caplog.text
-
-
-def test_an_amount_that_cannot_be_told_stops_no_worker():
-    def measure(name, amount):
-        raise ValueError(name)
-
-    scheduler = Scheduler(echo, ServingConfig(), measure)
-    try:
-        one = Asked("a", "b")
-        scheduler.submit(one.request)
-        assert one.words() == ["a", "b"]
-        assert scheduler.is_working
-    finally:
-        scheduler.close()
-
-
-def test_a_judge_that_would_end_its_worker_fails_its_edit_alone(running):
-    def ends(take, measure):
-        edits = take(ROOM)
-        if any(edit.instruction == "poison" for edit in edits):
-            raise SystemExit
-        return echo(lambda room: edits, measure)
-
-    scheduler = running(ends)
-    one, other = Asked("poison"), Asked("a")
-    scheduler.submit(one.request)
-    assert one.wait()[0].reason == "the judge failed on this edit"
-    scheduler.submit(other.request)
-    assert other.words() == ["a"]
-
-
-def test_an_abandoned_server_refuses_what_waits_and_what_comes(running):
-    judge = Held()
-    scheduler = running(judge)
-    begun, waits = Asked("begun"), Asked("waits")
-    scheduler.submit(begun.request)
-    assert judge.started.wait(WAIT_S)
-    scheduler.submit(waits.request)
-    scheduler.abandon()
-    assert isinstance(begun.wait(), ServerBusy)
-    assert isinstance(waits.wait(), ServerBusy)
-    with pytest.raises(ServerBusy, match=r"stopping; retry after 1\.0 s"):
-        scheduler.submit(Asked("late").request)
-    judge.go.set()
-    assert (scheduler.num_queued, scheduler.num_bytes) == (0, 0)
 
 
 def test_closing_answers_what_was_accepted_and_takes_no_more():

@@ -1,0 +1,17 @@
+import pytest
+
+from spatialreward.server.config import ServingConfig
+from spatialreward.server.scheduler import Scheduler
+
+
+@pytest.fixture
+def running():
+    schedulers = []
+
+    def start(judge, **config):
+        schedulers.append(Scheduler(judge, ServingConfig(**{"batch_delay_s": 0, **config})))
+        return schedulers[-1]
+
+    yield start
+    for scheduler in schedulers:
+        scheduler.close()
