@@ -1,6 +1,8 @@
 """Settings of the tiny editor, of its pretraining and of drawing edits."""
 
-from pydantic import Field, PositiveInt
+from typing import Annotated, Self
+
+from pydantic import Field, PositiveInt, model_validator
 
 from spatialreward.records import Record
 from spatialreward.training.config import OptimiserConfig
@@ -51,6 +53,28 @@ class EditorPretrainingConfig(Record):
     """Of the times that are trained on; the instruction matters while noise hides the edit."""
     decay: float = Field(0.995, ge=0, lt=1)
     """Of the running average of the weights, which is what is kept."""
+    stage_shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    """Shares of the steps after which the editor is kept as well, in ascending order."""
+
+    @property
+    def num_steps(self) -> int:
+        """Batches to train the network on."""
+        return self.num_samples // self.optimiser.batch_size
+
+    @property
+    def stage_steps(self) -> tuple[int, ...]:
+        """The steps after which the editor is kept as well."""
+        return tuple(round(share * self.num_steps) for share in self.stage_shares)
+
+    @model_validator(mode="after")
+    def _stages_are_different_steps(self) -> Self:
+        steps = (0, *self.stage_steps, self.num_steps)
+        if self.stage_shares and list(steps) != sorted(set(steps)):
+            raise ValueError(
+                f"stage_shares {list(self.stage_shares)} of {self.num_steps} steps: expected "
+                "ascending ones, each a step of its own before the last"
+            )
+        return self
 
 
 class DenoisingConfig(Record):
@@ -62,6 +86,18 @@ class DenoisingConfig(Record):
 
     The more numbers of a latent say the same, the sooner it is decided what the edit will be.
     """
+
+
+class DrawingConfig(Record):
+    """Edits that a pretrained editor draws for the judge's data."""
+
+    seed: int = 19
+    """Of the starting noise."""
+    num_edits: int = Field(4_000, gt=0, le=1_000_000)
+    """Divided evenly among the editor and its earlier stages."""
+    group_size: PositiveInt = 8
+    """Edits of one instruction, all by the same stage of the editor."""
+    denoising: DenoisingConfig = DenoisingConfig()
 
 
 class SamplingConfig(DenoisingConfig):

@@ -6,7 +6,9 @@ wrong object, overdo it or spoil the picture. That is what RL has to improve on.
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +32,7 @@ _REPORT_EVERY = 50
 _KEEP_EVERY = 250
 _TIME_SPREAD = 1.2
 _TOKENIZER_SAMPLES = 4_000
+_STAGES = "stages"
 
 
 def pretrain_editor(
@@ -45,7 +48,8 @@ def pretrain_editor(
     Args:
         config: network, how long to train, and how.
         data: edits; those without an edited picture are left out, and labels play no part.
-        out: folder of the new checkpoint.
+        out: folder of the new checkpoint; what ``config`` asks for of earlier stages is inside of
+            it, see ``stages_of``.
         report: gets the training metrics.
         resume_file: where the state is kept now and then, to go on after a kill.
 
@@ -70,9 +74,14 @@ def pretrain_editor(
         resume_file.with_suffix(".codec.pt") if resume_file else None,
     )
     editor.codec.eval()
-    average = torch.optim.swa_utils.AveragedModel(
-        editor.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.decay)
-    )
+    card = {
+        "kind": "tiny flow-matching editor, pretrained on good and flawed edits",
+        "num_training_edits": num_edits,
+        "training": config.model_dump(),
+    }
+    # Beside the state: an attempt that goes on from there must find the stages before it.
+    stages = resume_file.with_suffix(".stages") if resume_file else out / _STAGES
+    average = _average_of(editor, config, stages, card)
     seconds = _fit(
         editor.network,
         lambda edits, generator: flow_matching_loss(editor, edits, config.median_time, generator),
@@ -83,14 +92,37 @@ def pretrain_editor(
         resume_file,
         average,
     )
-    card = {
-        "kind": "tiny flow-matching editor, pretrained on good and flawed edits",
-        "num_training_edits": num_edits,
-        "training": config.model_dump(),
-        "training_minutes": round((codec_seconds + seconds) / 60, 1),
-    }
-    editor.network.load_state_dict(average.module.state_dict())
-    editor.save(out, card)
+    minutes = {"training_minutes": round((codec_seconds + seconds) / 60, 1)}
+    editor.with_network(average.model.module).save(out, card | minutes)
+    if config.stage_steps and stages != out / _STAGES:
+        shutil.copytree(stages, out / _STAGES, dirs_exist_ok=True)
+
+
+def stages_of(editor: Path) -> list[Path]:
+    """The checkpoints of one pretraining, from its earliest stage to the editor itself."""
+    return [*sorted((editor / _STAGES).glob("*")), editor]
+
+
+class _Average(NamedTuple):
+    """The running average of a network, and what is done with it after some of the steps."""
+
+    model: torch.optim.swa_utils.AveragedModel
+    stages: Mapping[int, Callable[[], None]]
+
+
+def _average_of(
+    editor: TinyEditor, config: EditorPretrainingConfig, stages: Path, card: Mapping[str, object]
+) -> _Average:
+    """The average of an editor's network, which is kept in a folder of ``stages`` a stage."""
+    model = torch.optim.swa_utils.AveragedModel(
+        editor.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.decay)
+    )
+
+    def keep(step: int) -> None:
+        folder = stages / f"{step:08d}"
+        editor.with_network(model.module).save(folder, {**card, "stopped_after_step": step})
+
+    return _Average(model, {step: partial(keep, step) for step in config.stage_steps})
 
 
 class _Told(NamedTuple):
@@ -109,12 +141,12 @@ def _fit(
     data: Dataset,
     told: _Told,
     resume_file: Path | None,
-    average: torch.optim.swa_utils.AveragedModel | None = None,
+    average: _Average | None = None,
 ) -> float:
     """Train one part of an editor in place; returns the seconds that it took over all its runs."""
     num_steps = num_samples // config.batch_size
     optimisation = Optimisation(part, config, num_steps)
-    state = KeptState(resume_file, [*optimisation.parts, *([average] if average else [])])
+    state = KeptState(resume_file, [*optimisation.parts, *([average.model] if average else [])])
     first = state.restore()
     rounds = (_with_edited_picture(data) for _ in itertools.count())
     endless = itertools.chain.from_iterable(rounds)
@@ -128,7 +160,9 @@ def _fit(
             loss = loss_of(batch, generator)
         optimisation.update(loss)
         if average:
-            average.update_parameters(part)
+            average.model.update_parameters(part)
+            if take := average.stages.get(step):
+                take()
         losses.append(loss.item())
         if step % _REPORT_EVERY == 0 or step == num_steps:
             told.report({f"loss/{told.loss}": sum(losses) / len(losses)}, step)

@@ -46,6 +46,10 @@ class TinyEditor:
             codec = PatchCodec(config).eval()
         return cls(network, codec, tokenizer)
 
+    def with_network(self, network: EditorNetwork) -> Self:
+        """This editor with other weights in its network."""
+        return type(self)(network, self.codec, self._tokenizer)
+
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read an editor's checkpoint.

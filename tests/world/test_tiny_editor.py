@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.editor.config import (
@@ -18,7 +19,7 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig
-from spatialreward.world.editor_pretraining import pretrain_editor
+from spatialreward.world.editor_pretraining import pretrain_editor, stages_of
 from spatialreward.world.tiny_editor import TinyEditor
 
 CONFIG = EditorPretrainingConfig(
@@ -65,7 +66,7 @@ def test_any_instruction_and_any_size_can_be_encoded(editor_folder):
 
 
 def test_pretraining_lowers_its_loss_and_goes_on_after_a_kill(data, tmp_path):
-    config = CONFIG.model_copy(update={"num_samples": 300 * 8})
+    config = CONFIG.model_copy(update={"num_samples": 300 * 8, "stage_shares": (0.1, 0.5)})
     losses = {}
 
     def stop_at(step_to_stop):
@@ -82,11 +83,28 @@ def test_pretraining_lowers_its_loss_and_goes_on_after_a_kill(data, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         pretrain_editor(config, data, tmp_path / "resumed", stop_at(300), resume_file=state)
     pretrain_editor(config, data, tmp_path / "resumed", stop_at(None), resume_file=state)
-    whole, resumed = (TinyEditor.load(tmp_path / name) for name in ("whole", "resumed"))
-    for one, other in itertools.zip_longest(
-        whole.network.parameters(), resumed.network.parameters()
-    ):
-        assert torch.allclose(one, other, atol=1e-6)
+    stages = [stages_of(tmp_path / name) for name in ("whole", "resumed")]
+    for folders in stages:
+        assert [one.name for one in folders[:2]] == ["00000030", "00000150"]
+        assert len(folders) == 3
+    for checkpoints in zip(*stages, strict=True):
+        whole, resumed = (TinyEditor.load(folder) for folder in checkpoints)
+        for one, other in itertools.zip_longest(
+            whole.network.parameters(), resumed.network.parameters()
+        ):
+            assert torch.allclose(one, other, atol=1e-6)
+    early, late = (TinyEditor.load(folder).network.change.weight for folder in stages[0][1:])
+    assert not torch.allclose(early, late)
+
+
+def test_an_editor_without_earlier_stages_is_its_only_one(editor_folder):
+    assert stages_of(editor_folder) == [editor_folder]
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.3), (0.5, 0.51), (0.01,), (0.99,)])
+def test_stages_that_are_no_steps_of_their_own_are_refused(shares):
+    with pytest.raises(ValidationError, match="of 12 steps: expected ascending ones"):
+        EditorPretrainingConfig.model_validate(CONFIG.model_dump() | {"stage_shares": shares})
 
 
 def test_a_folder_without_an_editor_is_named(tmp_path):
