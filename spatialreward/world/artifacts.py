@@ -39,6 +39,19 @@ def perceptual_scores(artifact: Artifact | None) -> tuple[float, float]:
     return MAX_SCORE - cost, _ARTIFACT_FREEDOM[artifact.strength]
 
 
+def fault_words(artifact: Artifact | None, artifact_freedom: float) -> str:
+    """What there is to say of a picture's faults; empty if it is sound.
+
+    An editor's own faults are no artifact of the world. They go by the strength whose artifact
+    freedom is nearest: ``slight fault``.
+    """
+    if artifact is not None:
+        return str(artifact)
+    freedoms = {0: MAX_SCORE, **_ARTIFACT_FREEDOM}
+    strength = min(freedoms, key=lambda one: abs(freedoms[one] - artifact_freedom))
+    return f"{STRENGTH_WORDS[strength]} fault" if strength else ""
+
+
 def spoil(
     edited: Picture,
     source: Picture,

@@ -99,6 +99,7 @@ def _scene_accuracies(samples: Sequence[SceneSample], answers: Sequence[str]) ->
     attributes: dict[str, list[bool]] = {"size": [], "colour": [], "shape": []}
     for sample, text in zip(samples, answers, strict=True):
         told = [*text.split(" ; "), "", ""]
+        assert sample.world.edited is not None, "only painted scenes are described"
         for scene, words in zip((sample.world.source, sample.world.edited), told, strict=False):
             named = _named_objects(words)
             backgrounds.append(words.split(",")[0].strip() == scene.background)

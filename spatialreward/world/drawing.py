@@ -75,7 +75,7 @@ def draw_sample(
         artifact = draw_artifact(rng, has_regions=edited != source)
     world = World(source=source, operations=operations, edited=edited, look=draw_look(rng, photo))
     truth = truth_of(source, operations, edited, artifact)
-    pictures = _paint(world, artifact, config, rng)
+    pictures = _paint(world, edited, artifact, config, rng)
     return SceneSample(
         id=f"{split}-{config.seed}-{number}",
         instruction=instruction,
@@ -100,14 +100,18 @@ def _draw_edit(rng: np.random.Generator, source: Scene, config: DataConfig) -> t
 
 
 def _paint(
-    world: World, artifact: Artifact | None, config: DataConfig, rng: np.random.Generator
+    world: World,
+    edited: Scene,
+    artifact: Artifact | None,
+    config: DataConfig,
+    rng: np.random.Generator,
 ) -> tuple[bytes, bytes]:
     size = config.picture_size
     photos = Path(config.photos) if config.photos else None
     before, after = (
-        paint(scene, world.look, size, size, photos) for scene in (world.source, world.edited)
+        paint(scene, world.look, size, size, photos) for scene in (world.source, edited)
     )
     if artifact is not None:
-        truth = truth_of(world.source, world.operations, world.edited, artifact)
+        truth = truth_of(world.source, world.operations, edited, artifact)
         after = spoil(after, before, artifact, [change.box for change in truth.changes], rng)
     return encode_png(to_image(before)), encode_png(to_image(after))

@@ -77,7 +77,7 @@ def _label(truth: Truth) -> Annotation:
     return Annotation(
         regions=truth.regions,
         sc_reasoning=" ".join([*told, verdict]),
-        pq_reasoning=f"{truth.artifact or 'no artifact'}",
+        pq_reasoning=truth.fault or "no artifact",
         scores=truth.scores,
         teacher=LABELLED_BY,
     )

@@ -232,6 +232,13 @@ def oracle_scores(world: World, edited: Image.Image, photos: Path | None = None)
     return _scores(_truth(world, reading), reading)
 
 
+def oracle_truth(world: World, edited: Image.Image, photos: Path | None = None) -> Truth:
+    """All there is to know of any picture as an answer to a generated request."""
+    reading = read_picture(edited, world.source, world.look, photos)
+    truth = _truth(world, reading)
+    return truth.model_copy(update={"scores": _scores(truth, reading)})
+
+
 def oracle_reward(world: World, edited: Image.Image, photos: Path | None = None) -> float:
     """The reward in [0, 1] that a perfect judge would give."""
     return Aggregation().reward(oracle_scores(world, edited, photos))

@@ -11,11 +11,12 @@ from spatialreward.world.truth import Truth
 
 
 class World(Record):
-    """How a generated sample came about: enough to paint it again at any size."""
+    """How a generated sample came about; a painted one can be painted again at any size."""
 
     source: Scene
     operations: tuple[Operation, ...]
-    edited: Scene
+    edited: Scene | None
+    """None for a picture that an editor drew: what it shows was read from it, see ``Truth``."""
     look: Look
 
 
@@ -25,7 +26,7 @@ class SceneSample(Record):
     id: str
     instruction: str
     grade: str
-    """How the edit was made: one of the world's grades."""
+    """How the edit was made: one of the world's grades, or ``drawn`` by an editor."""
     source: bytes
     edited: bytes
     truth: Truth

@@ -70,6 +70,7 @@ def answer(task: Task, sample: SceneSample) -> str:
     truth = sample.truth
     match task:
         case "scenes":
+            assert sample.world.edited is not None, "only painted scenes are described"
             return f"{_scene(sample.world.source)} ; {_scene(sample.world.edited)}"
         case "differences":
             changes = (_was(number, change) for number, change in enumerate(truth.changes))
@@ -168,4 +169,4 @@ def _became(before: str, asked: str, now: str) -> str:
 
 
 def _artifact(truth: Truth) -> str:
-    return f"<|global|> {truth.artifact or 'clean'}"
+    return f"<|global|> {truth.fault or 'clean'}"

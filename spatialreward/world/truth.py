@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from spatialreward.records import BOX_SCALE, MAX_SCORE, EditRegion, Record, Scores
-from spatialreward.world.artifacts import Artifact, perceptual_scores
+from spatialreward.world.artifacts import Artifact, fault_words, perceptual_scores
 from spatialreward.world.operations import ChangeBackground, Operation, apply, cells_of
 from spatialreward.world.scene import Box, Cell, Scene, SceneObject, object_box, union
 
@@ -45,6 +45,11 @@ class Truth(Record):
     """How many of them were done completely."""
     artifact: Artifact | None
     scores: Scores
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the picture as a picture, in words; empty if nothing is."""
+        return fault_words(self.artifact, self.scores.artifact_freedom)
 
     @property
     def regions(self) -> tuple[EditRegion, ...]:
