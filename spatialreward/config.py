@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
 
-from spatialreward.editor.config import EditorPretrainingConfig
+from spatialreward.editor.config import DrawingConfig, EditorPretrainingConfig
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.config import EditorEvaluationConfig, EditorGate, JudgeGate
 from spatialreward.reading import read_toml_file
@@ -132,6 +132,14 @@ class EditorPretrainingStep(Record):
     """Make the editor that RL starts from."""
 
     editor: Editor
+
+
+class EditDrawingStep(Record):
+    """Draw edits with the editor that RL starts from, for the judge's data."""
+
+    drawing: DrawingConfig
+    world: DataConfig
+    """Where source pictures and instructions are drawn from, and what reads the edits back."""
 
 
 class EditorRlStep(Record):

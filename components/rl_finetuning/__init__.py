@@ -1,1 +1,1 @@
-"""Makes an editor and fine-tunes it against the served judge."""
+"""Makes an editor, draws edits for the judge, and fine-tunes it against the served judge."""

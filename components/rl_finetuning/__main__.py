@@ -16,6 +16,16 @@ def pretrain_editor(config: Config, data: Reference, parent_run_id: ParentRunId 
 
 
 @app.command()
+def draw_edits(config: Config, editor: Reference, parent_run_id: ParentRunId = "") -> str:
+    """Draw edits for the judge's data with an editor; answers with the data set's reference."""
+    from components.rl_finetuning import steps
+    from spatialreward.config import EditDrawingStep, read_settings
+
+    settings = read_settings(EditDrawingStep, config, "--config")
+    return steps.draw_edits(settings, editor, parent_run_id)
+
+
+@app.command()
 def finetune_editor(
     config: Config, editor: Reference, served: Reference, parent_run_id: ParentRunId = ""
 ) -> str:

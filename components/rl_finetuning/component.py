@@ -17,6 +17,15 @@ def pretrain_editor(config: str, data: str, parent_run_id: str) -> str:
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
+def draw_edits(config: str, editor: str, parent_run_id: str) -> str:
+    """Draw edits for the judge's data with an editor; returns the data set's reference."""
+    from components.rl_finetuning.__main__ import app
+    from spatialreward.cli.container import run_as_task
+
+    return run_as_task(app, "draw-edits", config=config, editor=editor, parent_run_id=parent_run_id)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
 def finetune_editor(config: str, editor: str, served: str, parent_run_id: str) -> str:
     """Fine-tune an editor with the served judge's rewards; returns its reference."""
     from components.rl_finetuning.__main__ import app

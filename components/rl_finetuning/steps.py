@@ -1,10 +1,14 @@
-"""The steps that make an editor: pretraining, then RL with the served judge's rewards."""
+"""The steps that make an editor: pretraining, then RL with the served judge's rewards.
+
+Between the two it draws edits that the judge learns from.
+"""
 
 import math
 from pathlib import Path
 
 from spatialreward.client import TritonJudge
 from spatialreward.config import (
+    EditDrawingStep,
     EditorPretrainingStep,
     EditorRlStep,
     OmniGen2Config,
@@ -13,6 +17,7 @@ from spatialreward.config import (
 from spatialreward.data.dataset import DatasetRef
 from spatialreward.errors import InvalidInputError
 from spatialreward.step import Outputs, Step, run_step
+from spatialreward.storage import digest_folder
 
 
 def pretrain_editor(config: EditorPretrainingStep, data: str, parent_run_id: str) -> str:
@@ -48,6 +53,30 @@ def pretrain_editor(config: EditorPretrainingStep, data: str, parent_run_id: str
         data_sets={"data": "training"},
     )
     return str(outputs["editor"])
+
+
+def draw_edits(config: EditDrawingStep, editor: str, parent_run_id: str) -> str:
+    """Draw edits with a pretrained editor and its stages; returns the data set's reference.
+
+    Raises:
+        InvalidInputError: there is no such editor, or a photo of the world cannot be read.
+    """
+    # The pictures behind a path may change while the path stays.
+    photos = config.world.photos
+    inputs = {"editor": editor} | ({"photos": digest_folder(Path(photos))} if photos else {})
+
+    def work(step: Step) -> Outputs:
+        from spatialreward.editor.drawing import draw_data_set
+        from spatialreward.world.editor_pretraining import stages_of
+
+        folder = step.new_folder("edits")
+        checkpoints = stages_of(step.fetch("editor"))
+        count = draw_data_set(config.drawing, config.world, checkpoints, folder)
+        sizes = {"data/num_edits": count, "data/num_stages": len(checkpoints)}
+        return {"edits": step.keep(folder), **sizes}
+
+    outputs = run_step("draw-edits", config, inputs, work, parent_run_id=parent_run_id)
+    return str(outputs["edits"])
 
 
 def finetune_editor(config: EditorRlStep, editor: str, served: str, parent_run_id: str) -> str:
