@@ -9,14 +9,22 @@ from spatialreward.cli.container import Config, ParentRunId, Reference, containe
 app = container_entry("Trains judges.")
 
 
+Drawn = Annotated[
+    str,
+    typer.Option(metavar="S3_REF", help="Edits that an editor drew; empty if drawn_share is 0."),
+]
+
+
 @app.command()
-def train_judge(config: Config, data: Reference, parent_run_id: ParentRunId = "") -> str:
+def train_judge(
+    config: Config, data: Reference, drawn: Drawn = "", parent_run_id: ParentRunId = ""
+) -> str:
     """Train a judge on a data set and answer with its reference; torchrun may start many of it."""
     from components.reward_training import steps
     from spatialreward.config import JudgeTrainingStep, read_settings
 
     settings = read_settings(JudgeTrainingStep, config, "--config")
-    return steps.train_judge(settings, data, parent_run_id)
+    return steps.train_judge(settings, data, parent_run_id, drawn)
 
 
 @app.command()
@@ -24,6 +32,7 @@ def train_judge_on_nodes(
     config: Config,
     nodes: Annotated[str, typer.Option(metavar="JSON", help="What trains together: Nodes.")],
     data: Reference,
+    drawn: Drawn = "",
     parent_run_id: ParentRunId = "",
 ) -> str:
     """Have a TrainJob train a judge on several nodes, follow it, answer with its reference."""
@@ -33,7 +42,7 @@ def train_judge_on_nodes(
 
     settings = read_settings(JudgeTrainingStep, config, "--config")
     wanted = read_settings(Nodes, nodes, "--nodes")
-    return launching.train_judge_on_nodes(settings, wanted, data, parent_run_id)
+    return launching.train_judge_on_nodes(settings, wanted, data, parent_run_id, drawn=drawn)
 
 
 if __name__ == "__main__":

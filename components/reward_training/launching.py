@@ -35,6 +35,8 @@ def train_judge_on_nodes(
     data: str,
     parent_run_id: str,
     pace: Pace = USUAL_PACE,
+    *,
+    drawn: str = "",
 ) -> str:
     """Train a judge on several nodes; returns what ``train_judge`` does.
 
@@ -42,7 +44,7 @@ def train_judge_on_nodes(
         TrainJobError: the training failed, or has left no checkpoint.
         ClusterError: the cluster refuses, or has been away for too long.
     """
-    inputs = inputs_of(config, data)
+    inputs = inputs_of(config, data, drawn)
     key = step_key(STEP, config, inputs)
     parent = find_parent(parent_run_id)
     refuse_in_vain(key, parent)
@@ -51,6 +53,7 @@ def train_judge_on_nodes(
     name = job_name(STEP, key)
     command = ["-m", "components.reward_training", STEP]
     command += ["--config", config.model_dump_json(), "--data", data]
+    command += ["--drawn", drawn] if drawn else []
     command += ["--parent-run-id", parent_run_id]
     env = {variable: os.environ[variable] for variable in _HANDED_ON if variable in os.environ}
     job = train_job(name, nodes, command, os.environ.get(PLATFORM_RUN, ""), env)

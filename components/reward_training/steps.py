@@ -39,17 +39,18 @@ class Start(NamedTuple):
     grounding: tuple[GroundingConfig, DataConfig] | None
 
 
-def train_judge(config: JudgeTrainingStep, data: str, parent_run_id: str) -> str:
+def train_judge(config: JudgeTrainingStep, data: str, parent_run_id: str, drawn: str = "") -> str:
     """Train a judge on a data set; returns the checkpoint's reference, empty in a helper.
 
-    Where an earlier checkpoint is kept, its reference follows after a space.
+    Where an earlier checkpoint is kept, its reference follows after a space. ``drawn`` is the data
+    set of drawn edits, where the settings have a share of them.
     """
     from spatialreward.training.ranks import joined
 
-    inputs = inputs_of(config, data)
+    inputs = inputs_of(config, data, drawn)
     with joined() as ranks:
         if not ranks.is_first:
-            _help(config, data, ranks)
+            _help(config, inputs, ranks)
             return ""
         done = _as_a_step(config, inputs, parent_run_id, ranks)
     return references(done)
@@ -60,7 +61,7 @@ def references(done: Outputs) -> str:
     return " ".join(str(done[name]) for name in ("judge", "earlier") if name in done)
 
 
-def inputs_of(config: JudgeTrainingStep, data: str) -> dict[str, str]:
+def inputs_of(config: JudgeTrainingStep, data: str, drawn: str = "") -> dict[str, str]:
     """What the result follows from beside the settings.
 
     Raises:
@@ -69,7 +70,7 @@ def inputs_of(config: JudgeTrainingStep, data: str) -> dict[str, str]:
     start = find_start(config.base, config.world)
     # Other weights in the same place are another base.
     base = {} if start.folder is None else {"base": digest_folder(start.folder)}
-    return {"data": data, **base}
+    return {"data": data, **({"drawn": drawn} if drawn else {}), **base}
 
 
 def _as_a_step(
@@ -84,9 +85,9 @@ def _as_a_step(
         # Not emptied: a training that was killed may have kept it already.
         earlier = step.folder / "earlier-judge"
         if ranks.world_size == 1:
-            data = DatasetRef(place=step.fetch("data")).open()
+            data = {name: DatasetRef(place=step.fetch(name)).open() for name in _data_sets(inputs)}
         else:
-            data = _shared(inputs["data"])
+            data = _shared(inputs)
         _train(config, data, checkpoint, earlier, ranks, step.report, step.resume_file)
         step.tracker.log_file(checkpoint / CARD_FILE)
         kept = {"judge": step.keep(checkpoint)}
@@ -98,7 +99,7 @@ def _as_a_step(
         inputs,
         work,
         parent_run_id=parent_run_id,
-        data_sets={"data": "training"},
+        data_sets=dict.fromkeys(_data_sets(inputs), "training"),
     )
     if not begun:
         # It had been done before: nobody's help is needed.
@@ -106,16 +107,21 @@ def _as_a_step(
     return outputs
 
 
-def _help(config: JudgeTrainingStep, data: str, ranks: "Ranks") -> None:
+def _data_sets(inputs: Mapping[str, str]) -> list[str]:
+    """Names of the inputs that are data sets."""
+    return [name for name in ("data", "drawn") if name in inputs]
+
+
+def _help(config: JudgeTrainingStep, inputs: Mapping[str, str], ranks: "Ranks") -> None:
     if ranks.from_first(None):
         logging.getLogger("spatialreward.progress").setLevel(logging.WARNING)
         nowhere = work_dir() / "never-written"
-        _train(config, _shared(data), nowhere, nowhere, ranks, lambda metrics, step: None, None)
+        _train(config, _shared(inputs), nowhere, nowhere, ranks, lambda metrics, step: None, None)
 
 
 def _train(
     config: JudgeTrainingStep,
-    data: Dataset,
+    data: Mapping[str, Dataset],
     out: Path,
     earlier_out: Path,
     ranks: "Ranks",
@@ -127,9 +133,10 @@ def _train(
     start = find_start(config.base, config.world)
     training.train_judge(
         config.training,
-        data,
+        data["data"],
         out,
         report,
+        drawn=data.get("drawn"),
         base=start.folder,
         grounding=start.grounding,
         earlier_out=earlier_out,
@@ -138,9 +145,10 @@ def _train(
     )
 
 
-def _shared(reference: str) -> Dataset:
-    """A data set that all processes of this node read, brought here by the first one of them."""
-    return DatasetRef.parse(reference).open(work_dir() / "shared")
+def _shared(inputs: Mapping[str, str]) -> dict[str, Dataset]:
+    """Data sets that all processes of this node read, brought here by the first one of them."""
+    shared = work_dir() / "shared"
+    return {name: DatasetRef.parse(inputs[name]).open(shared) for name in _data_sets(inputs)}
 
 
 def find_start(base: JudgeBase, world: DataConfig) -> Start:

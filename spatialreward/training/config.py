@@ -66,6 +66,8 @@ class JudgeTrainingConfig(Record):
     """Judgements to train on; a smaller data set is gone through again."""
     perceptual_share: float = Field(0.15, ge=0, le=1)
     """Share of batches that train the PQ stream."""
+    drawn_share: float = Field(0.0, ge=0, lt=1)
+    """Share of the judgements that are of edits which an editor drew; 0: none are needed."""
     earlier_share: float = Field(0.0, ge=0, lt=1)
     """Share of the steps after which an earlier checkpoint is kept, as a second judge; 0: none."""
     optimiser: OptimiserConfig = OptimiserConfig(

@@ -14,7 +14,7 @@ from spatialreward.judge import checkpoint
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import GroundingConfig, JudgeTrainingConfig
 from spatialreward.training.examples import judging_examples
-from spatialreward.training.loop import Batch, ReportMetrics, Snapshot, batches_of, train
+from spatialreward.training.loop import Batch, Example, ReportMetrics, Snapshot, batches_of, train
 from spatialreward.training.ranks import ALONE, Ranks
 from spatialreward.world.config import DataConfig
 from spatialreward.world.grounding import ground, untrained_tiny
@@ -45,6 +45,7 @@ def train_judge(
     out: Path,
     report: ReportMetrics,
     *,
+    drawn: Dataset | None = None,
     base: Path | None = None,
     grounding: tuple[GroundingConfig, DataConfig] | None = None,
     earlier_out: Path | None = None,
@@ -61,6 +62,7 @@ def train_judge(
         data: edits with labels; those without are left out.
         out: folder of the new checkpoint.
         report: gets the training metrics.
+        drawn: edits that an editor drew, of which ``config`` says the share.
         base: checkpoint to start from; by default the grounded base that comes with the library.
         grounding: start from random weights instead, through a grounding stage of these settings
             in a world of these settings; excludes ``base``.
@@ -71,18 +73,22 @@ def train_judge(
 
     Raises:
         InvalidInputError: the base is no checkpoint, the data has no labels of a kind that is
-            trained on, or a batch cannot be divided evenly among the ranks.
+            trained on, there are drawn edits without a share or the other way round, or a batch
+            cannot be divided evenly among the ranks.
     """
     ranks.check(config.optimiser.batch_size)
-    num_edits = check_labels(data, config)
+    data_sets = _trained_on(data, drawn, config)
+    num_edits = sum(check_labels(one, config) for one in data_sets)
     model, processor, origin = _start(base, grounding, report, resume_file, ranks)
     processor = processor.following(TINY)
     logger.info("judge: %d steps on %d edits, from %s", config.num_steps, num_edits, origin)
-    if num_edits < len(data):
-        logger.info("judge: %s: %d edits without a label are left out", data, len(data) - num_edits)
+    for one in data_sets:
+        if left_out := len(one) - _num_usable(one):
+            logger.info("judge: %s: %d edits without a label are left out", one, left_out)
+    num_made = sum(one.count("truth") for one in data_sets)
     card = {
         "kind": "judge: edit regions, reasoning and four scores",
-        "notice": GENERATED_WORLD_NOTICE if data.count("truth") == num_edits else _TINY_NOTICE,
+        "notice": GENERATED_WORLD_NOTICE if num_made == num_edits else _TINY_NOTICE,
         "trained_from": origin,
         "num_training_edits": num_edits,
         "training": config.model_dump(),
@@ -98,7 +104,7 @@ def train_judge(
     seconds = train(
         model,
         processor,
-        judge_batches(config, data),
+        judge_batches(config, data, drawn),
         num_steps=config.num_steps,
         config=config.optimiser,
         description="judge training",
@@ -113,6 +119,26 @@ def train_judge(
     checkpoint.save(out, model, processor, card | minutes, TINY)
 
 
+def _trained_on(
+    data: Dataset, drawn: Dataset | None, config: JudgeTrainingConfig
+) -> tuple[Dataset, ...]:
+    """The data sets that are trained on.
+
+    Raises:
+        InvalidInputError: there are drawn edits and no share of them, or the other way round.
+    """
+    if drawn is None and config.drawn_share:
+        raise InvalidInputError(
+            f"drawn_share = {config.drawn_share:g}: there are no drawn edits, expected a data set "
+            "of draw-edits or drawn_share = 0"
+        )
+    if drawn is not None and not config.drawn_share:
+        raise InvalidInputError(
+            f"{drawn}: drawn edits are given, but drawn_share = 0; expected a share above 0"
+        )
+    return (data,) if drawn is None else (data, drawn)
+
+
 def check_labels(data: Dataset, config: JudgeTrainingConfig) -> int:
     """Number of edits that a judge can learn from.
 
@@ -120,7 +146,7 @@ def check_labels(data: Dataset, config: JudgeTrainingConfig) -> int:
         InvalidInputError: there is none, or none with the scores of a stream that is trained.
     """
     num_made, total = data.count("truth"), len(data)
-    usable = max(data.num_labelled, num_made)
+    usable = _num_usable(data)
     if not usable:
         raise InvalidInputError(
             f"{data}: 0 of {total} edits have a label to train a judge on; build it with a teacher "
@@ -135,6 +161,10 @@ def check_labels(data: Dataset, config: JudgeTrainingConfig) -> int:
                 f"got {config.perceptual_share:g}"
             )
     return usable
+
+
+def _num_usable(data: Dataset) -> int:
+    return max(data.num_labelled, data.count("truth"))
 
 
 def _start(
@@ -156,14 +186,34 @@ def _start(
     return model, processor, "random weights, through a grounding stage"
 
 
-def judge_batches(config: JudgeTrainingConfig, data: Dataset) -> Iterator[Batch]:
+def judge_batches(
+    config: JudgeTrainingConfig, data: Dataset, drawn: Dataset | None = None
+) -> Iterator[Batch]:
     """The batches of a training, without end; ``check_labels`` tells whether there are any."""
     streams: dict[JudgingTask, Iterator[Batch]] = {
         task: batches_of(
-            task, judging_examples(task, data.endlessly(), TINY), config.optimiser.batch_size
+            task, _examples(task, number, config, data, drawn), config.optimiser.batch_size
         )
-        for task in _SCORES
+        for number, task in enumerate(_SCORES)
     }
     rng = np.random.default_rng(config.seed)
     while True:
         yield next(streams["perceptual" if rng.random() < config.perceptual_share else "semantic"])
+
+
+def _examples(
+    task: JudgingTask,
+    number: int,
+    config: JudgeTrainingConfig,
+    data: Dataset,
+    drawn: Dataset | None,
+) -> Iterator[Example]:
+    """What one task teaches, without end: each example of drawn edits with the share's chance."""
+    painted = judging_examples(task, data.endlessly(), TINY)
+    if drawn is None:
+        yield from painted
+        return
+    of_drawn = judging_examples(task, drawn.endlessly(), TINY)
+    rng = np.random.default_rng((config.seed, number))
+    while True:
+        yield next(of_drawn if rng.random() < config.drawn_share else painted)

@@ -23,10 +23,10 @@ CONFIG = JudgeTrainingConfig(num_samples=96, optimiser=OptimiserConfig(batch_siz
 SHORT = CONFIG.model_copy(update={"num_samples": 12, "perceptual_share": 0.5})
 
 
-def train(config, data, out):
+def train(config, data, out, **more):
     """Train a judge for a few steps; returns its card and the losses it reported."""
     losses = {}
-    train_judge(config, data, out, lambda metrics, step: losses.update(metrics))
+    train_judge(config, data, out, lambda metrics, step: losses.update(metrics), **more)
     return json.loads((out / checkpoint.CARD_FILE).read_text()), losses
 
 
@@ -57,6 +57,46 @@ def test_the_tasks_of_the_generated_world_are_those_of_its_own_shards(tmp_path):
         ("semantic", "ff2b96e189cddfbe"),
         ("semantic", "971e0561af097091"),
     ]
+
+
+@pytest.fixture(scope="module")
+def sides(tmp_path_factory):
+    """Two data sets of the world, the second in the place of drawn edits."""
+    folder = tmp_path_factory.mktemp("sides")
+    for seed, name in ((21, "painted"), (22, "drawn")):
+        build_shard(DataConfig(seed=seed, num_train=24, num_shards=1), "train", 0, folder / name)
+    return Dataset(folder / "painted"), Dataset(folder / "drawn")
+
+
+def test_drawn_edits_have_their_share_in_an_order_that_the_seed_decides(sides):
+    config = CONFIG.model_copy(update={"drawn_share": 0.35})
+    sources = {edit.source_images()[0].tobytes() for edit in sides[1]}
+
+    def origins(seed):
+        seeded = config.model_copy(update={"seed": seed})
+        batches = itertools.islice(judge_batches(seeded, *sides), 100)
+        return [
+            example.ask().pictures[0].tobytes() in sources
+            for batch in batches
+            if batch.task == "semantic"
+            for example in batch.examples
+        ]
+
+    first = origins(11)
+    assert first == origins(11) != origins(12)
+    assert 0.25 < sum(first) / len(first) < 0.45
+
+
+def test_a_share_of_drawn_edits_and_the_edits_belong_together(sides, tmp_path):
+    painted, drawn = sides
+    mixing = SHORT.model_copy(update={"drawn_share": 0.35})
+    with pytest.raises(InvalidInputError, match=r"^drawn_share = 0\.35: there are no drawn edits"):
+        train(mixing, painted, tmp_path / "judge")
+    with pytest.raises(InvalidInputError, match=rf"^{drawn}: drawn edits are given, but drawn_sha"):
+        train(SHORT, painted, tmp_path / "judge", drawn=drawn)
+    card, _ = train(mixing, painted, tmp_path / "judge", drawn=drawn)
+    assert card["num_training_edits"] == 48
+    assert card["notice"] == GENERATED_WORLD_NOTICE
 
 
 def digest(batch):
