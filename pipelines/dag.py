@@ -24,13 +24,14 @@ from components.reward_deployment.component import (
 )
 from components.reward_evaluation.component import evaluate_judge
 from components.reward_training.component import train_judge, train_judge_on_nodes
-from components.rl_finetuning.component import finetune_editor, pretrain_editor
+from components.rl_finetuning.component import draw_edits, finetune_editor, pretrain_editor
 from pipelines.compiling import Form, write_pipeline
 from pipelines.images import BY_TAG, Images
 from pipelines.placement import Placement
 from pipelines.profile import Profile
 from pipelines.training_nodes import launcher_resources, nodes_of
 from spatialreward.config import (
+    EditDrawingStep,
     EditorEvaluationStep,
     EditorPretrainingStep,
     EditorRegistrationStep,
@@ -105,14 +106,24 @@ def _steps(profile: Profile, name: str, placement: Placement) -> dsl.base_compon
     training = JudgeTrainingStep(base=judge.base, training=judge.training, world=world)
     evaluation = JudgeEvaluationStep(world=world)
     pretraining = EditorPretrainingStep(editor=profile.editor)
+    drawing = EditDrawingStep(drawing=profile.drawing, world=world)
     rl = EditorRlStep(rl=profile.rl, world=world)
     comparison = EditorEvaluationStep(evaluation=profile.editor_evaluation, world=world)
     place = placement.place
     # What lies in a folder is no part of a step's arguments.
     own_pictures, own_base = bool(world.photos), isinstance(judge.base, FolderBase)
 
-    def train(data: pipeline_channel.PipelineChannel, parent_run_id: object) -> dsl.PipelineTask:
-        settings = {"config": training.model_dump_json(), "data": data}
+    def draw(editor: dsl.PipelineTask, parent_run_id: object) -> pipeline_channel.PipelineChannel:
+        task = draw_edits(
+            config=drawing.model_dump_json(), editor=editor.output, parent_run_id=parent_run_id
+        )
+        return place(task, "draw_edits", pure=not own_pictures).output
+
+    def train(
+        data: pipeline_channel.PipelineChannel, editor: dsl.PipelineTask, parent_run_id: object
+    ) -> dsl.PipelineTask:
+        drawn = draw(editor, parent_run_id) if judge.training.drawn_share else ""
+        settings = {"config": training.model_dump_json(), "data": data, "drawn": drawn}
         wanted = placement.resources("train_judge")
         if wanted.num_nodes == 1:
             task = train_judge(**settings, parent_run_id=parent_run_id)
@@ -170,7 +181,11 @@ def _steps(profile: Profile, name: str, placement: Placement) -> dsl.base_compon
             "build_shard",
             pure=not own_pictures,
         ).set_display_name("build-heldout")
-        trained = train(merged.output, parent_run_id)
+        before = place(
+            pretrain_editor(config=pretraining.model_dump_json(), data=merged.output, **run),
+            "pretrain_editor",
+        )
+        trained = train(merged.output, before, parent_run_id)
         measured, registered = examine("judge", trained, heldout, parent_run_id)
         if is_earlier_kept:
             _, registered_earlier = examine("earlier", trained, heldout, parent_run_id)
@@ -179,10 +194,6 @@ def _steps(profile: Profile, name: str, placement: Placement) -> dsl.base_compon
         champion = f"models:/{registration.name}@champion"
         served = place(deploy_judge(model=champion, **run), "deploy_judge", pure=False)
         served.after(registered)
-        before = place(
-            pretrain_editor(config=pretraining.model_dump_json(), data=merged.output, **run),
-            "pretrain_editor",
-        )
         after = place(
             finetune_editor(
                 config=rl.model_dump_json(), editor=before.output, served=served.output, **run

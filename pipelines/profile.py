@@ -22,6 +22,7 @@ from spatialreward.config import (
     ShippedBase,
     TinyEditorConfig,
 )
+from spatialreward.editor.config import DrawingConfig
 from spatialreward.errors import InvalidInputError
 from spatialreward.evaluation.config import EditorEvaluationConfig, EditorGate, JudgeGate
 from spatialreward.reading import read_toml_file
@@ -40,6 +41,7 @@ PipelineStep = Literal[
     "register_judge",
     "deploy_judge",
     "pretrain_editor",
+    "draw_edits",
     "finetune_editor",
     "compare_editors",
     "register_editor",
@@ -74,6 +76,8 @@ class Profile(Record):
     data: DataConfig = DataConfig()
     judge: JudgeProfile = JudgeProfile()
     editor: Editor = TinyEditorConfig()
+    drawing: DrawingConfig = DrawingConfig()
+    """Edits that the pretrained editor draws, where ``judge.training.drawn_share`` is above 0."""
     rl: FlowGrpoConfig = FlowGrpoConfig()
     editor_evaluation: EditorEvaluationConfig = EditorEvaluationConfig()
     editor_gate: EditorGate = EditorGate()

@@ -36,7 +36,8 @@ logger = logging.getLogger(__name__)
 
 def fixed_steps(profile: Profile) -> int:
     """How many steps a profile's pipeline has beside one for each shard."""
-    return 12 if profile.judge.training.earlier_step else 10
+    training = profile.judge.training
+    return 10 + (2 if training.earlier_step else 0) + (1 if training.drawn_share else 0)
 
 
 class RunOptions(NamedTuple):

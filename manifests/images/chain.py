@@ -43,6 +43,7 @@ _EDITOR = {
     "kind": "tiny",
     "pretraining": {
         "num_samples": 8,
+        "stage_shares": [0.5],
         "optimiser": {"batch_size": 4},
         "codec": {"num_samples": 8, "optimiser": {"batch_size": 4}},
         "network": {"width": 48, "num_layers": 1, "num_heads": 2},
@@ -122,17 +123,21 @@ def run_steps(steps: Callable[..., str]) -> None:
     shard = steps("data-building", "build-shard", _WORLD, split="train", shard=0)
     heldout = steps("data-building", "build-shard", _WORLD, split="heldout", shard=0)
     data = steps("data-building", "merge-shards", shards=json.dumps([shard]))
+    before = steps("rl-finetuning", "pretrain-editor", {"editor": _EDITOR}, data=data)
+    drawing = {"num_edits": 4, "group_size": 2, "denoising": _DENOISING}
+    config = {"drawing": drawing, "world": _WORLD}
+    drawn = steps("rl-finetuning", "draw-edits", config, editor=before)
     # The shipped base knows how to answer, and must not forget it.
-    training = {"num_samples": 4, "optimiser": {"learning_rate": 1e-7, "batch_size": 4}}
+    optimiser = {"learning_rate": 1e-7, "batch_size": 4}
+    training = {"num_samples": 4, "drawn_share": 0.5, "optimiser": optimiser}
     config = {"base": {"kind": "shipped"}, "training": training, "world": _WORLD}
-    judge = steps("reward-training", "train-judge", config, data=data)
+    judge = steps("reward-training", "train-judge", config, data=data, drawn=drawn)
     evaluated = steps(
         "reward-evaluation", "evaluate-judge", {"world": _WORLD}, judge=judge, heldout=heldout
     )
     gate = {"gate": _NO_GATE}
     model = steps("reward-deployment", "register-judge", gate, judge=judge, evaluation=evaluated)
     served = steps("reward-deployment", "deploy-judge", model=model)
-    before = steps("rl-finetuning", "pretrain-editor", {"editor": _EDITOR}, data=data)
     config = {"rl": _RL, "world": _WORLD}
     after = steps("rl-finetuning", "finetune-editor", config, editor=before, served=served)
     evaluation = {

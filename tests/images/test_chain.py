@@ -12,6 +12,7 @@ SETTINGS = {
     "train-judge": config.JudgeTrainingStep,
     "evaluate-judge": config.JudgeEvaluationStep,
     "register-judge": config.JudgeRegistrationStep,
+    "draw-edits": config.EditDrawingStep,
     "pretrain-editor": config.EditorPretrainingStep,
     "finetune-editor": config.EditorRlStep,
     "compare-editors": config.EditorEvaluationStep,
@@ -53,5 +54,7 @@ def test_settings_are_those_of_the_steps():
 def test_what_a_step_answers_is_what_the_next_one_is_given():
     given = {command: inputs for _, command, _, inputs in called_steps()}
     assert given["train-judge"]["data"] == "answer of merge-shards"
+    assert given["train-judge"]["drawn"] == "answer of draw-edits"
+    assert given["draw-edits"]["editor"] == "answer of pretrain-editor"
     assert given["finetune-editor"]["served"] == "answer of deploy-judge"
     assert given["register-editor"]["editor"] == "answer of finetune-editor"

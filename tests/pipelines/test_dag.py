@@ -24,6 +24,8 @@ EDGES = {
     ("finetune-editor", "register-editor"),
     ("compare-editors", "register-editor"),
 }
+DRAWN = {("pretrain-editor", "draw-edits"), ("draw-edits", "train-judge")}
+"""Of edits that the editor draws for the judge's data."""
 EARLIER = {
     ("train-judge", "evaluate-judge-2"),
     ("build-shard-2", "evaluate-judge-2"),
@@ -44,8 +46,24 @@ def compiled(request, tmp_path_factory):
 
 def test_the_graph_has_exactly_these_edges(compiled):
     called = {ON_NODES: "train-judge"}
-    expected = {"tiny": EDGES | EARLIER, "paper": EDGES}[compiled.name]
+    expected = {"tiny": EDGES | DRAWN | EARLIER, "paper": EDGES}[compiled.name]
     assert {tuple(called.get(end, end) for end in edge) for edge in compiled.edges()} == expected
+
+
+def test_a_judge_is_trained_on_drawn_edits_where_the_profile_gives_them_a_share(compiled):
+    given = [
+        task["inputs"]["parameters"]["drawn"]
+        for name, task in compiled.steps.items()
+        if name in ("train-judge", ON_NODES)
+    ]
+    drawn = {"outputParameterKey": "Output", "producerTask": "draw-edits"}
+    assert (
+        given
+        == {
+            "tiny": [{"taskOutputParameter": drawn}],
+            "paper": [{"runtimeValue": {"constant": ""}}],
+        }[compiled.name]
+    )
 
 
 def test_an_earlier_judge_goes_the_same_way_as_the_last_one(compiled):
@@ -117,7 +135,10 @@ def test_steps_with_outside_effects_are_never_cached_by_the_platform(compiled):
 @pytest.mark.parametrize(
     ("change", "uncached"),
     [
-        (["data.photos=some/where"], {"exec-build-shard", "exec-build-shard-2"}),
+        (
+            ["data.photos=some/where"],
+            {"exec-build-shard", "exec-build-shard-2", "exec-draw-edits"},
+        ),
         (["judge.base.kind=folder", "judge.base.folder=some/where"], {"exec-train-judge"}),
     ],
 )

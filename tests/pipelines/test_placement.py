@@ -29,6 +29,7 @@ WITH_A_MODEL = {
     "evaluate-judge",
     "evaluate-judge-2",
     "pretrain-editor",
+    "draw-edits",
     "finetune-editor",
     "compare-editors",
 }

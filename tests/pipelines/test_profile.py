@@ -73,6 +73,7 @@ def test_every_seed_is_listed():
         "data.seed",
         "judge.training.seed",
         "editor.pretraining.seed",
+        "drawing.seed",
         "rl.seed",
         "editor_evaluation.seed",
     }
@@ -86,6 +87,10 @@ def test_every_seed_is_listed():
         ("[rl]\nnum_steps = 0", "rl.num_steps: Input should be greater than 0, got 0"),
         ("[rl]\ngroup_size = 'many'", "rl.group_size: Input should be a valid integer"),
         ("[rl.sampling]\neta = -1", "rl.sampling.eta: Input should be greater than or equal to 0"),
+        (
+            "[editor.pretraining]\nstage_shares = [0.6, 0.3]",
+            "editor.pretraining: stage_shares [0.6, 0.3] of 1250 steps: expected ascending ones",
+        ),
         ("[judge.gate]\nmin_mean_iou = 2", "judge.gate.min_mean_iou: Input should be less than"),
         ("[judge.base]\nkind = 'cloud'", 'judge.base.kind: expected one of "shipped", '),
         ("[judge.base]\nkind = 'folder'", "judge.base.folder: Field required"),

@@ -37,6 +37,7 @@ folder = "{judge}"
 [judge.training]
 num_samples = 8
 earlier_share = 0.5
+drawn_share = 0.5
 [judge.training.optimiser]
 learning_rate = 1e-7    # the test judge knows how to answer, and must not forget it
 batch_size = 4
@@ -46,9 +47,14 @@ min_mean_iou = 0
 max_unparsable_share = 1
 [editor.pretraining]
 num_samples = 8
+stage_shares = [0.5]
 optimiser.batch_size = 4
 codec = {{ num_samples = 8, optimiser.batch_size = 4 }}
 network = {{ width = 48, num_layers = 1, num_heads = 2 }}
+[drawing]
+num_edits = 4
+group_size = 2
+denoising.num_denoising_steps = 2
 [rl]
 num_steps = 2
 num_prompts = 2
@@ -198,8 +204,8 @@ def check_files(build, began):
     assert values["on_disk/unparsable_share"] >= 0.5
     assert 0 < values["time/total_s"] < time.time() - began
     assert 0.3 < values["memory/peak_gb"] < 8
-    reused = {"build-shard", "merge-shards", "train-judge", "evaluate-judge"}
-    assert set(written["reused_steps"]) >= reused
+    reused = {"build-shard", "merge-shards", "pretrain-editor", "draw-edits", "train-judge"}
+    assert set(written["reused_steps"]) >= reused | {"evaluate-judge"}
     assert [path.name for path in (build / "demo" / "overlays").iterdir()] == ["one.png"]
     lines = (build / "demo" / "judgements.jsonl").read_text().splitlines()
     assert json.loads(lines[1])["reason"].endswith("nowhere.png: there is no such file")
@@ -228,7 +234,7 @@ def check_runs(client):
     assert last.data.metrics["judge/unparsable_share"] <= 1
     steps = child_runs(last.info.run_id)
     assert {step.status for step in steps} == {"FINISHED"}
-    assert len(steps) == 14
+    assert len(steps) == 15
 
 
 def check_versions():
