@@ -66,7 +66,7 @@ def draw_edits(config: EditDrawingStep, editor: str, parent_run_id: str) -> str:
     inputs = {"editor": editor} | ({"photos": digest_folder(Path(photos))} if photos else {})
 
     def work(step: Step) -> Outputs:
-        from spatialreward.editor.drawing import draw_data_set
+        from spatialreward.world.drawn_edits import draw_data_set
         from spatialreward.world.editor_pretraining import stages_of
 
         folder = step.new_folder("edits")

@@ -2,11 +2,11 @@ import pytest
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.editor.config import DenoisingConfig, DrawingConfig
-from spatialreward.editor.drawing import draw_data_set
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.examples import judging_examples
 from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawn_edits import draw_data_set
 from spatialreward.world.labelling import scene_sample
 from spatialreward.world.oracle import oracle_judgement
 from spatialreward.world.tiny_editor import TinyEditor
