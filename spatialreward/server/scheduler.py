@@ -39,8 +39,7 @@ logger = logging.getLogger(__name__)
 JudgeEach = Callable[[Take, Measure], Iterable[tuple[int, Judgement]]]
 """Takes edits as long as there are any; gives the number of each, in the order in which they were
 taken, and its judgement as it is there."""
-_LONGEST_DELAY = 3
-"""In batch delays."""
+_LONGEST_DELAY = 3  # in batch delays
 _STOPPING = "the server is stopping; retry after 1.0 s"
 
 

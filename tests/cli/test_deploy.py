@@ -69,7 +69,7 @@ def test_inputs_are_checked_before_anything_is_asked(run, tmp_path):
     where = ("--repository", tmp_path, "--endpoint", "127.0.0.1:9")
     cases = [
         (("--model", tmp_path / "no"), f"{tmp_path}/no: there is no such folder"),
-        (("--model", tmp_path), "no protocol.json"),
+        (("--model", tmp_path), "no model here, expected a config.json"),
         (("--model", tmp_path, "--smoke-edits", tmp_path / "no.jsonl"), "edits "),
     ]
     for arguments, complaint in cases:

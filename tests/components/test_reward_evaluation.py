@@ -8,8 +8,8 @@ from spatialreward.world.config import DataConfig
 
 
 def test_the_untrained_judge_is_loaded_to_where_every_judge_is(tmp_path, monkeypatch, untrained):
-    def load(folder, square_side, load=checkpoint.load):
-        model, processor = load(folder, square_side)
+    def load(folder, square_side, load=checkpoint.load, **more):
+        model, processor = load(folder, square_side, **more)
         return model.to(torch.float64), processor
 
     # Another precision shows on a CPU what another device would.
