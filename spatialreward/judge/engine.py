@@ -172,6 +172,7 @@ class Judge:
         adapter: Path | None = None,
         protocol: str | Path | None = None,
         share_prefixes: bool = True,
+        guided: bool = True,
         **more: Any,
     ) -> Self:
         """Read a judge's checkpoint.
@@ -183,6 +184,7 @@ class Judge:
             protocol: for a checkpoint without one: ``full``, ``tiny`` or a protocol file; by
                 default ``full``.
             share_prefixes: compute what prompts have in common once; vLLM always does.
+            guided: hold answers to their form while they are written.
             more: as for ``Judge``.
 
         Raises:
@@ -201,9 +203,11 @@ class Judge:
                 raise InvalidInputError(
                     f"{adapter}: vLLM takes none here; merge it with `spatialreward adapter merge`"
                 )
-            return cls(VllmEngine.load(folder, followed), followed, **more)
+            return cls(VllmEngine.load(folder, followed, guided=guided), followed, **more)
         model, processor = checkpoint.load(folder, followed.square_side, adapter=adapter)
-        return cls.of_model(model, processor, followed, share_prefixes=share_prefixes, **more)
+        return cls.of_model(
+            model, processor, followed, share_prefixes=share_prefixes, guided=guided, **more
+        )
 
     def judge(self, edits: Iterable[Edit], measure: Measure = ignore) -> list[Judgement]:
         """One judgement an edit, in order; one that cannot be read is a failure with a reason.

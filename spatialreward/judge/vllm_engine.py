@@ -49,15 +49,19 @@ class _Written(NamedTuple):
 class VllmEngine:
     """Greedy or sampled answers; safe to use from several threads, which then take turns."""
 
-    def __init__(self, llm: "LLM", processor: Processor, *, max_answer_tokens: int) -> None:
+    def __init__(
+        self, llm: "LLM", processor: Processor, *, max_answer_tokens: int, guided: bool = True
+    ) -> None:
         """Take the parts.
 
         Args:
             llm: the model, with prefix caching on.
             processor: follows the protocol of the checkpoint.
             max_answer_tokens: a longer answer is cut off there.
+            guided: hold answers to their form.
         """
         self._llm = llm
+        self._guided = guided
         self._processor = processor
         self._max_answer_tokens = max_answer_tokens
         self._thinks = processor.begins_thought
@@ -66,13 +70,20 @@ class VllmEngine:
 
     @classmethod
     def load(
-        cls, folder: Path, protocol: Protocol, *, num_gpus: int = 1, gpu_memory_share: float = 0.9
+        cls,
+        folder: Path,
+        protocol: Protocol,
+        *,
+        guided: bool = True,
+        num_gpus: int = 1,
+        gpu_memory_share: float = 0.9,
     ) -> Self:
         """Start vLLM on a judge's checkpoint, in 16 bits.
 
         Args:
             folder: the checkpoint.
             protocol: what the checkpoint was trained with.
+            guided: hold answers to their form.
             num_gpus: each layer is split over so many.
             gpu_memory_share: of each GPU's memory, for weights and caches together.
         """
@@ -88,7 +99,7 @@ class VllmEngine:
             max_model_len=-1,  # the longest that fits the memory
             tensor_parallel_size=num_gpus,
         )
-        return cls(llm, processor, max_answer_tokens=protocol.max_answer_tokens)
+        return cls(llm, processor, max_answer_tokens=protocol.max_answer_tokens, guided=guided)
 
     def answer(
         self, questions: Sequence[Question], measure: Measure = ignore, more: More = nothing
@@ -134,7 +145,7 @@ class VllmEngine:
             temperature=0.0 if question.seed is None else 1.0,
             seed=question.seed,
             max_tokens=self._max_answer_tokens,
-            structured_outputs=StructuredOutputsParams(regex=form),
+            structured_outputs=StructuredOutputsParams(regex=form) if self._guided else None,
             **self._told_chances(),
         )
 
@@ -162,7 +173,7 @@ class VllmEngine:
             if text.at_score and token in firsts:
                 places.append(position)
             text.write(token)
-        is_complete = output.finish_reason == "stop"
+        is_complete = text.is_complete or output.finish_reason == "stop"
         return _Written(text.text, is_complete, output.logprobs or (), output.token_ids, places)
 
     def _first_tokens(self) -> set[int]:
