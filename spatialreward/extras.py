@@ -10,7 +10,7 @@ EXTRAS = {
     "components.editor_evaluation": "container,judge",
     "components.reward_evaluation": "container,judge",
     "components.reward_training": "container,judge",
-    "components.rl_finetuning": "container,judge",
+    "components.rl_finetuning": "container,data,judge",
     "pipelines": "pipelines",
     "pipelines.data_run": "data,pipelines",
     "pipelines.run": "deployer,judge,pipelines",
@@ -43,6 +43,7 @@ EXTRAS = {
     "spatialreward.training": "judge",
     "spatialreward.world": "judge",
     "spatialreward.world.building": "data",
+    "spatialreward.world.drawn_edits": "data,judge",
     "spatialreward.world.source": "data",
 }
 """Extras by the part that needs them; of several that hold a module the longest name counts."""
