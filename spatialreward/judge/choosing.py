@@ -3,6 +3,7 @@
 # R rows (one an answer), B rows that begin a score, V words of the vocabulary
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import torch
 
@@ -98,6 +99,10 @@ class Chooser:
         self._guidance = Guidance(vocabulary, end_token, num_words, device) if guided else None
         self._rules: dict[str, torch.Tensor] = {}
 
+    @cached_property
+    def _everything(self) -> torch.Tensor:
+        return torch.ones(self._num_words, dtype=torch.bool, device=self._device)
+
     def begin(self, question: Question, number: int, max_tokens: int, *, thinking: bool) -> Answer:
         """An empty answer to a question; ``thinking``: its prompt ends within a thought."""
         form = None
@@ -120,8 +125,7 @@ class Chooser:
         masks = [self._allowed(answer) for answer in answers]
         if any(mask_V is not None for mask_V in masks):
             held_RV = logits_RV.clone()
-            everything_V = torch.ones(self._num_words, dtype=torch.bool, device=self._device)
-            hold(held_RV, [everything_V if mask_V is None else mask_V for mask_V in masks])
+            hold(held_RV, [self._everything if mask_V is None else mask_V for mask_V in masks])
         tokens_R = _choose(held_RV, [answer.draw for answer in answers])
         chosen = tokens_R.tolist()
         self._note_soft_scores(logits_RV, answers, chosen, branch)
@@ -152,13 +156,11 @@ class Chooser:
     def _mask(self, place: str, tokens: Whole | Digits) -> torch.Tensor:
         mask_V = torch.zeros(self._num_words, dtype=torch.bool)
         match tokens:
-            case Whole() if place != "begin":
+            case _ if place == "begin":
+                mask_V[[*self._vocabulary.first_tokens, *self._vocabulary.white_space]] = True
+            case Whole():
                 mask_V[:] = True
                 mask_V[list(self._vocabulary.numeric)] = False
-            case Whole():
-                mask_V[[*tokens.scores, *self._vocabulary.white_space]] = True
-            case Digits() if place == "begin":
-                mask_V[[*tokens.digits, *self._vocabulary.white_space]] = True
             case Digits():
                 seconds = tokens.after(int(place)) if len(place) == 1 else ()
                 mask_V[[*seconds, *tokens.endings]] = True
@@ -174,7 +176,7 @@ class Chooser:
         tokens = self._vocabulary.scores
         if tokens is None:
             return
-        firsts = set(tokens.scores if isinstance(tokens, Whole) else tokens.digits)
+        firsts = self._vocabulary.first_tokens
         begun = [
             row
             for row, answer in enumerate(answers)

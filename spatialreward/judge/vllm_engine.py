@@ -24,7 +24,7 @@ from spatialreward.judge.soft_scores import (
     mean_of_digits,
     mean_of_whole,
 )
-from spatialreward.judge.vocabulary import Digits, Vocabulary, Whole
+from spatialreward.judge.vocabulary import Digits, Vocabulary
 from spatialreward.protocol.prompts import Protocol
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class VllmEngine:
         if output.finish_reason not in ("stop", "length"):
             raise RuntimeError(f"vLLM ended an answer with {output.finish_reason!r}")
         text = GrowingAnswer(self._vocabulary.bytes_of, thinking=self._thinks)
-        firsts = self._first_tokens()
+        firsts = self._vocabulary.first_tokens
         places = []
         for position, token in enumerate(output.token_ids):
             if text.at_score and token in firsts:
@@ -175,15 +175,6 @@ class VllmEngine:
             text.write(token)
         is_complete = text.is_complete or output.finish_reason == "stop"
         return _Written(text.text, is_complete, output.logprobs or (), output.token_ids, places)
-
-    def _first_tokens(self) -> set[int]:
-        match self._vocabulary.scores:
-            case Whole(scores):
-                return set(scores)
-            case Digits(digits):
-                return set(digits)
-            case None:
-                return set()
 
     def _soft_scores(
         self, prompts: Sequence["TokensPrompt"], written: Sequence[_Written]

@@ -93,6 +93,17 @@ class Vocabulary:
         return Digits(digits, tuple(sorted(endings)))
 
     @cached_property
+    def first_tokens(self) -> frozenset[int]:
+        """The tokens that a score can begin with; none where scores are spelled otherwise."""
+        match self.scores:
+            case Whole(scores):
+                return frozenset(scores)
+            case Digits(digits):
+                return frozenset(digits)
+            case None:
+                return frozenset()
+
+    @cached_property
     def white_space(self) -> tuple[int, ...]:
         """Tokens of white space alone."""
         return tuple(sorted(t for t, text in self.bytes_of.items() if text and text.isspace()))
