@@ -28,6 +28,7 @@ SEED = 4
 SOFT_TOLERANCE = 1e-4
 _FOLDER = Path("build/bench-real-shaped")
 _SIDE = 256
+_NUM_BRUTE_FORCED = 4
 
 app = typer.Typer(cls=CommandGroup, pretty_exceptions_enable=False)
 
@@ -108,7 +109,7 @@ def _answers(number: int) -> tuple[str, str]:
 
 
 def build(folder: Path, vocabulary: Path, taught: Sequence[Taught], *, max_steps: int) -> Path:
-    """A checkpoint in the layout of the hub, taught its answers, in 16 bits and in shards."""
+    """A checkpoint in the layout of the hub, taught its answers, in 16 bits."""
     import torch
     from transformers import Qwen2VLImageProcessorPil, Qwen3VLConfig
 
@@ -247,11 +248,12 @@ def soft_score_figure(folder: Path, taught: Sequence[Taught]) -> "Figure":
     processor = processor.following(protocol)
     tokens = Vocabulary(processor.tokenizer).scores
     assert isinstance(tokens, Digits)
-    judgements = Judge.of_model(model, processor, protocol).judge([one.edit for one in taught])
+    measured = taught[:_NUM_BRUTE_FORCED]
+    judgements = Judge.of_model(model, processor, protocol).judge([one.edit for one in measured])
     apart, hard_apart = [], []
-    for one, judgement in zip(taught[:4], judgements, strict=False):
+    for one, judgement in zip(measured, judgements, strict=True):
         question = perceptual_question(protocol, one.edit)
-        for (before, _), soft, hard in zip(
+        for before, soft, hard in zip(
             _score_places(processor, one.perceptual),
             list(judgement.soft_scores.given().values())[2:],
             list(judgement.scores.given().values())[2:],
@@ -265,18 +267,17 @@ def soft_score_figure(folder: Path, taught: Sequence[Taught]) -> "Figure":
     )
 
 
-def _score_places(processor: "Processor", answer: str) -> list[tuple[list[int], int]]:
-    """The tokens before each score of an answer, and the score's first token."""
+def _score_places(processor: "Processor", answer: str) -> list[list[int]]:
+    """The tokens before each score of an answer."""
     from spatialreward.judge.answers import GrowingAnswer
-    from spatialreward.judge.vocabulary import Digits, Vocabulary
+    from spatialreward.judge.vocabulary import Vocabulary
 
     vocabulary = Vocabulary(processor.tokenizer)
-    assert isinstance(vocabulary.scores, Digits)
     tokens = processor.tokenizer(answer, add_special_tokens=False)["input_ids"]
     growing, places = GrowingAnswer(vocabulary.bytes_of), []
     for at, token in enumerate(tokens):
-        if growing.at_score and token in vocabulary.scores.digits:
-            places.append((tokens[:at], token))
+        if growing.at_score and token in vocabulary.first_tokens:
+            places.append(tokens[:at])
         growing.write(token)
     return places
 
