@@ -53,6 +53,32 @@ def opened(shard: Path | BinaryIO, name: str, layout: Layout) -> Iterator[pq.Par
         raise InvalidInputError(f"{name}: is damaged or no Parquet file: {error}") from error
 
 
+def check_version(
+    schema: pa.Schema, key: bytes, newest: int, name: str, *, kind: str, version: str
+) -> None:
+    """Refuse a file of another kind, or one that a later version of the library wrote.
+
+    Args:
+        schema: the file's, with its version under ``key`` in the metadata.
+        key: of that version.
+        newest: the version that is read here, with all before it.
+        name: what the message calls the file.
+        kind: what its rows are called in a message.
+        version: how a message says the version, with ``{}`` in the number's place.
+
+    Raises:
+        InvalidInputError: it is one.
+    """
+    found = (schema.metadata or {}).get(key)
+    if found is None or not found.isdigit():
+        raise InvalidInputError(f"{name}: is not a shard of {kind}")
+    if int(found) > newest:
+        raise InvalidInputError(
+            f"{name}: has {version.format(int(found))}, this version of spatialreward reads "
+            f"{newest} and lower; a later one is needed"
+        )
+
+
 def _path(field: pa.Field) -> str:
     return f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
 from spatialreward.data.edits import RankedPicture, Ranking, RowOrigin
-from spatialreward.data.packing.layout import Layout, opened
+from spatialreward.data.packing.layout import Layout, check_version, opened
 from spatialreward.errors import InvalidInputError
 
 RANKINGS_VERSION = 1
@@ -76,14 +76,14 @@ def count_rankings(shard: Path) -> dict[str, int]:
 
 
 def _check_schema(schema: pa.Schema, name: str) -> None:
-    found = (schema.metadata or {}).get(_VERSION_KEY)
-    if found is None or not found.isdigit():
-        raise InvalidInputError(f"{name}: is not a shard of rankings")
-    if int(found) > RANKINGS_VERSION:
-        raise InvalidInputError(
-            f"{name}: has version {int(found)} of rankings, this version of spatialreward reads "
-            f"{RANKINGS_VERSION} and lower; a later one is needed"
-        )
+    check_version(
+        schema,
+        _VERSION_KEY,
+        RANKINGS_VERSION,
+        name,
+        kind="rankings",
+        version="version {} of rankings",
+    )
 
 
 def _to_row(ranking: Ranking) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
 from spatialreward.data.edits import Annotation, LabelledEdit, RowOrigin, SpatialPrior
+from spatialreward.data.packing.layout import check_version
 from spatialreward.data.packing.manifest import SCHEMA_VERSION
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import EditRegion, Record, Scores
@@ -75,14 +76,9 @@ def check_schema(schema: pa.Schema, name: str) -> None:
     Raises:
         InvalidInputError: it is one; ``name`` is what the message calls the file.
     """
-    found = (schema.metadata or {}).get(_VERSION_KEY)
-    if found is None or not found.isdigit():
-        raise InvalidInputError(f"{name}: is not a shard of packed edits")
-    if int(found) > SCHEMA_VERSION:
-        raise InvalidInputError(
-            f"{name}: has schema version {int(found)}, this version of spatialreward reads "
-            f"{SCHEMA_VERSION} and lower; a later one is needed"
-        )
+    check_version(
+        schema, _VERSION_KEY, SCHEMA_VERSION, name, kind="packed edits", version="schema version {}"
+    )
 
 
 def to_row(edit: LabelledEdit) -> dict[str, Any]:
