@@ -46,22 +46,31 @@ class Held:
         return echo(lambda room: edits, measure)
 
 
-class Asked:
-    """A request whose answer can be waited for."""
+class Awaited:
+    """A request of some edits, whose answer can be waited for."""
 
-    def __init__(self, *names, priority=0, **more):
+    wait_s = WAIT_S
+
+    def __init__(self, edits, **more):
         self.answers = []
         self._done = threading.Event()
-        self.request = Request([edit(name, priority) for name in names], self._take, **more)
+        self.request = Request(edits, self._take, **more)
 
     def _take(self, outcome):
         self.answers.append(outcome)
         self._done.set()
 
     def wait(self):
-        assert self._done.wait(WAIT_S)
+        assert self._done.wait(self.wait_s)
         (outcome,) = self.answers
         return outcome
+
+
+class Asked(Awaited):
+    """A request of edits with these instructions."""
+
+    def __init__(self, *names, priority=0, **more):
+        super().__init__([edit(name, priority) for name in names], **more)
 
     def words(self):
         return [judgement.sc_reasoning for judgement in self.wait()]

@@ -22,6 +22,7 @@ from spatialreward.server.faults import (
 from spatialreward.server.requests import EncodedEdit
 from spatialreward.server.scheduler import Scheduler
 from spatialreward.server.waiting import Request
+from tests.server.scheduling import Awaited
 
 WAIT_S = 60
 SIDE = 500
@@ -65,28 +66,19 @@ class Held:
         return enumerate(map(judged, edits))
 
 
-class Asked:
-    """A request of one edit with three pictures, whose answer can be waited for."""
+class Asked(Awaited):
+    """A request of one edit with three pictures."""
+
+    wait_s = WAIT_S
 
     def __init__(self, number, **more):
         first, second, edited = FILES[3 * number : 3 * number + 3]
         edit = EncodedEdit((first, second), edited, str(number).encode(), JudgingOptions())
-        self.answers = []
-        self._done = threading.Event()
-        self.request = Request([edit], self._take, **more)
+        super().__init__([edit], **more)
 
     def change(self, **parts):
         self.request.edits = [edit._replace(**parts) for edit in self.request.edits]
         return self
-
-    def _take(self, outcome):
-        self.answers.append(outcome)
-        self._done.set()
-
-    def wait(self):
-        assert self._done.wait(WAIT_S)
-        (outcome,) = self.answers
-        return outcome
 
 
 @contextmanager
