@@ -17,8 +17,8 @@ def protocol_of(folder: Path, given: str | Path | None = None) -> Protocol:
 
     Args:
         folder: the checkpoint. The protocol in it counts, since it was trained with that.
-        given: for a checkpoint without one: ``full``, ``tiny`` or a protocol file; ``full`` where
-            nobody says.
+        given: for a checkpoint without one: ``full``, ``tiny`` or a protocol file; by default
+            ``full``.
 
     Raises:
         InvalidInputError: there is no such file, one is malformed, or ``given`` is another than

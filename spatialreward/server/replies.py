@@ -25,7 +25,7 @@ class Replies:
 
 
 def hand_over(reply: Reply, outcome: Outcome) -> None:
-    """Call ``reply`` now; a failure is logged, and is nobody else's."""
+    """Call ``reply`` now; a failure is logged and goes no further."""
     try:
         reply(outcome)
     except BaseException:

@@ -1,7 +1,7 @@
 """Whether a judge orders the edits of one group as the truth does, which is what RL lives on.
 
 The edits of a group are one editor's for one source and one instruction, so what tells them apart
-is small. How much of it can be seen at all is told by the ceiling: the oracle's order of the same
+is small. The ceiling says how much of it can be seen at all: the oracle's order of the same
 pictures after they were encoded once more.
 """
 
