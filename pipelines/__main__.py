@@ -191,8 +191,8 @@ def compile_data(
     from pipelines.data_dag import compile_data_pipeline
     from pipelines.images import Images
     from pipelines.profile import load_profile
-    from spatialreward.config import read_toml
     from spatialreward.data.corpus.config import CorpusConfig
+    from spatialreward.ops.config import read_toml
 
     settings = read_toml(CorpusConfig, config)
     resources = load_profile(profile, overrides or ()).resources
@@ -206,8 +206,8 @@ def compile_data(
 def run_data(config: DataConfigFile, anew: Anew = False, state_dir: StateDir = STATE_DIR) -> None:
     """Run it on this machine; the packed data set stays in the local stack's store."""
     from pipelines.data_run import run_data_here
-    from spatialreward.config import read_toml
     from spatialreward.data.corpus.config import CorpusConfig
+    from spatialreward.ops.config import read_toml
     from spatialreward.stack import Service, StackConfig
 
     stack = StackConfig(state_dir=state_dir, without=frozenset({Service.TRITON}))

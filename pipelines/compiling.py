@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kfp import compiler, dsl
 
-from spatialreward.kubeflow.package import read_package
+from spatialreward.ops.kubeflow.package import read_package
 
 
 class Form(StrEnum):

@@ -11,8 +11,8 @@ from pydantic import NonNegativeFloat
 
 from spatialreward.artifacts import ArtifactRef
 from spatialreward.errors import InvalidInputError
+from spatialreward.ops.tracking import ChildRun, child_runs, metric_history, run_params
 from spatialreward.records import Record
-from spatialreward.tracking import ChildRun, child_runs, metric_history, run_params
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -30,7 +30,7 @@ from pipelines.images import BY_TAG, Images
 from pipelines.placement import Placement
 from pipelines.profile import Profile
 from pipelines.training_nodes import launcher_resources, nodes_of
-from spatialreward.config import (
+from spatialreward.ops.config import (
     EditDrawingStep,
     EditorEvaluationStep,
     EditorPretrainingStep,

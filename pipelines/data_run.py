@@ -2,14 +2,14 @@
 
 from pipelines.data_dag import compile_data_pipeline, num_steps
 from pipelines.steps import run_steps, step_environment, variables
-from spatialreward.config import flatten
 from spatialreward.data.corpus.config import CorpusConfig
 from spatialreward.data.corpus.running import lineage_of
 from spatialreward.data.teacher.keys import key_of
 from spatialreward.figures import commit
+from spatialreward.ops.config import flatten
+from spatialreward.ops.step import work_dir
+from spatialreward.ops.tracking import open_run
 from spatialreward.stack import StackConfig, running_stack
-from spatialreward.step import work_dir
-from spatialreward.tracking import open_run
 
 
 def run_data_here(config: CorpusConfig, stack: StackConfig, *, anew: bool) -> str:

@@ -6,8 +6,8 @@ from typing import get_args
 
 from pipelines.profile import PipelineStep, Profile
 from pipelines.resources import Resources
-from spatialreward.config import FolderBase, HubBase, OmniGen2Config, ShippedBase
 from spatialreward.errors import InvalidInputError
+from spatialreward.ops.config import FolderBase, HubBase, OmniGen2Config, ShippedBase
 from spatialreward.world.shipped import SHIPPED_BASE
 
 _GIB = 1 << 30

@@ -12,8 +12,8 @@ from kfp import dsl, kubernetes
 
 from pipelines.images import Images
 from pipelines.resources import Resources, Toleration
-from spatialreward.attempts import RETRIES_INSIDE
-from spatialreward.pipeline_run import PLATFORM_RUN
+from spatialreward.ops.attempts import RETRIES_INSIDE
+from spatialreward.ops.pipeline_run import PLATFORM_RUN
 
 GPU = "nvidia.com/gpu"
 GPU_TYPE = "nvidia.com/gpu.product"

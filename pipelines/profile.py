@@ -12,7 +12,10 @@ from typing import Any, Literal
 from pydantic import ValidationError, field_validator
 
 from pipelines.resources import Resources
-from spatialreward.config import (
+from spatialreward.benchmarks.config import EditorEvaluationConfig, EditorGate, JudgeGate
+from spatialreward.editors.config import DrawingConfig
+from spatialreward.errors import InvalidInputError
+from spatialreward.ops.config import (
     Editor,
     FolderBase,
     GroundingBase,
@@ -22,9 +25,6 @@ from spatialreward.config import (
     ShippedBase,
     TinyEditorConfig,
 )
-from spatialreward.editor.config import DrawingConfig
-from spatialreward.errors import InvalidInputError
-from spatialreward.evaluation.config import EditorEvaluationConfig, EditorGate, JudgeGate
 from spatialreward.reading import read_toml_file
 from spatialreward.records import Record
 from spatialreward.rl.config import FlowGrpoConfig

@@ -11,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.profile import Profile
-from spatialreward.evaluation.config import EditorGate, JudgeGate
-from spatialreward.evaluation.gate import Gate, bounds_of
+from spatialreward.benchmarks.config import EditorGate, JudgeGate
+from spatialreward.benchmarks.gate import Gate, bounds_of
 from spatialreward.figures import Figure, figures_console, figures_table
+from spatialreward.ops.tracking import ChildRun, TrackingError, fetch_files
 from spatialreward.stack import StackConfig, stack_command
-from spatialreward.tracking import ChildRun, TrackingError, fetch_files
 
 logger = logging.getLogger(__name__)
 

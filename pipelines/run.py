@@ -25,11 +25,11 @@ from pipelines.report import (
 from pipelines.steps import run_steps, step_environment, variables
 from spatialreward.cli.edits import read_requests
 from spatialreward.cli.judge import prepare_overlays
-from spatialreward.config import flatten
 from spatialreward.figures import commit, write_figures
+from spatialreward.ops.config import flatten
+from spatialreward.ops.step import work_dir
+from spatialreward.ops.tracking import Tracker, child_runs, open_run
 from spatialreward.stack import StackConfig, running_stack
-from spatialreward.step import work_dir
-from spatialreward.tracking import Tracker, child_runs, open_run
 
 logger = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines.graph import GraphError, run_graph
-from spatialreward.pipeline_run import recorded_outcome
+from spatialreward.ops.pipeline_run import recorded_outcome
+from spatialreward.ops.step import ANEW, work_dir
+from spatialreward.ops.tracking import Tracker
 from spatialreward.stack import Endpoints, environment
 from spatialreward.stack.processes import MARK
-from spatialreward.step import ANEW, work_dir
-from spatialreward.tracking import Tracker
 
 
 def run_steps(

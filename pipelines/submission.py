@@ -16,6 +16,6 @@ def compile_profile(
     images_lock: Path | None,
     registry: str,
 ) -> None:
-    """See ``spatialreward.kubeflow.compiling.Compile``."""
+    """See ``spatialreward.ops.kubeflow.compiling.Compile``."""
     images = Images.of(images_lock, registry)
     compile_pipeline(load_profile(profile, overrides), Path(profile).stem, out, images)

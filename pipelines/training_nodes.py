@@ -13,7 +13,7 @@ from pipelines.placement import (
     toleration,
 )
 from pipelines.resources import Resources
-from spatialreward.cluster.train_job import Nodes
+from spatialreward.ops.cluster.train_job import Nodes
 
 
 def nodes_of(placement: Placement, step: str, component: dsl.base_component.BaseComponent) -> Nodes:

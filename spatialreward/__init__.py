@@ -27,8 +27,9 @@ if TYPE_CHECKING:
         SpatialRewardError,
     )
     from spatialreward.images import load_image
-    from spatialreward.judge.interface import Edit, Judging
-    from spatialreward.judge.load import load_judge
+    from spatialreward.judges.interface import Edit, Judging
+    from spatialreward.judges.load import load_judge
+    from spatialreward.ops.tracking import TrackingError
     from spatialreward.records import (
         EditRegion,
         Judgement,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
         Scores,
         Streams,
     )
-    from spatialreward.tracking import TrackingError
     from spatialreward.visuals.overlay import draw_overlay
     from spatialreward.visuals.regions import pixel_box
 
@@ -63,8 +63,8 @@ _HOMES = {
         "SpatialRewardError",
     ),
     "spatialreward.images": ("load_image",),
-    "spatialreward.judge.interface": ("Edit", "Judging"),
-    "spatialreward.judge.load": ("load_judge",),
+    "spatialreward.judges.interface": ("Edit", "Judging"),
+    "spatialreward.judges.load": ("load_judge",),
     "spatialreward.records": (
         "EditRegion",
         "Judgement",
@@ -75,7 +75,7 @@ _HOMES = {
         "Scores",
         "Streams",
     ),
-    "spatialreward.tracking": ("TrackingError",),
+    "spatialreward.ops.tracking": ("TrackingError",),
     "spatialreward.visuals.overlay": ("draw_overlay",),
     "spatialreward.visuals.regions": ("pixel_box",),
 }

@@ -13,9 +13,9 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from spatialreward.editor.config import EditorNetworkConfig
-from spatialreward.judge import checkpoint
-from spatialreward.judge.interface import Edit
+from spatialreward.editors.config import EditorNetworkConfig
+from spatialreward.judges.interface import Edit
+from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.protocol.prompts import TINY
 from spatialreward.stack import Service, StackConfig, environment, running_stack
 from spatialreward.storage import ObjectStore

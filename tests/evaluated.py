@@ -1,15 +1,15 @@
 """Registered versions with evaluation reports, as a pipeline leaves them."""
 
 from spatialreward.artifacts import ArtifactRef
-from spatialreward.evaluation.report import EvaluationReport, store_report
-from spatialreward.registry import (
+from spatialreward.benchmarks.report import EvaluationReport, store_report
+from spatialreward.ops.registry import (
     CHECKSUM_TAG,
     ModelVersion,
     register_model,
     set_evaluation,
 )
+from spatialreward.ops.tracking import open_run
 from spatialreward.storage import ObjectStore, digest_folder
-from spatialreward.tracking import open_run
 
 GOOD = {"pairwise_accuracy": 0.9, "mean_iou": 0.7, "unparsable_share": 0.0}
 

@@ -9,11 +9,11 @@ import pytest
 from pydantic import Field, PositiveFloat, ValidationError
 
 from pipelines.profile import load_profile
-from spatialreward.config import read_settings, read_toml
 from spatialreward.data.corpus.config import CorpusConfig
 from spatialreward.errors import InvalidInputError
+from spatialreward.ops.config import read_settings, read_toml
 from spatialreward.records import Record
-from spatialreward.server.config import ServingConfig
+from spatialreward.serving.config import ServingConfig
 from spatialreward.validation import first_problem
 
 FAULT = Path(__file__).parents[1] / "../shared/data/faults/settings_error_misleads"

@@ -29,7 +29,7 @@ def build_shard(
 ) -> str:
     """Build one shard of a split and answer with its reference. The settings are a DataConfig."""
     from components.data_building import steps
-    from spatialreward.config import ShardStep, read_settings
+    from spatialreward.ops.config import ShardStep, read_settings
     from spatialreward.world.config import DataConfig
 
     world = read_settings(DataConfig, config, "--config")
@@ -105,8 +105,8 @@ def gather_edits(
 
 
 def _corpus(config: str) -> "CorpusConfig":
-    from spatialreward.config import read_settings
     from spatialreward.data.corpus.config import CorpusConfig
+    from spatialreward.ops.config import read_settings
 
     return read_settings(CorpusConfig, config, "--config")
 

@@ -18,9 +18,9 @@ from spatialreward.data.corpus.config import CorpusConfig, CorpusShardStep, Corp
 from spatialreward.data.corpus.running import finish, lineage_of
 from spatialreward.data.loading.packed import open_packed
 from spatialreward.data.packing.manifest import FILE_NAME, ShardReport
-from spatialreward.data.packing.registration import log_packed
 from spatialreward.data.teacher.keys import key_of
-from spatialreward.step import Outputs, Step, run_step, step_key, work_dir
+from spatialreward.ops.data_registration import log_packed
+from spatialreward.ops.step import Outputs, Step, run_step, step_key, work_dir
 from spatialreward.storage import BUCKET, ObjectStore
 
 _SHARD, _FACTS = "shard", "facts"

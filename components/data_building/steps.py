@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from spatialreward.config import NoSettings, ShardStep
-from spatialreward.step import Outputs, Step, run_step
+from spatialreward.ops.config import NoSettings, ShardStep
+from spatialreward.ops.step import Outputs, Step, run_step
 from spatialreward.storage import digest_folder
 from spatialreward.world import building
 

@@ -19,7 +19,7 @@ def compare_editors(
 ) -> str:
     """Compare an editor before and after RL; answers with figures and its report as JSON."""
     from components.editor_evaluation import steps
-    from spatialreward.config import EditorEvaluationStep, read_settings
+    from spatialreward.ops.config import EditorEvaluationStep, read_settings
 
     settings = read_settings(EditorEvaluationStep, config, "--config")
     return steps.compare_editors(settings, before, after, served, parent_run_id)
@@ -36,7 +36,7 @@ def register_editor(
 ) -> str:
     """Register an editor as candidate, and as champion when it is better; answers its URI."""
     from components.editor_evaluation import steps
-    from spatialreward.config import EditorRegistrationStep, read_settings
+    from spatialreward.ops.config import EditorRegistrationStep, read_settings
 
     settings = read_settings(EditorRegistrationStep, config, "--config")
     return steps.register_editor(settings, editor, evaluation, parent_run_id)

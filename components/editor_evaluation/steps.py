@@ -5,13 +5,13 @@ import logging
 import math
 
 from spatialreward.artifacts import ArtifactRef
+from spatialreward.benchmarks.gate import GateError
+from spatialreward.benchmarks.report import load_report
 from spatialreward.client import TritonJudge
-from spatialreward.config import EditorEvaluationStep, EditorRegistrationStep
-from spatialreward.evaluation.gate import GateError
-from spatialreward.evaluation.report import load_report
-from spatialreward.promotion import promote
-from spatialreward.registry import register_candidate
-from spatialreward.step import Outputs, Step, run_step
+from spatialreward.ops.config import EditorEvaluationStep, EditorRegistrationStep
+from spatialreward.ops.promotion import promote
+from spatialreward.ops.registry import register_candidate
+from spatialreward.ops.step import Outputs, Step, run_step
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def compare_editors(
     judging = TritonJudge.from_environment()
 
     def work(step: Step) -> Outputs:
-        from spatialreward.evaluation.report import editor_report, store_report
+        from spatialreward.benchmarks.report import editor_report, store_report
         from spatialreward.visuals import sample_sheet
         from spatialreward.world import editor_evaluation
         from spatialreward.world.agreement import agreement_figures

@@ -20,7 +20,7 @@ def register_judge(
 ) -> str:
     """Register a judge as candidate, and as champion when it passes the gate; answers its URI."""
     from components.reward_deployment import steps
-    from spatialreward.config import JudgeRegistrationStep, read_settings
+    from spatialreward.ops.config import JudgeRegistrationStep, read_settings
 
     settings = read_settings(JudgeRegistrationStep, config, "--config")
     return steps.register_judge(settings, judge, evaluation, parent_run_id)

@@ -7,9 +7,9 @@ import logging
 import os
 import time
 
-from spatialreward.config import read_settings
 from spatialreward.errors import InvalidInputError
-from spatialreward.pipeline_run import PLATFORM_RUN, close_pipeline_run, open_pipeline_run
+from spatialreward.ops.config import read_settings
+from spatialreward.ops.pipeline_run import PLATFORM_RUN, close_pipeline_run, open_pipeline_run
 from spatialreward.records import Record
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def _delete_train_jobs() -> None:
 
 
 def _deleted(run: str) -> list[str]:
-    from spatialreward.cluster.api import Cluster, ClusterUnavailable
+    from spatialreward.ops.cluster.api import Cluster, ClusterUnavailable
 
     cluster = Cluster.from_environment()
     # They hold GPUs, and nobody looks for them after this step.

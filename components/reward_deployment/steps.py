@@ -12,17 +12,17 @@ from pathlib import Path
 
 import components
 from spatialreward.artifacts import ArtifactRef
-from spatialreward.config import JudgeRegistrationStep, NoSettings
-from spatialreward.deployer.waiting import wait_until_served
-from spatialreward.deployment import deploy_once
-from spatialreward.deployment.errors import SomebodyElseDeploys
-from spatialreward.deployment.server import KEY_VARIABLE
+from spatialreward.benchmarks.gate import GateError
+from spatialreward.benchmarks.report import load_report
 from spatialreward.errors import InvalidInputError
-from spatialreward.evaluation.gate import GateError
-from spatialreward.evaluation.report import load_report
-from spatialreward.promotion import promote
-from spatialreward.promotion.tags import PROMOTED_AT
-from spatialreward.registry import (
+from spatialreward.ops.config import JudgeRegistrationStep, NoSettings
+from spatialreward.ops.deployer.waiting import wait_until_served
+from spatialreward.ops.deployment import deploy_once
+from spatialreward.ops.deployment.errors import SomebodyElseDeploys
+from spatialreward.ops.deployment.server import KEY_VARIABLE
+from spatialreward.ops.promotion import promote
+from spatialreward.ops.promotion.tags import PROMOTED_AT
+from spatialreward.ops.registry import (
     ARTIFACT_TAG,
     FetchedModel,
     fetch_verified,
@@ -30,7 +30,7 @@ from spatialreward.registry import (
     model_tags,
     register_candidate,
 )
-from spatialreward.step import Outputs, Step, run_step
+from spatialreward.ops.step import Outputs, Step, run_step
 
 logger = logging.getLogger(__name__)
 

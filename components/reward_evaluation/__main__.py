@@ -11,7 +11,7 @@ def evaluate_judge(
 ) -> str:
     """Measure a judge and two baselines; answers with figures and the judge's report as JSON."""
     from components.reward_evaluation import steps
-    from spatialreward.config import JudgeEvaluationStep, read_settings
+    from spatialreward.ops.config import JudgeEvaluationStep, read_settings
 
     settings = read_settings(JudgeEvaluationStep, config, "--config")
     return steps.evaluate_judge(settings, judge, heldout, parent_run_id)

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatialreward.artifacts import ArtifactRef
-from spatialreward.config import JudgeEvaluationStep
 from spatialreward.data.dataset import DatasetRef
 from spatialreward.data.edits import LabelledEdit
-from spatialreward.judge.interface import Judging
+from spatialreward.judges.interface import Judging
+from spatialreward.ops.config import JudgeEvaluationStep
+from spatialreward.ops.step import Outputs, Step, run_step
 from spatialreward.protocol.prompts import TINY
 from spatialreward.records import Judgement
-from spatialreward.step import Outputs, Step, run_step
 
 if TYPE_CHECKING:
-    from spatialreward.judge.engine import Judge
+    from spatialreward.judges.engines.engine import Judge
 
 
 def evaluate_judge(
@@ -28,15 +28,15 @@ def evaluate_judge(
     """
 
     def work(step: Step) -> Outputs:
-        from spatialreward.evaluation.judge import (
+        from spatialreward.benchmarks.judge import (
             Known,
             judge_edits,
             judge_figures,
             mean_reward_by_grade,
         )
-        from spatialreward.evaluation.report import judge_report, store_report
-        from spatialreward.judge.engine import Judge
-        from spatialreward.judge.pixels import PixelDifference
+        from spatialreward.benchmarks.report import judge_report, store_report
+        from spatialreward.judges.engines.engine import Judge
+        from spatialreward.judges.pixels import PixelDifference
 
         data = DatasetRef(place=step.fetch("heldout")).open()
         truths, grades, tasks = Known.of(data)
@@ -80,8 +80,8 @@ def evaluate_judge(
 
 def _untrained(config: JudgeEvaluationStep, folder: Path) -> "Judge":
     """A judge of random weights, loaded as the judge beside it is: on the same device."""
-    from spatialreward.judge import checkpoint
-    from spatialreward.judge.engine import Judge
+    from spatialreward.judges.engines.engine import Judge
+    from spatialreward.judges.qwen_vl import checkpoint
     from spatialreward.world.grounding import untrained_tiny
 
     model, processor = untrained_tiny(config.untrained_seed, config.world)

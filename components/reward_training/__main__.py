@@ -21,7 +21,7 @@ def train_judge(
 ) -> str:
     """Train a judge on a data set and answer with its reference; torchrun may start many of it."""
     from components.reward_training import steps
-    from spatialreward.config import JudgeTrainingStep, read_settings
+    from spatialreward.ops.config import JudgeTrainingStep, read_settings
 
     settings = read_settings(JudgeTrainingStep, config, "--config")
     return steps.train_judge(settings, data, parent_run_id, drawn)
@@ -37,8 +37,8 @@ def train_judge_on_nodes(
 ) -> str:
     """Have a TrainJob train a judge on several nodes, follow it, answer with its reference."""
     from components.reward_training import launching
-    from spatialreward.cluster.train_job import Nodes
-    from spatialreward.config import JudgeTrainingStep, read_settings
+    from spatialreward.ops.cluster.train_job import Nodes
+    from spatialreward.ops.config import JudgeTrainingStep, read_settings
 
     settings = read_settings(JudgeTrainingStep, config, "--config")
     wanted = read_settings(Nodes, nodes, "--nodes")

@@ -14,14 +14,14 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from components.reward_training.steps import STEP, inputs_of, references
-from spatialreward.attempts import refuse_in_vain
-from spatialreward.cluster.api import Cluster
-from spatialreward.cluster.following import USUAL_PACE, Pace, TrainJobError, run_train_job
-from spatialreward.cluster.train_job import Nodes, job_name, train_job
-from spatialreward.config import JudgeTrainingStep
-from spatialreward.pipeline_run import PLATFORM_RUN, find_parent
-from spatialreward.step import finished_step, step_key
-from spatialreward.tracking import TrackingError, child_runs, open_run
+from spatialreward.ops.attempts import refuse_in_vain
+from spatialreward.ops.cluster.api import Cluster
+from spatialreward.ops.cluster.following import USUAL_PACE, Pace, TrainJobError, run_train_job
+from spatialreward.ops.cluster.train_job import Nodes, job_name, train_job
+from spatialreward.ops.config import JudgeTrainingStep
+from spatialreward.ops.pipeline_run import PLATFORM_RUN, find_parent
+from spatialreward.ops.step import finished_step, step_key
+from spatialreward.ops.tracking import TrackingError, child_runs, open_run
 
 logger = logging.getLogger(__name__)
 

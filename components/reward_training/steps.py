@@ -9,7 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from spatialreward.config import (
+from spatialreward.data.dataset import Dataset, DatasetRef
+from spatialreward.errors import InvalidInputError
+from spatialreward.judges.qwen_vl.folder import CARD_FILE
+from spatialreward.ops.config import (
     FolderBase,
     GroundingBase,
     HubBase,
@@ -17,10 +20,7 @@ from spatialreward.config import (
     JudgeTrainingStep,
     ShippedBase,
 )
-from spatialreward.data.dataset import Dataset, DatasetRef
-from spatialreward.errors import InvalidInputError
-from spatialreward.judge.folder import CARD_FILE
-from spatialreward.step import Outputs, Step, run_step, work_dir
+from spatialreward.ops.step import Outputs, Step, run_step, work_dir
 from spatialreward.storage import digest_folder
 from spatialreward.training.config import GroundingConfig
 from spatialreward.world.config import DataConfig

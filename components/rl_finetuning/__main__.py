@@ -9,7 +9,7 @@ app = container_entry("Makes an editor and fine-tunes it against the served judg
 def pretrain_editor(config: Config, data: Reference, parent_run_id: ParentRunId = "") -> str:
     """Make the editor that RL starts from; answers with its reference."""
     from components.rl_finetuning import steps
-    from spatialreward.config import EditorPretrainingStep, read_settings
+    from spatialreward.ops.config import EditorPretrainingStep, read_settings
 
     settings = read_settings(EditorPretrainingStep, config, "--config")
     return steps.pretrain_editor(settings, data, parent_run_id)
@@ -19,7 +19,7 @@ def pretrain_editor(config: Config, data: Reference, parent_run_id: ParentRunId 
 def draw_edits(config: Config, editor: Reference, parent_run_id: ParentRunId = "") -> str:
     """Draw edits for the judge's data with an editor; answers with the data set's reference."""
     from components.rl_finetuning import steps
-    from spatialreward.config import EditDrawingStep, read_settings
+    from spatialreward.ops.config import EditDrawingStep, read_settings
 
     settings = read_settings(EditDrawingStep, config, "--config")
     return steps.draw_edits(settings, editor, parent_run_id)
@@ -31,7 +31,7 @@ def finetune_editor(
 ) -> str:
     """Fine-tune an editor with the served judge's rewards; answers with its reference."""
     from components.rl_finetuning import steps
-    from spatialreward.config import EditorRlStep, read_settings
+    from spatialreward.ops.config import EditorRlStep, read_settings
 
     settings = read_settings(EditorRlStep, config, "--config")
     return steps.finetune_editor(settings, editor, served, parent_run_id)

@@ -7,16 +7,16 @@ import math
 from pathlib import Path
 
 from spatialreward.client import TritonJudge
-from spatialreward.config import (
+from spatialreward.data.dataset import DatasetRef
+from spatialreward.errors import InvalidInputError
+from spatialreward.ops.config import (
     EditDrawingStep,
     EditorPretrainingStep,
     EditorRlStep,
     OmniGen2Config,
     TinyEditorConfig,
 )
-from spatialreward.data.dataset import DatasetRef
-from spatialreward.errors import InvalidInputError
-from spatialreward.step import Outputs, Step, run_step
+from spatialreward.ops.step import Outputs, Step, run_step
 from spatialreward.storage import digest_folder
 
 

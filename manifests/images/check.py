@@ -79,7 +79,7 @@ def modules_of(image: Image) -> list[str]:
     """What an image is there to import."""
     match image.name:
         case "serving":
-            return ["torch", "transformers", "spatialreward.server.server"]
+            return ["torch", "transformers", "spatialreward.serving.server"]
         case "mlflow":
             return ["mlflow.server", "psycopg2", "boto3"]
         case _:

@@ -65,7 +65,7 @@ def measure_all(
     )
     from serving.bench.triton import served_judge
     from serving.bench.workload import groups
-    from spatialreward.judge.engine import Judge
+    from spatialreward.judges.engines.engine import Judge
 
     _FOLDER.mkdir(parents=True, exist_ok=True)
     checkpoint = judge or bench_judge(_FOLDER)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from spatialreward.judge.processor import IGNORED_LABEL, Processor
-from spatialreward.judge.questions import Question
-from spatialreward.judge.vocabulary import Digits
+from spatialreward.judges.questions import Question
+from spatialreward.judges.qwen_vl.processor import IGNORED_LABEL, Processor
+from spatialreward.judges.qwen_vl.vocabulary import Digits
 from spatialreward.progress import track
 
 if TYPE_CHECKING:

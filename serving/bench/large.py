@@ -15,9 +15,9 @@ from PIL import Image
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.figures import Figure
-from spatialreward.judge.engine import Judge
-from spatialreward.judge.interface import Edit
-from spatialreward.judge.processor import Processor
+from spatialreward.judges.engines.engine import Judge
+from spatialreward.judges.interface import Edit
+from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.progress import track
 from spatialreward.protocol.prompts import FULL
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from serving.bench.workload import Group
 from spatialreward.figures import Figure
-from spatialreward.judge.engine import Judge
-from spatialreward.judge.interface import Edit
+from spatialreward.judges.engines.engine import Judge
+from spatialreward.judges.interface import Edit
 from spatialreward.records import Judgement, JudgingOptions, ScoreKind, Streams
 
 

@@ -131,8 +131,8 @@ class Baseline(NamedTuple):
 
 def _restart(judges: Mapping[str, Path], edits: Sequence, clients: int) -> Baseline:
     from serving.bench.triton import TEMPLATE
-    from spatialreward.deployment.repository import write_repository
-    from spatialreward.deployment.server import Server
+    from spatialreward.ops.deployment.repository import write_repository
+    from spatialreward.ops.deployment.server import Server
     from spatialreward.stack import Ports, Service, StackConfig, down, read_endpoints, up
 
     config = StackConfig(
@@ -229,8 +229,8 @@ def _judges(checkpoint: Path, folder: Path) -> dict[str, Path]:
     """
     from safetensors.torch import load_file, save_file
 
-    from spatialreward.judge import checkpoint as checkpoints
-    from spatialreward.judge.weights import WEIGHTS_FILE
+    from spatialreward.judges.qwen_vl import checkpoint as checkpoints
+    from spatialreward.judges.qwen_vl.weights import WEIGHTS_FILE
     from spatialreward.protocol.prompts import Protocol
     from spatialreward.world.config import DataConfig
     from spatialreward.world.grounding import untrained_tiny
@@ -250,11 +250,11 @@ def _judges(checkpoint: Path, folder: Path) -> dict[str, Path]:
 
 
 def _register(folder: Path) -> int:
-    from spatialreward.evaluation.report import EvaluationReport, store_report
+    from spatialreward.benchmarks.report import EvaluationReport, store_report
     from spatialreward.figures import commit, versions
-    from spatialreward.registry import CHECKSUM_TAG, register_model, set_evaluation
+    from spatialreward.ops.registry import CHECKSUM_TAG, register_model, set_evaluation
+    from spatialreward.ops.tracking import open_run
     from spatialreward.storage import ObjectStore, digest_folder
-    from spatialreward.tracking import open_run
 
     sha256 = digest_folder(folder)
     # Judges that cannot be measured are among them: a report that claims nothing.
@@ -333,13 +333,13 @@ def _served_as(version: int) -> str:
 
 
 def _champion() -> int:
-    from spatialreward.registry import CHAMPION, aliases_of
+    from spatialreward.ops.registry import CHAMPION, aliases_of
 
     return aliases_of(_NAME)[CHAMPION].version
 
 
 def _tag(version: int, tag: str) -> str:
-    from spatialreward.registry import model_tags
+    from spatialreward.ops.registry import model_tags
 
     return model_tags(f"models:/{_NAME}/{version}").get(tag, "")
 

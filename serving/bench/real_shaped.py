@@ -18,9 +18,9 @@ from spatialreward.cli.command import CommandGroup, configure_logging
 
 if TYPE_CHECKING:
     from spatialreward.figures import Figure
-    from spatialreward.judge.engine import Judge
-    from spatialreward.judge.interface import Edit
-    from spatialreward.judge.processor import Processor
+    from spatialreward.judges.engines.engine import Judge
+    from spatialreward.judges.interface import Edit
+    from spatialreward.judges.qwen_vl.processor import Processor
     from spatialreward.protocol.prompts import Protocol
     from spatialreward.records import Judgement
 
@@ -54,7 +54,7 @@ def main(
     from serving.bench.triton import served_judge
     from spatialreward.client import TritonJudge
     from spatialreward.figures import figures_console, figures_table, write_figures
-    from spatialreward.judge.engine import Judge
+    from spatialreward.judges.engines.engine import Judge
 
     shutil.rmtree(_FOLDER, ignore_errors=True)
     taught = lessons()
@@ -77,7 +77,7 @@ def lessons() -> list[Taught]:
     import numpy as np
     from PIL import Image
 
-    from spatialreward.judge.interface import Edit
+    from spatialreward.judges.interface import Edit
 
     draw = np.random.default_rng(SEED)
     taught = []
@@ -115,8 +115,8 @@ def build(folder: Path, vocabulary: Path, taught: Sequence[Taught], *, max_steps
 
     from serving.bench.fixed_answers import teach
     from serving.bench.qwen_vocabulary import qwen_tokenizer, read_ranks
-    from spatialreward.judge import checkpoint
-    from spatialreward.judge.processor import Processor
+    from spatialreward.judges.qwen_vl import checkpoint
+    from spatialreward.judges.qwen_vl.processor import Processor
 
     tokenizer = qwen_tokenizer(read_ranks(vocabulary))
     pictures = Qwen2VLImageProcessorPil(
@@ -145,7 +145,7 @@ def _protocol() -> "Protocol":
 
 
 def _lessons_of(protocol: "Protocol", taught: Sequence[Taught]):
-    from spatialreward.judge.questions import perceptual_question, semantic_question
+    from spatialreward.judges.questions import perceptual_question, semantic_question
 
     questions = [semantic_question(protocol, one.edit) for one in taught]
     questions += [perceptual_question(protocol, one.edit) for one in taught]
@@ -238,10 +238,10 @@ def soft_score_figure(folder: Path, taught: Sequence[Taught]) -> "Figure":
     """The largest distance of a soft score from brute force; baseline: that of the hard scores."""
     from serving.bench.fixed_answers import brute_force_mean
     from spatialreward.figures import Figure
-    from spatialreward.judge import checkpoint
-    from spatialreward.judge.engine import Judge
-    from spatialreward.judge.questions import perceptual_question
-    from spatialreward.judge.vocabulary import Digits, Vocabulary
+    from spatialreward.judges.engines.engine import Judge
+    from spatialreward.judges.questions import perceptual_question
+    from spatialreward.judges.qwen_vl import checkpoint
+    from spatialreward.judges.qwen_vl.vocabulary import Digits, Vocabulary
 
     protocol = _protocol()
     model, processor = checkpoint.load(folder, protocol.square_side)
@@ -269,8 +269,8 @@ def soft_score_figure(folder: Path, taught: Sequence[Taught]) -> "Figure":
 
 def _score_places(processor: "Processor", answer: str) -> list[list[int]]:
     """The tokens before each score of an answer."""
-    from spatialreward.judge.answers import GrowingAnswer
-    from spatialreward.judge.vocabulary import Vocabulary
+    from spatialreward.judges.qwen_vl.answers import GrowingAnswer
+    from spatialreward.judges.qwen_vl.vocabulary import Vocabulary
 
     vocabulary = Vocabulary(processor.tokenizer)
     tokens = processor.tokenizer(answer, add_special_tokens=False)["input_ids"]

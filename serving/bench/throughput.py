@@ -12,7 +12,7 @@ from serving.bench.triton import Served, server_metrics
 from serving.bench.workload import Group
 from spatialreward.client import TritonJudge
 from spatialreward.figures import Figure
-from spatialreward.judge.engine import Judge
+from spatialreward.judges.engines.engine import Judge
 
 GROUP_SIZE = 12
 

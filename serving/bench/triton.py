@@ -10,7 +10,7 @@ from typing import NamedTuple
 import psutil
 import requests
 
-from spatialreward.deployment import deploy
+from spatialreward.ops.deployment import deploy
 from spatialreward.stack import Service, StackConfig, running_stack
 
 TEMPLATE = Path(__file__).parents[1] / "judge"

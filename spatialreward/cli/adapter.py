@@ -35,9 +35,9 @@ def merge(
     """
     if out.exists():
         raise InvalidInputError(f"--out {out}: is there already")
-    from spatialreward.judge.adapter import check_adapter
-    from spatialreward.judge.load import fetch_folder
-    from spatialreward.judge.merging import merge_adapter
+    from spatialreward.judges.load import fetch_folder
+    from spatialreward.judges.qwen_vl.adapter import check_adapter
+    from spatialreward.judges.qwen_vl.merging import merge_adapter
 
     check_adapter(adapter, model)
     merge_adapter(fetch_folder(model), adapter, out)

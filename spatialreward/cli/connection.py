@@ -15,7 +15,7 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.reading import read_text
 
 if TYPE_CHECKING:
-    from spatialreward.kubeflow import KubeflowPipelines, ServerConfig
+    from spatialreward.ops.kubeflow import KubeflowPipelines, ServerConfig
 
 _PANEL = "Kubeflow Pipelines"
 USUAL_NAMESPACE = "kubeflow"
@@ -35,7 +35,7 @@ class Connection(NamedTuple):
         Raises:
             KubeflowError: it is not, cannot be reached, or does not let us in.
         """
-        from spatialreward.kubeflow import KubeflowPipelines, Transport
+        from spatialreward.ops.kubeflow import KubeflowPipelines, Transport
 
         with KubeflowPipelines(Transport(self.server), self.namespace) as client:
             client.check()
@@ -126,8 +126,8 @@ def connect(
     Raises:
         InvalidInputError: an option does not fit; what may be secret is not quoted.
     """
-    from spatialreward.kubeflow import Credentials, ServerConfig
-    from spatialreward.kubeflow.config import parse_headers
+    from spatialreward.ops.kubeflow import Credentials, ServerConfig
+    from spatialreward.ops.kubeflow.config import parse_headers
 
     headers = parse_headers(_lines(headers_file)) if headers_file else {}
     # The file is what the kubelet keeps fresh; somebody who gives a token means that token.

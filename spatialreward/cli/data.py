@@ -32,9 +32,9 @@ def build(
 
     Example: spatialreward data build edits.toml --out data/edits
     """
-    from spatialreward.config import read_toml
     from spatialreward.data.corpus.config import CorpusConfig
     from spatialreward.data.corpus.running import build_corpus
+    from spatialreward.ops.config import read_toml
 
     manifest = build_corpus(read_toml(CorpusConfig, config), out, workers=workers)
     _show(manifest.counts, manifest.left_out)
@@ -92,8 +92,8 @@ def index(
 
     Example: spatialreward data index gedit.toml --out gedit.json
     """
-    from spatialreward.config import read_toml
     from spatialreward.data.corpus.benchmarks import BenchmarkConfig, index_benchmark
+    from spatialreward.ops.config import read_toml
 
     index = index_benchmark(read_toml(BenchmarkConfig, config))
     index.write(out)

@@ -10,8 +10,8 @@ from spatialreward.cli.edits import read_requests
 from spatialreward.errors import InvalidInputError, SpatialRewardError
 
 if TYPE_CHECKING:
-    from spatialreward.deployment import Deployment, History
-    from spatialreward.judge.interface import Edit
+    from spatialreward.judges.interface import Edit
+    from spatialreward.ops.deployment import Deployment, History
 
 ENDPOINT = typer.Option(
     metavar="HOST:PORT", envvar="TRITON_GRPC_URL", help="Triton's gRPC address."
@@ -85,8 +85,8 @@ def deploy(
     """
     filled = template or own_template()
     edits = edits_of(smoke_edits)
-    from spatialreward.deployment import deploy as serve
-    from spatialreward.deployment.source import fetch_checkpoint
+    from spatialreward.ops.deployment import deploy as serve
+    from spatialreward.ops.deployment.source import fetch_checkpoint
 
     source = fetch_checkpoint(model)
     version = serve(
@@ -120,7 +120,7 @@ def rollback(
     still the champion.
     """
     edits = edits_of(smoke_edits)
-    from spatialreward.deployment import rollback as go_back
+    from spatialreward.ops.deployment import rollback as go_back
 
     version = go_back(
         repository=repository,
@@ -149,8 +149,8 @@ def deployments(
     ] = False,
 ) -> None:
     """List the versions of a served judge: state, time, checksum, and where each came from."""
-    from spatialreward.deployment import History
-    from spatialreward.deployment.folder import ModelFolder
+    from spatialreward.ops.deployment import History
+    from spatialreward.ops.deployment.folder import ModelFolder
 
     history = History.read(ModelFolder(repository, name).home)
     if json_output:
@@ -190,7 +190,7 @@ def _origin(one: "Deployment") -> str:
 
 
 def _loaded(endpoint: str, key: str, name: str) -> str:
-    from spatialreward.deployment.server import Server
+    from spatialreward.ops.deployment.server import Server
 
     try:
         ready = Server(endpoint, key).ready_versions(name)

@@ -28,7 +28,7 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.reading import read_toml_file
 
 if TYPE_CHECKING:
-    from spatialreward.deployer.config import DeployerConfig
+    from spatialreward.ops.deployer.config import DeployerConfig
 
 NOT_SERVED = 1
 
@@ -174,8 +174,8 @@ def run(
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     # Its bars are no log lines.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    from spatialreward.deployer.loop import Deployer, backend_of
-    from spatialreward.deployer.reconcile import Outcome
+    from spatialreward.ops.deployer.loop import Deployer, backend_of
+    from spatialreward.ops.deployer.reconcile import Outcome
 
     register = _registration(webhook_url, secret)
     deployer = Deployer(settings, backend_of(settings, smoke, probes), secret, register)
@@ -201,7 +201,7 @@ def serving_repository(
     of it is the registry's, so whoever asks sees which version answers: judge/7. The checksum is
     compared before and after it is copied. Done again, it is made anew.
     """
-    from spatialreward.deployment.repository import write_repository
+    from spatialreward.ops.deployment.repository import write_repository
 
     filled = template or own_template()
     version = write_repository(model, out, template=filled, name=name)
@@ -213,8 +213,8 @@ def _settings(
 ) -> "DeployerConfig":
     import json
 
-    from spatialreward.config import read_settings
-    from spatialreward.deployer.config import DeployerConfig
+    from spatialreward.ops.config import read_settings
+    from spatialreward.ops.deployer.config import DeployerConfig
 
     given = _table(path) | {key: value for key, value in options.items() if value is not None}
     given["backend"] = backend
@@ -261,13 +261,13 @@ def _registration(url: str | None, secret: str) -> Callable[[], object] | None:
     if url is None:
         return None
     check_secret(secret)
-    from spatialreward.deployer.registration import register_webhook
+    from spatialreward.ops.deployer.registration import register_webhook
 
     return partial(register_webhook, DEPLOYERS_WEBHOOK, url, secret)
 
 
 def _set_up_logs(asked: LogFormat | None) -> None:
-    from spatialreward.deployer.logs import JsonLines
+    from spatialreward.ops.deployer.logs import JsonLines
 
     chosen = asked or (LogFormat.TEXT if sys.stderr.isatty() else LogFormat.JSON)
     if chosen is LogFormat.JSON:

@@ -29,8 +29,8 @@ def evaluate(
     `evaluation` points there.
     """
     from spatialreward.artifacts import ArtifactRef
-    from spatialreward.evaluation.registered import evaluate_version
-    from spatialreward.registry import ModelVersion
+    from spatialreward.ops.registered import evaluate_version
+    from spatialreward.ops.registry import ModelVersion
 
     edits = ArtifactRef.parse(heldout) if heldout else None
     report = evaluate_version(ModelVersion(name, version), edits)

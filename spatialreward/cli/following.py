@@ -10,8 +10,8 @@ from spatialreward.cli.command import INTERRUPTED
 from spatialreward.cli.connection import USUAL_NAMESPACE, Connection, tracking_uri
 
 if TYPE_CHECKING:
-    from spatialreward.kubeflow import KubeflowPipelines, Run
-    from spatialreward.kubeflow.package import Step
+    from spatialreward.ops.kubeflow import KubeflowPipelines, Run
+    from spatialreward.ops.kubeflow.package import Step
 
 RUN_FAILED = 3
 RUN_CANCELED = 4
@@ -37,7 +37,7 @@ def follow_to_end(
     from rich.console import Console
 
     from spatialreward.cli.run_view import run_view
-    from spatialreward.kubeflow import KubeflowError, follow
+    from spatialreward.ops.kubeflow import KubeflowError, follow
 
     again = connection.command(f"runs follow {run_id}")
     view = run_view(Console(highlight=False), steps)
@@ -68,7 +68,7 @@ def wait_for_end(
         KubeflowError: it does not end, or the server refuses, or was away too long.
         typer.Exit: the user has waited enough.
     """
-    from spatialreward.kubeflow import KubeflowError, follow
+    from spatialreward.ops.kubeflow import KubeflowError, follow
 
     tidy = connection.command(f"runs tidy {run_id}")
     end = time.monotonic() + _CANCELED_WITHIN_S
@@ -96,7 +96,7 @@ def tell_end(connection: Connection, run: "Run") -> None:
         typer.Exit: it did not succeed.
     """
     from spatialreward.cli.run_view import duration, printable
-    from spatialreward.kubeflow.records import State
+    from spatialreward.ops.kubeflow.records import State
 
     took = ""
     if run.created_at and run.finished_at:
@@ -114,7 +114,7 @@ def tell_end(connection: Connection, run: "Run") -> None:
 
 def show_links(connection: Connection, run: "Run") -> None:
     """Print where to look at a run."""
-    from spatialreward.kubeflow.links import run_links
+    from spatialreward.ops.kubeflow.links import run_links
 
     for what, link in run_links(connection.server, run, tracking_uri()).items():
         typer.echo(f"{what}: {link}")

@@ -18,12 +18,12 @@ from spatialreward.cli.verdict import (
     write_overlay,
 )
 from spatialreward.errors import Failure, InvalidInputError
-from spatialreward.judge.load import load_judge
+from spatialreward.judges.load import load_judge
 from spatialreward.progress import track
 from spatialreward.records import Judgement, JudgementStatus
 
 if TYPE_CHECKING:
-    from spatialreward.judge.interface import Edit, Judging
+    from spatialreward.judges.interface import Edit, Judging
 
 NO_JUDGEMENT = 2
 """Exit status when a judge answered, but not with a judgement."""

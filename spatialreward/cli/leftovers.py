@@ -7,7 +7,7 @@ import typer
 from spatialreward.cli.connection import USUAL_NAMESPACE, Connection, tracking_uri
 
 if TYPE_CHECKING:
-    from spatialreward.kubeflow import Run
+    from spatialreward.ops.kubeflow import Run
 
 
 def end_leftovers(connection: Connection, run: "Run", ended: str) -> None:
@@ -29,8 +29,8 @@ def end_leftovers(connection: Connection, run: "Run", ended: str) -> None:
 
 
 def _delete_train_jobs(connection: Connection, run: "Run") -> None:
-    from spatialreward.cluster.api import Cluster, NoCluster
-    from spatialreward.cluster.train_job import RUN_LABEL
+    from spatialreward.ops.cluster.api import Cluster, NoCluster
+    from spatialreward.ops.cluster.train_job import RUN_LABEL
 
     namespace = connection.namespace or USUAL_NAMESPACE
     try:
@@ -48,9 +48,9 @@ def _close_in_mlflow(run: "Run", ended: str) -> None:
     if not tracking_uri():
         typer.echo("the run in MLflow was not looked for: MLFLOW_TRACKING_URI is not set")
         return
-    from spatialreward.kubeflow.links import parent_in_mlflow
-    from spatialreward.kubeflow.records import printable
-    from spatialreward.pipeline_run import close_pipeline_run, find_parent
+    from spatialreward.ops.kubeflow.links import parent_in_mlflow
+    from spatialreward.ops.kubeflow.records import printable
+    from spatialreward.ops.pipeline_run import close_pipeline_run, find_parent
 
     try:
         parent = find_parent(parent_in_mlflow(run), run.run_id)

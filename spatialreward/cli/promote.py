@@ -12,8 +12,8 @@ import typer
 from spatialreward.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from spatialreward.config import EditorRegistrationStep, JudgeRegistrationStep
-    from spatialreward.promotion.evidence import Comparison
+    from spatialreward.ops.config import EditorRegistrationStep, JudgeRegistrationStep
+    from spatialreward.ops.promotion.evidence import Comparison
 
 WHO = "SPATIALREWARD_USER"
 
@@ -68,8 +68,8 @@ def promote(
     version cannot be served. Without one: spatialreward deploy --model models:/NAME@champion.
     """
     settings = _settings(what, name, gate)
-    from spatialreward import promotion
-    from spatialreward.promotion.evidence import compare
+    from spatialreward.ops import promotion
+    from spatialreward.ops.promotion.evidence import compare
 
     compared = compare(settings.name, version, settings.gate)
     _print_comparison(compared)
@@ -108,8 +108,8 @@ def demote(
     registry as it is, so a deployer that follows the registry undoes it.
     """
     settings = _settings(what, name, None)
-    from spatialreward import promotion
-    from spatialreward.registry import CHAMPION, PREVIOUS, aliases_of
+    from spatialreward.ops import promotion
+    from spatialreward.ops.registry import CHAMPION, PREVIOUS, aliases_of
 
     aliases = aliases_of(settings.name)
     champion, previous = aliases.get(CHAMPION), aliases.get(PREVIOUS)
@@ -124,8 +124,8 @@ def demote(
 def _settings(
     what: Kind, name: str | None, gate: Path | None
 ) -> "JudgeRegistrationStep | EditorRegistrationStep":
-    from spatialreward.config import EditorRegistrationStep, JudgeRegistrationStep, read_toml
-    from spatialreward.evaluation.config import EditorGate, JudgeGate
+    from spatialreward.benchmarks.config import EditorGate, JudgeGate
+    from spatialreward.ops.config import EditorRegistrationStep, JudgeRegistrationStep, read_toml
 
     change: dict[str, object] = {"name": name} if name else {}
     match what:

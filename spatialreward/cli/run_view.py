@@ -10,11 +10,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from spatialreward.kubeflow.records import RecurringRun, Run, State, printable
-from spatialreward.kubeflow.steps import NOT_RUN, WAITING, StepProgress, progress_of
+from spatialreward.ops.kubeflow.records import RecurringRun, Run, State, printable
+from spatialreward.ops.kubeflow.steps import NOT_RUN, WAITING, StepProgress, progress_of
 
 if TYPE_CHECKING:
-    from spatialreward.kubeflow.package import Step
+    from spatialreward.ops.kubeflow.package import Step
 
 _COLOURS: dict[str, str] = {
     State.SUCCEEDED: "green",

@@ -19,7 +19,7 @@ from spatialreward.cli.leftovers import end_leftovers
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from spatialreward.kubeflow import Run
+    from spatialreward.ops.kubeflow import Run
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,8 +47,8 @@ def list_runs(
     json_output: AsJson = False,
 ) -> None:
     """List runs, the newest first."""
-    from spatialreward.kubeflow.errors import NotFound
-    from spatialreward.kubeflow.records import State
+    from spatialreward.ops.kubeflow.errors import NotFound
+    from spatialreward.ops.kubeflow.records import State
 
     predicates = [("storage_state", "EQUALS", "ARCHIVED" if archived else "AVAILABLE")]
     wanted = state.upper()
@@ -81,9 +81,9 @@ def list_runs(
 def show(connection: Connection, run: RunName, json_output: AsJson = False) -> None:
     """Show a run: its steps, its parameters, what went wrong, and where to look."""
     from spatialreward.cli.run_view import duration, printable, step_table, utc_now, when
-    from spatialreward.kubeflow import find_run, steps_of_run
-    from spatialreward.kubeflow.links import run_links
-    from spatialreward.kubeflow.steps import progress_of
+    from spatialreward.ops.kubeflow import find_run, steps_of_run
+    from spatialreward.ops.kubeflow.links import run_links
+    from spatialreward.ops.kubeflow.steps import progress_of
 
     with connection.client() as client:
         found = find_run(client, run)
@@ -117,7 +117,7 @@ def follow(connection: Connection, run: RunName, poll: Poll = 5.0) -> None:
 
     Ctrl-C ends the watching, not the run.
     """
-    from spatialreward.kubeflow import find_run, steps_of_run
+    from spatialreward.ops.kubeflow import find_run, steps_of_run
 
     with connection.client() as client:
         found = find_run(client, run)
@@ -135,9 +135,9 @@ def cancel(
     ] = True,
 ) -> None:
     """Cancel a run, wait for its pods to end, and end what it leaves behind."""
-    from spatialreward.kubeflow import find_run
-    from spatialreward.kubeflow.mending import cancel as stop
-    from spatialreward.kubeflow.records import State
+    from spatialreward.ops.kubeflow import find_run
+    from spatialreward.ops.kubeflow.mending import cancel as stop
+    from spatialreward.ops.kubeflow.records import State
 
     with connection.client() as client:
         found = find_run(client, run)
@@ -162,8 +162,8 @@ def tidy(connection: Connection, run: RunName) -> None:
     A run that comes to its last step does this itself; one that was terminated does not. TrainJobs
     are looked for in the cluster of your kubeconfig, the run at MLFLOW_TRACKING_URI.
     """
-    from spatialreward.kubeflow import find_run
-    from spatialreward.kubeflow.errors import KubeflowError
+    from spatialreward.ops.kubeflow import find_run
+    from spatialreward.ops.kubeflow.errors import KubeflowError
 
     with connection.client() as client:
         found = find_run(client, run)
@@ -176,8 +176,8 @@ def tidy(connection: Connection, run: RunName) -> None:
 @connected
 def retry(connection: Connection, run: RunName) -> None:
     """Do again what failed or was canceled of a run; what succeeded stays."""
-    from spatialreward.kubeflow import find_run
-    from spatialreward.kubeflow.mending import retry as do_again
+    from spatialreward.ops.kubeflow import find_run
+    from spatialreward.ops.kubeflow.mending import retry as do_again
 
     with connection.client() as client:
         found = find_run(client, run)
@@ -190,7 +190,7 @@ def retry(connection: Connection, run: RunName) -> None:
 @connected
 def archive(connection: Connection, run: RunName) -> None:
     """Take a run off the list; nothing of it is removed."""
-    from spatialreward.kubeflow import find_run
+    from spatialreward.ops.kubeflow import find_run
 
     with connection.client() as client:
         found = find_run(client, run)
@@ -232,7 +232,7 @@ def resume(connection: Connection, schedule: ScheduleName) -> None:
 @connected
 def unschedule(connection: Connection, schedule: ScheduleName) -> None:
     """Remove a schedule; runs that it started stay."""
-    from spatialreward.kubeflow import find_schedule
+    from spatialreward.ops.kubeflow import find_schedule
 
     with connection.client() as client:
         found = find_schedule(client, schedule)
@@ -241,7 +241,7 @@ def unschedule(connection: Connection, schedule: ScheduleName) -> None:
 
 
 def _let_start(connection: Connection, schedule: str, *, enabled: bool) -> None:
-    from spatialreward.kubeflow import find_schedule
+    from spatialreward.ops.kubeflow import find_schedule
 
     with connection.client() as client:
         found = find_schedule(client, schedule)

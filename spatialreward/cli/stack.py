@@ -9,7 +9,7 @@ import typer
 from spatialreward.errors import InvalidInputError, SpatialRewardError
 
 if TYPE_CHECKING:
-    from spatialreward.deployment import Deployment
+    from spatialreward.ops.deployment import Deployment
     from spatialreward.stack.endpoints import TritonEndpoint
 
 NOT_HEALTHY = 1
@@ -122,8 +122,8 @@ def _load_again(triton: "TritonEndpoint") -> bool:
 
     A judge that does not load is a warning: the stack is up without it.
     """
-    from spatialreward.deployment import load_again
-    from spatialreward.deployment.history import HISTORY_FILE
+    from spatialreward.ops.deployment import load_again
+    from spatialreward.ops.deployment.history import HISTORY_FILE
 
     any_served = False
     for home in sorted(path.parent for path in triton.model_repository.glob(f"*/{HISTORY_FILE}")):
@@ -146,7 +146,7 @@ def _load_again(triton: "TritonEndpoint") -> bool:
 
 
 def _served(home: Path) -> "Deployment | None":
-    from spatialreward.deployment import History
+    from spatialreward.ops.deployment import History
 
     history = History.read(home)
     return next((one for one in history.versions if one.version == history.served), None)

@@ -13,8 +13,8 @@ from spatialreward.cli.following import Poll, follow_to_end, show_links
 from spatialreward.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from spatialreward.kubeflow import KubeflowPipelines, Package, Request
-    from spatialreward.kubeflow.records import PipelineVersion
+    from spatialreward.ops.kubeflow import KubeflowPipelines, Package, Request
+    from spatialreward.ops.kubeflow.records import PipelineVersion
 
 
 @connected
@@ -81,8 +81,8 @@ def submit(
     What was published before is not uploaded again. Exit status 0: succeeded, or started and not
     followed; 3: the run failed; 4: it was canceled. Ctrl-C ends the watching, not the run.
     """
-    from spatialreward.kubeflow import parse_parameters, publish
-    from spatialreward.kubeflow.triggers import trigger_of
+    from spatialreward.ops.kubeflow import parse_parameters, publish
+    from spatialreward.ops.kubeflow.triggers import trigger_of
 
     trigger = trigger_of(schedule, every)
     compiled = _package(profile, package, overrides or [], images_lock, registry)
@@ -107,8 +107,8 @@ def _package(
     images_lock: Path | None,
     registry: str,
 ) -> "Package":
-    from spatialreward.kubeflow import read_package
-    from spatialreward.kubeflow.compiling import compile_profile
+    from spatialreward.ops.kubeflow import read_package
+    from spatialreward.ops.kubeflow.compiling import compile_profile
 
     if package is not None:
         if profile is not None or overrides or images_lock is not None:
@@ -130,7 +130,7 @@ def _request(
     service_account: str,
 ) -> "Request":
     from spatialreward.figures import commit
-    from spatialreward.kubeflow import Request
+    from spatialreward.ops.kubeflow import Request
 
     now = datetime.datetime.now(datetime.UTC)
     said = {"profile": profile or "", "commit": commit() if profile else ""}
@@ -150,7 +150,7 @@ def _start(
     package: "Package",
     poll: float | None,
 ) -> None:
-    from spatialreward.kubeflow import start, steps_of
+    from spatialreward.ops.kubeflow import start, steps_of
 
     run = start(client, version, request)
     typer.echo(f"run {request.run_name}: started, {run.run_id}")
@@ -168,9 +168,9 @@ def _schedule(
     request: "Request",
     trigger: Mapping[str, Any],
 ) -> None:
-    from spatialreward.kubeflow import schedule
-    from spatialreward.kubeflow.links import schedule_link
-    from spatialreward.kubeflow.records import printable
+    from spatialreward.ops.kubeflow import schedule
+    from spatialreward.ops.kubeflow.links import schedule_link
+    from spatialreward.ops.kubeflow.records import printable
 
     made = schedule(client, version, request, trigger)
     times = printable(str(made.trigger))

@@ -51,7 +51,7 @@ def put(
     to: Annotated[str, typer.Option(metavar="S3_URI", help="s3://BUCKET/PREFIX of the backups.")],
 ) -> None:
     """Store a file as the newest backup, and read it back."""
-    from spatialreward.backups import put_backup
+    from spatialreward.ops.backups import put_backup
     from spatialreward.storage import ObjectStore
 
     backup = put_backup(ObjectStore.from_environment(), file, to, datetime.now(UTC))
@@ -63,7 +63,7 @@ def list_(
     folder: Annotated[str, typer.Argument(metavar="S3_URI", help="s3://BUCKET/PREFIX")],
 ) -> None:
     """List complete backups, the newest last."""
-    from spatialreward.backups import list_backups
+    from spatialreward.ops.backups import list_backups
     from spatialreward.storage import ObjectStore
 
     for backup in list_backups(ObjectStore.from_environment(), folder):
@@ -77,7 +77,7 @@ def fetch(
     name: Annotated[str | None, typer.Option(help="Which one. Default: the newest.")] = None,
 ) -> None:
     """Bring a backup here, if it is still what was stored."""
-    from spatialreward.backups import fetch_backup
+    from spatialreward.ops.backups import fetch_backup
     from spatialreward.storage import ObjectStore
 
     backup = fetch_backup(ObjectStore.from_environment(), from_, name, out)

@@ -42,7 +42,7 @@ def register(
     MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY, too, or it cannot read the secret after a restart.
     """
     check_secret(secret)
-    from spatialreward.deployer.registration import register_webhook
+    from spatialreward.ops.deployer.registration import register_webhook
 
     is_new = register_webhook(name, url, secret)
     typer.echo(f"webhook {name} {'registered' if is_new else 'brought up to date'}: {url}")

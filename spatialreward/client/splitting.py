@@ -9,7 +9,7 @@ from typing import TypeVar
 from PIL import Image
 
 from spatialreward.images import encode_png
-from spatialreward.judge.interface import Edit
+from spatialreward.judges.interface import Edit
 
 Answer = TypeVar("Answer")
 

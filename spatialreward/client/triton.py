@@ -13,7 +13,7 @@ from spatialreward.client.errors import ServingError
 from spatialreward.client.splitting import PictureFiles, in_order, split
 from spatialreward.client.transport import BlockingTransport, run
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge.interface import Edit, check_edits
+from spatialreward.judges.interface import Edit, check_edits
 from spatialreward.records import Judgement
 
 __all__ = ["NOTICE_PARAMETER", "TritonJudge", "endpoint_from_environment"]

@@ -11,7 +11,7 @@ from tritonclient.grpc import InferInput, InferResult
 
 from spatialreward.client.errors import WrongAnswer
 from spatialreward.client.splitting import sources_of
-from spatialreward.judge.interface import Edit
+from spatialreward.judges.interface import Edit
 from spatialreward.records import (
     REQUEST_TENSORS,
     RESPONSE_TENSORS,

@@ -2,7 +2,7 @@
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
-from spatialreward.editor.config import SamplingConfig
+from spatialreward.editors.config import SamplingConfig
 from spatialreward.records import Record
 
 

@@ -6,7 +6,7 @@ Formulas: arXiv 2505.05470, equations 3 to 5, with log-probs averaged over a lat
 import torch
 from torch import Tensor
 
-from spatialreward.editor.sampling import Transition
+from spatialreward.editors.sampling import Transition
 
 # P prompts, G edits of each, B = P * G edits
 

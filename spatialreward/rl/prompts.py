@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from spatialreward.data.dataset import Dataset
-from spatialreward.editor.interface import EditTask
+from spatialreward.editors.interface import EditTask
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_sample, photo_names
 

@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from spatialreward.editor.interface import EditTask
+from spatialreward.editors.interface import EditTask
 from spatialreward.errors import SpatialRewardError
-from spatialreward.judge.interface import Edit, Judging
+from spatialreward.judges.interface import Edit, Judging
 from spatialreward.records import Judgement
 
 # B edits

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spatialreward.editor.interface import Condition, EditTask
-from spatialreward.editor.sampling import Rollout, log_prob, roll_out, step_times, transition
-from spatialreward.judge.interface import Judging
+from spatialreward.editors.interface import Condition, EditTask
+from spatialreward.editors.sampling import Rollout, log_prob, roll_out, step_times, transition
+from spatialreward.judges.interface import Judging
 from spatialreward.progress import track
 from spatialreward.rl.config import FlowGrpoConfig
 from spatialreward.rl.objective import clipped_objective, divergence, normalise_by_group

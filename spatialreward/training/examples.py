@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.packing.views import Conversation, sft_conversations
 from spatialreward.images import decode_image
-from spatialreward.judge.questions import Question
+from spatialreward.judges.questions import Question
 from spatialreward.protocol.prompts import Protocol
 from spatialreward.records import Streams
 from spatialreward.training.loop import Example

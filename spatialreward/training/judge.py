@@ -10,7 +10,7 @@ import numpy as np
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge import checkpoint
+from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import GroundingConfig, JudgeTrainingConfig
 from spatialreward.training.examples import judging_examples
@@ -24,7 +24,7 @@ from spatialreward.world.targets import JudgingTask
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
 
-    from spatialreward.judge.processor import Processor
+    from spatialreward.judges.qwen_vl.processor import Processor
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from spatialreward.judge.processor import IGNORED_LABEL, Processor
-from spatialreward.judge.questions import Question
+from spatialreward.judges.questions import Question
+from spatialreward.judges.qwen_vl.processor import IGNORED_LABEL, Processor
 from spatialreward.progress import track
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.training.optimisation import KeptState, Optimisation

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import stats
 
-from spatialreward.editor.interface import EditTask
-from spatialreward.editor.sampling import draw_edits
-from spatialreward.evaluation.config import EditorEvaluationConfig
-from spatialreward.judge.interface import Edit, Judging
-from spatialreward.judge.pixels import PixelDifference
+from spatialreward.benchmarks.config import EditorEvaluationConfig
+from spatialreward.editors.interface import EditTask
+from spatialreward.editors.sampling import draw_edits
+from spatialreward.judges.interface import Edit, Judging
+from spatialreward.judges.pixels import PixelDifference
 from spatialreward.progress import track
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples

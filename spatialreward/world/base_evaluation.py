@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from spatialreward.benchmarks.judge import matched_iou
 from spatialreward.errors import InvalidInputError
-from spatialreward.evaluation.judge import matched_iou
-from spatialreward.judge.transformers_engine import TransformersEngine
+from spatialreward.judges.engines.transformers_engine import TransformersEngine
 from spatialreward.progress import track
 from spatialreward.protocol.prompts import TINY
 from spatialreward.reading import parse_json
@@ -20,7 +20,7 @@ from spatialreward.world.targets import DescribingTask, answer, question
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
 
-    from spatialreward.judge.processor import Processor
+    from spatialreward.judges.qwen_vl.processor import Processor
 
 _BATCH = 64
 _REGIONS = TypeAdapter(tuple[EditRegion, ...])

@@ -13,9 +13,9 @@ import torch
 from spatialreward.data.edits import LabelledEdit, RowOrigin
 from spatialreward.data.packing.manifest import ShardReport, gather, write_manifest
 from spatialreward.data.packing.shards import count_edits, write_shard
-from spatialreward.editor.config import DrawingConfig
-from spatialreward.editor.interface import EditTask
-from spatialreward.editor.sampling import draw_edits
+from spatialreward.editors.config import DrawingConfig
+from spatialreward.editors.interface import EditTask
+from spatialreward.editors.sampling import draw_edits
 from spatialreward.images import encode_png
 from spatialreward.progress import track
 from spatialreward.world.building import labelled_edit

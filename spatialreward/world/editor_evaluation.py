@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from scipy import stats
 
-from spatialreward.editor.interface import EditTask
-from spatialreward.editor.sampling import draw_edits
-from spatialreward.evaluation.config import EditorEvaluationConfig
-from spatialreward.judge.interface import Edit, Judging
+from spatialreward.benchmarks.config import EditorEvaluationConfig
+from spatialreward.editors.interface import EditTask
+from spatialreward.editors.sampling import draw_edits
+from spatialreward.judges.interface import Edit, Judging
 from spatialreward.progress import track
 from spatialreward.records import Judgement
 from spatialreward.visuals import SheetRow

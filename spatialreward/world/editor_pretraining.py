@@ -17,8 +17,8 @@ from torch import Tensor
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.edits import LabelledEdit
-from spatialreward.editor.config import EditorPretrainingConfig
-from spatialreward.editor.interface import EditTask
+from spatialreward.editors.config import EditorPretrainingConfig
+from spatialreward.editors.interface import EditTask
 from spatialreward.errors import InvalidInputError
 from spatialreward.progress import track
 from spatialreward.training.config import OptimiserConfig

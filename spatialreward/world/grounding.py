@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from spatialreward.judge import checkpoint
-from spatialreward.judge.interface import Edit
-from spatialreward.judge.processor import Processor
+from spatialreward.judges.interface import Edit
+from spatialreward.judges.qwen_vl import checkpoint
+from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import GroundingConfig, TaskShares
 from spatialreward.training.loop import Batch, ReportMetrics, batches_of, train

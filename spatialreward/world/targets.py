@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from spatialreward.judge.interface import Edit
-from spatialreward.judge.questions import Question, perceptual_question, semantic_question
+from spatialreward.judges.interface import Edit
+from spatialreward.judges.questions import Question, perceptual_question, semantic_question
 from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer
 from spatialreward.protocol.prompts import Protocol
 from spatialreward.protocol.rendering import render_perceptual, render_semantic

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor
 
-from spatialreward.editor.config import EditorNetworkConfig
-from spatialreward.editor.interface import Condition, EditTask
+from spatialreward.editors.config import EditorNetworkConfig
+from spatialreward.editors.interface import Condition, EditTask
 from spatialreward.errors import InvalidInputError
 from spatialreward.validation import first_problem
 from spatialreward.world.editor_codec import PatchCodec

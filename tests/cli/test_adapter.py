@@ -7,10 +7,10 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from spatialreward.cli.main import app
-from spatialreward.judge import checkpoint
-from spatialreward.judge.folder import CheckpointFolder
+from spatialreward.judges.qwen_vl import checkpoint
+from spatialreward.judges.qwen_vl.folder import CheckpointFolder
 from spatialreward.protocol.prompts import TINY, Protocol
-from tests.judge.models import small_model, write_model
+from tests.judges.models import small_model, write_model
 
 # peft 0.21 asks transformers 5.23 for what has another name there.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")

@@ -5,8 +5,8 @@ from typer.testing import CliRunner
 
 from spatialreward.cli.main import app
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge import checkpoint
-from spatialreward.judge.engine import Judge
+from spatialreward.judges.engines.engine import Judge
+from spatialreward.judges.qwen_vl import checkpoint
 
 runner = CliRunner()
 

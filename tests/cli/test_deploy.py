@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spatialreward.cli.main import app
-from spatialreward.deployment.history import Deployment, History, VersionState
+from spatialreward.ops.deployment.history import Deployment, History, VersionState
 
 MORNING = datetime.datetime(2026, 11, 25, 8, 30, tzinfo=datetime.UTC)
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spatialreward.cli.main import app
-from spatialreward.deployer.logs import JsonLines
+from spatialreward.ops.deployer.logs import JsonLines
 
 VARIABLES = (
     "TRITON_GRPC_URL",
@@ -74,7 +74,7 @@ def test_a_look_that_is_told_to_end_undoes_what_it_began(run, where, monkeypatch
         assert callable(handler)
         handler(signal.SIGTERM, None)
 
-    monkeypatch.setattr("spatialreward.deployer.loop.Deployer.once", told_to_end)
+    monkeypatch.setattr("spatialreward.ops.deployer.loop.Deployer.once", told_to_end)
     before = signal.getsignal(signal.SIGTERM)
     result = run("--backend", "local", *where)
     assert result.exit_code == 128 + signal.SIGTERM

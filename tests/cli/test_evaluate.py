@@ -4,8 +4,7 @@ from typer.testing import CliRunner
 from spatialreward.cli.main import app
 from spatialreward.data.edits import RowOrigin
 from spatialreward.data.packing.shards import write_shard
-from spatialreward.protocol.prompts import TINY
-from spatialreward.registry import (
+from spatialreward.ops.registry import (
     CHECKSUM_TAG,
     EVALUATION_TAG,
     look_up,
@@ -14,9 +13,10 @@ from spatialreward.registry import (
     set_alias,
     set_version_tags,
 )
-from spatialreward.registry import report_of as report_of_found
+from spatialreward.ops.registry import report_of as report_of_found
+from spatialreward.ops.tracking import open_run
+from spatialreward.protocol.prompts import TINY
 from spatialreward.storage import ObjectStore, digest_folder
-from spatialreward.tracking import open_run
 from spatialreward.world.building import labelled_edit
 
 

@@ -2,7 +2,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spatialreward.cli.main import app
-from spatialreward.registry import (
+from spatialreward.ops.registry import (
     CHAMPION,
     EVALUATION_TAG,
     PREVIOUS,

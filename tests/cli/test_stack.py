@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from spatialreward.cli.main import app
-from spatialreward.deployment import deploy
+from spatialreward.ops.deployment import deploy
 from spatialreward.stack import StackConfig, down, read_endpoints, stack_command
-from tests.deployment.conftest import (  # noqa: F401 - a judge that answers at once
+from tests.ops.deployment.conftest import (  # noqa: F401 - a judge that answers at once
     scripted,
     scripted_template,
 )

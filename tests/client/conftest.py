@@ -15,7 +15,7 @@ from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
 from spatialreward.errors import Failure
 from spatialreward.images import decode_image
-from spatialreward.judge.interface import Edit
+from spatialreward.judges.interface import Edit
 from spatialreward.records import Judgement, JudgementStatus, Scores
 
 NUMBERS = 65_536

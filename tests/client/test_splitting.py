@@ -8,7 +8,7 @@ from PIL import Image
 
 from spatialreward.client import splitting
 from spatialreward.client.splitting import PictureFiles, in_order, sources_of, split
-from spatialreward.judge.interface import Edit
+from spatialreward.judges.interface import Edit
 from spatialreward.records import JudgingOptions
 
 PICTURES = [Image.new("RGB", (2, 2), (shade, 0, 0)) for shade in range(4)]

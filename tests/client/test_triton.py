@@ -19,7 +19,7 @@ from spatialreward.client import (
 )
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import decode_image, encode_png
-from spatialreward.judge.interface import Edit
+from spatialreward.judges.interface import Edit
 from spatialreward.records import JudgementStatus, JudgingOptions, ScoreKind, Streams
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from components.editor_evaluation.steps import register_editor
 from spatialreward.artifacts import ArtifactRef
-from spatialreward.config import EditorRegistrationStep
-from spatialreward.registry import aliases_of, model_tags
+from spatialreward.ops.config import EditorRegistrationStep
+from spatialreward.ops.registry import aliases_of, model_tags
 from spatialreward.storage import ObjectStore
 from tests.evaluated import stored_report
 

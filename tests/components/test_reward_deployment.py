@@ -5,21 +5,21 @@ import pytest
 
 from components.reward_deployment.steps import deploy_judge, register_judge
 from spatialreward.artifacts import ArtifactRef
-from spatialreward.config import JudgeRegistrationStep
-from spatialreward.deployment import DeploymentError
+from spatialreward.benchmarks.config import JudgeGate
+from spatialreward.benchmarks.gate import GateError
+from spatialreward.benchmarks.report import ReportError
 from spatialreward.errors import InvalidInputError
-from spatialreward.evaluation.config import JudgeGate
-from spatialreward.evaluation.gate import GateError
-from spatialreward.evaluation.report import ReportError
-from spatialreward.registry import ModelVersion, set_version_tags
+from spatialreward.ops.config import JudgeRegistrationStep
+from spatialreward.ops.deployment import DeploymentError
+from spatialreward.ops.registry import ModelVersion, set_version_tags
 from spatialreward.storage import ObjectStore
 from tests.client.conftest import server, start_server  # noqa: F401 - a judge that is version 3
-from tests.deployment.conftest import (  # noqa: F401 - a judge that answers at once, on Triton
+from tests.evaluated import GOOD, stored_report
+from tests.ops.deployment.conftest import (  # noqa: F401 - a judge that answers at once, on Triton
     scripted,
     scripted_template,
     triton,
 )
-from tests.evaluated import GOOD, stored_report
 
 
 @pytest.fixture

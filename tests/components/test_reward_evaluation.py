@@ -1,8 +1,8 @@
 import torch
 
 from components.reward_evaluation.steps import _untrained
-from spatialreward.config import JudgeEvaluationStep
-from spatialreward.judge import checkpoint
+from spatialreward.judges.qwen_vl import checkpoint
+from spatialreward.ops.config import JudgeEvaluationStep
 from spatialreward.world import grounding
 from spatialreward.world.config import DataConfig
 

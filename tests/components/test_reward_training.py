@@ -14,19 +14,19 @@ from components.reward_deployment.run_steps import close_run
 from components.reward_training.launching import train_judge_on_nodes
 from components.reward_training.steps import STEP, train_judge
 from spatialreward.artifacts import ArtifactRef
-from spatialreward.cluster.api import ClusterUnavailable
-from spatialreward.cluster.following import Pace, TrainJobError
-from spatialreward.cluster.train_job import Nodes
-from spatialreward.config import FolderBase, JudgeTrainingStep
 from spatialreward.errors import InvalidInputError
-from spatialreward.pipeline_run import open_pipeline_run, recorded_outcome
+from spatialreward.ops.cluster.api import ClusterUnavailable
+from spatialreward.ops.cluster.following import Pace, TrainJobError
+from spatialreward.ops.cluster.train_job import Nodes
+from spatialreward.ops.config import FolderBase, JudgeTrainingStep
+from spatialreward.ops.pipeline_run import open_pipeline_run, recorded_outcome
+from spatialreward.ops.tracking import TrackingError, child_runs
 from spatialreward.storage import ObjectStore
-from spatialreward.tracking import TrackingError, child_runs
 from spatialreward.training.config import JudgeTrainingConfig, OptimiserConfig
 from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig
 from spatialreward.world.shipped import SHIPPED_BASE
-from tests.cluster.api_server import api_server
+from tests.ops.cluster.api_server import api_server
 
 ROOT = Path(spatialreward.__file__).parents[1]
 NODES = Nodes(image="spatialreward/reward-training:0.1.0", num_nodes=2)

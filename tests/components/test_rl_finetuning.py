@@ -1,15 +1,15 @@
 import pytest
 
 from components.rl_finetuning.steps import draw_edits, pretrain_editor
-from spatialreward.config import EditDrawingStep, EditorPretrainingStep, TinyEditorConfig
 from spatialreward.data.dataset import DatasetRef
-from spatialreward.editor.config import (
+from spatialreward.editors.config import (
     CodecConfig,
     DenoisingConfig,
     DrawingConfig,
     EditorNetworkConfig,
     EditorPretrainingConfig,
 )
+from spatialreward.ops.config import EditDrawingStep, EditorPretrainingStep, TinyEditorConfig
 from spatialreward.storage import ObjectStore
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.world.building import build_shard

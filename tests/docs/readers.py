@@ -16,15 +16,15 @@ from tritonclient.grpc import model_config_pb2
 
 from manifests.images.references import Reference
 from pipelines.profile import load_profile
+from spatialreward.benchmarks.config import EditorGate, JudgeGate
 from spatialreward.cli.edits import EditRequest
 from spatialreward.client.config import ClientConfig
 from spatialreward.data.corpus.config import CorpusConfig
-from spatialreward.deployer.config import DeployerConfig
 from spatialreward.errors import InvalidInputError
-from spatialreward.evaluation.config import EditorGate, JudgeGate
+from spatialreward.ops.deployer.config import DeployerConfig
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import FULL, Protocol
-from spatialreward.server.config import ServingConfig
+from spatialreward.serving.config import ServingConfig
 from tests.entries import ROOT
 from tests.manifests.cluster import LOCAL, kustomize, render, site
 

@@ -1,7 +1,7 @@
 import pytest
 
 from spatialreward.stack import StackConfig, running_stack
-from tests.serving.served_judge import ONLY_TRITON, ServedJudge
+from tests.triton.served_judge import ONLY_TRITON, ServedJudge
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ from examples.make_edits import write_examples
 from spatialreward import JudgementStatus, load_judge
 from spatialreward.cli.deploy import edits_of
 from spatialreward.cli.edits import read_requests
-from spatialreward.deployer.config import TrialBounds
-from spatialreward.deployer.probes import Judge, run_trial
-from spatialreward.deployment.smoke import check_answers
+from spatialreward.ops.deployer.config import TrialBounds
+from spatialreward.ops.deployer.probes import Judge, run_trial
+from spatialreward.ops.deployment.smoke import check_answers
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FILES = ("edits.jsonl", "smoke.jsonl", "probes.jsonl")

@@ -4,7 +4,7 @@ import typer
 
 from manifests.images.catalogue import IMAGES
 from manifests.images.chain import run_steps
-from spatialreward import config
+from spatialreward.ops import config
 from spatialreward.world.config import DataConfig
 
 SETTINGS = {

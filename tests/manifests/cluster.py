@@ -15,8 +15,8 @@ import yaml
 
 from manifests.site import Component, Overlay, prefixed_images, site
 from pipelines.placement import STEP
-from spatialreward.deployer.kubernetes.template import documents_of
-from spatialreward.registry import ModelVersion
+from spatialreward.ops.deployer.kubernetes.template import documents_of
+from spatialreward.ops.registry import ModelVersion
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"

@@ -6,9 +6,9 @@ import subprocess
 import pytest
 import yaml
 
-from spatialreward.deployer.kubernetes.template import MODEL_VERSION, VERSION_LABEL
-from spatialreward.deployer.metrics import Metrics
-from spatialreward.server.metrics import METRICS, PREFIX
+from spatialreward.ops.deployer.kubernetes.template import MODEL_VERSION, VERSION_LABEL
+from spatialreward.ops.deployer.metrics import Metrics
+from spatialreward.serving.metrics import METRICS, PREFIX
 from tests.manifests.cluster import (
     GPU,
     LOCAL,

@@ -12,8 +12,8 @@ from manifests.images.catalogue import IMAGES, third_party
 from manifests.site import Component, Overlay
 from pipelines.placement import ENDPOINT_KEYS, ENDPOINTS, QUEUE_NAME, STORE_KEYS, STORE_SECRET
 from spatialreward.cli.main import app
-from spatialreward.cluster.train_job import NODES, RUNTIME
-from spatialreward.deployer.config import DeployerConfig
+from spatialreward.ops.cluster.train_job import NODES, RUNTIME
+from spatialreward.ops.deployer.config import DeployerConfig
 from tests.manifests.cluster import (
     GPU,
     LOCAL,

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from manifests.site import Component, Overlay
-from spatialreward.deployer.kubernetes.template import read_template
+from spatialreward.ops.deployer.kubernetes.template import read_template
 from spatialreward.stack import StackConfig
 from spatialreward.stack.triton import _describe, _server_environment
 from tests.manifests.cluster import GPU, LOCAL, MANIFESTS, Site, find, judge_version, pods, render

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 from pipelines.__main__ import app
 from pipelines.costs import Prices, Usage, usage_of
 from spatialreward.errors import InvalidInputError
-from spatialreward.tracking import TrackingError, child_runs, open_run
+from spatialreward.ops.tracking import TrackingError, child_runs, open_run
 
 REF = "s3://spatialreward/artifacts/{}#sha256=" + "0" * 64 + "&size={}"
 PARAMS = {
@@ -96,6 +96,6 @@ def test_a_run_of_no_pipeline_is_named(client):
 
 
 def test_a_run_of_more_steps_than_a_page_holds_has_them_all(run, monkeypatch):
-    monkeypatch.setattr("spatialreward.tracking._RUNS_A_REQUEST", 3)
+    monkeypatch.setattr("spatialreward.ops.tracking._RUNS_A_REQUEST", 3)
     assert [one.name for one in child_runs(run)].count("build-shard") == 2
     assert len(child_runs(run)) == 4

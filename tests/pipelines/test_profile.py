@@ -3,8 +3,8 @@ import re
 import pytest
 
 from pipelines.profile import Profile, load_profile, names
-from spatialreward.config import FolderBase, GroundingBase, HubBase, OmniGen2Config
 from spatialreward.errors import InvalidInputError
+from spatialreward.ops.config import FolderBase, GroundingBase, HubBase, OmniGen2Config
 
 
 @pytest.mark.parametrize("name", names())

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from pipelines.profile import JudgeProfile, Profile
 from pipelines.report import Gates, make_report, next_steps, print_report
-from spatialreward.evaluation.config import EditorGate, JudgeGate
+from spatialreward.benchmarks.config import EditorGate, JudgeGate
 from spatialreward.figures import Figure
 from spatialreward.stack import StackConfig
 

@@ -18,11 +18,11 @@ import pipelines
 from spatialreward.cli.main import app
 from spatialreward.client import TritonJudge
 from spatialreward.images import encode_png
-from spatialreward.pipeline_run import Outcome, recorded_outcome
-from spatialreward.registry import aliases_of, look_up, report_of
+from spatialreward.ops.pipeline_run import Outcome, recorded_outcome
+from spatialreward.ops.registry import aliases_of, look_up, report_of
+from spatialreward.ops.tracking import child_runs
 from spatialreward.stack import StackConfig, down, environment, up
 from spatialreward.stack.processes import MARK
-from spatialreward.tracking import child_runs
 
 ROOT = Path(pipelines.__file__).parents[1]
 TRITON_PYTHON = ROOT / ".venv-triton" / "bin" / "python"

@@ -13,7 +13,7 @@ from spatialreward.errors import Failure, JudgementError
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.rendering import render_perceptual, render_semantic
 from spatialreward.records import Judgement, JudgementStatus, Mending, Scores
-from spatialreward.server.requests import write_response
+from spatialreward.serving.requests import write_response
 from spatialreward.visuals import draw_overlay
 
 REGION = {"id": 0, "label": "red square", "bbox_2d": [0, 10, 500, 600]}

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from spatialreward.editor.config import SamplingConfig
+from spatialreward.editors.config import SamplingConfig
 from spatialreward.rl.config import FlowGrpoConfig
 
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from spatialreward.editor.sampling import Transition
+from spatialreward.editors.sampling import Transition
 from spatialreward.rl.objective import clipped_objective, divergence, normalise_by_group
 
 NAN = float("nan")

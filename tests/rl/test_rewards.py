@@ -3,7 +3,7 @@ import math
 import pytest
 from PIL import Image
 
-from spatialreward.editor.interface import EditTask
+from spatialreward.editors.interface import EditTask
 from spatialreward.errors import Failure
 from spatialreward.records import Judgement, JudgementStatus, Scores
 from spatialreward.rl.rewards import JudgeChangedError, PinnedReward, RewardError

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from spatialreward.editor.config import SamplingConfig
+from spatialreward.editors.config import SamplingConfig
 from spatialreward.errors import Failure
 from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.records import Judgement, JudgementStatus, Scores

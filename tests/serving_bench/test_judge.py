@@ -1,5 +1,5 @@
 from serving.bench.judge import bench_judge
-from spatialreward.judge.engine import Judge
+from spatialreward.judges.engines.engine import Judge
 
 
 def test_a_judge_is_trained_once_and_found_again(tmp_path):

@@ -5,7 +5,7 @@ from PIL import Image
 from serving.bench.load import Expected, Load
 from spatialreward.client import ServingError
 from spatialreward.errors import Failure
-from spatialreward.judge.interface import Edit
+from spatialreward.judges.interface import Edit
 from spatialreward.records import Judgement, JudgementStatus, Scores
 
 BLANK = Image.new("RGB", (4, 4))

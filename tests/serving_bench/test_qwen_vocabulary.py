@@ -4,7 +4,7 @@ import pytest
 
 from serving.bench.qwen_vocabulary import qwen_tokenizer, read_ranks
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge.vocabulary import Digits, Vocabulary
+from spatialreward.judges.qwen_vl.vocabulary import Digits, Vocabulary
 
 MERGED = [b"he", b"ll", b"hell", b"hello", b" w", "围".encode()[:2], "围".encode()]
 RANKS = {bytes([byte]): byte for byte in range(256)} | {

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from serving.bench.reference import ask_reference, running_reference
-from spatialreward.judge.engine import Judge
+from spatialreward.judges.engines.engine import Judge
 
 
 @pytest.fixture(scope="module")

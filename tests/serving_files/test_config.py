@@ -5,7 +5,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from spatialreward.records import REQUEST_TENSORS, RESPONSE_TENSORS
-from spatialreward.server.config import ServingConfig
+from spatialreward.serving.config import ServingConfig
 
 TEMPLATE = Path(__file__).parents[2] / "serving" / "judge" / "config.pbtxt"
 TYPES = {"BYTES": "TYPE_STRING", "FP32": "TYPE_FP32", "INT64": "TYPE_INT64"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spatialreward.server.metrics import METRICS, PREFIX, SERIES
+from spatialreward.serving.metrics import METRICS, PREFIX, SERIES
 
 DASHBOARD = json.loads(
     (Path(__file__).parents[2] / "serving" / "dashboards" / "judge.json").read_text()

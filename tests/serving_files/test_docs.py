@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from spatialreward.records import REQUEST_TENSORS, RESPONSE_TENSORS
-from spatialreward.server.config import ServingConfig
-from spatialreward.server.metrics import METRICS, SERIES
+from spatialreward.serving.config import ServingConfig
+from spatialreward.serving.metrics import METRICS, SERIES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "serving.md").read_text()

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from spatialreward.judge import checkpoint
+from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.training.loop import batches_of, train

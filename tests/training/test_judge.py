@@ -8,8 +8,8 @@ from spatialreward.data.corpus.running import build_corpus
 from spatialreward.data.dataset import Dataset, DatasetRef
 from spatialreward.data.packing.shards import write_shard
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge import checkpoint
-from spatialreward.judge.engine import Judge
+from spatialreward.judges.engines.engine import Judge
+from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.records import Scores
 from spatialreward.training.config import JudgeTrainingConfig, OptimiserConfig
 from spatialreward.training.judge import GENERATED_WORLD_NOTICE, judge_batches, train_judge

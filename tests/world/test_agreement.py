@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from spatialreward.editor.config import DenoisingConfig
-from spatialreward.evaluation.config import EditorEvaluationConfig
-from spatialreward.judge.pixels import PixelDifference
+from spatialreward.benchmarks.config import EditorEvaluationConfig
+from spatialreward.editors.config import DenoisingConfig
+from spatialreward.judges.pixels import PixelDifference
 from spatialreward.world.agreement import agreement_figures, within_group_agreement
 from spatialreward.world.config import DataConfig
 

@@ -1,7 +1,7 @@
 import pytest
 
 from spatialreward.data.dataset import Dataset
-from spatialreward.editor.config import DenoisingConfig, DrawingConfig
+from spatialreward.editors.config import DenoisingConfig, DrawingConfig
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.examples import judging_examples
 from spatialreward.world.building import build_shard

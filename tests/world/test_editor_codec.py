@@ -1,6 +1,6 @@
 import torch
 
-from spatialreward.editor.config import EditorNetworkConfig
+from spatialreward.editors.config import EditorNetworkConfig
 from spatialreward.world.editor_codec import PatchCodec, reconstruction_loss
 
 CONFIG = EditorNetworkConfig(picture_side=32, patch_side=8, latent_channels=6)

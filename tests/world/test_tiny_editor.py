@@ -7,14 +7,14 @@ from PIL import Image
 from pydantic import ValidationError
 
 from spatialreward.data.dataset import Dataset
-from spatialreward.editor.config import (
+from spatialreward.editors.config import (
     CodecConfig,
     DenoisingConfig,
     EditorNetworkConfig,
     EditorPretrainingConfig,
 )
-from spatialreward.editor.interface import EditTask
-from spatialreward.editor.sampling import draw_edits
+from spatialreward.editors.interface import EditTask
+from spatialreward.editors.sampling import draw_edits
 from spatialreward.errors import InvalidInputError
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.world.building import build_shard

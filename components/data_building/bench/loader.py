@@ -25,8 +25,8 @@ from spatialreward.data.packing.manifest import ShardReport, gather, read_manife
 from spatialreward.data.packing.schema import edits_of
 from spatialreward.data.packing.shards import write_shard
 from spatialreward.figures import Figure
-from spatialreward.judge.processor import Processor
-from spatialreward.judge.questions import Question
+from spatialreward.judges.questions import Question
+from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.protocol.prompts import TINY
 from spatialreward.stack import Service, StackConfig, running_stack
 from spatialreward.world.building import labelled_edit

@@ -8,14 +8,14 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from spatialreward.records import REQUEST_TENSORS, RESPONSE_TENSORS
-from spatialreward.server.faults import (
+from spatialreward.serving.faults import (
     InvalidRequest,
     RequestCancelled,
     RequestFault,
     ServerFailed,
 )
-from spatialreward.server.metrics import METRICS, PREFIX, SERIES
-from spatialreward.server.server import JudgeServer, configure_logging
+from spatialreward.serving.metrics import METRICS, PREFIX, SERIES
+from spatialreward.serving.server import JudgeServer, configure_logging
 
 
 class TritonPythonModel:

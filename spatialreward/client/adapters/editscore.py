@@ -18,7 +18,7 @@ from spatialreward.client.adapters.rewards import judge_all
 from spatialreward.client.errors import ServingError
 from spatialreward.client.triton import TritonJudge
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge.interface import Edit
+from spatialreward.judges.interface import Edit
 from spatialreward.reading import parse_json
 from spatialreward.records import Judgement
 

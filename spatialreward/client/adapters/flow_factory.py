@@ -17,7 +17,7 @@ from PIL import Image
 from spatialreward.client.adapters.rewards import judge_all
 from spatialreward.client.triton import TritonJudge
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge.interface import Edit
+from spatialreward.judges.interface import Edit
 
 
 class SpatialRewardModel(PointwiseRewardModel):

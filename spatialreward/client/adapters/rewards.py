@@ -11,7 +11,7 @@ from dataclasses import replace
 from PIL import Image
 
 from spatialreward.errors import JudgementError
-from spatialreward.judge.interface import Edit, Judging
+from spatialreward.judges.interface import Edit, Judging
 from spatialreward.records import Judgement, JudgementStatus
 
 _REASONS_TOLD = 3

@@ -13,7 +13,7 @@ from PIL import Image
 from spatialreward.client.adapters.rewards import with_shared_pictures
 from spatialreward.client.asynchronous import AsyncTritonJudge
 from spatialreward.errors import InvalidInputError
-from spatialreward.judge.interface import Edit, Judging
+from spatialreward.judges.interface import Edit, Judging
 from spatialreward.records import Judgement, Record
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from PIL import Image
 from spatialreward.client import TritonJudge
 from spatialreward.client.adapters.rewards import judge_all, with_shared_pictures
 from spatialreward.errors import Failure, JudgementError
-from spatialreward.judge.interface import Edit
+from spatialreward.judges.interface import Edit
 from spatialreward.records import Judgement, JudgementStatus
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from spatialreward.config import read_toml
 from spatialreward.data.corpus.config import CorpusConfig
 from spatialreward.data.corpus.running import build_corpus
 from spatialreward.data.corpus.stages import pack_shard, prepare_shard, select
 from spatialreward.data.filters.decontamination import BenchmarkIndex
 from spatialreward.data.filters.reasons import Reason
 from spatialreward.errors import InvalidInputError
+from spatialreward.ops.config import read_toml
 from tests.data.corpus.made import settings, write_edits
 from tests.data.corpus.test_running import contents, edits_in
 

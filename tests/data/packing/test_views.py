@@ -18,8 +18,8 @@ from spatialreward.data.packing.views import (
 )
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import decode_image
-from spatialreward.judge.interface import Edit
-from spatialreward.judge.questions import perceptual_question, semantic_question
+from spatialreward.judges.interface import Edit
+from spatialreward.judges.questions import perceptual_question, semantic_question
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import FULL, TINY
 from spatialreward.records import Scores, Streams

@@ -1,0 +1,135 @@
+"""Whether a judge or an editor is good enough to become champion."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+from spatialreward.benchmarks.config import EditorGate, JudgeGate
+from spatialreward.errors import SpatialRewardError
+
+Gate = JudgeGate | EditorGate
+
+
+class GateError(SpatialRewardError, ValueError):
+    """A model fell short of its gate; the message names each figure and by how much."""
+
+
+class Range(NamedTuple):
+    """Where the values of a figure lie."""
+
+    low: float
+    high: float
+
+    def __contains__(self, value: object) -> bool:
+        """Whether a figure can have this value."""
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        """Both ends, such as ``0..1``."""
+        return f"{self.low:g}..{self.high:g}"
+
+
+_SHARE, _DIFFERENCE = Range(0, 1), Range(-1, 1)
+RANGES: Mapping[str, Range] = {
+    "pairwise_accuracy": _SHARE,
+    "pairwise_within_accuracy": _SHARE,
+    "pairwise_across_accuracy": _SHARE,
+    "mean_iou": _SHARE,
+    "unparsable_share": _SHARE,
+    "reward_spearman": _DIFFERENCE,
+    "reward_mae": _SHARE,
+    "oracle_reward_before": _SHARE,
+    "oracle_reward_after": _SHARE,
+    "gain": _DIFFERENCE,
+    "gain_ci95_low": _DIFFERENCE,
+    "gain_ci95_high": _DIFFERENCE,
+    "served_reward_before": _SHARE,
+    "served_reward_after": _SHARE,
+}
+"""Of every figure of an evaluation; a percentage, say, is outside of it."""
+
+
+def outside_range(figure: str, value: float) -> str:
+    """Why a value is none that the figure can have; empty where it is one."""
+    return "" if value in RANGES[figure] else f"{figure} is {value:g}, not in {RANGES[figure]}"
+
+
+class Side(StrEnum):
+    """On which side of its limit a figure has to lie."""
+
+    AT_LEAST = "at least"
+    AT_MOST = "at most"
+    ABOVE = "above"
+
+
+class Bound(NamedTuple):
+    """What one figure must reach."""
+
+    figure: str
+    side: Side
+    limit: float
+
+    def holds(self, value: float) -> bool:
+        """Whether a value will do; what is no number, or outside its range, never does."""
+        if value not in RANGES[self.figure]:
+            return False
+        match self.side:
+            case Side.AT_LEAST:
+                return value >= self.limit
+            case Side.AT_MOST:
+                return value <= self.limit
+            case Side.ABOVE:
+                return value > self.limit
+
+    def complaint(self, value: float) -> str:
+        """How a value falls short."""
+        if outside := outside_range(self.figure, value):
+            return outside
+        match self.side:
+            case Side.AT_LEAST:
+                lack = f"{self.limit - value:.4f} below the least allowed {self.limit:g}"
+            case Side.AT_MOST:
+                lack = f"{value - self.limit:.4f} above the most allowed {self.limit:g}"
+            case Side.ABOVE:
+                lack = f"not above {self.limit:g}"
+        return f"{self.figure} is {value:.4f}, {lack}"
+
+    def __str__(self) -> str:
+        """The bound without the figure's name, such as ``at least 0.85``."""
+        return f"{self.side} {self.limit:g}"
+
+
+def bounds_of(gate: Gate) -> tuple[Bound, ...]:
+    """What a gate asks for, figure by figure."""
+    match gate:
+        case JudgeGate():
+            return (
+                Bound("pairwise_accuracy", Side.AT_LEAST, gate.min_pairwise_accuracy),
+                Bound("mean_iou", Side.AT_LEAST, gate.min_mean_iou),
+                Bound("unparsable_share", Side.AT_MOST, gate.max_unparsable_share),
+            )
+        case EditorGate():
+            return (Bound("gain_ci95_low", Side.ABOVE, gate.gain_ci95_low_above),)
+
+
+def check_gate(gate: Gate, figures: Mapping[str, float]) -> None:
+    """Let a model pass that reaches every figure.
+
+    Args:
+        gate: of a judge or an editor.
+        figures: what was measured, by name; more than the gate asks for is fine.
+
+    Raises:
+        GateError: it does not pass; the message names each figure that falls short and by how
+            much, lies outside its range, or was never measured.
+    """
+    short = []
+    for bound in bounds_of(gate):
+        value = figures.get(bound.figure)
+        if value is None:
+            short.append(f"{bound.figure} was not measured")
+        elif not bound.holds(value):
+            short.append(bound.complaint(value))
+    if short:
+        whose = "judge" if isinstance(gate, JudgeGate) else "editor"
+        raise GateError(f"the {whose} does not pass its gate: {'; '.join(short)}")

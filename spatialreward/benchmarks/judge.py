@@ -1,0 +1,233 @@
+"""How well a judge knows held-out edits of known truth: order of rewards, regions, failures."""
+
+import hashlib
+import itertools
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, stats
+
+from spatialreward.data.dataset import Dataset
+from spatialreward.data.edits import LabelledEdit
+from spatialreward.data.regions.overlap import box_iou
+from spatialreward.errors import InvalidInputError
+from spatialreward.judges.interface import Edit, Judging
+from spatialreward.progress import track
+from spatialreward.protocol.aggregation import Aggregation
+from spatialreward.records import EditRegion, Judgement, JudgementStatus
+
+MIN_TRUE_DIFFERENCE = 0.05
+"""Pairs of edits whose true rewards are closer than this are not compared."""
+_BATCH = 64
+
+
+class JudgeFigures(NamedTuple):
+    """Figures of one judge on one set of edits."""
+
+    pairwise_accuracy: float
+    """Share of pairs put in the true order; a tie or a failed judgement counts as wrong."""
+    pairwise_within_accuracy: float
+    """The same, of the pairs of one task: instruction and source. NaN where there is none."""
+    pairwise_across_accuracy: float
+    """The same, of the pairs of two tasks. NaN where there is none."""
+    mean_iou: float
+    """Mean over edits of ``matched_iou``; a failed judgement counts as 0."""
+    unparsable_share: float
+    """Share of edits without a judgement."""
+    reward_spearman: float
+    """Rank correlation of reward and true reward where there is a reward; 0 if it is undefined."""
+    reward_mae: float
+    """Mean absolute error of the reward, where there is one."""
+
+    def measured(self) -> dict[str, float]:
+        """By name, without those that these edits do not tell."""
+        return {name: value for name, value in self._asdict().items() if math.isfinite(value)}
+
+
+class Known(NamedTuple):
+    """What is known of the edits of a data set, in order, without their pictures."""
+
+    truths: list[Judgement]
+    """What a perfect judge would say, its reward by the same aggregation."""
+    grades: list[str]
+    """How each edit was made, where the data set gives its ``grade``; else empty."""
+    tasks: list[Hashable]
+    """The same for edits that are attempts at the same: of one instruction and the same sources."""
+
+    @classmethod
+    def of(cls, edits: Iterable[LabelledEdit]) -> Self:
+        """Read the labels.
+
+        Raises:
+            InvalidInputError: an edit has no label; names it.
+        """
+        known = cls([], [], [])
+        for edit in edits:
+            known.truths.append(true_judgement(edit))
+            known.grades.append(str(edit.given.get("grade", "")))
+            known.tasks.append(_task_of(edit))
+        return known
+
+
+def judge_edits(judging: Judging, edits: Dataset | Sequence[LabelledEdit]) -> list[Judgement]:
+    """One judgement an edit, batch by batch with progress.
+
+    Raises:
+        InvalidInputError: an edit has no edited picture, or one that cannot be decoded; names it.
+    """
+    judgements: list[Judgement] = []
+    stream = iter(edits)
+    starts = range(0, len(edits), _BATCH)
+    for _ in track(starts, total=len(starts), description="judging held-out edits"):
+        batch = itertools.islice(stream, _BATCH)
+        judgements += judging.judge([edit_to_judge(edit) for edit in batch])
+    return judgements
+
+
+def edit_to_judge(edit: LabelledEdit) -> Edit:
+    """An edit of a data set with its pictures decoded, as a judge takes it.
+
+    Raises:
+        InvalidInputError: a picture is missing or cannot be decoded; names the edit.
+    """
+    return Edit(list(edit.source_images()), edit.edited_image(), edit.instruction)
+
+
+def true_judgement(edit: LabelledEdit) -> Judgement:
+    """What a perfect judge would say of an edit: its label.
+
+    Raises:
+        InvalidInputError: it has none.
+    """
+    if edit.label is None:
+        raise InvalidInputError(f"edit {edit.id}: has no label to compare a judgement with")
+    return Judgement(
+        status=JudgementStatus.OK,
+        regions=edit.label.regions,
+        scores=edit.label.scores,
+        reward=Aggregation().reward(edit.label.scores),
+    )
+
+
+def judge_figures(
+    truths: Sequence[Judgement], judgements: Sequence[Judgement], tasks: Sequence[Hashable]
+) -> JudgeFigures:
+    """Compare judgements with the truth.
+
+    Args:
+        truths: of each edit.
+        judgements: of each edit.
+        tasks: equal for edits of the same instruction and source.
+
+    Raises:
+        InvalidInputError: there are no two edits whose true rewards differ enough to compare.
+    """
+    rewards = np.array([np.nan if j.reward is None else j.reward for j in judgements])
+    true_rewards = np.array([truth.reward for truth in truths])
+    ious = [
+        matched_iou(truth.regions, judgement.regions)
+        if judgement.status is JudgementStatus.OK
+        else 0.0
+        for truth, judgement in zip(truths, judgements, strict=True)
+    ]
+    known = np.isfinite(rewards)
+    spread = known.sum() > 1 and np.ptp(rewards[known]) > 0 and np.ptp(true_rewards[known]) > 0
+    within, across = pairwise_by_task(true_rewards, rewards, tasks)
+    return JudgeFigures(
+        pairwise_accuracy=pairwise_accuracy(true_rewards, rewards),
+        pairwise_within_accuracy=within,
+        pairwise_across_accuracy=across,
+        mean_iou=float(np.mean(ious)),
+        unparsable_share=float(np.mean(~known)),
+        reward_spearman=float(stats.spearmanr(true_rewards[known], rewards[known]).statistic)
+        if spread
+        else 0.0,
+        reward_mae=float(np.abs(true_rewards - rewards)[known].mean()) if known.any() else 1.0,
+    )
+
+
+def pairwise_accuracy(true_rewards: NDArray[np.float64], rewards: NDArray[np.float64]) -> float:
+    """Share of pairs in the true order, of those whose true rewards differ by 0.05 or more.
+
+    Args:
+        true_rewards: ``[N]``.
+        rewards: ``[N]``; NaN where there is none, which makes each of its pairs wrong.
+
+    Raises:
+        InvalidInputError: no pair differs enough.
+    """
+    pairs = _compared_pairs(true_rewards, rewards)
+    if not pairs.is_right.size:
+        raise InvalidInputError(
+            f"no two edits whose true rewards differ by {MIN_TRUE_DIFFERENCE} or more"
+        )
+    return float(pairs.is_right.mean())
+
+
+def pairwise_by_task(
+    true_rewards: NDArray[np.float64], rewards: NDArray[np.float64], tasks: Sequence[Hashable]
+) -> tuple[float, float]:
+    """As ``pairwise_accuracy``, of the pairs within a task and of those across two; NaN for none.
+
+    The first is what a group of RL needs: which of several attempts at the same is better. The
+    second is about which tasks went better.
+    """
+    pairs = _compared_pairs(true_rewards, rewards)
+    numbers = {task: number for number, task in enumerate(dict.fromkeys(tasks))}
+    task_N = np.array([numbers[task] for task in tasks])
+    is_within = task_N[pairs.first] == task_N[pairs.second]
+    within, across = pairs.is_right[is_within], pairs.is_right[~is_within]
+    return tuple(float(part.mean()) if part.size else math.nan for part in (within, across))
+
+
+class _Pairs(NamedTuple):
+    """Pairs of edits whose true rewards differ enough to be compared, ``[P]`` each."""
+
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+    is_right: NDArray[np.bool_]
+
+
+def _compared_pairs(true_rewards: NDArray[np.float64], rewards: NDArray[np.float64]) -> _Pairs:
+    first, second = np.triu_indices(len(true_rewards), k=1)
+    true_difference = true_rewards[first] - true_rewards[second]
+    # A hair of slack: 0.05 has no exact binary form.
+    compared = np.abs(true_difference) >= MIN_TRUE_DIFFERENCE - 1e-9
+    difference = rewards[first] - rewards[second]
+    is_right = np.sign(difference) == np.sign(true_difference)
+    return _Pairs(first[compared], second[compared], is_right[compared])
+
+
+def matched_iou(truth: Sequence[EditRegion], predicted: Sequence[EditRegion]) -> float:
+    """Sum of IoUs of the best one-to-one matching over the larger number of regions.
+
+    1 when both are empty; a missing region and a superfluous one both cost.
+    """
+    if not truth and not predicted:
+        return 1.0
+    if not truth or not predicted:
+        return 0.0
+    ious = np.array([[box_iou(t.bbox_2d, p.bbox_2d) for p in predicted] for t in truth])
+    rows, columns = optimize.linear_sum_assignment(ious, maximize=True)
+    return float(ious[rows, columns].sum() / max(len(truth), len(predicted)))
+
+
+def mean_reward_by_grade(
+    grades: Sequence[str], judgements: Sequence[Judgement]
+) -> Mapping[str, float]:
+    """Mean reward of the edits of each grade that have a judgement; not of those without one."""
+    by_grade: dict[str, list[float]] = {}
+    for grade, judgement in zip(grades, judgements, strict=True):
+        if grade and judgement.reward is not None:
+            by_grade.setdefault(grade, []).append(judgement.reward)
+    return {grade: float(np.mean(rewards)) for grade, rewards in sorted(by_grade.items())}
+
+
+def _task_of(edit: LabelledEdit) -> Hashable:
+    sources = hashlib.sha256()
+    for source in edit.sources:
+        sources.update(hashlib.sha256(source).digest())
+    return edit.instruction, sources.digest()

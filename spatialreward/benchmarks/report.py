@@ -1,0 +1,149 @@
+"""The report of an evaluation: the evidence that a promotion believes.
+
+A registry's tags can be written by anyone who reaches MLflow. So figures are believed only from a
+JSON object that the evaluation itself has written where writing takes the object store's keys. Its
+name is its checksum, and it names the checkpoint that was measured by its checksum.
+
+MLflow's server has such keys and writes files for anyone: in its own bucket wherever they like, and
+in any other below ``RUN_ID/artifacts/`` of a prefix that they choose. So a report is believed only
+right below one prefix.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, FiniteFloat, ValidationError, field_validator
+
+from spatialreward.artifacts import ArtifactRef
+from spatialreward.benchmarks.gate import RANGES, outside_range
+from spatialreward.errors import InvalidInputError, SpatialRewardError
+from spatialreward.figures import commit, versions
+from spatialreward.protocol.choice import protocol_of
+from spatialreward.protocol.prompts import PROTOCOL_FILE
+from spatialreward.records import Record
+from spatialreward.storage import BUCKET, ObjectStore, digest_file
+
+REPORTS = f"s3://{BUCKET}/evaluations"
+"""Reports are believed only right below it."""
+
+
+class ReportError(SpatialRewardError, ValueError):
+    """There is no evaluation report that can be believed; the message says why."""
+
+
+class EvaluationReport(Record):
+    """What was measured of one checkpoint, how, and on what."""
+
+    kind: Literal["judge", "editor"]
+    checkpoint_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Of the checkpoint that was measured, as its reference and the registry have it."""
+    inputs: dict[str, str]
+    """References, with checksums, of what it was measured with: ``heldout`` of a judge; ``before``
+    and ``served`` of an editor."""
+    settings: dict[str, Any]
+    """Of the evaluation; an editor's held-out instructions follow from its ``world``."""
+    protocol: str = ""
+    """Of a judge: the protocol file's name and checksum, ``NAME#sha256=HEX``."""
+    commit: str
+    """Of the code; empty outside a clone."""
+    library: str
+    """Version of the code."""
+    figures: dict[str, FiniteFloat]
+    """Each in its range (``evaluation.gate``)."""
+
+    @field_validator("figures")
+    @classmethod
+    def _are_figures(cls, figures: dict[str, float]) -> dict[str, float]:
+        if unknown := figures.keys() - RANGES.keys():
+            raise ValueError(f"{min(unknown)}: no such figure")
+        if outside := "; ".join(filter(None, map(outside_range, figures, figures.values()))):
+            raise ValueError(outside)
+        return figures
+
+
+def judge_report(
+    checkpoint: Path,
+    sha256: str,
+    heldout: ArtifactRef,
+    settings: dict[str, Any],
+    figures: dict[str, float],
+) -> EvaluationReport:
+    """The report on a judge's checkpoint in a folder.
+
+    Raises:
+        InvalidInputError: the folder's protocol cannot be read.
+    """
+    protocol = protocol_of(checkpoint)
+    own = checkpoint / PROTOCOL_FILE
+    if own.is_file():
+        digest = digest_file(own)
+    else:
+        digest = hashlib.sha256(protocol.model_dump_json().encode()).hexdigest()
+    return EvaluationReport(
+        kind="judge",
+        checkpoint_sha256=sha256,
+        inputs={"heldout": str(heldout)},
+        settings=settings,
+        protocol=f"{protocol.name}#sha256={digest}",
+        commit=commit(),
+        library=versions().get("spatialreward", ""),
+        figures=figures,
+    )
+
+
+def editor_report(
+    sha256: str, inputs: dict[str, str], settings: dict[str, Any], figures: dict[str, float]
+) -> EvaluationReport:
+    """The report on an editor, compared with the one before it."""
+    return EvaluationReport(
+        kind="editor",
+        checkpoint_sha256=sha256,
+        inputs=inputs,
+        settings=settings,
+        commit=commit(),
+        library=versions().get("spatialreward", ""),
+        figures=figures,
+    )
+
+
+def store_report(store: ObjectStore, report: EvaluationReport) -> ArtifactRef:
+    """Store a report; the same report has the same reference.
+
+    Raises:
+        StorageError: the store did not take it.
+    """
+    store.ensure_bucket(BUCKET)
+    content = report.model_dump_json(indent=2).encode() + b"\n"
+    return store.put_content(content, REPORTS, ".json")
+
+
+def load_report(store: ObjectStore, reference: str) -> EvaluationReport:
+    """Read a report, if it can be believed.
+
+    Args:
+        store: where it is.
+        reference: ``s3://...#sha256=HEX&size=BYTES``, such as a version's tag has it.
+
+    Raises:
+        ReportError: the reference points elsewhere than at a report, there is none, it was
+            altered, or a figure in it is none.
+        StorageError: the store does not answer.
+    """
+    try:
+        ref = ArtifactRef.parse(reference)
+    except InvalidInputError as error:
+        raise ReportError(str(error)) from error
+    if ref.uri != f"{REPORTS}/{ref.sha256}.json":
+        raise ReportError(f"{ref.uri}: only reports at {REPORTS}/SHA256.json are believed")
+    content = store.get_content(ref.uri)
+    if content is None:
+        raise ReportError(f"{ref.uri}: no such report in the object store")
+    if (found := ArtifactRef.of(ref.uri, content)) != ref:
+        raise ReportError(f"{ref.uri}: was altered: expected {ref}, got {found}")
+    try:
+        return EvaluationReport.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ReportError(f"{ref.uri}: {field}: {first['msg']}") from error

@@ -1,0 +1,1 @@
+"""Judges behind one interface, and the one string that names any of them."""

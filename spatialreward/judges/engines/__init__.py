@@ -1,0 +1,1 @@
+"""What runs a judge's forward passes: transformers or vLLM, behind one interface."""

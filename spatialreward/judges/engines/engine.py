@@ -1,0 +1,321 @@
+"""The judge in this process: up to two streams an edit, answers parsed, scores hard and soft."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+
+from spatialreward.errors import (
+    Failure,
+    InvalidInputError,
+    JudgementError,
+    SpatialRewardError,
+)
+from spatialreward.judges.interface import Edit, Measure, check_edits, ignore
+from spatialreward.judges.questions import Question, perceptual_question, semantic_question
+from spatialreward.judges.qwen_vl import checkpoint
+from spatialreward.judges.qwen_vl.answers import AnswerEngine, Generated
+from spatialreward.judges.qwen_vl.folder import CheckpointFolder
+from spatialreward.protocol.choice import protocol_of
+from spatialreward.protocol.parsing import (
+    PerceptualAnswer,
+    SemanticAnswer,
+    parse_perceptual,
+    parse_semantic,
+)
+from spatialreward.protocol.prompts import Protocol
+from spatialreward.records import (
+    Judgement,
+    JudgementStatus,
+    Mending,
+    ScoreKind,
+    Scores,
+    Streams,
+)
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from spatialreward.judges.qwen_vl.processor import Processor
+
+
+EngineName = Literal["transformers", "vllm"]
+Take = Callable[[int], Sequence[Edit]]
+"""Gives at most so many edits; none when there are none for now."""
+
+
+@dataclass
+class _Asked:
+    """An edit with the answers that have come for it."""
+
+    edit: Edit
+    number: int
+    answers: dict[Streams, Generated] = field(default_factory=dict)
+
+    @property
+    def is_answered(self) -> bool:
+        wanted = 2 if self.edit.options.streams is Streams.BOTH else 1
+        return len(self.answers) == wanted
+
+
+class _Stream(NamedTuple):
+    """One question about an edit."""
+
+    asked: _Asked
+    name: Streams
+
+
+class _Intake:
+    """Makes questions of edits as there is room, and finds the edit that an answer belongs to."""
+
+    def __init__(self, take: Take, protocol: Protocol, batch_size: int, join_below: float) -> None:
+        self._take = take
+        self._protocol = protocol
+        self._batch_size = batch_size
+        self._join_below = join_below
+        self._num_edits = 0
+        self._num_questions = 0
+        self._open: dict[int, _Stream] = {}
+
+    def begin(self) -> list[Question]:
+        """The questions of a new batch; their numbers begin at 0."""
+        self._num_questions = 0
+        return self._ask(self._batch_size)
+
+    def fill_up(self, num_writing: int) -> list[Question]:
+        """Questions for a batch of which so many are still being answered."""
+        num_edits = -(-num_writing // 2)
+        if num_edits > self._join_below * self._batch_size:
+            return []
+        return self._ask(self._batch_size - num_edits)
+
+    def answered(self, number: int, answer: Generated) -> _Asked | None:
+        """Note an answer; returns its edit if that was the last one it needed."""
+        asked, name = self._open.pop(number)
+        asked.answers[name] = answer
+        return asked if asked.is_answered else None
+
+    def _ask(self, room: int) -> list[Question]:
+        questions = []
+        for edit in self._take(room):
+            asked = _Asked(edit, self._num_edits)
+            self._num_edits += 1
+            for name, ask in _ASK.items():
+                if edit.options.streams in (name, Streams.BOTH):
+                    self._open[self._num_questions] = _Stream(asked, name)
+                    self._num_questions += 1
+                    questions.append(ask(self._protocol, edit))
+        return questions
+
+
+_ASK = {Streams.SEMANTIC: semantic_question, Streams.PERCEPTUAL: perceptual_question}
+
+
+class Judge:
+    """A reward model behind an engine, asked in the words of its protocol."""
+
+    def __init__(
+        self,
+        engine: AnswerEngine,
+        protocol: Protocol,
+        *,
+        notice: str = "",
+        batch_size: int = 64,
+        join_below: float = 0.25,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            engine: answers questions.
+            protocol: how the model was taught to be asked.
+            notice: what a reader of the judgements must know about the model.
+            batch_size: edits that are judged at once.
+            join_below: others join when fewer than this share of a batch is left.
+        """
+        self._engine: AnswerEngine | None = engine
+        self._protocol = protocol
+        self._batch_size = batch_size
+        self._join_below = join_below
+        self.notice = notice
+
+    @classmethod
+    def of_model(
+        cls,
+        model: "PreTrainedModel",
+        processor: "Processor",
+        protocol: Protocol,
+        *,
+        share_prefixes: bool = True,
+        guided: bool = True,
+        **more: Any,
+    ) -> Self:
+        """A model in this process, with the transformers engine; ``more`` as for ``Judge``."""
+        from spatialreward.judges.engines.transformers_engine import TransformersEngine
+
+        engine = TransformersEngine(
+            model,
+            processor.following(protocol),
+            max_answer_tokens=protocol.max_answer_tokens,
+            share_prefixes=share_prefixes,
+            guided=guided,
+        )
+        return cls(engine, protocol, **more)
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        *,
+        engine: EngineName = "transformers",
+        adapter: Path | None = None,
+        protocol: str | Path | None = None,
+        share_prefixes: bool = True,
+        guided: bool = True,
+        **more: Any,
+    ) -> Self:
+        """Read a judge's checkpoint.
+
+        Args:
+            folder: the checkpoint.
+            engine: what runs it; vLLM needs a GPU and an environment of its own.
+            adapter: folder of a LoRA that is merged into the weights.
+            protocol: for a checkpoint without one: ``full``, ``tiny`` or a protocol file; by
+                default ``full``.
+            share_prefixes: compute what prompts have in common once; vLLM always does.
+            guided: hold answers to their form while they are written.
+            more: as for ``Judge``.
+
+        Raises:
+            InvalidInputError: the folder holds no checkpoint, a damaged one or one that cannot
+                judge, or an adapter that nobody asked for; or ``adapter`` does not fit it.
+        """
+        checked = CheckpointFolder.read(folder, adapter=adapter)
+        if adapter is None:
+            checked.require_judge()
+        followed = protocol_of(folder, protocol)
+        more["notice"] = str(checked.card.get("notice", ""))
+        if engine == "vllm":
+            from spatialreward.judges.engines.vllm_engine import VllmEngine
+
+            if adapter is not None:
+                raise InvalidInputError(
+                    f"{adapter}: vLLM takes none here; merge it with `spatialreward adapter merge`"
+                )
+            return cls(VllmEngine.load(folder, followed, guided=guided), followed, **more)
+        model, processor = checkpoint.load(folder, followed.square_side, adapter=adapter)
+        return cls.of_model(
+            model, processor, followed, share_prefixes=share_prefixes, guided=guided, **more
+        )
+
+    def judge(self, edits: Iterable[Edit], measure: Measure = ignore) -> list[Judgement]:
+        """One judgement an edit, in order; one that cannot be read is a failure with a reason.
+
+        Args:
+            edits: any number.
+            measure: is told how long each phase took, and how many answers could not be read.
+
+        Raises:
+            InvalidInputError: something among ``edits`` is no edit.
+        """
+        edits = check_edits(edits)
+        waiting = iter(edits)
+        judged = self.judge_each(lambda room: list(islice(waiting, room)), measure)
+        judgements = dict(judged)
+        return [judgements[number] for number in range(len(edits))]
+
+    def judge_each(self, take: Take, measure: Measure = ignore) -> Iterator[tuple[int, Judgement]]:
+        """As ``judge``, but each judgement as soon as it is there, and edits may join all the time.
+
+        Args:
+            take: is asked for edits as long as it gives any.
+            measure: as for ``judge``.
+
+        Yields:
+            The number of an edit, in the order in which they were taken, and its judgement.
+        """
+        if self._engine is None:
+            raise SpatialRewardError("this judge has been closed")
+        intake = _Intake(take, self._protocol, self._batch_size, self._join_below)
+        while questions := intake.begin():
+            for number, answer in self._engine.answer(questions, measure, intake.fill_up):
+                if asked := intake.answered(number, answer):
+                    start = time.perf_counter()
+                    judgement = self._read_or_fail(asked, measure)
+                    measure("seconds/parse", time.perf_counter() - start)
+                    yield asked.number, judgement
+
+    def close(self) -> None:
+        """Let go of the model; its memory is free as soon as nothing else holds it."""
+        self._engine = None
+
+    def __enter__(self) -> Self:
+        """The judge itself; it is closed at the end of the ``with`` block."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """See ``close``."""
+        self.close()
+
+    def _read_or_fail(self, asked: "_Asked", measure: Measure) -> Judgement:
+        try:
+            judgement = self._read(asked)
+        except JudgementError as error:
+            measure("answers/unreadable", 1)
+            return Judgement.failed(str(error), error.failure)
+        for one in judgement.mended:
+            measure(f"mended/{one}", 1)
+        return judgement
+
+    def _read(self, asked: "_Asked") -> Judgement:
+        sc, pq = (asked.answers.get(one) for one in (Streams.SEMANTIC, Streams.PERCEPTUAL))
+        for stream, generated in (("SC", sc), ("PQ", pq)):
+            if generated is not None and not generated.complete:
+                limit = self._protocol.max_answer_tokens
+                reason = f"{stream} answer is longer than {limit} tokens"
+                raise JudgementError(reason, Failure.CUT_OFF)
+        allowed = self._protocol.mendings
+        semantic = None if sc is None else parse_semantic(sc.text, allowed)
+        perceptual = None if pq is None else parse_perceptual(pq.text, allowed)
+        hard = _scores(semantic and semantic.score, perceptual and perceptual.score)
+        soft = _soft_scores(sc, pq)
+        wants_soft = asked.edit.options.scores is ScoreKind.SOFT
+        if wants_soft and soft is None:
+            raise JudgementError(
+                "soft scores were asked for, and a score was written that has no distribution over "
+                "0..25; ask for hard scores",
+                Failure.NO_SOFT_SCORE,
+            )
+        return Judgement(
+            status=JudgementStatus.OK,
+            regions=semantic.edit_region if semantic else (),
+            sc_reasoning=semantic.reasoning if semantic else "",
+            pq_reasoning=perceptual.reasoning if perceptual else "",
+            scores=hard,
+            soft_scores=soft,
+            reward=self._protocol.aggregation.reward(soft if wants_soft and soft else hard),
+            mended=_mended(semantic, perceptual),
+        )
+
+
+def _mended(*answers: SemanticAnswer | PerceptualAnswer | None) -> tuple[Mending, ...]:
+    named = {one for answer in answers if answer is not None for one in answer.mended}
+    return tuple(one for one in Mending if one in named)
+
+
+def _soft_scores(semantic: Generated | None, perceptual: Generated | None) -> Scores | None:
+    if any(one is not None and len(one.soft_scores) != 2 for one in (semantic, perceptual)):
+        return None
+    return _scores(semantic and semantic.soft_scores, perceptual and perceptual.soft_scores)
+
+
+def _scores(semantic: Sequence[float] | None, perceptual: Sequence[float] | None) -> Scores:
+    success, over_editing = semantic or (None, None)
+    naturalness, freedom = perceptual or (None, None)
+    return Scores(
+        editing_success=success,
+        over_editing=over_editing,
+        naturalness=naturalness,
+        artifact_freedom=freedom,
+    )

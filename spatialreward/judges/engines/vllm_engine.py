@@ -1,0 +1,233 @@
+"""Answers of a model that vLLM runs in this process, many questions in few passes.
+
+What questions have in common is computed once by vLLM's own caches: features by a picture's
+content, keys and values by the tokens and pictures before them. An answer cannot leave the form
+that its stream has. Left out: answers that arrive one by one, since whoever asks waits for all.
+"""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from spatialreward.judges.interface import Measure, ignore
+from spatialreward.judges.questions import Question
+from spatialreward.judges.qwen_vl.answer_schema import answer_form
+from spatialreward.judges.qwen_vl.answers import Generated, GrowingAnswer, More, nothing
+from spatialreward.judges.qwen_vl.processor import Processor
+from spatialreward.judges.qwen_vl.soft_scores import (
+    LogChances,
+    candidates,
+    mean_of_digits,
+    mean_of_whole,
+)
+from spatialreward.judges.qwen_vl.vocabulary import Digits, Vocabulary
+from spatialreward.protocol.prompts import Protocol
+
+if TYPE_CHECKING:
+    from vllm import LLM, SamplingParams
+    from vllm.inputs import TokensPrompt
+    from vllm.logprobs import Logprob
+    from vllm.outputs import CompletionOutput, RequestOutput
+
+
+class _Written(NamedTuple):
+    """An answer that vLLM has written."""
+
+    text: str
+    complete: bool
+    chances: Sequence[LogChances]
+    """Of each token, the chances of all that a score can be spelled with."""
+    tokens: Sequence[int]
+    places: Sequence[int]
+    """Numbers of the tokens that begin a score."""
+
+
+class VllmEngine:
+    """Greedy or sampled answers; safe to use from several threads, which then take turns."""
+
+    def __init__(
+        self, llm: "LLM", processor: Processor, *, max_answer_tokens: int, guided: bool = True
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            llm: the model, with prefix caching on.
+            processor: follows the protocol of the checkpoint.
+            max_answer_tokens: a longer answer is cut off there.
+            guided: hold answers to their form.
+        """
+        self._llm = llm
+        self._guided = guided
+        self._processor = processor
+        self._max_answer_tokens = max_answer_tokens
+        self._thinks = processor.begins_thought
+        self._vocabulary = Vocabulary(processor.tokenizer)
+        self._turn = threading.Lock()
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        protocol: Protocol,
+        *,
+        guided: bool = True,
+        num_gpus: int = 1,
+        gpu_memory_share: float = 0.9,
+    ) -> Self:
+        """Start vLLM on a judge's checkpoint, in 16 bits.
+
+        Args:
+            folder: the checkpoint.
+            protocol: what the checkpoint was trained with.
+            guided: hold answers to their form.
+            num_gpus: each layer is split over so many.
+            gpu_memory_share: of each GPU's memory, for weights and caches together.
+        """
+        from vllm import LLM
+
+        processor = Processor.load(folder, protocol.square_side).following(protocol)
+        llm = LLM(
+            model=str(folder),
+            dtype="bfloat16",
+            enable_prefix_caching=True,
+            gpu_memory_utilization=gpu_memory_share,
+            limit_mm_per_prompt={"video": 0},
+            max_model_len=-1,  # the longest that fits the memory
+            tensor_parallel_size=num_gpus,
+        )
+        return cls(llm, processor, max_answer_tokens=protocol.max_answer_tokens, guided=guided)
+
+    def answer(
+        self, questions: Sequence[Question], measure: Measure = ignore, more: More = nothing
+    ) -> Iterator[tuple[int, Generated]]:
+        """Each question's number and its answer, all in one batch.
+
+        Args:
+            questions: at least one.
+            measure: is told the seconds from asking to answering, and how much was shared.
+            more: is not asked; vLLM takes a batch as a whole here.
+
+        Raises:
+            vllm.exceptions.VLLMValidationError: a question is longer than the model can read.
+            RuntimeError: vLLM gave an answer up; its log says why.
+        """
+        prompts = [self._prompt(question) for question in questions]
+        sampling = [self._sampling(question) for question in questions]
+        with self._turn:
+            start = time.perf_counter()
+            outputs = self._llm.generate(prompts, sampling, use_tqdm=False)
+            written = [self._read(output.outputs[0]) for output in outputs]
+            means = self._soft_scores(prompts, written)
+            measure("seconds/generate", time.perf_counter() - start)
+        _measure_sharing(outputs, measure)
+        for number, (one, soft_scores) in enumerate(zip(written, means, strict=True)):
+            yield number, Generated(one.text, one.complete, tuple(soft_scores))
+
+    def _prompt(self, question: Question) -> "TokensPrompt":
+        return {
+            # One token a picture: vLLM puts as many in its place as the picture takes.
+            "prompt_token_ids": self._processor.prompt_tokens(question, repeat(1)),
+            "multi_modal_data": {
+                "image": [self._processor.resized(picture) for picture in question.pictures]
+            },
+        }
+
+    def _sampling(self, question: Question) -> "SamplingParams":
+        from vllm import SamplingParams
+        from vllm.sampling_params import StructuredOutputsParams
+
+        form = answer_form(question, thinking=self._thinks)
+        return SamplingParams(
+            temperature=0.0 if question.seed is None else 1.0,
+            seed=question.seed,
+            max_tokens=self._max_answer_tokens,
+            structured_outputs=StructuredOutputsParams(regex=form) if self._guided else None,
+            **self._told_chances(),
+        )
+
+    def _one_more_token(self) -> "SamplingParams":
+        from vllm import SamplingParams
+
+        return SamplingParams(temperature=0.0, max_tokens=1, **self._told_chances())
+
+    def _told_chances(self) -> dict[str, object]:
+        tokens = self._vocabulary.scores
+        return {
+            "logprob_token_ids": None if tokens is None else list(candidates(tokens)),
+            "flat_logprobs": True,
+            # Else vLLM decodes all these tokens anew at every token.
+            "detokenize": False,
+        }
+
+    def _read(self, output: "CompletionOutput") -> _Written:
+        if output.finish_reason not in ("stop", "length"):
+            raise RuntimeError(f"vLLM ended an answer with {output.finish_reason!r}")
+        text = GrowingAnswer(self._vocabulary.bytes_of, thinking=self._thinks)
+        firsts = self._vocabulary.first_tokens
+        places = []
+        for position, token in enumerate(output.token_ids):
+            if text.at_score and token in firsts:
+                places.append(position)
+            text.write(token)
+        is_complete = text.is_complete or output.finish_reason == "stop"
+        return _Written(text.text, is_complete, output.logprobs or (), output.token_ids, places)
+
+    def _soft_scores(
+        self, prompts: Sequence["TokensPrompt"], written: Sequence[_Written]
+    ) -> list[list[float]]:
+        tokens = self._vocabulary.scores
+        if isinstance(tokens, Digits):
+            behind = self._look_behind(tokens, prompts, written)
+            return [
+                [
+                    mean_of_digits(tokens, _known(one.chances[place]), behind[number, place])
+                    for place in one.places
+                ]
+                for number, one in enumerate(written)
+            ]
+        if tokens is None:
+            return [[] for _ in written]
+        return [
+            [mean_of_whole(tokens, _known(one.chances[place])) for place in one.places]
+            for one in written
+        ]
+
+    def _look_behind(
+        self, tokens: Digits, prompts: Sequence["TokensPrompt"], written: Sequence[_Written]
+    ) -> Mapping[tuple[int, int], Mapping[int, LogChances]]:
+        """What may stand behind a first digit, at each place of each answer.
+
+        Where the digit was written, vLLM has told; elsewhere it is asked for one token more, with
+        all before it in its cache.
+        """
+        behind: dict[tuple[int, int], dict[int, LogChances]] = defaultdict(dict)
+        asked, keys = [], []
+        for number, one in enumerate(written):
+            for place in one.places:
+                for digit, token in tokens.branches().items():
+                    if one.tokens[place] == token and place + 1 < len(one.tokens):
+                        behind[number, place][digit] = _known(one.chances[place + 1])
+                        continue
+                    prompt = prompts[number]
+                    read = [*prompt["prompt_token_ids"], *one.tokens[:place], token]
+                    asked.append({**prompt, "prompt_token_ids": read})
+                    keys.append((number, place, digit))
+        if asked:
+            told = self._llm.generate(asked, self._one_more_token(), use_tqdm=False)
+            for (number, place, digit), output in zip(keys, told, strict=True):
+                behind[number, place][digit] = _known(output.outputs[0].logprobs[0])
+        return behind
+
+
+def _known(told: Mapping[int, "Logprob"]) -> LogChances:
+    return {token: one.logprob for token, one in told.items()}
+
+
+def _measure_sharing(outputs: Sequence["RequestOutput"], measure: Measure) -> None:
+    asked = sum(len(output.prompt_token_ids) for output in outputs)
+    measure("prompt_tokens/asked", asked)
+    measure("prompt_tokens/computed", asked - sum(output.num_cached_tokens for output in outputs))

@@ -1,0 +1,97 @@
+"""One string, one judge: a folder, a model of hub or registry, servers, or the baseline."""
+
+from pathlib import Path
+
+from spatialreward.errors import InvalidInputError
+from spatialreward.extras import missing_package
+from spatialreward.judges.hub import ON_HUB, fetch_from_hub
+from spatialreward.judges.interface import Judging
+
+PIXELS = "pixels"
+_REGISTERED = "models:/"
+_SERVED = "triton:"
+_EXPECTED = (
+    "a folder, hub:OWNER/NAME@REVISION, models:/NAME@ALIAS, models:/NAME/VERSION, "
+    "triton:HOST:PORT or pixels"
+)
+
+
+def load_judge(
+    judge: str | Path,
+    *,
+    adapter: str | Path | None = None,
+    protocol: str | Path | None = None,
+) -> Judging:
+    """Load a judge into this process, or connect to one that is served.
+
+    Args:
+        judge: one of
+
+            - ``DIR``, a checkpoint's folder;
+            - ``hub:OWNER/NAME@REVISION``, a model on the Hugging Face hub, which is fetched once;
+              without a revision the newest one is taken, and logged;
+            - ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``, a model in the registry at
+              ``MLFLOW_TRACKING_URI``, which is fetched once;
+            - ``triton:HOST:PORT``, a Triton server's gRPC address, or several with commas between
+              them; it is asked when the first edits are judged;
+            - ``pixels``, the baseline that compares pixels and needs no model.
+        adapter: folder of a LoRA that is merged into the weights; for a model in this process.
+        protocol: how a checkpoint without a protocol file is asked: ``full``, ``tiny`` or a
+            protocol file; by default ``full``, and that is logged.
+
+    Raises:
+        InvalidInputError: there is no such folder, it holds no judge or a damaged one, the adapter
+            is for another model, or an address is none.
+        HubError: the hub does not hand the model over.
+        MissingPackageError: a package that such a judge needs is not installed.
+        TrackingError: the registry does not answer, or has no such model.
+    """
+    try:
+        return _load(judge, None if adapter is None else Path(adapter), protocol)
+    except ModuleNotFoundError as error:
+        if missing := missing_package(error):
+            raise missing from error
+        raise
+
+
+def _load(judge: str | Path, adapter: Path | None, protocol: str | Path | None) -> Judging:
+    name = str(judge)
+    if name == PIXELS or name.startswith(_SERVED):
+        for option, value in (("adapter", adapter), ("protocol", protocol)):
+            if value is not None:
+                raise InvalidInputError(f"judge {name}: takes no {option}, got {value}")
+    if name == PIXELS:
+        from spatialreward.judges.pixels import PixelDifference
+
+        return PixelDifference()
+    if name.startswith(_SERVED):
+        from spatialreward.client.triton import TritonJudge
+
+        return TritonJudge(name.removeprefix(_SERVED))
+    if adapter is not None:
+        from spatialreward.judges.qwen_vl.adapter import check_adapter
+
+        check_adapter(adapter, name)
+    folder = fetch_folder(judge)
+    from spatialreward.judges.engines.engine import Judge
+
+    return Judge.load(folder, adapter=adapter, protocol=protocol)
+
+
+def fetch_folder(judge: str | Path) -> Path:
+    """The folder of a model that is judged with in this process.
+
+    Raises:
+        InvalidInputError, HubError, TrackingError: as ``load_judge``.
+    """
+    name = str(judge)
+    if name.startswith(ON_HUB):
+        return fetch_from_hub(name)
+    if name.startswith(_REGISTERED):
+        from spatialreward.ops.registry import resolve_model
+
+        return resolve_model(name)
+    folder = Path(judge)
+    if not folder.is_dir():
+        raise InvalidInputError(f"judge {name}: there is no such folder; expected {_EXPECTED}")
+    return folder

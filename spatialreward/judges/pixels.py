@@ -1,0 +1,80 @@
+"""A judge without a model, as a baseline: it looks at where pixels differ, and how much."""
+
+from collections.abc import Iterable
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spatialreward.judges.interface import Edit, check_edits
+from spatialreward.protocol.aggregation import Aggregation
+from spatialreward.records import BOX_SCALE, EditRegion, Judgement, JudgementStatus, Scores
+
+
+class PixelDifference:
+    """Tells edits apart by their pixels alone.
+
+    Regions are the boxes around connected pixels that differ; the more of the picture differs,
+    the lower the scores, and an edit that changed nothing succeeded in nothing. It cannot read.
+    """
+
+    notice = "pixel differences only; the instruction is not read"
+    threshold = 24.0
+    """Smallest difference of a channel, in 0..255, that counts."""
+    min_share = 0.002
+    """Connected pixels that are a smaller share of the picture are no region."""
+
+    def judge(self, edits: Iterable[Edit]) -> list[Judgement]:
+        """One judgement an edit, in order.
+
+        Raises:
+            InvalidInputError: something among ``edits`` is no edit.
+        """
+        return [self._judge(edit) for edit in check_edits(edits)]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def __enter__(self) -> Self:
+        """The judge itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """See ``close``."""
+
+    def _judge(self, edit: Edit) -> Judgement:
+        edited = np.asarray(edit.edited, np.float32)
+        source = np.asarray(edit.source.resize(edit.edited.size), np.float32)
+        differs = np.abs(edited - source).max(axis=2) > self.threshold
+        regions = self._regions(differs)
+        kept = 1.0 - float(differs.mean())
+        success = 25.0 if regions else 0.0
+        scores = Scores(
+            editing_success=success,
+            over_editing=25.0 * kept,
+            naturalness=25.0 * kept,
+            artifact_freedom=25.0 * kept,
+        )
+        return Judgement(
+            status=JudgementStatus.OK,
+            regions=regions,
+            scores=scores,
+            reward=Aggregation().reward(scores),
+        )
+
+    def _regions(self, differs: NDArray[np.bool_]) -> tuple[EditRegion, ...]:
+        height, width = differs.shape
+        labels, _ = ndimage.label(differs, structure=np.ones((3, 3)))
+        regions = []
+        for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+            if (labels[rows, columns] == number).sum() < self.min_share * differs.size:
+                continue
+            box = (
+                columns.start * BOX_SCALE // width,
+                rows.start * BOX_SCALE // height,
+                -(-columns.stop * BOX_SCALE // width),
+                -(-rows.stop * BOX_SCALE // height),
+            )
+            regions.append(EditRegion(id=len(regions), label="differs", bbox_2d=box))
+        return tuple(regions)

@@ -1,0 +1,1 @@
+"""Qwen-VL checkpoints as judges: folders, weights, prompts, guided answers, soft scores."""

@@ -1,0 +1,98 @@
+"""A LoRA adapter, merged into a judge's weights, or refused: it is never applied in part."""
+
+import logging
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spatialreward.errors import InvalidInputError
+from spatialreward.judges.hub import ON_HUB
+from spatialreward.judges.qwen_vl.folder import ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE
+from spatialreward.judges.qwen_vl.weights import read_object, read_tensors, some
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+logger = logging.getLogger(__name__)
+
+_KIND = "LORA"
+_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
+_SIZE_MISMATCH = re.compile(r"size mismatch for (\S+): .*?(\[[\d, ]+\]).*?(\[[\d, ]+\])", re.DOTALL)
+
+
+def check_adapter(adapter: Path, base: str) -> None:
+    """Make sure that a folder holds a LoRA, and none for another base, as far as names tell.
+
+    Args:
+        adapter: the adapter's folder.
+        base: the model as its user named it: a folder, or ``hub:OWNER/NAME@REVISION``.
+
+    Raises:
+        InvalidInputError: there is none, it is damaged or no LoRA, or it names another base.
+    """
+    path = adapter / ADAPTER_CONFIG_FILE
+    if not path.is_file():
+        raise InvalidInputError(f"{adapter}: no adapter here, expected an {ADAPTER_CONFIG_FILE}")
+    settings = read_object(path)
+    if settings.get("peft_type") != _KIND:
+        found = settings.get("peft_type")
+        raise InvalidInputError(f"{path}: peft_type: expected {_KIND!r}, got {found!r}")
+    weights = adapter / ADAPTER_WEIGHTS_FILE
+    if not weights.is_file():
+        raise InvalidInputError(f"{adapter}: no {ADAPTER_WEIGHTS_FILE} beside {path.name}")
+    if empty := [name for name, one in read_tensors(weights).items() if 0 in one.shape]:
+        raise InvalidInputError(f"{weights}: empty tensors, as ZeRO-3 leaves them: {some(empty)}")
+    named = str(settings.get("base_model_name_or_path"))
+    if _is_another(named, base):
+        raise InvalidInputError(
+            f"{path}: base_model_name_or_path: the adapter is for {named}, not for {base}"
+        )
+
+
+def apply_adapter(model: "PreTrainedModel", base: Path, adapter: Path) -> "PreTrainedModel":
+    """A model with a LoRA merged into its weights.
+
+    Args:
+        model: the base, which is changed.
+        base: its folder, for messages.
+        adapter: the LoRA's folder, see ``check_adapter``.
+
+    Raises:
+        InvalidInputError: it does not fit this model; the message names what does not.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    try:
+        config = LoraConfig.from_pretrained(str(adapter))
+        # Compared already; peft would warn of every name but that of this process's model.
+        config.base_model_name_or_path = None
+        with warnings.catch_warnings():
+            # peft 0.21 asks transformers 5.23 for what has another name there.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            wrapped = get_peft_model(model, config)
+        result = wrapped.load_adapter(str(adapter), "default", torch_device=str(model.device))
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise InvalidInputError(f"{adapter}: does not fit {base}: {_in_words(error)}") from error
+    for names, what in (
+        (result.missing_keys, "the adapter lacks"),
+        (result.unexpected_keys, "the base has no place for"),
+    ):
+        if names:
+            raise InvalidInputError(f"{adapter}: does not fit {base}: {what} {some(set(names))}")
+    logger.info("adapter %s is merged into %s", adapter, base)
+    return wrapped.merge_and_unload(safe_merge=True)
+
+
+def _is_another(named: str, base: str) -> bool:
+    """Whether both are ids on the hub, and different ones; a folder may hold any model."""
+    if not base.startswith(ON_HUB) or not _HUB_ID.fullmatch(named):
+        return False
+    return named.lower() != base.removeprefix(ON_HUB).partition("@")[0].lower()
+
+
+def _in_words(error: Exception) -> str:
+    if found := _SIZE_MISMATCH.search(str(error)):
+        name, of_adapter, of_base = found.groups()
+        return f"{name} is {of_adapter} in the adapter, {of_base} in the base"
+    return " ".join(str(error).split())

@@ -1,0 +1,56 @@
+"""The form of a judge's answer, for engines that can hold a model to it; free of torch.
+
+A form is a regular expression. It allows a thought before the answer, and JSON on one line or on
+several, as models write it; nothing else. What it cannot say, such as x1 < x2 or that the reasoning
+names known regions only, is left to the parser.
+"""
+
+from collections.abc import Iterable
+
+from spatialreward.judges.questions import Question
+from spatialreward.records import MAX_SCORE
+
+_SCORES = range(int(MAX_SCORE) + 1)
+_GAP = r"(?: |\r?\n[ \t]*)?"
+"""Between the parts of an array or object: nothing, a space, or a new line with its indentation."""
+_SPACE = " ?"
+_WITHIN_THOUGHT = r"(?:[^<]|<[^/])*</think>[ \n]{0,4}"
+
+
+def answer_form(question: Question, *, thinking: bool = False) -> str:
+    """What the whole answer to a question matches; the SC stream alone compares pictures.
+
+    Args:
+        question: what is asked.
+        thinking: the prompt ends within a thought.
+    """
+    form = SEMANTIC_FORM if question.compares else PERCEPTUAL_FORM
+    return _WITHIN_THOUGHT + form if thinking else f"(?:<think>{_WITHIN_THOUGHT})?{form}"
+
+
+def _object(**values: str) -> str:
+    members = [f'"{key}"{_SPACE}:{_SPACE}{value}' for key, value in values.items()]
+    return rf"\{{{_GAP}{_list(members)}{_GAP}\}}"
+
+
+def _array(*items: str) -> str:
+    return rf"\[{_GAP}{_list(items)}{_GAP}\]"
+
+
+def _list(items: Iterable[str]) -> str:
+    return f"{_SPACE},{_GAP}".join(items)
+
+
+_ESCAPE = r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
+_TEXT = rf'"(?:[^"\\\x00-\x1f]|{_ESCAPE})*"'
+_ID = "(?:0|[1-9][0-9]{0,2})"
+_COORDINATE = "(?:0|[1-9][0-9]{0,2}|1000)"
+_SCORE = f"(?:{'|'.join(str(score) for score in _SCORES)})"
+_REGION = _object(id=_ID, label=_TEXT, bbox_2d=_array(*[_COORDINATE] * 4))
+
+PERCEPTUAL_FORM = _object(reasoning=_TEXT, score=_array(_SCORE, _SCORE))
+SEMANTIC_FORM = _object(
+    edit_region=rf"\[{_GAP}(?:{_REGION}(?:{_SPACE},{_GAP}{_REGION})*)?{_GAP}\]",
+    reasoning=_TEXT,
+    score=_array(_SCORE, _SCORE),
+)

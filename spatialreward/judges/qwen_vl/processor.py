@@ -1,0 +1,209 @@
+"""From pictures and prompts to model inputs, the same in training, evaluation and serving."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from PIL import Image
+
+from spatialreward.errors import InvalidInputError
+from spatialreward.judges.questions import Question
+from spatialreward.judges.qwen_vl.folder import own_chat_template
+from spatialreward.protocol.prompts import Protocol
+from spatialreward.protocol.scanning import THOUGHT_BEGINS
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerFast, Qwen2VLImageProcessorPil
+
+IGNORED_LABEL = -100
+_IMAGE_TOKEN = "<|image_pad|>"
+_BOX = Image.Resampling.BOX
+_BICUBIC = Image.Resampling.BICUBIC
+
+
+class Processor:
+    """Tokenizer, chat template and image processor of one checkpoint.
+
+    Stands in for ``Qwen3VLProcessor``, whose video part needs torchvision.
+    """
+
+    def __init__(
+        self,
+        tokenizer: "PreTrainedTokenizerFast",
+        image_processor: "Qwen2VLImageProcessorPil",
+        square_side: int | None,
+        chat_template: str | None = None,
+        max_pixels: int | None = None,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            tokenizer: of the checkpoint.
+            image_processor: of the checkpoint.
+            square_side: pictures are made squares of this side, as in the protocol.
+            chat_template: as in the protocol; None: the tokenizer's own.
+            max_pixels: a larger picture is made smaller in its own shape; None: as large as the
+                image processor lets it be.
+
+        Raises:
+            InvalidInputError: the image processor makes every picture larger than ``max_pixels``.
+        """
+        if max_pixels is not None and max_pixels < (least := image_processor.size["shortest_edge"]):
+            raise InvalidInputError(
+                f"max_pixels: expected {least:,} at least, as many as the checkpoint's "
+                f"preprocessor_config.json gives the smallest picture, got {max_pixels:,}"
+            )
+        self.tokenizer = tokenizer
+        self.chat_template = chat_template
+        self.image_processor = image_processor
+        self.square_side = square_side
+        self.max_pixels = max_pixels
+
+    @classmethod
+    def load(cls, folder: Path, square_side: int | None) -> Self:
+        """Read tokenizer, chat template and image processor of a checkpoint.
+
+        Raises:
+            InvalidInputError: one of the files cannot be read.
+        """
+        from transformers import AutoTokenizer, Qwen2VLImageProcessorPil
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            pictures = Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
+        except Exception as error:
+            # The tokenizers' own errors have no type but this one.
+            problem = " ".join(str(error).split())
+            raise InvalidInputError(f"{folder}: tokenizer or image processor: {problem}") from error
+        tokenizer.padding_side = "left"
+        if tokenizer.chat_template is None:
+            tokenizer.chat_template = own_chat_template(folder)
+        return cls(tokenizer, pictures, square_side)
+
+    def following(self, protocol: Protocol) -> "Processor":
+        """The same processor with a protocol's picture size and chat template.
+
+        Raises:
+            InvalidInputError: neither the protocol has a chat template, nor the checkpoint, or
+                the protocol's pictures are smaller than the checkpoint's may be.
+        """
+        if protocol.chat_template is None and self.tokenizer.chat_template is None:
+            raise InvalidInputError(
+                f"protocol {protocol.name} takes the tokenizer's chat template, and it has none: "
+                "expected one in tokenizer_config.json, chat_template.jinja or chat_template.json"
+            )
+        return Processor(
+            self.tokenizer,
+            self.image_processor,
+            protocol.square_side,
+            protocol.chat_template,
+            protocol.max_pixels,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write tokenizer, chat template and image processor into a checkpoint."""
+        self.tokenizer.save_pretrained(folder)
+        self.image_processor.save_pretrained(folder)
+
+    def encode(
+        self, questions: Sequence[Question], answers: Sequence[str] | None = None
+    ) -> dict[str, "torch.Tensor"]:
+        """Left-padded model inputs; with ``answers`` also ``labels`` that cover them alone."""
+        import torch
+
+        visual = self.encode_pictures([one for each in questions for one in each.pictures])
+        counts = iter(self.visual_tokens(visual["image_grid_thw"]))
+        prompts = [self.prompt_tokens(question, counts) for question in questions]
+        endings = [self._tokens(answer + "<|im_end|>") for answer in answers or ()]
+        rows = [
+            prompt + ending
+            for prompt, ending in zip(prompts, endings or [[]] * len(prompts), strict=True)
+        ]
+        length = max(len(row) for row in rows)
+        padding = self.tokenizer.pad_token_id
+        input_ids = torch.tensor([[padding] * (length - len(row)) + row for row in rows])
+        mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows])
+        inputs = {
+            "input_ids": input_ids,
+            "attention_mask": mask,
+            "mm_token_type_ids": (input_ids == self.image_token).int(),
+            **visual,
+        }
+        if endings:
+            inputs["labels"] = torch.tensor(
+                [[IGNORED_LABEL] * (length - len(ending)) + ending for ending in endings]
+            )
+        return inputs
+
+    @property
+    def begins_thought(self) -> bool:
+        """Whether the chat template opens a thought, which an answer then has to end."""
+        return self._prompt(Question(("",)), iter(())).rstrip().endswith(THOUGHT_BEGINS)
+
+    @property
+    def image_token(self) -> int:
+        """The token that stands for a piece of a picture."""
+        return self.tokenizer.convert_tokens_to_ids(_IMAGE_TOKEN)
+
+    def encode_pictures(self, pictures: Sequence[Image.Image]) -> dict[str, "torch.Tensor"]:
+        """``pixel_values`` of all pictures' patches, and ``image_grid_thw`` a picture."""
+        resized = [self.resized(picture) for picture in pictures]
+        visual = self.image_processor(images=resized, return_tensors="pt")
+        return {name: visual[name] for name in ("pixel_values", "image_grid_thw")}
+
+    def visual_tokens(self, grids_N3: "torch.Tensor") -> list[int]:
+        """How many tokens each picture takes in a prompt."""
+        return (grids_N3.prod(dim=1) // self.image_processor.merge_size**2).tolist()
+
+    def prompt_tokens(self, question: Question, counts: Iterator[int]) -> list[int]:
+        """A question's tokens; ``counts`` gives the visual tokens of its pictures, in order."""
+        return self._tokens(self._prompt(question, counts))
+
+    def resized(self, picture: Image.Image) -> Image.Image:
+        """A picture in the size in which the protocol shows it.
+
+        A limit by area keeps the shape, up to a whole number of visual tokens a side; what comes
+        out is left as it is by the image processor, here and in vLLM.
+        """
+        if self.square_side is not None:
+            side = (self.square_side, self.square_side)
+            return picture if picture.size == side else picture.resize(side, _BOX)
+        if self.max_pixels is None:
+            return picture
+        size = self._within(self.max_pixels, picture)
+        return picture if picture.size == size else picture.resize(size, _BICUBIC)
+
+    def _within(self, max_pixels: int, picture: Image.Image) -> tuple[int, int]:
+        """Width and height by the rule of Qwen's own processors."""
+        from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
+
+        own = self.image_processor
+        height, width = smart_resize(
+            picture.height,
+            picture.width,
+            own.patch_size * own.merge_size,
+            min_pixels=own.size["shortest_edge"],
+            max_pixels=min(max_pixels, own.size["longest_edge"]),
+        )
+        return width, height
+
+    def _prompt(self, question: Question, counts: Iterator[int]) -> str:
+        content = [
+            {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
+            for part in question.parts
+        ]
+        text = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": content}],
+            chat_template=self.chat_template,
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+        pieces = text.split(_IMAGE_TOKEN)
+        grown = pieces[0]
+        for piece in pieces[1:]:
+            grown += _IMAGE_TOKEN * next(counts) + piece
+        return grown
+
+    def _tokens(self, text: str) -> list[int]:
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -1,0 +1,215 @@
+"""One look at registry and service, and what follows from it.
+
+The registry says who should be served, the place itself who is; what a deployer finds there is what
+it acts upon. It remembers only how often a version was tried, so it may be killed at any point.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from enum import StrEnum
+from typing import NamedTuple
+
+from spatialreward.errors import SpatialRewardError
+from spatialreward.ops.deployer.backends import Backend, Served
+from spatialreward.ops.deployment.errors import DeploymentError, NothingKnown, ServerAway
+from spatialreward.ops.promotion import reinstate, tags
+from spatialreward.ops.promotion.errors import PromotionError
+from spatialreward.ops.registry import (
+    CHAMPION,
+    ModelVersion,
+    Registered,
+    aliases_of,
+    look_up,
+    set_version_tags,
+)
+from spatialreward.ops.tracking import TrackingError
+from spatialreward.storage import StorageError
+
+logger = logging.getLogger(__name__)
+
+_NOTHING_KNOWN = (NothingKnown, TrackingError, StorageError)
+"""Errors that say nothing about a version."""
+
+
+class Outcome(StrEnum):
+    """What came of one look."""
+
+    UNCHANGED = "unchanged"
+    DEPLOYED = "deployed"
+    FAILED = "failed"
+    """A version could not be served, and the alias went back."""
+    ERROR = "error"
+    """Registry or service cannot be used now; nothing was changed, try again."""
+
+
+class Look(NamedTuple):
+    """One look, in words that a person can act upon."""
+
+    outcome: Outcome
+    served: Served | None
+    message: str
+
+
+class _Promotion(NamedTuple):
+    """A version, once for each time that somebody promoted it."""
+
+    model: ModelVersion
+    promoted_at: str
+
+
+class Reconciler:
+    """Serves whoever is champion."""
+
+    def __init__(
+        self,
+        name: str,
+        backend: Backend,
+        attempts: int,
+        has_moved: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Follow the champion of a registered model; nothing is asked yet.
+
+        Args:
+            name: the registered model.
+            backend: where it is served.
+            attempts: how often a version is tried whose server goes away meanwhile.
+            has_moved: whether somebody says that the alias has moved since this was asked last.
+        """
+        self._name = name
+        self._has_moved = has_moved
+        self._backend = backend
+        self._attempts = attempts
+        self._tried: Counter[_Promotion] = Counter()
+        self._given_up: dict[_Promotion, str] = {}
+        """Versions that failed and whose alias could not be given back yet."""
+
+    def look(self) -> Look:
+        """Compare registry and service once, and do what is to be done."""
+        served = None
+        try:
+            with self._backend.turn() as mine:
+                served = self._backend.served()
+                if not mine:
+                    return Look(Outcome.UNCHANGED, served, "another deployer is at work, waiting")
+                return self._act(served)
+        except SpatialRewardError as error:
+            message = " ".join(str(error).split())
+            logger.warning("nothing was changed: %s", message)
+            return Look(Outcome.ERROR, served, message)
+
+    def _act(self, served: Served | None) -> Look:
+        wanted = self._wanted()
+        if wanted is None:
+            brought_back = served is not None and self._backend.keep(served)
+            self._backend.tidy(served)
+            return Look(
+                Outcome.DEPLOYED if brought_back else Outcome.UNCHANGED,
+                served,
+                f"{self._name}: nobody is {CHAMPION}",
+            )
+        if served is not None and served.version == wanted.model.version:
+            return self._look_after(wanted, served)
+        if served is not None:
+            self._keep_meanwhile(served)
+        return self._replace(served, wanted)
+
+    def _wanted(self) -> Registered | None:
+        model = aliases_of(self._name).get(CHAMPION)
+        return look_up(model.uri) if model else None
+
+    def _check_wanted(self, model: ModelVersion) -> None:
+        """Make sure, when somebody says that it has moved, that a version still is champion."""
+        if not self._has_moved():
+            return
+        try:
+            champion = aliases_of(self._name).get(CHAMPION)
+        except TrackingError as error:
+            logger.warning("whether %s still is %s is not known: %s", model.uri, CHAMPION, error)
+            return
+        if champion != model:
+            raise NothingKnown(f"{model.uri} is not {CHAMPION} any more, it is not tried further")
+
+    def _look_after(self, wanted: Registered, served: Served) -> Look:
+        brought_back = self._backend.keep(served)
+        if brought_back:
+            logger.info("%s had to be brought back", wanted.model.uri)
+        # A deployer that was killed after the switch has not said so.
+        self._note_served(wanted, served)
+        self._backend.tidy(served)
+        outcome = Outcome.DEPLOYED if brought_back else Outcome.UNCHANGED
+        return Look(outcome, served, f"{wanted.model.uri} is served as {served.known_as}")
+
+    def _keep_meanwhile(self, served: Served) -> None:
+        """Have requests answered while another version is tried."""
+        try:
+            self._backend.keep(served)
+        except _NOTHING_KNOWN:
+            raise
+        except DeploymentError as error:
+            logger.warning("version %d is not back: %s", served.version, error)
+
+    def _replace(self, served: Served | None, wanted: Registered) -> Look:
+        promotion = _Promotion(wanted.model, wanted.tags.get(tags.PROMOTED_AT, ""))
+        if promotion in self._given_up:
+            return self._give_back(promotion, served, self._given_up[promotion])
+        logger.info("%s is %s: serving it", wanted.model.uri, CHAMPION)
+        try:
+            now = self._backend.deploy(
+                wanted.model,
+                lambda: self._check_wanted(wanted.model),
+                # A promotion takes the tag off; a demotion leaves it to whom it returns to.
+                is_return=wanted.tags.get(tags.SERVING) in (tags.SERVED, tags.RETIRED),
+            )
+        except SpatialRewardError as error:
+            self._count_or_raise(promotion, error)
+            return self._give_back(promotion, served, str(error))
+        self._tried.pop(promotion, None)
+        if served is not None:
+            self._note_retired(served)
+        self._note_served(wanted, now)
+        return Look(Outcome.DEPLOYED, now, f"{wanted.model.uri} is served as {now.known_as}")
+
+    def _count_or_raise(self, promotion: _Promotion, error: SpatialRewardError) -> None:
+        """Go on with an error that speaks against the version; raise one that does not.
+
+        A server that goes away each time says something after all.
+        """
+        if not isinstance(error, _NOTHING_KNOWN):
+            return
+        if isinstance(error, ServerAway):
+            self._tried[promotion] += 1
+        if self._tried[promotion] < self._attempts:
+            raise error
+        logger.warning("%s: %d attempts are enough", promotion.model.uri, self._attempts)
+
+    def _give_back(self, promotion: _Promotion, served: Served | None, reason: str) -> Look:
+        """Point the alias at who is served; if the registry is away, the next look does it."""
+        self._given_up[promotion] = reason
+        before = ModelVersion(self._name, served.version) if served else None
+        try:
+            reinstate(promotion.model, before, reason)
+        except (TrackingError, PromotionError) as error:
+            raise TrackingError(
+                f"{promotion.model.uri} could not be served ({reason}), and {CHAMPION} could "
+                f"not be given back: {error}"
+            ) from error
+        del self._given_up[promotion]
+        self._tried.pop(promotion, None)
+        told = " ".join(reason.split())
+        logger.error("%s could not be served: %s", promotion.model.uri, told)
+        return Look(Outcome.FAILED, served, f"{promotion.model.uri} could not be served: {told}")
+
+    def _note_served(self, wanted: Registered, served: Served) -> None:
+        is_served, known_as = {tags.SERVING: tags.SERVED}, {tags.SERVED_AS: served.known_as}
+        if any(wanted.tags.get(tag) != value for tag, value in (is_served | known_as).items()):
+            # One after the other: whoever waits for the last one finds the others there.
+            set_version_tags(wanted.model, known_as | {tags.SERVING_AT: tags.now()} | is_served)
+
+    def _note_retired(self, served: Served) -> None:
+        note = {tags.SERVING: tags.RETIRED, tags.SERVING_AT: tags.now()}
+        try:
+            set_version_tags(ModelVersion(self._name, served.version), note)
+        except TrackingError as error:
+            # It may have been deleted from the registry since.
+            logger.warning("version %d is retired, its tag was not set: %s", served.version, error)

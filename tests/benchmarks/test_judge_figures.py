@@ -1,0 +1,148 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spatialreward.benchmarks.judge import (
+    Known,
+    judge_edits,
+    judge_figures,
+    matched_iou,
+    mean_reward_by_grade,
+    pairwise_accuracy,
+    pairwise_by_task,
+)
+from spatialreward.data.edits import RowOrigin
+from spatialreward.errors import Failure, InvalidInputError
+from spatialreward.judges.pixels import PixelDifference
+from spatialreward.records import EditRegion, Judgement
+from spatialreward.world.building import labelled_edit
+from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_samples
+
+FAILED = Judgement.failed("no answer", Failure.NOT_JSON)
+
+
+def region(*box, number=0):
+    return EditRegion(id=number, label="thing", bbox_2d=box)
+
+
+def edits(count, **settings):
+    drawn = draw_samples(DataConfig(seed=5, **settings), "heldout", count)
+    return [labelled_edit(sample, RowOrigin(file="test", row="")) for sample in drawn]
+
+
+def test_pairs_closer_than_the_limit_are_not_compared():
+    # 0.50 and 0.52 are too close; of the pairs with 0.9 one is right and one is a tie.
+    truth = np.array([0.50, 0.52, 0.9])
+    assert pairwise_accuracy(truth, np.array([0.1, 0.7, 0.7])) == 0.5
+
+
+def test_a_difference_of_exactly_the_limit_is_compared():
+    assert pairwise_accuracy(np.array([0.30, 0.35]), np.array([0.1, 0.2])) == 1.0
+
+
+def test_a_missing_reward_makes_its_pairs_wrong():
+    truth = np.array([0.0, 0.5, 1.0])
+    assert pairwise_accuracy(truth, np.array([0.0, math.nan, 1.0])) == pytest.approx(1 / 3)
+
+
+def test_rewards_that_are_all_alike_cannot_be_ordered():
+    with pytest.raises(InvalidInputError, match=r"no two edits .* differ by 0\.05"):
+        pairwise_accuracy(np.array([0.5, 0.5]), np.array([0.1, 0.2]))
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=12))
+def test_the_truth_orders_every_pair_and_its_opposite_none(values):
+    truth = np.array([*values, 0.0, 1.0])
+    assert pairwise_accuracy(truth, truth) == 1.0
+    assert pairwise_accuracy(truth, -truth) == 0.0
+
+
+def test_pairs_of_one_task_and_of_two_are_told_apart():
+    truth = np.array([0.1, 0.9, 0.1, 0.9])
+    rewards = np.array([0.2, 0.1, 0.3, 0.4])
+    # Within: (0, 1) is wrong and (2, 3) right. Across: (0, 3) is right and (1, 2) wrong.
+    assert pairwise_by_task(truth, rewards, ["a", "a", "b", "b"]) == (0.5, 0.5)
+    # Within: (0, 3) is right and (1, 2) wrong. Across: (0, 1) is wrong and (2, 3) right.
+    assert pairwise_by_task(truth, rewards, ["a", "b", "b", "a"]) == (0.5, 0.5)
+    # Within: (0, 1), (0, 3) and (1, 3), which is too close. Across: (1, 2) and (2, 3).
+    assert pairwise_by_task(truth, rewards, ["a", "a", "b", "a"]) == (0.5, 0.5)
+    assert pairwise_by_task(truth, np.array([0.2, 0.3, 0.9, 0.4]), ["a", "a", "b", "a"]) == (1, 0)
+
+
+def test_a_figure_without_a_pair_is_not_measured():
+    truths = Known.of(edits(12)).truths
+    apart, together = (judge_figures(truths, truths, tasks) for tasks in (range(12), [0] * 12))
+    assert "pairwise_within_accuracy" not in apart.measured()
+    assert apart.measured()["pairwise_across_accuracy"] == 1.0
+    assert "pairwise_across_accuracy" not in together.measured()
+    assert together.measured()["pairwise_within_accuracy"] == 1.0
+
+
+def test_edits_of_one_instruction_and_source_are_attempts_at_one_task():
+    first, second = edits(2)
+    attempt = first.model_copy(update={"id": "again", "edited": second.edited})
+    moved = first.model_copy(update={"sources": second.sources})
+    tasks = Known.of([first, attempt, second, moved]).tasks
+    assert tasks[0] == tasks[1]
+    assert len(set(tasks)) == 3
+
+
+def test_regions_are_matched_one_to_one_in_any_order():
+    left, right = (0, 0, 100, 100), (500, 500, 600, 600)
+    truth = [region(*left), region(*right, number=1)]
+    assert matched_iou(truth, [region(*right), region(*left, number=1)]) == 1.0
+
+
+def test_missing_and_superfluous_regions_cost():
+    one, other = region(0, 0, 100, 100), region(500, 500, 600, 600, number=1)
+    assert matched_iou([one, other], [one]) == 0.5
+    assert matched_iou([one], [one, other]) == 0.5
+    assert matched_iou([one], []) == matched_iou([], [one]) == 0.0
+    assert matched_iou([], []) == 1.0
+
+
+def test_the_truth_judged_by_itself_is_perfect():
+    truths = Known.of(edits(40)).truths
+    figures = judge_figures(truths, truths, range(40))
+    assert figures.pairwise_accuracy == figures.mean_iou == 1.0
+    assert figures.reward_spearman == pytest.approx(1.0)
+    assert figures.unparsable_share == figures.reward_mae == 0.0
+
+
+def test_a_judge_that_never_answers_has_the_worst_figures():
+    truths = Known.of(edits(20)).truths
+    figures = judge_figures(truths, [FAILED] * 20, range(20))
+    assert figures.pairwise_accuracy == figures.mean_iou == figures.reward_spearman == 0.0
+    assert figures.unparsable_share == figures.reward_mae == 1.0
+
+
+def test_pixel_differences_find_where_a_clean_edit_happened():
+    drawn = edits(60, artifact_share=0.0)
+    judgements = judge_edits(PixelDifference(), drawn)
+    known = Known.of(drawn)
+    figures = judge_figures(known.truths, judgements, known.tasks)
+    assert figures.mean_iou > 0.6
+    assert figures.unparsable_share == 0.0
+
+
+def test_mean_rewards_by_grade_leave_failures_out():
+    truths, grades, _ = Known.of(edits(30))
+    with_failure = [FAILED, *truths[1:]]
+    pairs = zip(grades[1:], truths[1:], strict=True)
+    expected = [truth.reward for grade, truth in pairs if grade == "right"]
+    assert mean_reward_by_grade(grades, with_failure)["right"] == pytest.approx(np.mean(expected))
+
+
+def test_edits_without_a_grade_have_no_mean_reward():
+    [truth] = Known.of(edits(1)).truths
+    assert mean_reward_by_grade([""], [truth]) == {}
+
+
+def test_an_edit_without_a_label_is_named():
+    [edit] = edits(1)
+    with pytest.raises(InvalidInputError, match=f"edit {edit.id}: has no label"):
+        Known.of([edit.model_copy(update={"label": None})])

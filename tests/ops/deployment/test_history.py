@@ -1,0 +1,78 @@
+import datetime
+
+import pytest
+
+from spatialreward.ops.deployment import DeploymentError
+from spatialreward.ops.deployment.folder import ModelFolder, Template
+from spatialreward.ops.deployment.history import Deployment, History, VersionState
+from spatialreward.storage import digest_folder
+
+GOOD, WITHDRAWN, FAILED = VersionState.GOOD, VersionState.WITHDRAWN, VersionState.FAILED
+
+
+def history(served, *states):
+    return History(
+        served=served,
+        versions=tuple(
+            Deployment(
+                version=number,
+                source="models:/m/1",
+                sha256="ab" * 32,
+                deployed_at=datetime.datetime.now(datetime.UTC),
+                state=state,
+            )
+            for number, state in enumerate(states, start=1)
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("served", "states", "target"),
+    [
+        (None, [], None),
+        (1, [GOOD], None),
+        (3, [GOOD, GOOD, GOOD], 2),
+        (2, [GOOD, GOOD, WITHDRAWN], 1),
+        (4, [GOOD, WITHDRAWN, FAILED, GOOD], 1),
+    ],
+)
+def test_a_rollback_returns_to_the_last_good_version(served, states, target):
+    found = history(served, *states).rollback_target
+    assert (found and found.version) == target
+
+
+@pytest.mark.parametrize(
+    ("served", "states", "keep", "pruned"),
+    [
+        (3, [GOOD, GOOD, GOOD], 3, ()),
+        (4, [GOOD, GOOD, GOOD, GOOD], 3, (1,)),
+        (3, [GOOD, GOOD, GOOD], 1, (1,)),
+        (4, [GOOD, WITHDRAWN, WITHDRAWN, GOOD], 1, (2, 3)),
+        (4, [GOOD, WITHDRAWN, FAILED, GOOD], 2, ()),
+    ],
+)
+def test_the_served_version_and_the_one_to_return_to_are_kept(served, states, keep, pruned):
+    assert history(served, *states).pruned(keep).in_state(VersionState.PRUNED) == pruned
+
+
+def test_a_history_is_what_was_written(tmp_path):
+    written = history(1, GOOD, FAILED).switching(2, "config")
+    written.write(tmp_path / "judge")
+    assert History.read(tmp_path / "judge") == written
+    assert [path.name for path in (tmp_path / "judge").iterdir()] == ["deployments.json"]
+
+
+def test_numbers_are_never_used_again(tmp_path):
+    folder = ModelFolder(tmp_path, "judge")
+    assert folder.next_version(History()) == 1
+    assert folder.next_version(history(1, GOOD, FAILED)) == 3
+    (tmp_path / "judge" / "7").mkdir(parents=True)
+    assert folder.next_version(history(1, GOOD, FAILED)) == 8
+
+
+def test_a_copy_that_differs_from_the_checkpoint_is_refused(tmp_path, scripted, scripted_template):
+    checkpoint = scripted("checkpoint")
+    folder = ModelFolder(tmp_path, "judge")
+    folder.stage(checkpoint, digest_folder(checkpoint), Template(scripted_template), 1)
+    with pytest.raises(DeploymentError, match="2/checkpoint: expected sha256 abab"):
+        folder.stage(checkpoint, "ab" * 32, Template(scripted_template), 2)
