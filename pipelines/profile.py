@@ -13,7 +13,6 @@ from pydantic import ValidationError, field_validator
 
 from pipelines.resources import Resources
 from spatialreward.benchmarks.config import EditorEvaluationConfig, EditorGate, JudgeGate
-from spatialreward.editors.config import DrawingConfig
 from spatialreward.errors import InvalidInputError
 from spatialreward.ops.config import (
     Editor,
@@ -31,6 +30,7 @@ from spatialreward.rl.config import FlowGrpoConfig
 from spatialreward.training.config import JudgeTrainingConfig
 from spatialreward.validation import Problem, first_problem
 from spatialreward.world.config import DataConfig
+from spatialreward.world.tiny_config import DrawingConfig
 
 FOLDER = Path(__file__).parent / "profiles"
 PipelineStep = Literal[

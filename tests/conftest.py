@@ -13,7 +13,6 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from spatialreward.editors.config import EditorNetworkConfig
 from spatialreward.judges.interface import Edit
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.protocol.prompts import TINY
@@ -25,6 +24,7 @@ from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
 from spatialreward.world.grounding import untrained_tiny
 from spatialreward.world.targets import scene_examples
+from spatialreward.world.tiny_config import EditorNetworkConfig
 from spatialreward.world.tiny_editor import TinyEditor
 
 # A shell that runs the tests in its background has them ignore Ctrl-C, and all that they start.

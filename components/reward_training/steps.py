@@ -22,9 +22,9 @@ from spatialreward.ops.config import (
 )
 from spatialreward.ops.step import Outputs, Step, run_step, work_dir
 from spatialreward.storage import digest_folder
-from spatialreward.training.config import GroundingConfig
 from spatialreward.world.config import DataConfig
 from spatialreward.world.shipped import SHIPPED_BASE
+from spatialreward.world.tiny_config import GroundingConfig
 
 if TYPE_CHECKING:
     from spatialreward.training.ranks import Ranks

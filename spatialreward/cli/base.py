@@ -40,11 +40,11 @@ def build(
     """
     if out.exists():
         raise InvalidInputError(f"--out {out}: is there already")
-    from spatialreward.training.config import GroundingConfig
     from spatialreward.world.base_evaluation import base_figures
     from spatialreward.world.config import DataConfig
     from spatialreward.world.drawing import draw_samples
     from spatialreward.world.grounding import build_base
+    from spatialreward.world.tiny_config import GroundingConfig
 
     given = {
         "num_scene_samples": num_scene_samples,

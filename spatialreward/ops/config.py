@@ -12,14 +12,14 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
 
 from spatialreward.benchmarks.config import EditorEvaluationConfig, EditorGate, JudgeGate
-from spatialreward.editors.config import DrawingConfig, EditorPretrainingConfig
 from spatialreward.errors import InvalidInputError
 from spatialreward.reading import read_toml_file
 from spatialreward.records import Record
 from spatialreward.rl.config import FlowGrpoConfig
-from spatialreward.training.config import GroundingConfig, JudgeTrainingConfig
+from spatialreward.training.config import JudgeTrainingConfig
 from spatialreward.validation import first_problem
 from spatialreward.world.config import DataConfig, Split
+from spatialreward.world.tiny_config import DrawingConfig, EditorPretrainingConfig, GroundingConfig
 
 Settings = TypeVar("Settings", bound=Record)
 

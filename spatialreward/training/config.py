@@ -25,39 +25,6 @@ class OptimiserConfig(Record):
     batch_size: PositiveInt = 32
 
 
-class TaskShares(Record):
-    """Share of the batches that train each describing task; they sum to 1."""
-
-    differences: float = Field(ge=0, le=1)
-    artifacts: float = Field(ge=0, le=1)
-    scenes: float = Field(ge=0, le=1)
-    request: float = Field(0.0, ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _sum_to_one(self) -> Self:
-        total = self.differences + self.artifacts + self.scenes + self.request
-        if abs(total - 1) > 1e-6:
-            raise ValueError(f"expected shares that sum to 1, got {total:g}")
-        return self
-
-
-class GroundingConfig(Record):
-    """Teaches a model that starts from noise to describe what it sees."""
-
-    seed: int = 7
-    num_scene_samples: PositiveInt = 24_000
-    """Samples of dense scene descriptions alone, of unspoiled pictures, before the other tasks."""
-    num_difference_samples: PositiveInt = 72_000
-    """Samples of differences, artifacts and scenes after that."""
-    num_request_samples: PositiveInt = 72_000
-    """Samples of what instructions ask for, and of all the rest, at the end."""
-    difference_shares: TaskShares = TaskShares(differences=0.6, artifacts=0.25, scenes=0.15)
-    request_shares: TaskShares = TaskShares(
-        differences=0.45, artifacts=0.15, scenes=0.1, request=0.3
-    )
-    optimiser: OptimiserConfig = OptimiserConfig(matrices="muon", precision="fastest")
-
-
 class JudgeTrainingConfig(Record):
     """Fine-tunes a describing model on judgements."""
 

@@ -12,7 +12,7 @@ from spatialreward.data.dataset import Dataset
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.protocol.prompts import TINY
-from spatialreward.training.config import GroundingConfig, JudgeTrainingConfig
+from spatialreward.training.config import JudgeTrainingConfig
 from spatialreward.training.examples import judging_examples
 from spatialreward.training.loop import Batch, Example, ReportMetrics, Snapshot, batches_of, train
 from spatialreward.training.ranks import ALONE, Ranks
@@ -20,6 +20,7 @@ from spatialreward.world.config import DataConfig
 from spatialreward.world.grounding import ground, untrained_tiny
 from spatialreward.world.shipped import SHIPPED_BASE
 from spatialreward.world.targets import JudgingTask
+from spatialreward.world.tiny_config import GroundingConfig
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration

@@ -13,7 +13,6 @@ import torch
 from spatialreward.data.edits import LabelledEdit, RowOrigin
 from spatialreward.data.packing.manifest import ShardReport, gather, write_manifest
 from spatialreward.data.packing.shards import count_edits, write_shard
-from spatialreward.editors.config import DrawingConfig
 from spatialreward.editors.interface import EditTask
 from spatialreward.editors.sampling import draw_edits
 from spatialreward.images import encode_png
@@ -23,6 +22,7 @@ from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
 from spatialreward.world.oracle import oracle_truth
 from spatialreward.world.samples import SceneSample
+from spatialreward.world.tiny_config import DrawingConfig
 from spatialreward.world.tiny_editor import TinyEditor
 
 GRADE = "drawn"

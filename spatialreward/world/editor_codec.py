@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spatialreward.editors.config import EditorNetworkConfig
+from spatialreward.world.tiny_config import EditorNetworkConfig
 
 # B pictures, N patches, C latent channels, h w patches high and wide
 _HIDDEN = 384

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spatialreward.editors.config import EditorNetworkConfig
+from spatialreward.world.tiny_config import EditorNetworkConfig
 
 # B edits, C latent channels, h w latents high and wide, N = h w, L words, S = L + N tokens, D width
 _TIME_FREQUENCIES = 64

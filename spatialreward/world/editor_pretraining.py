@@ -17,7 +17,6 @@ from torch import Tensor
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.edits import LabelledEdit
-from spatialreward.editors.config import EditorPretrainingConfig
 from spatialreward.editors.interface import EditTask
 from spatialreward.errors import InvalidInputError
 from spatialreward.progress import track
@@ -26,6 +25,7 @@ from spatialreward.training.loop import ReportMetrics
 from spatialreward.training.optimisation import KeptState, Optimisation
 from spatialreward.world.editor_codec import reconstruction_loss
 from spatialreward.world.editor_network import MIN_TIME_LEFT
+from spatialreward.world.tiny_config import EditorPretrainingConfig
 from spatialreward.world.tiny_editor import TinyEditor
 
 _REPORT_EVERY = 50

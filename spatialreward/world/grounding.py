@@ -13,7 +13,6 @@ from spatialreward.judges.interface import Edit
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.protocol.prompts import TINY
-from spatialreward.training.config import GroundingConfig, TaskShares
 from spatialreward.training.loop import Batch, ReportMetrics, batches_of, train
 from spatialreward.training.ranks import ALONE, Ranks
 from spatialreward.world import tiny_judge
@@ -26,6 +25,7 @@ from spatialreward.world.targets import (
     question_about,
     scene_examples,
 )
+from spatialreward.world.tiny_config import GroundingConfig, TaskShares
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration

@@ -13,12 +13,12 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor
 
-from spatialreward.editors.config import EditorNetworkConfig
 from spatialreward.editors.interface import Condition, EditTask
 from spatialreward.errors import InvalidInputError
 from spatialreward.validation import first_problem
 from spatialreward.world.editor_codec import PatchCodec
 from spatialreward.world.editor_network import EditorNetwork, velocity_of
+from spatialreward.world.tiny_config import EditorNetworkConfig
 
 CONFIG_FILE = "editor.json"
 CARD_FILE = "card.json"

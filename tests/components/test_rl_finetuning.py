@@ -2,18 +2,18 @@ import pytest
 
 from components.rl_finetuning.steps import draw_edits, pretrain_editor
 from spatialreward.data.dataset import DatasetRef
-from spatialreward.editors.config import (
-    CodecConfig,
-    DenoisingConfig,
-    DrawingConfig,
-    EditorNetworkConfig,
-    EditorPretrainingConfig,
-)
+from spatialreward.editors.config import DenoisingConfig
 from spatialreward.ops.config import EditDrawingStep, EditorPretrainingStep, TinyEditorConfig
 from spatialreward.storage import ObjectStore
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig
+from spatialreward.world.tiny_config import (
+    CodecConfig,
+    DrawingConfig,
+    EditorNetworkConfig,
+    EditorPretrainingConfig,
+)
 
 WORLD = DataConfig(num_train=8, num_shards=1)
 FEW = OptimiserConfig(batch_size=4, warmup_steps=1)

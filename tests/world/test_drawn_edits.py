@@ -1,7 +1,7 @@
 import pytest
 
 from spatialreward.data.dataset import Dataset
-from spatialreward.editors.config import DenoisingConfig, DrawingConfig
+from spatialreward.editors.config import DenoisingConfig
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.examples import judging_examples
 from spatialreward.world.building import build_shard
@@ -9,6 +9,7 @@ from spatialreward.world.config import DataConfig
 from spatialreward.world.drawn_edits import draw_data_set
 from spatialreward.world.labelling import scene_sample
 from spatialreward.world.oracle import oracle_judgement
+from spatialreward.world.tiny_config import DrawingConfig
 from spatialreward.world.tiny_editor import TinyEditor
 
 WORLD = DataConfig(seed=21, num_train=8, num_shards=1)

@@ -1,7 +1,7 @@
 import torch
 
-from spatialreward.editors.config import EditorNetworkConfig
 from spatialreward.world.editor_codec import PatchCodec, reconstruction_loss
+from spatialreward.world.tiny_config import EditorNetworkConfig
 
 CONFIG = EditorNetworkConfig(picture_side=32, patch_side=8, latent_channels=6)
 

@@ -7,12 +7,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from spatialreward.data.dataset import Dataset
-from spatialreward.editors.config import (
-    CodecConfig,
-    DenoisingConfig,
-    EditorNetworkConfig,
-    EditorPretrainingConfig,
-)
+from spatialreward.editors.config import DenoisingConfig
 from spatialreward.editors.interface import EditTask
 from spatialreward.editors.sampling import draw_edits
 from spatialreward.errors import InvalidInputError
@@ -20,6 +15,11 @@ from spatialreward.training.config import OptimiserConfig
 from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig
 from spatialreward.world.editor_pretraining import pretrain_editor, stages_of
+from spatialreward.world.tiny_config import (
+    CodecConfig,
+    EditorNetworkConfig,
+    EditorPretrainingConfig,
+)
 from spatialreward.world.tiny_editor import TinyEditor
 
 CONFIG = EditorPretrainingConfig(
