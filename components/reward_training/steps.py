@@ -5,9 +5,9 @@ the step, with its run, its marker and its checkpoint, and the others help it.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from spatialreward.data.dataset import Dataset, DatasetRef
 from spatialreward.errors import InvalidInputError
@@ -16,27 +16,19 @@ from spatialreward.ops.config import (
     FolderBase,
     GroundingBase,
     HubBase,
-    JudgeBase,
     JudgeTrainingStep,
     ShippedBase,
 )
 from spatialreward.ops.step import Outputs, Step, run_step, work_dir
 from spatialreward.storage import digest_folder
-from spatialreward.world.config import DataConfig
 from spatialreward.world.shipped import SHIPPED_BASE
-from spatialreward.world.tiny_config import GroundingConfig
 
 if TYPE_CHECKING:
+    from spatialreward.training.judge import Start
+    from spatialreward.training.loop import ReportMetrics
     from spatialreward.training.ranks import Ranks
 
 STEP = "train-judge"
-
-
-class Start(NamedTuple):
-    """What a training starts from; exactly one of the two."""
-
-    folder: Path | None
-    grounding: tuple[GroundingConfig, DataConfig] | None
 
 
 def train_judge(config: JudgeTrainingStep, data: str, parent_run_id: str, drawn: str = "") -> str:
@@ -67,10 +59,11 @@ def inputs_of(config: JudgeTrainingStep, data: str, drawn: str = "") -> dict[str
     Raises:
         InvalidInputError: the base is not here, or cannot be trained here.
     """
-    start = find_start(config.base, config.world)
-    # Other weights in the same place are another base.
-    base = {} if start.folder is None else {"base": digest_folder(start.folder)}
-    return {"data": data, **({"drawn": drawn} if drawn else {}), **base}
+    inputs = {"data": data, **({"drawn": drawn} if drawn else {})}
+    if not isinstance(config.base, GroundingBase):
+        # Other weights in the same place are another base.
+        inputs["base"] = digest_folder(find_base(config.base))
+    return inputs
 
 
 def _as_a_step(
@@ -125,20 +118,18 @@ def _train(
     out: Path,
     earlier_out: Path,
     ranks: "Ranks",
-    report: Callable[[dict[str, float], int], None],
+    report: "ReportMetrics",
     resume_file: Path | None,
 ) -> None:
     from spatialreward.training import judge as training
 
-    start = find_start(config.base, config.world)
     training.train_judge(
+        _start(config, ranks, report, resume_file),
         config.training,
         data["data"],
         out,
         report,
         drawn=data.get("drawn"),
-        base=start.folder,
-        grounding=start.grounding,
         earlier_out=earlier_out,
         resume_file=resume_file,
         ranks=ranks,
@@ -151,15 +142,26 @@ def _shared(inputs: Mapping[str, str]) -> dict[str, Dataset]:
     return {name: DatasetRef.parse(inputs[name]).open(shared) for name in _data_sets(inputs)}
 
 
-def find_start(base: JudgeBase, world: DataConfig) -> Start:
-    """Where a base is.
+def _start(
+    config: JudgeTrainingStep, ranks: "Ranks", report: "ReportMetrics", resume_file: Path | None
+) -> "Start":
+    from spatialreward.training.judge import start_from
+    from spatialreward.world.grounding import start_from_noise
+
+    if isinstance(config.base, GroundingBase):
+        state = resume_file.with_suffix(".grounding.pt") if resume_file else None
+        return start_from_noise(config.base.grounding, config.world, report, state, ranks)
+    shipped = isinstance(config.base, ShippedBase)
+    return start_from(find_base(config.base), "the shipped grounded base" if shipped else "")
+
+
+def find_base(base: ShippedBase | FolderBase | HubBase) -> Path:
+    """Folder of a base.
 
     Raises:
         InvalidInputError: it is not here, or cannot be trained here.
     """
     match base:
-        case GroundingBase():
-            return Start(None, (base.grounding, world))
         case ShippedBase():
             folder = SHIPPED_BASE
         case FolderBase():
@@ -170,4 +172,4 @@ def find_start(base: JudgeBase, world: DataConfig) -> Start:
             )
     if not (folder / "config.json").is_file():
         raise InvalidInputError(f"judge base {folder}: no checkpoint here, expected a config.json")
-    return Start(folder, None)
+    return folder

@@ -101,8 +101,9 @@ def finetune_editor(config: EditorRlStep, editor: str, served: str, parent_run_i
 
     def work(step: Step) -> Outputs:
         from spatialreward.rl import training
-        from spatialreward.rl.prompts import DatasetPrompts, WorldPrompts
+        from spatialreward.rl.prompts import DatasetPrompts
         from spatialreward.visuals import reward_curve
+        from spatialreward.world.prompts import WorldPrompts
 
         checkpoint, size = step.new_folder("editor"), config.rl.num_prompts
         rewards = training.finetune_editor(

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.training.config import JudgeTrainingConfig
-from spatialreward.training.judge import train_judge
+from spatialreward.training.judge import start_from, train_judge
 from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig
+from spatialreward.world.shipped import SHIPPED_BASE
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ def bench_judge(folder: Path, *, num_samples: int = _NUM_SAMPLES) -> Path:
     unfinished = folder / "judge.partial"
     shutil.rmtree(unfinished, ignore_errors=True)
     train_judge(
+        start_from(SHIPPED_BASE),
         JudgeTrainingConfig(num_samples=num_samples),
         Dataset(data),
         unfinished,

@@ -1,14 +1,13 @@
 """What RL and evaluation need of an image editor, whatever model is behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from PIL import Image
     from torch import Tensor
-    from torch.nn import Parameter
+    from torch.nn import Module
 
 
 class EditTask(NamedTuple):
@@ -55,6 +54,14 @@ class FlowEditor(Protocol):
         """RGB pictures of finished latents."""
         ...
 
-    def parameters(self) -> "Iterator[Parameter]":
+    def trainable(self) -> "Module":
         """The weights that RL may train."""
+        ...
+
+    def reference(self) -> "FlowEditor":
+        """This editor as it is now, whatever becomes of its weights."""
+        ...
+
+    def save(self, folder: Path, card: Mapping[str, object]) -> None:
+        """Write a checkpoint with its card, as ``load_editor`` reads it."""
         ...

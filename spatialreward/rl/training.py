@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spatialreward.editors.interface import Condition, EditTask
+from spatialreward.editors.interface import Condition, EditTask, FlowEditor
+from spatialreward.editors.load import load_editor
 from spatialreward.editors.sampling import Rollout, log_prob, roll_out, step_times, transition
 from spatialreward.judges.interface import Judging
 from spatialreward.progress import track
@@ -22,7 +23,6 @@ from spatialreward.rl.prompts import PromptSource
 from spatialreward.rl.rewards import PinnedReward
 from spatialreward.training.loop import ReportMetrics
 from spatialreward.training.optimisation import KeptState
-from spatialreward.world.tiny_editor import TinyEditor
 
 # P prompts, G edits of each, B = P * G edits, T stochastic steps
 _KEEP_EVERY = 5
@@ -70,12 +70,13 @@ def finetune_editor(
         JudgeChangedError: another judge answers than the one that the training began with.
         ServingError: a served judge could not be asked.
     """
-    policy, reference = TinyEditor.load(editor), TinyEditor.load(editor)
+    policy = load_editor(editor)
+    reference = policy.reference()
     optimiser = torch.optim.AdamW(
-        policy.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        policy.trainable().parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     curve, reward = _Curve(), PinnedReward(judging, config.max_failed_share)
-    state = KeptState(resume_file, [policy.network, optimiser, curve, reward])
+    state = KeptState(resume_file, [policy.trainable(), optimiser, curve, reward])
     first = state.restore()
     steps = track(range(first, config.num_steps), total=config.num_steps - first, description="RL")
     for step in steps:
@@ -97,7 +98,7 @@ def finetune_editor(
         if (step + 1) % _KEEP_EVERY == 0:
             state.keep(step + 1)
     card = {
-        "kind": "tiny flow-matching editor, fine-tuned by Flow-GRPO on a judge's rewards",
+        "kind": "flow-matching editor, fine-tuned by Flow-GRPO on a judge's rewards",
         "reward_of": judging.notice or "a judge without a notice",
         "judged_by": reward.judged_by or "a judge in the training's own process",
         "training": config.model_dump(),
@@ -108,7 +109,7 @@ def finetune_editor(
 
 
 def draw_and_judge(
-    policy: TinyEditor,
+    policy: FlowEditor,
     reward: PinnedReward,
     tasks: Sequence[EditTask],
     config: FlowGrpoConfig,
@@ -133,8 +134,8 @@ def draw_and_judge(
 
 
 def update(
-    policy: TinyEditor,
-    reference: TinyEditor,
+    policy: FlowEditor,
+    reference: FlowEditor,
     draw: Draw,
     config: FlowGrpoConfig,
     optimiser: torch.optim.Optimizer,
@@ -148,7 +149,9 @@ def update(
             loss, metrics = _loss(policy, reference, draw, rows, number, config)
             (loss / len(draw.rollout.latents_TBCHW)).backward()
             gathered.append(metrics)
-        norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), config.max_gradient_norm)
+        norm = torch.nn.utils.clip_grad_norm_(
+            policy.trainable().parameters(), config.max_gradient_norm
+        )
         gathered[-1]["policy/gradient_norm"] = float(norm)
         optimiser.step()
         optimiser.zero_grad()
@@ -163,8 +166,8 @@ def minibatches(num_edits: int, config: FlowGrpoConfig, step: int) -> tuple[Tens
 
 
 def _loss(
-    policy: TinyEditor,
-    reference: TinyEditor,
+    policy: FlowEditor,
+    reference: FlowEditor,
     draw: Draw,
     rows: Tensor,
     number: int,

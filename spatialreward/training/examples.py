@@ -1,10 +1,8 @@
-"""What a judge learns from an edit of a data set: a question, and the answer to it.
+"""What a judge learns from an edit: its label, as an answer in the protocol's words."""
 
-An edit that the generated world made is asked about in the world's own words, which say more than
-its label. Of any other edit the label is the answer, as a conversation in the protocol's words.
-"""
-
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Literal
 
 from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.packing.views import Conversation, sft_conversations
@@ -13,13 +11,11 @@ from spatialreward.judges.questions import Question
 from spatialreward.protocol.prompts import Protocol
 from spatialreward.records import Streams
 from spatialreward.training.loop import Example
-from spatialreward.world.labelling import scene_sample
-from spatialreward.world.targets import JudgingTask, scene_example
 
-_STREAMS: dict[JudgingTask, Streams] = {
-    "semantic": Streams.SEMANTIC,
-    "perceptual": Streams.PERCEPTUAL,
-}
+JudgingTask = Literal["semantic", "perceptual"]
+STREAMS: Mapping[JudgingTask, Streams] = MappingProxyType(
+    {"semantic": Streams.SEMANTIC, "perceptual": Streams.PERCEPTUAL}
+)
 
 
 def judging_examples(
@@ -31,11 +27,8 @@ def judging_examples(
         InvalidInputError: an instruction or a label is not fit for a prompt; names the edit.
     """
     for edit in edits:
-        if edit.truth is not None:
-            yield scene_example(task, scene_sample(edit), protocol)
-            continue
         for conversation in sft_conversations(edit, protocol):
-            if conversation.stream is _STREAMS[task]:
+            if conversation.stream is STREAMS[task]:
                 yield _example(conversation)
 
 

@@ -4,7 +4,7 @@ import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,14 +13,9 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import JudgeTrainingConfig
-from spatialreward.training.examples import judging_examples
+from spatialreward.training.examples import JudgingTask, judging_examples
 from spatialreward.training.loop import Batch, Example, ReportMetrics, Snapshot, batches_of, train
 from spatialreward.training.ranks import ALONE, Ranks
-from spatialreward.world.config import DataConfig
-from spatialreward.world.grounding import ground, untrained_tiny
-from spatialreward.world.shipped import SHIPPED_BASE
-from spatialreward.world.targets import JudgingTask
-from spatialreward.world.tiny_config import GroundingConfig
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
@@ -40,51 +35,67 @@ _SCORES: dict[JudgingTask, tuple[str, str]] = {
 }
 
 
+class Start(NamedTuple):
+    """What a training begins with."""
+
+    model: "Qwen3VLForConditionalGeneration"
+    processor: "Processor"
+    origin: str
+    """Where they are from, for the card."""
+
+
+def start_from(folder: Path, origin: str = "") -> Start:
+    """A checkpoint on disk; ``origin`` says in other words than the folder's what it is.
+
+    Raises:
+        InvalidInputError: it is no checkpoint, or a damaged one.
+    """
+    model, processor = checkpoint.load(folder, TINY.square_side, for_training=True)
+    return Start(model, processor, origin or str(folder))
+
+
 def train_judge(
+    start: Start,
     config: JudgeTrainingConfig,
     data: Dataset,
     out: Path,
     report: ReportMetrics,
     *,
     drawn: Dataset | None = None,
-    base: Path | None = None,
-    grounding: tuple[GroundingConfig, DataConfig] | None = None,
     earlier_out: Path | None = None,
     resume_file: Path | None = None,
     ranks: Ranks = ALONE,
 ) -> None:
     """Write a judge's checkpoint with its protocol and card.
 
-    With several ranks each of them calls this with the same settings and data; the first one
-    writes the checkpoint.
+    With several ranks each of them calls this with the same start, settings and data; the first
+    one writes the checkpoint.
 
     Args:
+        start: the model, which is trained in place, with its processor.
         config: how long to train, and how.
         data: edits with labels; those without are left out.
         out: folder of the new checkpoint.
         report: gets the training metrics.
         drawn: edits that an editor drew, of which ``config`` says the share.
-        base: checkpoint to start from; by default the grounded base that comes with the library.
-        grounding: start from random weights instead, through a grounding stage of these settings
-            in a world of these settings; excludes ``base``.
         earlier_out: folder of the earlier checkpoint, if ``config`` asks for one; a training that
             goes on after a kill finds it there.
         resume_file: where the state of the training is kept now and then, to go on after a kill.
         ranks: this process among those that train together.
 
     Raises:
-        InvalidInputError: the base is no checkpoint, the data has no labels of a kind that is
-            trained on, there are drawn edits without a share or the other way round, or a batch
-            cannot be divided evenly among the ranks.
+        InvalidInputError: the data has no labels of a kind that is trained on, there are drawn
+            edits without a share or the other way round, or a batch cannot be divided evenly among
+            the ranks.
     """
     ranks.check(config.optimiser.batch_size)
     data_sets = _trained_on(data, drawn, config)
     num_edits = sum(check_labels(one, config) for one in data_sets)
-    model, processor, origin = _start(base, grounding, report, resume_file, ranks)
-    processor = processor.following(TINY)
+    model, origin = start.model, start.origin
+    processor = start.processor.following(TINY)
     logger.info("judge: %d steps on %d edits, from %s", config.num_steps, num_edits, origin)
     for one in data_sets:
-        if left_out := len(one) - _num_usable(one):
+        if left_out := len(one) - one.num_labelled:
             logger.info("judge: %s: %d edits without a label are left out", one, left_out)
     num_made = sum(one.count("truth") for one in data_sets)
     card = {
@@ -146,8 +157,7 @@ def check_labels(data: Dataset, config: JudgeTrainingConfig) -> int:
     Raises:
         InvalidInputError: there is none, or none with the scores of a stream that is trained.
     """
-    num_made, total = data.count("truth"), len(data)
-    usable = _num_usable(data)
+    usable, total = data.num_labelled, len(data)
     if not usable:
         raise InvalidInputError(
             f"{data}: 0 of {total} edits have a label to train a judge on; build it with a teacher "
@@ -155,36 +165,13 @@ def check_labels(data: Dataset, config: JudgeTrainingConfig) -> int:
         )
     shares = {"semantic": 1 - config.perceptual_share, "perceptual": config.perceptual_share}
     for task, names in _SCORES.items():
-        if shares[task] and not num_made and not data.count(names[0]):
+        if shares[task] and not data.count(names[0]):
             raise InvalidInputError(
                 f"{data}: {usable} of {total} edits have a label, but 0 have the scores "
                 f"{' and '.join(names)}; expected perceptual_share = {int(task == 'semantic')}, "
                 f"got {config.perceptual_share:g}"
             )
     return usable
-
-
-def _num_usable(data: Dataset) -> int:
-    return max(data.num_labelled, data.count("truth"))
-
-
-def _start(
-    base: Path | None,
-    grounding: tuple[GroundingConfig, DataConfig] | None,
-    report: ReportMetrics,
-    resume_file: Path | None,
-    ranks: Ranks,
-) -> tuple["Qwen3VLForConditionalGeneration", "Processor", str]:
-    if grounding is None:
-        folder = base or SHIPPED_BASE
-        model, processor = checkpoint.load(folder, TINY.square_side, for_training=True)
-        return model, processor, "the shipped grounded base" if base is None else str(folder)
-    assert base is None, "a base and a grounding stage exclude each other"
-    config, world = grounding
-    model, processor = untrained_tiny(config.seed, world)
-    state = resume_file.with_suffix(".grounding.pt") if resume_file else None
-    ground(model, processor, config, world, report, state, ranks)
-    return model, processor, "random weights, through a grounding stage"
 
 
 def judge_batches(

@@ -13,6 +13,7 @@ from spatialreward.judges.interface import Edit
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.protocol.prompts import TINY
+from spatialreward.training.judge import Start
 from spatialreward.training.loop import Batch, ReportMetrics, batches_of, train
 from spatialreward.training.ranks import ALONE, Ranks
 from spatialreward.world import tiny_judge
@@ -111,6 +112,19 @@ def ground(
         resume_file=resume_file,
         ranks=ranks,
     )
+
+
+def start_from_noise(
+    config: GroundingConfig,
+    data: DataConfig,
+    report: ReportMetrics,
+    resume_file: Path | None = None,
+    ranks: Ranks = ALONE,
+) -> Start:
+    """A tiny judge that went from random weights through the grounding stage."""
+    model, processor = untrained_tiny(config.seed, data)
+    ground(model, processor, config, data, report, resume_file, ranks)
+    return Start(model, processor, "random weights, through a grounding stage")
 
 
 def _batches(config: GroundingConfig, data: DataConfig) -> Iterator[Batch]:

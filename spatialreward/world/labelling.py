@@ -1,6 +1,6 @@
 """The one way between a generated sample and the edit that it is in a data set.
 
-What only the world knows travels in the edit's ``truth``; its label says as much as a teacher can.
+What only the world knows travels in the edit's ``truth``; its label is what a judge should answer.
 """
 
 from pydantic import ValidationError
@@ -10,6 +10,7 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
 from spatialreward.validation import first_problem
 from spatialreward.world.samples import SceneSample, World
+from spatialreward.world.targets import perceptual_reasoning, semantic_reasoning
 from spatialreward.world.truth import Truth
 
 LABELLED_BY = "the generated world"
@@ -34,7 +35,7 @@ def raw_edit(sample: SceneSample, origin: RowOrigin) -> RawEdit:
         edited=sample.edited,
         operation="+".join(kinds),
         regions=sample.truth.regions,
-        label=_label(sample.truth),
+        label=_label(sample.truth, sample.world),
         truth=hidden.model_dump_json(),
         given={"grade": sample.grade, **sample.truth.scores.given()},
         origin=origin,
@@ -67,17 +68,12 @@ def scene_sample(edit: LabelledEdit) -> SceneSample:
     )
 
 
-def _label(truth: Truth) -> Annotation:
-    """The truth in the words of a teacher's answer."""
-    told = [
-        f"<|bbox_{number}|> {change.before} to {change.after}: {change.verdict}."
-        for number, change in enumerate(truth.changes)
-    ]
-    verdict = f"<|global|> {truth.done} of {truth.asked} changes are as asked."
+def _label(truth: Truth, world: World) -> Annotation:
+    """The truth as an answer."""
     return Annotation(
         regions=truth.regions,
-        sc_reasoning=" ".join([*told, verdict]),
-        pq_reasoning=truth.fault or "no artifact",
+        sc_reasoning=semantic_reasoning(truth, world),
+        pq_reasoning=perceptual_reasoning(truth),
         scores=truth.scores,
         teacher=LABELLED_BY,
     )

@@ -15,6 +15,7 @@ from spatialreward.judges.questions import Question, perceptual_question, semant
 from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer
 from spatialreward.protocol.prompts import Protocol
 from spatialreward.protocol.rendering import render_perceptual, render_semantic
+from spatialreward.training.examples import JudgingTask
 from spatialreward.training.loop import Example
 from spatialreward.world.operations import ChangeBackground, apply, cells_of
 from spatialreward.world.samples import SceneSample, World
@@ -22,7 +23,6 @@ from spatialreward.world.scene import GRID, Scene
 from spatialreward.world.truth import Change, Truth
 
 DescribingTask = Literal["scenes", "differences", "artifacts", "request"]
-JudgingTask = Literal["semantic", "perceptual"]
 Task = DescribingTask | JudgingTask
 
 _DESCRIBING_PROMPTS: Mapping[Task, str] = MappingProxyType(
@@ -77,18 +77,29 @@ def answer(task: Task, sample: SceneSample) -> str:
             told = ". ".join(changes) or "same"
             return json.dumps({"edit_region": _regions(truth), "reasoning": told})
         case "artifacts":
-            return json.dumps({"reasoning": _artifact(truth)})
+            return json.dumps({"reasoning": perceptual_reasoning(truth)})
         case "request":
             return json.dumps({"reasoning": _request(sample.world)})
         case "semantic":
             scores = (round(truth.scores.editing_success), round(truth.scores.over_editing))
-            told = f"{_request(sample.world)}. {_verdicts(truth, sample.world)}"
+            told = semantic_reasoning(truth, sample.world)
             return render_semantic(
                 SemanticAnswer(edit_region=truth.regions, reasoning=told, score=scores)
             )
         case "perceptual":
             scores = (round(truth.scores.naturalness), round(truth.scores.artifact_freedom))
-            return render_perceptual(PerceptualAnswer(reasoning=_artifact(truth), score=scores))
+            told = perceptual_reasoning(truth)
+            return render_perceptual(PerceptualAnswer(reasoning=told, score=scores))
+
+
+def semantic_reasoning(truth: Truth, world: World) -> str:
+    """What was asked for, what became of each region, and how much of it is done."""
+    return f"{_request(world)}. {_verdicts(truth, world)}"
+
+
+def perceptual_reasoning(truth: Truth) -> str:
+    """The artifact that spoils the picture, or that there is none."""
+    return f"<|global|> {truth.fault or 'clean'}"
 
 
 def _scene(scene: Scene) -> str:
@@ -166,7 +177,3 @@ def _became(before: str, asked: str, now: str) -> str:
     if before == asked:
         return "" if now == asked else " gone"
     return " done" if now == asked else " wrong"
-
-
-def _artifact(truth: Truth) -> str:
-    return f"<|global|> {truth.fault or 'clean'}"

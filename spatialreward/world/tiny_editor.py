@@ -1,7 +1,8 @@
 """The tiny editor: latents, network, word tokenizer and checkpoint folder."""
 
+import copy
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -88,9 +89,13 @@ class TinyEditor:
         side = config.picture_side // config.patch_side
         return config.latent_channels, side, side
 
-    def parameters(self) -> Iterator[torch.nn.Parameter]:
-        """All weights of the network; the latents stay what they are."""
-        return self.network.parameters()
+    def trainable(self) -> EditorNetwork:
+        """The network; the latents stay what they are."""
+        return self.network
+
+    def reference(self) -> Self:
+        """This editor as it is now, whatever becomes of its network."""
+        return self.with_network(copy.deepcopy(self.network))
 
     def encode(self, tasks: Sequence[EditTask]) -> Condition:
         """Sources as latents ``[B, C, h, w]`` and instructions as ``[B, L]`` word numbers."""

@@ -2,9 +2,10 @@ import pytest
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.packing.shards import write_shard
-from spatialreward.rl.prompts import DatasetPrompts, WorldPrompts
+from spatialreward.rl.prompts import DatasetPrompts
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_sample
+from spatialreward.world.prompts import WorldPrompts
 from tests.data.packing.making import make_edit, make_prompt
 
 WORLD = DataConfig(seed=21)

@@ -10,10 +10,10 @@ from spatialreward.errors import Failure
 from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.records import Judgement, JudgementStatus, Scores
 from spatialreward.rl.config import FlowGrpoConfig
-from spatialreward.rl.prompts import WorldPrompts
 from spatialreward.rl.rewards import JudgeChangedError, RewardError
 from spatialreward.rl.training import finetune_editor, minibatches
 from spatialreward.world.config import DataConfig
+from spatialreward.world.prompts import WorldPrompts
 from spatialreward.world.tiny_editor import TinyEditor
 
 CONFIG = FlowGrpoConfig(

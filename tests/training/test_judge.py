@@ -12,9 +12,15 @@ from spatialreward.judges.engines.engine import Judge
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.records import Scores
 from spatialreward.training.config import JudgeTrainingConfig, OptimiserConfig
-from spatialreward.training.judge import GENERATED_WORLD_NOTICE, judge_batches, train_judge
+from spatialreward.training.judge import (
+    GENERATED_WORLD_NOTICE,
+    judge_batches,
+    start_from,
+    train_judge,
+)
 from spatialreward.world.building import build_shard, merge_shards
 from spatialreward.world.config import DataConfig
+from spatialreward.world.shipped import SHIPPED_BASE
 from tests.data.corpus.made import settings, taught, write_edits
 from tests.data.packing.making import ANNOTATION, make_edit, make_prompt
 from tests.data.teacher.teacher_server import TeacherServer
@@ -26,7 +32,8 @@ SHORT = CONFIG.model_copy(update={"num_samples": 12, "perceptual_share": 0.5})
 def train(config, data, out, **more):
     """Train a judge for a few steps; returns its card and the losses it reported."""
     losses = {}
-    train_judge(config, data, out, lambda metrics, step: losses.update(metrics), **more)
+    start = start_from(SHIPPED_BASE)
+    train_judge(start, config, data, out, lambda metrics, step: losses.update(metrics), **more)
     return json.loads((out / checkpoint.CARD_FILE).read_text()), losses
 
 

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from spatialreward.data.sources.config import WorldSource
@@ -5,6 +7,7 @@ from spatialreward.data.sources.opening import open_source
 from spatialreward.errors import InvalidInputError
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_sample
+from spatialreward.world.targets import answer
 from tests.data.sources.small_data_sets import edits_of, everything
 
 CONFIG = WorldSource(data=DataConfig(seed=4), count=11)
@@ -37,6 +40,5 @@ def test_the_truth_is_a_label_too():
     [edit] = [edit for edit in edits_of(open_source(CONFIG)) if edit.id == sample.id]
     assert edit.label.regions == sample.truth.regions
     assert edit.label.scores == sample.truth.scores
-    for number, change in enumerate(sample.truth.changes):
-        told = f"<|bbox_{number}|> {change.before} to {change.after}: {change.verdict}."
-        assert told in edit.label.sc_reasoning
+    told = [json.loads(answer(task, sample))["reasoning"] for task in ("semantic", "perceptual")]
+    assert [edit.label.sc_reasoning, edit.label.pq_reasoning] == told

@@ -134,7 +134,7 @@ def samples_per_s(batch_sizes: Iterable[int]) -> float:
 def training_samples_per_s(data: Dataset, folder: Path) -> float:
     """Speed of the judge's own training on these edits, from the shipped base, once it is warm."""
     from spatialreward.training.config import JudgeTrainingConfig
-    from spatialreward.training.judge import train_judge
+    from spatialreward.training.judge import start_from, train_judge
 
     config = JudgeTrainingConfig()
     num_samples = 2 * _STEPS_A_REPORT * config.optimiser.batch_size
@@ -144,7 +144,7 @@ def training_samples_per_s(data: Dataset, folder: Path) -> float:
         speeds.append(metrics["speed/samples_per_s"])
 
     config = config.model_copy(update={"num_samples": num_samples})
-    train_judge(config, data, folder / "judge", report)
+    train_judge(start_from(SHIPPED_BASE), config, data, folder / "judge", report)
     return speeds[-1]
 
 
