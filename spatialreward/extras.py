@@ -28,6 +28,7 @@ EXTRAS = {
     "spatialreward.benchmarks": "judge",
     "spatialreward.ops.registered": "judge,storage,tracking",
     "spatialreward.benchmarks.report": "storage",
+    "spatialreward.hub": "judge",
     "spatialreward.judges": "judge",
     # What each kind of judge needs is told by the part that it is in.
     "spatialreward.judges.load": "",

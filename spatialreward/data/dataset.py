@@ -26,6 +26,7 @@ from spatialreward.data.packing.manifest import (
 )
 from spatialreward.data.packing.shards import Footer, read_edits, read_footer
 from spatialreward.errors import InvalidInputError
+from spatialreward.hub import DATA_SET, fetch_from_hub
 from spatialreward.records import Record
 
 _HUB = re.compile(r"hub:(?P<id>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)")
@@ -99,9 +100,10 @@ class DatasetRef(Record):
                 ``SPATIALREWARD_CACHE``, or ``spatialreward`` in the user's cache folder.
 
         Raises:
-            InvalidInputError: there is no packed data set, a shard is missing, damaged or not the
-                one that the manifest names, or the reference is of the hub.
+            InvalidInputError: there is no packed data set, or a shard is missing, damaged or not
+                the one that the manifest names.
             StorageError: the object store does not give it, or gives something else.
+            HubError: the hub does not hand it over.
         """
         match self.place:
             case Path():
@@ -113,11 +115,17 @@ class DatasetRef(Record):
                 folder = _fetched(self.place.digest, cache, partial(_fetch_prefix, self.place))
                 return Dataset(folder, name=self.place.uri)
             case HubId():
-                raise InvalidInputError(
-                    f"{self}: the hub's rows are read as a source only; build a packed data set "
-                    f'with kind = "hub", id = "{self.place.id}" and revision = '
-                    f'"{self.place.revision}" in [source], and pass its folder'
-                )
+                return Dataset(_from_hub(self.place), name=str(self))
+
+
+def _from_hub(place: HubId) -> Path:
+    folder = fetch_from_hub(str(place), DATA_SET)
+    if not (folder / FILE_NAME).is_file():
+        raise InvalidInputError(
+            f"data set {place}: has no {FILE_NAME}, so it is no packed data set; build one with "
+            f'kind = "hub", id = "{place.id}" and revision = "{place.revision}" in [source]'
+        )
+    return folder
 
 
 class _Shard(NamedTuple):
@@ -202,7 +210,7 @@ class Dataset:
 
 def _shard_paths(folder: Path, name: str) -> list[Path]:
     if (folder / FILE_NAME).is_file():
-        return [folder / shard.name for shard in verify(folder).shards]
+        return [folder / shard.name for shard in verify(folder, name).shards]
     paths = sorted(folder.glob("*.parquet"))
     if not paths:
         raise InvalidInputError(

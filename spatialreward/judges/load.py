@@ -4,7 +4,7 @@ from pathlib import Path
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.extras import missing_package
-from spatialreward.judges.hub import ON_HUB, fetch_from_hub
+from spatialreward.hub import JUDGE, ON_HUB, fetch_from_hub
 from spatialreward.judges.interface import Judging
 
 PIXELS = "pixels"
@@ -86,7 +86,7 @@ def fetch_folder(judge: str | Path) -> Path:
     """
     name = str(judge)
     if name.startswith(ON_HUB):
-        return fetch_from_hub(name)
+        return fetch_from_hub(name, JUDGE)
     if name.startswith(_REGISTERED):
         from spatialreward.ops.registry import resolve_model
 

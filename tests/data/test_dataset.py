@@ -1,5 +1,8 @@
 import itertools
 import json
+import os
+import subprocess
+import sys
 
 import pyarrow.parquet as pq
 import pytest
@@ -11,6 +14,7 @@ from spatialreward.data.packing.shards import write_shard
 from spatialreward.errors import InvalidInputError
 from spatialreward.storage import StorageError
 from tests.data.packing.making import make_edit, make_prompt
+from tests.hub_server import running_hub
 
 HEX = "0" * 64
 
@@ -154,11 +158,54 @@ def test_a_manifest_of_the_first_schema_is_read(packed):
     assert len(Dataset(packed)) == 10
 
 
-def test_the_hub_has_no_packed_edits():
-    with pytest.raises(
-        InvalidInputError, match=r'hub:a/b@main: .* revision = "main" in \[source\]'
-    ):
-        DatasetRef.parse("hub:a/b@main").open()
+# In a process of its own: the hub's address is read when its library is imported.
+_OPEN_FROM_HUB = """
+import sys
+from spatialreward.data.dataset import DatasetRef
+from spatialreward.errors import SpatialRewardError
+for name in sys.argv[1:]:
+    try:
+        data = DatasetRef.parse(name).open()
+        print(data, *(edit.id for edit in data))
+    except SpatialRewardError as error:
+        print(error)
+"""
+
+
+def from_hub(folder, home, *references):
+    """What a program prints that opens references to a hub with the folder as ``some/edits``."""
+    with running_hub("some/edits", folder, "dataset") as (url, _):
+        environment = os.environ | {"HF_ENDPOINT": url, "HF_HOME": str(home)}
+        environment |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        done = subprocess.run(
+            [sys.executable, "-c", _OPEN_FROM_HUB, *references],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_packed_data_set_is_opened_from_the_hub(packed, tmp_path):
+    told = from_hub(packed, tmp_path, "hub:some/edits@main", "hub:some/edits@gone", "hub:a/b@main")
+    assert told[0] == " ".join(["hub:some/edits@main", *IDS])
+    assert told[1] == "data set hub:some/edits@gone: the hub has no such revision"
+    assert told[2].startswith("data set hub:a/b@main: the hub has no such dataset")
+
+
+def test_a_damaged_shard_of_the_hub_is_named(packed, tmp_path):
+    shard = packed / "edits-00001.parquet"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    [told] = from_hub(packed, tmp_path, "hub:some/edits@main")
+    assert told.startswith("hub:some/edits@main: 1 of 2 shards are not as manifest.json says")
+
+
+def test_rows_of_the_hub_that_are_not_packed_are_a_source(packed, tmp_path):
+    (packed / "manifest.json").unlink()
+    [told] = from_hub(packed, tmp_path, "hub:some/edits@main")
+    assert told.startswith("data set hub:some/edits@main: has no manifest.json")
+    assert told.endswith('id = "some/edits" and revision = "main" in [source]')
 
 
 @pytest.fixture

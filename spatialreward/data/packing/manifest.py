@@ -174,8 +174,10 @@ def parse_manifest(data: bytes, name: str) -> Manifest:
         raise InvalidInputError(f"{name}: {first_problem(error, Manifest, fields)}") from error
 
 
-def verify(folder: Path) -> Manifest:
+def verify(folder: Path, name: str = "") -> Manifest:
     """Check that every shard in ``folder`` is the file that the manifest says; reads all of them.
+
+    ``name`` is what an error calls the folder.
 
     Raises:
         InvalidInputError: a shard is missing or differs; every such file is named.
@@ -188,7 +190,7 @@ def verify(folder: Path) -> Manifest:
     ]
     if problems:
         raise InvalidInputError(
-            f"{folder}: {len(problems)} of {len(manifest.files)} shards are not as "
+            f"{name or folder}: {len(problems)} of {len(manifest.files)} shards are not as "
             f"{FILE_NAME} says: {'; '.join(problems)}"
         )
     return manifest

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatialreward.errors import InvalidInputError
-from spatialreward.judges.hub import ON_HUB
+from spatialreward.hub import ON_HUB
 from spatialreward.judges.qwen_vl.folder import ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE
 from spatialreward.judges.qwen_vl.weights import read_object, read_tensors, some
 

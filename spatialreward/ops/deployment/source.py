@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spatialreward.errors import InvalidInputError
-from spatialreward.judges.hub import ON_HUB, fetch_from_hub
+from spatialreward.hub import JUDGE, ON_HUB, fetch_from_hub
 
 
 class Source(NamedTuple):
@@ -33,7 +33,7 @@ def fetch_checkpoint(model: str) -> Source:
         fetched = fetch_verified(model)
         return Source(fetched.folder, fetched.model.uri)
     if model.startswith(ON_HUB):
-        snapshot = fetch_from_hub(model)
+        snapshot = fetch_from_hub(model, JUDGE)
         return Source(snapshot, f"{model.partition('@')[0]}@{snapshot.name}")
     folder = Path(model)
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""As much of the hub as handing one model over takes; what was asked for is kept."""
+"""As much of the hub as handing one repository over takes; what was asked for is kept."""
 
 import json
 import threading
@@ -9,7 +9,7 @@ SHA = "ab" * 20
 
 
 @contextmanager
-def running_hub(model, folder):
+def running_hub(model, folder, kind="model"):
     """Serve a folder as ``model``; gives the address and the list of paths asked for."""
     asked = []
 
@@ -18,10 +18,10 @@ def running_hub(model, folder):
             pass
 
         def do_HEAD(self):
-            self._send(*_reply(model, folder, self.path))
+            self._send(*_reply(kind, model, folder, self.path))
 
         def do_GET(self):
-            self.wfile.write(self._send(*_reply(model, folder, self.path)))
+            self.wfile.write(self._send(*_reply(kind, model, folder, self.path)))
 
         def _send(self, status, body, headers):
             asked.append(self.path)
@@ -43,19 +43,20 @@ def running_hub(model, folder):
         thread.join()
 
 
-def _reply(model, folder, address):
+def _reply(kind, model, folder, address):
     """Status, body and headers."""
     path = address.partition("?")[0]
+    resolved = model if kind == "model" else f"{kind}s/{model}"
     for revision in (SHA, "main"):
-        if path == f"/api/models/{model}/tree/{revision}":
+        if path == f"/api/{kind}s/{model}/tree/{revision}":
             return 200, json.dumps(_tree(folder)).encode(), {}
-        if path == f"/api/models/{model}/revision/{revision}":
+        if path == f"/api/{kind}s/{model}/revision/{revision}":
             return 200, json.dumps({"id": model, "sha": SHA, "siblings": []}).encode(), {}
-        beginning = f"/{model}/resolve/{revision}/"
+        beginning = f"/{resolved}/resolve/{revision}/"
         if path.startswith(beginning):
             file = folder / path.removeprefix(beginning)
             return 200, file.read_bytes(), {"X-Repo-Commit": SHA, "ETag": f'"{file.name}"'}
-    known = path.startswith(f"/api/models/{model}/")
+    known = path.startswith(f"/api/{kind}s/{model}/")
     return 404, b"{}", {"X-Error-Code": "RevisionNotFound" if known else "RepoNotFound"}
 
 

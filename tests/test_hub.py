@@ -6,16 +6,16 @@ import sys
 
 import pytest
 
-from tests.judges.hub_server import SHA, running_hub
+from tests.hub_server import SHA, running_hub
 
 PROGRAM = """
 import logging, sys
 logging.basicConfig(level=logging.INFO, format="LOG %(message)s", stream=sys.stdout)
 from spatialreward.errors import SpatialRewardError
-from spatialreward.judges.hub import fetch_from_hub
+from spatialreward.hub import JUDGE, fetch_from_hub
 for name in sys.argv[1:]:
     try:
-        print("GOT", sorted(path.name for path in fetch_from_hub(name).iterdir()))
+        print("GOT", sorted(path.name for path in fetch_from_hub(name, JUDGE).iterdir()))
     except SpatialRewardError as error:
         print(type(error).__name__, error)
 """
