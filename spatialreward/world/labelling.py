@@ -10,8 +10,8 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
 from spatialreward.validation import first_problem
 from spatialreward.world.samples import SceneSample, World
-from spatialreward.world.targets import perceptual_reasoning, semantic_reasoning
 from spatialreward.world.truth import Truth
+from spatialreward.world.wording import perceptual_reasoning, semantic_reasoning
 
 LABELLED_BY = "the generated world"
 

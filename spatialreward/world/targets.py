@@ -17,10 +17,10 @@ from spatialreward.protocol.prompts import Protocol
 from spatialreward.protocol.rendering import render_perceptual, render_semantic
 from spatialreward.training.examples import JudgingTask
 from spatialreward.training.loop import Example
-from spatialreward.world.operations import ChangeBackground, apply, cells_of
-from spatialreward.world.samples import SceneSample, World
-from spatialreward.world.scene import GRID, Scene
+from spatialreward.world.samples import SceneSample
+from spatialreward.world.scene import Scene
 from spatialreward.world.truth import Change, Truth
+from spatialreward.world.wording import perceptual_reasoning, place_of, request, semantic_reasoning
 
 DescribingTask = Literal["scenes", "differences", "artifacts", "request"]
 Task = DescribingTask | JudgingTask
@@ -28,9 +28,6 @@ Task = DescribingTask | JudgingTask
 _DESCRIBING_PROMPTS: Mapping[Task, str] = MappingProxyType(
     {"scenes": "describe", "differences": "differences", "artifacts": "artifacts"}
 )
-
-
-_WHOLE = "whole"
 
 
 def scene_example(task: Task, sample: SceneSample, protocol: Protocol) -> Example:
@@ -79,7 +76,7 @@ def answer(task: Task, sample: SceneSample) -> str:
         case "artifacts":
             return json.dumps({"reasoning": perceptual_reasoning(truth)})
         case "request":
-            return json.dumps({"reasoning": _request(sample.world)})
+            return json.dumps({"reasoning": request(sample.world)})
         case "semantic":
             scores = (round(truth.scores.editing_success), round(truth.scores.over_editing))
             told = semantic_reasoning(truth, sample.world)
@@ -92,45 +89,9 @@ def answer(task: Task, sample: SceneSample) -> str:
             return render_perceptual(PerceptualAnswer(reasoning=told, score=scores))
 
 
-def semantic_reasoning(truth: Truth, world: World) -> str:
-    """What was asked for, what became of each region, and how much of it is done."""
-    return f"{_request(world)}. {_verdicts(truth, world)}"
-
-
-def perceptual_reasoning(truth: Truth) -> str:
-    """The artifact that spoils the picture, or that there is none."""
-    return f"<|global|> {truth.fault or 'clean'}"
-
-
 def _scene(scene: Scene) -> str:
-    things = [f"{_place(cell)} {thing}" for cell, thing in scene.in_reading_order()]
+    things = [f"{place_of(cell)} {thing}" for cell, thing in scene.in_reading_order()]
     return ", ".join([scene.background, *things])
-
-
-def _request(world: World) -> str:
-    """What the instruction asks for, found in the source: places, and what they should hold."""
-    parts = [
-        thing if place == _WHOLE else f"{place} {thing}" for place, thing in _wanted(world).items()
-    ]
-    return f"asked {', '.join(parts)}"
-
-
-def _wanted(world: World) -> dict[str, str]:
-    """What should be in each place that the instruction is about."""
-    desired = world.source
-    for operation in world.operations:
-        desired = apply(desired, operation)
-    wanted = {}
-    for operation in world.operations:
-        if isinstance(operation, ChangeBackground):
-            wanted[_WHOLE] = f"{operation.background} background"
-        for cell in cells_of(operation):
-            wanted[_place(cell)] = str(desired.objects.get(cell, "nothing"))
-    return wanted
-
-
-def _place(cell: int) -> str:
-    return f"{cell // GRID + 1} {cell % GRID + 1}"
 
 
 def _regions(truth: Truth) -> list[dict[str, object]]:
@@ -140,40 +101,3 @@ def _regions(truth: Truth) -> list[dict[str, object]]:
 def _was(number: int, change: Change) -> str:
     """What became of a region; the label has told what is there now, unless it is gone."""
     return f"<|bbox_{number}|> " + ("gone" if change.after == "nothing" else f"was {change.before}")
-
-
-def _verdicts(truth: Truth, world: World) -> str:
-    """What became of each region, attribute by attribute beside what was asked of it.
-
-    What is to be compared stands side by side (before, asked for, now), with what the comparison
-    comes to behind it: told apart by whole phrases, a small model takes all edits for right.
-    """
-    wanted = _wanted(world)
-    told = [
-        f"{_region(number, change, wanted)}, {change.verdict}. "
-        for number, change in enumerate(truth.changes)
-    ]
-    extra = sum(change.verdict == "not asked" for change in truth.changes)
-    return "".join(told) + f"<|global|> {truth.done} of {truth.asked} done, {extra} not asked"
-
-
-def _region(number: int, change: Change, wanted: Mapping[str, str]) -> str:
-    place = _WHOLE if change.cell is None else _place(change.cell)
-    was = f"<|bbox_{number}|> {place} was {change.before}"
-    if place not in wanted:
-        return was
-    asked = wanted[place]
-    if "nothing" in (asked, change.after):
-        return f"{was}, asked {asked}, is {change.after}"
-    before = change.before.split() if change.before != "nothing" else ["nothing"] * 3
-    compared = (
-        f"{old} {new} {now}{_became(old, new, now)}"
-        for old, new, now in zip(before, asked.split(), change.after.split(), strict=True)
-    )
-    return f"{was}, {', '.join(compared)}"
-
-
-def _became(before: str, asked: str, now: str) -> str:
-    if before == asked:
-        return "" if now == asked else " gone"
-    return " done" if now == asked else " wrong"
