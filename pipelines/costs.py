@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import NonNegativeFloat
 
-from spatialreward.artifacts import ArtifactRef
 from spatialreward.errors import InvalidInputError
+from spatialreward.ops.step import STORED_TAG
 from spatialreward.ops.tracking import ChildRun, child_runs, metric_history, run_params
 from spatialreward.records import Record
 
@@ -67,7 +67,7 @@ class RunUsage(NamedTuple):
 
     steps: list[StepUsage]
     storage_bytes: int
-    """Of the artifacts that its steps answered with, each counted once."""
+    """Of the folders that its steps have stored, each counted once."""
     rl_step: Usage | None
     """Mean of a step of RL; None where the run has none yet."""
     rl_step_s: float
@@ -202,11 +202,10 @@ def _rl_times(tasks: Sequence[ChildRun]) -> tuple[float, float | None]:
 
 
 def _stored_bytes(children: Sequence[ChildRun]) -> int:
-    texts = {
-        value
+    sizes = {
+        child.tags.get(_OUTPUT + name.removeprefix(STORED_TAG), child.run_id): int(size)
         for child in children
-        for name, value in child.tags.items()
-        if name.startswith(_OUTPUT) and value.startswith("s3://")
+        for name, size in child.tags.items()
+        if name.startswith(STORED_TAG)
     }
-    sizes = {ref.uri: ref.size_bytes for ref in map(ArtifactRef.parse, texts)}
     return sum(sizes.values())

@@ -34,6 +34,10 @@ class InvalidInputError(SpatialRewardError, ValueError):
     """What the caller handed in cannot be used: a picture, an instruction, a configuration key."""
 
 
+class StorageError(SpatialRewardError, RuntimeError):
+    """The object store did not take or give an object; the message names its URI."""
+
+
 class JudgementError(SpatialRewardError, ValueError):
     """A judge's answer is not a judgement; ``str(error)`` is the reason a caller may log."""
 

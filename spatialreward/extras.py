@@ -42,6 +42,7 @@ EXTRAS = {
     "spatialreward.storage": "storage",
     "spatialreward.ops.tracking": "tracking",
     "spatialreward.training": "judge",
+    "spatialreward.transfer": "storage",
     "spatialreward.world": "judge",
     "spatialreward.world.building": "data",
     "spatialreward.world.drawn_edits": "data,judge",

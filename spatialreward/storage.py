@@ -1,15 +1,14 @@
-"""The object store: whole folders by S3 URI and checksum, and small JSON objects.
+"""The object store: whole folders and documents by S3 URI and checksum, and small JSON objects.
 
-Steps hand each other folders. A folder travels as one uncompressed tar whose bytes depend on its
-files alone, so that its checksum tells whether two folders hold the same.
+Steps hand each other folders, as ``artifacts`` says.
 """
 
+import fcntl
 import hashlib
 import io
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -22,18 +21,14 @@ import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
 
-from spatialreward.artifacts import ArtifactRef
-from spatialreward.errors import InvalidInputError, SpatialRewardError
-from spatialreward.packed_folder import CHUNK, NotPackedError, Streamed, pack, unpack
+from spatialreward.artifacts import ArtifactRef, DocumentRef
+from spatialreward.errors import InvalidInputError, StorageError
+from spatialreward.folder_manifest import NUM_THREADS, FileEntry, FolderManifest
+from spatialreward.transfer import CHUNK, MISSING, Prefix, split
 
 BUCKET = "spatialreward"
 """What steps store. MLflow has a bucket of its own, which its artifact proxy writes for anyone."""
-_MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject"}
 _SIGNED_FOR = timedelta(minutes=5)
-
-
-class StorageError(SpatialRewardError, RuntimeError):
-    """The object store did not take or give an object; the message names its URI."""
 
 
 class ObjectStore:
@@ -50,8 +45,8 @@ class ObjectStore:
             raise InvalidInputError(f"S3 endpoint {endpoint_url!r}: expected http://HOST:PORT")
         self._endpoint_url = endpoint_url
         self._http = urllib3.PoolManager(
-            # MinIO's client sends the parts of a large object from several threads.
-            maxsize=10,
+            # MinIO's client sends the parts of a large object from three threads of its own.
+            maxsize=4 * NUM_THREADS,
             timeout=urllib3.Timeout(connect=5, read=300),
             retries=urllib3.Retry(
                 total=4, backoff_factor=0.3, status_forcelist=[500, 502, 503, 504]
@@ -98,59 +93,82 @@ class ObjectStore:
             raise self._failure(f"s3://{bucket}", error) from error
 
     def put_folder(self, folder: Path, uri_prefix: str) -> ArtifactRef:
-        """Store a folder under ``uri_prefix``, in an object named after its content.
+        """Store a folder under ``uri_prefix``, below a prefix named after its content.
 
         Raises:
-            InvalidInputError: there is no such folder, it is empty, or a file changes meanwhile.
+            InvalidInputError: there is no such folder, what is in it cannot be stored
+                (``FolderManifest.of``), or a file changes meanwhile.
             StorageError: the store did not take it.
         """
-        if not folder.is_dir() or not any(folder.iterdir()):
-            raise InvalidInputError(f"{folder}: expected a folder with files in it")
-        packed = Streamed(pack(folder))
-        packed.drain()
-        uri = f"{uri_prefix.rstrip('/')}/{packed.sha256[:16]}.tar"
-        ref = ArtifactRef(uri=uri, sha256=packed.sha256, size_bytes=packed.num_bytes)
-        bucket, key = _split(uri)
-        again = Streamed(_unchanged(folder, ref))
-        try:
-            self._client.put_object(bucket, key, again, ref.size_bytes, "application/x-tar")
-        except (MinioException, urllib3.exceptions.HTTPError) as error:
-            raise self._failure(uri, error) from error
-        return ref
+        manifest = FolderManifest.of(folder)
+        return self._put(folder, manifest, f"{uri_prefix.rstrip('/')}/{manifest.digest[:16]}")
+
+    def put_folder_at(self, folder: Path, uri: str) -> ArtifactRef:
+        """Store a folder as the artifact at ``uri``, in place of one that is there.
+
+        References to the one before are refused from then on, unless it holds the same.
+
+        Raises:
+            InvalidInputError, StorageError: as ``put_folder``.
+        """
+        return self._put(folder, FolderManifest.of(folder), uri.rstrip("/"))
+
+    def read_manifest(self, ref: ArtifactRef) -> FolderManifest:
+        """What files an artifact has.
+
+        Raises:
+            StorageError: there is no such artifact, or its manifest is not what the reference says.
+        """
+        buffer = io.BytesIO()
+        self._download(ref.manifest_uri, buffer)
+        content = buffer.getvalue()
+        if (found := hashlib.sha256(content).hexdigest()) != ref.sha256:
+            raise StorageError(f"{ref.manifest_uri}: expected sha256 {ref.sha256}, got {found}")
+        return FolderManifest.parse(content, ref.manifest_uri)
 
     def fetch_folder(self, ref: ArtifactRef, destination: Path) -> Path:
-        """Bring a folder here; it appears only when it is complete and its checksum is right.
+        """Bring a folder here; it appears only when it is complete and its checksums are right.
+
+        Until then it is in ``.fetch-NAME-HEX`` beside its place, and so is what an attempt that
+        was killed or failed has brought: the next one goes on from there.
 
         Raises:
             InvalidInputError: ``destination`` exists.
-            StorageError: the object is missing, or is not what the reference says.
+            StorageError: the manifest or a file is missing, or is not what the reference says.
         """
-        if destination.exists():
-            raise InvalidInputError(f"{destination}: is there already, will not replace it")
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=".fetch-", dir=destination.parent))
-        try:
-            with self._reading(ref.uri) as chunks:
-                _unpack_verified(Streamed(chunks), unfinished, ref)
-            unfinished.chmod(0o755)
-            unfinished.rename(destination)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+        _require_absent(destination)
+        manifest = self.read_manifest(ref)
+        unfinished = destination.parent / f".fetch-{destination.name}-{ref.sha256[:16]}"
+        with _held(unfinished):
+            try:
+                _require_absent(destination)
+                files, partial = unfinished / "files", unfinished / "partial"
+                for made in (files, partial):
+                    made.mkdir(exist_ok=True)
+                Prefix(self._client, ref.uri, self._failure).fetch_all(
+                    files, partial, manifest.files
+                )
+                files.rename(destination)
+            finally:
+                _remove_if_of_no_use(unfinished)
         return destination
 
-    def put_content(self, content: bytes, uri_prefix: str, suffix: str) -> ArtifactRef:
+    def _put(self, folder: Path, manifest: FolderManifest, uri: str) -> ArtifactRef:
+        ref = ArtifactRef(uri=uri, sha256=manifest.digest)
+        Prefix(self._client, uri, self._failure).send_all(folder, manifest.files)
+        # Last: who finds the manifest finds all of the files.
+        self._put_bytes(manifest.content, ref.manifest_uri)
+        return ref
+
+    def put_content(self, content: bytes, uri_prefix: str, suffix: str) -> DocumentRef:
         """Store a document under ``uri_prefix``, in an object named after its checksum.
 
         Raises:
             StorageError: the store did not take it.
         """
         sha256 = hashlib.sha256(content).hexdigest()
-        ref = ArtifactRef.of(f"{uri_prefix.rstrip('/')}/{sha256}{suffix}", content)
-        bucket, key = _split(ref.uri)
-        try:
-            self._client.put_object(bucket, key, io.BytesIO(content), len(content))
-        except (MinioException, urllib3.exceptions.HTTPError) as error:
-            raise self._failure(ref.uri, error) from error
+        ref = DocumentRef.of(f"{uri_prefix.rstrip('/')}/{sha256}{suffix}", content)
+        self._put_bytes(content, ref.uri)
         return ref
 
     def get_content(self, uri: str) -> bytes | None:
@@ -169,13 +187,11 @@ class ObjectStore:
         """Store one file as an object, in place of one that is there.
 
         Raises:
+            InvalidInputError: there is no such file, or it changes meanwhile.
             StorageError: the store did not take it.
         """
-        bucket, key = _split(uri)
-        try:
-            self._client.fput_object(bucket, key, str(path))
-        except (MinioException, urllib3.exceptions.HTTPError) as error:
-            raise self._failure(uri, error) from error
+        prefix, _, name = uri.rpartition("/")
+        Prefix(self._client, prefix, self._failure).send(path, FileEntry.of(path, name))
 
     def get_file(self, uri: str, path: Path) -> None:
         """Bring an object here; the file appears only when it is complete.
@@ -195,9 +211,9 @@ class ObjectStore:
             StorageError: the store does not answer or does not let us look.
         """
         try:
-            self._client.stat_object(*_split(uri))
+            self._client.stat_object(*split(uri))
         except S3Error as error:
-            if error.code in _MISSING:
+            if error.code in MISSING:
                 return False
             raise self._failure(uri, error) from error
         except (MinioException, urllib3.exceptions.HTTPError) as error:
@@ -213,7 +229,7 @@ class ObjectStore:
             StorageError: the store did not take it for another reason.
         """
         data = json.dumps(value, sort_keys=True).encode()
-        bucket, key = _split(uri)
+        bucket, key = split(uri)
         # MinIO's client takes no conditions; a signed address takes any header.
         try:
             url = self._client.get_presigned_url("PUT", bucket, key, expires=_SIGNED_FOR)
@@ -247,7 +263,14 @@ class ObjectStore:
             StorageError: the store does not answer or does not let us.
         """
         try:
-            self._client.remove_object(*_split(uri))
+            self._client.remove_object(*split(uri))
+        except (MinioException, urllib3.exceptions.HTTPError) as error:
+            raise self._failure(uri, error) from error
+
+    def _put_bytes(self, content: bytes, uri: str) -> None:
+        bucket, key = split(uri)
+        try:
+            self._client.put_object(bucket, key, io.BytesIO(content), len(content))
         except (MinioException, urllib3.exceptions.HTTPError) as error:
             raise self._failure(uri, error) from error
 
@@ -263,7 +286,7 @@ class ObjectStore:
         Raises:
             StorageError: there is none, or it does not come to its end.
         """
-        bucket, key = _split(uri)
+        bucket, key = split(uri)
         try:
             response = self._client.get_object(bucket, key)
             try:
@@ -283,56 +306,53 @@ def digest_folder(folder: Path) -> str:
     """SHA-256 of a folder, the one that its reference would carry; nothing is written.
 
     Raises:
-        InvalidInputError: a file changes while it is read.
+        InvalidInputError: as ``FolderManifest.of``.
     """
-    packed = Streamed(pack(folder))
-    packed.drain()
-    return packed.sha256
+    return FolderManifest.of(folder).digest
 
 
-def digest_file(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _require_absent(destination: Path) -> None:
+    if destination.exists():
+        raise InvalidInputError(f"{destination}: is there already, will not replace it")
 
 
-def _split(uri: str) -> tuple[str, str]:
-    parts = urlsplit(uri)
-    if parts.scheme != "s3" or not parts.netloc or len(parts.path) < 2:
-        raise InvalidInputError(f"{uri!r}: expected s3://BUCKET/KEY")
-    return parts.netloc, parts.path[1:]
-
-
-def _unchanged(folder: Path, ref: ArtifactRef) -> Iterator[bytes]:
-    """A folder packed again; its last piece comes only if all are those of its reference.
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Have a folder to oneself, made if need be; a second process waits.
 
     Raises:
-        InvalidInputError: they are not.
+        InvalidInputError: it cannot be made.
+        StorageError: somebody has put a link there, through which files would land elsewhere.
     """
-    digest = hashlib.sha256()
-    last = b""
-    for chunk in pack(folder):
-        yield last
-        digest.update(chunk)
-        last = chunk
-    if digest.hexdigest() != ref.sha256:
-        raise InvalidInputError(f"{folder}: was changed while it was stored")
-    yield last
-
-
-def _unpack_verified(packed: Streamed, folder: Path, ref: ArtifactRef) -> None:
-    """Unpack a stream; a wrong checksum is told rather than what comes of it.
-
-    Raises:
-        StorageError: it is not what the reference says, or no folder.
-    """
+    lock = _lock(folder)
     try:
-        unpack(packed, folder)
-        reason = ""
-    except NotPackedError as error:
-        reason = str(error)
-    packed.drain()
-    if packed.sha256 != ref.sha256:
-        raise StorageError(f"{ref.uri}: expected sha256 {ref.sha256}, got {packed.sha256}")
-    if reason:
-        raise StorageError(f"{ref.uri}: {reason}")
+        links = (path for path in (folder, *folder.rglob("*")) if path.is_symlink())
+        if link := next(links, None):
+            raise StorageError(f"{link}: is a link, expected what a fetch has left; remove it")
+        yield
+    finally:
+        os.close(lock)
+
+
+def _lock(folder: Path) -> int:
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise InvalidInputError(f"{folder}: {error.strerror}") from error
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.fstat(lock).st_nlink:
+            return lock
+        # The process that had it has finished and removed the folder.
+        os.close(lock)
+
+
+def _remove_if_of_no_use(unfinished: Path) -> None:
+    """Remove a fetch's folder, unless it holds files that the next attempt can go on from."""
+    folders = ("files", "partial")
+    left = [path for name in folders for path in (unfinished / name).rglob("*")]
+    if not any(path.is_file() and path.stat().st_size for path in left):
+        shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,8 +1,8 @@
 """The steps of building training data from an edit data set; a shard's steps are independent.
 
 Shards travel between steps as folders. What ``select-edits`` needs of them is a folder of its own,
-so that deciding over all shards does not bring all pictures to one place. Packed shards are objects
-of their own under one prefix, where a loader reads parts of them.
+so that deciding over all shards does not bring all pictures to one place. Packed shards go to one
+prefix, where a loader reads parts of them; with manifest and card they are an artifact, too.
 """
 
 import json
@@ -136,14 +136,13 @@ def gather_edits(config: CorpusStep, packed: Sequence[str], parent_run_id: str) 
         names = {shard.name for shard in manifest.shards} | {FILE_NAME}
         for path in sorted(out.rglob("*")):
             if path.is_file() and path.name not in names:
-                step.store.put_file(path, f"{location}/{path.relative_to(out).as_posix()}")
                 step.tracker.log_file(path)
-        # Whoever finds the manifest finds all of it.
-        step.store.put_file(out / FILE_NAME, f"{location}/{FILE_NAME}")
+        # The shards are there and are not sent again.
+        data = step.keep(out, location)
         log_packed(step.tracker, manifest, location, name=config.corpus.name, context="building")
         counts = {f"data/{name}": count for name, count in manifest.counts.items()}
         shutil.rmtree(out)
-        return {"digest": manifest.digest, **counts}
+        return {"data": data, "digest": manifest.digest, **counts}
 
     run_step("gather-edits", config, inputs, work, parent_run_id=parent_run_id)
     # A marker may outlive what it stands for.

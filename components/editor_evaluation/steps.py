@@ -4,7 +4,7 @@ import json
 import logging
 import math
 
-from spatialreward.artifacts import ArtifactRef
+from spatialreward.artifacts import ArtifactRef, DocumentRef
 from spatialreward.benchmarks.gate import GateError
 from spatialreward.benchmarks.report import load_report
 from spatialreward.client import TritonJudge
@@ -75,7 +75,7 @@ def register_editor(
 
     It becomes the champion when it passes its gate: when its gain is no chance.
     """
-    report = ArtifactRef.parse(json.loads(evaluation)["report"])
+    report = DocumentRef.parse(json.loads(evaluation)["report"])
 
     def work(step: Step) -> Outputs:
         model = register_candidate(

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import components
-from spatialreward.artifacts import ArtifactRef
+from spatialreward.artifacts import ArtifactRef, DocumentRef
 from spatialreward.benchmarks.gate import GateError
 from spatialreward.benchmarks.report import load_report
 from spatialreward.errors import InvalidInputError
@@ -51,7 +51,7 @@ def register_judge(
             earlier checkpoint that falls short is the candidate, too, and no error.
         ReportError: its evaluation report cannot be believed, or is about another judge.
     """
-    report = ArtifactRef.parse(json.loads(evaluation)["report"])
+    report = DocumentRef.parse(json.loads(evaluation)["report"])
 
     def work(step: Step) -> Outputs:
         model = register_candidate(

@@ -15,14 +15,15 @@ from typing import Any, Literal
 
 from pydantic import Field, FiniteFloat, ValidationError, field_validator
 
-from spatialreward.artifacts import ArtifactRef
+from spatialreward.artifacts import ArtifactRef, DocumentRef
 from spatialreward.benchmarks.gate import RANGES, outside_range
 from spatialreward.errors import InvalidInputError, SpatialRewardError
 from spatialreward.figures import commit, versions
+from spatialreward.folder_manifest import digest_file
 from spatialreward.protocol.choice import protocol_of
 from spatialreward.protocol.prompts import PROTOCOL_FILE
 from spatialreward.records import Record
-from spatialreward.storage import BUCKET, ObjectStore, digest_file
+from spatialreward.storage import BUCKET, ObjectStore
 
 REPORTS = f"s3://{BUCKET}/evaluations"
 """Reports are believed only right below it."""
@@ -107,7 +108,7 @@ def editor_report(
     )
 
 
-def store_report(store: ObjectStore, report: EvaluationReport) -> ArtifactRef:
+def store_report(store: ObjectStore, report: EvaluationReport) -> DocumentRef:
     """Store a report; the same report has the same reference.
 
     Raises:
@@ -123,7 +124,7 @@ def load_report(store: ObjectStore, reference: str) -> EvaluationReport:
 
     Args:
         store: where it is.
-        reference: ``s3://...#sha256=HEX&size=BYTES``, such as a version's tag has it.
+        reference: ``s3://...#sha256=HEX``, such as a version's tag has it.
 
     Raises:
         ReportError: the reference points elsewhere than at a report, there is none, it was
@@ -131,7 +132,7 @@ def load_report(store: ObjectStore, reference: str) -> EvaluationReport:
         StorageError: the store does not answer.
     """
     try:
-        ref = ArtifactRef.parse(reference)
+        ref = DocumentRef.parse(reference)
     except InvalidInputError as error:
         raise ReportError(str(error)) from error
     if ref.uri != f"{REPORTS}/{ref.sha256}.json":
@@ -139,7 +140,7 @@ def load_report(store: ObjectStore, reference: str) -> EvaluationReport:
     content = store.get_content(ref.uri)
     if content is None:
         raise ReportError(f"{ref.uri}: no such report in the object store")
-    if (found := ArtifactRef.of(ref.uri, content)) != ref:
+    if (found := DocumentRef.of(ref.uri, content)) != ref:
         raise ReportError(f"{ref.uri}: was altered: expected {ref}, got {found}")
     try:
         return EvaluationReport.model_validate_json(content)

@@ -13,9 +13,7 @@ import typer
 from spatialreward.cli.command import AroundBars, CommandGroup, configure_logging
 
 Config = Annotated[str, typer.Option(metavar="JSON", help="Settings of the step.")]
-Reference = Annotated[
-    str, typer.Option(metavar="S3_REF", help="s3://BUCKET/KEY#sha256=HEX&size=BYTES")
-]
+Reference = Annotated[str, typer.Option(metavar="S3_REF", help="s3://BUCKET/PREFIX#sha256=HEX")]
 ParentRunId = Annotated[str, typer.Option(help="Run in MLflow that this step belongs to.")]
 
 

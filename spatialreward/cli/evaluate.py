@@ -16,8 +16,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="S3_REF",
-            help="Held-out edits, s3://BUCKET/KEY#sha256=HEX&size=BYTES. Default: those on which "
-            "the champion was measured.",
+            help="Held-out edits, s3://BUCKET/PREFIX#sha256=HEX. Default: those on which the "
+            "champion was measured.",
         ),
     ] = None,
 ) -> None:

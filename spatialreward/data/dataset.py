@@ -9,32 +9,20 @@ import hashlib
 import itertools
 import os
 import re
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from spatialreward.artifacts import ArtifactRef
 from spatialreward.data.edits import LabelledEdit
-from spatialreward.data.packing.manifest import (
-    FILE_NAME,
-    parse_manifest,
-    sha256_of,
-    verify,
-    write_manifest,
-)
+from spatialreward.data.packing.manifest import FILE_NAME, sha256_of, verify
 from spatialreward.data.packing.shards import Footer, read_edits, read_footer
 from spatialreward.errors import InvalidInputError
 from spatialreward.hub import DATA_SET, fetch_from_hub
 from spatialreward.records import Record
 
 _HUB = re.compile(r"hub:(?P<id>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)")
-_PREFIX = re.compile(r"(?P<uri>s3://[^#]+[^#/])/?#sha256=(?P<digest>[0-9a-f]{64})")
-_FORMS = (
-    "expected a folder, s3://BUCKET/KEY#sha256=HEX&size=BYTES, s3://BUCKET/PREFIX#sha256=DIGEST or "
-    "hub:OWNER/NAME@REVISION, a data set"
-)
+_FORMS = "expected a folder, s3://BUCKET/PREFIX#sha256=HEX or hub:OWNER/NAME@REVISION, a data set"
 _DIGEST_LETTERS = 16
 
 
@@ -49,40 +37,24 @@ class HubId(Record):
         return f"hub:{self.id}@{self.revision}"
 
 
-class PackedPrefix(Record):
-    """A prefix of the object store, with a packed data set's shards as objects of their own."""
-
-    uri: str
-    """Without a slash at its end."""
-    digest: str
-    """Of the manifest, see ``Manifest.digest``."""
-
-    def __str__(self) -> str:
-        """``s3://BUCKET/PREFIX#sha256=DIGEST``."""
-        return f"{self.uri}#sha256={self.digest}"
-
-
 class DatasetRef(Record):
     """Where a packed data set is, and for one that lies elsewhere what it must be."""
 
-    place: Path | ArtifactRef | PackedPrefix | HubId
+    place: Path | ArtifactRef | HubId
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read one of four forms.
+        """Read one of three forms.
 
-        A folder's path; a folder that a step stored, ``s3://BUCKET/KEY#sha256=HEX&size=BYTES``; a
-        prefix under which shards lie, ``s3://BUCKET/PREFIX#sha256=DIGEST`` with the manifest's
-        digest; or ``hub:OWNER/NAME@REVISION``.
+        A folder's path; an artifact that a step stored, ``s3://BUCKET/PREFIX#sha256=HEX``; or
+        ``hub:OWNER/NAME@REVISION``.
 
         Raises:
-            InvalidInputError: the text is none of these.
+            InvalidInputError: the text is none of these, or an older version's reference.
         """
         if match := _HUB.fullmatch(text):
             return cls(place=HubId(id=match["id"], revision=match["revision"]))
-        if match := _PREFIX.fullmatch(text):
-            return cls(place=PackedPrefix(uri=match["uri"], digest=match["digest"]))
-        if text.startswith("s3://") and "&size=" in text:
+        if text.startswith("s3://"):
             return cls(place=ArtifactRef.parse(text))
         if not text or "://" in text or text.startswith("hub:"):
             raise InvalidInputError(f"{text!r}: {_FORMS}")
@@ -109,11 +81,7 @@ class DatasetRef(Record):
             case Path():
                 return Dataset(self.place)
             case ArtifactRef():
-                folder = _fetched(self.place.sha256, cache, partial(_fetch_artifact, self.place))
-                return Dataset(folder, name=self.place.uri)
-            case PackedPrefix():
-                folder = _fetched(self.place.digest, cache, partial(_fetch_prefix, self.place))
-                return Dataset(folder, name=self.place.uri)
+                return Dataset(_fetched(self.place, cache), name=self.place.uri)
             case HubId():
                 return Dataset(_from_hub(self.place), name=str(self))
 
@@ -220,48 +188,17 @@ def _shard_paths(folder: Path, name: str) -> list[Path]:
     return paths
 
 
-def _fetched(digest: str, cache: Path | None, fetch: Callable[[Path], None]) -> Path:
-    """What ``fetch`` writes, kept under its checksum; the first of several processes brings it."""
-    folder = (cache or _default_cache()) / digest[:_DIGEST_LETTERS]
+def _fetched(ref: ArtifactRef, cache: Path | None) -> Path:
+    """An artifact, kept under its checksum; the first of several processes brings it."""
+    from spatialreward.storage import ObjectStore
+
+    folder = (cache or _default_cache()) / ref.sha256[:_DIGEST_LETTERS]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.is_dir():
-            fetch(folder)
+            ObjectStore.from_environment().fetch_folder(ref, folder)
     return folder
-
-
-def _fetch_artifact(ref: ArtifactRef, folder: Path) -> None:
-    from spatialreward.storage import ObjectStore
-
-    ObjectStore.from_environment().fetch_folder(ref, folder)
-
-
-def _fetch_prefix(prefix: PackedPrefix, folder: Path) -> None:
-    """Bring the shards under a prefix here; the folder appears when all are as they should be."""
-    from spatialreward.storage import ObjectStore
-
-    store, name = ObjectStore.from_environment(), f"{prefix.uri}/{FILE_NAME}"
-    content = store.get_content(name)
-    if content is None:
-        raise InvalidInputError(f"{prefix.uri}: no packed data set here, expected {FILE_NAME}")
-    manifest = parse_manifest(content, name)
-    if manifest.digest != prefix.digest:
-        raise InvalidInputError(
-            f"{name}: expected a data set of sha256 {prefix.digest}, got {manifest.digest}"
-        )
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as temporary:
-        unfinished = Path(temporary) / "data"
-        unfinished.mkdir()
-        for shard in manifest.shards:
-            store.get_file(f"{prefix.uri}/{shard.name}", unfinished / shard.name)
-        write_manifest(manifest, unfinished)
-        try:
-            verify(unfinished)
-        except InvalidInputError as error:
-            said = str(error).removeprefix(f"{unfinished}: ")
-            raise InvalidInputError(f"{prefix.uri}: {said}") from error
-        unfinished.rename(folder)
 
 
 def _default_cache() -> Path:

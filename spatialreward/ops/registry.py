@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from spatialreward.artifacts import ArtifactRef
+from spatialreward.artifacts import ArtifactRef, DocumentRef
 from spatialreward.benchmarks.report import EvaluationReport, ReportError, load_report
 from spatialreward.errors import InvalidInputError
 from spatialreward.ops.tracking import TrackingError, connect
@@ -87,7 +87,7 @@ def register_candidate(
     ref: ArtifactRef,
     fetch: Callable[[], Path],
     run_id: str,
-    report: ArtifactRef,
+    report: DocumentRef,
     figures: Mapping[str, float],
 ) -> ModelVersion:
     """Make a checkpoint the candidate of a model; registered unless it is a version already.
@@ -112,7 +112,7 @@ def register_candidate(
     return model
 
 
-def set_evaluation(model: ModelVersion, report: ArtifactRef, figures: Mapping[str, float]) -> None:
+def set_evaluation(model: ModelVersion, report: DocumentRef, figures: Mapping[str, float]) -> None:
     """Point a version at its evaluation report, and show the report's figures as tags.
 
     Raises:

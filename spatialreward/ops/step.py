@@ -20,8 +20,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from spatialreward.artifacts import ArtifactRef
+from spatialreward.artifacts import ArtifactRef, required_object
 from spatialreward.errors import InvalidInputError, SpatialRewardError, is_final
+from spatialreward.folder_manifest import VERSION
 from spatialreward.ops.attempts import FINAL_TAG, refuse_in_vain, with_retries
 from spatialreward.ops.config import flatten
 from spatialreward.ops.pipeline_run import find_parent
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 ANEW = "SPATIALREWARD_ANEW"
 """Environment variable that, when set, has every step done again whatever was done before."""
+STORED_TAG = "stored_bytes."
+"""Beginning of a run's tags with the sizes of the folders that it answered with, by output."""
 _DEFAULT_WORK_DIR = "build/work"
 
 Outputs = dict[str, Any]
@@ -56,6 +59,7 @@ class Step:
         self.tracker = tracker
         self.store = store
         self._inputs = inputs
+        self._sizes: dict[str, int] = {}
 
     @property
     def resume_file(self) -> Path:
@@ -84,11 +88,29 @@ class Step:
         shutil.rmtree(folder, ignore_errors=True)
         return folder
 
-    def keep(self, folder: Path) -> str:
-        """Store a folder and return its reference."""
-        ref = self.store.put_folder(folder, f"s3://{BUCKET}/artifacts/{self.name}")
-        logger.info("stored %s (%.1f MB)", ref.uri, ref.size_bytes / 1e6)
+    def keep(self, folder: Path, uri: str = "") -> str:
+        """Store a folder and return its reference.
+
+        Args:
+            folder: what to store; files that are in its place already are not sent again.
+            uri: its place, for one that is not named after its content.
+        """
+        if uri:
+            ref = self.store.put_folder_at(folder, uri)
+        else:
+            ref = self.store.put_folder(folder, f"s3://{BUCKET}/artifacts/{self.name}")
+        size = self.store.read_manifest(ref).size_bytes
+        self._sizes[str(ref)] = size
+        logger.info("stored %s (%.1f MB)", ref, size / 1e6)
         return str(ref)
+
+    def stored_bytes(self, outputs: Outputs) -> dict[str, int]:
+        """Sizes of the folders among a step's outputs that this step has stored, by name."""
+        return {
+            name: self._sizes[value]
+            for name, value in outputs.items()
+            if isinstance(value, str) and value in self._sizes
+        }
 
 
 def run_step(
@@ -138,7 +160,6 @@ def run_step(
         if done is not None:
             logger.info("done before, with the same inputs: reused")
             tracker.set_tags({"reused": "true", "reused_run_id": str(done["run_id"])})
-            outputs = done["outputs"]
         else:
             start = time.perf_counter()
             step = Step(name, folder, tracker, store, inputs)
@@ -146,12 +167,17 @@ def run_step(
             seconds = time.perf_counter() - start
             logger.info("finished in %.0f s", seconds)
             tracker.log_metrics({"time/step_s": seconds})
+            done = _note(name, tracker.run_id, outputs, step.stored_bytes(outputs))
             if reuse:
-                outputs = _mark(store, marker, name, tracker.run_id, outputs)
+                done = _mark(store, marker, done)
             shutil.rmtree(folder)
+        outputs = done["outputs"]
         if figures := _figures(outputs):
             tracker.log_metrics(figures)
         tracker.set_tags({f"output.{key}": str(value) for key, value in outputs.items()})
+        tracker.set_tags(
+            {STORED_TAG + key: str(size) for key, size in done["stored_bytes"].items()}
+        )
     return outputs
 
 
@@ -161,6 +187,8 @@ def step_key(name: str, config: Record, inputs: Mapping[str, str], revision: int
         "step": name,
         "revision": revision,
         "library": version("spatialreward"),
+        # What a marker refers to cannot be read in another form.
+        "artifacts": VERSION,
         "config": config.model_dump(mode="json"),
         "inputs": dict(inputs),
     }
@@ -231,33 +259,35 @@ def _finished(store: ObjectStore, marker: str) -> Any:
     done = store.get_json(marker)
     if done is None:
         return None
-    for ref in _references(done["outputs"]):
-        if not store.exists(ref.uri):
-            logger.warning("%s is gone from the store: the step is done anew", ref.uri)
+    for uri in _objects(done["outputs"]):
+        if not store.exists(uri):
+            logger.warning("%s is gone from the store: the step is done anew", uri)
             store.remove(marker)
             return None
     return done
 
 
-def _mark(
-    store: ObjectStore, marker: str, name: str, run_id: str | None, outputs: Outputs
-) -> Outputs:
-    """Note that a step is done; of two that did it at once, the first one's outputs stand."""
-    note = {
+def _note(
+    name: str, run_id: str | None, outputs: Outputs, stored_bytes: Mapping[str, int]
+) -> dict[str, Any]:
+    return {
         "step": name,
         "run_id": run_id,
         "outputs": outputs,
+        "stored_bytes": dict(stored_bytes),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    if store.put_json_if_absent(marker, note):
-        return outputs
-    return store.get_json(marker)["outputs"]
 
 
-def _references(outputs: Outputs) -> Iterator[ArtifactRef]:
+def _mark(store: ObjectStore, marker: str, note: dict[str, Any]) -> Any:
+    """Note that a step is done; of two that did it at once, the first one's note stands."""
+    return note if store.put_json_if_absent(marker, note) else store.get_json(marker)
+
+
+def _objects(outputs: Outputs) -> Iterator[str]:
     for value in outputs.values():
         if isinstance(value, str) and value.startswith("s3://"):
-            yield ArtifactRef.parse(value)
+            yield required_object(value)
 
 
 def _figures(outputs: Outputs) -> dict[str, float]:

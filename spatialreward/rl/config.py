@@ -15,7 +15,7 @@ class FlowGrpoConfig(Record):
     """Pairs of source picture and instruction a step."""
     prompts: str = ""
     """Packed data set whose sources and instructions are asked for, in its order: a folder or
-    ``s3://BUCKET/KEY#sha256=HEX&size=BYTES``; empty for the generated world's."""
+    ``s3://BUCKET/PREFIX#sha256=HEX``; empty for the generated world's."""
     group_size: int = Field(8, ge=2)
     """Edits drawn for each of them; an edit is compared with its siblings only."""
     sampling: SamplingConfig = SamplingConfig()
