@@ -26,12 +26,13 @@ from spatialreward.records import Record
 
 MANIFEST_NAME = "artifact.json"
 """Of the object beside an artifact's files; none of them may have this name."""
-_REFERENCE = re.compile(r"(?P<uri>s3://[^/#]+/[^#]*[^#/])/?#sha256=(?P<sha256>[0-9a-f]{64})")
+_PLACE = r"s3://[a-z0-9][a-z0-9.-]{2,62}/[^#\n]*[^#\n/]"
+_REFERENCE = re.compile(rf"(?P<uri>{_PLACE})/?#sha256=(?P<sha256>[0-9a-f]{{64}})")
 _OLDER = re.compile(r"s3://[^#]+#sha256=[0-9a-f]{64}&size=\d+")
 
 
 class _Ref(Record):
-    uri: str = Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{2,62}/.+$")
+    uri: str = Field(pattern=f"^{_PLACE}$")
     """Without a slash at its end."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 

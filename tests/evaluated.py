@@ -1,6 +1,6 @@
 """Registered versions with evaluation reports, as a pipeline leaves them."""
 
-from spatialreward.artifacts import ArtifactRef
+from spatialreward.artifacts import DocumentRef
 from spatialreward.benchmarks.report import EvaluationReport, store_report
 from spatialreward.ops.registry import (
     CHECKSUM_TAG,
@@ -19,7 +19,7 @@ def make_report(sha256, figures, kind="judge") -> EvaluationReport:
     return EvaluationReport(
         kind=kind,
         checkpoint_sha256=sha256,
-        inputs={"heldout": f"s3://spatialreward/artifacts/h.tar#sha256={'1' * 64}&size=9"},
+        inputs={"heldout": f"s3://spatialreward/artifacts/h#sha256={'1' * 64}"},
         settings={},
         commit="",
         library="0",
@@ -27,7 +27,7 @@ def make_report(sha256, figures, kind="judge") -> EvaluationReport:
     )
 
 
-def stored_report(sha256, figures, kind="judge") -> ArtifactRef:
+def stored_report(sha256, figures, kind="judge") -> DocumentRef:
     """The reference of such a report, in the store of the environment."""
     return store_report(ObjectStore.from_environment(), make_report(sha256, figures, kind))
 

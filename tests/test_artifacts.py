@@ -24,6 +24,12 @@ def test_any_other_text_is_no_reference(text):
         ArtifactRef.parse(text)
 
 
+@pytest.mark.parametrize("uri", ["s3://B/x", "s3://ab/x", "s3://abc/", "s3://abc", "s3://abc/x\ny"])
+def test_a_place_that_no_bucket_has_is_no_reference(uri):
+    with pytest.raises(InvalidInputError, match="an artifact reference"):
+        ArtifactRef.parse(f"{uri}#sha256={HEX}")
+
+
 @pytest.mark.parametrize("kind", [ArtifactRef, DocumentRef])
 def test_a_reference_of_an_older_version_is_refused_with_what_to_do(kind):
     text = f"s3://spatialreward/artifacts/train-judge/0123.tar#sha256={'0' * 64}&size=10"

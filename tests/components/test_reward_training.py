@@ -117,7 +117,7 @@ def test_nodes_train_one_judge_and_a_later_run_finds_it_done(cluster, parent, da
     both = settings(seed=12, earlier_share=0.5)
     made = train_judge_on_nodes(both, NODES, data, "", SOON)
     judge, earlier = made.split(" ")
-    assert ObjectStore.from_environment().exists(ArtifactRef.parse(earlier).uri)
+    assert ObjectStore.from_environment().exists(ArtifactRef.parse(earlier).manifest_uri)
     folder = ObjectStore.from_environment().fetch_folder(
         ArtifactRef.parse(judge), Path(os.environ["SPATIALREWARD_WORK_DIR"]) / "judge"
     )

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from spatialreward.data.dataset import Dataset, DatasetRef
-from spatialreward.data.packing.manifest import ShardReport, gather, verify, write_manifest
+from spatialreward.data.packing.manifest import ShardReport, gather, write_manifest
 from spatialreward.data.packing.schema import SCHEMA
 from spatialreward.data.packing.shards import write_shard
 from spatialreward.errors import InvalidInputError
@@ -44,7 +44,6 @@ IDS = [f"edit-{number}" for number in range(10)]
     "text",
     [
         "data/edits",
-        f"s3://bucket/data/0123.tar#sha256={HEX}&size=10",
         f"s3://bucket/data/edits/0123#sha256={HEX}",
         "hub:owner/name@0a1b2c",
         "hub:owner/name@refs/pr/1",
@@ -62,13 +61,14 @@ def test_a_reference_is_one_text(text):
         "s3://bucket/key",
         "s3://bucket/key#sha256=abc",
         f"s3://bucket/key#sha256={HEX}&size=",
+        f"s3://bucket#sha256={HEX}",
         "hub:owner/name",
         "hub:name@main",
     ],
 )
 def test_a_text_that_is_no_reference_says_what_was_expected(text):
     with pytest.raises(
-        InvalidInputError, match=f"^{text!r}: expected .*s3://BUCKET/KEY#sha256=HEX"
+        InvalidInputError, match=f"^{text!r}: expected .*s3://BUCKET/PREFIX#sha256=HEX"
     ):
         DatasetRef.parse(text)
 
@@ -218,12 +218,17 @@ def named_store(store, s3, tmp_path, monkeypatch):
     return store
 
 
+def test_a_reference_of_an_older_version_says_what_to_do():
+    with pytest.raises(InvalidInputError, match="run the step again"):
+        DatasetRef.parse(f"s3://bucket/data/0123.tar#sha256={HEX}&size=10")
+
+
 def test_a_stored_folder_is_fetched_once(packed, named_store):
     store = named_store
     ref = store.put_folder(packed, "s3://steps/data")
     assert ids(DatasetRef.parse(str(ref)).open()) == IDS
-    store.remove(ref.uri)
-    data = DatasetRef.parse(str(ref)).open()
+    store.remove(ref.manifest_uri)
+    data = DatasetRef.parse(f"{ref.uri}/#sha256={ref.sha256}").open()
     assert ids(data) == IDS
     assert data.name == ref.uri
     other = ref.model_copy(update={"sha256": HEX})
@@ -231,32 +236,12 @@ def test_a_stored_folder_is_fetched_once(packed, named_store):
         DatasetRef(place=other).open()
 
 
-def test_shards_under_a_prefix_are_fetched_once_and_compared_with_the_reference(
+def test_a_shard_that_was_altered_is_named_and_the_data_set_is_not_there(
     packed, named_store, tmp_path
 ):
-    location = "s3://steps/packed"
-    for path in packed.iterdir():
-        named_store.put_file(path, f"{location}/{path.name}")
-    digest = verify(packed).digest
-    with pytest.raises(InvalidInputError, match=f"manifest.json: expected .* {HEX}, got {digest}"):
-        DatasetRef.parse(f"{location}#sha256={HEX}").open()
-    with pytest.raises(InvalidInputError, match="elsewhere: no packed data set here"):
-        DatasetRef.parse(f"s3://steps/elsewhere#sha256={digest}").open()
-    ref = DatasetRef.parse(f"{location}/#sha256={digest}")
-    data = ref.open()
-    assert (ids(data), data.name, data.digest) == (IDS, location, digest)
-    named_store.remove(f"{location}/manifest.json")
-    assert ids(ref.open()) == IDS
-
-
-def test_a_shard_under_a_prefix_that_is_not_the_manifests_leaves_nothing(
-    packed, named_store, tmp_path
-):
-    location = "s3://steps/harmed"
-    for path in packed.iterdir():
-        named_store.put_file(path, f"{location}/{path.name}")
-    digest = verify(packed).digest
-    named_store.put_file(packed / "edits-00000.parquet", f"{location}/edits-00001.parquet")
-    with pytest.raises(InvalidInputError, match=rf"^{location}: .* edits-00001\.parquet has "):
-        DatasetRef.parse(f"{location}#sha256={digest}").open()
-    assert not [path for path in (tmp_path / "cache" / "data").iterdir() if path.is_dir()]
+    ref = named_store.put_folder_at(packed, "s3://steps/harmed")
+    named_store.put_file(packed / "edits-00000.parquet", f"{ref.uri}/edits-00001.parquet")
+    for _ in range(2):
+        with pytest.raises(StorageError, match=rf"^{ref.uri}/edits-00001\.parquet: expected "):
+            DatasetRef.parse(str(ref)).open()
+    assert not (tmp_path / "cache" / "data" / ref.sha256[:16]).exists()

@@ -5,7 +5,7 @@ import pytest
 
 from spatialreward.artifacts import ArtifactRef
 from spatialreward.errors import InvalidInputError, SpatialRewardError
-from spatialreward.ops.step import run_step, step_key, work_dir
+from spatialreward.ops.step import STORED_TAG, run_step, step_key, work_dir
 from spatialreward.ops.tracking import child_runs, open_run
 from spatialreward.records import Record
 from spatialreward.storage import ObjectStore
@@ -95,11 +95,40 @@ def test_a_failed_step_says_why_and_goes_on_where_it_was(unique, client):
 def test_a_step_whose_artifact_is_gone_is_done_again(unique):
     work = Work()
     ref = ArtifactRef.parse(run_step(unique, Settings(), {}, work)["out"])
-    ObjectStore.from_environment().remove(ref.uri)
+    ObjectStore.from_environment().remove(ref.manifest_uri)
     assert run_step(unique, Settings(), {}, work)["out"] == str(ref)
     assert work.times == 2
     run_step(unique, Settings(), {}, work)
     assert work.times == 2
+
+
+def test_a_run_says_how_large_the_folders_are_that_it_answers_with(unique, client):
+    with open_run("pipeline") as parent:
+        for _ in range(2):
+            run_step(unique, Settings(), {}, Work("12345"), parent_run_id=parent.run_id)
+    done, reused = child_runs(parent.run_id)
+    assert reused.tags["reused"] == "true"
+    for run in (done, reused):
+        sizes = {name: size for name, size in run.tags.items() if name.startswith(STORED_TAG)}
+        assert sizes == {"stored_bytes.out": "5"}
+
+
+def test_a_folder_can_be_kept_at_a_place(unique):
+    def work(step):
+        folder = step.new_folder("out")
+        folder.mkdir()
+        (folder / "a").write_text("a")
+        return {"out": step.keep(folder, f"s3://spatialreward/data/{unique}")}
+
+    ref = ArtifactRef.parse(run_step(unique, Settings(), {}, work)["out"])
+    assert ref.uri == f"s3://spatialreward/data/{unique}"
+    assert ObjectStore.from_environment().get_content(f"{ref.uri}/a") == b"a"
+
+
+def test_an_input_of_an_older_version_is_refused_with_what_to_do(unique):
+    older = f"s3://spatialreward/artifacts/x/0.tar#sha256={'0' * 64}&size=1"
+    with pytest.raises(InvalidInputError, match="run the step again"):
+        run_step(unique, Settings(), {"data": older}, lambda step: {"at": str(step.fetch("data"))})
 
 
 def test_a_step_with_an_outside_effect_is_done_every_time(unique):

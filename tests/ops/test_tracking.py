@@ -20,7 +20,7 @@ def test_a_run_keeps_parameters_metrics_pictures_and_data_sets(client, tmp_path)
         tracker.log_metrics({"loss/semantic": 0.25}, step=100)
         tracker.log_image(Image.new("RGB", (8, 8), "red"), "samples/first.png")
         tracker.log_file(note)
-        tracker.log_dataset("edits", "s3://steps/edits.tar", "0" * 64, "training")
+        tracker.log_dataset("edits", "s3://steps/edits", "0" * 64, "training")
     run = client.get_run(tracker.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.params == {"batch_size": "32", "seed": "7"}

@@ -8,7 +8,7 @@ from pipelines.costs import Prices, Usage, usage_of
 from spatialreward.errors import InvalidInputError
 from spatialreward.ops.tracking import TrackingError, child_runs, open_run
 
-REF = "s3://spatialreward/artifacts/{}#sha256=" + "0" * 64 + "&size={}"
+GIB = 2**30
 PARAMS = {
     "resources.train_judge.gpus": 8,
     "resources.train_judge.num_nodes": 2,
@@ -25,15 +25,20 @@ def run(client):
         parent.log_params(PARAMS)
         for number in range(2):
             with step("build-shard", parent) as task:
-                task.set_tags({"output.output": REF.format(f"shard-{number}", 2**30)})
+                task.set_tags(stored(f"shard-{number}"))
         with step("train-judge", parent) as task:
-            task.set_tags({"output.output": REF.format("judge", 2**30), "reused": "true"})
+            task.set_tags(stored("judge") | {"output.report": "s3://r", "reused": "true"})
         with step("finetune-editor", parent) as task:
             for number, seconds in enumerate((30.0, 40.0, 50.0)):
                 times = {"rollout_s": seconds, "judging_s": 10.0, "update_s": 20.0}
                 told = {f"time/{name}": value for name, value in times.items()}
                 task.log_metrics(told | {"reward/num_judged": 100.0}, number)
     return parent.run_id
+
+
+def stored(name):
+    ref = f"s3://spatialreward/artifacts/{name}#sha256={'0' * 64}"
+    return {"output.made": ref, "stored_bytes.made": str(GIB)}
 
 
 def step(name, parent):
@@ -63,9 +68,9 @@ def test_a_step_of_rl_and_judgements_have_rates_of_their_own(run):
 
 
 def test_what_several_steps_answered_with_is_stored_once(run, client):
-    with open_run("again", parent_run_id=run, tags={"output.output": REF.format("judge", 2**30)}):
+    with open_run("again", parent_run_id=run, tags=stored("judge")):
         pass
-    assert usage_of(run).storage_bytes == 3 * 2**30
+    assert usage_of(run).storage_bytes == 3 * GIB
 
 
 def test_costs_are_amounts_times_prices():
