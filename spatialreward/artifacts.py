@@ -7,10 +7,10 @@ each file. Its reference names the prefix and the SHA-256 of the manifest, so it
     s3://BUCKET/PREFIX#sha256=HEX
 
 ``ObjectStore.put_folder`` makes one: it sends the files that are not there yet, several at a time,
-and the manifest last, so a reference always means a whole artifact. An upload that was killed
-leaves files under a prefix that its content names; the next attempt finds them there.
-``ObjectStore.fetch_folder`` checks each file while it is written, and the folder appears when all
-of them are there; an attempt that was killed is continued.
+and the manifest last, so a reference always means a whole artifact. The prefix is named after the
+content, so the next attempt finds the files that a killed upload has sent.
+``ObjectStore.fetch_folder`` checks each file while it is written; the folder appears when all of
+them are right, and a fetch that was killed is resumed.
 
 A document, such as a report, is one object that is named after its own SHA-256.
 """
@@ -78,9 +78,9 @@ class DocumentRef(_Ref):
 
 
 def required_object(text: str) -> str:
-    """URI of the object without which a reference of either kind is worth nothing.
+    """URI of the object that must exist for a reference of either kind to be usable.
 
-    That is a folder's manifest, or a document itself, which is known by its name.
+    That is a folder's manifest, or a document itself, which is named after its checksum.
 
     Raises:
         InvalidInputError: the text is no reference, or one that an older version made.

@@ -106,7 +106,7 @@ class ObjectStore:
     def put_folder_at(self, folder: Path, uri: str) -> ArtifactRef:
         """Store a folder as the artifact at ``uri``, in place of one that is there.
 
-        References to the one before are refused from then on, unless it holds the same.
+        References to that one are refused from then on, unless both hold the same files.
 
         Raises:
             InvalidInputError, StorageError: as ``put_folder``.
@@ -129,8 +129,8 @@ class ObjectStore:
     def fetch_folder(self, ref: ArtifactRef, destination: Path) -> Path:
         """Bring a folder here; it appears only when it is complete and its checksums are right.
 
-        Until then it is in ``.fetch-NAME-HEX`` beside its place, and so is what an attempt that
-        was killed or failed has brought: the next one goes on from there.
+        Until then its files are in ``.fetch-NAME-HEX`` beside its place. An attempt that was killed
+        or failed leaves them there, and the next one resumes.
 
         Raises:
             InvalidInputError: ``destination`` exists.
@@ -150,13 +150,13 @@ class ObjectStore:
                 )
                 files.rename(destination)
             finally:
-                _remove_if_of_no_use(unfinished)
+                _remove_unless_resumable(unfinished)
         return destination
 
     def _put(self, folder: Path, manifest: FolderManifest, uri: str) -> ArtifactRef:
         ref = ArtifactRef(uri=uri, sha256=manifest.digest)
         Prefix(self._client, uri, self._failure).send_all(folder, manifest.files)
-        # Last: who finds the manifest finds all of the files.
+        # Last, so a manifest means that all files are there.
         self._put_bytes(manifest.content, ref.manifest_uri)
         return ref
 
@@ -318,11 +318,11 @@ def _require_absent(destination: Path) -> None:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Have a folder to oneself, made if need be; a second process waits.
+    """Make a folder and hold its lock; a second process waits.
 
     Raises:
         InvalidInputError: it cannot be made.
-        StorageError: somebody has put a link there, through which files would land elsewhere.
+        StorageError: there is a link in it, through which files would land elsewhere.
     """
     lock = _lock(folder)
     try:
@@ -350,8 +350,8 @@ def _lock(folder: Path) -> int:
         os.close(lock)
 
 
-def _remove_if_of_no_use(unfinished: Path) -> None:
-    """Remove a fetch's folder, unless it holds files that the next attempt can go on from."""
+def _remove_unless_resumable(unfinished: Path) -> None:
+    """Remove a fetch's folder, unless it holds bytes that the next attempt can use."""
     folders = ("files", "partial")
     left = [path for name in folders for path in (unfinished / name).rglob("*")]
     if not any(path.is_file() and path.stat().st_size for path in left):

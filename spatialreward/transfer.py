@@ -1,6 +1,6 @@
 """Files on their way to a prefix of the object store and back, several at a time.
 
-Nothing is held but the pieces that are under way: no file is copied first, in memory or on disk.
+Files are streamed: memory holds the pieces under way only, and the disk no second copy.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject"}
 _CHECKSUM = "sha256"
 """Metadata of an object; MinIO's client puts ``x-amz-meta-`` before it."""
 _SHOWN_FROM_BYTES = 64 * CHUNK
-"""What is smaller moves without a word."""
+"""Smaller moves show no progress."""
 _TICK_S = 0.5
 
 Failure = Callable[[str, Exception], StorageError]
@@ -61,7 +61,7 @@ class Prefix:
     """A prefix of the store, which the files of one artifact are below."""
 
     def __init__(self, client: Minio, uri: str, failure: Failure) -> None:
-        """Look at nothing yet.
+        """Name the prefix; nothing is asked of the store yet.
 
         Raises:
             InvalidInputError: ``uri`` is not ``s3://BUCKET/PREFIX``.
@@ -89,8 +89,8 @@ class Prefix:
 
         Args:
             folder: gets a file when it is complete and its checksum is right.
-            partial: holds what has come of the others, also after an error.
-            files: in the same order as in the attempt before, if there was one.
+            partial: holds the unfinished ones, also after an error; the next attempt resumes them.
+            files: in the same order in every attempt.
 
         Raises:
             StorageError: a file is missing, or is not what its entry says.
@@ -159,7 +159,7 @@ class Prefix:
         is_continued = unfinished.exists()
         found = self._receive(file, unfinished, moved)
         if is_continued and found != file.sha256:
-            # What the attempt before has left may be at fault.
+            # The bytes of the attempt before may be at fault, not the store's.
             unfinished.unlink()
             found = self._receive(file, unfinished, moved)
         if found != file.sha256:
@@ -170,7 +170,7 @@ class Prefix:
         unfinished.replace(target)
 
     def _receive(self, file: FileEntry, unfinished: Path, moved: Moved) -> str:
-        """Bring here what is missing of a file; returns the SHA-256 of all of it.
+        """Fetch the rest of a file; returns the SHA-256 of all of it.
 
         Raises:
             StorageError: there is no such object, or it has another size.
@@ -206,7 +206,7 @@ class Prefix:
 
 
 class _Unchanged:
-    """A file as MinIO's client reads it; its last bytes come only if it is what its entry says."""
+    """A file as MinIO's client reads it; a changed file fails before its last bytes are sent."""
 
     def __init__(self, path: Path, file: FileEntry, moved: Moved) -> None:
         self._path = path

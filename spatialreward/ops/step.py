@@ -187,7 +187,7 @@ def step_key(name: str, config: Record, inputs: Mapping[str, str], revision: int
         "step": name,
         "revision": revision,
         "library": version("spatialreward"),
-        # What a marker refers to cannot be read in another form.
+        # Markers name artifacts, which are readable in one form only.
         "artifacts": VERSION,
         "config": config.model_dump(mode="json"),
         "inputs": dict(inputs),
