@@ -21,6 +21,7 @@ from spatialreward.cli.edits import EditRequest
 from spatialreward.client.config import ClientConfig
 from spatialreward.data.corpus.config import CorpusConfig
 from spatialreward.errors import InvalidInputError
+from spatialreward.folder_manifest import FolderManifest
 from spatialreward.ops.deployer.config import DeployerConfig
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import FULL, Protocol
@@ -67,12 +68,15 @@ def read_toml(text: str) -> None:
 
 
 def read_json(text: str) -> None:
-    """Read an answer, a checkpoint's prompts, or another object."""
+    """Read an answer, a checkpoint's prompts, an artifact's manifest, or another object."""
     found = json.loads(text)
     if "score" in found:
         (parse_semantic if "edit_region" in found else parse_perceptual)(text)
     elif set(found) == {"semantic", "perceptual"}:
         Protocol.model_validate(FULL.model_dump() | found)
+    elif set(found) == {"files", "version"}:
+        manifest = FolderManifest.parse(text.encode(), "manifest")
+        assert manifest.content.decode() == text.strip(), "as it is stored"
 
 
 def read_jsonl(text: str) -> None:
