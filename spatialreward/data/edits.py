@@ -1,4 +1,4 @@
-"""Edits on their way to training data: as a source gives them, and as they are packed."""
+"""Edits on their way to training data, and what is known about them."""
 
 from enum import StrEnum
 from typing import Annotated, Literal, Self
@@ -48,35 +48,6 @@ class Annotation(Record):
         return self.scores.naturalness is not None
 
 
-class RawEdit(Record):
-    """One row of a data set, read but not looked at: the pictures may be anything."""
-
-    id: str = Field(min_length=1)
-    """The same for the same row, whenever and wherever it is read."""
-    instruction: str
-    """Empty only if there is no source picture."""
-    sources: tuple[bytes, ...]
-    """Encoded picture files as the data set has them; empty if the edited picture stands alone."""
-    edited: bytes | None
-    """None in data sets of prompts, which serve RL only."""
-    operation: str = ""
-    """What kind of edit, in the data set's words; empty if it does not say."""
-    regions: tuple[EditRegion, ...] | None = None
-    """Boxes that the data set gives; None if it gives none."""
-    given: dict[str, float | str] = Field(default_factory=dict)
-    """What else the data set says about this edit, such as scores or who drew it."""
-    license: str = ""
-    """Of this row, in the data set's words; empty if the row names none."""
-    label: Annotation | None = None
-    """The label that comes with the source, which needs no teacher."""
-    lost_label: str = ""
-    """Why the label that came with the source was dropped, as ``reason: detail``; empty if none
-    was."""
-    truth: str | None = None
-    """How the source made the edit, as JSON that the source alone reads; None if it did not."""
-    origin: RowOrigin
-
-
 class Extent(StrEnum):
     """How much of a picture an edit changed."""
 
@@ -116,31 +87,40 @@ class SpatialPrior(Record):
 
 
 class LabelledEdit(Record):
-    """One edit of a packed data set, with its pictures and what is known about it.
+    """One edit, with its pictures and what is known about it.
 
-    Without a source picture it serves the PQ stream alone, which looks at the edited picture only.
+    A source gives it without a prior and fingerprints: the pictures may be anything. A packed data
+    set has both. Without a source picture it serves the PQ stream alone, which looks at the edited
+    picture only.
     """
 
-    id: str
+    id: str = Field(min_length=1)
+    """The same for the same row, whenever and wherever it is read."""
     instruction: str
     """Empty only if there is no source picture."""
     sources: tuple[bytes, ...]
-    """Picture files, upright RGB, none of them larger than the data set's settings say."""
+    """Encoded picture files, empty if the edited picture stands alone. Packed ones are upright RGB,
+    none of them larger than the data set's settings say."""
     edited: bytes | None
-    operation: str
-    prior: SpatialPrior | None
-    """None if there are not two pictures to compare."""
+    """None in data sets of prompts, which serve RL only."""
+    operation: str = ""
+    """What kind of edit, in the data set's words; empty if it does not say."""
+    prior: SpatialPrior | None = None
+    """None until the pictures were compared, and if there are not two of them."""
     label: Annotation | None = None
     """None until a teacher was asked, unless it came with the source."""
     lost_label: str = ""
     """Why the label that came with the source was dropped, as ``reason: detail``; empty if none
     was."""
     truth: str | None = None
-    """How the edit was made, as JSON that only the source reads that made it; else None."""
-    given: dict[str, float | str]
+    """How the source made the edit, as JSON that the source alone reads; None if it did not."""
+    given: dict[str, float | str] = Field(default_factory=dict)
+    """What else the data set says about this edit, such as scores or who drew it."""
     given_regions: tuple[EditRegion, ...] | None = None
-    fingerprints: tuple[str, ...]
-    """Perceptual hashes of the sources and then of the edited picture, 16 hexadecimal digits."""
+    """Boxes that the data set gives; None if it gives none."""
+    fingerprints: tuple[str, ...] = ()
+    """Perceptual hashes of the sources and then of the edited picture, 16 hexadecimal digits; empty
+    until the pictures were looked at."""
     license: str = ""
     """Of pictures and instruction, in the data set's words; empty if it names none."""
     origin: RowOrigin
@@ -149,7 +129,7 @@ class LabelledEdit(Record):
     def _is_consistent(self) -> Self:
         if self.edited is None and not self.sources:
             raise ValueError(f"edit {self.id}: expected a source or an edited picture, got neither")
-        if (self.prior is not None) != (self.edited is not None and bool(self.sources)):
+        if self.prior is not None and (self.edited is None or not self.sources):
             raise ValueError(f"edit {self.id}: a prior needs a source and an edited picture")
         if self.label is not None:
             if self.edited is None:
@@ -158,25 +138,22 @@ class LabelledEdit(Record):
                 raise ValueError(f"edit {self.id}: has SC scores, but no source picture")
         return self
 
-    @classmethod
-    def of(cls, row: RawEdit, prior: SpatialPrior | None, fingerprints: tuple[str, ...]) -> Self:
-        """A source's row, with what its pictures show."""
-        return cls(
-            id=row.id,
-            instruction=row.instruction,
-            sources=row.sources,
-            edited=row.edited,
-            operation=row.operation,
-            prior=prior,
-            label=row.label,
-            lost_label=row.lost_label,
-            truth=row.truth,
-            given=row.given,
-            given_regions=row.regions,
-            fingerprints=fingerprints,
-            license=row.license,
-            origin=row.origin,
-        )
+    def check_looked_at(self) -> None:
+        """Make sure that the pictures were looked at, as those of a packed edit were.
+
+        Raises:
+            InvalidInputError: the prior is missing, or the fingerprints are not one a picture.
+        """
+        if self.prior is None and self.edited is not None and self.sources:
+            raise InvalidInputError(
+                f"edit {self.id}: prior: is missing, though there are two pictures"
+            )
+        expected = len(self.sources) + (self.edited is not None)
+        if len(self.fingerprints) != expected:
+            raise InvalidInputError(
+                f"edit {self.id}: fingerprints: expected {expected}, one a picture, "
+                f"got {len(self.fingerprints)}"
+            )
 
     def source_images(self) -> tuple[Image.Image, ...]:
         """The decoded sources, RGB.
@@ -254,5 +231,5 @@ class Rejected(Record):
     origin: RowOrigin
 
 
-SourceRow = RawEdit | Ranking | Rejected
+SourceRow = LabelledEdit | Ranking | Rejected
 """What a source gives for a row."""

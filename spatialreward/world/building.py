@@ -21,7 +21,7 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.progress import track
 from spatialreward.world.config import DataConfig, Split
 from spatialreward.world.drawing import draw_sample, origin_of, photo_names
-from spatialreward.world.labelling import raw_edit
+from spatialreward.world.labelling import scene_edit
 from spatialreward.world.samples import SceneSample
 
 
@@ -97,5 +97,5 @@ def _reports(manifest: Manifest) -> Iterator[ShardReport]:
 def labelled_edit(sample: SceneSample, origin: RowOrigin) -> LabelledEdit:
     """A sample as it is packed, with the spatial prior that its pixels give."""
     pictures = sample.images()
-    prior = propose(*pictures)
-    return LabelledEdit.of(raw_edit(sample, origin), prior, tuple(map(fingerprint, pictures)))
+    seen = {"prior": propose(*pictures), "fingerprints": tuple(map(fingerprint, pictures))}
+    return scene_edit(sample, origin).model_copy(update=seen)

@@ -5,7 +5,7 @@ What only the world knows travels in the edit's ``truth``; its label is what a j
 
 from pydantic import ValidationError
 
-from spatialreward.data.edits import Annotation, LabelledEdit, RawEdit, RowOrigin
+from spatialreward.data.edits import Annotation, LabelledEdit, RowOrigin
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
 from spatialreward.validation import first_problem
@@ -24,17 +24,17 @@ class _Hidden(Record):
     world: World
 
 
-def raw_edit(sample: SceneSample, origin: RowOrigin) -> RawEdit:
+def scene_edit(sample: SceneSample, origin: RowOrigin) -> LabelledEdit:
     """A sample as a row of a data set that brings its labels along."""
     kinds = dict.fromkeys(operation.kind for operation in sample.world.operations)
     hidden = _Hidden(grade=sample.grade, truth=sample.truth, world=sample.world)
-    return RawEdit(
+    return LabelledEdit(
         id=sample.id,
         instruction=sample.instruction,
         sources=(sample.source,),
         edited=sample.edited,
         operation="+".join(kinds),
-        regions=sample.truth.regions,
+        given_regions=sample.truth.regions,
         label=_label(sample.truth, sample.world),
         truth=hidden.model_dump_json(),
         given={"grade": sample.grade, **sample.truth.scores.given()},

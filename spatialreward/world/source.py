@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from spatialreward.data.edits import RawEdit, Rejected
+from spatialreward.data.edits import LabelledEdit, Rejected
 from spatialreward.data.sources.config import WorldSource
 from spatialreward.data.sources.sharding import contiguous
 from spatialreward.world.drawing import draw_samples, origin_of
-from spatialreward.world.labelling import raw_edit
+from spatialreward.world.labelling import scene_edit
 
 
 class WorldEdits:
@@ -17,7 +17,7 @@ class WorldEdits:
         """Take the settings; nothing is drawn yet."""
         self._config = config
 
-    def rows(self, shard: int, num_shards: int) -> Iterator[RawEdit | Rejected]:
+    def rows(self, shard: int, num_shards: int) -> Iterator[LabelledEdit | Rejected]:
         """See ``EditSource``.
 
         Raises:
@@ -27,7 +27,7 @@ class WorldEdits:
         numbers = contiguous(config.count, shard, num_shards)
         drawn = draw_samples(config.data, config.split, len(numbers), first=numbers.start)
         for number, sample in zip(numbers, drawn, strict=True):
-            yield raw_edit(sample, origin_of(config.data, config.split, number))
+            yield scene_edit(sample, origin_of(config.data, config.split, number))
 
     def num_rows(self, at_most: int) -> int:
         """See ``EditSource``."""

@@ -19,7 +19,7 @@ def test_an_edit_of_the_world_brings_its_truth_along():
     sample = draw_sample(CONFIG.data, "train", 7)
     [edit] = [edit for edit in edits if edit.id == sample.id]
     assert (edit.sources, edit.edited) == ((sample.source,), sample.edited)
-    assert edit.regions == sample.truth.regions
+    assert edit.given_regions == sample.truth.regions
     assert edit.operation.split("+")[0] == sample.world.operations[0].kind
     assert edit.given == {"grade": sample.grade, **sample.truth.scores.given()}
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from spatialreward.data.edits import Ranking, RawEdit, Rejected
+from spatialreward.data.edits import LabelledEdit, Ranking, Rejected
 from spatialreward.data.filters.decontamination import BenchmarkIndex
 from spatialreward.data.sources.config import SourceConfig
 from spatialreward.data.sources.opening import open_source
@@ -27,7 +27,7 @@ def index_benchmark(config: BenchmarkConfig) -> BenchmarkIndex:
             must not have holes.
     """
 
-    def edits() -> Iterator[RawEdit]:
+    def edits() -> Iterator[LabelledEdit]:
         for row in open_source(config.source).rows(0, 1):
             if isinstance(row, Rejected):
                 raise InvalidInputError(f"{config.name} {row.id}: {row.reason}: {row.detail}")

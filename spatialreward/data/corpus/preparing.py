@@ -5,7 +5,7 @@ from pathlib import Path
 
 from spatialreward.data.corpus.config import CorpusConfig
 from spatialreward.data.corpus.pictures import packed
-from spatialreward.data.edits import LabelledEdit, Ranking, RawEdit, Rejected, SourceRow
+from spatialreward.data.edits import LabelledEdit, Ranking, Rejected, SourceRow
 from spatialreward.data.filters.boxes import check_boxes
 from spatialreward.data.filters.fingerprints import fingerprint
 from spatialreward.data.filters.licenses import check_license
@@ -21,14 +21,14 @@ from spatialreward.images import check_instruction
 def prepare(row: SourceRow, config: CorpusConfig) -> LabelledEdit | Ranking | Rejected:
     """A row with its spatial prior and fingerprints, or why it cannot be used."""
     match row:
-        case RawEdit():
+        case LabelledEdit():
             return _prepared_edit(row, config)
         case Ranking():
             return _prepared_ranking(row, config)
     return row
 
 
-def _prepared_edit(row: RawEdit, config: CorpusConfig) -> LabelledEdit | Rejected:
+def _prepared_edit(row: LabelledEdit, config: CorpusConfig) -> LabelledEdit | Rejected:
     filters = config.filters
     # A picture without a source is judged by its looks, whatever was asked for.
     needs_instruction = bool(row.sources) or bool(row.instruction.strip())
@@ -49,11 +49,11 @@ def _prepared_edit(row: RawEdit, config: CorpusConfig) -> LabelledEdit | Rejecte
         if pictures.sources:
             # An edit is one of its first source; further ones are references.
             prior = propose(pictures.sources[0], pictures.edited, config.regions)
-            boxes = row.regions or (row.label.regions if row.label else ())
+            boxes = row.given_regions or (row.label.regions if row.label else ())
             if finding := check_boxes(boxes, prior, filters.evidence):
                 return finding.reject(row.id, row.origin)
         edited = packed(row.edited, pictures.edited, config.pictures)
-    kept = row.model_copy(
+    return row.model_copy(
         update={
             "instruction": check_instruction(row.instruction) if needs_instruction else "",
             "sources": tuple(
@@ -61,11 +61,12 @@ def _prepared_edit(row: RawEdit, config: CorpusConfig) -> LabelledEdit | Rejecte
                 for data, image in zip(row.sources, pictures.sources, strict=True)
             ),
             "edited": edited,
+            "prior": prior,
+            "fingerprints": pictures.fingerprints(),
             "license": license,
             "label": None if is_asked_anew else row.label,
         }
     )
-    return LabelledEdit.of(kept, prior, pictures.fingerprints())
 
 
 def _prepared_ranking(row: Ranking, config: CorpusConfig) -> Ranking | Rejected:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, ValidationError
 
-from spatialreward.data.edits import RawEdit
+from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.filters.config import BenchmarkRules, PictureLimits
 from spatialreward.data.filters.duplicates import LeftOut
 from spatialreward.data.filters.facts import edited_hashes, source_hashes
@@ -52,7 +52,7 @@ class BenchmarkIndex(Record):
 
     @classmethod
     def of(
-        cls, benchmark: str, edits: Iterable[RawEdit], limits: PictureLimits | None = None
+        cls, benchmark: str, edits: Iterable[LabelledEdit], limits: PictureLimits | None = None
     ) -> Self:
         """The index of a benchmark that is read as any data set is.
 

@@ -80,14 +80,10 @@ def facts_of(edit: LabelledEdit, editor_fields: Sequence[str] = ("editor", "mode
             there counts.
 
     Raises:
-        InvalidInputError: the fingerprints are not those of the pictures.
+        InvalidInputError: the pictures were not looked at; names the edit.
     """
+    edit.check_looked_at()
     bits = [int(number) for number in to_bits(edit.fingerprints)]
-    expected = len(edit.sources) + (edit.edited is not None)
-    if len(bits) != expected:
-        raise InvalidInputError(
-            f"edit {edit.id}: expected {expected} fingerprints, one a picture, got {len(bits)}"
-        )
     annotation = edit.label
     told = words_of(annotation.sc_reasoning) if annotation else []
     return EditFacts(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from spatialreward.data.edits import RawEdit
+from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.filters.config import PictureLimits
 from spatialreward.data.filters.fingerprints import fingerprint
 from spatialreward.data.filters.reasons import Finding, Reason
@@ -32,7 +32,7 @@ class Pictures(NamedTuple):
         return tuple(fingerprint(picture) for picture in pictures)
 
 
-def open_pictures(edit: RawEdit, limits: PictureLimits) -> Pictures | Finding:
+def open_pictures(edit: LabelledEdit, limits: PictureLimits) -> Pictures | Finding:
     """Decode the pictures of a row, each once, or say which of them cannot be used and why."""
     sources = []
     for number, data in enumerate(edit.sources):

@@ -85,8 +85,10 @@ def to_row(edit: LabelledEdit) -> dict[str, Any]:
     """An edit as a row of ``SCHEMA``.
 
     Raises:
-        InvalidInputError: a picture has no readable header, or a number is not finite.
+        InvalidInputError: its pictures were not looked at, one of them has no readable header, or a
+            number is not finite; names the edit.
     """
+    edit.check_looked_at()
     prior, label = edit.prior, edit.label
     scores = label.scores.model_dump() if label else dict.fromkeys(SCORES)
     shown = edit.sources[0] if edit.edited is None else edit.edited
@@ -132,7 +134,7 @@ def edits_of(rows: pa.Table | pa.RecordBatch, name: str) -> list[LabelledEdit]:
 def _from_row(row: Mapping[str, Any], name: str) -> LabelledEdit:
     try:
         prior, label, regions = row["prior"], row["annotation"], row["given_regions"]
-        return LabelledEdit(
+        edit = LabelledEdit(
             id=row["id"],
             instruction=row["instruction"],
             sources=tuple(row["sources"]),
@@ -150,6 +152,11 @@ def _from_row(row: Mapping[str, Any], name: str) -> LabelledEdit:
         )
     except (KeyError, TypeError, ValidationError) as error:
         raise InvalidInputError(f"{name}: edit {row.get('id')}: {error}") from error
+    try:
+        edit.check_looked_at()
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{name}: {error}") from error
+    return edit
 
 
 def _json(

@@ -30,6 +30,7 @@ class LabelFault(StrEnum):
 
     UNREADABLE = "answer cannot be read"
     NO_SOURCE = "SC answer without a source picture"
+    NO_EDITED = "answer without an edited picture"
     TWO_ANSWERS = "two answers of one stream"
     RESERVED = "answer holds a reserved token"
 
@@ -43,7 +44,13 @@ class LabelError(Exception):
 
 
 def label_of(
-    row: Row, columns: AnswerColumns, *, has_source: bool, asks_for_edit: bool, by: str
+    row: Row,
+    columns: AnswerColumns,
+    *,
+    has_source: bool,
+    has_edited: bool,
+    asks_for_edit: bool,
+    by: str,
 ) -> Annotation | None:
     """The label that a row's answers make; None if it has none.
 
@@ -51,6 +58,7 @@ def label_of(
         row: as the source has it.
         columns: where the answers are.
         has_source: whether the row has a source picture; without one it is of the PQ stream.
+        has_edited: whether the row has an edited picture, which answers are about.
         asks_for_edit: whether the row's question names an instruction, so that it is of the SC
             stream.
         by: who the label says it is from.
@@ -61,6 +69,8 @@ def label_of(
     semantic: SemanticAnswer | None = None
     perceptual: PerceptualAnswer | None = None
     for path, stream, text in _answers(row, columns, asks_for_edit and has_source):
+        if not has_edited:
+            raise LabelError(LabelFault.NO_EDITED, f"column {path}")
         if stream is Streams.SEMANTIC and not has_source:
             raise LabelError(LabelFault.NO_SOURCE, f"column {path}")
         if (semantic if stream is Streams.SEMANTIC else perceptual) is not None:

@@ -2,7 +2,14 @@
 
 from collections.abc import Iterator
 
-from spatialreward.data.edits import Annotation, Ranking, RawEdit, Rejected, RowOrigin, SourceRow
+from spatialreward.data.edits import (
+    Annotation,
+    LabelledEdit,
+    Ranking,
+    Rejected,
+    RowOrigin,
+    SourceRow,
+)
 from spatialreward.data.sources.columns import AnyColumns, Columns, RankingColumns
 from spatialreward.data.sources.interface import Reason, RowError, rejected
 from spatialreward.data.sources.labels import LabelError, label_of, spoken_at
@@ -50,7 +57,9 @@ class RowReader:
         """A row, or the rest of a file, of which nothing could be read."""
         return rejected(self._key(f"{origin.file}:{origin.row}"), reason, detail, origin)
 
-    def _edits(self, row: Row, columns: Columns, origin: RowOrigin) -> Iterator[RawEdit | Rejected]:
+    def _edits(
+        self, row: Row, columns: Columns, origin: RowOrigin
+    ) -> Iterator[LabelledEdit | Rejected]:
         if not columns.each:
             yield self._edit(row, columns, origin, "")
             return
@@ -69,20 +78,20 @@ class RowReader:
 
     def _edit(
         self, row: Row, columns: Columns, origin: RowOrigin, number: str
-    ) -> RawEdit | Rejected:
+    ) -> LabelledEdit | Rejected:
         row_id = f"{origin.file}:{origin.row}"
         try:
             if columns.id:
                 row_id = "-".join(_required_text(row, path) for path in columns.id)
             sources, edited = self._pictures_of(row, columns)
-            annotation, lost_label = self._label(row, columns, has_source=bool(sources))
-            return RawEdit(
+            annotation, lost_label = self._label(row, columns, sources, edited)
+            return LabelledEdit(
                 id=self._key(row_id, number, columns.part),
                 instruction=_instruction(row, columns, is_needed=bool(sources)),
                 sources=sources,
                 edited=edited,
                 operation=(columns.operation and text_at(row, columns.operation)) or "",
-                regions=regions_of(row, columns.regions) if columns.regions else None,
+                given_regions=regions_of(row, columns.regions) if columns.regions else None,
                 given=_given(row, columns),
                 license=(columns.license and text_at(row, columns.license)) or "",
                 label=annotation,
@@ -142,7 +151,7 @@ class RowReader:
         return pictures[0]
 
     def _label(
-        self, row: Row, columns: Columns, *, has_source: bool
+        self, row: Row, columns: Columns, sources: tuple[bytes, ...], edited: bytes | None
     ) -> tuple[Annotation | None, str]:
         """The label that comes with a row, or why what is there is none."""
         if columns.answers is None:
@@ -151,7 +160,8 @@ class RowReader:
             label = label_of(
                 row,
                 columns.answers,
-                has_source=has_source,
+                has_source=bool(sources),
+                has_edited=edited is not None,
                 asks_for_edit=bool(columns.instruction_after),
                 by=self._name or "the data set",
             )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from spatialreward.data.edits import LabelledEdit, RawEdit, Rejected
+from spatialreward.data.edits import LabelledEdit, Rejected
 from spatialreward.data.teacher import prompts
 from spatialreward.data.teacher.answers import GroundingAnswer
 from spatialreward.data.teacher.asking import Asker
@@ -39,7 +39,7 @@ class Grounding(Record):
 
 
 def ground_all(
-    edits: Iterable[RawEdit | LabelledEdit],
+    edits: Iterable[LabelledEdit],
     config: TeacherConfig,
     ledger: Path,
     *,
@@ -60,7 +60,7 @@ def _closing(
             yield result
 
 
-async def _ground(asker: Asker, edit: RawEdit | LabelledEdit, tally: Tally) -> Grounding | Rejected:
+async def _ground(asker: Asker, edit: LabelledEdit, tally: Tally) -> Grounding | Rejected:
     def rejected(reason: str, detail: str) -> Rejected:
         return Rejected(id=edit.id, reason=reason, detail=detail, origin=edit.origin)
 

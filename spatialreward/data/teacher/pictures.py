@@ -8,7 +8,7 @@ from typing import Self
 
 from PIL import Image
 
-from spatialreward.data.edits import LabelledEdit, RawEdit
+from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.teacher import prompts
 from spatialreward.data.teacher.config import PicturesSent
 from spatialreward.images import decode_image
@@ -45,7 +45,7 @@ class EditPictures:
     form: PicturesSent
 
     @classmethod
-    def of(cls, edit: RawEdit | LabelledEdit, form: PicturesSent) -> Self:
+    def of(cls, edit: LabelledEdit, form: PicturesSent) -> Self:
         """The pictures of an edit that has an edited one.
 
         Raises:

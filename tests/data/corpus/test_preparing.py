@@ -1,7 +1,7 @@
 from PIL import Image
 
 from spatialreward.data.corpus.preparing import prepare
-from spatialreward.data.edits import Annotation, Extent, LabelledEdit, RawEdit, RowOrigin
+from spatialreward.data.edits import Annotation, Extent, LabelledEdit, RowOrigin
 from spatialreward.data.filters.reasoning import check_annotation
 from spatialreward.data.filters.reasons import Reason
 from spatialreward.images import encode_png
@@ -15,7 +15,7 @@ WOOD = EditRegion(id=0, label="wood", bbox_2d=(0, 0, 1000, 1000))
 
 def prepared(edited: Image.Image) -> LabelledEdit:
     source = Image.fromarray(foliage(1, 1.0, 40))
-    row = RawEdit(
+    row = LabelledEdit(
         id="wood",
         instruction=INSTRUCTION,
         sources=(encode_png(source),),

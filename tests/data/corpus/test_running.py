@@ -217,7 +217,7 @@ def test_a_build_of_the_world_shows_its_labels(tmp_path):
     manifest = build_corpus(settings(), tmp_path / "out")
     world = {edit.id: edit for edit in open_source(settings().source).rows(0, 1)}
     for edit in edits_in(tmp_path / "out"):
-        assert edit.label.regions == world[edit.id].regions
+        assert edit.label.regions == world[edit.id].given_regions
         assert edit.label.scores.given().items() <= edit.given.items()
         assert edit.label.teacher == "the generated world"
         assert sft_conversations(edit, FULL)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spatialreward.data.edits import RawEdit, RowOrigin
+from spatialreward.data.edits import LabelledEdit, RowOrigin
 from spatialreward.data.filters.config import BenchmarkRules
 from spatialreward.data.filters.decontamination import (
     BenchmarkIndex,
@@ -44,8 +44,8 @@ def bits(picture: Image.Image) -> int:
     return int(fingerprint(picture), 16)
 
 
-def task(id: str, picture: bytes, instruction: str = "make it snow") -> RawEdit:
-    return RawEdit(
+def task(id: str, picture: bytes, instruction: str = "make it snow") -> LabelledEdit:
+    return LabelledEdit(
         id=id,
         instruction=instruction,
         sources=(picture,),

@@ -82,7 +82,7 @@ def test_spaces_in_the_instruction_do_not_make_another_edit():
 
 
 def test_fingerprints_are_one_a_picture():
-    with pytest.raises(InvalidInputError, match="edit e1: expected 2 fingerprints"):
+    with pytest.raises(InvalidInputError, match="edit e1: fingerprints: expected 2"):
         facts_of(edit(fingerprints=("00000000000000ff",)))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spatialreward.data.edits import RawEdit, RowOrigin
+from spatialreward.data.edits import LabelledEdit, RowOrigin
 from spatialreward.data.filters.config import PictureLimits
 from spatialreward.data.filters.fingerprints import distance, fingerprint, to_bits
 from spatialreward.data.filters.pictures import Pictures, check_text, open_picture, open_pictures
@@ -33,8 +33,8 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + checksum
 
 
-def edit(*sources: bytes, edited: bytes | None = None) -> RawEdit:
-    return RawEdit(
+def edit(*sources: bytes, edited: bytes | None = None) -> LabelledEdit:
+    return LabelledEdit(
         id="e1",
         instruction="make it snow",
         sources=sources,

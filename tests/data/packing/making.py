@@ -70,7 +70,13 @@ def make_edit(number: int = 0, **changes: object) -> LabelledEdit:
 
 def make_prompt(number: int = 0, **changes: object) -> LabelledEdit:
     """Row ``number`` of a data set of prompts: nobody has carried them out yet."""
-    nothing = {"edited": None, "prior": None, "label": None, "given_regions": None}
+    nothing: dict[str, object] = {
+        "edited": None,
+        "prior": None,
+        "label": None,
+        "given_regions": None,
+        "fingerprints": (f"{number:016x}",),
+    }
     return make_edit(number, **nothing | changes)
 
 
@@ -161,6 +167,12 @@ annotations = st.builds(
 )
 
 
+def hashes(count: int) -> st.SearchStrategy[tuple[str, ...]]:
+    """So many perceptual hashes."""
+    one = st.from_regex(r"\A[0-9a-f]{16}\Z")
+    return st.lists(one, min_size=count, max_size=count).map(tuple)
+
+
 @st.composite
 def edits(draw: st.DrawFn) -> LabelledEdit:
     """Any edit that can be packed."""
@@ -179,6 +191,6 @@ def edits(draw: st.DrawFn) -> LabelledEdit:
         lost_label=draw(st.text(max_size=10)),
         given=draw(st.dictionaries(st.text(max_size=8), finite | st.text(max_size=20), max_size=4)),
         given_regions=draw(st.none() | regions),
-        fingerprints=tuple(draw(st.lists(st.from_regex(r"\A[0-9a-f]{16}\Z"), max_size=4))),
+        fingerprints=draw(hashes(len(sources) + (edited is not None))),
         origin=RowOrigin(file=draw(st.text(max_size=20)), row=draw(st.text(max_size=9))),
     )

@@ -56,6 +56,27 @@ def test_a_shard_is_described_as_it_is(path):
     assert describe_shard(path) == shard
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"prior": None}, "edit edit-7: prior: is missing, though there are two pictures"),
+        ({"fingerprints": ()}, "edit edit-7: fingerprints: expected 2, one a picture, got 0"),
+        ({"fingerprints": ("0" * 16,) * 3}, "edit edit-7: fingerprints: expected 2, .* got 3"),
+    ],
+)
+def test_an_edit_whose_pictures_were_not_looked_at_is_neither_packed_nor_read(
+    path, changes, problem
+):
+    with pytest.raises(InvalidInputError, match=f"^{problem}"):
+        write_shard(path, [make_edit(7, **changes)])
+    assert not path.exists()
+    write_shard(path, [make_edit(7)])
+    row = pq.read_table(path).to_pylist()[0] | changes
+    pq.write_table(pa.Table.from_pylist([row], schema=SCHEMA), path)
+    with pytest.raises(InvalidInputError, match=rf"train-00003\.parquet: {problem}"):
+        list(read_edits(path))
+
+
 def test_the_same_edits_give_the_same_bytes(tmp_path):
     one, two = (
         write_shard(tmp_path / name, map(make_edit, range(10)), rows_a_group=4)

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from spatialreward.data.edits import RawEdit, Rejected
+from spatialreward.data.edits import LabelledEdit, Rejected
 from spatialreward.data.sources.interface import EditSource
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -55,7 +55,7 @@ def write_tar(path: Path, files: Iterable[tuple[str, bytes]], mode: str = "w") -
     return path
 
 
-def everything(source: EditSource, num_shards: int = 1) -> list[RawEdit | Rejected]:
+def everything(source: EditSource, num_shards: int = 1) -> list[LabelledEdit | Rejected]:
     """All rows of all parts, by id; parts are disjoint and together the whole."""
     return sorted(
         (row for shard in range(num_shards) for row in source.rows(shard, num_shards)),
@@ -63,7 +63,7 @@ def everything(source: EditSource, num_shards: int = 1) -> list[RawEdit | Reject
     )
 
 
-def edits_of(source: EditSource) -> list[RawEdit]:
+def edits_of(source: EditSource) -> list[LabelledEdit]:
     rows = everything(source)
     rejects = [row for row in rows if isinstance(row, Rejected)]
     assert not rejects, rejects

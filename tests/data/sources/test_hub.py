@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from spatialreward.data.edits import RawEdit
+from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.sources.columns import Columns
 from spatialreward.data.sources.config import HubSource
 from spatialreward.data.sources.opening import open_source
@@ -76,7 +76,7 @@ def test_a_file_that_breaks_half_way_is_one_reject_and_the_others_are_read(folde
     path.write_bytes(path.read_bytes()[:-6])
     opened = source(folder)
     assert reasons_of(opened) == [("data/train-00001-of-00003.parquet:0", "broken file")]
-    assert sum(isinstance(row, RawEdit) for row in everything(opened)) == 8
+    assert sum(isinstance(row, LabelledEdit) for row in everything(opened)) == 8
     assert everything(opened, 7) == everything(opened)
 
 

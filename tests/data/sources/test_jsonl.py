@@ -5,9 +5,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spatialreward.data.edits import RawEdit, Rejected
+from spatialreward.data.edits import LabelledEdit, Rejected
 from spatialreward.data.sources import json_rows
-from spatialreward.data.sources.columns import Columns, RegionColumns
+from spatialreward.data.sources.columns import AnswerColumns, Columns, RegionColumns
 from spatialreward.data.sources.config import JsonlSource
 from spatialreward.data.sources.opening import open_source
 from spatialreward.errors import InvalidInputError
@@ -44,7 +44,16 @@ def test_a_row_becomes_an_edit_with_its_pictures_bytes(folder):
     assert edit.sources == (picture("a.jpg"),)
     assert edit.edited == picture("b.jpg")
     assert (edit.origin.file, edit.origin.row) == ("edits.jsonl", "1")
-    assert (edit.operation, edit.regions, edit.given) == ("", None, {})
+    assert (edit.operation, edit.given_regions, edit.given) == ("", None, {})
+
+
+def test_a_prompt_with_an_answer_loses_the_answer_only(folder):
+    answers = AnswerColumns(pq="answer")
+    columns = COLUMNS.model_copy(update={"edited": "", "answers": answers})
+    write_jsonl(folder / "edits.jsonl", [ROW | {"answer": '{"reasoning": "", "score": [1, 2]}'}])
+    [edit] = edits_of(source(folder, columns))
+    assert (edit.edited, edit.label) == (None, None)
+    assert edit.lost_label == "answer without an edited picture: column answer"
 
 
 def test_without_a_column_of_ids_file_and_line_are_the_id(folder):
@@ -81,7 +90,7 @@ def test_a_row_that_cannot_be_read_is_left_out_and_the_others_are_not(folder, ch
     (folder / "link.jpg").symlink_to(folder.parent / "outside.jpg")
     write_jsonl(folder / "edits.jsonl", [ROW | change, ROW | {"id": "two"}])
     rows = everything(source(folder))
-    assert [row.id for row in rows if isinstance(row, RawEdit)] == ["two"]
+    assert [row.id for row in rows if isinstance(row, LabelledEdit)] == ["two"]
     assert [row.reason for row in rows if isinstance(row, Rejected)] == [reason]
 
 
@@ -167,7 +176,7 @@ def test_conversations_are_reached_by_paths(folder):
     assert edit.sources == (picture("a.jpg"), picture("a.jpg"))
     assert edit.edited == picture("b.jpg")
     assert edit.instruction == "make it red"
-    assert [(box.label, box.bbox_2d) for box in edit.regions] == [("hat", (10, 20, 30, 40))]
+    assert [(box.label, box.bbox_2d) for box in edit.given_regions] == [("hat", (10, 20, 30, 40))]
     assert edit.given == {"success": 20.0}
 
 
@@ -237,6 +246,6 @@ def test_the_real_edits_are_read_with_their_boxes():
     edits = {edit.id: edit for edit in edits_of(source(REAL_EDITS, columns))}
     assert len(edits) == 6
     pendant = edits["girl_pendant"]
-    assert [box.bbox_2d for box in pendant.regions] == [(440, 415, 560, 565)]
+    assert [box.bbox_2d for box in pendant.given_regions] == [(440, 415, 560, 565)]
     assert pendant.given == {"license": "Apache-2.0"}
     assert pendant.edited == (REAL_EDITS / "girl_pendant_edited.jpg").read_bytes()

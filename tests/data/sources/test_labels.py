@@ -11,10 +11,9 @@ PQ = {"reasoning": "sharp and clean", "score": [25, 24]}
 EITHER = AnswerColumns(either="answer")
 
 
-def label(row, columns=EITHER, *, has_source=True, asks_for_edit=False):
-    return label_of(
-        row, columns, has_source=has_source, asks_for_edit=asks_for_edit, by="the annotators"
-    )
+def label(row, columns=EITHER, **options):
+    row_has = {"has_source": True, "has_edited": True, "asks_for_edit": False}
+    return label_of(row, columns, **row_has | options, by="the annotators")
 
 
 def answer(value) -> dict:
@@ -48,6 +47,7 @@ def test_the_stream_follows_from_the_answers_keys_where_the_question_does_not_te
     [
         (answer(PQ), {"asks_for_edit": True}, "answer cannot be read: column answer"),
         (answer(SC), {"has_source": False}, "SC answer without a source picture: column answer"),
+        (answer(SC), {"has_edited": False}, "answer without an edited picture: column answer"),
         (answer(PQ | {"score": [25, 26]}), {}, "answer cannot be read: column answer"),
         ({"answer": "I cannot judge this."}, {}, "answer cannot be read: column answer"),
         ({"answer": ""}, {}, "answer cannot be read: column answer"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spatialreward.data.edits import RawEdit, Rejected
+from spatialreward.data.edits import LabelledEdit, Rejected
 from spatialreward.data.sources.columns import Columns
 from spatialreward.data.sources.config import ParquetSource
 from spatialreward.data.sources.opening import open_source
@@ -120,7 +120,7 @@ def test_a_damaged_row_group_is_one_reject_and_the_next_is_read(tmp_path):
     damage(path, row_group=1)
     opened = source(tmp_path)
     assert reasons_of(opened) == [("0.parquet:10", "broken file")]
-    edits = [row.id for row in everything(opened) if isinstance(row, RawEdit)]
+    edits = [row.id for row in everything(opened) if isinstance(row, LabelledEdit)]
     assert edits == sorted(f"0.parquet:{k}" for k in (*range(10), *range(20, 30)))
     [reject] = [row for row in everything(opened) if isinstance(row, Rejected)]
     assert reject.detail.startswith("rows 10 to 19: ")

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from spatialreward.data.edits import Ranking, RawEdit, Rejected
+from spatialreward.data.edits import LabelledEdit, Ranking, Rejected
 from spatialreward.data.sources.columns import Columns, RankingColumns
 from spatialreward.data.sources.config import JsonlSource
 from spatialreward.data.sources.opening import open_source
@@ -44,7 +44,7 @@ def rows_of(tmp_path, *rows, rankings=PAIRS):
 
 def test_more_is_better_and_equal_scores_tie(tmp_path):
     edit, ranking = rows_of(tmp_path, ROW)
-    assert isinstance(edit, RawEdit)
+    assert isinstance(edit, LabelledEdit)
     assert isinstance(ranking, Ranking)
     assert (ranking.id, ranking.instruction) == ("r1/ranking", "add a hat")
     assert ranking.sources == (picture("s.png"),)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spatialreward.data.edits import RawEdit, Rejected
+from spatialreward.data.edits import LabelledEdit, Rejected
 from spatialreward.data.sources.columns import Columns
 from spatialreward.data.sources.config import WebDatasetSource
 from spatialreward.data.sources.opening import open_source
@@ -85,7 +85,7 @@ def test_a_sample_that_cannot_be_read_is_left_out_and_the_others_are_not(tmp_pat
     write_tar(tmp_path / "0.tar", files(2) + entries + files(1, "z"))
     rows = everything(source(tmp_path))
     assert [row.reason for row in rows if isinstance(row, Rejected)] == [reason]
-    edits = [row.id for row in rows if isinstance(row, RawEdit)]
+    edits = [row.id for row in rows if isinstance(row, LabelledEdit)]
     assert edits == ["0.tar:000", "0.tar:001", "0.tar:z000"]
 
 
@@ -120,7 +120,7 @@ def test_a_cut_tar_gives_its_complete_samples_and_one_reject_wherever_it_is_cut(
         opened = source(tmp_path)
         rows = everything(opened)
         complete = sum(end <= size for end in ends)
-        assert [row.id for row in rows if isinstance(row, RawEdit)] == [
+        assert [row.id for row in rows if isinstance(row, LabelledEdit)] == [
             f"0.tar:{k:03}" for k in range(complete)
         ], size
         assert [row.reason for row in rows if isinstance(row, Rejected)] == ["broken file"], size
@@ -143,7 +143,7 @@ def test_a_damaged_header_is_not_taken_for_the_end(tmp_path):
     data[(sample_ends(path)[1] + 511) // 512 * 512 + 10] ^= 0xFF
     path.write_bytes(data)
     rows = everything(source(tmp_path))
-    assert [row.id for row in rows if isinstance(row, RawEdit)] == ["0.tar:000", "0.tar:001"]
+    assert [row.id for row in rows if isinstance(row, LabelledEdit)] == ["0.tar:000", "0.tar:001"]
     [reject] = [row for row in rows if isinstance(row, Rejected)]
     assert reject.detail.startswith("from sample 2 on: bad checksum")
 

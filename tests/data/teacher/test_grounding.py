@@ -1,6 +1,6 @@
 import pytest
 
-from spatialreward.data.edits import RawEdit
+from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.teacher.grounding import ground_all
 from spatialreward.data.teacher.teaching import annotate_all
 from spatialreward.records import EditRegion
@@ -28,7 +28,7 @@ def test_boxes_become_regions(server, config, ledger):
 
 def test_a_row_that_was_only_read_can_be_grounded(server, config, ledger):
     fields = edit().model_dump(include={"id", "instruction", "sources", "edited", "origin"})
-    [grounding] = ground_all([RawEdit(**fields)], config, ledger)
+    [grounding] = ground_all([LabelledEdit(**fields)], config, ledger)
     assert [region.label for region in grounding.regions] == ["a red hat"]
 
 
