@@ -70,6 +70,16 @@ class Scores(Record):
             raise ValueError("expected the scores of one stream at least")
         return self
 
+    @property
+    def is_semantic(self) -> bool:
+        """Whether the SC stream was asked."""
+        return self.editing_success is not None
+
+    @property
+    def is_perceptual(self) -> bool:
+        """Whether the PQ stream was asked."""
+        return self.naturalness is not None
+
     def given(self) -> dict[str, float]:
         """The scores that there are, by the names of their fields."""
         return {field: score for field, score in self if score is not None}
@@ -143,7 +153,7 @@ class JudgementStatus(StrEnum):
 
 
 class Judgement(Record):
-    """A judge's verdict on one edit, or the reason why there is none.
+    """A judge's verdict on one edit, or the reason why there is none; also the label of an edit.
 
     A failed judgement carries no scores and no reward, so no caller can mistake it for a score.
     """
@@ -166,7 +176,8 @@ class Judgement(Record):
     mended: tuple[Mending, ...] = ()
     """What was put right in the answers before they were read, each once."""
     judged_by: Text = ""
-    """Name and version of the served model, as ``judge/3``; empty for a model in this process."""
+    """Name and version of the served model, as ``judge/3``; empty for a model in this process. Of a
+    label: the teacher's model, or the data set that has it."""
 
     @classmethod
     def failed(cls, reason: str, failure: Failure) -> Self:

@@ -16,7 +16,6 @@ from spatialreward.data.regions.overlap import box_iou
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.interface import Edit, Judging
 from spatialreward.progress import track
-from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.records import EditRegion, Judgement, JudgementStatus
 
 MIN_TRUE_DIFFERENCE = 0.05
@@ -51,7 +50,7 @@ class Known(NamedTuple):
     """What is known of the edits of a data set, in order, without their pictures."""
 
     truths: list[Judgement]
-    """What a perfect judge would say, its reward by the same aggregation."""
+    """What a perfect judge would say: the labels."""
     grades: list[str]
     """How each edit was made, where the data set gives its ``grade``; else empty."""
     tasks: list[Hashable]
@@ -66,7 +65,9 @@ class Known(NamedTuple):
         """
         known = cls([], [], [])
         for edit in edits:
-            known.truths.append(true_judgement(edit))
+            if edit.label is None:
+                raise InvalidInputError(f"edit {edit.id}: has no label to compare a judgement with")
+            known.truths.append(edit.label)
             known.grades.append(str(edit.given.get("grade", "")))
             known.tasks.append(_task_of(edit))
         return known
@@ -94,22 +95,6 @@ def edit_to_judge(edit: LabelledEdit) -> Edit:
         InvalidInputError: a picture is missing or cannot be decoded; names the edit.
     """
     return Edit(list(edit.source_images()), edit.edited_image(), edit.instruction)
-
-
-def true_judgement(edit: LabelledEdit) -> Judgement:
-    """What a perfect judge would say of an edit: its label.
-
-    Raises:
-        InvalidInputError: it has none.
-    """
-    if edit.label is None:
-        raise InvalidInputError(f"edit {edit.id}: has no label to compare a judgement with")
-    return Judgement(
-        status=JudgementStatus.OK,
-        regions=edit.label.regions,
-        scores=edit.label.scores,
-        reward=Aggregation().reward(edit.label.scores),
-    )
 
 
 def judge_figures(

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import decode_image
-from spatialreward.records import Coordinate, EditRegion, Record, Scores
+from spatialreward.records import Coordinate, EditRegion, Judgement, JudgementStatus, Record
 
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
@@ -22,30 +22,6 @@ class RowOrigin(Record):
     """File of the data set, relative to its root, or the hub's id and split."""
     row: str
     """Number or key of the row in it."""
-
-
-class Annotation(Record):
-    """What is known or said about an edit, in the form of the judge's answers."""
-
-    regions: tuple[EditRegion, ...]
-    sc_reasoning: str
-    """With ``<|bbox_i|>`` before each region's part and ``<|global|>`` before the verdict."""
-    pq_reasoning: str
-    scores: Scores
-    teacher: str
-    """Who says so: the model that was asked, or the source where it knows."""
-    verified: bool | None = None
-    """Whether a second pass agreed; None if there was none."""
-
-    @property
-    def is_semantic(self) -> bool:
-        """Whether it labels the SC stream."""
-        return self.scores.editing_success is not None
-
-    @property
-    def is_perceptual(self) -> bool:
-        """Whether it labels the PQ stream."""
-        return self.scores.naturalness is not None
 
 
 class Extent(StrEnum):
@@ -107,8 +83,12 @@ class LabelledEdit(Record):
     """What kind of edit, in the data set's words; empty if it does not say."""
     prior: SpatialPrior | None = None
     """None until the pictures were compared, and if there are not two of them."""
-    label: Annotation | None = None
-    """None until a teacher was asked, unless it came with the source."""
+    label: Judgement | None = None
+    """What a judge should say; None until a teacher was asked, unless it came with the source.
+    ``judged_by`` is the teacher's model, or the source. Its reward is the paper's aggregation of
+    its scores."""
+    verified: bool | None = None
+    """Whether a second pass agreed with the label; None if there was none."""
     lost_label: str = ""
     """Why the label that came with the source was dropped, as ``reason: detail``; empty if none
     was."""
@@ -131,10 +111,14 @@ class LabelledEdit(Record):
             raise ValueError(f"edit {self.id}: expected a source or an edited picture, got neither")
         if self.prior is not None and (self.edited is None or not self.sources):
             raise ValueError(f"edit {self.id}: a prior needs a source and an edited picture")
+        if self.label is None and self.verified is not None:
+            raise ValueError(f"edit {self.id}: verified: there is no label that it could be about")
         if self.label is not None:
+            if self.label.status is JudgementStatus.FAILED:
+                raise ValueError(f"edit {self.id}: label: a failed judgement is none")
             if self.edited is None:
                 raise ValueError(f"edit {self.id}: labelled, but there is no edited picture")
-            if not self.sources and self.label.is_semantic:
+            if not self.sources and self.label.scores.is_semantic:
                 raise ValueError(f"edit {self.id}: has SC scores, but no source picture")
         return self
 

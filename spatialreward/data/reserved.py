@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from spatialreward.data.edits import Annotation
+from spatialreward.records import Judgement
 
 # The references to regions may stay.
 _FOREIGN_TOKEN = re.compile(r"<\|(?!bbox_\d+\|>|global\|>)[^|<>]*\|>")
@@ -20,10 +20,10 @@ class ReservedToken(NamedTuple):
         return f"{self.where} holds {self.token!r}, which is reserved for the chat template"
 
 
-def find_reserved(annotation: Annotation) -> ReservedToken | None:
+def find_reserved(label: Judgement) -> ReservedToken | None:
     """The first token of a chat template in a label's texts; None if there is none."""
-    texts = {"sc_reasoning": annotation.sc_reasoning, "pq_reasoning": annotation.pq_reasoning}
-    texts |= {f"label of region {region.id}": region.label for region in annotation.regions}
+    texts = {"sc_reasoning": label.sc_reasoning, "pq_reasoning": label.pq_reasoning}
+    texts |= {f"label of region {region.id}": region.label for region in label.regions}
     for where, text in texts.items():
         if token := _FOREIGN_TOKEN.search(text):
             return ReservedToken(where, token.group())

@@ -5,9 +5,10 @@ What only the world knows travels in the edit's ``truth``; its label is what a j
 
 from pydantic import ValidationError
 
-from spatialreward.data.edits import Annotation, LabelledEdit, RowOrigin
+from spatialreward.data.edits import LabelledEdit, RowOrigin
 from spatialreward.errors import InvalidInputError
-from spatialreward.records import Record
+from spatialreward.protocol.aggregation import Aggregation
+from spatialreward.records import Judgement, JudgementStatus, Record
 from spatialreward.validation import first_problem
 from spatialreward.world.samples import SceneSample, World
 from spatialreward.world.truth import Truth
@@ -68,12 +69,14 @@ def scene_sample(edit: LabelledEdit) -> SceneSample:
     )
 
 
-def _label(truth: Truth, world: World) -> Annotation:
+def _label(truth: Truth, world: World) -> Judgement:
     """The truth as an answer."""
-    return Annotation(
+    return Judgement(
+        status=JudgementStatus.OK,
         regions=truth.regions,
         sc_reasoning=semantic_reasoning(truth, world),
         pq_reasoning=perceptual_reasoning(truth),
         scores=truth.scores,
-        teacher=LABELLED_BY,
+        reward=Aggregation().reward(truth.scores),
+        judged_by=LABELLED_BY,
     )

@@ -140,22 +140,16 @@ def test_a_file_that_is_no_shard_is_named(tmp_path):
         Dataset(tmp_path)
 
 
-def test_shards_of_the_first_schema_are_read(packed, tmp_path):
-    older = tmp_path / "older"
-    older.mkdir()
-    for path in sorted(packed.glob("*.parquet")):
-        table = pq.read_table(path).drop_columns(["truth"])
-        metadata = SCHEMA.metadata | {b"spatialreward.schema_version": b"1"}
-        pq.write_table(table.replace_schema_metadata(metadata), older / path.name)
-    data = Dataset(older)
-    assert (data.num_labelled, data.count("truth")) == (8, 0)
-    assert list(data) == list(Dataset(packed))
-
-
-def test_a_manifest_of_the_first_schema_is_read(packed):
+def test_a_data_set_of_an_older_schema_is_refused(packed, tmp_path):
+    metadata = SCHEMA.metadata | {b"spatialreward.schema_version": b"2"}
+    table = pq.read_table(packed / "edits-00000.parquet").replace_schema_metadata(metadata)
+    pq.write_table(table, tmp_path / "edits-00000.parquet")
+    with pytest.raises(InvalidInputError, match=r"edits-00000\.parquet: has schema version 2, "):
+        Dataset(tmp_path)
     path = packed / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 1}))
-    assert len(Dataset(packed)) == 10
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 2}))
+    with pytest.raises(InvalidInputError, match=r"manifest\.json: has schema version 2, "):
+        Dataset(packed)
 
 
 # In a process of its own: the hub's address is read when its library is imported.

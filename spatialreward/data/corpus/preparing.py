@@ -65,6 +65,7 @@ def _prepared_edit(row: LabelledEdit, config: CorpusConfig) -> LabelledEdit | Re
             "fingerprints": pictures.fingerprints(),
             "license": license,
             "label": None if is_asked_anew else row.label,
+            "verified": None if is_asked_anew else row.verified,
         }
     )
 

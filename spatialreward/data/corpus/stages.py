@@ -32,7 +32,7 @@ from spatialreward.data.filters.counts import FilterCounts
 from spatialreward.data.filters.deciding import decide
 from spatialreward.data.filters.decontamination import BenchmarkIndex
 from spatialreward.data.filters.facts import FACTS_SCHEMA, EditFacts, facts_of, facts_table
-from spatialreward.data.filters.reasoning import check_annotation
+from spatialreward.data.filters.reasoning import check_annotation, check_second_pass
 from spatialreward.data.filters.reasons import Reason
 from spatialreward.data.packing.manifest import ShardReport
 from spatialreward.data.packing.shards import ShardWriter, count_edits, read_edits, read_facts
@@ -231,7 +231,7 @@ def _checked(result: LabelledEdit | Rejected, config: CorpusConfig) -> LabelledE
     filters = config.filters
     finding = check_annotation(
         result.label, result.instruction, result.prior, filters.reasoning, filters.evidence
-    )
+    ) or check_second_pass(result, filters.reasoning)
     return result if finding is None else finding.reject(result.id, result.origin)
 
 

@@ -9,13 +9,14 @@ from collections import Counter
 
 from pydantic import ValidationError
 
-from spatialreward.data.edits import Annotation, Extent, SpatialPrior
+from spatialreward.data.edits import Extent, LabelledEdit, SpatialPrior
 from spatialreward.data.filters.boxes import check_boxes
 from spatialreward.data.filters.config import EvidenceRules, ReasoningRules
 from spatialreward.data.filters.reasons import Finding, Reason
 from spatialreward.data.filters.verdicts import CLEANNESS, NATURALNESS, RESTRAINT, SUCCESS, Phrases
 from spatialreward.data.filters.words import instruction_words, words_of
 from spatialreward.protocol.parsing import SemanticAnswer
+from spatialreward.records import Judgement
 
 VERDICT = "<|global|>"
 _REPEATED_RUN = 4
@@ -24,7 +25,7 @@ _WORDS_BEFORE_REPETITION_COUNTS = 16
 
 
 def check_annotation(
-    annotation: Annotation,
+    annotation: Judgement,
     instruction: str,
     prior: SpatialPrior,
     rules: ReasoningRules,
@@ -40,11 +41,10 @@ def check_annotation(
         or check_degenerate(annotation, instruction, rules)
         or check_scores(annotation, prior, rules)
         or check_boxes(annotation.regions, prior, evidence)
-        or _check_second_pass(annotation, rules)
     )
 
 
-def check_regions(annotation: Annotation) -> Finding | None:
+def check_regions(annotation: Judgement) -> Finding | None:
     """Say which region the reasoning makes up or leaves out, or that its verdict is missing.
 
     What is made up is decided as the judge's own answers are read, so no answer is taught that
@@ -71,7 +71,7 @@ def check_regions(annotation: Annotation) -> Finding | None:
 
 
 def check_degenerate(
-    annotation: Annotation, instruction: str, rules: ReasoningRules
+    annotation: Judgement, instruction: str, rules: ReasoningRules
 ) -> Finding | None:
     """Say that a reasoning is no reasoning: too short, going in circles, or the instruction."""
     scores = annotation.scores
@@ -87,7 +87,7 @@ def check_degenerate(
 
 
 def check_scores(
-    annotation: Annotation, prior: SpatialPrior, rules: ReasoningRules
+    annotation: Judgement, prior: SpatialPrior, rules: ReasoningRules
 ) -> Finding | None:
     """Say which score cannot be, beside the changed pixels or beside the reasoning's own words."""
     scores = annotation.scores
@@ -111,14 +111,15 @@ def check_scores(
     return None
 
 
-def _check_second_pass(annotation: Annotation, rules: ReasoningRules) -> Finding | None:
-    if annotation.verified is False and not rules.keep_unverified:
-        return Finding(Reason.NOT_VERIFIED, f"{annotation.teacher} disagreed at a second look")
-    return None
+def check_second_pass(edit: LabelledEdit, rules: ReasoningRules) -> Finding | None:
+    """Say that the teacher itself objected to its label when it was asked a second time."""
+    if edit.label is None or edit.verified is not False or rules.keep_unverified:
+        return None
+    return Finding(Reason.NOT_VERIFIED, f"{edit.label.judged_by} disagreed at a second look")
 
 
 def _against_pixels(
-    annotation: Annotation, prior: SpatialPrior, rules: ReasoningRules
+    annotation: Judgement, prior: SpatialPrior, rules: ReasoningRules
 ) -> str | None:
     success, restraint = annotation.scores.editing_success, annotation.scores.over_editing
     most = rules.success_of_nothing

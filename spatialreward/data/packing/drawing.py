@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageOps
 
-from spatialreward.data.edits import Annotation, LabelledEdit
+from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.packing.statistics import Histogram
 from spatialreward.images import decode_image
-from spatialreward.records import EditRegion
+from spatialreward.records import EditRegion, Judgement
 from spatialreward.visuals.overlay import readable, score_bars
 from spatialreward.visuals.regions import draw_dashed, draw_regions
 from spatialreward.visuals.text import FAINT_INK, PAPER, RULE, paragraph, stack
@@ -117,7 +117,7 @@ def _row(edit: LabelledEdit) -> Image.Image:
     )
     blocks = [title, body]
     if (label := edit.label) is not None:
-        told = readable(label.sc_reasoning if label.is_semantic else label.pq_reasoning)
+        told = readable(label.sc_reasoning if label.scores.is_semantic else label.pq_reasoning)
         blocks.append(paragraph(told, inner, _SMALL_TEXT, colour=FAINT_INK, max_lines=3))
     block = stack(blocks, _WIDTH, margin=_GAP, gap=_GAP // 2)
     block.paste(RULE, (0, block.height - 1, _WIDTH, block.height))
@@ -172,7 +172,7 @@ def _words(edit: LabelledEdit) -> Image.Image:
         if edit.given_regions is not None:
             blocks.append(_small(f"Given regions: {_labels(edit.given_regions)}"))
     else:
-        blocks += _annotation(edit.label)
+        blocks += _annotation(edit.label, edit.verified)
     if edit.given:
         said = ", ".join(f"{name} {value}" for name, value in edit.given.items())
         blocks.append(_small(f"Given: {said}"))
@@ -180,13 +180,13 @@ def _words(edit: LabelledEdit) -> Image.Image:
     return stack(blocks, _TEXT_WIDTH, gap=5)
 
 
-def _annotation(annotation: Annotation) -> list[Image.Image]:
-    verified = {True: ", verified", False: ", not confirmed by a second pass", None: ""}
-    regions = [paragraph(_labels(annotation.regions), _TEXT_WIDTH, _TEXT_SIZE, max_lines=4)]
+def _annotation(label: Judgement, verified: bool | None) -> list[Image.Image]:
+    second_pass = {True: ", verified", False: ", not confirmed by a second pass", None: ""}
+    regions = [paragraph(_labels(label.regions), _TEXT_WIDTH, _TEXT_SIZE, max_lines=4)]
     return [
-        score_bars(annotation.scores, _TEXT_WIDTH, _TEXT_SIZE),
-        *(regions if annotation.is_semantic else ()),
-        _small(f"Annotated by {annotation.teacher}{verified[annotation.verified]}"),
+        score_bars(label.scores, _TEXT_WIDTH, _TEXT_SIZE),
+        *(regions if label.scores.is_semantic else ()),
+        _small(f"Annotated by {label.judged_by}{second_pass[verified]}"),
     ]
 
 

@@ -54,14 +54,14 @@ def opened(shard: Path | BinaryIO, name: str, layout: Layout) -> Iterator[pq.Par
 
 
 def check_version(
-    schema: pa.Schema, key: bytes, newest: int, name: str, *, kind: str, version: str
+    schema: pa.Schema, key: bytes, reads: int, name: str, *, kind: str, version: str
 ) -> None:
-    """Refuse a file of another kind, or one that a later version of the library wrote.
+    """Refuse a file of another kind, or one that another version of the library wrote.
 
     Args:
         schema: the file's, with its version under ``key`` in the metadata.
         key: of that version.
-        newest: the version that is read here, with all before it.
+        reads: the version that is read here.
         name: what the message calls the file.
         kind: what its rows are called in a message.
         version: how a message says the version, with ``{}`` in the number's place.
@@ -72,10 +72,20 @@ def check_version(
     found = (schema.metadata or {}).get(key)
     if found is None or not found.isdigit():
         raise InvalidInputError(f"{name}: is not a shard of {kind}")
-    if int(found) > newest:
+    check_number(int(found), reads, name, version)
+
+
+def check_number(found: int, reads: int, name: str, version: str) -> None:
+    """Refuse a version that is not the one that is read here; arguments are ``check_version``'s.
+
+    Raises:
+        InvalidInputError: it is another one; says what to do.
+    """
+    if found != reads:
+        remedy = "a later one is needed" if found > reads else "build the data set again"
         raise InvalidInputError(
-            f"{name}: has {version.format(int(found))}, this version of spatialreward reads "
-            f"{newest} and lower; a later one is needed"
+            f"{name}: has {version.format(found)}, this version of spatialreward reads "
+            f"{reads}; {remedy}"
         )
 
 

@@ -12,12 +12,15 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 
 from spatialreward.data.edits import RowOrigin
+from spatialreward.data.packing.layout import check_number
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
 from spatialreward.validation import first_problem
 
-SCHEMA_VERSION: Literal[2] = 2
-"""2 brought the column ``truth``."""
+SCHEMA_VERSION: Literal[3] = 3
+"""2 brought the column ``truth``; since 3 a label is a ``Judgement``."""
+VERSION = "schema version {}"
+"""How a message says it."""
 FILE_NAME = "manifest.json"
 
 
@@ -43,7 +46,7 @@ class PackedShard(Record):
 class Manifest(Record):
     """A packed data set: everything that is needed to read it and to make it again."""
 
-    schema_version: Literal[1, 2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     shards: tuple[PackedShard, ...] = Field(min_length=1)
     rankings: tuple[PackedShard, ...] = ()
     """Parquet files of preferences, if the source has some; ``read_rankings`` reads them."""
@@ -141,7 +144,7 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of the packed data set in ``folder``; its shards are not looked at.
 
     Raises:
-        InvalidInputError: there is none, it is malformed, or a later version wrote it.
+        InvalidInputError: there is none, it is malformed, or another version wrote it.
     """
     path = folder / FILE_NAME
     try:
@@ -156,18 +159,15 @@ def parse_manifest(data: bytes, name: str) -> Manifest:
     """Read a manifest that came from elsewhere, such as S3; ``name`` is what an error calls it.
 
     Raises:
-        InvalidInputError: it is malformed, or a later version wrote it.
+        InvalidInputError: it is malformed, or another version wrote it.
     """
     try:
         fields = json.loads(data)
     except ValueError as error:
         raise InvalidInputError(f"{name}: is not JSON: {error}") from error
     found = fields.get("schema_version") if isinstance(fields, dict) else None
-    if isinstance(found, int) and found > SCHEMA_VERSION:
-        raise InvalidInputError(
-            f"{name}: has schema version {found}, this version of spatialreward reads "
-            f"{SCHEMA_VERSION} and lower; a later one is needed"
-        )
+    if isinstance(found, int):
+        check_number(found, SCHEMA_VERSION, name, VERSION)
     try:
         return Manifest.model_validate(fields)
     except ValidationError as error:

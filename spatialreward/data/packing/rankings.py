@@ -47,7 +47,7 @@ def read_rankings(shard: Path | BinaryIO, *, name: str = "") -> Iterator[Ranking
         name: what an error calls the shard, if it is no file on disk.
 
     Raises:
-        InvalidInputError: the shard is damaged, holds no rankings, or is of a later version.
+        InvalidInputError: the shard is damaged, holds no rankings, or is of another version.
     """
     name = name or str(shard)
     with opened(shard, name, RANKINGS) as file:

@@ -14,11 +14,11 @@ import pyarrow as pa
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
-from spatialreward.data.edits import Annotation, LabelledEdit, RowOrigin, SpatialPrior
+from spatialreward.data.edits import LabelledEdit, RowOrigin, SpatialPrior
 from spatialreward.data.packing.layout import check_version
-from spatialreward.data.packing.manifest import SCHEMA_VERSION
+from spatialreward.data.packing.manifest import SCHEMA_VERSION, VERSION
 from spatialreward.errors import InvalidInputError
-from spatialreward.records import EditRegion, Record, Scores
+from spatialreward.records import EditRegion, Judgement, Record, Scores
 
 SCORES = tuple(Scores.model_fields)
 """Names of the score columns, 0..25 each; null in a stream that was not asked."""
@@ -32,17 +32,16 @@ _COLUMNS = [
     pa.field("id", pa.string(), nullable=False),
     pa.field("instruction", pa.string(), nullable=False),
     pa.field("operation", pa.string(), nullable=False),
-    # Empty where none is named; older shards do not have it.
+    # Empty where none is named.
     pa.field("license", pa.string(), nullable=False),
     # Null where there are not two pictures to compare: these are the prior's.
     pa.field("extent", pa.string()),
     pa.field("changed_share", pa.float64()),
     pa.field("annotated", pa.bool_(), nullable=False),
-    # Empty where none was lost; older shards do not have it.
+    # Empty where none was lost.
     pa.field("lost_label", pa.string(), nullable=False),
     pa.field("verified", pa.bool_()),
     *(pa.field(name, pa.float64()) for name in SCORES),
-    # Older shards do not have it.
     pa.field("num_sources", pa.int32(), nullable=False),
     # Pixels of the edited picture, of the first source where there is none.
     pa.field("width", pa.int32(), nullable=False),
@@ -52,9 +51,9 @@ _COLUMNS = [
     pa.field("origin_file", pa.string(), nullable=False),
     pa.field("origin_row", pa.string(), nullable=False),
     pa.field("prior", pa.string()),
-    # The label, and above what it says; both columns keep their names of version 1.
+    # The label, a Judgement; ``annotated`` and the scores above say parts of it again.
     pa.field("annotation", pa.string()),
-    # Null where the source did not make the edit itself; version 1 does not have it.
+    # Null where the source did not make the edit itself.
     pa.field("truth", pa.string()),
     pa.field("given", pa.string(), nullable=False),
     pa.field("given_regions", pa.string()),
@@ -71,14 +70,12 @@ FACTS = tuple(field.name for field in _COLUMNS if field.name not in PICTURES)
 
 
 def check_schema(schema: pa.Schema, name: str) -> None:
-    """Refuse a file that is no shard of edits, or one that a later version wrote.
+    """Refuse a file that is no shard of edits, or one of another version.
 
     Raises:
         InvalidInputError: it is one; ``name`` is what the message calls the file.
     """
-    check_version(
-        schema, _VERSION_KEY, SCHEMA_VERSION, name, kind="packed edits", version="schema version {}"
-    )
+    check_version(schema, _VERSION_KEY, SCHEMA_VERSION, name, kind="packed edits", version=VERSION)
 
 
 def to_row(edit: LabelledEdit) -> dict[str, Any]:
@@ -103,7 +100,7 @@ def to_row(edit: LabelledEdit) -> dict[str, Any]:
         "changed_share": prior.changed_share if prior else None,
         "annotated": label is not None,
         "lost_label": edit.lost_label,
-        "verified": label.verified if label else None,
+        "verified": edit.verified,
         **scores,
         "num_sources": len(edit.sources),
         "width": width,
@@ -141,13 +138,14 @@ def _from_row(row: Mapping[str, Any], name: str) -> LabelledEdit:
             edited=row["edited"],
             operation=row["operation"],
             prior=None if prior is None else SpatialPrior.model_validate_json(prior),
-            label=None if label is None else Annotation.model_validate_json(label),
-            truth=row.get("truth"),
+            label=None if label is None else Judgement.model_validate_json(label),
+            verified=row["verified"],
+            truth=row["truth"],
             given=_GIVEN.validate_json(row["given"]),
             given_regions=None if regions is None else _REGIONS.validate_json(regions),
             fingerprints=tuple(row["fingerprints"]),
-            license=row.get("license", ""),
-            lost_label=row.get("lost_label", ""),
+            license=row["license"],
+            lost_label=row["lost_label"],
             origin=RowOrigin(file=row["origin_file"], row=row["origin_row"]),
         )
     except (KeyError, TypeError, ValidationError) as error:

@@ -281,26 +281,19 @@ def count_edits(shard: Path | BinaryIO, *, name: str = "") -> dict[str, int]:
     counts = Counter({"edits": facts.num_rows})
     counts["annotated"] = pc.sum(facts["annotated"]).as_py() or 0
     counts["verified"] = pc.sum(facts["verified"]).as_py() or 0
-    counts["without_source"] = _count_without_source(facts)
+    counts["without_source"] = pc.sum(pc.equal(facts["num_sources"], 0)).as_py() or 0
     counts["prompts"] = facts["extent"].null_count - counts["without_source"]
     for annotation in facts["annotation"].drop_null().to_pylist():
-        counts[f"labelled_by/{json.loads(annotation)['teacher']}"] += 1
-    for lost in facts["lost_label"].to_pylist() if "lost_label" in facts.column_names else ():
+        counts[f"labelled_by/{json.loads(annotation)['judged_by']}"] += 1
+    for lost in facts["lost_label"].to_pylist():
         if lost:
             counts[f"lost_label/{lost.partition(':')[0]}"] += 1
     for extent in facts["extent"].drop_null().to_pylist():
         counts[f"extent/{extent}"] += 1
     for column in ("operation", "license"):
-        for value in facts[column].to_pylist() if column in facts.column_names else ():
+        for value in facts[column].to_pylist():
             counts[f"{column}/{value or 'unknown'}"] += 1
     return dict(counts)
-
-
-def _count_without_source(facts: pa.Table) -> int:
-    # Shards without the column are from before there were such edits.
-    if "num_sources" not in facts.column_names:
-        return 0
-    return pc.sum(pc.equal(facts["num_sources"], 0)).as_py() or 0
 
 
 def _origin(rows: pa.Table, number: int) -> RowOrigin:

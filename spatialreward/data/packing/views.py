@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
-from spatialreward.data.edits import Annotation, LabelledEdit
+from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.reserved import find_reserved
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import check_instruction
 from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer
 from spatialreward.protocol.prompts import PromptPart, Protocol, Slot, fill
 from spatialreward.protocol.rendering import render_perceptual, render_semantic
-from spatialreward.records import Streams
+from spatialreward.records import Judgement, Streams
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -191,7 +191,7 @@ def _conversation(
     return Conversation(edit, stream, question, answered, tuple(shown))
 
 
-def _semantic_answer(edit: str, annotation: Annotation, scores: tuple[float, float]) -> str:
+def _semantic_answer(edit: str, annotation: Judgement, scores: tuple[float, float]) -> str:
     pair = _whole(scores)
     try:
         answer = SemanticAnswer(

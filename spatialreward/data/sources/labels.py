@@ -8,19 +8,19 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 
-from spatialreward.data.edits import Annotation
 from spatialreward.data.reserved import find_reserved
 from spatialreward.data.sources.columns import AnswerColumns
 from spatialreward.data.sources.interface import RowError
 from spatialreward.data.sources.values import Row, look_up, text_at
 from spatialreward.errors import JudgementError
+from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.protocol.parsing import (
     PerceptualAnswer,
     SemanticAnswer,
     parse_perceptual,
     parse_semantic,
 )
-from spatialreward.records import Scores, Streams
+from spatialreward.records import Judgement, JudgementStatus, Mending, Scores, Streams
 
 _SC_KEY = '"edit_region"'
 
@@ -51,7 +51,7 @@ def label_of(
     has_edited: bool,
     asks_for_edit: bool,
     by: str,
-) -> Annotation | None:
+) -> Judgement | None:
     """The label that a row's answers make; None if it has none.
 
     Args:
@@ -128,17 +128,22 @@ def _text_of(part: dict[str, Any]) -> str:
 
 def _label(
     semantic: SemanticAnswer | None, perceptual: PerceptualAnswer | None, by: str
-) -> Annotation:
+) -> Judgement:
     sc, pq = semantic and semantic.score, perceptual and perceptual.score
-    return Annotation(
+    scores = Scores(
+        editing_success=sc[0] if sc else None,
+        over_editing=sc[1] if sc else None,
+        naturalness=pq[0] if pq else None,
+        artifact_freedom=pq[1] if pq else None,
+    )
+    mended = {one for answer in (semantic, perceptual) if answer for one in answer.mended}
+    return Judgement(
+        status=JudgementStatus.OK,
         regions=semantic.edit_region if semantic else (),
         sc_reasoning=semantic.reasoning if semantic else "",
         pq_reasoning=perceptual.reasoning if perceptual else "",
-        scores=Scores(
-            editing_success=sc[0] if sc else None,
-            over_editing=sc[1] if sc else None,
-            naturalness=pq[0] if pq else None,
-            artifact_freedom=pq[1] if pq else None,
-        ),
-        teacher=by,
+        scores=scores,
+        reward=Aggregation().reward(scores),
+        mended=tuple(one for one in Mending if one in mended),
+        judged_by=by,
     )

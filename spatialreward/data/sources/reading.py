@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from spatialreward.data.edits import (
-    Annotation,
     LabelledEdit,
     Ranking,
     Rejected,
@@ -17,6 +16,7 @@ from spatialreward.data.sources.pictures import PictureFolder, holds_nothing, pi
 from spatialreward.data.sources.rankings import ranking_of
 from spatialreward.data.sources.regions import regions_of
 from spatialreward.data.sources.values import Row, look_up, text_at, value_at
+from spatialreward.records import Judgement
 
 # Where a picture stands in the question of a ShareGPT conversation.
 _IMAGE_MARK = "<image>"
@@ -84,7 +84,7 @@ class RowReader:
             if columns.id:
                 row_id = "-".join(_required_text(row, path) for path in columns.id)
             sources, edited = self._pictures_of(row, columns)
-            annotation, lost_label = self._label(row, columns, sources, edited)
+            label, lost_label = self._label(row, columns, sources, edited)
             return LabelledEdit(
                 id=self._key(row_id, number, columns.part),
                 instruction=_instruction(row, columns, is_needed=bool(sources)),
@@ -94,7 +94,7 @@ class RowReader:
                 given_regions=regions_of(row, columns.regions) if columns.regions else None,
                 given=_given(row, columns),
                 license=(columns.license and text_at(row, columns.license)) or "",
-                label=annotation,
+                label=label,
                 lost_label=lost_label,
                 origin=origin,
             )
@@ -152,7 +152,7 @@ class RowReader:
 
     def _label(
         self, row: Row, columns: Columns, sources: tuple[bytes, ...], edited: bytes | None
-    ) -> tuple[Annotation | None, str]:
+    ) -> tuple[Judgement | None, str]:
         """The label that comes with a row, or why what is there is none."""
         if columns.answers is None:
             return None, ""

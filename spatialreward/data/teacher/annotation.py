@@ -4,7 +4,7 @@ import asyncio
 import json
 from dataclasses import dataclass
 
-from spatialreward.data.edits import Annotation, LabelledEdit, Rejected
+from spatialreward.data.edits import LabelledEdit, Rejected
 from spatialreward.data.teacher import prompts
 from spatialreward.data.teacher.answers import AnnotationAnswer, VerificationAnswer
 from spatialreward.data.teacher.asking import Asker
@@ -13,8 +13,9 @@ from spatialreward.data.teacher.pictures import EditPictures
 from spatialreward.data.teacher.questions import Question
 from spatialreward.data.teacher.usage import Tally
 from spatialreward.errors import InvalidInputError
+from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.protocol.parsing import SemanticAnswer
-from spatialreward.records import EditRegion, Scores
+from spatialreward.records import EditRegion, Judgement, JudgementStatus, Scores
 
 
 async def annotate(asker: Asker, edit: LabelledEdit, tally: Tally) -> LabelledEdit | Rejected:
@@ -128,20 +129,22 @@ class _Passes:
             missing = "; ".join(f"{region.label} ({region.place})" for region in answer.missing)
             return _rejected(self.edit, REASON_PREFIX + "region missing", missing)
         semantic = self._semantic(answer)
-        annotation = Annotation(
+        scores = Scores(
+            editing_success=answer.editing_success,
+            over_editing=answer.over_editing,
+            naturalness=answer.naturalness,
+            artifact_freedom=answer.artifact_freedom,
+        )
+        label = Judgement(
+            status=JudgementStatus.OK,
             regions=semantic.edit_region,
             sc_reasoning=semantic.reasoning,
             pq_reasoning=answer.quality,
-            scores=Scores(
-                editing_success=answer.editing_success,
-                over_editing=answer.over_editing,
-                naturalness=answer.naturalness,
-                artifact_freedom=answer.artifact_freedom,
-            ),
-            teacher=self.asker.config.model,
-            verified=verified,
+            scores=scores,
+            reward=Aggregation().reward(scores),
+            judged_by=self.asker.config.model,
         )
-        return self.edit.model_copy(update={"label": annotation})
+        return self.edit.model_copy(update={"label": label, "verified": verified})
 
 
 def _rejected(edit: LabelledEdit, reason: str, detail: str) -> Rejected:

@@ -219,7 +219,7 @@ def test_a_build_of_the_world_shows_its_labels(tmp_path):
     for edit in edits_in(tmp_path / "out"):
         assert edit.label.regions == world[edit.id].given_regions
         assert edit.label.scores.given().items() <= edit.given.items()
-        assert edit.label.teacher == "the generated world"
+        assert edit.label.judged_by == "the generated world"
         assert sft_conversations(edit, FULL)
     assert manifest.counts["annotated"] == manifest.num_edits
     card = (tmp_path / "out" / "README.md").read_text()
@@ -234,7 +234,7 @@ def test_a_teacher_is_asked_about_labelled_edits_only_where_that_is_wanted(tmp_p
     assert manifest.counts["labelled_by/the generated world"] == manifest.num_edits == 3
     build_corpus(taught(teacher, world, relabel=True), tmp_path / "again")
     assert len(teacher.asked) == 3
-    assert {edit.label.teacher for edit in edits_in(tmp_path / "again")} <= {"scripted-vl"}
+    assert {edit.label.judged_by for edit in edits_in(tmp_path / "again")} <= {"scripted-vl"}
 
 
 def test_labels_of_the_source_are_packed_and_the_teacher_is_asked_about_the_rest(tmp_path, teacher):

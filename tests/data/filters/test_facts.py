@@ -3,7 +3,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from spatialreward.data.edits import (
-    Annotation,
     Extent,
     LabelledEdit,
     RowOrigin,
@@ -21,6 +20,7 @@ from spatialreward.data.filters.facts import (
 )
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import Scores
+from tests.data.packing.making import label_of
 
 PRIOR = SpatialPrior(
     extent=Extent.NOTHING, regions=(), changed_share=0, noise=1.0, shift_px=(0.0, 0.0)
@@ -28,13 +28,10 @@ PRIOR = SpatialPrior(
 
 
 def edit(id="e1", success=None, **fields) -> LabelledEdit:
-    annotation = Annotation(
-        regions=(),
+    annotation = None if success is None else label_of(
+        Scores(editing_success=success, over_editing=25),
         sc_reasoning="<|global|> Nothing was changed.",
-        pq_reasoning="",
-        scores=Scores(editing_success=success, over_editing=25),
-        teacher="t",
-    ) if success is not None else None  # fmt: skip
+    )  # fmt: skip
     given = {
         "id": id,
         "instruction": "make it snow",

@@ -2,13 +2,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spatialreward.data.edits import Annotation, Extent, ProposedRegion, SpatialPrior
+from spatialreward.data.edits import Extent, ProposedRegion, SpatialPrior
 from spatialreward.data.filters.config import EvidenceRules, ReasoningRules
-from spatialreward.data.filters.reasoning import check_annotation
+from spatialreward.data.filters.reasoning import check_annotation, check_second_pass
 from spatialreward.data.filters.reasons import Reason
 from spatialreward.records import EditRegion, Scores
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
+from tests.data.packing.making import label_of, make_edit
 
 INSTRUCTION = "paint the car red"
 BOX = (100, 100, 500, 500)
@@ -30,15 +31,13 @@ def prior(extent=Extent.LOCAL) -> SpatialPrior:
     )
 
 
-def annotation(sc=GOOD_SC, pq=GOOD_PQ, regions=(CAR,), scores=(24, 24, 24, 24), **fields):
+def annotation(sc=GOOD_SC, pq=GOOD_PQ, regions=(CAR,), scores=(24, 24, 24, 24)):
     names = ("editing_success", "over_editing", "naturalness", "artifact_freedom")
-    return Annotation(
+    return label_of(
+        Scores(**dict(zip(names, scores, strict=True))),
         regions=regions,
         sc_reasoning=sc,
         pq_reasoning=pq,
-        scores=Scores(**dict(zip(names, scores, strict=True))),
-        teacher="t",
-        **fields,
     )
 
 
@@ -146,10 +145,13 @@ def test_boxes_where_nothing_changed_are_found():
 
 
 def test_an_annotation_that_the_second_pass_refuses_goes_unless_told_otherwise():
-    refused = annotation(verified=False)
-    assert check(refused).reason is Reason.NOT_VERIFIED
-    assert check(refused, rules=ReasoningRules(keep_unverified=True)) is None
-    assert check(annotation(verified=True)) is None
+    refused = make_edit(1, verified=False)
+    finding = check_second_pass(refused, ReasoningRules())
+    assert finding.reason is Reason.NOT_VERIFIED
+    assert finding.detail == "teacher-72b disagreed at a second look"
+    assert check_second_pass(refused, ReasoningRules(keep_unverified=True)) is None
+    for agreed in (make_edit(1), make_edit(1, verified=None), make_edit(1, label=None)):
+        assert check_second_pass(agreed, ReasoningRules()) is None
 
 
 def test_a_stream_that_was_not_asked_is_not_looked_at():
@@ -164,12 +166,11 @@ def test_no_truth_of_the_world_contradicts_itself():
             f"<|bbox_{number}|> {change.before} became {change.after}, {change.verdict}. "
             for number, change in enumerate(truth.changes)
         )
-        annotated = Annotation(
+        annotated = label_of(
+            truth.scores,
             regions=truth.regions,
             sc_reasoning=f"{regions}<|global|> {truth.done} of {truth.asked} things are done",
             pq_reasoning=f"The picture shows {truth.artifact or 'no fault'}",
-            scores=truth.scores,
-            teacher="truth",
         )
         proposed = tuple(
             ProposedRegion(bbox_2d=change.box, evidence=1.0, changed_share=0.5)

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from spatialreward.data.edits import (
-    Annotation,
     Extent,
     LabelledEdit,
     ProposedRegion,
@@ -16,7 +15,8 @@ from spatialreward.data.edits import (
     RowOrigin,
     SpatialPrior,
 )
-from spatialreward.records import EditRegion, Scores
+from spatialreward.protocol.aggregation import Aggregation
+from spatialreward.records import EditRegion, Judgement, JudgementStatus, Mending, Scores
 
 
 def picture(seed: int, size: tuple[int, int] = (48, 32), kind: str = "PNG") -> bytes:
@@ -28,17 +28,22 @@ def picture(seed: int, size: tuple[int, int] = (48, 32), kind: str = "PNG") -> b
     return buffer.getvalue()
 
 
+def label_of(scores: Scores, **fields: object) -> Judgement:
+    """A label with these scores, and the reward that they make."""
+    reward = Aggregation().reward(scores)
+    return Judgement(status=JudgementStatus.OK, scores=scores, reward=reward, **fields)
+
+
 REGIONS = (
     EditRegion(id=0, label="a red hat", bbox_2d=(100, 100, 500, 300)),
     EditRegion(id=3, label='das „Schild"', bbox_2d=(600, 0, 1000, 1000)),
 )
-ANNOTATION = Annotation(
+ANNOTATION = label_of(
+    Scores(editing_success=25, over_editing=10, naturalness=20, artifact_freedom=5),
     regions=REGIONS,
     sc_reasoning="<|bbox_0|> was bare, as asked. <|bbox_3|> 写着字。 <|global|> 1 of 1 done",
     pq_reasoning="<|global|> clean",
-    scores=Scores(editing_success=25, over_editing=10, naturalness=20, artifact_freedom=5),
-    teacher="teacher-72b",
-    verified=True,
+    judged_by="teacher-72b",
 )
 PRIOR = SpatialPrior(
     extent=Extent.LOCAL,
@@ -50,7 +55,7 @@ PRIOR = SpatialPrior(
 
 
 def make_edit(number: int = 0, **changes: object) -> LabelledEdit:
-    """Edit ``number`` of a data set, annotated."""
+    """Edit ``number`` of a data set, annotated unless it is to have no label."""
     fields: dict[str, object] = {
         "id": f"edit-{number}",
         "instruction": f"Put hat number {number} on her head",
@@ -60,6 +65,7 @@ def make_edit(number: int = 0, **changes: object) -> LabelledEdit:
         "license": "CC BY 4.0",
         "prior": PRIOR,
         "label": ANNOTATION,
+        "verified": None if changes.get("label", ANNOTATION) is None else True,
         "given": {"score": 7.5, "editor": "omnigen"},
         "given_regions": REGIONS[:1],
         "fingerprints": (f"{number:016x}", "f" * 16),
@@ -82,18 +88,14 @@ def make_prompt(number: int = 0, **changes: object) -> LabelledEdit:
 
 def make_alone(number: int = 0, **changes: object) -> LabelledEdit:
     """Picture ``number`` of a data set that has no sources, labelled for the PQ stream."""
-    label = Annotation(
-        regions=(),
-        sc_reasoning="",
-        pq_reasoning="The hat floats.",
-        scores=Scores(naturalness=8, artifact_freedom=21),
-        teacher="judges",
-    )
+    scores = Scores(naturalness=8, artifact_freedom=21)
+    label = label_of(scores, pq_reasoning="The hat floats.", judged_by="judges")
     alone: dict[str, object] = {
         "instruction": "",
         "sources": (),
         "prior": None,
         "label": label,
+        "verified": None,
         "given_regions": None,
         "fingerprints": (f"{number:016x}",),
     }
@@ -157,13 +159,14 @@ def scores(values: st.SearchStrategy[float]) -> st.SearchStrategy[Scores]:
 
 
 annotations = st.builds(
-    Annotation,
+    label_of,
+    scores(st.floats(0, 25)),
     regions=regions,
     sc_reasoning=st.text(max_size=60),
     pq_reasoning=st.text(max_size=60),
-    scores=scores(st.floats(0, 25)),
-    teacher=st.text(max_size=10),
-    verified=st.none() | st.booleans(),
+    soft_scores=st.none() | scores(st.floats(0, 25)),
+    mended=st.lists(st.sampled_from(Mending), max_size=3).map(tuple),
+    judged_by=st.text(max_size=10),
 )
 
 
@@ -178,7 +181,8 @@ def edits(draw: st.DrawFn) -> LabelledEdit:
     """Any edit that can be packed."""
     edited = draw(st.none() | pictures)
     sources = tuple(draw(st.lists(pictures, min_size=edited is None, max_size=3)))
-    labels = annotations.filter(lambda label: bool(sources) or not label.is_semantic)
+    labels = annotations.filter(lambda label: bool(sources) or not label.scores.is_semantic)
+    label = None if edited is None else draw(st.none() | labels)
     return LabelledEdit(
         id=draw(st.text(min_size=1, max_size=20)),
         instruction=draw(st.text(max_size=60)),
@@ -187,7 +191,8 @@ def edits(draw: st.DrawFn) -> LabelledEdit:
         operation=draw(st.text(max_size=10)),
         license=draw(st.text(max_size=10)),
         prior=draw(priors) if edited is not None and sources else None,
-        label=None if edited is None else draw(st.none() | labels),
+        label=label,
+        verified=draw(st.none() | st.booleans()) if label else None,
         lost_label=draw(st.text(max_size=10)),
         given=draw(st.dictionaries(st.text(max_size=8), finite | st.text(max_size=20), max_size=4)),
         given_regions=draw(st.none() | regions),

@@ -144,7 +144,7 @@ def test_a_picture_that_stands_alone_is_drawn_with_its_words():
 
 def test_words_of_a_teacher_do_not_break_a_sheet():
     annotation = ANNOTATION.model_copy(
-        update={"sc_reasoning": "x" * 3000, "teacher": "很长" * 200, "regions": ()}
+        update={"sc_reasoning": "x" * 3000, "judged_by": "很长" * 200, "regions": ()}
     )
     edit = make_edit(1, label=annotation, instruction="帽子\n" * 300)
     assert edits_sheet([edit]).height < 600

@@ -95,7 +95,8 @@ def test_the_digest_is_the_checksum_of_the_checksums(packed):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"schema_version": 3}, r"schema version 3, .* reads 2 and lower; a later one is needed"),
+        ({"schema_version": 4}, "has schema version 4, .* reads 3; a later one is needed"),
+        ({"schema_version": 2}, "has schema version 2, .* reads 3; build the data set again"),
         ({"shards": []}, "shards: "),
         ({"surplus": 1}, "surplus: "),
     ],

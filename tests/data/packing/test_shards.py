@@ -22,6 +22,7 @@ from spatialreward.data.packing.shards import (
     read_edit,
     read_edits,
     read_facts,
+    read_footer,
     write_shard,
 )
 from spatialreward.errors import InvalidInputError
@@ -166,16 +167,6 @@ def test_edits_are_counted_by_what_they_are(path):
     }
 
 
-def test_a_shard_from_before_pictures_could_stand_alone_is_read_and_counted(path):
-    edits = [make_edit(1), make_prompt(2)]
-    write_shard(path, edits)
-    older = pq.read_table(path).drop_columns(["num_sources", "lost_label"])
-    pq.write_table(older, path)
-    assert list(read_edits(path)) == edits
-    counts = count_edits(path)
-    assert (counts["prompts"], counts["without_source"]) == (1, 0)
-
-
 def test_pictures_stand_in_the_file_as_they_came(path):
     edit = make_edit(1)
     write_shard(path, [edit])
@@ -284,10 +275,20 @@ def test_files_that_are_no_shards_of_ours_are_refused(path, tmp_path):
     pq.write_table(pa.table({"id": ["1"]}), path)
     with pytest.raises(InvalidInputError, match="is not a shard of packed edits"):
         list(read_edits(path))
-    later = SCHEMA.with_metadata({"spatialreward.schema_version": "3"})
-    pq.write_table(pa.Table.from_pylist([], schema=later), path)
-    with pytest.raises(InvalidInputError, match=r"schema version 3, .* reads 2 and lower"):
-        read_facts(path)
+
+
+@pytest.mark.parametrize(
+    ("version", "remedy"), [(4, "a later one is needed"), (2, "build the data set again")]
+)
+def test_shards_of_another_version_are_refused_with_what_to_do(path, version, remedy):
+    other = SCHEMA.with_metadata({"spatialreward.schema_version": str(version)})
+    pq.write_table(pa.Table.from_pylist([], schema=other), path)
+    for read in (read_facts, read_footer, lambda shard: list(read_edits(shard))):
+        with pytest.raises(
+            InvalidInputError,
+            match=rf"train-00003\.parquet: has schema version {version}, .* reads 3; {remedy}",
+        ):
+            read(path)
 
 
 def killed_after(path: Path, num_edits: int, num_lines: int) -> str:
@@ -318,12 +319,3 @@ def test_a_killed_writer_leaves_no_shard_and_the_next_run_makes_the_same(tmp_pat
         assert (shard.sha256, shard.row_groups) == (expected.sha256, expected.row_groups)
         assert os.listdir(path.parent) == [path.name]
         path.unlink()
-
-
-def test_a_shard_of_before_there_were_licences_is_read(path):
-    edits = [make_edit(1, license=""), make_edit(2, license="")]
-    write_shard(path, edits)
-    table = pq.read_table(path)
-    pq.write_table(table.drop_columns(["license"]), path)
-    assert list(read_edits(path)) == edits
-    assert not [name for name in count_edits(path) if name.startswith("license/")]

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from spatialreward.data.edits import Annotation
 from spatialreward.data.packing.views import (
     rl_features,
     rl_prompt,
@@ -26,6 +25,7 @@ from spatialreward.records import Scores, Streams
 from tests.data.packing.making import (
     ANNOTATION,
     REGIONS,
+    label_of,
     make_alone,
     make_edit,
     make_prompt,
@@ -42,12 +42,12 @@ plain_text = st.text(max_size=80).filter(lambda text: "<|" not in text)
 def fit_annotations(draw):
     boxes = draw(regions.filter(lambda them: all("<|" not in one.label for one in them)))
     told = "".join(f"<|bbox_{box.id}|> {draw(plain_text)}" for box in boxes)
-    return Annotation(
+    return label_of(
+        draw(scores(st.integers(0, 25))),
         regions=boxes,
         sc_reasoning=f"{told}<|global|> {draw(plain_text)}",
         pq_reasoning=draw(plain_text),
-        scores=draw(scores(st.integers(0, 25))),
-        teacher="teacher",
+        judged_by="teacher",
     )
 
 

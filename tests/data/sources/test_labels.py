@@ -4,7 +4,7 @@ import pytest
 
 from spatialreward.data.sources.columns import AnswerColumns
 from spatialreward.data.sources.labels import LabelError, label_of, spoken_at
-from spatialreward.records import Scores
+from spatialreward.records import Mending, Scores
 
 SC = {"edit_region": [], "reasoning": "<|global|> nothing was done", "score": [0, 25]}
 PQ = {"reasoning": "sharp and clean", "score": [25, 24]}
@@ -27,7 +27,21 @@ def test_answers_of_both_streams_are_one_label():
         editing_success=0, over_editing=25, naturalness=25, artifact_freedom=24
     )
     assert (found.sc_reasoning, found.pq_reasoning) == (SC["reasoning"], PQ["reasoning"])
-    assert (found.regions, found.teacher) == ((), "the annotators")
+    assert (found.regions, found.judged_by) == ((), "the annotators")
+
+
+def test_the_reward_of_a_label_is_made_of_its_scores():
+    # SC (0.6 * 20 + 0.4 * 10) / 2.5 = 6.4, PQ (0.5 * 25 + 0.5 * 25) / 2.5 = 10.
+    row = {"sc": SC | {"score": [20, 10]}, "pq": PQ | {"score": [25, 25]}}
+    columns = AnswerColumns(sc="sc", pq="pq")
+    assert label(row, columns).reward == pytest.approx(6.4**0.8 * 10**0.2 / 10)
+    assert label({"sc": row["sc"]}, columns).reward == pytest.approx(0.64)
+
+
+def test_a_label_says_what_was_put_right_in_its_answers():
+    row = {"sc": f"Here it is: {json.dumps(SC)}", "pq": f"Well, {json.dumps(PQ)[:-1]},}}"}
+    found = label(row, AnswerColumns(sc="sc", pq="pq"))
+    assert found.mended == (Mending.WORDS_AROUND, Mending.TRAILING_COMMA)
 
 
 def test_a_stream_without_an_answer_is_left_open():
@@ -38,8 +52,8 @@ def test_a_stream_without_an_answer_is_left_open():
 
 
 def test_the_stream_follows_from_the_answers_keys_where_the_question_does_not_tell():
-    assert label(answer(SC)).is_semantic
-    assert label(answer(PQ)).is_perceptual
+    assert label(answer(SC)).scores.is_semantic
+    assert label(answer(PQ)).scores.is_perceptual
 
 
 @pytest.mark.parametrize(

@@ -316,7 +316,7 @@ def test_spatialreward_sft_as_assumed(tmp_path, caplog, row, thought, alone):
     ]
     assert label.sc_reasoning == SC_ANSWER["reasoning"]
     assert label.scores == Scores(editing_success=24, over_editing=20)
-    assert label.teacher == "spatialreward-sft-assumed"
+    assert label.judged_by == "spatialreward-sft-assumed"
     assert (perceptual.sources, perceptual.instruction) == ((), "")
     assert perceptual.label.pq_reasoning == PQ_ANSWER["reasoning"]
     assert perceptual.label.scores == Scores(naturalness=12, artifact_freedom=9)

@@ -231,7 +231,7 @@ def test_a_killed_run_is_resumed_without_paying_twice(server, config, ledger):
 
     server.plan = well
     results = list(annotate_all(edits(count), verifying, ledger))
-    assert [one.label.verified for one in results] == [True] * count
+    assert [one.verified for one in results] == [True] * count
     requests = Counter(json.dumps(asked.body, sort_keys=True) for asked in server.asked)
     assert len(requests) == 2 * count
     assert len(server.asked) - asked_before == 2 * count - len(kept)

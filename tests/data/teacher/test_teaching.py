@@ -14,7 +14,7 @@ from spatialreward.data.edits import Rejected
 from spatialreward.data.teacher.teaching import annotate_all
 from spatialreward.data.teacher.usage import TeacherUsage
 from spatialreward.protocol.parsing import SemanticAnswer
-from spatialreward.records import Scores
+from spatialreward.records import Mending, Scores
 from tests.data.teacher.edits_to_annotate import BOXES, edit, edits, picture
 from tests.data.teacher.settings import changed
 from tests.data.teacher.teacher_server import Reaction, annotation, in_turn, says, well
@@ -38,7 +38,7 @@ def test_an_annotation_has_the_judges_form(server, config, ledger):
     assert told.scores == Scores(
         editing_success=22, over_editing=24, naturalness=20, artifact_freedom=19
     )
-    assert (told.teacher, told.verified) == ("scripted-vl", None)
+    assert (told.judged_by, result.verified) == ("scripted-vl", None)
     SemanticAnswer(edit_region=told.regions, reasoning=told.sc_reasoning, score=(22, 24))
 
 
@@ -142,7 +142,7 @@ def test_a_second_pass_that_agrees_verifies(server, config, ledger):
     verifying = changed(config, verify=True)
     [result] = annotate_all([edit()], verifying, ledger)
     assert server.stages() == ["annotate", "verify"]
-    assert result.label.verified is True
+    assert result.verified is True
     asked = server.asked[1]
     assert len(asked.pictures) == 3
     shown = json.loads(next(line for line in asked.text.splitlines() if "bbox_2d" in line))
@@ -165,7 +165,7 @@ def test_an_objection_leads_to_another_annotation(server, config, ledger):
     assert server.stages() == ["annotate", "verify", "annotate", "verify"]
     assert '"the hat is blue, not red"' in server.asked[2].text
     assert result.label.scores.editing_success == 9
-    assert result.label.verified is True
+    assert result.verified is True
 
 
 def test_a_second_objection_leaves_the_annotation_unverified(server, config, ledger):
@@ -180,7 +180,7 @@ def test_a_second_objection_leaves_the_annotation_unverified(server, config, led
     server.plan = plan
     [result] = annotate_all([edit()], verifying, ledger)
     assert server.stages() == ["annotate", "verify", "annotate", "verify"]
-    assert result.label.verified is False
+    assert result.verified is False
     assert result.label.sc_reasoning.endswith("a hat of another colour was added")
 
 
@@ -189,7 +189,7 @@ def test_an_annotation_that_stays_as_it_was_is_not_reviewed_twice(server, config
     server.plan = lambda asked: DISAGREES if asked.stage == "verify" else well(asked)
     [result] = annotate_all([edit()], verifying, ledger)
     assert server.stages() == ["annotate", "verify", "annotate"]
-    assert result.label.verified is False
+    assert result.verified is False
 
 
 def test_a_second_pass_without_an_answer_is_no_agreement(server, config, ledger):
