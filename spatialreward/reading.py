@@ -53,14 +53,14 @@ def parse_json(text: str | bytes) -> Any:
         raise _not_json(error) from error
 
 
-def first_json(text: str, start: int = 0, decoder: json.JSONDecoder = _DECODER) -> Any:
-    """The first JSON value from ``start`` on; what follows it is not looked at.
+def first_json(text: str, decoder: json.JSONDecoder = _DECODER) -> Any:
+    """The JSON value that a text begins with; what follows it is not looked at.
 
     Raises:
         InvalidInputError: there is none, or it holds what cannot be read.
     """
     try:
-        value, _ = decoder.raw_decode(text, start)
+        value, _ = decoder.raw_decode(text)
     except (ValueError, RecursionError) as error:
         raise _not_json(error) from error
     return value

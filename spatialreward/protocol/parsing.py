@@ -94,7 +94,7 @@ def parse_perceptual(text: str, allowed: Collection[Mending] = ALL_MENDINGS) -> 
 
 def _parse(text: str, answer: type[Answer], allowed: Collection[Mending]) -> Answer:
     mended: mending.Mended = set()
-    value = _mended(_object_in(text, mended), answer, mended)
+    value = _mended(answer_value(text, mended), answer, mended)
     for one in Mending:
         if one in mended and one not in allowed:
             failure = _FAILURE_WITHOUT.get(one, Failure.NOT_JSON)
@@ -107,9 +107,18 @@ def _parse(text: str, answer: type[Answer], allowed: Collection[Mending]) -> Ans
         raise _error_of(error) from error
 
 
-def _object_in(text: str, mended: mending.Mended) -> Any:
-    """The JSON value behind the thinking."""
-    scanner = _scanned(text)
+def answer_value(text: str, mended: mending.Mended, begins: str = "{") -> Any:
+    """The JSON value behind the thinking, whatever form it has.
+
+    Args:
+        text: all that was written, a thought before the answer too.
+        mended: gets the names of what was put right.
+        begins: the brackets that an answer may begin with, ``{`` or ``{[``.
+
+    Raises:
+        JudgementError: there is none (``CUT_OFF``, ``NO_ANSWER``), or it is no JSON (``NOT_JSON``).
+    """
+    scanner = _scanned(text, begins)
     if scanner.thinking:
         raise JudgementError("the answer ends within a thought", Failure.CUT_OFF)
     if scanner.begin is None:
@@ -124,15 +133,15 @@ def _object_in(text: str, mended: mending.Mended) -> Any:
         raise JudgementError(reason, Failure.NOT_JSON) from error
 
 
-def _scanned(text: str) -> AnswerScanner:
-    scanner = AnswerScanner()
+def _scanned(text: str, begins: str) -> AnswerScanner:
+    scanner = AnswerScanner(begins=begins)
     scanner.read(text)
     thought_ends = text.find(THOUGHT_ENDS)
     # Some templates open the thought in the prompt: then only its end is in the answer.
     is_within = scanner.end is not None and (scanner.begin or 0) < thought_ends < scanner.end
     if thought_ends < 0 or THOUGHT_BEGINS in text[:thought_ends] or is_within:
         return scanner
-    scanner = AnswerScanner(thinking=True)
+    scanner = AnswerScanner(thinking=True, begins=begins)
     scanner.read(text)
     return scanner
 

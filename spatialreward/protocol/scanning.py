@@ -23,17 +23,23 @@ class AnswerScanner:
     What stands between ``<think>`` and ``</think>`` is no answer, whatever braces it holds.
     """
 
-    def __init__(self, *, thinking: bool = False) -> None:
-        """Nothing has been read; ``thinking``: the prompt ends within a thought."""
+    def __init__(self, *, thinking: bool = False, begins: str = "{") -> None:
+        """Nothing has been read.
+
+        Args:
+            thinking: the prompt ends within a thought.
+            begins: the brackets that an answer may begin with: ``{[`` where it may be a list.
+        """
         self.text = ""
         self.begin: int | None = None
-        """Index of the object's opening brace; None before it."""
+        """Index of the answer's opening bracket; None before it."""
         self.end: int | None = None
-        """Index behind the object's closing brace; None before it."""
+        """Index behind the answer's closing bracket; None before it."""
         self.thinking = thinking
         """Whether a thought has begun and has not ended."""
         self.is_doubled = False
         """Whether the object stands in a second pair of braces."""
+        self._begins = begins
         self._open: list[str] = []
         self._expected: Expected = "key"
         self._key = ""
@@ -87,9 +93,10 @@ class AnswerScanner:
                 self.thinking = False
             elif read.endswith(THOUGHT_BEGINS):
                 self.thinking = True
-        elif character == "{" and not self.thinking:
+        elif character in self._begins and not self.thinking:
             self.begin = index
-            self._open = ["{"]
+            self._open = [character]
+            self._expected = "key" if character == "{" else "value"
 
     def _read_in_string(self, index: int, character: str) -> None:
         if self._escaped:

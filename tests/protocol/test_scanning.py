@@ -57,6 +57,14 @@ def test_no_score_is_due_elsewhere(text):
     assert not scanned(text).at_score
 
 
+def test_a_list_is_an_answer_where_one_may_begin_with_its_bracket():
+    text = 'see: [{"a": [1]}, "]"] and more'
+    found = scanned(text, begins="{[")
+    assert text[found.begin : found.end] == '[{"a": [1]}, "]"]'
+    alone = scanned(text)
+    assert text[alone.begin : alone.end] == '{"a": [1]}'
+
+
 @given(
     indent=st.sampled_from([None, 0, 2, 4]),
     separators=st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : ")]),

@@ -142,6 +142,7 @@ class _Passes:
             pq_reasoning=answer.quality,
             scores=scores,
             reward=Aggregation().reward(scores),
+            mended=answer.mended,
             judged_by=self.asker.config.model,
         )
         return self.edit.model_copy(update={"label": label, "verified": verified})

@@ -1,5 +1,8 @@
 """The form of a teacher's answers, and the checks that stand between them and training data.
 
+Thoughts, code fences and malformed JSON are read as in a judge's answers, by
+``spatialreward.protocol.parsing``; what the fields hold is never mended.
+
 Whether an answer is in the right language is checked by its script: more than half of its
 letters must belong to the language's. A German answer to an English question passes; a Chinese one
 does not.
@@ -12,13 +15,16 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 
 from spatialreward.data.teacher.config import Language
 from spatialreward.data.teacher.faults import Fault, TeacherFault
 from spatialreward.data.teacher.ledger import Reply
-from spatialreward.errors import InvalidInputError
-from spatialreward.reading import first_json
-from spatialreward.records import BOX_SCALE, MAX_SCORE, Record
+from spatialreward.errors import Failure, JudgementError
+from spatialreward.protocol.mending import Mended
+from spatialreward.protocol.parsing import answer_value
+from spatialreward.protocol.scanning import THOUGHT_ENDS
+from spatialreward.records import BOX_SCALE, MAX_SCORE, Mending, Record
 
 LONGEST_TEXT = 4_000
 """In characters; a model that repeats itself goes beyond."""
@@ -91,7 +97,14 @@ class MissingRegion(Record):
     place: Text
 
 
-class AnnotationAnswer(Record):
+class TeacherAnswer(Record):
+    """What every answer has, beside what the teacher is asked for."""
+
+    mended: SkipJsonSchema[tuple[Mending, ...]] = Field((), exclude=True)
+    """What was put right before the answer could be read."""
+
+
+class AnnotationAnswer(TeacherAnswer):
     """The first pass."""
 
     regions: tuple[RegionAnswer, ...]
@@ -129,7 +142,7 @@ class AnnotationAnswer(Record):
             )
 
 
-class VerificationAnswer(Record):
+class VerificationAnswer(TeacherAnswer):
     """The second pass."""
 
     reason: Text
@@ -150,7 +163,7 @@ class GroundedRegion(Record):
     ]
 
 
-class GroundingAnswer(Record):
+class GroundingAnswer(TeacherAnswer):
     """Boxes of what the instruction names."""
 
     regions: tuple[GroundedRegion, ...]
@@ -160,7 +173,6 @@ class GroundingAnswer(Record):
         return (region.label for region in self.regions)
 
 
-TeacherAnswer = AnnotationAnswer | VerificationAnswer | GroundingAnswer
 Answer = TypeVar("Answer", AnnotationAnswer, VerificationAnswer, GroundingAnswer)
 
 
@@ -170,9 +182,11 @@ def read_answer(reply: Reply, form: type[Answer], language: Language) -> Answer:
     Raises:
         TeacherFault: it cannot; says why.
     """
-    text = _text_of(reply)
+    mended: Mended = set()
+    value = _json_in(_text_of(reply), form, mended)
+    value |= {"mended": tuple(one for one in Mending if one in mended)}
     try:
-        answer = form.model_validate(_json_in(text, form))
+        answer = form.model_validate(value)
     except ValidationError as error:
         raise _fault_of(error) from error
     _check_language(answer.spoken(), language)
@@ -212,18 +226,19 @@ def _text_of(reply: Reply) -> str:
     return text
 
 
-def _json_in(text: str, form: type[TeacherAnswer]) -> Any:
-    """The JSON in an answer, whatever the model put around it."""
-    text = text.rpartition("</think>")[2]
+def _json_in(text: str, form: type[TeacherAnswer], mended: Mended) -> dict[str, Any]:
     # Grounding models are trained to answer with the bare list.
-    start = re.search(r"[{\[]" if form is GroundingAnswer else r"\{", text)
+    begins = "{[" if form is GroundingAnswer else "{"
     try:
-        value = first_json(text, start.start() if start else 0)
-    except InvalidInputError as error:
-        if _REFUSAL.match(text):
-            raise TeacherFault(Fault.REFUSED, f"the model refused: {text[:200]!r}") from error
-        raise TeacherFault(Fault.NOT_JSON, f"it {error}; it began {text.strip()[:80]!r}") from error
-    return {"regions": value} if form is GroundingAnswer and isinstance(value, list) else value
+        value = answer_value(text, mended, begins)
+    except JudgementError as error:
+        said = text.rpartition(THOUGHT_ENDS)[2].strip()
+        if error.failure is Failure.CUT_OFF:
+            raise TeacherFault(Fault.CUT_OFF, str(error)) from error
+        if _REFUSAL.match(said):
+            raise TeacherFault(Fault.REFUSED, f"the model refused: {said[:200]!r}") from error
+        raise TeacherFault(Fault.NOT_JSON, str(error)) from error
+    return {"regions": value} if isinstance(value, list) else value
 
 
 def _fault_of(error: ValidationError) -> TeacherFault:

@@ -13,6 +13,7 @@ from spatialreward.data.teacher.answers import (
 )
 from spatialreward.data.teacher.faults import REMEDIES, Fault, TeacherFault
 from spatialreward.data.teacher.ledger import Reply
+from spatialreward.records import Mending
 
 FORMS = (AnnotationAnswer, VerificationAnswer, GroundingAnswer)
 JSON = st.recursive(
@@ -33,6 +34,55 @@ def test_any_answer_is_read_or_refused_with_a_reason(form, text):
     except TeacherFault:
         return
     assert isinstance(answer, form)
+
+
+VERIFIED = '{"reason": "the hat is red", "agrees": true}'
+BALL = '{"picture": "source", "label": "ball", "bbox_2d": [0, 0, 9, 8]}'
+
+
+@pytest.mark.parametrize(
+    ("text", "mended"),
+    [
+        (VERIFIED, ()),
+        (f'<think>{{"reason": "a draft"}}</think>{VERIFIED}', (Mending.THOUGHT,)),
+        (f"It began in the prompt: {{.</think>\n{VERIFIED}", (Mending.THOUGHT,)),
+        (f"```json\n{VERIFIED}\n```", (Mending.WORDS_AROUND,)),
+        (f"{{{VERIFIED}}}", (Mending.DOUBLED_BRACES,)),
+        (VERIFIED.replace("}", ",}"), (Mending.TRAILING_COMMA,)),
+        (VERIFIED.replace("hat is", "hat\nis"), (Mending.CONTROL_CHARACTER,)),
+    ],
+)
+def test_an_answer_is_mended_as_a_judges_is(text, mended):
+    answer = read_answer(Reply(text=text), VerificationAnswer, "en")
+    assert (answer.reason, answer.agrees) == ("the hat is red", True)
+    assert answer.mended == mended
+
+
+@pytest.mark.parametrize(
+    "text", [f"[{BALL}]", f"<think>[1]</think>```[{BALL},]```", f'{{"regions": [{BALL}]}}']
+)
+def test_boxes_may_be_a_bare_list(text):
+    [region] = read_answer(Reply(text=text), GroundingAnswer, "en").regions
+    assert region.bbox_2d == (0, 0, 9, 8)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (f"<think>It may be {VERIFIED}, or", Fault.CUT_OFF),
+        (f"[{VERIFIED}]", Fault.WRONG_FIELDS),
+        (f"[{VERIFIED}", Fault.NOT_JSON),
+        ("<think>a hat</think>I'm sorry, I cannot look at people.", Fault.REFUSED),
+        ("<think>I cannot see it.</think>It looks fine.", Fault.NOT_JSON),
+        (VERIFIED.replace("}", ', "mood": "good"}'), Fault.WRONG_FIELDS),
+        (VERIFIED.replace("true", '"true"'), Fault.WRONG_FIELDS),
+    ],
+)
+def test_what_no_mending_helps_is_a_fault(text, fault):
+    form = GroundingAnswer if text.startswith("[") else VerificationAnswer
+    with pytest.raises(TeacherFault) as caught:
+        read_answer(Reply(text=text), form, "en")
+    assert caught.value.fault is fault
 
 
 def test_deep_nesting_is_not_json_that_can_be_used():

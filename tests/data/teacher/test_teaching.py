@@ -42,6 +42,15 @@ def test_an_annotation_has_the_judges_form(server, config, ledger):
     SemanticAnswer(edit_region=told.regions, reasoning=told.sc_reasoning, score=(22, 24))
 
 
+def test_a_label_says_what_was_put_right_in_the_answer(server, config, ledger):
+    def plan(asked):
+        return says(f"<think>Let me see.</think>{json.dumps(annotation(asked))}")
+
+    server.plan = plan
+    [result] = annotate_all([edit()], config, ledger)
+    assert result.label.mended == (Mending.THOUGHT,)
+
+
 def test_only_the_annotation_is_added_to_an_edit(server, config, ledger):
     [result] = annotate_all([edit()], config, ledger)
     assert result.model_copy(update={"label": None}) == edit()
