@@ -61,15 +61,23 @@ class Known(NamedTuple):
         """Read the labels.
 
         Raises:
-            InvalidInputError: an edit has no label; names it.
+            InvalidInputError: an edit has no label of both streams; names the first one, and says
+                how many edits have one.
         """
-        known = cls([], [], [])
+        known, problems = cls([], [], []), []
         for edit in edits:
-            if edit.label is None:
-                raise InvalidInputError(f"edit {edit.id}: has no label to compare a judgement with")
+            if problem := _problem_with(edit.label):
+                problems.append(f"edit {edit.id}: {problem}")
+                continue
             known.truths.append(edit.label)
             known.grades.append(str(edit.given.get("grade", "")))
             known.tasks.append(_task_of(edit))
+        if problems:
+            count = len(known.truths)
+            raise InvalidInputError(
+                f"{problems[0]} to compare a judgement with; {count:,} of "
+                f"{count + len(problems):,} edits have a label of both streams"
+            )
         return known
 
 
@@ -209,6 +217,15 @@ def mean_reward_by_grade(
         if grade and judgement.reward is not None:
             by_grade.setdefault(grade, []).append(judgement.reward)
     return {grade: float(np.mean(rewards)) for grade, rewards in sorted(by_grade.items())}
+
+
+def _problem_with(label: Judgement | None) -> str:
+    """Why a judgement, which is of both streams, cannot be compared with this label."""
+    if label is None:
+        return "has no label"
+    if not label.scores.is_semantic:
+        return "label: has no SC scores"
+    return "" if label.scores.is_perceptual else "label: has no PQ scores"
 
 
 def _task_of(edit: LabelledEdit) -> Hashable:

@@ -17,10 +17,11 @@ from spatialreward.benchmarks.judge import (
 from spatialreward.data.edits import RowOrigin
 from spatialreward.errors import Failure, InvalidInputError
 from spatialreward.judges.pixels import PixelDifference
-from spatialreward.records import EditRegion, Judgement
+from spatialreward.records import EditRegion, Judgement, Scores
 from spatialreward.world.building import labelled_edit
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
+from tests.data.packing.making import label_of
 
 FAILED = Judgement.failed("no answer", Failure.NOT_JSON)
 
@@ -142,7 +143,20 @@ def test_edits_without_a_grade_have_no_mean_reward():
     assert mean_reward_by_grade([""], [truth]) == {}
 
 
-def test_an_edit_without_a_label_is_named():
-    [edit] = edits(1)
-    with pytest.raises(InvalidInputError, match=f"edit {edit.id}: has no label"):
-        Known.of([edit.model_copy(update={"label": None})])
+@pytest.mark.parametrize(
+    ("label", "problem"),
+    [
+        (None, "has no label"),
+        (label_of(Scores(naturalness=1, artifact_freedom=2)), "label: has no SC scores"),
+        (label_of(Scores(editing_success=1, over_editing=2)), "label: has no PQ scores"),
+    ],
+)
+def test_an_edit_without_a_whole_label_is_named_and_the_others_are_counted(label, problem):
+    first, second, third = edits(3)
+    without = [one.model_copy(update={"label": label}) for one in (second, third)]
+    with pytest.raises(InvalidInputError) as caught:
+        Known.of([first, *without])
+    assert str(caught.value) == (
+        f"edit {second.id}: {problem} to compare a judgement with; "
+        "1 of 3 edits have a label of both streams"
+    )
