@@ -81,6 +81,8 @@ class LabelledEdit(Record):
     """None in data sets of prompts, which serve RL only."""
     operation: str = ""
     """What kind of edit, in the data set's words; empty if it does not say."""
+    editor: str = ""
+    """Who drew the edited picture, in the data set's words; empty if it does not say."""
     prior: SpatialPrior | None = None
     """None until the pictures were compared, and if there are not two of them."""
     label: Judgement | None = None
@@ -95,7 +97,7 @@ class LabelledEdit(Record):
     truth: str | None = None
     """How the source made the edit, as JSON that the source alone reads; None if it did not."""
     given: dict[str, float | str] = Field(default_factory=dict)
-    """What else the data set says about this edit, such as scores or who drew it."""
+    """What else the data set says about this edit, such as scores."""
     given_regions: tuple[EditRegion, ...] | None = None
     """Boxes that the data set gives; None if it gives none."""
     fingerprints: tuple[str, ...] = ()

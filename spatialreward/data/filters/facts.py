@@ -8,7 +8,7 @@ decided over all of them together.
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
@@ -71,13 +71,8 @@ class EditFacts(NamedTuple):
     row: str = ""
 
 
-def facts_of(edit: LabelledEdit, editor_fields: Sequence[str] = ("editor", "model")) -> EditFacts:
-    """The facts of an edit.
-
-    Args:
-        edit: with its pictures and fingerprints.
-        editor_fields: names in ``given`` that may say who drew the picture; the first that is
-            there counts.
+def facts_of(edit: LabelledEdit) -> EditFacts:
+    """The facts of an edit whose pictures were looked at.
 
     Raises:
         InvalidInputError: the pictures were not looked at; names the edit.
@@ -90,7 +85,7 @@ def facts_of(edit: LabelledEdit, editor_fields: Sequence[str] = ("editor", "mode
         id=edit.id,
         instruction=edit.instruction,
         operation=" ".join(edit.operation.casefold().split()),
-        editor=next((str(edit.given[name]) for name in editor_fields if name in edit.given), ""),
+        editor=edit.editor,
         sources=bits[: len(edit.sources)],
         edited=bits[-1] if edit.edited is not None else None,
         digest=_digest(

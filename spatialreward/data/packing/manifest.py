@@ -18,7 +18,7 @@ from spatialreward.records import Record
 from spatialreward.validation import first_problem
 
 SCHEMA_VERSION: Literal[3] = 3
-"""2 brought the column ``truth``; since 3 a label is a ``Judgement``."""
+"""2 brought the column ``truth``; 3 the column ``editor`` and labels that are a ``Judgement``."""
 VERSION = "schema version {}"
 """How a message says it."""
 FILE_NAME = "manifest.json"

@@ -32,6 +32,8 @@ _COLUMNS = [
     pa.field("id", pa.string(), nullable=False),
     pa.field("instruction", pa.string(), nullable=False),
     pa.field("operation", pa.string(), nullable=False),
+    # Empty where the data set does not say who drew it.
+    pa.field("editor", pa.string(), nullable=False),
     # Empty where none is named.
     pa.field("license", pa.string(), nullable=False),
     # Null where there are not two pictures to compare: these are the prior's.
@@ -95,6 +97,7 @@ def to_row(edit: LabelledEdit) -> dict[str, Any]:
         "id": edit.id,
         "instruction": edit.instruction,
         "operation": edit.operation,
+        "editor": edit.editor,
         "license": edit.license,
         "extent": prior.extent.value if prior else None,
         "changed_share": prior.changed_share if prior else None,
@@ -137,6 +140,7 @@ def _from_row(row: Mapping[str, Any], name: str) -> LabelledEdit:
             sources=tuple(row["sources"]),
             edited=row["edited"],
             operation=row["operation"],
+            editor=row["editor"],
             prior=None if prior is None else SpatialPrior.model_validate_json(prior),
             label=None if label is None else Judgement.model_validate_json(label),
             verified=row["verified"],

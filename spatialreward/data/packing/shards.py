@@ -33,7 +33,11 @@ ROWS_A_GROUP = 64
 BYTES_A_GROUP = 16 * 2**20
 
 EDITS = Layout(
-    SCHEMA, to_row, check_schema, ("operation", "license", "extent", "origin_file"), "edits"
+    SCHEMA,
+    to_row,
+    check_schema,
+    ("operation", "editor", "license", "extent", "origin_file"),
+    "edits",
 )
 """How edits are laid out in a shard."""
 

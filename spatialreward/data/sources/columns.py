@@ -86,6 +86,8 @@ class Columns(Record):
     """Column with a list of rows within the row, such as the turns of a conversation. What they
     lack is looked for in the row itself."""
     operation: str = ""
+    editor: str = ""
+    """Column that says who drew the edited picture."""
     regions: RegionColumns | None = None
     answers: AnswerColumns | None = None
     license: str = ""
@@ -124,7 +126,7 @@ class Columns(Record):
         """Every path that is looked at."""
         regions = self.regions
         pictures = (*self.sources, self.edited, self.pictures)
-        texts = (self.instruction, self.each, self.operation, self.license, *self.id)
+        texts = (self.instruction, self.each, self.operation, self.editor, self.license, *self.id)
         boxes = (regions.boxes, regions.width, regions.height) if regions else ()
         answers = self.answers.named() if self.answers else ()
         paths = (*pictures, *texts, *self.given.values(), *boxes, *answers)

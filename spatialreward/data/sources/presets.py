@@ -113,9 +113,9 @@ def _side(side: str, other: str) -> Columns:
         instruction="instruction",
         id=("unique_key",),
         part=side,
+        editor=f"{side}_model",
         given={
             "pair": "unique_key",
-            "model": f"{side}_model",
             "overall_score": f"{side}_overall_score",
             "instruction_following_score": f"{side}_instruction_following_score",
             "quality_aesthetic_score": f"{side}_quality_aesthetic_score",

@@ -91,6 +91,7 @@ class RowReader:
                 sources=sources,
                 edited=edited,
                 operation=(columns.operation and text_at(row, columns.operation)) or "",
+                editor=(columns.editor and text_at(row, columns.editor)) or "",
                 given_regions=regions_of(row, columns.regions) if columns.regions else None,
                 given=_given(row, columns),
                 license=(columns.license and text_at(row, columns.license)) or "",

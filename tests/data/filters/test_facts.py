@@ -40,7 +40,7 @@ def edit(id="e1", success=None, **fields) -> LabelledEdit:
         "operation": " Style  Change",
         "prior": PRIOR,
         "label": annotation,
-        "given": {"model": "kontext"},
+        "editor": "kontext",
         "fingerprints": ("00000000000000ff", "ffffffffffffffff"),
         "origin": RowOrigin(file="f", row="1"),
     }

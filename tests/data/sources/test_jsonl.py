@@ -56,6 +56,12 @@ def test_a_prompt_with_an_answer_loses_the_answer_only(folder):
     assert edit.lost_label == "answer without an edited picture: column answer"
 
 
+def test_who_drew_a_picture_is_read_where_the_row_says_it(folder):
+    write_jsonl(folder / "edits.jsonl", [ROW | {"by": "omnigen"}, ROW | {"id": "two"}])
+    columns = COLUMNS.model_copy(update={"editor": "by"})
+    assert [edit.editor for edit in edits_of(source(folder, columns))] == ["omnigen", ""]
+
+
 def test_without_a_column_of_ids_file_and_line_are_the_id(folder):
     write_jsonl(folder / "deep/edits.jsonl", [ROW, b"", ROW])
     columns = COLUMNS.model_copy(update={"id": ()})

@@ -223,9 +223,9 @@ def test_both_edits_of_an_editreward_pair_are_read_with_their_own_scores(tmp_pat
     assert (left.id, right.id) == ("editreward/eff5_0/left", "editreward/eff5_0/right")
     assert left.sources == right.sources == (picture("s"),)
     assert (left.edited, right.edited) == (picture("l"), picture("r"))
+    assert (left.editor, right.editor) == ("ovis_u1", "qwen_edit")
     assert right.given == {
         "pair": "eff5_0",
-        "model": "qwen_edit",
         "overall_score": 3.5,
         "instruction_following_score": 2.5,
         "quality_aesthetic_score": 1.0,
