@@ -24,7 +24,14 @@ imports nothing else, and torch comes only with a judge in this process.
 """
 SECTIONS = {
     "A judge": ("load_judge", "Judging"),
-    "What is judged": ("Edit", "JudgingOptions", "Streams", "ScoreKind", "load_image"),
+    "What is judged": (
+        "Edit",
+        "EditTask",
+        "JudgingOptions",
+        "Streams",
+        "ScoreKind",
+        "load_image",
+    ),
     "What it says": (
         "Judgement",
         "JudgementStatus",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         WrongAnswer,
     )
     from spatialreward.client.triton import TritonJudge
+    from spatialreward.edits import Edit, EditTask
     from spatialreward.errors import (
         Failure,
         InvalidInputError,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
         SpatialRewardError,
     )
     from spatialreward.images import load_image
-    from spatialreward.judges.interface import Edit, Judging
+    from spatialreward.judges.interface import Judging
     from spatialreward.judges.load import load_judge
     from spatialreward.ops.tracking import TrackingError
     from spatialreward.records import (
@@ -56,6 +57,7 @@ _HOMES = {
         "WrongAnswer",
     ),
     "spatialreward.client.triton": ("TritonJudge",),
+    "spatialreward.edits": ("Edit", "EditTask"),
     "spatialreward.errors": (
         "Failure",
         "InvalidInputError",
@@ -63,7 +65,7 @@ _HOMES = {
         "SpatialRewardError",
     ),
     "spatialreward.images": ("load_image",),
-    "spatialreward.judges.interface": ("Edit", "Judging"),
+    "spatialreward.judges.interface": ("Judging",),
     "spatialreward.judges.load": ("load_judge",),
     "spatialreward.records": (
         "EditRegion",
@@ -87,6 +89,7 @@ __all__ = [
     "DeadlineExceeded",
     "Edit",
     "EditRegion",
+    "EditTask",
     "Failure",
     "InvalidInputError",
     "Judgement",

@@ -13,7 +13,7 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from spatialreward.judges.interface import Edit
+from spatialreward.edits import Edit
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.protocol.prompts import TINY
 from spatialreward.stack import Service, StackConfig, environment, running_stack

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image
 
+from spatialreward.edits import Edit
 from spatialreward.errors import InvalidInputError
 from spatialreward.figures import Figure
 from spatialreward.judges.engines.engine import Judge
-from spatialreward.judges.interface import Edit
 from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.progress import track
 from spatialreward.protocol.prompts import FULL

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from serving.bench.triton import Served, server_memory_bytes
 from serving.bench.workload import Group
 from spatialreward.client import ServingError, TritonJudge
+from spatialreward.edits import Edit
 from spatialreward.figures import Figure
 from spatialreward.judges.engines.engine import Judge
-from spatialreward.judges.interface import Edit
 from spatialreward.progress import track
 from spatialreward.records import Judgement, JudgingOptions, ScoreKind, Streams
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from serving.bench.workload import Group
+from spatialreward.edits import Edit
 from spatialreward.figures import Figure
 from spatialreward.judges.engines.engine import Judge
-from spatialreward.judges.interface import Edit
 from spatialreward.records import Judgement, JudgingOptions, ScoreKind, Streams
 
 

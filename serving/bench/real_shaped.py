@@ -17,9 +17,9 @@ import typer
 from spatialreward.cli.command import CommandGroup, configure_logging
 
 if TYPE_CHECKING:
+    from spatialreward.edits import Edit
     from spatialreward.figures import Figure
     from spatialreward.judges.engines.engine import Judge
-    from spatialreward.judges.interface import Edit
     from spatialreward.judges.qwen_vl.processor import Processor
     from spatialreward.protocol.prompts import Protocol
     from spatialreward.records import Judgement
@@ -77,7 +77,7 @@ def lessons() -> list[Taught]:
     import numpy as np
     from PIL import Image
 
-    from spatialreward.judges.interface import Edit
+    from spatialreward.edits import Edit
 
     draw = np.random.default_rng(SEED)
     taught = []

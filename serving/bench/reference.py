@@ -10,7 +10,7 @@ from pathlib import Path
 
 import requests
 
-from spatialreward.judges.interface import Edit
+from spatialreward.edits import Edit
 from spatialreward.stack.ports import LOOPBACK, free_ports
 
 _START_TIMEOUT_S = 120.0

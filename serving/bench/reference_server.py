@@ -18,8 +18,8 @@ from pathlib import Path
 
 from flask import Flask, request
 
+from spatialreward.edits import Edit
 from spatialreward.judges.engines.engine import Judge
-from spatialreward.judges.interface import Edit
 
 _POLL_S = 0.05
 _TIMEOUT_S = 600.0

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from spatialreward.judges.interface import Edit
+from spatialreward.edits import Edit
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_sample
 from spatialreward.world.rendering import paint, to_image

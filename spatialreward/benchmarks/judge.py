@@ -13,8 +13,9 @@ from scipy import optimize, stats
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.regions.overlap import box_iou
+from spatialreward.data.tasks import edit_to_judge
 from spatialreward.errors import InvalidInputError
-from spatialreward.judges.interface import Edit, Judging
+from spatialreward.judges.interface import Judging
 from spatialreward.progress import track
 from spatialreward.records import EditRegion, Judgement, JudgementStatus
 
@@ -94,15 +95,6 @@ def judge_edits(judging: Judging, edits: Dataset | Sequence[LabelledEdit]) -> li
         batch = itertools.islice(stream, _BATCH)
         judgements += judging.judge([edit_to_judge(edit) for edit in batch])
     return judgements
-
-
-def edit_to_judge(edit: LabelledEdit) -> Edit:
-    """An edit of a data set with its pictures decoded, as a judge takes it.
-
-    Raises:
-        InvalidInputError: a picture is missing or cannot be decoded; names the edit.
-    """
-    return Edit(list(edit.source_images()), edit.edited_image(), edit.instruction)
 
 
 def judge_figures(

@@ -10,7 +10,7 @@ from spatialreward.cli.edits import read_requests
 from spatialreward.errors import InvalidInputError, SpatialRewardError
 
 if TYPE_CHECKING:
-    from spatialreward.judges.interface import Edit
+    from spatialreward.edits import Edit
     from spatialreward.ops.deployment import Deployment, History
 
 ENDPOINT = typer.Option(

@@ -11,7 +11,7 @@ from spatialreward.records import Coordinate, Record
 from spatialreward.validation import first_problem
 
 if TYPE_CHECKING:
-    from spatialreward.judges.interface import Edit
+    from spatialreward.edits import Edit
 
 
 class EditRequest(Record):
@@ -34,7 +34,7 @@ class EditRequest(Record):
         Raises:
             InvalidInputError: one of the three cannot be judged.
         """
-        from spatialreward.judges.interface import Edit
+        from spatialreward.edits import Edit
 
         return Edit(self.source, self.edited, self.instruction)
 

@@ -23,7 +23,8 @@ from spatialreward.progress import track
 from spatialreward.records import Judgement, JudgementStatus
 
 if TYPE_CHECKING:
-    from spatialreward.judges.interface import Edit, Judging
+    from spatialreward.edits import Edit
+    from spatialreward.judges.interface import Judging
 
 NO_JUDGEMENT = 2
 """Exit status when a judge answered, but not with a judgement."""

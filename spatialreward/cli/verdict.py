@@ -14,7 +14,7 @@ from spatialreward.records import Judgement
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from spatialreward.judges.interface import Edit
+    from spatialreward.edits import Edit
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 

@@ -9,7 +9,7 @@ from spatialreward.client.rotation import Rotation
 from spatialreward.client.splitting import PictureFiles
 from spatialreward.client.transport import Transport
 from spatialreward.client.wire import judgements_of, request_tensors
-from spatialreward.judges.interface import Edit
+from spatialreward.edits import Edit
 from spatialreward.records import Judgement
 
 NOTICE_PARAMETER = "notice"

@@ -10,7 +10,8 @@ from spatialreward.client.deadline import Deadline
 from spatialreward.client.splitting import PictureFiles, in_order, split
 from spatialreward.client.transport import AsyncTransport
 from spatialreward.client.triton import endpoint_from_environment
-from spatialreward.judges.interface import Edit, check_edits
+from spatialreward.edits import Edit
+from spatialreward.judges.interface import check_edits
 from spatialreward.records import Judgement
 
 

@@ -8,15 +8,10 @@ from typing import TypeVar
 
 from PIL import Image
 
+from spatialreward.edits import Edit
 from spatialreward.images import encode_png
-from spatialreward.judges.interface import Edit
 
 Answer = TypeVar("Answer")
-
-
-def sources_of(edit: Edit) -> tuple[Image.Image, ...]:
-    """The pictures an edit was made from, as the tensor ``SOURCE`` lists them."""
-    return (edit.source, *edit.references)
 
 
 def split(edits: Sequence[Edit], most: int) -> list[list[int]]:
@@ -55,7 +50,7 @@ def _by_number_of_sources(edits: Sequence[Edit]) -> Iterator[list[list[int]]]:
     """For each number of sources, the positions of its edits, those of one prompt in one list."""
     groups: defaultdict[tuple[tuple[int, ...], str], list[int]] = defaultdict(list)
     for position, edit in enumerate(edits):
-        pictures = tuple(id(picture) for picture in sources_of(edit))
+        pictures = tuple(id(picture) for picture in edit.sources)
         groups[pictures, edit.instruction].append(position)
     numbers: defaultdict[int, list[list[int]]] = defaultdict(list)
     for (pictures, _), positions in groups.items():
@@ -72,7 +67,7 @@ class PictureFiles:
 
     def __init__(self, edits: Sequence[Edit]) -> None:
         """Count how often each picture will be asked for."""
-        pictures = (picture for edit in edits for picture in (*sources_of(edit), edit.edited))
+        pictures = (picture for edit in edits for picture in (*edit.sources, edit.edited))
         self._uses_left = Counter(id(picture) for picture in pictures)
         self._files: dict[int, Future[bytes]] = {}
         self._lock = threading.Lock()

@@ -12,8 +12,9 @@ from spatialreward.client.deadline import Deadline
 from spatialreward.client.errors import ServingError
 from spatialreward.client.splitting import PictureFiles, in_order, split
 from spatialreward.client.transport import BlockingTransport, run
+from spatialreward.edits import Edit
 from spatialreward.errors import InvalidInputError
-from spatialreward.judges.interface import Edit, check_edits
+from spatialreward.judges.interface import check_edits
 from spatialreward.records import Judgement
 
 __all__ = ["NOTICE_PARAMETER", "TritonJudge", "endpoint_from_environment"]

@@ -10,8 +10,7 @@ from pydantic import ValidationError
 from tritonclient.grpc import InferInput, InferResult
 
 from spatialreward.client.errors import WrongAnswer
-from spatialreward.client.splitting import sources_of
-from spatialreward.judges.interface import Edit
+from spatialreward.edits import Edit
 from spatialreward.records import (
     REQUEST_TENSORS,
     RESPONSE_TENSORS,
@@ -31,7 +30,7 @@ def request_tensors(edits: Sequence[Edit], png: Callable[[Image.Image], bytes]) 
     Optional ones are left out where no edit needs them.
     """
     columns = {
-        "SOURCE": [[png(picture) for picture in sources_of(edit)] for edit in edits],
+        "SOURCE": [[png(picture) for picture in edit.sources] for edit in edits],
         "EDITED": [[png(edit.edited)] for edit in edits],
         "INSTRUCTION": [[edit.instruction.encode()] for edit in edits],
     }

@@ -4,17 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from spatialreward.edits import EditTask
+
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
     from torch.nn import Module
-
-
-class EditTask(NamedTuple):
-    """What an editor is given: an RGB picture and what to do with it."""
-
-    source: "Image.Image"
-    instruction: str
 
 
 class Condition(NamedTuple):

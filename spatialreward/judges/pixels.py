@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spatialreward.judges.interface import Edit, check_edits
+from spatialreward.edits import Edit
+from spatialreward.judges.interface import check_edits
 from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.records import BOX_SCALE, EditRegion, Judgement, JudgementStatus, Scores
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from spatialreward.judges.interface import Edit
+from spatialreward.edits import Edit
 from spatialreward.protocol.prompts import Protocol, Slot, fill
 
 
@@ -35,7 +35,7 @@ class Question(NamedTuple):
 
 def semantic_question(protocol: Protocol, edit: Edit) -> Question:
     """What the SC stream is asked about an edit."""
-    pictures = {Slot.SOURCE: (edit.source, *edit.references), Slot.EDITED: (edit.edited,)}
+    pictures = {Slot.SOURCE: edit.sources, Slot.EDITED: (edit.edited,)}
     parts = fill(protocol.semantic_parts(edit.instruction), pictures)
     return Question(parts, edit.options.seed, is_judged=True)
 

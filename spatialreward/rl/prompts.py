@@ -4,7 +4,8 @@ import itertools
 from typing import Protocol
 
 from spatialreward.data.dataset import Dataset
-from spatialreward.editors.interface import EditTask
+from spatialreward.data.tasks import task_of
+from spatialreward.edits import EditTask
 
 
 class PromptSource(Protocol):
@@ -16,9 +17,9 @@ class PromptSource(Protocol):
 
 
 class DatasetPrompts:
-    """Sources and instructions of a data set, in its order, and again from its beginning.
+    """The tasks of a data set, in its order, and again from its beginning.
 
-    Labels and edited pictures play no part. Of several sources the first is the one to edit.
+    Labels and edited pictures play no part.
     """
 
     def __init__(self, data: Dataset, size: int) -> None:
@@ -30,7 +31,7 @@ class DatasetPrompts:
         """See ``PromptSource``.
 
         Raises:
-            InvalidInputError: a row is no edit, or its source cannot be decoded.
+            InvalidInputError: a row is no edit, or as ``task_of``.
         """
         edits = itertools.islice(self._data.endlessly(step * self._size), self._size)
-        return [EditTask(edit.source_images()[0], edit.instruction) for edit in edits]
+        return [task_of(edit) for edit in edits]

@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from spatialreward.editors.interface import EditTask
+from spatialreward.edits import Edit, EditTask
 from spatialreward.errors import SpatialRewardError
-from spatialreward.judges.interface import Edit, Judging
+from spatialreward.judges.interface import Judging
 from spatialreward.records import Judgement
 
 # B edits
@@ -46,10 +46,7 @@ class PinnedReward:
             ServingError: a served judge could not be asked.
         """
         judgements = self._judging.judge(
-            [
-                Edit(task.source, picture, task.instruction)
-                for task, picture in zip(tasks, edited, strict=True)
-            ]
+            [Edit.of(task, picture) for task, picture in zip(tasks, edited, strict=True)]
         )
         failed = [one for one in judgements if one.reward is None]
         if len(failed) > self._max_failed_share * len(judgements):

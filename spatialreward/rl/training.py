@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spatialreward.editors.interface import Condition, EditTask, FlowEditor
+from spatialreward.editors.interface import Condition, FlowEditor
 from spatialreward.editors.load import load_editor
 from spatialreward.editors.sampling import Rollout, log_prob, roll_out, step_times, transition
+from spatialreward.edits import EditTask
 from spatialreward.judges.interface import Judging
 from spatialreward.progress import track
 from spatialreward.rl.config import FlowGrpoConfig

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 from pydantic import ValidationError
 
+from spatialreward.edits import Edit
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import SERVED_FORMATS, check_instruction, decode_image, picture_size
-from spatialreward.judges.interface import Edit
 from spatialreward.records import (
     REQUEST_TENSORS,
     RESPONSE_TENSORS,
@@ -90,11 +90,7 @@ def decoded_bytes(edits: Sequence[EncodedEdit], limits: ServingConfig) -> int:
 
 def held_bytes(edits: Sequence[Edit]) -> int:
     """What the pictures of decoded edits take."""
-    pictures = {
-        id(picture): picture
-        for edit in edits
-        for picture in (edit.source, *edit.references, edit.edited)
-    }
+    pictures = {id(picture): picture for edit in edits for picture in (*edit.sources, edit.edited)}
     return _BYTES_A_PIXEL * sum(one.width * one.height for one in pictures.values())
 
 

@@ -14,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 
+from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError
 from spatialreward.judges.engines.engine import Take
-from spatialreward.judges.interface import Edit, Measure, ignore
+from spatialreward.judges.interface import Measure, ignore
 from spatialreward.records import Judgement
 from spatialreward.serving.config import ServingConfig
 from spatialreward.serving.faults import (

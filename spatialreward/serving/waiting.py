@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from spatialreward.judges.interface import Edit
+from spatialreward.edits import Edit
 from spatialreward.records import Judgement
 from spatialreward.serving.faults import RequestFault
 from spatialreward.serving.requests import EncodedEdit

@@ -17,13 +17,14 @@ from PIL import Image
 from scipy import stats
 
 from spatialreward.benchmarks.config import EditorEvaluationConfig
-from spatialreward.editors.interface import EditTask
 from spatialreward.editors.sampling import draw_edits
-from spatialreward.judges.interface import Edit, Judging
+from spatialreward.edits import Edit, EditTask
+from spatialreward.judges.interface import Judging
 from spatialreward.judges.pixels import PixelDifference
 from spatialreward.progress import track
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
+from spatialreward.world.labelling import edit_task
 from spatialreward.world.oracle import oracle_judgement
 from spatialreward.world.tiny_editor import TinyEditor
 
@@ -85,15 +86,12 @@ def agreement_figures(
         judging: the judge.
     """
     samples = list(draw_samples(world, "heldout", config.num_groups))
+    tasks = [edit_task(sample) for sample in samples]
     photos = Path(world.photos) if world.photos else None
-    groups = _draw_groups(
-        TinyEditor.load(editor),
-        [EditTask(sample.images()[0], sample.instruction) for sample in samples],
-        config,
-    )
+    groups = _draw_groups(TinyEditor.load(editor), tasks, config)
     edits = [
-        Edit(sample.images()[0], picture, sample.instruction)
-        for sample, pictures in zip(samples, groups, strict=True)
+        Edit.of(task, picture)
+        for task, pictures in zip(tasks, groups, strict=True)
         for picture in pictures
     ]
     shape = (len(groups), config.group_size)

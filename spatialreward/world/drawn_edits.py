@@ -13,13 +13,13 @@ import torch
 from spatialreward.data.edits import LabelledEdit, RowOrigin
 from spatialreward.data.packing.manifest import ShardReport, gather, write_manifest
 from spatialreward.data.packing.shards import count_edits, write_shard
-from spatialreward.editors.interface import EditTask
 from spatialreward.editors.sampling import draw_edits
 from spatialreward.images import encode_png
 from spatialreward.progress import track
 from spatialreward.world.building import labelled_edit
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
+from spatialreward.world.labelling import edit_task
 from spatialreward.world.oracle import oracle_truth
 from spatialreward.world.samples import SceneSample
 from spatialreward.world.tiny_config import DrawingConfig
@@ -80,7 +80,7 @@ def _draw_group(
 ) -> Iterator[SceneSample]:
     """The sample with other edited pictures, and the truth about each of them."""
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + group)
-    condition = editor.encode([EditTask(sample.images()[0], sample.instruction)]).repeat(size)
+    condition = editor.encode([edit_task(sample)]).repeat(size)
     world = sample.world.model_copy(update={"edited": None})
     for picture in editor.decode(draw_edits(editor, condition, config.denoising, generator)):
         yield sample.model_copy(

@@ -10,14 +10,15 @@ from PIL import Image
 from scipy import stats
 
 from spatialreward.benchmarks.config import EditorEvaluationConfig
-from spatialreward.editors.interface import EditTask
 from spatialreward.editors.sampling import draw_edits
-from spatialreward.judges.interface import Edit, Judging
+from spatialreward.edits import Edit
+from spatialreward.judges.interface import Judging
 from spatialreward.progress import track
 from spatialreward.records import Judgement
 from spatialreward.visuals import SheetRow
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
+from spatialreward.world.labelling import edit_task
 from spatialreward.world.oracle import oracle_judgement
 from spatialreward.world.samples import SceneSample
 from spatialreward.world.tiny_editor import TinyEditor
@@ -125,8 +126,7 @@ def _edit_all(
     starts = range(0, len(samples), _BATCH)
     for start in track(starts, total=len(starts), description=description):
         batch = samples[start : start + _BATCH]
-        tasks = [EditTask(sample.images()[0], sample.instruction) for sample in batch]
-        condition = editor.encode(tasks)
+        condition = editor.encode([edit_task(sample) for sample in batch])
         drawn = draw_edits(editor, condition, config.denoising, generator)
         pictures += editor.decode(drawn)
     return pictures
@@ -137,7 +137,7 @@ def _judge(
 ) -> list[Judgement]:
     return judging.judge(
         [
-            Edit(sample.images()[0], picture, sample.instruction)
+            Edit.of(edit_task(sample), picture)
             for sample, picture in zip(samples, pictures, strict=True)
         ]
     )

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.edits import LabelledEdit
-from spatialreward.editors.interface import EditTask
+from spatialreward.data.tasks import task_of
 from spatialreward.errors import InvalidInputError
 from spatialreward.progress import track
 from spatialreward.training.config import OptimiserConfig
@@ -199,8 +199,7 @@ def flow_matching_loss(
     ``1 / (1 - t)`` stands between that of an error in the finished latent (1) and in the velocity
     (``1 / (1 - t)^2``).
     """
-    tasks = [EditTask(edit.source_images()[0], edit.instruction) for edit in edits]
-    condition = editor.encode(tasks)
+    condition = editor.encode([task_of(edit) for edit in edits])
     data_BCHW = editor.to_latents([edit.edited_image() for edit in edits])
     noise_BCHW = torch.randn(data_BCHW.shape, generator=generator)
     logit = math.log(median_time / (1 - median_time))

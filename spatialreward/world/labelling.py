@@ -6,6 +6,7 @@ What only the world knows travels in the edit's ``truth``; its label is what a j
 from pydantic import ValidationError
 
 from spatialreward.data.edits import LabelledEdit, RowOrigin
+from spatialreward.edits import EditTask
 from spatialreward.errors import InvalidInputError
 from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.records import Judgement, JudgementStatus, Record
@@ -27,20 +28,24 @@ class _Hidden(Record):
 
 def scene_edit(sample: SceneSample, origin: RowOrigin) -> LabelledEdit:
     """A sample as a row of a data set that brings its labels along."""
-    kinds = dict.fromkeys(operation.kind for operation in sample.world.operations)
-    hidden = _Hidden(grade=sample.grade, truth=sample.truth, world=sample.world)
     return LabelledEdit(
         id=sample.id,
         instruction=sample.instruction,
         sources=(sample.source,),
         edited=sample.edited,
-        operation="+".join(kinds),
+        operation=_operation(sample),
         given_regions=sample.truth.regions,
         label=_label(sample.truth, sample.world),
-        truth=hidden.model_dump_json(),
+        truth=_hide(sample),
         given={"grade": sample.grade, **sample.truth.scores.given()},
         origin=origin,
     )
+
+
+def edit_task(sample: SceneSample) -> EditTask:
+    """A sample as a task for an editor."""
+    source, _ = sample.images()
+    return EditTask([source], sample.instruction, sample.id, _operation(sample), _hide(sample))
 
 
 def scene_sample(edit: LabelledEdit) -> SceneSample:
@@ -67,6 +72,15 @@ def scene_sample(edit: LabelledEdit) -> SceneSample:
         truth=hidden.truth,
         world=hidden.world,
     )
+
+
+def _operation(sample: SceneSample) -> str:
+    return "+".join(dict.fromkeys(operation.kind for operation in sample.world.operations))
+
+
+def _hide(sample: SceneSample) -> str:
+    hidden = _Hidden(grade=sample.grade, truth=sample.truth, world=sample.world)
+    return hidden.model_dump_json()
 
 
 def _label(truth: Truth, world: World) -> Judgement:

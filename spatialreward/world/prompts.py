@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from spatialreward.editors.interface import EditTask
+from spatialreward.edits import EditTask
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_sample, photo_names
+from spatialreward.world.labelling import edit_task
 
 # Far behind the samples that judge and editor were trained on, in the same stream.
 _FIRST_PROMPT = 10_000_000
@@ -30,4 +31,4 @@ class WorldPrompts:
             draw_sample(self._world, "train", number, self._photos)
             for number in range(first, first + self._size)
         )
-        return [EditTask(sample.images()[0], sample.instruction) for sample in samples]
+        return [edit_task(sample) for sample in samples]

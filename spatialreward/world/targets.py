@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from spatialreward.judges.interface import Edit
+from spatialreward.edits import Edit
 from spatialreward.judges.questions import Question, perceptual_question, semantic_question
 from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer
 from spatialreward.protocol.prompts import Protocol

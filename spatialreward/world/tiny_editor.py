@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor
 
-from spatialreward.editors.interface import Condition, EditTask
+from spatialreward.editors.interface import Condition
+from spatialreward.edits import EditTask
 from spatialreward.errors import InvalidInputError
 from spatialreward.validation import first_problem
 from spatialreward.world.editor_codec import PatchCodec
@@ -101,7 +102,7 @@ class TinyEditor:
         """Sources as latents ``[B, C, h, w]`` and instructions as ``[B, L]`` word numbers."""
         encoded = self._tokenizer.encode_batch([task.instruction.lower() for task in tasks])
         return Condition(
-            source=self.to_latents([task.source for task in tasks]),
+            source=self.to_latents([task.sources[0] for task in tasks]),
             words=torch.tensor([one.ids for one in encoded]),
             mask=torch.tensor([one.attention_mask for one in encoded], dtype=torch.bool),
         )

@@ -13,9 +13,9 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
+from spatialreward.edits import Edit
 from spatialreward.errors import Failure
 from spatialreward.images import decode_image
-from spatialreward.judges.interface import Edit
 from spatialreward.records import Judgement, JudgementStatus, Scores
 
 NUMBERS = 65_536

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from spatialreward.client import splitting
-from spatialreward.client.splitting import PictureFiles, in_order, sources_of, split
-from spatialreward.judges.interface import Edit
+from spatialreward.client.splitting import PictureFiles, in_order, split
+from spatialreward.edits import Edit
 from spatialreward.records import JudgingOptions
 
 PICTURES = [Image.new("RGB", (2, 2), (shade, 0, 0)) for shade in range(4)]
@@ -27,7 +27,7 @@ edits = st.lists(
 
 
 def prompt_of(edit):
-    return tuple(map(id, sources_of(edit))), edit.instruction
+    return tuple(map(id, edit.sources)), edit.instruction
 
 
 @given(edits, st.integers(1, 9))
@@ -44,7 +44,7 @@ def test_every_edit_is_in_one_request_of_bounded_size(edits, most):
 @settings(max_examples=50, deadline=None)
 def test_a_request_has_edits_of_equally_many_sources(edits, most):
     for request in split(edits, most):
-        assert len({len(sources_of(edits[position])) for position in request}) == 1
+        assert len({len(edits[position].sources) for position in request}) == 1
 
 
 @given(edits, st.integers(1, 9))

@@ -17,9 +17,9 @@ from spatialreward.client import (
     WrongAnswer,
     splitting,
 )
+from spatialreward.edits import Edit
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import decode_image, encode_png
-from spatialreward.judges.interface import Edit
 from spatialreward.records import JudgementStatus, JudgingOptions, ScoreKind, Streams
 
 

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from spatialreward.judges.interface import Edit
+from spatialreward.edits import Edit
 from spatialreward.judges.questions import perceptual_question, semantic_question
 from spatialreward.judges.qwen_vl.answer_schema import (
     PERCEPTUAL_FORM,

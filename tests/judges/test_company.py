@@ -5,9 +5,10 @@ import json
 import pytest
 from PIL import Image
 
+from spatialreward.edits import Edit
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.engines.engine import Judge
-from spatialreward.judges.interface import Edit, ignore
+from spatialreward.judges.interface import ignore
 from spatialreward.judges.qwen_vl.answers import Generated
 from spatialreward.protocol.prompts import TINY
 

@@ -4,9 +4,9 @@ import pytest
 from PIL import Image
 
 from spatialreward.benchmarks.judge import matched_iou
+from spatialreward.edits import Edit
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.engines.engine import Judge
-from spatialreward.judges.interface import Edit
 from spatialreward.protocol.prompts import PROTOCOL_FILE
 from spatialreward.records import JudgementStatus
 from spatialreward.world.shipped import SHIPPED_BASE

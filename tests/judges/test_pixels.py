@@ -1,6 +1,6 @@
 from PIL import Image
 
-from spatialreward.judges.interface import Edit
+from spatialreward.edits import Edit
 from spatialreward.judges.pixels import PixelDifference
 
 

@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 from PIL import Image
 
+from spatialreward.edits import Edit
 from spatialreward.errors import Failure
 from spatialreward.judges.engines.engine import Judge
-from spatialreward.judges.interface import Edit
 from spatialreward.judges.qwen_vl.answers import Generated
 from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.protocol.prompts import TINY

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from serving.bench.fixed_answers import teach
+from spatialreward.edits import Edit
 from spatialreward.judges.engines.engine import Judge
-from spatialreward.judges.interface import Edit
 from spatialreward.judges.questions import perceptual_question, semantic_question
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import TINY

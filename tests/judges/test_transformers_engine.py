@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
+from spatialreward.edits import Edit
 from spatialreward.judges.engines.engine import Judge
 from spatialreward.judges.engines.transformers_engine import TransformersEngine
-from spatialreward.judges.interface import Edit, ignore
+from spatialreward.judges.interface import ignore
 from spatialreward.judges.questions import Question, perceptual_question, semantic_question
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.protocol.prompts import TINY, Protocol

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from spatialreward.edits import Edit
 from spatialreward.judges.engines.engine import Judge
 from spatialreward.judges.engines.vllm_engine import VllmEngine
-from spatialreward.judges.interface import Edit
 from spatialreward.judges.questions import Question, perceptual_question, semantic_question
 from spatialreward.judges.qwen_vl.soft_scores import candidates, mean_of_digits
 from spatialreward.judges.qwen_vl.vocabulary import Vocabulary

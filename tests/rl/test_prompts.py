@@ -16,7 +16,10 @@ def test_the_worlds_prompts_are_the_samples_far_behind_those_to_train_on():
     for step in (0, 3):
         for place, task in enumerate(prompts.batch(step)):
             sample = draw_sample(WORLD, "train", 10_000_000 + 2 * step + place)
-            assert task == (sample.images()[0], sample.instruction)
+            assert (task.id, task.sources) == (sample.id, sample.images()[:1])
+            assert task.instruction == sample.instruction
+            kinds = {operation.kind for operation in sample.world.operations}
+            assert set(task.operation.split("+")) == kinds
 
 
 @pytest.fixture
@@ -31,5 +34,7 @@ def test_a_data_sets_prompts_come_in_its_order_and_again(edits, tmp_path):
     asked = [task for step in range(4) for task in prompts.batch(step)]
     again = [*edits, *edits[:3]]
     assert [task.instruction for task in asked] == [edit.instruction for edit in again]
-    assert [task.source for task in asked] == [edit.source_images()[0] for edit in again]
+    assert [task.sources for task in asked] == [edit.source_images() for edit in again]
+    assert [task.id for task in asked] == [edit.id for edit in again]
+    assert [task.operation for task in asked] == [edit.operation for edit in again]
     assert prompts.batch(1) == asked[2:4]

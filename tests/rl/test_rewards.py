@@ -3,7 +3,7 @@ import math
 import pytest
 from PIL import Image
 
-from spatialreward.editors.interface import EditTask
+from spatialreward.edits import EditTask
 from spatialreward.errors import Failure
 from spatialreward.records import Judgement, JudgementStatus, Scores
 from spatialreward.rl.rewards import JudgeChangedError, PinnedReward, RewardError
@@ -11,6 +11,7 @@ from spatialreward.rl.rewards import JudgeChangedError, PinnedReward, RewardErro
 FAILED = Judgement.failed("cannot see", Failure.NOT_JSON)
 SCORES = Scores(editing_success=5, over_editing=5, naturalness=5, artifact_freedom=5)
 PICTURE = Image.new("RGB", (4, 4))
+OTHER = Image.new("RGB", (2, 2))
 
 
 def by(judge):
@@ -24,12 +25,13 @@ class Says:
 
     def judge(self, edits):
         assert len(edits) == len(self.judgements)
+        assert all(edit.sources == (PICTURE, OTHER) for edit in edits)
         return self.judgements
 
 
 def score(reward, *judgements):
     reward._judging.judgements = judgements
-    tasks = [EditTask(PICTURE, "make it red")] * len(judgements)
+    tasks = [EditTask([PICTURE, OTHER], "make it red")] * len(judgements)
     return reward.score(tasks, [PICTURE] * len(judgements)).tolist()
 
 

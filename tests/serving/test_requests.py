@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError
 from spatialreward.images import encode_png
-from spatialreward.judges.interface import Edit
 from spatialreward.records import Judgement, JudgementStatus, Scores, Streams
 from spatialreward.serving.config import ServingConfig
 from spatialreward.serving.faults import InvalidRequest

@@ -4,8 +4,8 @@ from PIL import Image
 
 from serving.bench.load import Expected, Load
 from spatialreward.client import ServingError
+from spatialreward.edits import Edit
 from spatialreward.errors import Failure
-from spatialreward.judges.interface import Edit
 from spatialreward.records import Judgement, JudgementStatus, Scores
 
 BLANK = Image.new("RGB", (4, 4))

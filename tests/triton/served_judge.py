@@ -12,8 +12,8 @@ from tritonclient.utils import InferenceServerException
 
 import spatialreward
 from spatialreward.client.wire import request_tensors
+from spatialreward.edits import Edit
 from spatialreward.images import encode_png
-from spatialreward.judges.interface import Edit
 from spatialreward.ops.deployment import deploy_once
 from spatialreward.stack import Service
 

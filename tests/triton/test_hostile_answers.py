@@ -10,7 +10,7 @@ from tritonclient.utils import InferenceServerException
 
 from spatialreward.client import RequestRejected, TritonJudge
 from spatialreward.client.wire import judgements_of
-from spatialreward.judges.interface import Edit
+from spatialreward.edits import Edit
 from spatialreward.protocol.prompts import TINY
 from spatialreward.records import JudgementStatus, JudgingOptions, Streams
 from spatialreward.stack import StackConfig, running_stack

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.editors.config import DenoisingConfig
-from spatialreward.editors.interface import EditTask
 from spatialreward.editors.sampling import draw_edits
+from spatialreward.edits import EditTask
 from spatialreward.errors import InvalidInputError
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.world.building import build_shard
@@ -43,7 +43,7 @@ def data(tmp_path_factory):
 def test_an_untrained_editor_leaves_the_source_as_it_is():
     editor = TinyEditor.untrained(CONFIG.network, ["make it red"] * 2, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    condition = editor.encode([EditTask(Image.fromarray(pixels), "make it red")])
+    condition = editor.encode([EditTask([Image.fromarray(pixels)], "make it red")])
     drawn = draw_edits(editor, condition, DenoisingConfig(), torch.Generator())
     assert torch.allclose(drawn, condition.source, atol=1e-4)
 
@@ -51,7 +51,7 @@ def test_an_untrained_editor_leaves_the_source_as_it_is():
 def test_padding_changes_nothing(editor_folder):
     editor = TinyEditor.load(editor_folder)
     picture = Image.new("RGB", (64, 64), "teal")
-    short, long = EditTask(picture, "add a circle"), EditTask(picture, "add a circle " * 9)
+    short, long = EditTask([picture], "add a circle"), EditTask([picture], "add a circle " * 9)
     latents = torch.randn(2, *editor.latent_shape)
     together = editor.velocity(latents, torch.full((2,), 0.3), editor.encode([short, long]))
     alone = editor.velocity(latents[:1], torch.full((1,), 0.3), editor.encode([short]))
@@ -60,7 +60,7 @@ def test_padding_changes_nothing(editor_folder):
 
 def test_any_instruction_and_any_size_can_be_encoded(editor_folder):
     editor = TinyEditor.load(editor_folder)
-    condition = editor.encode([EditTask(Image.new("RGB", (300, 20)), "把它变成红色 " * 200)])
+    condition = editor.encode([EditTask([Image.new("RGB", (300, 20))], "把它变成红色 " * 200)])
     assert condition.source.shape == (1, *editor.latent_shape)
     assert condition.words.shape[1] <= editor.network.config.max_words
 

@@ -17,8 +17,8 @@ from PIL import Image
 from spatialreward.client.adapters.rewards import judge_all
 from spatialreward.client.errors import ServingError
 from spatialreward.client.triton import TritonJudge
+from spatialreward.edits import Edit
 from spatialreward.errors import InvalidInputError
-from spatialreward.judges.interface import Edit
 from spatialreward.reading import parse_json
 from spatialreward.records import Judgement
 

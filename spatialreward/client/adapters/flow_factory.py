@@ -16,8 +16,8 @@ from PIL import Image
 
 from spatialreward.client.adapters.rewards import judge_all
 from spatialreward.client.triton import TritonJudge
+from spatialreward.edits import Edit
 from spatialreward.errors import InvalidInputError
-from spatialreward.judges.interface import Edit
 
 
 class SpatialRewardModel(PointwiseRewardModel):

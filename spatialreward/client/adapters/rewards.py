@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from PIL import Image
 
+from spatialreward.edits import Edit
 from spatialreward.errors import JudgementError
-from spatialreward.judges.interface import Edit, Judging
+from spatialreward.judges.interface import Judging
 from spatialreward.records import Judgement, JudgementStatus
 
 _REASONS_TOLD = 3

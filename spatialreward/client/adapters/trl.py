@@ -12,8 +12,9 @@ from PIL import Image
 
 from spatialreward.client.adapters.rewards import with_shared_pictures
 from spatialreward.client.asynchronous import AsyncTritonJudge
+from spatialreward.edits import Edit
 from spatialreward.errors import InvalidInputError
-from spatialreward.judges.interface import Edit, Judging
+from spatialreward.judges.interface import Judging
 from spatialreward.records import Judgement, Record
 
 logger = logging.getLogger(__name__)

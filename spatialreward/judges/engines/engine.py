@@ -7,13 +7,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
+from spatialreward.edits import Edit
 from spatialreward.errors import (
     Failure,
     InvalidInputError,
     JudgementError,
     SpatialRewardError,
 )
-from spatialreward.judges.interface import Edit, Measure, check_edits, ignore
+from spatialreward.judges.interface import Measure, check_edits, ignore
 from spatialreward.judges.questions import Question, perceptual_question, semantic_question
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.answers import AnswerEngine, Generated

@@ -16,8 +16,8 @@ from spatialreward.client import (
     ServingError,
     TritonJudge,
 )
+from spatialreward.edits import Edit
 from spatialreward.errors import SpatialRewardError
-from spatialreward.judges.interface import Edit
 from spatialreward.ops.deployer.config import TrialBounds
 from spatialreward.ops.deployment.errors import (
     DeploymentError,

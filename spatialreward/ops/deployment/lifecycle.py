@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from spatialreward.judges.interface import Edit
+from spatialreward.edits import Edit
 from spatialreward.ops.deployment.errors import DeploymentError
 from spatialreward.ops.deployment.folder import check_copy
 from spatialreward.ops.deployment.site import Candidate, Site, Trial

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from PIL import Image
 
 from spatialreward.client import ServerUnavailable, ServingError, TritonJudge
-from spatialreward.judges.interface import Edit
+from spatialreward.edits import Edit
 from spatialreward.ops.deployment.errors import DeploymentError, ServerAway
 from spatialreward.records import Judgement, JudgementStatus
 from spatialreward.serving.faults import ENGINE_FAILED

@@ -3,8 +3,8 @@ from PIL import Image
 
 from spatialreward.client import TritonJudge
 from spatialreward.client.adapters.rewards import judge_all, with_shared_pictures
+from spatialreward.edits import Edit
 from spatialreward.errors import Failure, JudgementError
-from spatialreward.judges.interface import Edit
 from spatialreward.records import Judgement, JudgementStatus
 
 

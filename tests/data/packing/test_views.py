@@ -15,9 +15,9 @@ from spatialreward.data.packing.views import (
     sft_features,
     sft_rows,
 )
+from spatialreward.edits import Edit
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import decode_image
-from spatialreward.judges.interface import Edit
 from spatialreward.judges.questions import perceptual_question, semantic_question
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import FULL, TINY

@@ -9,7 +9,7 @@ import pytest
 
 import spatialreward
 from spatialreward.client import TritonJudge
-from spatialreward.judges.interface import Edit
+from spatialreward.edits import Edit
 from spatialreward.ops.deployment import History, deploy
 from spatialreward.protocol.prompts import TINY
 from spatialreward.stack import Service, StackConfig, running_stack

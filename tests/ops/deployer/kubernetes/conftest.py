@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from spatialreward.client import TritonJudge
-from spatialreward.judges.interface import Edit
+from spatialreward.edits import Edit
 from spatialreward.ops.deployer.config import Canary, KubernetesBackend, TrialBounds
 from spatialreward.ops.deployer.kubernetes.api import Api
 from spatialreward.ops.deployer.kubernetes.backend import ClusterServing
