@@ -34,6 +34,7 @@ SECTIONS = {
     ),
     "What it says": (
         "Judgement",
+        "JudgeIdentity",
         "JudgementStatus",
         "Failure",
         "Mending",

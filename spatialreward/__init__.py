@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from spatialreward.ops.tracking import TrackingError
     from spatialreward.records import (
         EditRegion,
+        JudgeIdentity,
         Judgement,
         JudgementStatus,
         JudgingOptions,
@@ -69,6 +70,7 @@ _HOMES = {
     "spatialreward.judges.load": ("load_judge",),
     "spatialreward.records": (
         "EditRegion",
+        "JudgeIdentity",
         "Judgement",
         "JudgementStatus",
         "JudgingOptions",
@@ -92,6 +94,7 @@ __all__ = [
     "EditTask",
     "Failure",
     "InvalidInputError",
+    "JudgeIdentity",
     "Judgement",
     "JudgementError",
     "JudgementStatus",

@@ -168,3 +168,12 @@ def digest_file(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_folder(folder: Path) -> str:
+    """SHA-256 of a folder, the one that its reference would carry; nothing is written.
+
+    Raises:
+        InvalidInputError: as ``FolderManifest.of``.
+    """
+    return FolderManifest.of(folder).digest

@@ -152,6 +152,43 @@ class JudgementStatus(StrEnum):
     FAILED = "failed"
 
 
+class JudgeIdentity(Record):
+    """Who judges: judges of the same identity judge alike.
+
+    Its text is one line, such as ``judge/3, weights 1f2e3d4c5b6a, protocol tiny@0a1b2c3d4e5f,
+    geometric``.
+    """
+
+    name: Text = Field(min_length=1)
+    """Of the served or registered model, of a checkpoint's folder, or of the baseline."""
+    version: Text = ""
+    """Number of the served or registered model, or the hub's commit; empty for a folder."""
+    weights: Text = ""
+    """SHA-256 of the checkpoint's folder, as the registry and deployments have it, and behind a
+    ``+`` that of an adapter; empty for a judge without weights."""
+    protocol: Text = ""
+    """Name of the protocol and the beginning of its SHA-256, as ``tiny@0a1b2c3d4e5f``; empty for a
+    judge that is not asked in words."""
+    aggregation: Text = ""
+    """The form in which scores become a reward."""
+
+    def __str__(self) -> str:
+        """One line, with the beginning of the weights' digest; see ``name_in``."""
+        digests = "+".join(digest[:12] for digest in self.weights.split("+"))
+        parts = (
+            f"{self.name}/{self.version}" if self.version else self.name,
+            digests and f"weights {digests}",
+            self.protocol and f"protocol {self.protocol}",
+            self.aggregation,
+        )
+        return ", ".join(filter(None, parts))
+
+    @staticmethod
+    def name_in(line: str) -> str:
+        """The ``NAME/VERSION`` that an identity's line begins with."""
+        return line.partition(", ")[0]
+
+
 class Judgement(Record):
     """A judge's verdict on one edit, or the reason why there is none; also the label of an edit.
 
@@ -176,8 +213,8 @@ class Judgement(Record):
     mended: tuple[Mending, ...] = ()
     """What was put right in the answers before they were read, each once."""
     judged_by: Text = ""
-    """Name and version of the served model, as ``judge/3``; empty for a model in this process. Of a
-    label: the teacher's model, or the data set that has it."""
+    """Who judged: the line of a ``JudgeIdentity``. Of a label: the teacher's model, or the data set
+    that has it."""
 
     @classmethod
     def failed(cls, reason: str, failure: Failure) -> Self:

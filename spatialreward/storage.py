@@ -302,15 +302,6 @@ class ObjectStore:
         return StorageError(f"{uri} at {self._endpoint_url}: {reason}")
 
 
-def digest_folder(folder: Path) -> str:
-    """SHA-256 of a folder, the one that its reference would carry; nothing is written.
-
-    Raises:
-        InvalidInputError: as ``FolderManifest.of``.
-    """
-    return FolderManifest.of(folder).digest
-
-
 def _require_absent(destination: Path) -> None:
     if destination.exists():
         raise InvalidInputError(f"{destination}: is there already, will not replace it")

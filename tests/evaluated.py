@@ -2,6 +2,7 @@
 
 from spatialreward.artifacts import DocumentRef
 from spatialreward.benchmarks.report import EvaluationReport, store_report
+from spatialreward.folder_manifest import digest_folder
 from spatialreward.ops.registry import (
     CHECKSUM_TAG,
     ModelVersion,
@@ -9,7 +10,7 @@ from spatialreward.ops.registry import (
     set_evaluation,
 )
 from spatialreward.ops.tracking import open_run
-from spatialreward.storage import ObjectStore, digest_folder
+from spatialreward.storage import ObjectStore
 
 GOOD = {"pairwise_accuracy": 0.9, "mean_iou": 0.7, "unparsable_share": 0.0}
 

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spatialreward.errors import InvalidInputError, StorageError
-from spatialreward.folder_manifest import FileEntry, FolderManifest
-from spatialreward.storage import digest_folder
+from spatialreward.folder_manifest import FileEntry, FolderManifest, digest_folder
 
 FILES = {
     "empty": b"",

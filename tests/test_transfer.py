@@ -21,8 +21,8 @@ from minio import Minio
 from spatialreward import transfer
 from spatialreward.artifacts import ArtifactRef
 from spatialreward.errors import InvalidInputError
-from spatialreward.folder_manifest import FolderManifest
-from spatialreward.storage import ObjectStore, StorageError, digest_folder
+from spatialreward.folder_manifest import FolderManifest, digest_folder
+from spatialreward.storage import ObjectStore, StorageError
 
 LARGE = bytes(range(251)) * 26_000  # more than a part of S3's
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from spatialreward.folder_manifest import digest_folder
 from spatialreward.ops.config import NoSettings, ShardStep
 from spatialreward.ops.step import Outputs, Step, run_step
-from spatialreward.storage import digest_folder
 from spatialreward.world import building
 
 

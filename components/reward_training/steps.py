@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from spatialreward.data.dataset import Dataset, DatasetRef
 from spatialreward.errors import InvalidInputError
+from spatialreward.folder_manifest import digest_folder
 from spatialreward.judges.qwen_vl.folder import CARD_FILE
 from spatialreward.ops.config import (
     FolderBase,
@@ -20,7 +21,6 @@ from spatialreward.ops.config import (
     ShippedBase,
 )
 from spatialreward.ops.step import Outputs, Step, run_step, work_dir
-from spatialreward.storage import digest_folder
 from spatialreward.world.shipped import SHIPPED_BASE
 
 if TYPE_CHECKING:

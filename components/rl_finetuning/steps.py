@@ -9,6 +9,7 @@ from pathlib import Path
 from spatialreward.client import TritonJudge
 from spatialreward.data.dataset import DatasetRef
 from spatialreward.errors import InvalidInputError
+from spatialreward.folder_manifest import digest_folder
 from spatialreward.ops.config import (
     EditDrawingStep,
     EditorPretrainingStep,
@@ -17,7 +18,6 @@ from spatialreward.ops.config import (
     TinyEditorConfig,
 )
 from spatialreward.ops.step import Outputs, Step, run_step
-from spatialreward.storage import digest_folder
 
 
 def pretrain_editor(config: EditorPretrainingStep, data: str, parent_run_id: str) -> str:

@@ -77,6 +77,7 @@ class Clients:
 
     def _ask(self, first: int) -> None:
         from spatialreward.client import ServingError, TritonJudge
+        from spatialreward.records import JudgeIdentity
 
         turn = first
         with TritonJudge(self._endpoint) as judge:
@@ -85,7 +86,8 @@ class Clients:
                 turn += 1
                 sent = time.monotonic()
                 try:
-                    told, error = judge.judge([edit])[0].judged_by, ""
+                    line = judge.judge([edit])[0].judged_by
+                    told, error = JudgeIdentity.name_in(line), ""
                 except ServingError as failure:
                     told, error = "", str(failure)
                 now = time.monotonic()
@@ -252,9 +254,10 @@ def _judges(checkpoint: Path, folder: Path) -> dict[str, Path]:
 def _register(folder: Path) -> int:
     from spatialreward.benchmarks.report import EvaluationReport, store_report
     from spatialreward.figures import commit, versions
+    from spatialreward.folder_manifest import digest_folder
     from spatialreward.ops.registry import CHECKSUM_TAG, register_model, set_evaluation
     from spatialreward.ops.tracking import open_run
-    from spatialreward.storage import ObjectStore, digest_folder
+    from spatialreward.storage import ObjectStore
 
     sha256 = digest_folder(folder)
     # Judges that cannot be measured are among them: a report that claims nothing.

@@ -35,10 +35,10 @@ def merge(
     """
     if out.exists():
         raise InvalidInputError(f"--out {out}: is there already")
-    from spatialreward.judges.load import fetch_folder
+    from spatialreward.judges.load import fetch
     from spatialreward.judges.qwen_vl.adapter import check_adapter
     from spatialreward.judges.qwen_vl.merging import merge_adapter
 
     check_adapter(adapter, model)
-    merge_adapter(fetch_folder(model), adapter, out)
+    merge_adapter(fetch(model).folder, adapter, out)
     typer.echo(f"{model} with {adapter} merged is in {out}")

@@ -25,6 +25,8 @@ class EditRequest(Record):
     source: Path
     edited: Path
     instruction: str
+    truth: str | None = None
+    """How the generated world made the edit, as its data sets say it; for the judge ``oracle``."""
     regions: tuple[tuple[Coordinate, Coordinate, Coordinate, Coordinate], ...] | None = None
     """Where the edit is known to be, boxes of 0..1000 of the edited picture; only measured on."""
 
@@ -36,7 +38,7 @@ class EditRequest(Record):
         """
         from spatialreward.edits import Edit
 
-        return Edit(self.source, self.edited, self.instruction)
+        return Edit(self.source, self.edited, self.instruction, id=self.id, truth=self.truth)
 
 
 def read_requests(path: Path) -> list[EditRequest]:

@@ -49,7 +49,8 @@ def judge(
         typer.Option(
             metavar="JUDGE",
             help="Judge with: a folder, hub:OWNER/NAME@REVISION, models:/NAME@ALIAS, "
-            "models:/NAME/VERSION, triton:HOST:PORT, or pixels, which needs no model.",
+            "models:/NAME/VERSION, triton:HOST:PORT, pixels, which needs no model, or oracle, "
+            "which judges lines of --edits that have a truth of the generated world.",
         ),
     ] = None,
     adapter: Annotated[
@@ -183,8 +184,8 @@ def _check_judge(model: str | None, endpoint: str | None) -> None:
     if (model is None) == (endpoint is None):
         wrong = "no judge given" if model is None else "two judges given"
         raise InvalidInputError(
-            f"{wrong}: use either --model JUDGE (a folder, hub:..., models:/..., pixels) or "
-            "--endpoint HOST:PORT (or TRITON_GRPC_URL)"
+            f"{wrong}: use either --model JUDGE (a folder, hub:..., models:/..., pixels, oracle) "
+            "or --endpoint HOST:PORT (or TRITON_GRPC_URL)"
         )
     if endpoint is not None and not all(map(_ENDPOINT.fullmatch, endpoint.split(","))):
         raise InvalidInputError(f"--endpoint: expected HOST:PORT, got {endpoint!r}")

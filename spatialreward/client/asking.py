@@ -1,6 +1,7 @@
 """What a served judge can be asked, over whichever transport; the same for both clients."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from spatialreward.client.config import ClientConfig
 from spatialreward.client.deadline import Deadline
@@ -10,9 +11,15 @@ from spatialreward.client.splitting import PictureFiles
 from spatialreward.client.transport import Transport
 from spatialreward.client.wire import judgements_of, request_tensors
 from spatialreward.edits import Edit
-from spatialreward.records import Judgement
+from spatialreward.records import JudgeIdentity, Judgement
 
 NOTICE_PARAMETER = "notice"
+IDENTITY_PARAMETERS = {
+    "weights": "judge_weights",
+    "protocol": "judge_protocol",
+    "aggregation": "judge_aggregation",
+}
+"""Parameter of a served model's configuration, by field of ``JudgeIdentity``."""
 
 
 class Asking:
@@ -62,9 +69,26 @@ class Asking:
         Raises:
             ServingError: no server serves it.
         """
+        return _parameters(await self._model_config()).get(NOTICE_PARAMETER, "")
+
+    async def identity(self) -> JudgeIdentity:
+        """Who judges, at the first server that answers.
+
+        Raises:
+            ServingError: no server serves the model.
+        """
+        config = await self._model_config()
+        parameters = _parameters(config)
+        told = {field: parameters.get(key, "") for field, key in IDENTITY_PARAMETERS.items()}
+        versions = [str(version) for version in config.version_policy.specific.versions]
+        version = versions[-1] if versions else ""
+        return JudgeIdentity(name=self._config.model, version=version, **told)
+
+    async def _model_config(self) -> Any:
+        """The model's configuration, a message of Triton's."""
         request = self._request(Deadline())
 
-        async def read(endpoint: str) -> str:
+        async def read(endpoint: str) -> Any:
             await request.probe(endpoint)
             told = await request.call(
                 endpoint,
@@ -72,11 +96,13 @@ class Asking:
                     self._config.model, client_timeout=timeout_s
                 ),
             )
-            if NOTICE_PARAMETER not in told.config.parameters:
-                return ""
-            return told.config.parameters[NOTICE_PARAMETER].string_value
+            return told.config
 
         return await request.ask(read)
 
     def _request(self, deadline: Deadline) -> Request:
         return Request(self._config, self._transport, self._rotation, deadline)
+
+
+def _parameters(config: Any) -> dict[str, str]:
+    return {name: value.string_value for name, value in config.parameters.items()}

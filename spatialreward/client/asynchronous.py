@@ -12,7 +12,7 @@ from spatialreward.client.transport import AsyncTransport
 from spatialreward.client.triton import endpoint_from_environment
 from spatialreward.edits import Edit
 from spatialreward.judges.interface import check_edits
-from spatialreward.records import Judgement
+from spatialreward.records import JudgeIdentity, Judgement
 
 
 class AsyncTritonJudge:
@@ -52,6 +52,14 @@ class AsyncTritonJudge:
             ServingError: no server serves it.
         """
         return await self._asking.notice()
+
+    async def identity(self) -> JudgeIdentity:
+        """Who judges, at the first server that answers; asked each time.
+
+        Raises:
+            ServingError: no server serves the model.
+        """
+        return await self._asking.identity()
 
     async def check(self) -> None:
         """Make sure that the model can be asked.

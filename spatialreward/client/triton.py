@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import cached_property
 from typing import Any, Self
 
-from spatialreward.client.asking import NOTICE_PARAMETER, Asking
+from spatialreward.client.asking import Asking
 from spatialreward.client.config import client_config
 from spatialreward.client.deadline import Deadline
 from spatialreward.client.errors import ServingError
@@ -15,9 +15,7 @@ from spatialreward.client.transport import BlockingTransport, run
 from spatialreward.edits import Edit
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.interface import check_edits
-from spatialreward.records import Judgement
-
-__all__ = ["NOTICE_PARAMETER", "TritonJudge", "endpoint_from_environment"]
+from spatialreward.records import JudgeIdentity, Judgement
 
 
 def endpoint_from_environment() -> str:
@@ -70,6 +68,15 @@ class TritonJudge:
             ServingError: no server serves it.
         """
         return run(self._asking.notice())
+
+    @property
+    def identity(self) -> JudgeIdentity:
+        """Who judges, at the first server that answers; asked each time.
+
+        Raises:
+            ServingError: no server serves the model.
+        """
+        return run(self._asking.identity())
 
     def check(self) -> None:
         """Make sure that the model can be asked.

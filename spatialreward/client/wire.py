@@ -14,6 +14,7 @@ from spatialreward.edits import Edit
 from spatialreward.records import (
     REQUEST_TENSORS,
     RESPONSE_TENSORS,
+    JudgeIdentity,
     Judgement,
     JudgingOptions,
     WireTensor,
@@ -96,7 +97,7 @@ def _answered(result: InferResult, wire: WireTensor, number: int, where: str) ->
 def _judgement(row: dict[str, object], number: int, where: str) -> Judgement:
     try:
         judgement = Judgement.model_validate_json(row["JUDGEMENT"])
-        served = f"{row['MODEL'].decode()}/{row['VERSION'].decode()}"
+        served = JudgeIdentity(name=row["MODEL"].decode(), version=row["VERSION"].decode())
         status = row["STATUS"].decode()
     except (ValidationError, UnicodeDecodeError) as error:
         raise WrongAnswer(f"{where}: answer {number} is no judgement: {error}") from error
@@ -107,7 +108,7 @@ def _judgement(row: dict[str, object], number: int, where: str) -> Judgement:
         )
     if judgement.judged_by:
         return judgement
-    return judgement.model_copy(update={"judged_by": served})
+    return judgement.model_copy(update={"judged_by": str(served)})
 
 
 def _agree(told: float, reward: float | None) -> bool:

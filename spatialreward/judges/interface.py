@@ -5,7 +5,7 @@ from typing import Protocol, Self
 
 from spatialreward.edits import Edit, kind_of
 from spatialreward.errors import InvalidInputError
-from spatialreward.records import Judgement
+from spatialreward.records import JudgeIdentity, Judgement
 
 Measure = Callable[[str, float], None]
 """Is told an amount of something by name, such as ``seconds/encode``; amounts add up."""
@@ -39,8 +39,16 @@ class Judging(Protocol):
         """What a reader of the judgements must know about the model, such as its training data."""
         ...
 
+    @property
+    def identity(self) -> JudgeIdentity:
+        """Who judges; a server is asked each time, since another judge may be served by now."""
+        ...
+
     def judge(self, edits: Iterable[Edit]) -> list[Judgement]:
-        """One judgement an edit, in order; an edit without an answer gets a failed one."""
+        """One judgement an edit, in order; an edit without an answer gets a failed one.
+
+        Their ``judged_by`` is the line of the identity of the judge that answered.
+        """
         ...
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
-"""One string, one judge: a folder, a model of hub or registry, servers, or the baseline."""
+"""One string, one judge: a folder, a model of hub or registry, servers, baseline or oracle."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.extras import missing_package
@@ -8,11 +9,12 @@ from spatialreward.hub import JUDGE, ON_HUB, fetch_from_hub
 from spatialreward.judges.interface import Judging
 
 PIXELS = "pixels"
+ORACLE = "oracle"
 _REGISTERED = "models:/"
 _SERVED = "triton:"
 _EXPECTED = (
     "a folder, hub:OWNER/NAME@REVISION, models:/NAME@ALIAS, models:/NAME/VERSION, "
-    "triton:HOST:PORT or pixels"
+    "triton:HOST:PORT, pixels, oracle or oracle:PHOTOS"
 )
 
 
@@ -34,7 +36,9 @@ def load_judge(
               ``MLFLOW_TRACKING_URI``, which is fetched once;
             - ``triton:HOST:PORT``, a Triton server's gRPC address, or several with commas between
               them; it is asked when the first edits are judged;
-            - ``pixels``, the baseline that compares pixels and needs no model.
+            - ``pixels``, the baseline that compares pixels and needs no model;
+            - ``oracle``, which knows the truth about edits of the generated world and fails on all
+              others; ``oracle:PHOTOS`` where some are made on photographs, which that folder holds.
         adapter: folder of a LoRA that is merged into the weights; for a model in this process.
         protocol: how a checkpoint without a protocol file is asked: ``full``, ``tiny`` or a
             protocol file; by default ``full``, and that is logged.
@@ -56,7 +60,8 @@ def load_judge(
 
 def _load(judge: str | Path, adapter: Path | None, protocol: str | Path | None) -> Judging:
     name = str(judge)
-    if name == PIXELS or name.startswith(_SERVED):
+    of_oracle, _, photos = name.partition(":")
+    if name == PIXELS or of_oracle == ORACLE or name.startswith(_SERVED):
         for option, value in (("adapter", adapter), ("protocol", protocol)):
             if value is not None:
                 raise InvalidInputError(f"judge {name}: takes no {option}, got {value}")
@@ -64,6 +69,10 @@ def _load(judge: str | Path, adapter: Path | None, protocol: str | Path | None) 
         from spatialreward.judges.pixels import PixelDifference
 
         return PixelDifference()
+    if of_oracle == ORACLE:
+        from spatialreward.world.oracle_judge import Oracle
+
+        return Oracle(Path(photos) if photos else None)
     if name.startswith(_SERVED):
         from spatialreward.client.triton import TritonJudge
 
@@ -72,26 +81,46 @@ def _load(judge: str | Path, adapter: Path | None, protocol: str | Path | None) 
         from spatialreward.judges.qwen_vl.adapter import check_adapter
 
         check_adapter(adapter, name)
-    folder = fetch_folder(judge)
+    fetched = fetch(judge)
     from spatialreward.judges.engines.engine import Judge
 
-    return Judge.load(folder, adapter=adapter, protocol=protocol)
+    return Judge.load(
+        fetched.folder,
+        adapter=adapter,
+        protocol=protocol,
+        name=fetched.name,
+        version=fetched.version,
+    )
 
 
-def fetch_folder(judge: str | Path) -> Path:
-    """The folder of a model that is judged with in this process.
+class Fetched(NamedTuple):
+    """A model that is here."""
+
+    folder: Path
+    name: str
+    """Of the model on the hub or in the registry, or of its folder."""
+    version: str
+    """The hub's commit, or the registry's number; empty for a folder."""
+
+
+def fetch(judge: str | Path) -> Fetched:
+    """Bring a model here that is judged with in this process.
 
     Raises:
         InvalidInputError, HubError, TrackingError: as ``load_judge``.
     """
     name = str(judge)
     if name.startswith(ON_HUB):
-        return fetch_from_hub(name, JUDGE)
+        snapshot = fetch_from_hub(name, JUDGE)
+        # The hub's cache names a snapshot's folder by its commit.
+        return Fetched(snapshot, name.removeprefix(ON_HUB).partition("@")[0], snapshot.name)
     if name.startswith(_REGISTERED):
-        from spatialreward.ops.registry import resolve_model
+        from spatialreward.ops.registry import look_up, resolve_model
 
-        return resolve_model(name)
+        # An alias may move between two looks at it.
+        model = look_up(name).model
+        return Fetched(resolve_model(model.uri), model.name, str(model.version))
     folder = Path(judge)
     if not folder.is_dir():
         raise InvalidInputError(f"judge {name}: there is no such folder; expected {_EXPECTED}")
-    return folder
+    return Fetched(folder, folder.resolve().name, "")

@@ -10,7 +10,14 @@ from scipy import ndimage
 from spatialreward.edits import Edit
 from spatialreward.judges.interface import check_edits
 from spatialreward.protocol.aggregation import Aggregation
-from spatialreward.records import BOX_SCALE, EditRegion, Judgement, JudgementStatus, Scores
+from spatialreward.records import (
+    BOX_SCALE,
+    EditRegion,
+    JudgeIdentity,
+    Judgement,
+    JudgementStatus,
+    Scores,
+)
 
 
 class PixelDifference:
@@ -20,6 +27,7 @@ class PixelDifference:
     the lower the scores, and an edit that changed nothing succeeded in nothing. It cannot read.
     """
 
+    identity = JudgeIdentity(name="pixels", version="1", aggregation=Aggregation().form)
     notice = "pixel differences only; the instruction is not read"
     threshold = 24.0
     """Smallest difference of a channel, in 0..255, that counts."""
@@ -62,6 +70,7 @@ class PixelDifference:
             regions=regions,
             scores=scores,
             reward=Aggregation().reward(scores),
+            judged_by=str(self.identity),
         )
 
     def _regions(self, differs: NDArray[np.bool_]) -> tuple[EditRegion, ...]:

@@ -9,6 +9,7 @@ from spatialreward.benchmarks.judge import Known, judge_edits, judge_figures
 from spatialreward.benchmarks.report import EvaluationReport, judge_report, store_report
 from spatialreward.data.dataset import DatasetRef
 from spatialreward.errors import InvalidInputError
+from spatialreward.folder_manifest import digest_folder
 from spatialreward.judges.engines.engine import Judge
 from spatialreward.ops.registry import (
     CHAMPION,
@@ -21,7 +22,7 @@ from spatialreward.ops.registry import (
     set_evaluation,
     set_version_tags,
 )
-from spatialreward.storage import ObjectStore, digest_folder
+from spatialreward.storage import ObjectStore
 
 logger = logging.getLogger(__name__)
 

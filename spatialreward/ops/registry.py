@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from spatialreward.artifacts import ArtifactRef, DocumentRef
 from spatialreward.benchmarks.report import EvaluationReport, ReportError, load_report
 from spatialreward.errors import InvalidInputError
+from spatialreward.folder_manifest import digest_folder
 from spatialreward.ops.tracking import TrackingError, connect
-from spatialreward.storage import ObjectStore, digest_folder
+from spatialreward.storage import ObjectStore
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as StoredVersion

@@ -1,5 +1,6 @@
 """The protocol file: the prompts a checkpoint was trained with, kept beside its weights."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -85,6 +86,12 @@ class Protocol(Record):
     def perceptual_parts(self) -> tuple[PromptPart, ...]:
         """The PQ stream's text and pictures in reading order."""
         return _fill(self.perceptual, "")
+
+    @property
+    def reference(self) -> str:
+        """Name and digest, as ``tiny@0a1b2c3d4e5f``; protocols that differ have different ones."""
+        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        return f"{self.name}@{digest[:12]}"
 
     def write(self, folder: Path) -> None:
         """Store the protocol beside a checkpoint's weights."""

@@ -26,8 +26,10 @@ class JudgeChangedError(SpatialRewardError, ValueError):
 class PinnedReward:
     """Rewards of the judge that gives the first of them, and of no other.
 
-    Its identity is the ``judged_by`` of its judgements, such as ``judge/3``; that of a judge in
-    this process is empty. It is a part of the state of a training, so a resumed one holds to it.
+    Each judgement says by whom it is, in the line of a ``JudgeIdentity``, so that a server that is
+    switched in the middle of a step is noticed, and so is one of several servers that has other
+    weights under the same name and version. The line is a part of the state of a training: a
+    resumed one holds to it.
     """
 
     def __init__(self, judging: Judging, max_failed_share: float) -> None:
@@ -35,7 +37,7 @@ class PinnedReward:
         self._judging = judging
         self._max_failed_share = max_failed_share
         self.judged_by: str | None = None
-        """None until there was a reward."""
+        """Line of the judge's identity; None until there was a reward."""
 
     def score(self, tasks: Sequence[EditTask], edited: Sequence[Image.Image]) -> Tensor:
         """``[B]``, NaN where there is no judgement.
@@ -74,10 +76,6 @@ class PinnedReward:
                 self.judged_by = judgement.judged_by
             if judgement.judged_by != self.judged_by:
                 raise JudgeChangedError(
-                    f"rewards come from {_named(judgement.judged_by)}, and the training began with "
-                    f"{_named(self.judged_by)}: serve that one again, or train from the start"
+                    f"rewards come from {judgement.judged_by}; the training began with "
+                    f"{self.judged_by}; serve that one again, or train from the start"
                 )
-
-
-def _named(judged_by: str) -> str:
-    return judged_by or "a judge in this process"

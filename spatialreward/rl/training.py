@@ -101,7 +101,7 @@ def finetune_editor(
     card = {
         "kind": "flow-matching editor, fine-tuned by Flow-GRPO on a judge's rewards",
         "reward_of": judging.notice or "a judge without a notice",
-        "judged_by": reward.judged_by or "a judge in the training's own process",
+        "judged_by": reward.judged_by,
         "training": config.model_dump(),
         "made": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }

@@ -13,7 +13,7 @@ import numpy as np
 
 from spatialreward.judges.engines.engine import Judge, Take
 from spatialreward.judges.interface import Measure
-from spatialreward.records import Judgement, JudgementStatus
+from spatialreward.records import JudgeIdentity, Judgement, JudgementStatus
 from spatialreward.serving.config import ServingConfig
 from spatialreward.serving.faults import (
     InvalidRequest,
@@ -46,8 +46,7 @@ class JudgeServer:
         judge: JudgeEach,
         config: ServingConfig,
         *,
-        model: str,
-        version: str,
+        identity: JudgeIdentity,
         measure: Measure,
         stop: Callable[[], None] = lambda: None,
     ) -> None:
@@ -56,8 +55,7 @@ class JudgeServer:
         Args:
             judge: judges what it takes, from several threads.
             config: limits and sizes.
-            model: name under which it is served.
-            version: of the model.
+            identity: who judges, by the name and version under which it is served.
             measure: is told amounts by the names in ``metrics.SERIES``, with each answer and every
                 now and then, by one thread at a time.
             stop: is called once, should this server become unable to judge; it has requests go to
@@ -65,8 +63,7 @@ class JudgeServer:
         """
         self._stop = stop
         self._config = config
-        self._model = model
-        self._version = version
+        self._identity = identity
         self._metrics = Gathering(measure)
         self._scheduler = Scheduler(judge, config, self._metrics.measure)
         self._over = threading.Event()
@@ -84,7 +81,15 @@ class JudgeServer:
         measure: Measure,
         stop: Callable[[], None],
     ) -> Self:
-        """Load a checkpoint and serve it; arguments as for ``JudgeServer``.
+        """Load a checkpoint and serve it.
+
+        Args:
+            checkpoint: the judge's folder.
+            parameters: of the model's configuration.
+            model: name under which it is served.
+            version: of the model.
+            measure: as for ``JudgeServer``.
+            stop: as for ``JudgeServer``.
 
         Raises:
             InvalidInputError: the checkpoint cannot judge, or a parameter does not fit.
@@ -102,6 +107,8 @@ class JudgeServer:
             engine=config.engine,
             batch_size=config.max_batch_edits,
             join_below=config.join_below,
+            name=model,
+            version=version,
         )
 
         trimmer = Trimmer(config.trim_memory_s)
@@ -115,7 +122,7 @@ class JudgeServer:
                 yield judged
                 trimmer.trim_when_due()
 
-        return cls(judge_each, config, model=model, version=version, measure=measure, stop=stop)
+        return cls(judge_each, config, identity=judge.identity, measure=measure, stop=stop)
 
     @property
     def is_ready(self) -> bool:
@@ -157,9 +164,9 @@ class JudgeServer:
         if isinstance(outcome, RequestFault):
             return outcome
         try:
-            by = f"{self._model}/{self._version}"
-            judgements = [one.model_copy(update={"judged_by": by}) for one in outcome]
-            return write_response(judgements, self._model, self._version)
+            by = {"judged_by": str(self._identity)}
+            judgements = [one.model_copy(update=by) for one in outcome]
+            return write_response(judgements, self._identity.name, self._identity.version)
         except Exception:
             logger.exception("an answer could not be written")
             return ServerFailed("the server could not write its answer")
@@ -191,8 +198,8 @@ class JudgeServer:
         """Log and count what a request came to."""
         fields = {
             "request_id": request_id,
-            "model": self._model,
-            "version": self._version,
+            "model": self._identity.name,
+            "version": self._identity.version,
             "seconds": round(seconds, 4),
         }
         self._metrics.measure("queued_edits", self._scheduler.num_queued)

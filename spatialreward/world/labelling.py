@@ -48,6 +48,15 @@ def edit_task(sample: SceneSample) -> EditTask:
     return EditTask([source], sample.instruction, sample.id, _operation(sample), _hide(sample))
 
 
+def known_world(truth: str | None) -> World:
+    """How a task of the generated world was made.
+
+    Raises:
+        InvalidInputError: there is no truth, or one of another source.
+    """
+    return _unhide(truth).world
+
+
 def scene_sample(edit: LabelledEdit) -> SceneSample:
     """The sample that an edit of a data set was.
 
@@ -55,12 +64,9 @@ def scene_sample(edit: LabelledEdit) -> SceneSample:
         InvalidInputError: its ``truth`` is none of the generated world's.
     """
     try:
-        hidden = _Hidden.model_validate_json(edit.truth or "")
-    except ValidationError as error:
-        raise InvalidInputError(
-            f"edit {edit.id}: truth: is none of the generated world's: "
-            f"{first_problem(error, _Hidden)}"
-        ) from error
+        hidden = _unhide(edit.truth)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"edit {edit.id}: {error}") from error
     if edit.edited is None:
         raise InvalidInputError(f"edit {edit.id}: edited: there is no edited picture")
     return SceneSample(
@@ -81,6 +87,16 @@ def _operation(sample: SceneSample) -> str:
 def _hide(sample: SceneSample) -> str:
     hidden = _Hidden(grade=sample.grade, truth=sample.truth, world=sample.world)
     return hidden.model_dump_json()
+
+
+def _unhide(truth: str | None) -> _Hidden:
+    if truth is None:
+        raise InvalidInputError("truth: missing, expected one of the generated world's")
+    try:
+        return _Hidden.model_validate_json(truth)
+    except ValidationError as error:
+        problem = first_problem(error, _Hidden)
+        raise InvalidInputError(f"truth: is none of the generated world's: {problem}") from error
 
 
 def _label(truth: Truth, world: World) -> Judgement:

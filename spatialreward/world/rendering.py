@@ -48,7 +48,8 @@ def paint_background(
     """A background of ``[height, width, 3]``.
 
     Raises:
-        InvalidInputError: a photograph is asked for and its folder was not given.
+        InvalidInputError: a photograph is asked for and its folder was not given, or it cannot be
+            read.
     """
     if background == "photo":
         if photos is None:
@@ -114,6 +115,9 @@ def _cover(shape: Shape, size: Size, height: int, width: int) -> Picture:
 
 @lru_cache(maxsize=64)
 def _photo(path: Path, height: int, width: int) -> Picture:
-    with Image.open(path) as image:
-        fitted = ImageOps.fit(image.convert("RGB"), (width, height))
+    try:
+        with Image.open(path) as image:
+            fitted = ImageOps.fit(image.convert("RGB"), (width, height))
+    except OSError as error:
+        raise InvalidInputError(f"photo {path}: {error.strerror or error}") from error
     return np.asarray(fitted, np.float32)

@@ -4,6 +4,7 @@ from typer.testing import CliRunner
 from spatialreward.cli.main import app
 from spatialreward.data.edits import RowOrigin
 from spatialreward.data.packing.shards import write_shard
+from spatialreward.folder_manifest import digest_folder
 from spatialreward.ops.registry import (
     CHECKSUM_TAG,
     EVALUATION_TAG,
@@ -16,7 +17,7 @@ from spatialreward.ops.registry import (
 from spatialreward.ops.registry import report_of as report_of_found
 from spatialreward.ops.tracking import open_run
 from spatialreward.protocol.prompts import TINY
-from spatialreward.storage import ObjectStore, digest_folder
+from spatialreward.storage import ObjectStore
 from spatialreward.world.building import labelled_edit
 
 

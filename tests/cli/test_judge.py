@@ -13,6 +13,10 @@ from spatialreward.cli.main import app
 from spatialreward.errors import Failure
 from spatialreward.images import load_image
 from spatialreward.records import EditRegion, Judgement, JudgementStatus, Scores
+from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_sample
+from spatialreward.world.labelling import edit_task
+from spatialreward.world.oracle import oracle_reward
 
 NOTICE = "trained on generated scenes"
 
@@ -281,6 +285,19 @@ def test_a_file_of_edits_gives_a_line_and_an_overlay_each(run, pair, tmp_path):
     made = sorted(path.stem for path in (tmp_path / "new" / "overlays").iterdir())
     assert made == sorted(names)
     assert NOTICE in result.stderr
+
+
+def test_the_oracle_judges_the_lines_that_have_a_truth_of_the_world(tmp_path):
+    sample = draw_sample(DataConfig(seed=4), "train", 0)
+    (tmp_path / "s.png").write_bytes(sample.source)
+    (tmp_path / "e.png").write_bytes(sample.edited)
+    known = {"instruction": sample.instruction, "truth": edit_task(sample).truth}
+    edits = write_edits(tmp_path, {"id": "known", **known}, {"id": "other"})
+    result = CliRunner().invoke(app, ["judge", *map(str, edits), "--model", "oracle"])
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert result.exit_code == 2
+    assert first["reward"] == oracle_reward(sample.world, sample.images()[1])
+    assert second["reason"].startswith("edit other: truth: missing, expected one of the generated")
 
 
 def test_one_bad_edit_does_not_stop_the_others(run, pair, tmp_path):

@@ -94,6 +94,9 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.spoil = dict
         """Changes an answer's tensors."""
         self.is_ready = True
+        self.parameters = {"notice": "knows nothing"}
+        """What the model's configuration says."""
+        self.versions = [3]
         self.under_way = 0
         self.most_under_way = 0
         self.ended = threading.Event()
@@ -105,7 +108,9 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     def ModelConfig(self, request, context):
         message = pb.ModelConfigResponse()
-        message.config.parameters["notice"].string_value = "knows nothing"
+        for name, value in self.parameters.items():
+            message.config.parameters[name].string_value = value
+        message.config.version_policy.specific.versions.extend(self.versions)
         return message
 
     def ModelInfer(self, request, context):

@@ -96,6 +96,15 @@ def test_errors_are_those_of_the_other_client(server, numbered_edits, options, m
         asyncio.run(judge())
 
 
+def test_both_clients_tell_the_same_identity(server):
+    async def identity():
+        async with AsyncTritonJudge(server.address) as judge:
+            return await judge.identity()
+
+    with TritonJudge(server.address) as judge_in_threads:
+        assert asyncio.run(identity()) == judge_in_threads.identity
+
+
 def test_a_call_ends_at_its_deadline(server, numbered_edits):
     server.servicer.delay_s = 0.2
 

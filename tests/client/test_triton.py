@@ -20,7 +20,13 @@ from spatialreward.client import (
 from spatialreward.edits import Edit
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import decode_image, encode_png
-from spatialreward.records import JudgementStatus, JudgingOptions, ScoreKind, Streams
+from spatialreward.records import (
+    JudgeIdentity,
+    JudgementStatus,
+    JudgingOptions,
+    ScoreKind,
+    Streams,
+)
 
 
 @pytest.fixture
@@ -85,6 +91,24 @@ def test_all_sources_of_an_edit_are_sent_in_order(judge, server, picture):
 
 def test_a_judgement_names_the_model_that_made_it(judge, numbered_edits):
     assert judge.judge(numbered_edits([1]))[0].judged_by == "judge/3"
+
+
+def test_the_identity_is_what_the_models_configuration_says_now(judge, server):
+    told = {"judge_weights": "b" * 64, "judge_protocol": "tiny@0", "judge_aggregation": "min"}
+    server.servicer.parameters |= told
+    known = JudgeIdentity(
+        name="judge", version="3", weights="b" * 64, protocol="tiny@0", aggregation="min"
+    )
+    assert judge.identity == known
+    server.servicer.versions = [4]
+    assert judge.identity == known.model_copy(update={"version": "4"})
+
+
+def test_of_a_model_that_was_deployed_by_hand_the_name_is_known(judge, server, numbered_edits):
+    assert judge.identity == JudgeIdentity(name="judge", version="3")
+    assert judge.judge(numbered_edits([1]))[0].judged_by == str(judge.identity) == "judge/3"
+    server.servicer.versions = []
+    assert str(judge.identity) == "judge"
 
 
 def test_an_edit_that_cannot_be_judged_fails_alone(judge, numbered_edits):

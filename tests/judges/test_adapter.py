@@ -9,6 +9,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from spatialreward.errors import InvalidInputError
+from spatialreward.folder_manifest import digest_folder
 from spatialreward.judges.load import load_judge
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.adapter import check_adapter
@@ -95,6 +96,8 @@ def test_an_adapter_that_lies_beside_the_weights_is_applied_when_named(folder, a
 
 def test_a_judge_may_be_loaded_with_an_adapter(folder, adapter):
     with load_judge(folder, adapter=adapter) as judge:
+        digests = map(digest_folder, (folder, adapter))
+        assert judge.identity.weights == "+".join(digests)
         assert judge.notice == ""
 
 

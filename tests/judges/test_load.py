@@ -6,6 +6,7 @@ import pytest
 
 from spatialreward.client import ServingError, TritonJudge
 from spatialreward.errors import InvalidInputError, SpatialRewardError
+from spatialreward.folder_manifest import digest_folder
 from spatialreward.judges.engines.engine import Judge
 from spatialreward.judges.load import load_judge
 from spatialreward.judges.pixels import PixelDifference
@@ -19,6 +20,8 @@ def test_a_folder_is_a_judge_in_this_process(judge_folder, known_edits):
         with load_judge(given) as judge:
             assert judge.judge(known_edits) == expected
             assert judge.notice == 'knows four "edits", naïvely'
+            assert judge.identity.name == judge_folder.name
+            assert judge.identity.weights == digest_folder(judge_folder)
 
 
 def test_a_registered_model_is_fetched(client, judge_folder, known_edits):
@@ -27,7 +30,10 @@ def test_a_registered_model_is_fetched(client, judge_folder, known_edits):
     set_alias(model, "champion")
     for name in ("models:/loaded@champion", model.uri):
         with load_judge(name) as judge:
-            assert judge.judge(known_edits[:1])[0].reward is not None
+            (judgement,) = judge.judge(known_edits[:1])
+            assert (judge.identity.name, judge.identity.version) == ("loaded", "1")
+        assert judgement.reward is not None
+        assert judgement.judged_by == str(judge.identity)
 
 
 def test_servers_are_named_by_their_addresses():
@@ -38,7 +44,9 @@ def test_servers_are_named_by_their_addresses():
 def test_the_baseline_needs_no_model(known_edits):
     with load_judge("pixels") as judge:
         assert isinstance(judge, PixelDifference)
-        assert len(judge.judge(known_edits)) == 4
+        judgements = judge.judge(known_edits)
+        assert [one.judged_by for one in judgements] == [str(judge.identity)] * 4
+    assert str(judge.identity) == "pixels/1, geometric"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 import pytest
 
 from spatialreward.errors import InvalidInputError
-from spatialreward.protocol.prompts import FULL, PROTOCOL_FILE, Protocol
+from spatialreward.protocol.aggregation import Aggregation
+from spatialreward.protocol.prompts import FULL, PROTOCOL_FILE, TINY, Protocol
 
 
 def test_a_protocol_is_read_as_it_was_written(tmp_path):
@@ -20,3 +21,11 @@ def test_a_protocol_that_cannot_be_read_is_named(tmp_path, data):
     (tmp_path / PROTOCOL_FILE).write_bytes(data)
     with pytest.raises(InvalidInputError, match=r"protocol\.json: "):
         Protocol.read(tmp_path)
+
+
+def test_protocols_that_differ_have_different_references():
+    assert TINY.reference == TINY.model_copy().reference
+    assert TINY.reference.startswith("tiny@")
+    longer = TINY.model_copy(update={"max_answer_tokens": TINY.max_answer_tokens + 1})
+    least = TINY.model_copy(update={"aggregation": Aggregation(form="min")})
+    assert len({TINY.reference, longer.reference, least.reference, FULL.reference}) == 4

@@ -32,7 +32,7 @@ class BrightnessJudge:
 
     notice = "brightness only"
 
-    def __init__(self, fails_every: int | None = None, judged_by: str = ""):
+    def __init__(self, fails_every: int | None = None, judged_by: str = "brightness"):
         self._numbers = itertools.count(1)
         self._judged_by = judged_by
         self._fails_every = fails_every
@@ -138,7 +138,7 @@ def test_a_training_goes_on_with_the_judge_that_it_began_with_only(editor_folder
 
     with pytest.raises(KeyboardInterrupt):
         train(BrightnessJudge(judged_by="judge/3"), kill)
-    with pytest.raises(JudgeChangedError, match=r"from judge/4, .* began with judge/3"):
+    with pytest.raises(JudgeChangedError, match=r"from judge/4; .* began with judge/3"):
         train(BrightnessJudge(judged_by="judge/4"), lambda told, step: None)
     assert not (tmp_path / "out").exists()
     train(BrightnessJudge(judged_by="judge/3"), lambda told, step: None)

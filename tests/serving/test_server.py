@@ -12,7 +12,7 @@ from spatialreward.images import encode_png
 from spatialreward.judges.engines.engine import Judge
 from spatialreward.judges.qwen_vl.answers import Generated
 from spatialreward.protocol.prompts import TINY
-from spatialreward.records import Judgement, JudgementStatus, Scores
+from spatialreward.records import JudgeIdentity, Judgement, JudgementStatus, Scores
 from spatialreward.serving.config import ServingConfig
 from spatialreward.serving.faults import RequestFault, ServerBusy, ServerFailed
 from spatialreward.serving.scheduler import Scheduler
@@ -36,12 +36,16 @@ class Says:
             yield number, Generated(self.text, True, (1.0, 1.0))
 
 
+IDENTITY = JudgeIdentity(
+    name="judge", version="1", weights="ab" * 32, protocol="tiny@0", aggregation="min"
+)
+
+
 def serving(judge_each, measure=lambda name, amount: None, **more):
     return JudgeServer(
         judge_each,
         ServingConfig(batch_delay_s=0),
-        model="judge",
-        version="1",
+        identity=IDENTITY,
         measure=measure,
         **more,
     )
@@ -81,6 +85,13 @@ def answer():
 def judgement_in(response):
     assert not isinstance(response, RequestFault), response
     return Judgement.model_validate_json(response[3][0, 0])
+
+
+def test_a_judgement_says_by_which_weights_and_protocol_it_is(answer):
+    response, _ = answer(Judge(Says(json.dumps(SEMANTIC)), TINY).judge_each)
+    judgement = judgement_in(response)
+    assert judgement.judged_by == "judge/1, weights abababababab, protocol tiny@0, min"
+    assert [response[place][0, 0] for place in (4, 5)] == [b"judge", b"1"]
 
 
 HALF = json.dumps(SEMANTIC | {"edit_region": [REGION | {"label": "scarf \ud83e"}]})

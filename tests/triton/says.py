@@ -27,9 +27,9 @@ class Says:
 
 
 def _load(cls, checkpoint, parameters, *, model, version, **more):
-    judge = Judge(Says(checkpoint), Protocol.read(checkpoint))
+    judge = Judge(Says(checkpoint), Protocol.read(checkpoint), name=model, version=version)
     config = ServingConfig.of_parameters(parameters)
-    return cls(judge.judge_each, config, model=model, version=version, **more)
+    return cls(judge.judge_each, config, identity=judge.identity, **more)
 
 
 JudgeServer.load = classmethod(_load)

@@ -14,6 +14,7 @@ from spatialreward.errors import (
     JudgementError,
     SpatialRewardError,
 )
+from spatialreward.folder_manifest import digest_folder
 from spatialreward.judges.interface import Measure, check_edits, ignore
 from spatialreward.judges.questions import Question, perceptual_question, semantic_question
 from spatialreward.judges.qwen_vl import checkpoint
@@ -28,6 +29,7 @@ from spatialreward.protocol.parsing import (
 )
 from spatialreward.protocol.prompts import Protocol
 from spatialreward.records import (
+    JudgeIdentity,
     Judgement,
     JudgementStatus,
     Mending,
@@ -122,6 +124,9 @@ class Judge:
         engine: AnswerEngine,
         protocol: Protocol,
         *,
+        name: str = "unnamed",
+        version: str = "",
+        weights: str = "",
         notice: str = "",
         batch_size: int = 64,
         join_below: float = 0.25,
@@ -131,6 +136,9 @@ class Judge:
         Args:
             engine: answers questions.
             protocol: how the model was taught to be asked.
+            name: of the model; see ``JudgeIdentity`` for this and the next two.
+            version: of the model.
+            weights: digest of the checkpoint.
             notice: what a reader of the judgements must know about the model.
             batch_size: edits that are judged at once.
             join_below: others join when fewer than this share of a batch is left.
@@ -140,6 +148,13 @@ class Judge:
         self._batch_size = batch_size
         self._join_below = join_below
         self.notice = notice
+        self.identity = JudgeIdentity(
+            name=name,
+            version=version,
+            weights=weights,
+            protocol=protocol.reference,
+            aggregation=protocol.aggregation.form,
+        )
 
     @classmethod
     def of_model(
@@ -186,7 +201,7 @@ class Judge:
                 default ``full``.
             share_prefixes: compute what prompts have in common once; vLLM always does.
             guided: hold answers to their form while they are written.
-            more: as for ``Judge``.
+            more: as for ``Judge``; the name is by default the folder's.
 
         Raises:
             InvalidInputError: the folder holds no checkpoint, a damaged one or one that cannot
@@ -196,6 +211,9 @@ class Judge:
         if adapter is None:
             checked.require_judge()
         followed = protocol_of(folder, protocol)
+        folders = [one for one in (folder, adapter) if one is not None]
+        more["weights"] = "+".join(map(digest_folder, folders))
+        more.setdefault("name", folder.resolve().name)
         more["notice"] = str(checked.card.get("notice", ""))
         if engine == "vllm":
             from spatialreward.judges.engines.vllm_engine import VllmEngine
@@ -243,7 +261,9 @@ class Judge:
             for number, answer in self._engine.answer(questions, measure, intake.fill_up):
                 if asked := intake.answered(number, answer):
                     start = time.perf_counter()
-                    judgement = self._read_or_fail(asked, measure)
+                    judgement = self._read_or_fail(asked, measure).model_copy(
+                        update={"judged_by": str(self.identity)}
+                    )
                     measure("seconds/parse", time.perf_counter() - start)
                     yield asked.number, judgement
 

@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from spatialreward.client.triton import NOTICE_PARAMETER
+from spatialreward.client.asking import IDENTITY_PARAMETERS, NOTICE_PARAMETER
 from spatialreward.errors import InvalidInputError
+from spatialreward.folder_manifest import digest_folder
 from spatialreward.judges.qwen_vl.folder import read_card
 from spatialreward.ops.deployment.errors import DeploymentError
 from spatialreward.ops.deployment.history import History, VersionState, replace_file
-from spatialreward.storage import digest_folder
+from spatialreward.protocol.choice import protocol_of
 
 CONFIG_FILE = "config.pbtxt"
 CHECKPOINT_FOLDER = "checkpoint"
@@ -92,7 +93,7 @@ class ModelFolder:
         except OSError as error:
             raise DeploymentError(f"{checkpoint} to {target}: {error}") from error
         check_copy(target / CHECKPOINT_FOLDER, sha256)
-        config = fill_in(template, checkpoint)
+        config = fill_in(template, checkpoint, sha256)
         (target / CONFIG_FILE).write_text(config)
         (self._staging / CONFIG_FILE).write_text(complete(config, self.staging_model, version))
 
@@ -140,12 +141,12 @@ class ModelFolder:
             except OSError as error:
                 raise DeploymentError(f"{folder}: could not be removed: {error}") from error
 
-    def is_made_of(self, template: Template, checkpoint: Path, version: int) -> bool:
+    def is_made_of(self, template: Template, checkpoint: Path, sha256: str, version: int) -> bool:
         """Tell whether a version is the one selected, and made of this template.
 
-        The checkpoint lends its notice; whether the version holds it is not looked at.
+        The checkpoint lends its notice and identity; whether the version holds it is not looked at.
         """
-        config = complete(fill_in(template, checkpoint), self.model, version)
+        config = complete(fill_in(template, checkpoint, sha256), self.model, version)
         return self.config() == config and all(
             copy.is_file() and filecmp.cmp(path, copy, shallow=False)
             for path, copy in _pairs(template.program, self.home / str(version))
@@ -163,12 +164,21 @@ def check_copy(folder: Path, sha256: str) -> None:
         raise DeploymentError(f"{folder}: expected sha256 {sha256}, got {found}")
 
 
-def fill_in(template: Template, checkpoint: Path) -> str:
+def fill_in(template: Template, checkpoint: Path, sha256: str) -> str:
     """A version's configuration, without the model's name and without a choice of version."""
+    protocol = protocol_of(checkpoint)
+    told = {
+        NOTICE_PARAMETER: str(read_card(checkpoint).get("notice", "")),
+        IDENTITY_PARAMETERS["weights"]: sha256,
+        IDENTITY_PARAMETERS["protocol"]: protocol.reference,
+        IDENTITY_PARAMETERS["aggregation"]: protocol.aggregation.form,
+    }
     # JSON's escapes are those of protobuf's text format, as long as they stay within ASCII.
-    notice = json.dumps(str(read_card(checkpoint).get("notice", "")))
-    entry = f'key: "{NOTICE_PARAMETER}", value: {{ string_value: {notice} }}'
-    return f"{template.config}parameters {{ {entry} }}\n"
+    entries = (
+        f'parameters {{ key: "{name}", value: {{ string_value: {json.dumps(value)} }} }}\n'
+        for name, value in told.items()
+    )
+    return template.config + "".join(entries)
 
 
 def complete(config: str, model: str, version: int) -> str:

@@ -40,7 +40,7 @@ class Deployment(Record):
     source: str
     """``models:/NAME/VERSION``, or the folder that it was copied from."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """Checksum of the checkpoint, as ``storage.digest_folder`` makes it."""
+    """Checksum of the checkpoint, as ``digest_folder`` makes it."""
     deployed_at: AwareDatetime
     state: VersionState
     reason: str = ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from spatialreward.errors import SpatialRewardError
+from spatialreward.folder_manifest import digest_folder
 from spatialreward.judges.qwen_vl.folder import ADAPTER_CONFIG_FILE, CONFIG_FILE, CheckpointFolder
 from spatialreward.ops.deployment.exclusive import exclusive
 from spatialreward.ops.deployment.folder import ModelFolder, Template
@@ -16,7 +17,6 @@ from spatialreward.ops.deployment.server import Server
 from spatialreward.ops.deployment.smoke import SmokeEdits, check_answers
 from spatialreward.protocol.choice import protocol_of
 from spatialreward.protocol.prompts import PROTOCOL_FILE
-from spatialreward.storage import digest_folder
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +124,9 @@ class Site:
     def holds(self, candidate: Candidate, version: int) -> bool:
         """Tell whether a version on disk is what would be made of a candidate."""
         return (
-            self.folder.is_made_of(candidate.template, candidate.checkpoint, version)
+            self.folder.is_made_of(
+                candidate.template, candidate.checkpoint, candidate.sha256, version
+            )
             and digest_folder(self.folder.checkpoint(version)) == candidate.sha256
         )
 

@@ -8,7 +8,7 @@ from PIL import Image
 from spatialreward.client import ServerUnavailable, ServingError, TritonJudge
 from spatialreward.edits import Edit
 from spatialreward.ops.deployment.errors import DeploymentError, ServerAway
-from spatialreward.records import Judgement, JudgementStatus
+from spatialreward.records import JudgeIdentity, Judgement, JudgementStatus
 from spatialreward.serving.faults import ENGINE_FAILED
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def check_answers(endpoint: str, model: str, version: int, edits: SmokeEdits) ->
 
 
 def _check_one(expected: str, name: str, judgement: Judgement, *, must_be_judged: bool) -> None:
-    if judgement.judged_by != expected:
+    if JudgeIdentity.name_in(judgement.judged_by) != expected:
         raise DeploymentError(f"{expected}: smoke edit {name} was judged by {judgement.judged_by}")
     if judgement.status is JudgementStatus.OK:
         return

@@ -12,6 +12,7 @@ from spatialreward.client import TritonJudge
 from spatialreward.edits import Edit
 from spatialreward.ops.deployment import History, deploy
 from spatialreward.protocol.prompts import TINY
+from spatialreward.records import JudgeIdentity
 from spatialreward.stack import Service, StackConfig, running_stack
 
 OWN_TEMPLATE = Path(spatialreward.__file__).parents[1] / "serving" / "judge"
@@ -80,7 +81,8 @@ class Site:
         """The judgement of an edit: who made it, and its reward."""
         with TritonJudge(self.endpoint, model=self.model) as judge:
             (judgement,) = judge.judge([edit])
-        return judgement.judged_by.removeprefix(f"{self.model}/"), judgement.reward
+        name = JudgeIdentity.name_in(judgement.judged_by)
+        return name.removeprefix(f"{self.model}/"), judgement.reward
 
     @contextmanager
     def asked_all_the_time(self, edit, threads=4):

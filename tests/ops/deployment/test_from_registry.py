@@ -4,6 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spatialreward.cli.main import app
+from spatialreward.folder_manifest import digest_folder
 from spatialreward.ops.registry import (
     CHECKSUM_TAG,
     EVALUATION_TAG,
@@ -11,7 +12,6 @@ from spatialreward.ops.registry import (
     set_alias,
     set_version_tags,
 )
-from spatialreward.storage import digest_folder
 from tests.evaluated import register_evaluated, stored_report
 
 

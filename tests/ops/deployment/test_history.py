@@ -2,10 +2,10 @@ import datetime
 
 import pytest
 
+from spatialreward.folder_manifest import digest_folder
 from spatialreward.ops.deployment import DeploymentError
 from spatialreward.ops.deployment.folder import ModelFolder, Template
 from spatialreward.ops.deployment.history import Deployment, History, VersionState
-from spatialreward.storage import digest_folder
 
 GOOD, WITHDRAWN, FAILED = VersionState.GOOD, VersionState.WITHDRAWN, VersionState.FAILED
 

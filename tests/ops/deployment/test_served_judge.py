@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import spatialreward
 from spatialreward.cli.main import app
 from spatialreward.client import TritonJudge
+from spatialreward.folder_manifest import digest_folder
 from spatialreward.images import encode_png
 from spatialreward.judges.engines.engine import Judge
 from spatialreward.ops.deployment import DeploymentError, rollback
@@ -47,6 +48,17 @@ def test_the_served_judge_judges_as_the_same_judge_in_process(served, judge_fold
         assert remote.scores == local.scores
         assert remote.sc_reasoning == local.sc_reasoning
         assert remote.reward == pytest.approx(local.reward, abs=1e-4)
+
+
+def test_the_served_judge_says_which_checkpoint_it_is(served, real_site, judge_folder, known_edits):
+    here = Judge.load(judge_folder).identity
+    (version,) = real_site.on_disk()
+    with TritonJudge(served) as judge:
+        identity = judge.identity
+        (judgement,) = judge.judge(known_edits[:1])
+    assert identity == here.model_copy(update={"name": "judge", "version": str(version)})
+    assert identity.weights == digest_folder(judge_folder)
+    assert judgement.judged_by == str(identity)
 
 
 def test_judgements_come_back_in_the_order_of_the_edits(served, known_edits):
