@@ -1,11 +1,14 @@
 import datetime
 
 import pytest
+from google.protobuf import text_format
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from spatialreward.folder_manifest import digest_folder
 from spatialreward.ops.deployment import DeploymentError
-from spatialreward.ops.deployment.folder import ModelFolder, Template
+from spatialreward.ops.deployment.folder import ModelFolder, Template, complete, fill_in
 from spatialreward.ops.deployment.history import Deployment, History, VersionState
+from spatialreward.protocol.prompts import TINY
 
 GOOD, WITHDRAWN, FAILED = VersionState.GOOD, VersionState.WITHDRAWN, VersionState.FAILED
 
@@ -76,3 +79,16 @@ def test_a_copy_that_differs_from_the_checkpoint_is_refused(tmp_path, scripted, 
     folder.stage(checkpoint, digest_folder(checkpoint), Template(scripted_template), 1)
     with pytest.raises(DeploymentError, match="2/checkpoint: expected sha256 abab"):
         folder.stage(checkpoint, "ab" * 32, Template(scripted_template), 2)
+
+
+def test_a_versions_configuration_says_who_judges(scripted, scripted_template):
+    checkpoint = scripted('a "notice"')
+    text = complete(fill_in(Template(scripted_template), checkpoint, "ab" * 32), "judge", 3)
+    config = text_format.Parse(text, ModelConfig())
+    assert {name: one.string_value for name, one in config.parameters.items()} == {
+        "notice": 'a "notice"',
+        "judge_weights": "ab" * 32,
+        "judge_protocol": TINY.reference,
+        "judge_aggregation": "geometric",
+    }
+    assert (config.name, list(config.version_policy.specific.versions)) == ("judge", [3])
