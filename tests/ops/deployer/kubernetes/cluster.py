@@ -1,136 +1,21 @@
-"""A Kubernetes API on loopback, and a cluster behind it that does what a test says.
+"""A cluster that does what a test says, behind a Kubernetes API on loopback (``api_server``).
 
-The API is HTTP as the real one speaks it: discovery, get, list by labels, create, replace with
-``resourceVersion``, server-side apply, delete. Behind it stand the controllers of a cluster in
-small: a Deployment gets pods, whose servers really answer over gRPC, and requests to the stable
-address go where Service and GRPCRoute say.
+Behind the API stand the controllers of a cluster in small: a Deployment gets pods, whose servers
+really answer over gRPC (``judge_servers``), and requests to the stable address go where Service and
+GRPCRoute say.
 """
 
 import copy
 import itertools
-import json
 import random
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlparse
+from http.server import ThreadingHTTPServer
 
-import grpc
-from tritonclient.grpc import service_pb2 as pb
-from tritonclient.grpc import service_pb2_grpc
+from .api_server import KINDS, ApiHandler
+from .judge_servers import Front, Script, Version
+from .server_side_apply import apply, owned_by_hand
 
-from spatialreward.errors import Failure
-from spatialreward.records import Judgement, JudgementStatus, Scores
-from tests.client.conftest import answer_to, message_of, read_request
-
-from .server_side_apply import Conflict, apply, owned_by_hand
-
-KINDS = {
-    "api/v1": {"services": "Service", "pods": "Pod"},
-    "apis/apps/v1": {"deployments": "Deployment"},
-    "apis/coordination.k8s.io/v1": {"leases": "Lease"},
-    "apis/gateway.networking.k8s.io/v1": {"grpcroutes": "GRPCRoute"},
-    "apis/keda.sh/v1alpha1": {"scaledobjects": "ScaledObject"},
-}
 VERSION = "spatialreward.dev/model-version"
-NAMESPACE = "judging"
-
-
-class Script:
-    """What one version of the judge does."""
-
-    def __init__(self, reward=0.5, fails=False, starts=True, crashes="", delay_s=0.0, counts=True):
-        self.reward = reward
-        self.fails = fails
-        self.starts = starts
-        self.crashes = crashes
-        """What its container says before it ends, again and again."""
-        self.delay_s = delay_s
-        self.counts = counts
-        """Whether its metrics can be read."""
-
-
-class Version(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """One version's server at an address of its own, ``127.0.0.N``."""
-
-    def __init__(self, number, script, port):
-        self.number = number
-        self.script = script
-        self.requests = self.failed = 0
-        self.seconds = 0.0
-        self._server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
-        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port(f"127.0.0.{number}:{port}")
-        self._server.start()
-
-    def ModelReady(self, request, context):
-        return pb.ModelReadyResponse(ready=request.name == "judge")
-
-    def ModelInfer(self, request, context):
-        started = time.monotonic()
-        time.sleep(self.script.delay_s)
-        edits = len(read_request(request)["EDITED"])
-        judgement = self.judgement()
-        tensors = answer_to([judgement] * edits)
-        tensors["VERSION"][:] = str(self.number).encode()
-        self.requests += 1
-        self.failed += edits * (judgement.reward is None)
-        self.seconds += time.monotonic() - started
-        return message_of(tensors)
-
-    def judgement(self):
-        if self.script.fails:
-            return Judgement.failed("answer is not JSON", Failure.NOT_JSON)
-        scores = Scores(editing_success=1, over_editing=2, naturalness=3, artifact_freedom=4)
-        return Judgement(status=JudgementStatus.OK, scores=scores, reward=self.script.reward)
-
-    def metrics(self):
-        labels = f'model="judge",version="{self.number}"'
-        return (
-            "# TYPE spatialreward_requests_total counter\n"
-            f"spatialreward_requests_total{{{labels}}} {self.requests}\n"
-            "# TYPE spatialreward_request_seconds_total counter\n"
-            f"spatialreward_request_seconds_total{{{labels}}} {self.seconds}\n"
-            "# TYPE spatialreward_edits_total counter\n"
-            f'spatialreward_edits_total{{{labels},status="ok"}} {self.requests - self.failed}\n'
-            f'spatialreward_edits_total{{{labels},status="failed"}} {self.failed}\n'
-        )
-
-    def stop(self):
-        self._server.stop(grace=None).wait()
-
-
-class Front(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """Where clients ask: hands requests to whom Service and route name."""
-
-    def __init__(self, cluster):
-        self._cluster = cluster
-        self.answered_by = []
-        """The version of each request, in order."""
-        self._server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
-        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
-        self._server.start()
-
-    def ModelReady(self, request, context):
-        return self._whom(context).ModelReady(request, context)
-
-    def ModelInfer(self, request, context):
-        version = self._whom(context)
-        self.answered_by.append(version.number)
-        for copied in self._cluster.shadows():
-            copied.ModelInfer(request, context)
-        return version.ModelInfer(request, context)
-
-    def _whom(self, context):
-        version = self._cluster.ask_whom()
-        if version is None:
-            context.abort(grpc.StatusCode.UNAVAILABLE, "no endpoints")
-        return version
-
-    def stop(self):
-        self._server.stop(grace=None).wait()
 
 
 class Cluster:
@@ -152,7 +37,7 @@ class Cluster:
         self._port = 0
         self._random = random.Random(1)
         self.front = Front(self)
-        handler = type("Handler", (_Handler,), {"cluster": self})
+        handler = type("Handler", (ApiHandler,), {"cluster": self})
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._http.daemon_threads = True
         threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
@@ -189,7 +74,7 @@ class Cluster:
             )
             key = (plural, document["metadata"]["name"])
             self.owners[key] = {"kubectl": owned_by_hand(document)}
-            self._store(key, copy.deepcopy(document))
+            self.store(key, copy.deepcopy(document))
 
     def found(self, plural, name):
         return self.objects.get((plural, name))
@@ -240,14 +125,14 @@ class Cluster:
                 self._check_selector(stored, document)
             merged, owners = apply(stored, document, manager, self.owners.get(key, {}), force=force)
             self.owners[key] = owners
-            return self._store(key, merged)
+            return self.store(key, merged)
 
     @staticmethod
     def _check_selector(stored, document):
         if stored["spec"]["selector"] != document["spec"].get("selector"):
             raise ValueError("spec.selector: Invalid value: field is immutable")
 
-    def _store(self, key, document):
+    def store(self, key, document):
         before = self.objects.get(key)
         metadata = document["metadata"]
         metadata["resourceVersion"] = str(next(self._numbers))
@@ -311,120 +196,3 @@ class Cluster:
         self.objects.pop(("pods", f"judge-v{number}-0"), None)
         if number in self.versions:
             self.versions.pop(number).stop()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    cluster: Cluster
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        where = urlparse(self.path)
-        if where.path.startswith("/metrics/"):
-            version = self.cluster.versions[int(where.path.rpartition(".")[2])]
-            self._send(200 if version.script.counts else 503, version.metrics().encode())
-            return
-        if kinds := KINDS.get(where.path.strip("/")):
-            resources = [{"name": plural, "kind": kind} for plural, kind in kinds.items()]
-            # Subresources are listed, too.
-            resources.append({"name": "deployments/status", "kind": "Deployment"})
-            self._json(200, {"kind": "APIResourceList", "resources": resources})
-            return
-        plural, name = self._address()
-        with self.cluster.lock:
-            if name:
-                found = self.cluster.found(plural, name)
-                self._json(200, found) if found else self._no(404, f'{plural} "{name}" not found')
-                return
-            wanted = parse_qs(where.query).get("labelSelector", [""])[0]
-            labels = dict(one.split("=") for one in wanted.split(",") if one)
-            items = [
-                one
-                for (kind, _), one in self.cluster.objects.items()
-                if kind == plural and labels.items() <= one["metadata"].get("labels", {}).items()
-            ]
-            self._json(200, {"items": items})
-
-    def do_PATCH(self):
-        if self.headers["Content-Type"] != "application/apply-patch+yaml":
-            self._no(415, f"the body of the request was in {self.headers['Content-Type']}")
-            return
-        query = parse_qs(urlparse(self.path).query)
-        key, document = self._address(), self._body()
-        if self._refused(key):
-            return
-        if document["metadata"]["name"] != key[1]:
-            self._no(400, "metadata.name must match the address")
-            return
-        try:
-            force = query.get("force") == ["true"]
-            stored = self.cluster.apply(key, document, query["fieldManager"][0], force)
-        except Conflict as error:
-            self._no(409, f"Apply failed with 1 conflict: {error}")
-        except ValueError as error:
-            self._no(422, str(error))
-        else:
-            self._json(200, stored)
-
-    def do_POST(self):
-        plural, _ = self._address()
-        document = self._body()
-        key = (plural, document["metadata"]["name"])
-        if self._refused(key):
-            return
-        with self.cluster.lock:
-            if key in self.cluster.objects:
-                self._no(409, f'{plural} "{key[1]}" already exists')
-                return
-            self._json(201, self.cluster._store(key, document))
-
-    def do_PUT(self):
-        key, document = self._address(), self._body()
-        if self._refused(key):
-            return
-        with self.cluster.lock:
-            stored = self.cluster.objects.get(key)
-            if not stored or stored["metadata"]["resourceVersion"] != document["metadata"].get(
-                "resourceVersion"
-            ):
-                self._no(409, "the object has been modified; please apply your changes to it")
-                return
-            self._json(200, self.cluster._store(key, document))
-
-    def do_DELETE(self):
-        key = self._address()
-        if self._refused(key):
-            return
-        found = self.cluster.delete(key)
-        self._json(200, found) if found else self._no(404, f'{key[0]} "{key[1]}" not found')
-
-    def _address(self):
-        parts = urlparse(self.path).path.strip("/").split("/")
-        at = parts.index("namespaces")
-        assert parts[at + 1] == NAMESPACE
-        assert parts[at + 2] in KINDS["/".join(parts[:at])]
-        return parts[at + 2], parts[at + 3] if len(parts) > at + 3 else None
-
-    def _body(self):
-        return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-
-    def _refused(self, key):
-        self.cluster.writes.append((self.command, *key))
-        refusal = self.cluster.refusals.get(key)
-        if refusal:
-            self._no(*refusal)
-        return refusal
-
-    def _no(self, code, message):
-        self._json(code, {"kind": "Status", "status": "Failure", "message": message, "code": code})
-
-    def _json(self, code, value):
-        self._send(code, json.dumps(value).encode())
-
-    def _send(self, code, body):
-        self.send_response(code)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass

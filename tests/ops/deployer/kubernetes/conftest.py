@@ -13,7 +13,8 @@ from spatialreward.ops.deployer.kubernetes.api import Api
 from spatialreward.ops.deployer.kubernetes.backend import ClusterServing
 from spatialreward.ops.registry import ModelVersion
 
-from .cluster import NAMESPACE, VERSION, Cluster
+from .api_server import NAMESPACE
+from .cluster import VERSION, Cluster
 
 TEMPLATE = Path(__file__).parent / "judge-version.yaml"
 SERVICE = {

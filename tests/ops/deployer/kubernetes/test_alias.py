@@ -2,7 +2,7 @@ from spatialreward.ops.deployer.config import DeployerConfig
 from spatialreward.ops.deployer.loop import Deployer
 from spatialreward.ops.deployer.reconcile import Outcome
 
-from .cluster import Script
+from .judge_servers import Script
 
 
 def test_a_version_that_the_cluster_cannot_serve_gives_the_alias_back(

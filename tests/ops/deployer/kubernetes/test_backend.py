@@ -9,8 +9,9 @@ from spatialreward.ops.deployment.errors import (
 )
 from spatialreward.ops.registry import ModelVersion
 
-from .cluster import VERSION, Script
+from .cluster import VERSION
 from .conftest import SERVICE, TEMPLATE, Killed, MortalApi, replicas, selected
+from .judge_servers import Script
 
 WRITES = 9
 """Of a deployment: Lease, three objects, the Service, three of the version before, Lease."""

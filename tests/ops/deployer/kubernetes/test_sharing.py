@@ -12,8 +12,8 @@ from spatialreward.ops.deployment.errors import (
 )
 from spatialreward.ops.registry import ModelVersion
 
-from .cluster import Script
 from .conftest import ROUTE, replicas, selected
+from .judge_servers import Script
 
 
 def test_a_share_of_the_requests_grows_step_by_step(
