@@ -44,8 +44,9 @@ def load_judge(
             protocol file; by default ``full``, and that is logged.
 
     Raises:
-        InvalidInputError: there is no such folder, it holds no judge or a damaged one, the adapter
-            is for another model, or an address is none.
+        InvalidInputError: there is no such folder, it holds no judge, a damaged one or one
+            that cannot read what its protocol shows, the adapter is for another model, or an
+            address is none.
         HubError: the hub does not hand the model over.
         MissingPackageError: a package that such a judge needs is not installed.
         TrackingError: the registry does not answer, or has no such model.

@@ -44,6 +44,14 @@ def protocol_of(folder: Path, given: str | Path | None = None) -> Protocol:
     return asked
 
 
+def place_of(folder: Path, given: str | Path | None = None) -> str:
+    """Where ``protocol_of`` finds the protocol, for messages: its file, or ``protocol NAME``."""
+    if (folder / PROTOCOL_FILE).is_file():
+        return str(folder / PROTOCOL_FILE)
+    asked = FULL.name if given is None else str(given)
+    return f"protocol {asked}" if asked in BY_NAME else asked
+
+
 def _named(given: str | Path) -> Protocol:
     if str(given) in BY_NAME:
         return BY_NAME[str(given)]

@@ -14,6 +14,7 @@ from spatialreward.edits import Edit
 from spatialreward.judges.engines.engine import Judge
 from spatialreward.judges.engines.vllm_engine import VllmEngine
 from spatialreward.judges.questions import Question, perceptual_question, semantic_question
+from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.judges.qwen_vl.soft_scores import candidates, mean_of_digits
 from spatialreward.judges.qwen_vl.vocabulary import Vocabulary
 from spatialreward.protocol.prompts import TINY
@@ -145,7 +146,8 @@ def running(request):
     """The engine with a model, where the ``vllm`` extra or vLLM's build for CPUs is installed."""
     pytest.importorskip("vllm")
     folder = request.getfixturevalue("judge_folder")
-    return VllmEngine.load(folder, TINY, gpu_memory_share=0.2)
+    processor = Processor.load(folder, TINY.square_side)
+    return VllmEngine.load(folder, processor, TINY, gpu_memory_share=0.2)
 
 
 @with_vllms_own_warnings

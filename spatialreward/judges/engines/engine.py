@@ -20,7 +20,9 @@ from spatialreward.judges.questions import Question, perceptual_question, semant
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.answers import AnswerEngine, Generated
 from spatialreward.judges.qwen_vl.folder import CheckpointFolder
-from spatialreward.protocol.choice import protocol_of
+from spatialreward.judges.qwen_vl.limits import check_limits
+from spatialreward.judges.qwen_vl.processor import Processor
+from spatialreward.protocol.choice import place_of, protocol_of
 from spatialreward.protocol.parsing import (
     PerceptualAnswer,
     SemanticAnswer,
@@ -40,8 +42,6 @@ from spatialreward.records import (
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-    from spatialreward.judges.qwen_vl.processor import Processor
 
 
 EngineName = Literal["transformers", "vllm"]
@@ -160,7 +160,7 @@ class Judge:
     def of_model(
         cls,
         model: "PreTrainedModel",
-        processor: "Processor",
+        processor: Processor,
         protocol: Protocol,
         *,
         share_prefixes: bool = True,
@@ -205,7 +205,8 @@ class Judge:
 
         Raises:
             InvalidInputError: the folder holds no checkpoint, a damaged one or one that cannot
-                judge, or an adapter that nobody asked for; or ``adapter`` does not fit it.
+                judge, or an adapter that nobody asked for; or ``adapter`` does not fit it, or its
+                protocol shows larger pictures or allows longer answers than the model can read.
         """
         checked = CheckpointFolder.read(folder, adapter=adapter)
         if adapter is None:
@@ -215,6 +216,7 @@ class Judge:
         more["weights"] = "+".join(map(digest_folder, folders))
         more.setdefault("name", folder.resolve().name)
         more["notice"] = str(checked.card.get("notice", ""))
+        place = place_of(folder, protocol)
         if engine == "vllm":
             from spatialreward.judges.engines.vllm_engine import VllmEngine
 
@@ -222,8 +224,12 @@ class Judge:
                 raise InvalidInputError(
                     f"{adapter}: vLLM takes none here; merge it with `spatialreward adapter merge`"
                 )
-            return cls(VllmEngine.load(folder, followed, guided=guided), followed, **more)
+            processor = Processor.load(folder, followed.square_side)
+            check_limits(followed, place, checkpoint.config_of(checked), processor)
+            running = VllmEngine.load(folder, processor, followed, guided=guided)
+            return cls(running, followed, **more)
         model, processor = checkpoint.load(folder, followed.square_side, adapter=adapter)
+        check_limits(followed, place, model.config, processor)
         return cls.of_model(
             model, processor, followed, share_prefixes=share_prefixes, guided=guided, **more
         )

@@ -72,6 +72,7 @@ class VllmEngine:
     def load(
         cls,
         folder: Path,
+        processor: Processor,
         protocol: Protocol,
         *,
         guided: bool = True,
@@ -82,6 +83,7 @@ class VllmEngine:
 
         Args:
             folder: the checkpoint.
+            processor: of the checkpoint.
             protocol: what the checkpoint was trained with.
             guided: hold answers to their form.
             num_gpus: each layer is split over so many.
@@ -89,7 +91,6 @@ class VllmEngine:
         """
         from vllm import LLM
 
-        processor = Processor.load(folder, protocol.square_side).following(protocol)
         llm = LLM(
             model=str(folder),
             dtype="bfloat16",
@@ -99,7 +100,12 @@ class VllmEngine:
             max_model_len=-1,  # the longest that fits the memory
             tensor_parallel_size=num_gpus,
         )
-        return cls(llm, processor, max_answer_tokens=protocol.max_answer_tokens, guided=guided)
+        return cls(
+            llm,
+            processor.following(protocol),
+            max_answer_tokens=protocol.max_answer_tokens,
+            guided=guided,
+        )
 
     def answer(
         self, questions: Sequence[Question], measure: Measure = ignore, more: More = nothing

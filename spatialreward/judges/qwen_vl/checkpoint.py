@@ -79,7 +79,7 @@ def _load_model(folder: CheckpointFolder, dtype: "torch.dtype") -> "PreTrainedMo
     from transformers import GenerationConfig
 
     model_class = _class_of(folder.model_type)
-    config = _config_of(folder, model_class.config_class)
+    config = config_of(folder)
     check_names(folder.path, model_class, config, folder.tensors)
     with ExitStack() as stack:
         tensors = {}
@@ -111,13 +111,16 @@ def _class_of(model_type: str) -> "type[PreTrainedModel]":
     raise AssertionError(f"{model_type} is none of MODEL_TYPES")
 
 
-def _config_of(
-    folder: CheckpointFolder, config_class: "type[PretrainedConfig]"
-) -> "PretrainedConfig":
+def config_of(folder: CheckpointFolder) -> "PretrainedConfig":
+    """A checkpoint's ``config.json``, with its architecture's defaults for what it leaves out.
+
+    Raises:
+        InvalidInputError: a value in it cannot be used.
+    """
     from huggingface_hub.errors import StrictDataclassError
 
     try:
-        return config_class.from_dict(dict(folder.config))
+        return _class_of(folder.model_type).config_class.from_dict(dict(folder.config))
     except (StrictDataclassError, ValueError, TypeError, KeyError, AttributeError) as error:
         problem = " ".join(str(error).split())
         raise InvalidInputError(f"{folder.path / 'config.json'}: {problem}") from error

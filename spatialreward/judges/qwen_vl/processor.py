@@ -45,15 +45,7 @@ class Processor:
             chat_template: as in the protocol; None: the tokenizer's own.
             max_pixels: a larger picture is made smaller in its own shape; None: as large as the
                 image processor lets it be.
-
-        Raises:
-            InvalidInputError: the image processor makes every picture larger than ``max_pixels``.
         """
-        if max_pixels is not None and max_pixels < (least := image_processor.size["shortest_edge"]):
-            raise InvalidInputError(
-                f"max_pixels: expected {least:,} at least, as many as the checkpoint's "
-                f"preprocessor_config.json gives the smallest picture, got {max_pixels:,}"
-            )
         self.tokenizer = tokenizer
         self.chat_template = chat_template
         self.image_processor = image_processor
@@ -85,8 +77,7 @@ class Processor:
         """The same processor with a protocol's picture size and chat template.
 
         Raises:
-            InvalidInputError: neither the protocol has a chat template, nor the checkpoint, or
-                the protocol's pictures are smaller than the checkpoint's may be.
+            InvalidInputError: neither the protocol has a chat template, nor the checkpoint.
         """
         if protocol.chat_template is None and self.tokenizer.chat_template is None:
             raise InvalidInputError(
