@@ -21,6 +21,8 @@ class ServingConfig(Record):
 
     engine: EngineName = "transformers"
     """What runs the model; ``vllm`` needs a GPU and an environment with vLLM."""
+    guided: bool = True
+    """Answers are held to their form while they are written; else any text may be answered."""
     workers: PositiveInt | None = None
     """Batches judged at the same time; None: see ``workers_for``."""
     threads_per_worker: PositiveInt | None = None

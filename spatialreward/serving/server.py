@@ -105,12 +105,14 @@ class JudgeServer:
         judge = Judge.load(
             checkpoint,
             engine=config.engine,
+            guided=config.guided,
             batch_size=config.max_batch_edits,
             join_below=config.join_below,
             name=model,
             version=version,
         )
-
+        # Not while the first request waits.
+        judge.prepare()
         trimmer = Trimmer(config.trim_memory_s)
 
         def judge_each(take: Take, measure: Measure) -> Iterable[tuple[int, Judgement]]:

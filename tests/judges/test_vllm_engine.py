@@ -14,6 +14,7 @@ from spatialreward.edits import Edit
 from spatialreward.judges.engines.engine import Judge
 from spatialreward.judges.engines.vllm_engine import VllmEngine
 from spatialreward.judges.questions import Question, perceptual_question, semantic_question
+from spatialreward.judges.qwen_vl.answer_schema import answer_forms
 from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.judges.qwen_vl.soft_scores import candidates, mean_of_digits
 from spatialreward.judges.qwen_vl.vocabulary import Vocabulary
@@ -133,6 +134,28 @@ def test_an_answer_that_is_cut_off_is_not_complete(processor):
     _, (answer,) = scripted(processor, logits_V, cut)
     assert not answer.complete
     assert answer.soft_scores == pytest.approx((12.5,))
+
+
+@pytest.mark.parametrize("guided", [True, False])
+def test_vllm_compiles_each_form_before_it_is_asked(processor, guided):
+    llm = Asked()
+    engine = VllmEngine(llm, processor, max_answer_tokens=208, guided=guided)
+    # Where vLLM is not installed there is nothing to sample by.
+    engine._held_to = lambda *how: how
+    engine.prepare()
+    assert llm.sampling == ([(form, None, 1) for form in answer_forms()] if guided else [])
+
+
+class Asked:
+    """Notes how vLLM was asked to sample."""
+
+    def __init__(self):
+        self.sampling = []
+
+    def generate(self, prompts, sampling, use_tqdm):
+        assert len(prompts) == len(sampling)
+        assert all(prompt["prompt_token_ids"] for prompt in prompts)
+        self.sampling += sampling
 
 
 def test_an_answer_that_failed_is_not_taken_for_a_long_one(processor):

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from spatialreward.errors import InvalidInputError
 from spatialreward.images import encode_png
 from spatialreward.judges.engines.engine import Judge
+from spatialreward.judges.qwen_vl import guidance
+from spatialreward.judges.qwen_vl.answer_schema import answer_forms
 from spatialreward.judges.qwen_vl.answers import Generated
 from spatialreward.protocol.prompts import TINY
 from spatialreward.records import JudgeIdentity, Judgement, JudgementStatus, Scores
@@ -136,6 +140,70 @@ def test_an_answer_that_cannot_be_written_is_a_fault_and_counted_as_one(answer):
     fault, measured = answer(unwritable)
     assert isinstance(fault, ServerFailed)
     assert "refused/failed" in measured
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """The forms that are compiled, in order."""
+    patterns = []
+
+    def compiling(pattern, vocabulary, compiling=guidance.Index):
+        patterns.append(pattern)
+        return compiling(pattern, vocabulary)
+
+    monkeypatch.setattr(guidance, "Index", compiling)
+    return patterns
+
+
+@pytest.fixture
+def load(judge_folder):
+    """A server of the test judge, with parameters as Triton has them."""
+    servers = []
+    threads = torch.get_num_threads()
+
+    def load(**parameters):
+        server = JudgeServer.load(
+            judge_folder,
+            {"batch_delay_s": "0", "workers": "1"} | parameters,
+            model="judge",
+            version="1",
+            measure=lambda name, amount: None,
+            stop=lambda: None,
+        )
+        servers.append(server)
+        return server
+
+    yield load
+    for server in servers:
+        server.close()
+    torch.set_num_threads(threads)
+
+
+def ask(server):
+    done, outcomes = threading.Event(), []
+    server.submit(tensors(), lambda outcome: (outcomes.append(outcome), done.set()))
+    assert done.wait(WAIT_S)
+    return judgement_in(outcomes[0])
+
+
+def test_all_forms_are_compiled_before_a_server_is_ready(load, compiled):
+    server = load()
+    assert compiled == list(answer_forms())
+    ask(server)
+    assert compiled == list(answer_forms())
+
+
+def test_a_server_with_guidance_off_compiles_no_form_and_judges(load, compiled):
+    server = load(guided="false")
+    ask(server)
+    assert compiled == []
+
+
+def test_guidance_is_on_unless_a_parameter_says_otherwise():
+    assert ServingConfig.of_parameters({}).guided
+    assert not ServingConfig.of_parameters({"guided": "false"}).guided
+    with pytest.raises(InvalidInputError, match=r"parameter guided: .*got 'perhaps'"):
+        ServingConfig.of_parameters({"guided": "perhaps"})
 
 
 def test_an_answer_that_cannot_be_given_is_logged_and_raised_to_nobody(caplog):

@@ -234,6 +234,14 @@ class Judge:
             model, processor, followed, share_prefixes=share_prefixes, guided=guided, **more
         )
 
+    def prepare(self) -> None:
+        """Do once what the first edits would else wait for, such as compiling answers' forms.
+
+        Raises:
+            SpatialRewardError: the judge has been closed.
+        """
+        self._running().prepare()
+
     def judge(self, edits: Iterable[Edit], measure: Measure = ignore) -> list[Judgement]:
         """One judgement an edit, in order; one that cannot be read is a failure with a reason.
 
@@ -260,11 +268,10 @@ class Judge:
         Yields:
             The number of an edit, in the order in which they were taken, and its judgement.
         """
-        if self._engine is None:
-            raise SpatialRewardError("this judge has been closed")
+        engine = self._running()
         intake = _Intake(take, self._protocol, self._batch_size, self._join_below)
         while questions := intake.begin():
-            for number, answer in self._engine.answer(questions, measure, intake.fill_up):
+            for number, answer in engine.answer(questions, measure, intake.fill_up):
                 if asked := intake.answered(number, answer):
                     start = time.perf_counter()
                     judgement = self._read_or_fail(asked, measure).model_copy(
@@ -284,6 +291,11 @@ class Judge:
     def __exit__(self, *error: object) -> None:
         """See ``close``."""
         self.close()
+
+    def _running(self) -> AnswerEngine:
+        if self._engine is None:
+            raise SpatialRewardError("this judge has been closed")
+        return self._engine
 
     def _read_or_fail(self, asked: "_Asked", measure: Measure) -> Judgement:
         try:

@@ -112,6 +112,10 @@ class TransformersEngine:
             guided=guided,
         )
 
+    def prepare(self) -> None:
+        """Compile the forms of judgements, which the first questions would else wait for."""
+        self._chooser.prepare(thinking=self._thinks)
+
     @torch.inference_mode()
     def answer(
         self, questions: Sequence[Question], measure: Measure = ignore, more: More = nothing

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from spatialreward.judges.interface import Measure, ignore
 from spatialreward.judges.questions import Question
-from spatialreward.judges.qwen_vl.answer_schema import answer_form
+from spatialreward.judges.qwen_vl.answer_schema import answer_form, answer_forms
 from spatialreward.judges.qwen_vl.answers import Generated, GrowingAnswer, More, nothing
 from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.judges.qwen_vl.soft_scores import (
@@ -107,6 +107,15 @@ class VllmEngine:
             guided=guided,
         )
 
+    def prepare(self) -> None:
+        """Have vLLM compile the forms of judgements, by writing one token of each."""
+        if not self._guided:
+            return
+        sampling = [self._held_to(form, None, 1) for form in answer_forms(thinking=self._thinks)]
+        prompt = {"prompt_token_ids": self._processor.tokenizer("judge")["input_ids"]}
+        with self._turn:
+            self._llm.generate([prompt] * len(sampling), sampling, use_tqdm=False)
+
     def answer(
         self, questions: Sequence[Question], measure: Measure = ignore, more: More = nothing
     ) -> Iterator[tuple[int, Generated]]:
@@ -143,14 +152,17 @@ class VllmEngine:
         }
 
     def _sampling(self, question: Question) -> "SamplingParams":
+        form = answer_form(question, thinking=self._thinks)
+        return self._held_to(form, question.seed, self._max_answer_tokens)
+
+    def _held_to(self, form: str, seed: int | None, max_tokens: int) -> "SamplingParams":
         from vllm import SamplingParams
         from vllm.sampling_params import StructuredOutputsParams
 
-        form = answer_form(question, thinking=self._thinks)
         return SamplingParams(
-            temperature=0.0 if question.seed is None else 1.0,
-            seed=question.seed,
-            max_tokens=self._max_answer_tokens,
+            temperature=0.0 if seed is None else 1.0,
+            seed=seed,
+            max_tokens=max_tokens,
             structured_outputs=StructuredOutputsParams(regex=form) if self._guided else None,
             **self._told_chances(),
         )

@@ -25,6 +25,17 @@ def answer_form(question: Question, *, thinking: bool = False) -> str:
         thinking: the prompt ends within a thought.
     """
     form = SEMANTIC_FORM if question.compares else PERCEPTUAL_FORM
+    return _behind_thought(form, thinking=thinking)
+
+
+def answer_forms(*, thinking: bool = False) -> tuple[str, ...]:
+    """All that ``answer_form`` gives for judgements."""
+    return tuple(
+        _behind_thought(form, thinking=thinking) for form in (SEMANTIC_FORM, PERCEPTUAL_FORM)
+    )
+
+
+def _behind_thought(form: str, *, thinking: bool) -> str:
     return _WITHIN_THOUGHT + form if thinking else f"(?:<think>{_WITHIN_THOUGHT})?{form}"
 
 

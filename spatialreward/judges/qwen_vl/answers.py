@@ -34,6 +34,10 @@ def nothing(num_writing: int) -> Sequence[Question]:
 class AnswerEngine(Protocol):
     """Whatever lets a model answer: transformers in this process, vLLM on a GPU."""
 
+    def prepare(self) -> None:
+        """Do once what the first questions would else wait for, such as compiling their forms."""
+        ...
+
     def answer(
         self, questions: Sequence[Question], measure: Measure = ignore, more: More = nothing
     ) -> Iterator[tuple[int, Generated]]:

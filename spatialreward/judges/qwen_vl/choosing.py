@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 
 from spatialreward.judges.questions import Question
-from spatialreward.judges.qwen_vl.answer_schema import answer_form
+from spatialreward.judges.qwen_vl.answer_schema import answer_form, answer_forms
 from spatialreward.judges.qwen_vl.answers import Generated, GrowingAnswer
 from spatialreward.judges.qwen_vl.guidance import Form, Guidance, hold
 from spatialreward.judges.qwen_vl.soft_scores import (
@@ -102,6 +102,15 @@ class Chooser:
     @cached_property
     def _everything(self) -> torch.Tensor:
         return torch.ones(self._num_words, dtype=torch.bool, device=self._device)
+
+    def prepare(self, *, thinking: bool) -> None:
+        """Compile the forms of judgements, where there is guidance; ``thinking`` as for ``begin``.
+
+        With Qwen's vocabulary that takes seconds.
+        """
+        if self._guidance:
+            for form in answer_forms(thinking=thinking):
+                self._guidance.form(form)
 
     def begin(self, question: Question, number: int, max_tokens: int, *, thinking: bool) -> Answer:
         """An empty answer to a question; ``thinking``: its prompt ends within a thought."""
