@@ -101,8 +101,8 @@ class _Shard(NamedTuple):
     name: str
     footer: Footer
 
-    def edits(self, row_groups: Sequence[int]) -> Iterator[LabelledEdit]:
-        return read_edits(self.path, row_groups, name=self.name)
+    def edits(self, row_groups: Sequence[int], pictures: bool) -> Iterator[LabelledEdit]:
+        return read_edits(self.path, row_groups, name=self.name, pictures=pictures)
 
 
 class Dataset:
@@ -137,7 +137,7 @@ class Dataset:
         """All edits, in order."""
         return self.edits()
 
-    def edits(self, first: int = 0) -> Iterator[LabelledEdit]:
+    def edits(self, first: int = 0, *, pictures: bool = True) -> Iterator[LabelledEdit]:
         """The edits from number ``first`` on; row groups before it are not read.
 
         Raises:
@@ -145,6 +145,8 @@ class Dataset:
         """
         skipped = first
         for shard in self._shards:
+        Without ``pictures`` none is read, and an empty file stands in the place of each.
+
             wanted: list[int] = []
             for number, rows in enumerate(shard.footer.row_groups):
                 if wanted or skipped < rows:
@@ -152,7 +154,7 @@ class Dataset:
                 else:
                     skipped -= rows
             if wanted:
-                yield from itertools.islice(shard.edits(wanted), skipped, None)
+                yield from itertools.islice(shard.edits(wanted, pictures), skipped, None)
                 skipped = 0
 
     def endlessly(self, first: int = 0) -> Iterator[LabelledEdit]:

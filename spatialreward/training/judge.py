@@ -1,19 +1,23 @@
 """Fine-tunes a model that describes edits into one that judges them."""
 
+import functools
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from spatialreward.data.dataset import Dataset
+from spatialreward.data.edits import LabelledEdit
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.qwen_vl import checkpoint
+from spatialreward.judges.qwen_vl.limits import check_limits
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import JudgeTrainingConfig
 from spatialreward.training.examples import JudgingTask, judging_examples
+from spatialreward.training.limits import AnswerLimit, count_long_answers
 from spatialreward.training.loop import Batch, Example, ReportMetrics, Snapshot, batches_of, train
 from spatialreward.training.ranks import ALONE, Ranks
 
@@ -84,15 +88,20 @@ def train_judge(
         ranks: this process among those that train together.
 
     Raises:
-        InvalidInputError: the data has no labels of a kind that is trained on, there are drawn
-            edits without a share or the other way round, or a batch cannot be divided evenly among
-            the ranks.
+        InvalidInputError: the model is too small for the protocol, the data has no labels of a kind
+            that is trained on or none that is short enough for the protocol, there are drawn edits
+            without a share or the other way round, or a batch cannot be divided evenly among the
+            ranks.
     """
     ranks.check(config.optimiser.batch_size)
     data_sets = _trained_on(data, drawn, config)
     num_edits = sum(check_labels(one, config) for one in data_sets)
     model, origin = start.model, start.origin
     processor = start.processor.following(TINY)
+    check_limits(TINY, f"protocol {TINY.name}", model.config, processor)
+    limit = AnswerLimit(processor.tokenizer, TINY)
+    answers = functools.partial(_answers, _trained_tasks(config))
+    num_long = sum(count_long_answers(one, answers, limit) for one in data_sets)
     logger.info("judge: %d steps on %d edits, from %s", config.num_steps, num_edits, origin)
     for one in data_sets:
         if left_out := len(one) - one.num_labelled:
@@ -103,6 +112,7 @@ def train_judge(
         "notice": GENERATED_WORLD_NOTICE if num_made == num_edits else _TINY_NOTICE,
         "trained_from": origin,
         "num_training_edits": num_edits,
+        "num_long_answers_left_out": num_long,
         "training": config.model_dump(),
         "training_processes": ranks.world_size,
     }
@@ -116,7 +126,7 @@ def train_judge(
     seconds = train(
         model,
         processor,
-        judge_batches(config, data, drawn),
+        judge_batches(config, data, drawn, keeps=limit.allows),
         num_steps=config.num_steps,
         config=config.optimiser,
         description="judge training",
@@ -151,6 +161,12 @@ def _trained_on(
     return (data,) if drawn is None else (data, drawn)
 
 
+def _trained_tasks(config: JudgeTrainingConfig) -> list[JudgingTask]:
+    """The tasks that have a share of the batches."""
+    shares = {"semantic": 1 - config.perceptual_share, "perceptual": config.perceptual_share}
+    return [task for task in _SCORES if shares[task]]
+
+
 def check_labels(data: Dataset, config: JudgeTrainingConfig) -> int:
     """Number of edits that a judge can learn from.
 
@@ -163,9 +179,9 @@ def check_labels(data: Dataset, config: JudgeTrainingConfig) -> int:
             f"{data}: 0 of {total} edits have a label to train a judge on; build it with a teacher "
             "or from a source that brings labels along"
         )
-    shares = {"semantic": 1 - config.perceptual_share, "perceptual": config.perceptual_share}
-    for task, names in _SCORES.items():
-        if shares[task] and not data.count(names[0]):
+    for task in _trained_tasks(config):
+        names = _SCORES[task]
+        if not data.count(names[0]):
             raise InvalidInputError(
                 f"{data}: {usable} of {total} edits have a label, but 0 have the scores "
                 f"{' and '.join(names)}; expected perceptual_share = {int(task == 'semantic')}, "
@@ -175,12 +191,21 @@ def check_labels(data: Dataset, config: JudgeTrainingConfig) -> int:
 
 
 def judge_batches(
-    config: JudgeTrainingConfig, data: Dataset, drawn: Dataset | None = None
+    config: JudgeTrainingConfig,
+    data: Dataset,
+    drawn: Dataset | None = None,
+    *,
+    keeps: Callable[[str], bool] = lambda answer: True,
 ) -> Iterator[Batch]:
-    """The batches of a training, without end; ``check_labels`` tells whether there are any."""
+    """The batches of a training, without end; ``check_labels`` tells whether there are any.
+
+    Examples whose answers ``keeps`` is false of are left out.
+    """
     streams: dict[JudgingTask, Iterator[Batch]] = {
         task: batches_of(
-            task, _examples(task, number, config, data, drawn), config.optimiser.batch_size
+            task,
+            _examples(task, number, config, data, drawn, keeps),
+            config.optimiser.batch_size,
         )
         for number, task in enumerate(_SCORES)
     }
@@ -195,13 +220,24 @@ def _examples(
     config: JudgeTrainingConfig,
     data: Dataset,
     drawn: Dataset | None,
+    keeps: Callable[[str], bool],
 ) -> Iterator[Example]:
     """What one task teaches, without end: each example of drawn edits with the share's chance."""
-    painted = judging_examples(task, data.endlessly(), TINY)
+    painted = _kept(judging_examples(task, data.endlessly(), TINY), keeps)
     if drawn is None:
         yield from painted
         return
-    of_drawn = judging_examples(task, drawn.endlessly(), TINY)
+    of_drawn = _kept(judging_examples(task, drawn.endlessly(), TINY), keeps)
     rng = np.random.default_rng((config.seed, number))
     while True:
         yield next(of_drawn if rng.random() < config.drawn_share else painted)
+
+
+def _kept(examples: Iterable[Example], keeps: Callable[[str], bool]) -> Iterator[Example]:
+    return (example for example in examples if keeps(example.answer))
+
+
+def _answers(tasks: Sequence[JudgingTask], edit: LabelledEdit) -> Iterator[tuple[str, str]]:
+    for task in tasks:
+        for example in judging_examples(task, [edit], TINY):
+            yield task, example.answer

@@ -140,6 +140,13 @@ def test_a_file_that_is_no_shard_is_named(tmp_path):
         Dataset(tmp_path)
 
 
+def test_edits_can_be_read_without_their_pictures(packed):
+    data = Dataset(packed)
+    without = list(data.edits(3, pictures=False))
+    assert ids(without) == IDS[3:]
+    assert [edit.label for edit in without] == [edit.label for edit in data.edits(3)]
+
+
 def test_a_data_set_of_an_older_schema_is_refused(packed, tmp_path):
     metadata = SCHEMA.metadata | {b"spatialreward.schema_version": b"2"}
     table = pq.read_table(packed / "edits-00000.parquet").replace_schema_metadata(metadata)

@@ -140,6 +140,7 @@ def test_edits_without_a_label_are_left_out(tmp_path, caplog):
     data = packed(tmp_path, make_edit(1), make_prompt(2), make_edit(3, label=None), make_edit(4))
     card, _ = train(SHORT, data, tmp_path / "judge")
     assert card["num_training_edits"] == 2
+    assert card["num_long_answers_left_out"] == 0
     assert f"{tmp_path}: 2 edits without a label are left out" in caplog.text
 
 

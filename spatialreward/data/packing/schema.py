@@ -131,6 +131,26 @@ def edits_of(rows: pa.Table | pa.RecordBatch, name: str) -> list[LabelledEdit]:
     return [_from_row(row, name) for row in rows.to_pylist()]
 
 
+def with_empty_pictures(facts: pa.Table) -> pa.Table:
+    """Rows that were read without their pictures, with an empty file in the place of each."""
+    num_rows = facts.num_rows
+    # Shards without the column are from before there were edits without a source.
+    has_counts = "num_sources" in facts.column_names
+    counts = facts["num_sources"].to_pylist() if has_counts else [1] * num_rows
+    # There is an extent where there are sources and an edited picture.
+    is_edited = [
+        extent is not None or not count
+        for extent, count in zip(facts["extent"].to_pylist(), counts, strict=True)
+    ]
+    empty = {
+        "sources": [[b""] * count for count in counts],
+        "edited": [b"" if edited else None for edited in is_edited],
+    }
+    for name, values in empty.items():
+        facts = facts.append_column(SCHEMA.field(name), pa.array(values, SCHEMA.field(name).type))
+    return facts
+
+
 def _from_row(row: Mapping[str, Any], name: str) -> LabelledEdit:
     try:
         prior, label, regions = row["prior"], row["annotation"], row["given_regions"]

@@ -25,6 +25,7 @@ from spatialreward.data.packing.schema import (
     check_schema,
     edits_of,
     to_row,
+    with_empty_pictures,
 )
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
@@ -213,7 +214,11 @@ def read_footer(shard: Path) -> Footer:
 
 
 def read_edits(
-    shard: Path | BinaryIO, row_groups: Sequence[int] | None = None, *, name: str = ""
+    shard: Path | BinaryIO,
+    row_groups: Sequence[int] | None = None,
+    *,
+    name: str = "",
+    pictures: bool = True,
 ) -> Iterator[LabelledEdit]:
     """The edits of a shard in order, or those of some row groups; one row group in memory.
 
@@ -221,11 +226,13 @@ def read_edits(
         shard: a file, or anything that can be read and sought, such as an object in S3.
         row_groups: numbers of row groups, in the order in which they are to be read.
         name: what an error calls the shard, if it is no file on disk.
+        pictures: False reads none, and has an empty file in the place of each.
 
     Raises:
         InvalidInputError: the shard is damaged or none of ours; or there is no such row group.
     """
     name = name or str(shard)
+    columns = None if pictures else list(FACTS)
     with opened(shard, name, EDITS) as file:
         there = range(file.num_row_groups)
         for number in there if row_groups is None else row_groups:
@@ -233,7 +240,8 @@ def read_edits(
                 raise InvalidInputError(
                     f"{name}: no row group {number}, there are {file.num_row_groups}"
                 )
-            yield from edits_of(file.read_row_group(number, use_threads=False), name)
+            rows = file.read_row_group(number, columns, use_threads=False)
+            yield from edits_of(rows if pictures else with_empty_pictures(rows), name)
 
 
 def read_edit(shard: Path, row: int) -> LabelledEdit:

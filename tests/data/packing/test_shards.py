@@ -43,6 +43,16 @@ def test_what_was_written_is_read(written, rows_a_group):
         path = Path(folder) / "shard.parquet"
         write_shard(path, written, rows_a_group=rows_a_group)
         assert list(read_edits(path)) == written
+        without = list(read_edits(path, pictures=False))
+    assert without == [
+        edit.model_copy(
+            update={
+                "sources": (b"",) * len(edit.sources),
+                "edited": None if edit.edited is None else b"",
+            }
+        )
+        for edit in written
+    ]
 
 
 def test_a_shard_is_described_as_it_is(path):
