@@ -25,6 +25,8 @@ MIN_WITHIN_GROUP_AGREEMENT = 0.4
 _PICTURE_FOLDERS = ("samples", "curves")
 _BY_TASK = ("pairwise_within_accuracy", "pairwise_across_accuracy")
 """Of pairs of one instruction and source, and of two; not all edits tell both."""
+_BY_REASON = ("failed_share/", "mended_edits/")
+"""Begins the names of figures that only judges have to which it happened."""
 
 
 class Gates(NamedTuple):
@@ -88,6 +90,11 @@ def make_report(
                 Figure(name=f"judge/{name}", value=judge[name], baseline=pixels.get(name))
                 for name in _BY_TASK
                 if name in judge
+            ),
+            *(
+                Figure(name=f"judge/{name}", value=value, baseline=pixels.get(name))
+                for name, value in judge.items()
+                if name.startswith(_BY_REASON)
             ),
             *_agreement(agreement),
         ],

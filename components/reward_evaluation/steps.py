@@ -60,7 +60,7 @@ def evaluate_judge(
         report = judge_report(
             checkpoint,
             ArtifactRef.parse(judge).sha256,
-            ArtifactRef.parse(heldout),
+            DatasetRef.parse(heldout),
             config.model_dump(mode="json"),
             figures["judge"],
         )
@@ -73,7 +73,7 @@ def evaluate_judge(
         work,
         parent_run_id=parent_run_id,
         data_sets={"heldout": "evaluation"},
-        revision=3,
+        revision=4,
     )
     return json.dumps(outputs, sort_keys=True)
 

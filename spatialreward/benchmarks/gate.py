@@ -1,11 +1,13 @@
 """Whether a judge or an editor is good enough to become champion."""
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
 from spatialreward.benchmarks.config import EditorGate, JudgeGate
-from spatialreward.errors import SpatialRewardError
+from spatialreward.errors import Failure, SpatialRewardError
+from spatialreward.records import Mending
 
 Gate = JudgeGate | EditorGate
 
@@ -29,7 +31,7 @@ class Range(NamedTuple):
         return f"{self.low:g}..{self.high:g}"
 
 
-_SHARE, _DIFFERENCE = Range(0, 1), Range(-1, 1)
+_SHARE, _DIFFERENCE, _COUNT = Range(0, 1), Range(-1, 1), Range(0, math.inf)
 RANGES: Mapping[str, Range] = {
     "pairwise_accuracy": _SHARE,
     "pairwise_within_accuracy": _SHARE,
@@ -38,6 +40,9 @@ RANGES: Mapping[str, Range] = {
     "unparsable_share": _SHARE,
     "reward_spearman": _DIFFERENCE,
     "reward_mae": _SHARE,
+    **{f"failed_share/{reason}": _SHARE for reason in Failure},
+    **{f"mended_edits/{mending}": _COUNT for mending in Mending},
+    "num_edits": _COUNT,
     "oracle_reward_before": _SHARE,
     "oracle_reward_after": _SHARE,
     "gain": _DIFFERENCE,

@@ -3,7 +3,8 @@
 import hashlib
 import itertools
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -14,10 +15,10 @@ from spatialreward.data.dataset import Dataset
 from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.regions.overlap import box_iou
 from spatialreward.data.tasks import edit_to_judge
-from spatialreward.errors import InvalidInputError
+from spatialreward.errors import Failure, InvalidInputError
 from spatialreward.judges.interface import Judging
 from spatialreward.progress import track
-from spatialreward.records import EditRegion, Judgement, JudgementStatus
+from spatialreward.records import EditRegion, Judgement, JudgementStatus, Mending
 
 MIN_TRUE_DIFFERENCE = 0.05
 """Pairs of edits whose true rewards are closer than this are not compared."""
@@ -41,10 +42,25 @@ class JudgeFigures(NamedTuple):
     """Rank correlation of reward and true reward where there is a reward; 0 if it is undefined."""
     reward_mae: float
     """Mean absolute error of the reward, where there is one."""
+    failed_share: Mapping[Failure, float]
+    """Share of edits without a judgement by reason; they sum to ``unparsable_share``."""
+    mended_edits: Mapping[Mending, int]
+    """Number of edits in whose answers something was put right, by what it was."""
+    num_edits: int
+    """Number of edits that were judged."""
 
     def measured(self) -> dict[str, float]:
-        """By name, without those that these edits do not tell."""
-        return {name: value for name, value in self._asdict().items() if math.isfinite(value)}
+        """By name, such as ``mean_iou`` and ``failed_share/cut_off``.
+
+        Left out: figures that these edits do not tell, and reasons and mendings that did not occur.
+        """
+        figures: dict[str, float] = {}
+        for name, value in self._asdict().items():
+            if isinstance(value, Mapping):
+                figures |= {f"{name}/{one}": amount for one, amount in value.items() if amount}
+            elif math.isfinite(value):
+                figures[name] = value
+        return figures
 
 
 class Known(NamedTuple):
@@ -80,6 +96,26 @@ class Known(NamedTuple):
                 f"{count + len(problems):,} edits have a label of both streams"
             )
         return known
+
+
+def measure_judge(
+    opening: Callable[[], Judging], edits: Dataset | Sequence[LabelledEdit]
+) -> JudgeFigures:
+    """Compare a judge with the labels of edits.
+
+    Args:
+        opening: loads the judge; called when the labels have been read, since it may take minutes.
+        edits: with a label each.
+
+    Raises:
+        InvalidInputError: an edit has no label or a picture that cannot be decoded, or no two
+            labels differ enough to be compared; or as ``opening`` raises.
+        ServingError: a served judge does not answer.
+    """
+    known = Known.of(edits)
+    with opening() as judging:
+        judgements = judge_edits(judging, edits)
+    return judge_figures(known.truths, judgements, known.tasks)
 
 
 def judge_edits(judging: Judging, edits: Dataset | Sequence[LabelledEdit]) -> list[Judgement]:
@@ -131,7 +167,20 @@ def judge_figures(
         if spread
         else 0.0,
         reward_mae=float(np.abs(true_rewards - rewards)[known].mean()) if known.any() else 1.0,
+        failed_share=_failed_share(judgements),
+        mended_edits=_mended_edits(judgements),
+        num_edits=len(judgements),
     )
+
+
+def _failed_share(judgements: Sequence[Judgement]) -> dict[Failure, float]:
+    counts = Counter(judgement.failure for judgement in judgements)
+    return {reason: counts[reason] / len(judgements) for reason in Failure}
+
+
+def _mended_edits(judgements: Sequence[Judgement]) -> dict[Mending, int]:
+    counts = Counter(one for judgement in judgements for one in judgement.mended)
+    return {one: counts[one] for one in Mending}
 
 
 def pairwise_accuracy(true_rewards: NDArray[np.float64], rewards: NDArray[np.float64]) -> float:

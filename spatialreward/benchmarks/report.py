@@ -11,11 +11,11 @@ right below one prefix.
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, FiniteFloat, ValidationError, field_validator
 
-from spatialreward.artifacts import ArtifactRef, DocumentRef
+from spatialreward.artifacts import DocumentRef
 from spatialreward.benchmarks.gate import RANGES, outside_range
 from spatialreward.errors import InvalidInputError, SpatialRewardError
 from spatialreward.figures import commit, versions
@@ -24,6 +24,9 @@ from spatialreward.protocol.choice import protocol_of
 from spatialreward.protocol.prompts import PROTOCOL_FILE
 from spatialreward.records import Record
 from spatialreward.storage import BUCKET, ObjectStore
+
+if TYPE_CHECKING:
+    from spatialreward.data.dataset import DatasetRef
 
 REPORTS = f"s3://{BUCKET}/evaluations"
 """Reports are believed only right below it."""
@@ -51,7 +54,7 @@ class EvaluationReport(Record):
     library: str
     """Version of the code."""
     figures: dict[str, FiniteFloat]
-    """Each in its range (``evaluation.gate``)."""
+    """Each in its range (``benchmarks.gate``)."""
 
     @field_validator("figures")
     @classmethod
@@ -62,11 +65,16 @@ class EvaluationReport(Record):
             raise ValueError(outside)
         return figures
 
+    def figure(self, name: str) -> float | None:
+        """A figure; None if it was not measured, 0 for a failure or mending that did not occur."""
+        did_not_occur = 0.0 if "/" in name and "num_edits" in self.figures else None
+        return self.figures.get(name, did_not_occur)
+
 
 def judge_report(
     checkpoint: Path,
     sha256: str,
-    heldout: ArtifactRef,
+    heldout: "DatasetRef",
     settings: dict[str, Any],
     figures: dict[str, float],
 ) -> EvaluationReport:

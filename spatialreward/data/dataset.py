@@ -140,13 +140,13 @@ class Dataset:
     def edits(self, first: int = 0, *, pictures: bool = True) -> Iterator[LabelledEdit]:
         """The edits from number ``first`` on; row groups before it are not read.
 
+        Without ``pictures`` none is read, and an empty file stands in the place of each.
+
         Raises:
             InvalidInputError: a shard is damaged, or a row is no edit; names the file.
         """
         skipped = first
         for shard in self._shards:
-        Without ``pictures`` none is read, and an empty file stands in the place of each.
-
             wanted: list[int] = []
             for number, rows in enumerate(shard.footer.row_groups):
                 if wanted or skipped < rows:

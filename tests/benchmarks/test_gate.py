@@ -3,6 +3,8 @@ import pytest
 from spatialreward.benchmarks.config import EditorGate, JudgeGate
 from spatialreward.benchmarks.gate import RANGES, GateError, check_gate, outside_range
 from spatialreward.benchmarks.judge import JudgeFigures
+from spatialreward.errors import Failure
+from spatialreward.records import Mending
 from spatialreward.world.editor_evaluation import EditorFigures
 
 GOOD = {"pairwise_accuracy": 0.85, "mean_iou": 0.65, "unparsable_share": 0.01, "reward_mae": 0.1}
@@ -48,6 +50,10 @@ def test_a_figure_outside_its_range_does_not_pass():
 
 
 def test_every_figure_has_a_range_and_its_ends_belong_to_it():
-    assert set(RANGES) == {*JudgeFigures._fields, *EditorFigures._fields}
+    by_name = {"failed_share", "mended_edits"}
+    judge = {*JudgeFigures._fields} - by_name
+    judge |= {f"failed_share/{reason}" for reason in Failure}
+    judge |= {f"mended_edits/{mending}" for mending in Mending}
+    assert set(RANGES) == judge | {*EditorFigures._fields}
     assert [outside_range("gain", value) for value in (-1, 0, 1)] == ["", "", ""]
     assert outside_range("gain", float("inf")) == "gain is inf, not in -1..1"

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spatialreward.benchmarks.gate import outside_range
 from spatialreward.benchmarks.judge import (
     Known,
     judge_edits,
@@ -17,7 +18,7 @@ from spatialreward.benchmarks.judge import (
 from spatialreward.data.edits import RowOrigin
 from spatialreward.errors import Failure, InvalidInputError
 from spatialreward.judges.pixels import PixelDifference
-from spatialreward.records import EditRegion, Judgement, Scores
+from spatialreward.records import EditRegion, Judgement, Mending, Scores
 from spatialreward.world.building import labelled_edit
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
@@ -119,6 +120,37 @@ def test_a_judge_that_never_answers_has_the_worst_figures():
     figures = judge_figures(truths, [FAILED] * 20, range(20))
     assert figures.pairwise_accuracy == figures.mean_iou == figures.reward_spearman == 0.0
     assert figures.unparsable_share == figures.reward_mae == 1.0
+
+
+def test_failures_are_told_by_reason_and_mendings_are_counted():
+    truths = Known.of(edits(20)).truths
+    cut_off = Judgement.failed("longer than 208 tokens", Failure.CUT_OFF)
+    mended = truths[3].model_copy(update={"mended": (Mending.THOUGHT, Mending.TRAILING_COMMA)})
+    fenced = truths[4].model_copy(update={"mended": (Mending.THOUGHT,)})
+    figures = judge_figures(
+        truths, [FAILED, cut_off, cut_off, mended, fenced, *truths[5:]], [0] * 20
+    )
+    assert figures.failed_share[Failure.CUT_OFF] == 0.1
+    assert figures.failed_share[Failure.NO_ANSWER] == 0.0
+    assert sum(figures.failed_share.values()) == pytest.approx(figures.unparsable_share)
+    named = {name: value for name, value in figures.measured().items() if "/" in name}
+    assert named == {
+        "failed_share/cut_off": 0.1,
+        "failed_share/not_json": 0.05,
+        "mended_edits/thought": 2,
+        "mended_edits/trailing_comma": 1,
+    }
+    assert figures.measured()["num_edits"] == 20
+
+
+def test_every_figure_by_reason_is_one_of_a_report():
+    truths = Known.of(edits(21)).truths
+    failed = [Judgement.failed("why", reason) for reason in Failure]
+    mended = truths[len(failed)].model_copy(update={"mended": tuple(Mending)})
+    judgements = [*failed, mended, *truths[len(failed) + 1 :]]
+    figures = judge_figures(truths, judgements, range(21)).measured()
+    assert sum("/" in name for name in figures) == len(Failure) + len(Mending)
+    assert not [name for name, value in figures.items() if outside_range(name, value)]
 
 
 def test_pixel_differences_find_where_a_clean_edit_happened():

@@ -40,6 +40,18 @@ def test_the_figures_are_those_that_were_asked_for():
     assert report.judge[0].baseline == 0.6
 
 
+def test_failures_by_reason_and_mendings_stand_beside_where_there_were_any():
+    judges = {"judge": JUDGE, "pixel_difference": PIXELS, "untrained_judge": UNTRAINED}
+    judges["judge"] = JUDGE | {"failed_share/cut_off": 0.1, "mended_edits/thought": 4}
+    answers = ANSWERS | {"judge_figures": json.dumps(judges)}
+    report = make_report(answers, GATES, total_s=1.0, peak_bytes=1)
+    apart = {figure.name: (figure.value, figure.target) for figure in report.judge[3:5]}
+    assert apart == {
+        "judge/failed_share/cut_off": (0.1, None),
+        "judge/mended_edits/thought": (4, None),
+    }
+
+
 def test_accuracies_of_pairs_by_task_stand_beside_where_they_were_measured():
     judges = {"judge": JUDGE, "pixel_difference": PIXELS, "untrained_judge": UNTRAINED}
     judges["judge"] = JUDGE | {"pairwise_within_accuracy": 0.6, "pairwise_across_accuracy": 0.95}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from spatialreward.benchmarks.gate import Bound, Gate, bounds_of
-from spatialreward.benchmarks.report import ReportError
+from spatialreward.benchmarks.report import EvaluationReport, ReportError
 from spatialreward.ops.promotion import tags as names
 from spatialreward.ops.registry import (
     CHAMPION,
@@ -74,20 +74,23 @@ def compare(name: str, version: int, gate: Gate) -> Comparison:
         StorageError: the object store does not answer.
     """
     candidate, tags = found = look_up(ModelVersion(name, version).uri)
-    mine = report_of(found).figures
+    mine = report_of(found)
     aliases = aliases_of(name)
     champion = aliases.get(CHAMPION)
-    theirs: Mapping[str, float] = {}
+    theirs: EvaluationReport | None = None
     others: Mapping[str, str] = {}
     if champion:
         present = look_up(champion.uri)
-        others, theirs = present.tags, _figures_if_believed(present)
+        others, theirs = present.tags, _report_if_believed(present)
     bounds = {bound.figure: bound for bound in bounds_of(gate)}
-    figures = dict.fromkeys([*bounds, *mine, *theirs])
+    figures = dict.fromkeys([*bounds, *mine.figures, *(theirs.figures if theirs else ())])
     return Comparison(
         candidate,
         champion,
-        tuple(Row(one, theirs.get(one), mine.get(one), bounds.get(one)) for one in figures),
+        tuple(
+            Row(one, theirs.figure(one) if theirs else None, mine.figure(one), bounds.get(one))
+            for one in figures
+        ),
         {
             fact: (others.get(fact, ""), tags.get(fact, ""))
             for fact in _FACTS
@@ -97,9 +100,9 @@ def compare(name: str, version: int, gate: Gate) -> Comparison:
     )
 
 
-def _figures_if_believed(found: Registered) -> Mapping[str, float]:
+def _report_if_believed(found: Registered) -> EvaluationReport | None:
     try:
-        return report_of(found).figures
+        return report_of(found)
     except ReportError as error:
         logger.warning("no figures of the champion: %s", error)
-        return {}
+        return None
