@@ -1,38 +1,126 @@
-"""``spatialreward evaluate``: measure a registered judge, so that it can be promoted."""
+"""``spatialreward evaluate``: measure any judge on edits whose labels are known."""
 
-from typing import Annotated
+import functools
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from spatialreward.cli.judge_options import JUDGES, AdapterFolder, ProtocolName
+from spatialreward.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from spatialreward.artifacts import ArtifactRef
+    from spatialreward.benchmarks.judge import JudgeFigures
+    from spatialreward.data.dataset import DatasetRef
+
+_REGISTERED = "models:/"
+
+
+class _Measured(NamedTuple):
+    figures: "JudgeFigures"
+    edits: "DatasetRef"
+    report: "ArtifactRef | None"
+
 
 def evaluate(
-    version: Annotated[
-        int, typer.Option(min=1, metavar="N", help="The version in the registry to measure.")
-    ],
-    name: Annotated[
-        str, typer.Option(metavar="NAME", help="The registered model.")
-    ] = "spatial-reward",
+    model: Annotated[str, typer.Option(metavar="JUDGE", help=f"Measure: {JUDGES}.")],
     heldout: Annotated[
         str | None,
         typer.Option(
-            metavar="S3_REF",
-            help="Held-out edits, s3://BUCKET/PREFIX#sha256=HEX. Default: those on which the "
-            "champion was measured.",
+            metavar="DATASET",
+            help="Edits with labels: a folder, s3://BUCKET/PREFIX#sha256=HEX or "
+            "hub:OWNER/NAME@REVISION. Default, for a registered model: those on which the champion "
+            "was measured.",
         ),
     ] = None,
+    adapter: AdapterFolder = None,
+    protocol: ProtocolName = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Measure a registered judge on held-out edits, and store the report.
+    """Measure a judge on held-out edits: order of rewards, regions, failures by reason.
 
-    The pipeline does this before it registers a judge. This is for a version that was registered by
-    hand, or that is to be measured on other edits: promote and deploy take only versions whose
-    report is about their files. The report goes into the object store, the version's tag
-    `evaluation` points there.
+    Of a registered model on edits with a checksum a report is stored, too, and the version's tag
+    `evaluation` points there: promote and deploy take only versions whose report is about their
+    files. The pipeline does this before it registers a judge; do it for a version that was
+    registered by hand, or that is to be measured on other edits.
+
+    Example: spatialreward evaluate --model models:/spatial-reward/3
     """
-    from spatialreward.artifacts import ArtifactRef
-    from spatialreward.ops.registered import evaluate_version
-    from spatialreward.ops.registry import ModelVersion
+    from spatialreward.data.dataset import DatasetRef
 
-    edits = ArtifactRef.parse(heldout) if heldout else None
-    report = evaluate_version(ModelVersion(name, version), edits)
-    for figure, value in report.figures.items():
-        typer.echo(f"{figure} {value:.4f}")
+    edits = None if heldout is None else DatasetRef.parse(heldout)
+    if _has_report(model, edits, adapter, protocol):
+        from spatialreward.ops.registered import evaluate_version
+
+        version = evaluate_version(model, edits)
+        measured = _Measured(version.figures, version.edits, version.report)
+    else:
+        measured = _without_report(model, edits, adapter, protocol)
+    if json_output:
+        typer.echo(_as_json(model, measured))
+    else:
+        _print(model, measured)
+
+
+def _has_report(
+    model: str, edits: "DatasetRef | None", adapter: Path | None, protocol: str | None
+) -> bool:
+    """Whether a version is measured as it is registered, on edits that a report can name."""
+    if not model.startswith(_REGISTERED):
+        return False
+    changed = [
+        name for name, value in (("adapter", adapter), ("protocol", protocol)) if value is not None
+    ]
+    if changed:
+        why = f"--{changed[0]} makes another judge of {model} than is registered"
+    elif edits is not None and not edits.has_checksum:
+        why = f"{edits} has no checksum to name the edits by"
+    else:
+        return True
+    typer.echo(f"note: no report is stored: {why}", err=True)
+    return False
+
+
+def _without_report(
+    model: str, edits: "DatasetRef | None", adapter: Path | None, protocol: str | None
+) -> _Measured:
+    from spatialreward.benchmarks.judge import measure_judge
+    from spatialreward.judges.load import load_judge
+
+    if edits is None:
+        raise InvalidInputError(
+            f"--heldout missing: expected the edits to measure {model} on, a folder or "
+            "s3://...#sha256=..."
+        )
+    opening = functools.partial(load_judge, model, adapter=adapter, protocol=protocol)
+    return _Measured(measure_judge(opening, edits.open()), edits, None)
+
+
+def _as_json(model: str, measured: _Measured) -> str:
+    told = {
+        "judge": model,
+        "edits": str(measured.edits),
+        "figures": measured.figures.measured(),
+        "report": None if measured.report is None else str(measured.report),
+    }
+    return json.dumps(told)
+
+
+def _print(model: str, measured: _Measured) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from spatialreward.figures import figures_console
+
+    table = Table(show_edge=False, pad_edge=False)
+    table.add_column("figure", no_wrap=True)
+    table.add_column("value", justify="right")
+    for name, value in measured.figures.measured().items():
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+        table.add_row(name, Text(shown, "bold"))
+    typer.echo(f"{model} on {measured.edits}")
+    figures_console().print(table)
+    if measured.report is not None:
+        typer.echo(f"report: {measured.report}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spatialreward.cli.edits import EditRequest, read_requests
+from spatialreward.cli.judge_options import JUDGES, AdapterFolder, ProtocolName
 from spatialreward.cli.verdict import (
     check_overlays,
     print_verdict,
@@ -45,26 +46,10 @@ def judge(
         ),
     ] = None,
     model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="JUDGE",
-            help="Judge with: a folder, hub:OWNER/NAME@REVISION, models:/NAME@ALIAS, "
-            "models:/NAME/VERSION, triton:HOST:PORT, pixels, which needs no model, or oracle, "
-            "which judges lines of --edits that have a truth of the generated world.",
-        ),
+        str | None, typer.Option(metavar="JUDGE", help=f"Judge with: {JUDGES}.")
     ] = None,
-    adapter: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Merge this LoRA into the model's weights first."),
-    ] = None,
-    protocol: Annotated[
-        str | None,
-        typer.Option(
-            metavar="full|tiny|FILE",
-            show_default="full",
-            help="How to ask a model that has no protocol.json of its own.",
-        ),
-    ] = None,
+    adapter: AdapterFolder = None,
+    protocol: ProtocolName = None,
     endpoint: Annotated[
         str | None,
         typer.Option(

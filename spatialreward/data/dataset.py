@@ -64,6 +64,11 @@ class DatasetRef(Record):
         """The text that ``parse`` reads."""
         return str(self.place)
 
+    @property
+    def has_checksum(self) -> bool:
+        """Whether the reference itself says which bytes it means."""
+        return isinstance(self.place, ArtifactRef)
+
     def open(self, cache: Path | None = None) -> "Dataset":
         """Bring the data set here, unless it is, and compare it with its checksums.
 

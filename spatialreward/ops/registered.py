@@ -1,20 +1,19 @@
 """Measures a judge that is registered already, such as one that was registered by hand."""
 
+import functools
 import logging
-import tempfile
-from pathlib import Path
+from typing import NamedTuple
 
-from spatialreward.artifacts import ArtifactRef
-from spatialreward.benchmarks.judge import Known, judge_edits, judge_figures
-from spatialreward.benchmarks.report import EvaluationReport, judge_report, store_report
+from spatialreward.artifacts import DocumentRef
+from spatialreward.benchmarks.judge import JudgeFigures, measure_judge
+from spatialreward.benchmarks.report import judge_report, store_report
 from spatialreward.data.dataset import DatasetRef
 from spatialreward.errors import InvalidInputError
 from spatialreward.folder_manifest import digest_folder
-from spatialreward.judges.engines.engine import Judge
+from spatialreward.judges.load import load_judge
 from spatialreward.ops.registry import (
     CHAMPION,
     CHECKSUM_TAG,
-    ModelVersion,
     aliases_of,
     look_up,
     report_of,
@@ -27,25 +26,39 @@ from spatialreward.storage import ObjectStore
 logger = logging.getLogger(__name__)
 
 
-def evaluate_version(model: ModelVersion, heldout: ArtifactRef | None = None) -> EvaluationReport:
+class MeasuredVersion(NamedTuple):
+    """What was measured of a registered version, on what, and where the report is."""
+
+    figures: JudgeFigures
+    edits: DatasetRef
+    report: DocumentRef
+
+
+def evaluate_version(uri: str, edits: DatasetRef | None = None) -> MeasuredVersion:
     """Measure a registered judge on held-out edits and point its version at the report.
 
     The report is about the files as the registry has them now; a version that was registered
     without a checksum gets theirs.
 
     Args:
-        model: the version.
-        heldout: the edits; by default those on which the champion was measured.
+        uri: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``; an alias is looked up once.
+        edits: with labels, in a place that is named by checksum; by default those on which the
+            champion was measured.
 
     Raises:
-        InvalidInputError: there are no such edits, or the registered files are not those of the
-            version's checksum, or no judge.
+        InvalidInputError: there are no such edits, they are in a folder, which has no checksum, or
+            the registered files are not those of the version's checksum, or no judge.
         ReportError: no edits are given, and the champion's report cannot be believed.
         TrackingError: the registry does not answer, or has no such version.
         StorageError: the object store does not answer.
     """
-    tags = look_up(model.uri).tags
-    edits = heldout or _champions_edits(model.name)
+    model, tags = look_up(uri)
+    if edits is not None and not edits.has_checksum:
+        raise InvalidInputError(
+            f"{edits}: the report on {model.uri} names its edits by checksum; "
+            "expected s3://...#sha256=..."
+        )
+    chosen = edits or _champions_edits(model.name)
     folder = resolve_model(model.uri)
     checksum = digest_folder(folder)
     if tags.get(CHECKSUM_TAG, checksum) != checksum:
@@ -53,23 +66,20 @@ def evaluate_version(model: ModelVersion, heldout: ArtifactRef | None = None) ->
             f"{model.uri} in {folder}: expected sha256 {tags[CHECKSUM_TAG]}, got {checksum}"
         )
     store = ObjectStore.from_environment()
-    with tempfile.TemporaryDirectory(prefix="spatialreward-") as temporary:
-        data = DatasetRef(place=edits).open(Path(temporary))
-        known = Known.of(data)
-        logger.info("measuring %s on %d held-out edits", model.uri, len(data))
-        judgements = judge_edits(Judge.load(folder), data)
-    figures = judge_figures(known.truths, judgements, known.tasks)
-    report = judge_report(folder, checksum, edits, {}, figures.measured())
+    data = chosen.open()
+    logger.info("measuring %s on %d held-out edits", model.uri, len(data))
+    figures = measure_judge(functools.partial(load_judge, folder), data)
+    report = judge_report(folder, checksum, chosen, {}, figures.measured())
     reference = store_report(store, report)
     set_version_tags(model, {CHECKSUM_TAG: checksum})
     set_evaluation(model, reference, report.figures)
-    return report
+    return MeasuredVersion(figures, chosen, reference)
 
 
-def _champions_edits(name: str) -> ArtifactRef:
+def _champions_edits(name: str) -> DatasetRef:
     champion = aliases_of(name).get(CHAMPION)
     inputs = report_of(look_up(champion.uri)).inputs if champion else {}
     if "heldout" not in inputs:
         whose = f"{champion.uri} was measured on none" if champion else f"no version is {CHAMPION}"
         raise InvalidInputError(f"{name}: on which held-out edits? {whose}; pass --heldout")
-    return ArtifactRef.parse(inputs["heldout"])
+    return DatasetRef.parse(inputs["heldout"])

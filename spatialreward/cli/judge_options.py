@@ -1,0 +1,25 @@
+"""How every command names a judge: the options that ``load_judge`` takes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+JUDGES = (
+    "a folder, hub:OWNER/NAME@REVISION, models:/NAME@ALIAS, models:/NAME/VERSION, "
+    "triton:HOST:PORT, pixels, which needs no model, or oracle, which knows the truth about edits "
+    "of the generated world"
+)
+
+AdapterFolder = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Merge this LoRA into the model's weights first."),
+]
+ProtocolName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="full|tiny|FILE",
+        show_default="full",
+        help="How to ask a model that has no protocol.json of its own.",
+    ),
+]
