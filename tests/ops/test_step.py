@@ -27,7 +27,7 @@ class Work:
         folder = step.new_folder("out")
         folder.mkdir()
         (folder / "file.txt").write_text(self.content)
-        return {"out": step.keep(folder), "group": {"share": 0.5}}
+        return {"out": step.keep(folder), "group": {"share": 0.5, "failed_share/cut_off": 0.25}}
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,9 @@ def test_a_finished_step_is_not_done_again(unique, client):
     assert reused.tags["reused"] == "true"
     assert reused.tags["reused_run_id"] == done.run_id
     for run in (done, reused):
-        assert client.get_run(run.run_id).data.metrics["group/share"] == 0.5
+        metrics = client.get_run(run.run_id).data.metrics
+        assert metrics["group/share"] == 0.5
+        assert metrics["group/failed_share/cut_off"] == 0.25
         assert client.get_run(run.run_id).data.params == {"seed": "1"}
 
 
