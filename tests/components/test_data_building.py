@@ -1,0 +1,56 @@
+import hashlib
+import json
+
+import pytest
+from minio import Minio
+
+from components.data_building.corpus_steps import (
+    gather_edits,
+    pack_edits,
+    prepare_edits,
+    select_edits,
+)
+from spatialreward.artifacts import ArtifactRef
+from spatialreward.data.corpus.config import CorpusConfig, CorpusShardStep, CorpusStep
+from spatialreward.data.dataset import DatasetRef
+from spatialreward.data.loading.packed import open_packed
+from spatialreward.storage import ObjectStore, digest_folder
+
+
+@pytest.fixture
+def steps(s3, tmp_path, monkeypatch):
+    """The steps' own folder and store, without MLflow."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("S3_ENDPOINT_URL", s3.endpoint_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret_key)
+    monkeypatch.setenv("SPATIALREWARD_WORK_DIR", str(tmp_path / "work"))
+    monkeypatch.setenv("SPATIALREWARD_CACHE", str(tmp_path / "cache"))
+
+
+def test_gathered_shards_are_an_artifact_and_are_not_sent_again(steps, tmp_path, monkeypatch):
+    config = CorpusConfig.model_validate(
+        {"name": "gathered", "source": {"kind": "world", "count": 6}, "num_shards": 2}
+    )
+    shards = [prepare_edits(CorpusShardStep(corpus=config, shard=n), "") for n in range(2)]
+    parts = json.loads(select_edits(CorpusStep(corpus=config), shards, ""))
+    packed = [pack_edits(config, part, "") for part in parts]
+    sent, put_object = [], Minio.put_object
+
+    def record(self, bucket, key, *args, **more):
+        sent.append(key)
+        return put_object(self, bucket, key, *args, **more)
+
+    monkeypatch.setattr(Minio, "put_object", record)
+    location = gather_edits(CorpusStep(corpus=config), packed, "")
+    key = location.removeprefix("s3://spatialreward/")
+    assert f"{key}/manifest.json" in sent
+    assert sent[-1] == f"{key}/artifact.json"
+    assert not [one for one in sent if one.endswith(".parquet")]
+    # The loader reads the prefix, everything else the artifact.
+    digest = open_packed(location).manifest.digest
+    content = ObjectStore.from_environment().get_content(f"{location}/artifact.json")
+    ref = ArtifactRef(uri=location, sha256=hashlib.sha256(content).hexdigest())
+    data = DatasetRef.parse(str(ref)).open()
+    assert (len(data), data.digest) == (6, digest)
+    assert digest_folder(tmp_path / "cache" / "data" / ref.sha256[:16]) == ref.sha256
