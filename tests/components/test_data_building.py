@@ -14,7 +14,8 @@ from spatialreward.artifacts import ArtifactRef
 from spatialreward.data.corpus.config import CorpusConfig, CorpusShardStep, CorpusStep
 from spatialreward.data.dataset import DatasetRef
 from spatialreward.data.loading.packed import open_packed
-from spatialreward.storage import ObjectStore, digest_folder
+from spatialreward.folder_manifest import digest_folder
+from spatialreward.storage import ObjectStore
 
 
 @pytest.fixture
