@@ -17,7 +17,8 @@ from spatialreward.records import BOX_SCALE, Mending
 Mended = set[Mending]
 
 _REFERENCE = re.compile(r"<\|bbox_(\d+)\|>[ ]?")
-_STRING_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.)*"|,(?=\s*[\]}])', re.DOTALL)
+# A text that never ends is one too: looking for the end from each of its quotes would be quadratic.
+_STRING_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.)*"?|,(?=\s*[\]}])', re.DOTALL)
 _NUMBER = re.compile(r"\d{1,2}(?:\.\d{1,6})?")
 _LENIENT = json.JSONDecoder(strict=False)
 

@@ -10,6 +10,8 @@ from typing import Literal
 THOUGHT_BEGINS = "<think>"
 THOUGHT_ENDS = "</think>"
 NUM_SCORES = 2
+_MOST_DIGITS = 32
+"""Kept of a score that is being written; one so long is none."""
 _WHITE_SPACE = " \t\n\r"
 _OPENS = "{["
 _CLOSES = "}]"
@@ -88,10 +90,9 @@ class AnswerScanner:
 
     def _read_outside(self, index: int, character: str) -> None:
         if character == ">":
-            read = self.text[: index + 1]
-            if read.endswith(THOUGHT_ENDS):
+            if self.text.endswith(THOUGHT_ENDS, 0, index + 1):
                 self.thinking = False
-            elif read.endswith(THOUGHT_BEGINS):
+            elif self.text.endswith(THOUGHT_BEGINS, 0, index + 1):
                 self.thinking = True
         elif character in self._begins and not self.thinking:
             self.begin = index
@@ -127,7 +128,8 @@ class AnswerScanner:
 
     def _read_in_scores(self, character: str) -> None:
         if character not in _WHITE_SPACE:
-            self._digits += character
+            if len(self._digits) < _MOST_DIGITS:
+                self._digits += character
         elif self._digits:
             self._digits, self._expected = "", "comma"
 

@@ -183,6 +183,24 @@ def test_no_text_breaks_the_parser(text: str):
             assert len(parse(text).score) == 2
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        ">" * 2_000_000,
+        "<think>" + ">" * 2_000_000,
+        '{"edit_region": [], "reasoning": "' + '\\"' * 500_000,
+        '{"edit_region": [], "reasoning": "' + "'\\\\\"" * 300_000,
+        '{"edit_region": [], "score": [' + "9" * 2_000_000,
+        '{"edit_region": [], "score": [' + "1, " * 500_000,
+    ],
+    ids=["arrows", "thought", "quotes", "backslashes", "digits", "scores"],
+)
+def test_a_long_answer_costs_time_by_its_length_alone(text):
+    # By the square of it, this would take longer than any test may.
+    with pytest.raises(JudgementError):
+        parse_semantic(text)
+
+
 def test_deep_nesting_is_an_error_not_a_crash():
     with pytest.raises(JudgementError):
         parse_semantic('{"edit_region": ' + "[" * 100_000)
