@@ -1,6 +1,7 @@
 """Weights are those of the architecture, all of them and no others, or refused by name."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -217,10 +218,53 @@ def test_the_token_of_a_picture_must_be_the_same_in_tokenizer_and_config(folders
 
 
 def test_a_chat_template_that_is_only_in_the_processors_file_is_used(folders, tmp_path):
-    folder = copied(folders["qwen3_vl", True], tmp_path / "out", without=["chat_template.jinja"])
+    whole = folders["qwen3_vl", True]
+    template = (whole / "chat_template.jinja").read_text()
+    folder = copied(whole, tmp_path / "out", without=["chat_template.jinja"])
     _, processor = checkpoint.load(folder, None)
     with pytest.raises(InvalidInputError, match="it has none: expected one in tokenizer_config"):
         processor.following(FULL)
-    (folder / "chat_template.json").write_text(json.dumps({"chat_template": "TEMPLATE"}))
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": template}))
     _, processor = checkpoint.load(folder, None)
-    assert processor.following(FULL).tokenizer.chat_template == "TEMPLATE"
+    assert processor.following(FULL).tokenizer.chat_template == template
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{% for message in %}", "chat_template of the checkpoint: Expected an expression"),
+        ("{{ raise_exception('no system turn') }}", "no system turn"),
+        ("{% for m in messages %}{{ m.content }}{% endfor %}", "expected each text once and"),
+        ("a fixed text", "expected each text once and <|image_pad|> for each picture, got 'a fix"),
+        ("<|image_pad|><|image_pad|>", "it shows one picture more than once"),
+    ],
+)
+def test_a_chat_template_that_shows_no_prompt_is_refused(template, expected, folders, tmp_path):
+    folder = copied(folders["qwen3_vl", True], tmp_path / "out")
+    (folder / "chat_template.jinja").write_text(template)
+    _, processor = checkpoint.load(folder, None)
+    with pytest.raises(InvalidInputError, match=re.escape(expected)) as caught:
+        processor.following(FULL)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_protocols_chat_template_that_shows_no_prompt_is_refused(folders):
+    _, processor = checkpoint.load(folders["qwen3_vl", True], None)
+    with pytest.raises(InvalidInputError, match=r"^chat_template of the protocol: "):
+        processor.following(FULL.model_copy(update={"chat_template": "{% if %}"}))
+
+
+@pytest.mark.parametrize("change", [{"patch_size": "eight"}, {"image_mean": [0.5]}])
+def test_settings_that_prepare_no_picture_are_refused(change, folders, tmp_path):
+    folder = copied(folders["qwen3_vl", True], tmp_path / "out")
+    with_json(folder / "preprocessor_config.json", **change)
+    assert "tokenizer or image processor: " in refused(folder)
+
+
+def test_settings_of_answers_that_cannot_be_are_refused(folders, tmp_path):
+    folder = copied(folders["qwen3_vl", True], tmp_path / "out")
+    with_json(folder / "generation_config.json", max_new_tokens=-1)
+    with pytest.raises(
+        InvalidInputError, match=r"generation_config\.json: .max_new_tokens. must be"
+    ):
+        checkpoint.load(folder, None)

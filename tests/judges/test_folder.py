@@ -66,6 +66,8 @@ def test_another_architecture_is_refused_by_its_name(folder, kind):
         ("card.json", b"[1]", "card.json: expected a JSON object, got a list"),
         ("preprocessor_config.json", b"{", "preprocessor_config.json: is not JSON"),
         ("tokenizer.json", b'{"version"', "tokenizer.json: is not JSON"),
+        ("generation_config.json", b"{", "generation_config.json: is not JSON"),
+        ("generation_config.json", b"[]", "generation_config.json: expected a JSON object"),
         ("model.safetensors", b"", "cut off (0 bytes)"),
         ("model.safetensors", b"not weights", "is no safetensors file"),
         ("model.safetensors", struct.pack("<Q", 2) + b"[]", "its header is damaged"),
@@ -77,6 +79,15 @@ def test_a_damaged_file_is_named(folder, file, content, expected):
     message = problem(folder)
     assert file in message
     assert expected in message
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"],
+)
+def test_a_byte_order_mark_that_transformers_does_not_read_is_named(folder, file):
+    (folder / file).write_bytes(b"\xef\xbb\xbf" + (folder / file).read_bytes())
+    assert f"{file}: begins with a byte order mark" in problem(folder)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.names import check_names
 from spatialreward.judges.qwen_vl.adapter import apply_adapter, check_adapter
-from spatialreward.judges.qwen_vl.folder import CARD_FILE, CheckpointFolder
+from spatialreward.judges.qwen_vl.folder import CARD_FILE, GENERATION_FILE, CheckpointFolder
 from spatialreward.judges.qwen_vl.processor import Processor
-from spatialreward.judges.qwen_vl.weights import some
+from spatialreward.judges.qwen_vl.weights import read_object, some
 from spatialreward.protocol.prompts import Protocol
 
 if TYPE_CHECKING:
@@ -91,10 +91,13 @@ def _load_model(folder: CheckpointFolder, dtype: "torch.dtype") -> "PreTrainedMo
         )
     if report["missing_keys"]:
         raise InvalidInputError(f"{folder.path}: {some(report['missing_keys'])} missing")
-    if (folder.path / "generation_config.json").is_file():
-        model.generation_config = GenerationConfig.from_pretrained(
-            folder.path, local_files_only=True
-        )
+    path = folder.path / GENERATION_FILE
+    if path.is_file():
+        settings = read_object(path)
+        try:
+            model.generation_config = GenerationConfig.from_dict(settings)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise InvalidInputError(f"{path}: {' '.join(str(error).split())}") from error
     return model
 
 

@@ -5,6 +5,7 @@ template, image processor. What is wrong with it is told in one line. Whether th
 of the architecture is not known here: ``checkpoint`` compares them.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from spatialreward.reading import read_text
 
 CONFIG_FILE = "config.json"
 CARD_FILE = "card.json"
+GENERATION_FILE = "generation_config.json"
 ADAPTER_CONFIG_FILE = "adapter_config.json"
 ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors"
 MODEL_TYPES = ("qwen3_vl", "qwen3_vl_moe", "qwen2_5_vl")
@@ -56,6 +58,8 @@ class CheckpointFolder:
         files = read_weights(path)
         _check_tokenizer(path)
         _check_image_processor(path)
+        _check_generation(path)
+        _refuse_byte_order_marks(path)
         return cls(path, config, files, read_card(path))
 
     def require_judge(self) -> None:
@@ -176,3 +180,21 @@ def _check_image_processor(folder: Path) -> None:
             f"{folder}: no {_PREPROCESSOR_FILE}, which says how pictures are prepared; "
             "copy it from the model that this one was trained from"
         )
+
+
+def _check_generation(folder: Path) -> None:
+    if (folder / GENERATION_FILE).is_file():
+        read_object(folder / GENERATION_FILE)
+
+
+def _refuse_byte_order_marks(folder: Path) -> None:
+    """Name the file that transformers, which reads it once more, could not."""
+    for name in (CONFIG_FILE, "tokenizer.json", _TOKENIZER_CONFIG_FILE, _PREPROCESSOR_FILE):
+        path = folder / name
+        if path.is_file():
+            with path.open("rb") as file:
+                if file.read(len(BOM_UTF8)) == BOM_UTF8:
+                    raise InvalidInputError(
+                        f"{path}: begins with a byte order mark, which transformers does not read; "
+                        "save it as UTF-8 without one"
+                    )

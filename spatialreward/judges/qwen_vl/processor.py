@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 IGNORED_LABEL = -100
 _IMAGE_TOKEN = "<|image_pad|>"
+_PROBE_PX = (64, 64)
 _BOX = Image.Resampling.BOX
 _BICUBIC = Image.Resampling.BICUBIC
 
@@ -57,13 +58,14 @@ class Processor:
         """Read tokenizer, chat template and image processor of a checkpoint.
 
         Raises:
-            InvalidInputError: one of the files cannot be read.
+            InvalidInputError: one of the files cannot be read, or prepares no picture.
         """
         from transformers import AutoTokenizer, Qwen2VLImageProcessorPil
 
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             pictures = Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
+            pictures(images=[Image.new("RGB", _PROBE_PX)], return_tensors="pt")
         except Exception as error:
             # The tokenizers' own errors have no type but this one.
             problem = " ".join(str(error).split())
@@ -77,20 +79,46 @@ class Processor:
         """The same processor with a protocol's picture size and chat template.
 
         Raises:
-            InvalidInputError: neither the protocol has a chat template, nor the checkpoint.
+            InvalidInputError: neither the protocol has a chat template, nor the checkpoint, or it
+                shows no picture.
         """
         if protocol.chat_template is None and self.tokenizer.chat_template is None:
             raise InvalidInputError(
                 f"protocol {protocol.name} takes the tokenizer's chat template, and it has none: "
                 "expected one in tokenizer_config.json, chat_template.jinja or chat_template.json"
             )
-        return Processor(
+        followed = Processor(
             self.tokenizer,
             self.image_processor,
             protocol.square_side,
             protocol.chat_template,
             protocol.max_pixels,
         )
+        followed.check_chat_template("checkpoint" if protocol.chat_template is None else "protocol")
+        return followed
+
+    def check_chat_template(self, of: str) -> None:
+        """Fill in the chat template once, before it has to do for edits.
+
+        Args:
+            of: whose template it is.
+
+        Raises:
+            InvalidInputError: it is no template, refuses a prompt, or leaves out a picture or text.
+        """
+        from jinja2 import TemplateError
+
+        question = Question(("before", Image.new("RGB", _PROBE_PX), "behind"))
+        try:
+            text = self._prompt(question, iter((1,)))
+        except (TemplateError, ValueError, TypeError, StopIteration) as error:
+            problem = " ".join(str(error).split()) or "it shows one picture more than once"
+            raise InvalidInputError(f"chat_template of the {of}: {problem}") from error
+        if text.count(_IMAGE_TOKEN) != 1 or "before" not in text or "behind" not in text:
+            raise InvalidInputError(
+                f"chat_template of the {of}: expected each text once and {_IMAGE_TOKEN} for each "
+                f"picture, got {text[:200]!r}"
+            )
 
     def save(self, folder: Path) -> None:
         """Write tokenizer, chat template and image processor into a checkpoint."""
