@@ -4,6 +4,8 @@ from spatialreward.errors import SpatialRewardError
 
 ENGINE_FAILED = "the judge failed on this edit"
 """Reason of a judgement that failed because its engine broke down, not because of the edit."""
+STOPPING = "the server is stopping; retry after 1.0 s"
+"""Why a request is refused once the server has been told to stop."""
 
 
 class RequestFault(SpatialRewardError):

@@ -9,19 +9,19 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 
 from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError
-from spatialreward.judges.engines.engine import Take
 from spatialreward.judges.interface import Measure, ignore
 from spatialreward.records import Judgement
 from spatialreward.serving.config import ServingConfig
 from spatialreward.serving.faults import (
     ENGINE_FAILED,
+    STOPPING,
     InvalidRequest,
     OutOfMemory,
     RequestCancelled,
@@ -33,15 +33,11 @@ from spatialreward.serving.metrics import harmless
 from spatialreward.serving.replies import Replies
 from spatialreward.serving.requests import decode_edit, decoded_bytes, held_bytes
 from spatialreward.serving.throughput import Throughput
-from spatialreward.serving.waiting import Outcome, Request, Waiting
+from spatialreward.serving.waiting import JudgeEach, Outcome, Request, Waiting
 
 logger = logging.getLogger(__name__)
 
-JudgeEach = Callable[[Take, Measure], Iterable[tuple[int, Judgement]]]
-"""Takes edits as long as there are any; gives the number of each, in the order in which they were
-taken, and its judgement as it is there."""
 _LONGEST_DELAY = 3  # in batch delays
-_STOPPING = "the server is stopping; retry after 1.0 s"
 
 
 class Scheduler:
@@ -114,7 +110,7 @@ class Scheduler:
             )
         with self._changed:
             if self._closing or self._abandoned:
-                raise ServerBusy(_STOPPING)
+                raise ServerBusy(STOPPING)
             queued = self._num_queued + len(request.edits)
             if queued > self._config.max_queued_edits:
                 raise ServerBusy(
@@ -134,7 +130,7 @@ class Scheduler:
         with self._changed:
             self._abandoned = True
             for request in [*self._unanswered]:
-                self._refuse(request, ServerBusy(_STOPPING))
+                self._refuse(request, ServerBusy(STOPPING))
 
     def close(self) -> None:
         """Judge what has been accepted, then stop."""

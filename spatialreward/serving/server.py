@@ -26,9 +26,9 @@ from spatialreward.serving.memory import Trimmer
 from spatialreward.serving.metrics import Gathering, JsonLines
 from spatialreward.serving.replies import hand_over
 from spatialreward.serving.requests import read_request, write_response
-from spatialreward.serving.scheduler import JudgeEach, Scheduler
+from spatialreward.serving.scheduler import Scheduler
 from spatialreward.serving.threads import Threads
-from spatialreward.serving.waiting import Outcome, Request
+from spatialreward.serving.waiting import JudgeEach, Outcome, Request
 
 logger = logging.getLogger(__name__)
 

@@ -2,10 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from spatialreward.edits import Edit
+from spatialreward.judges.engines.engine import Take
+from spatialreward.judges.interface import Measure
 from spatialreward.records import Judgement
 from spatialreward.serving.faults import RequestFault
 from spatialreward.serving.requests import EncodedEdit
@@ -14,6 +16,9 @@ logger = logging.getLogger(__name__)
 
 Outcome = list[Judgement] | RequestFault
 Reply = Callable[[Outcome], None]
+JudgeEach = Callable[[Take, Measure], Iterable[tuple[int, Judgement]]]
+"""Takes edits as long as there are any; gives the number of each, in the order in which they were
+taken, and its judgement as it is there."""
 
 
 @dataclass(eq=False)
