@@ -1,9 +1,9 @@
 """What the parts of the system hand each other. Frozen, closed, and free of torch."""
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from spatialreward.errors import Failure
 
@@ -21,7 +21,17 @@ def whole_characters(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(whole_characters)]
 Score = Annotated[float, Field(ge=0.0, le=MAX_SCORE, allow_inf_nan=False)]
-Coordinate = Annotated[int, Field(ge=0, le=BOX_SCALE)]
+
+
+def _no_truth_value(value: Any) -> Any:
+    """JSON's ``true`` is no number, though Python reads it as 1."""
+    if isinstance(value, bool):
+        raise ValueError(f"expected a whole number, got {value}")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_no_truth_value)]
+Coordinate = Annotated[Whole, Field(ge=0, le=BOX_SCALE)]
 
 
 class Record(BaseModel):
@@ -33,7 +43,7 @@ class Record(BaseModel):
 class EditRegion(Record):
     """One box in which the edited picture differs from its source."""
 
-    id: int = Field(ge=0, lt=2**63)
+    id: Whole = Field(ge=0, lt=2**63)
     """Number that ``<|bbox_id|>`` in the reasoning refers to."""
     label: Text
     """What the region holds, in a few words."""
@@ -132,7 +142,7 @@ class Mending(StrEnum):
     UNKNOWN_KEY = "unknown_key"
     """A key that the form does not have is left out."""
     QUOTED_NUMBER = "quoted_number"
-    """A score stands in quotes."""
+    """A score, a coordinate or a region's id stands in quotes."""
     FRACTIONAL_BOX = "fractional_box"
     """Coordinates are rounded to whole numbers."""
     CLIPPED_BOX = "clipped_box"

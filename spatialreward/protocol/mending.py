@@ -10,17 +10,17 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spatialreward.errors import InvalidInputError
+from spatialreward.errors import InvalidInputError, JudgementError
 from spatialreward.reading import first_json
 from spatialreward.records import BOX_SCALE, Mending
 
 Mended = set[Mending]
 
-_REFERENCE = re.compile(r"<\|bbox_(\d+)\|>[ ]?")
+_REFERENCE = re.compile(r"<\|bbox_([0-9]+)\|>[ ]?")
 # A text that never ends is one too: looking for the end from each of its quotes would be quadratic.
 _STRING_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.)*"?|,(?=\s*[\]}])', re.DOTALL)
-_NUMBER = re.compile(r"\d{1,2}(?:\.\d{1,6})?")
-_LENIENT = json.JSONDecoder(strict=False)
+_NUMBER = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,6})?")
+_COORDINATE = re.compile(r"-?[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 
 def read_object(text: str, mended: Mended) -> Any:
@@ -28,14 +28,15 @@ def read_object(text: str, mended: Mended) -> Any:
 
     Raises:
         InvalidInputError: it is no JSON even so; the reason is that of the text as it was.
+        JudgementError: a key has two values, and nothing says which of them is meant.
     """
     try:
-        return first_json(text)
+        return _unambiguous(text, strict=True)
     except InvalidInputError as strictly:
         for without_commas in (False, True):
             candidate = _without_trailing_commas(text) if without_commas else text
             try:
-                value = first_json(candidate, decoder=_LENIENT)
+                value = _unambiguous(candidate, strict=False)
             except InvalidInputError:
                 continue
             if without_commas:
@@ -61,8 +62,18 @@ def unquoted_score(score: Any, mended: Mended) -> Any:
     return score
 
 
+def unquoted_number(value: Any, mended: Mended) -> Any:
+    """A region's id or coordinate that was written as a text, as the number in it."""
+    if isinstance(value, str) and _COORDINATE.fullmatch(value.strip()):
+        mended.add(Mending.QUOTED_NUMBER)
+        return float(value) if "." in value else int(value)
+    return value
+
+
 def mended_box(box: Any, mended: Mended) -> Any:
     """A box in whole numbers within 0..1000; anything else as it is."""
+    if isinstance(box, list):
+        box = [unquoted_number(one, mended) for one in box]
     if not isinstance(box, list) or not all(map(_is_number, box)):
         return box
     clipped = [min(max(one, 0), BOX_SCALE) for one in box]
@@ -84,7 +95,7 @@ def has_area(box: Any) -> bool:
 
 def numbered(regions: Sequence[dict[str, Any]], mended: Mended) -> list[dict[str, Any]]:
     """Regions with ids of their own: by their order where two have the same one."""
-    ids = [repr(region.get("id")) for region in regions]
+    ids = [region["id"] for region in regions if _is_number(region.get("id"))]
     if len(set(ids)) == len(ids):
         return list(regions)
     mended.add(Mending.REPEATED_REGION_ID)
@@ -112,6 +123,22 @@ def _is_number(value: Any) -> bool:
             return True
         case _:
             return isinstance(value, float) and math.isfinite(value)
+
+
+def _unambiguous(text: str, *, strict: bool) -> Any:
+    """The first JSON value of a text, in which no key has two values."""
+    repeated: list[str] = []
+
+    def read_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        if len(values) < len(pairs):
+            repeated.extend(key for key, value in pairs if values[key] != value)
+        return values
+
+    value = first_json(text, decoder=json.JSONDecoder(strict=strict, object_pairs_hook=read_pairs))
+    if repeated:
+        raise JudgementError(f"{repeated[0][:40]!r} stands there twice, with two values")
+    return value
 
 
 def _without_trailing_commas(text: str) -> str:

@@ -19,7 +19,7 @@ from spatialreward.records import MAX_SCORE, EditRegion, Mending, Record, Text
 
 ALL_MENDINGS = tuple(Mending)
 
-_REGION_REFERENCE = re.compile(r"<\|bbox_(\d+)\|>")
+_REGION_REFERENCE = re.compile(r"<\|bbox_([0-9]+)\|>")
 _MOST_DIGITS = 19
 """Of a region's id, which fits 64 bits."""
 _FAILURE_WITHOUT: Mapping[Mending, Failure] = MappingProxyType(
@@ -178,7 +178,10 @@ def _mended_regions(
     regions: Sequence[dict[str, Any]], mended: mending.Mended
 ) -> list[dict[str, Any]]:
     fields = tuple(EditRegion.model_fields)
-    known = [mending.known_keys(region, fields, mended) for region in regions]
+    known = [
+        region | {"id": mending.unquoted_number(region["id"], mended)} if "id" in region else region
+        for region in (mending.known_keys(one, fields, mended) for one in regions)
+    ]
     boxed = [
         region | {"bbox_2d": mending.mended_box(region["bbox_2d"], mended)}
         if "bbox_2d" in region

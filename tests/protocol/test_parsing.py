@@ -55,6 +55,9 @@ def test_text_after_the_closing_brace_is_ignored():
         ({"score": [25, float("nan")]}, Failure.SCORE_OUT_OF_RANGE, "score.1"),
         ({"edit_region": [REGION | {"bbox_2d": [1, 2, 3]}]}, Failure.WRONG_REGIONS, "bbox_2d"),
         ({"edit_region": [REGION | {"bbox_2d": "all"}]}, Failure.WRONG_REGIONS, "bbox_2d"),
+        ({"edit_region": [REGION | {"bbox_2d": [False, 1, 2, 3]}]}, Failure.WRONG_REGIONS, "bbox"),
+        ({"edit_region": [REGION | {"id": True}]}, Failure.WRONG_REGIONS, "id"),
+        ({"edit_region": [REGION | {"id": "first"}]}, Failure.WRONG_REGIONS, "id"),
         ({"edit_region": ["all"]}, Failure.WRONG_REGIONS, "edit_region.0"),
         ({"edit_region": "none"}, Failure.WRONG_REGIONS, "edit_region"),
         ({"reasoning": ["done"]}, Failure.WRONG_FORM, "reasoning"),
@@ -112,7 +115,11 @@ MENDED = {
         json.dumps(SEMANTIC | {"verdict": "great"}),
         json.dumps(SEMANTIC | {"edit_region": [REGION | {"confidence": 0.5}]}),
     ],
-    Mending.QUOTED_NUMBER: [json.dumps(SEMANTIC | {"score": ["25", 20]})],
+    Mending.QUOTED_NUMBER: [
+        json.dumps(SEMANTIC | {"score": ["25", 20]}),
+        json.dumps(SEMANTIC | {"edit_region": [REGION | {"id": "0"}]}),
+        json.dumps(SEMANTIC | {"edit_region": [REGION | {"bbox_2d": ["0", "10", "500", "600"]}]}),
+    ],
     Mending.FRACTIONAL_BOX: [
         json.dumps(SEMANTIC | {"edit_region": [REGION | {"bbox_2d": [0, 10.4, 499.6, 600.0001]}]})
     ],
@@ -142,6 +149,25 @@ def test_what_models_often_get_wrong_is_mended_and_named(mending, text):
         parse_semantic(text, allowed=set(Mending) - {mending})
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (SOUND[:-1] + ', "score": [1, 1]}', "score"),
+        (SOUND[:-1] + ', "sc\\u006fre": [1, 1],}', "score"),
+        (SOUND[:-1] + ', "edit_region": []}', "edit_region"),
+        (SOUND.replace('"id": 0', '"id": 0, "id": 1'), "id"),
+    ],
+)
+def test_a_key_with_two_values_is_a_failure_since_nothing_says_which_is_meant(text, key):
+    with pytest.raises(JudgementError, match=f"'{key}' stands there twice") as caught:
+        parse_semantic(text)
+    assert caught.value.failure is Failure.WRONG_FORM
+
+
+def test_a_key_that_says_the_same_twice_is_read():
+    assert parse_semantic(SOUND[:-1] + ', "score": [25, 20]}').score == (25.0, 20.0)
+
+
 def test_a_box_beyond_the_picture_ends_at_its_edge():
     region = REGION | {"bbox_2d": [-3, 10, 500, 1020]}
     answer = parse_semantic(json.dumps(SEMANTIC | {"edit_region": [region]}))
@@ -163,6 +189,19 @@ def test_regions_with_one_id_are_numbered_in_their_order():
         (1, "blue circle"),
     ]
     assert answer.mended == (Mending.REPEATED_REGION_ID,)
+
+
+@pytest.mark.parametrize("same", ["0", 0.0])
+def test_ids_that_mean_the_same_are_numbered_however_they_are_written(same):
+    regions = [REGION, REGION | {"id": same}]
+    answer = parse_semantic(json.dumps(SEMANTIC | {"edit_region": regions}))
+    assert [one.id for one in answer.edit_region] == [0, 1]
+    assert Mending.REPEATED_REGION_ID in answer.mended
+
+
+def test_digits_of_another_script_name_no_region():
+    text = json.dumps(SEMANTIC | {"reasoning": "<|bbox_\u0663|> red"})
+    assert parse_semantic(text, allowed=()).reasoning == "<|bbox_\u0663|> red"
 
 
 def test_the_end_of_a_thought_within_a_text_of_the_answer_ends_nothing():
@@ -227,7 +266,7 @@ def test_a_number_beyond_all_bounds_is_a_failure_with_a_reason(text, reason):
 
 def test_a_region_named_by_a_number_without_end_is_a_failure_with_a_reason():
     reasoning = f"<|bbox_{'9' * 5_000}|> odd"
-    region = REGION | {"id": "0"}
+    region = REGION | {"id": 0.0}
     with pytest.raises(JudgementError, match="names a region by a number of 5000 digits"):
         parse_semantic(json.dumps(SEMANTIC | {"edit_region": [region], "reasoning": reasoning}))
 
