@@ -135,6 +135,13 @@ def test_a_tensor_that_is_not_the_adapters_is_named(folder, adapter, tmp_path):
     assert "the base has no place for base_model.model.v_head.weight" in problem(folder, other)
 
 
+def test_an_adapters_settings_that_peft_does_not_read_are_named(folder, adapter, tmp_path):
+    marked = copied(adapter, tmp_path / "marked")
+    path = marked / "adapter_config.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert problem(folder, marked).startswith(f"{path}: Unexpected UTF-8 BOM")
+
+
 def test_a_folder_that_holds_no_adapter_is_named(tmp_path):
     with pytest.raises(InvalidInputError, match=r"no adapter here, expected an adapter_config"):
         check_adapter(tmp_path, "base")

@@ -65,6 +65,10 @@ def apply_adapter(model: "PreTrainedModel", base: Path, adapter: Path) -> "PreTr
 
     try:
         config = LoraConfig.from_pretrained(str(adapter))
+    except (ValueError, TypeError, KeyError) as error:
+        path = adapter / ADAPTER_CONFIG_FILE
+        raise InvalidInputError(f"{path}: {_in_words(error)}") from error
+    try:
         # Compared already; peft would warn of every name but that of this process's model.
         config.base_model_name_or_path = None
         with warnings.catch_warnings():
