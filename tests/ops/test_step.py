@@ -188,7 +188,7 @@ def test_an_input_is_fetched_and_noted_as_data_set(unique, client):
 def test_a_step_runs_without_mlflow(unique, monkeypatch, caplog):
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     with caplog.at_level(logging.INFO):
-        assert run_step(unique, Settings(), {}, Work())["group"] == {"share": 0.5}
+        assert run_step(unique, Settings(), {}, Work())["group"]["share"] == 0.5
     assert "group/share 0.5" in caplog.text
 
 

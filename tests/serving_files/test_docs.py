@@ -25,6 +25,8 @@ def shown(value):
     match value:
         case None:
             return "none"
+        case bool():
+            return str(value).lower()
         case int():
             return f"{value:,}"
         case float():

@@ -8,8 +8,9 @@ from spatialreward.data.packing.shards import write_shard
 from spatialreward.errors import InvalidInputError
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.config import JudgeTrainingConfig, OptimiserConfig
-from spatialreward.training.judge import _answers, judge_batches, train_judge
+from spatialreward.training.judge import _answers, judge_batches, start_from, train_judge
 from spatialreward.training.limits import AnswerLimit, count_long_answers
+from spatialreward.world.shipped import SHIPPED_BASE
 from tests.data.packing.making import ANNOTATION, make_alone, make_edit, make_prompt
 
 TASKS = ("semantic", "perceptual")
@@ -73,12 +74,12 @@ def test_what_is_too_long_is_in_no_batch(tmp_path, limit):
 
 def test_a_training_whose_answers_are_all_too_long_does_not_begin(tmp_path):
     data = packed(tmp_path / "data", wordy(1, 400), wordy(2, 500))
-    reported = []
+    reported, start = [], start_from(SHIPPED_BASE)
     with pytest.raises(
         InvalidInputError,
         match=r"all 2 perceptual answers are longer than max_answer_tokens = 208 of protocol tiny: "
         r"edit-2 \(\d+\), edit-1 \(\d+\); shorten the labels",
     ):
-        train_judge(CONFIG, data, tmp_path / "judge", lambda *told: reported.append(told))
+        train_judge(start, CONFIG, data, tmp_path / "judge", lambda *told: reported.append(told))
     assert not reported
     assert not (tmp_path / "judge").exists()
