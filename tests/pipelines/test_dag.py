@@ -40,17 +40,13 @@ ON_NODES = "train-judge-on-nodes"
 @pytest.fixture(scope="module", params=names())
 def compiled(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("dag") / "pipeline.yaml"
-    compile_pipeline(profile_of(request.param), request.param, path)
+    compile_pipeline(load_profile(request.param), request.param, path)
     return Compiled.read(path, request.param)
 
 
-def profile_of(name):
-    """A profile; `tiny` with edits that its editor draws, and so with every step there is."""
-    return load_profile(name, ["judge.training.drawn_share=0.35"] if name == "tiny" else [])
-
-
 def test_without_a_share_of_drawn_edits_none_are_drawn(tmp_path):
-    compile_pipeline(load_profile("tiny"), "tiny", tmp_path / "tiny.yaml")
+    none_drawn = load_profile("tiny", ["judge.training.drawn_share=0"])
+    compile_pipeline(none_drawn, "tiny", tmp_path / "tiny.yaml")
     tiny = Compiled.read(tmp_path / "tiny.yaml", "tiny")
     called = {ON_NODES: "train-judge"}
     edges = {tuple(called.get(end, end) for end in edge) for edge in tiny.edges()}
@@ -120,7 +116,7 @@ def test_the_run_is_opened_before_the_steps_and_closed_after_them(compiled):
 
 def test_every_shard_is_a_step_of_its_own_but_not_all_at_once(compiled):
     loop = compiled.steps["for-loop-2"]
-    profile = profile_of(compiled.name)
+    profile = load_profile(compiled.name)
     shards = list(range(profile.data.num_shards))
     assert loop["parameterIterator"]["items"]["raw"] == str(shards)
     limit = loop.get("iteratorPolicy", {}).get("parallelismLimit")
@@ -156,8 +152,7 @@ def test_steps_with_outside_effects_are_never_cached_by_the_platform(compiled):
     ],
 )
 def test_what_reads_a_folder_is_never_cached_by_the_platform(change, uncached, tmp_path):
-    changes = ["judge.training.drawn_share=0.35", *change]
-    compile_pipeline(load_profile("tiny", changes), "mine", tmp_path / "mine.yaml")
+    compile_pipeline(load_profile("tiny", change), "mine", tmp_path / "mine.yaml")
     tasks = Compiled.read(tmp_path / "mine.yaml").all_tasks()
     for executor, task in tasks.items():
         if executor in uncached:

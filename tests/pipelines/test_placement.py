@@ -43,7 +43,7 @@ def compiled(profile, folder, *changes):
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    return compiled("tiny", tmp_path_factory.mktemp("tiny"), "judge.training.drawn_share=0.35")
+    return compiled("tiny", tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="module")
