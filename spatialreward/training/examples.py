@@ -13,7 +13,7 @@ from spatialreward.records import Streams
 from spatialreward.training.loop import Example
 
 JudgingTask = Literal["semantic", "perceptual"]
-STREAMS: Mapping[JudgingTask, Streams] = MappingProxyType(
+_STREAMS: Mapping[JudgingTask, Streams] = MappingProxyType(
     {"semantic": Streams.SEMANTIC, "perceptual": Streams.PERCEPTUAL}
 )
 
@@ -28,7 +28,7 @@ def judging_examples(
     """
     for edit in edits:
         for conversation in sft_conversations(edit, protocol):
-            if conversation.stream is STREAMS[task]:
+            if conversation.stream is _STREAMS[task]:
                 yield _example(conversation)
 
 
