@@ -15,6 +15,7 @@ from spatialreward.benchmarks.config import EditorGate, JudgeGate
 from spatialreward.benchmarks.gate import Gate, bounds_of
 from spatialreward.figures import Figure, figures_console, figures_table
 from spatialreward.ops.tracking import ChildRun, TrackingError, fetch_files
+from spatialreward.records import Scores
 from spatialreward.stack import StackConfig, stack_command
 
 logger = logging.getLogger(__name__)
@@ -124,6 +125,11 @@ def _agreement(taus: Mapping[str, float]) -> list[Figure]:
             baseline=taus["pixel_difference"],
         ),
         Figure(name="judge/within_group_ceiling", value=taus["ceiling"]),
+        *(
+            Figure(name=f"judge/within_group/{score}", value=taus[score])
+            for score in Scores.model_fields
+            if score in taus
+        ),
     ]
 
 

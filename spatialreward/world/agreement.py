@@ -6,7 +6,8 @@ pictures after they were encoded once more.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from spatialreward.edits import Edit, EditTask
 from spatialreward.judges.interface import Judging
 from spatialreward.judges.pixels import PixelDifference
 from spatialreward.progress import track
+from spatialreward.records import Judgement, Scores
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
 from spatialreward.world.labelling import edit_task
@@ -31,6 +33,7 @@ from spatialreward.world.tiny_editor import TinyEditor
 # G groups, N edits of a group
 
 _JPEG_QUALITY = 95
+_Value = Callable[[Judgement], float | None]
 
 
 class AgreementFigures(NamedTuple):
@@ -41,6 +44,11 @@ class AgreementFigures(NamedTuple):
     """Baseline: how much of the picture differs."""
     ceiling: float
     """The oracle's with itself, on the same pictures as JPEG files."""
+    editing_success: float
+    """The judge's with the oracle in this score alone, as in the three below."""
+    over_editing: float
+    naturalness: float
+    artifact_freedom: float
 
 
 def within_group_agreement(
@@ -94,26 +102,38 @@ def agreement_figures(
         for task, pictures in zip(tasks, groups, strict=True)
         for picture in pictures
     ]
-    shape = (len(groups), config.group_size)
-    truth_GN, again_GN = (
-        np.array(
-            [
-                [oracle_judgement(sample.world, seen(one), photos).reward for one in pictures]
-                for sample, pictures in zip(samples, groups, strict=True)
-            ],
-            dtype=float,
-        )
+    truth, again = (
+        [
+            oracle_judgement(sample.world, seen(one), photos)
+            for sample, pictures in zip(samples, groups, strict=True)
+            for one in pictures
+        ]
         for seen in (_as_it_is, _as_jpeg)
     )
-    judged, differing = (
-        np.array([one.reward for one in judge.judge(edits)], dtype=float).reshape(shape)
-        for judge in (judging, PixelDifference())
-    )
+    judged, differing = (judge.judge(edits) for judge in (judging, PixelDifference()))
+
+    def agreement(given: Sequence[Judgement], value: _Value) -> float:
+        values_GN, truths_GN = (
+            np.array([value(one) for one in judgements], dtype=float).reshape(len(groups), -1)
+            for judgements in (given, truth)
+        )
+        return within_group_agreement(values_GN, truths_GN)
+
     return AgreementFigures(
-        judge=within_group_agreement(judged, truth_GN),
-        pixel_difference=within_group_agreement(differing, truth_GN),
-        ceiling=within_group_agreement(again_GN, truth_GN),
+        judge=agreement(judged, _reward),
+        pixel_difference=agreement(differing, _reward),
+        ceiling=agreement(again, _reward),
+        **{name: agreement(judged, partial(_score, name)) for name in Scores.model_fields},
     )
+
+
+def _reward(judgement: Judgement) -> float | None:
+    return judgement.reward
+
+
+def _score(name: str, judgement: Judgement) -> float | None:
+    """A score as the reward is made of it; None becomes NaN in an array."""
+    return getattr(judgement.soft_scores or judgement.scores, name, None)
 
 
 def _draw_groups(

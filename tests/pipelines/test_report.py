@@ -12,7 +12,7 @@ PIXELS = {"pairwise_accuracy": 0.6, "mean_iou": 0.5, "unparsable_share": 0.0}
 UNTRAINED = {"pairwise_accuracy": 0.0, "mean_iou": 0.0, "unparsable_share": 1.0}
 GATES = Gates.of(Profile())
 EDITOR = {"oracle_reward_before": 0.5, "oracle_reward_after": 0.6, "gain_ci95_low": 0.05}
-AGREEMENT = {"judge": 0.5, "pixel_difference": 0.1, "ceiling": 0.9}
+AGREEMENT = {"judge": 0.5, "pixel_difference": 0.1, "ceiling": 0.9, "over_editing": 0.4}
 ANSWERS = {
     "judge_figures": json.dumps(
         {"judge": JUDGE, "pixel_difference": PIXELS, "untrained_judge": UNTRAINED}
@@ -29,6 +29,7 @@ def test_the_figures_are_those_that_were_asked_for():
         "judge/unparsable_share",
         "judge/within_group_agreement",
         "judge/within_group_ceiling",
+        "judge/within_group/over_editing",
         "editor/oracle_reward_before",
         "editor/oracle_reward_after",
         "editor/gain_ci95_low",
@@ -36,7 +37,7 @@ def test_the_figures_are_those_that_were_asked_for():
         "memory/peak_gb",
     ]
     reached = [figure.reached for figure in report.figures]
-    assert reached == [True] * 4 + [None, None] + [True] * 4
+    assert reached == [True] * 4 + [None] * 3 + [True] * 4
     assert report.judge[0].baseline == 0.6
 
 

@@ -4,8 +4,12 @@ import pytest
 from spatialreward.benchmarks.config import EditorEvaluationConfig
 from spatialreward.editors.config import DenoisingConfig
 from spatialreward.judges.pixels import PixelDifference
+from spatialreward.records import Scores
+from spatialreward.world import agreement
 from spatialreward.world.agreement import agreement_figures, within_group_agreement
 from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_samples
+from spatialreward.world.oracle_judge import Oracle
 
 TRUTH = np.array([[0.1, 0.2, 0.3], [0.9, 0.5, 0.7]])
 
@@ -46,4 +50,20 @@ def test_groups_of_an_editor_are_compared_with_the_oracle(editor_folder):
     judge = PixelDifference()
     figures = agreement_figures(editor_folder, DataConfig(seed=21), config, judge)
     assert figures.judge == figures.pixel_difference
-    assert all(-1 <= tau <= 1 for tau in figures)
+    assert all(-1 <= tau <= 1 for tau in figures[:3])
+
+
+def test_each_score_is_compared_with_the_oracles_own(editor_folder, monkeypatch):
+    world = DataConfig(seed=21)
+    painted = [sample.images() for sample in draw_samples(world, "heldout", 4)]
+    monkeypatch.setattr(
+        agreement,
+        "_draw_groups",
+        lambda *args: [[*pictures, painted[0][1]] for pictures in painted],
+    )
+    config = EditorEvaluationConfig(num_groups=4, group_size=3)
+    figures = agreement_figures(editor_folder, world, config, Oracle())
+    assert figures.judge == pytest.approx(1)
+    assert figures.over_editing == pytest.approx(1)
+    taus = [getattr(figures, name) for name in Scores.model_fields]
+    assert all(tau == pytest.approx(1) or np.isnan(tau) for tau in taus)
