@@ -27,6 +27,9 @@ from spatialreward.stack.processes import MARK
 ROOT = Path(pipelines.__file__).parents[1]
 TRITON_PYTHON = ROOT / ".venv-triton" / "bin" / "python"
 
+# The last test counts the runs of the one before it.
+pytestmark = pytest.mark.xdist_group("pipeline")
+
 PROFILE = """
 [data]
 num_train = 32
