@@ -11,7 +11,7 @@ from spatialreward.cli.judge_options import JUDGES, AdapterFolder, ProtocolName
 from spatialreward.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from spatialreward.artifacts import ArtifactRef
+    from spatialreward.artifacts import DocumentRef
     from spatialreward.benchmarks.judge import JudgeFigures
     from spatialreward.data.dataset import DatasetRef
 
@@ -21,7 +21,7 @@ _REGISTERED = "models:/"
 class _Measured(NamedTuple):
     figures: "JudgeFigures"
     edits: "DatasetRef"
-    report: "ArtifactRef | None"
+    report: "DocumentRef | None"
 
 
 def evaluate(

@@ -15,9 +15,10 @@ from typing import NamedTuple, Self
 
 from spatialreward.artifacts import ArtifactRef
 from spatialreward.data.edits import LabelledEdit
-from spatialreward.data.packing.manifest import FILE_NAME, sha256_of, verify
+from spatialreward.data.packing.manifest import FILE_NAME, verify
 from spatialreward.data.packing.shards import Footer, read_edits, read_footer
 from spatialreward.errors import InvalidInputError
+from spatialreward.folder_manifest import digest_file
 from spatialreward.hub import DATA_SET, fetch_from_hub
 from spatialreward.records import Record
 
@@ -170,7 +171,7 @@ class Dataset:
     @property
     def digest(self) -> str:
         """SHA-256 over the shards in order, as a manifest has it; reads all of their bytes."""
-        lines = (f"{sha256_of(shard.path)}  {shard.path.name}\n" for shard in self._shards)
+        lines = (f"{digest_file(shard.path)}  {shard.path.name}\n" for shard in self._shards)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def count(self, column: str) -> int:

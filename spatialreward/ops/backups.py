@@ -4,7 +4,6 @@ A backup is complete when its card is there, which is written last and says what
 Old ones are removed by the bucket itself: ``buckets``.
 """
 
-import hashlib
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from minio.error import MinioException
 from pydantic import Field, ValidationError
 
 from spatialreward.errors import InvalidInputError
+from spatialreward.folder_manifest import digest_file
 from spatialreward.records import Record
 from spatialreward.storage import ObjectStore, StorageError
 
@@ -44,7 +44,7 @@ def put_backup(store: ObjectStore, file: Path, folder_uri: str, at: datetime) ->
     """
     if not file.is_file() or not (size := file.stat().st_size):
         raise InvalidInputError(f"{file}: expected a file that is not empty")
-    sha256 = _digest(file)
+    sha256 = digest_file(file)
     name = f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}{file.suffix}"
     uri = f"{folder_uri.rstrip('/')}/{name}"
     backup = Backup(name=name, sha256=sha256, size_bytes=size)
@@ -53,7 +53,7 @@ def put_backup(store: ObjectStore, file: Path, folder_uri: str, at: datetime) ->
     store.put_file(file, uri)
     with tempfile.TemporaryDirectory() as folder:
         store.get_file(uri, copy := Path(folder) / name)
-        if (found := _digest(copy)) != sha256:
+        if (found := digest_file(copy)) != sha256:
             raise StorageError(f"{uri}: expected sha256 {sha256}, got {found}")
     if not store.put_json_if_absent(uri + _CARD, backup.model_dump(mode="json")):
         raise StorageError(f"{uri}{_CARD}: is there already")
@@ -101,16 +101,11 @@ def fetch_backup(store: ObjectStore, folder_uri: str, name: str | None, out: Pat
     uri = f"{folder_uri.rstrip('/')}/{backup.name}"
     unchecked = out.with_name(out.name + ".unchecked")
     store.get_file(uri, unchecked)
-    if (found := _digest(unchecked)) != backup.sha256:
+    if (found := digest_file(unchecked)) != backup.sha256:
         unchecked.unlink()
         raise StorageError(f"{uri}: expected sha256 {backup.sha256}, got {found}")
     unchecked.rename(out)
     return backup
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _read_card(store: ObjectStore, uri: str) -> Backup:

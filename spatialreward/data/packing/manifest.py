@@ -14,6 +14,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 from spatialreward.data.edits import RowOrigin
 from spatialreward.data.packing.layout import check_number
 from spatialreward.errors import InvalidInputError
+from spatialreward.folder_manifest import digest_file
 from spatialreward.records import Record
 from spatialreward.validation import first_problem
 
@@ -201,12 +202,6 @@ def _problem_with(shard: PackedShard, path: Path) -> str | None:
         return "is missing"
     if (size := path.stat().st_size) != shard.size_bytes:
         return f"has {size:,} bytes, expected {shard.size_bytes:,}"
-    if (sha256 := sha256_of(path)) != shard.sha256:
+    if (sha256 := digest_file(path)) != shard.sha256:
         return f"has sha256 {sha256}, expected {shard.sha256}"
     return None
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from spatialreward.data.edits import LabelledEdit, RowOrigin
 from spatialreward.data.packing.layout import Layout, opened
-from spatialreward.data.packing.manifest import PackedShard, sha256_of
+from spatialreward.data.packing.manifest import PackedShard
 from spatialreward.data.packing.schema import (
     FACTS,
     SCHEMA,
@@ -28,6 +28,7 @@ from spatialreward.data.packing.schema import (
     with_empty_pictures,
 )
 from spatialreward.errors import InvalidInputError
+from spatialreward.folder_manifest import digest_file
 from spatialreward.records import Record
 
 ROWS_A_GROUP = 64
@@ -179,7 +180,7 @@ def describe_shard(path: Path, layout: Layout = EDITS) -> PackedShard:
         ]
     return PackedShard(
         name=path.name,
-        sha256=sha256_of(path),
+        sha256=digest_file(path),
         size_bytes=path.stat().st_size,
         row_groups=tuple(rows),
         first=_origin(ends[0], 0),
