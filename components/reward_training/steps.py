@@ -124,7 +124,7 @@ def _train(
     from spatialreward.training import judge as training
 
     training.train_judge(
-        _start(config, ranks, report, resume_file),
+        lambda: _start(config, ranks, report, resume_file),
         config.training,
         data["data"],
         out,

@@ -33,7 +33,7 @@ def bench_judge(folder: Path, *, num_samples: int = _NUM_SAMPLES) -> Path:
     unfinished = folder / "judge.partial"
     shutil.rmtree(unfinished, ignore_errors=True)
     train_judge(
-        start_from(SHIPPED_BASE),
+        lambda: start_from(SHIPPED_BASE),
         JudgeTrainingConfig(num_samples=num_samples),
         Dataset(data),
         unfinished,

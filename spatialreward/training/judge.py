@@ -59,7 +59,7 @@ def start_from(folder: Path, origin: str = "") -> Start:
 
 
 def train_judge(
-    start: Start,
+    opening: Callable[[], Start],
     config: JudgeTrainingConfig,
     data: Dataset,
     out: Path,
@@ -72,11 +72,12 @@ def train_judge(
 ) -> None:
     """Write a judge's checkpoint with its protocol and card.
 
-    With several ranks each of them calls this with the same start, settings and data; the first
+    With several ranks each of them calls this with the same opening, settings and data; the first
     one writes the checkpoint.
 
     Args:
-        start: the model, which is trained in place, with its processor.
+        opening: makes the model, which is trained in place; called when the data has been looked
+            at, since it may take an hour.
         config: how long to train, and how.
         data: edits with labels; those without are left out.
         out: folder of the new checkpoint.
@@ -96,8 +97,8 @@ def train_judge(
     ranks.check(config.optimiser.batch_size)
     data_sets = _trained_on(data, drawn, config)
     num_edits = sum(check_labels(one, config) for one in data_sets)
-    model, origin = start.model, start.origin
-    processor = start.processor.following(TINY)
+    model, processor, origin = opening()
+    processor = processor.following(TINY)
     check_limits(TINY, f"protocol {TINY.name}", model.config, processor)
     limit = AnswerLimit(processor.tokenizer, TINY)
     answers = functools.partial(_answers, _trained_tasks(config))

@@ -1,6 +1,7 @@
 import hashlib
 import itertools
 import json
+from functools import partial
 
 import pytest
 
@@ -32,8 +33,8 @@ SHORT = CONFIG.model_copy(update={"num_samples": 12, "perceptual_share": 0.5})
 def train(config, data, out, **more):
     """Train a judge for a few steps; returns its card and the losses it reported."""
     losses = {}
-    start = start_from(SHIPPED_BASE)
-    train_judge(start, config, data, out, lambda metrics, step: losses.update(metrics), **more)
+    opening = partial(start_from, SHIPPED_BASE)
+    train_judge(opening, config, data, out, lambda metrics, step: losses.update(metrics), **more)
     return json.loads((out / checkpoint.CARD_FILE).read_text()), losses
 
 
@@ -149,6 +150,14 @@ def test_a_data_set_without_labels_says_how_many_there_are(tmp_path):
     with pytest.raises(InvalidInputError, match="0 of 2 edits have a label to train a judge on"):
         train(SHORT, data, tmp_path / "judge")
     assert not (tmp_path / "judge").exists()
+
+
+def test_labels_are_looked_at_before_a_model_is_made(tmp_path):
+    """Which takes an hour where it starts from random weights."""
+    data, opened = packed(tmp_path, make_edit(1, label=None)), []
+    with pytest.raises(InvalidInputError, match="0 of 1 edits have a label"):
+        train_judge(lambda: opened.append(1), SHORT, data, tmp_path / "judge", print)
+    assert not opened
 
 
 @pytest.mark.parametrize(

@@ -74,12 +74,12 @@ def test_what_is_too_long_is_in_no_batch(tmp_path, limit):
 
 def test_a_training_whose_answers_are_all_too_long_does_not_begin(tmp_path):
     data = packed(tmp_path / "data", wordy(1, 400), wordy(2, 500))
-    reported, start = [], start_from(SHIPPED_BASE)
+    reported, opening = [], functools.partial(start_from, SHIPPED_BASE)
     with pytest.raises(
         InvalidInputError,
         match=r"all 2 perceptual answers are longer than max_answer_tokens = 208 of protocol tiny: "
         r"edit-2 \(\d+\), edit-1 \(\d+\); shorten the labels",
     ):
-        train_judge(start, CONFIG, data, tmp_path / "judge", lambda *told: reported.append(told))
+        train_judge(opening, CONFIG, data, tmp_path / "judge", lambda *told: reported.append(told))
     assert not reported
     assert not (tmp_path / "judge").exists()

@@ -144,7 +144,7 @@ def training_samples_per_s(data: Dataset, folder: Path) -> float:
         speeds.append(metrics["speed/samples_per_s"])
 
     config = config.model_copy(update={"num_samples": num_samples})
-    train_judge(start_from(SHIPPED_BASE), config, data, folder / "judge", report)
+    train_judge(lambda: start_from(SHIPPED_BASE), config, data, folder / "judge", report)
     return speeds[-1]
 
 
