@@ -16,7 +16,7 @@ PIP_OPTIONS ?= --quiet --disable-pip-version-check
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install $(PIP_OPTIONS) --constraint constraints.txt --editable '.[client,data,deployer,dev,judge,pipelines,stack]'
+	DS_BUILD_OPS=0 $(VENV)/bin/pip install $(PIP_OPTIONS) --constraint constraints.txt --editable '.[client,data,deployer,dev,pipelines,stack,training]'
 	touch $@
 
 # Triton's server comes in a wheel that needs numpy 1, so it has an environment of its own.
