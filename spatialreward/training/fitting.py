@@ -40,6 +40,13 @@ class _Snapshots(TrainerCallback):
             self._snapshot.take(self.trainer)
 
 
+class _LastReport(TrainerCallback):
+    """Has the Trainer report after the last step, too."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        control.should_log |= state.global_step == state.max_steps
+
+
 def fit(
     model: torch.nn.Module,
     arguments: "TrainingArguments",
@@ -58,7 +65,7 @@ def fit(
         DivergedError: the loss is no number any more.
         InvalidInputError: a picture cannot be decoded, or a row of the data is damaged.
     """
-    callbacks: list[TrainerCallback] = []
+    callbacks: list[TrainerCallback] = [_LastReport()]
     if arguments.process_index == 0:
         callbacks.append(Progress(description))
     if states is not None:

@@ -122,6 +122,8 @@ def train_judge(
         states = None
         if state_folder is not None:
             states = States(state_folder, _identity(base, config, data_sets, processes))
+            # The first process alone marks a state as whole.
+            states.last = processes.from_first(states.last)
         writer = _Writer(base, config, protocol, processor, processes)
         trainer = fit(
             prepare(model, config),
@@ -215,8 +217,8 @@ def _card(
 def _identity(
     base: Base, config: JudgeTrainingConfig, data_sets: Sequence[Dataset], processes: Processes
 ) -> dict[str, Any]:
-    """What a state belongs to; how many workers decode pictures does not matter."""
-    settings = config.model_dump(mode="json", exclude={"workers", "processes"})
+    """What a state belongs to; left out is what changes no weight."""
+    settings = config.model_dump(mode="json", exclude={"workers", "processes", "report_every"})
     optimiser = {f"optimiser.{name}": one for name, one in settings.pop("optimiser").items()}
     return {
         **settings,

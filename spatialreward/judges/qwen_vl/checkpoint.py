@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.names import check_names
@@ -32,6 +32,10 @@ def save(
 
     ``weights`` are the model's, where it does not hold them itself: ZeRO-3 divides them.
     """
+    from transformers.utils.logging import disable_progress_bar
+
+    # Each is there for a second, and a log has no place for it.
+    disable_progress_bar()
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder, state_dict=None if weights is None else dict(weights))
     processor.save(folder)
@@ -116,7 +120,9 @@ def _load_model(folder: CheckpointFolder, dtype: "torch.dtype") -> "PreTrainedMo
     """
     from safetensors import safe_open
     from transformers import GenerationConfig
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     model_class = _class_of(folder.model_type)
     config = config_of(folder)
     check_names(folder.path, model_class, config, folder.tensors)
@@ -124,7 +130,7 @@ def _load_model(folder: CheckpointFolder, dtype: "torch.dtype") -> "PreTrainedMo
         tensors = {}
         for path, names in folder.files.items():
             file = stack.enter_context(safe_open(path, framework="pt"))
-            tensors.update({name: file.get_slice(name) for name in names})
+            tensors.update({name: _read(file, name) for name in names})
         model, report = model_class.from_pretrained(
             None, config=config, state_dict=tensors, dtype=dtype, output_loading_info=True
         )
@@ -138,6 +144,19 @@ def _load_model(folder: CheckpointFolder, dtype: "torch.dtype") -> "PreTrainedMo
         except (ValueError, TypeError, AttributeError) as error:
             raise InvalidInputError(f"{path}: {' '.join(str(error).split())}") from error
     return model
+
+
+def _read(file: Any, name: str) -> Any:
+    """A tensor that is read when its place is known; under ZeRO-3, where the first process alone
+    reads, the tensor itself or its shape."""
+    import torch
+    from transformers.integrations import is_deepspeed_zero3_enabled
+
+    if not is_deepspeed_zero3_enabled():
+        return file.get_slice(name)
+    if torch.distributed.get_rank() == 0:
+        return file.get_tensor(name)
+    return torch.empty(file.get_slice(name).get_shape(), device="meta")
 
 
 def _class_of(model_type: str) -> "type[PreTrainedModel]":
@@ -170,7 +189,9 @@ def config_of(folder: CheckpointFolder) -> "PretrainedConfig":
 
 def _check_tokens(folder: CheckpointFolder, model: "PreTrainedModel", processor: Processor) -> None:
     """Make sure that tokenizer and weights belong together, as far as that can be seen."""
-    num_rows = model.get_input_embeddings().weight.shape[0]
+    table = model.get_input_embeddings().weight
+    # Under ZeRO-3 a weight is empty between its uses, and knows its shape.
+    num_rows = getattr(table, "ds_shape", table.shape)[0]
     num_tokens = len(processor.tokenizer)
     if num_tokens > num_rows:
         raise InvalidInputError(
