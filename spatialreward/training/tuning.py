@@ -24,14 +24,19 @@ _TARGETS = rf".*language_model\.layers\.\d+\.({_LINEAR})"
 _ADAPTER = re.compile(rf".*language_model\.layers\.\d+\.({_LINEAR})\.lora_(A|B)\.default\.weight")
 
 
-def prepare(model: "PreTrainedModel", config: JudgeTrainingConfig) -> "torch.nn.Module":
+def prepare(model: "PreTrainedModel", config: JudgeTrainingConfig, base: str) -> "torch.nn.Module":
     """Freeze what is not trained, and put a LoRA on, if the settings say so.
+
+    Args:
+        model: what is trained.
+        config: how.
+        base: what an adapter is for, which it says of itself.
 
     Raises:
         InvalidInputError: the model has no place for the LoRA.
     """
     if isinstance(config.tuning, LoraTuning):
-        prepared = _with_lora(model, config.tuning, is_sharded=config.deepspeed == "zero3")
+        prepared = _with_lora(model, config.tuning, base, is_sharded=config.deepspeed == "zero3")
     else:
         for name, weight in model.named_parameters():
             weight.requires_grad_(config.trains_vision or not name.startswith(_VISION))
@@ -54,7 +59,7 @@ def check(model: "torch.nn.Module", config: JudgeTrainingConfig) -> None:
 
 
 def _with_lora(
-    model: "PreTrainedModel", tuning: LoraTuning, *, is_sharded: bool
+    model: "PreTrainedModel", tuning: LoraTuning, base: str, *, is_sharded: bool
 ) -> "torch.nn.Module":
     from peft import LoraConfig, get_peft_model
 
@@ -63,6 +68,7 @@ def _with_lora(
         lora_alpha=tuning.alpha,
         lora_dropout=tuning.dropout,
         target_modules=_TARGETS,
+        base_model_name_or_path=base,
         task_type="CAUSAL_LM",
     )
     try:

@@ -1,6 +1,7 @@
 """A judge's folder: weights, tokenizer, chat template, image processor, protocol and card."""
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,7 +38,13 @@ def save(
     # Each is there for a second, and a log has no place for it.
     disable_progress_bar()
     folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder, state_dict=None if weights is None else dict(weights))
+    own = None
+    if weights is not None:
+        # DeepSpeed gathers what is tied as a tensor of its own.
+        own = {
+            name: one for name, one in weights.items() if name not in model.all_tied_weights_keys
+        }
+    model.save_pretrained(folder, state_dict=own)
     processor.save(folder)
     write_card(folder, card)
     if protocol is not None:
@@ -134,6 +141,7 @@ def _load_model(folder: CheckpointFolder, dtype: "torch.dtype") -> "PreTrainedMo
         model, report = model_class.from_pretrained(
             None, config=config, state_dict=tensors, dtype=dtype, output_loading_info=True
         )
+    _forget_unused_names(model, folder)
     if report["missing_keys"]:
         raise InvalidInputError(f"{folder.path}: {some(report['missing_keys'])} missing")
     path = folder.path / GENERATION_FILE
@@ -146,9 +154,29 @@ def _load_model(folder: CheckpointFolder, dtype: "torch.dtype") -> "PreTrainedMo
     return model
 
 
+def _forget_unused_names(model: "PreTrainedModel", folder: CheckpointFolder) -> None:
+    """Keep of the names that older releases stored those that this folder has.
+
+    Saving goes the way back. Under ZeRO-3 transformers 5.23 goes all of them, and so writes names
+    that no folder has had for long.
+    """
+    conversions = getattr(model, "_weight_conversions", None)
+    if conversions:
+        model._weight_conversions = [
+            one
+            for one in conversions
+            if any(
+                re.search(pattern, name)
+                for pattern in one.source_patterns
+                for name in folder.tensors
+            )
+        ]
+
+
 def _read(file: Any, name: str) -> Any:
     """A tensor that is read when its place is known; under ZeRO-3, where the first process alone
-    reads, the tensor itself or its shape."""
+    reads, the tensor itself or its shape.
+    """
     import torch
     from transformers.integrations import is_deepspeed_zero3_enabled
 
