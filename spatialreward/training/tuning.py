@@ -6,6 +6,7 @@ lies under ``model.visual``, mergers and deepstack mergers too.
 
 import logging
 import re
+import warnings
 from typing import TYPE_CHECKING
 
 from spatialreward.errors import InvalidInputError
@@ -68,12 +69,15 @@ def _with_lora(
         lora_alpha=tuning.alpha,
         lora_dropout=tuning.dropout,
         target_modules=_TARGETS,
-        base_model_name_or_path=base,
         task_type="CAUSAL_LM",
     )
+    model.name_or_path = base
     try:
-        # ZeRO-3 computes in one precision, the adapter included.
-        return get_peft_model(model, lora, autocast_adapter_dtype=not is_sharded)
+        with warnings.catch_warnings():
+            # peft 0.21 asks transformers 5.23 for what has another name there.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            # ZeRO-3 computes in one precision, the adapter included.
+            return get_peft_model(model, lora, autocast_adapter_dtype=not is_sharded)
     except ValueError as error:
         raise InvalidInputError(f"LoRA: {' '.join(str(error).split())}") from error
 

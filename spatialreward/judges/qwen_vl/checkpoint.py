@@ -174,8 +174,9 @@ def _forget_unused_names(model: "PreTrainedModel", folder: CheckpointFolder) -> 
 
 
 def _read(file: Any, name: str) -> Any:
-    """A tensor that is read when its place is known; under ZeRO-3, where the first process alone
-    reads, the tensor itself or its shape.
+    """A tensor that is read when its place in the model is known.
+
+    Under ZeRO-3 the first process alone reads, and at once; the others have shapes.
     """
     import torch
     from transformers.integrations import is_deepspeed_zero3_enabled
