@@ -37,7 +37,6 @@ from spatialreward.world.shipped import SHIPPED_BASE
 _NUM_SHARDS = 4
 _NUM_DRAWN = 100
 _BATCH_SIZE = 24
-_STEPS_A_REPORT = 50
 _PROCESS = "components.data_building.bench.loader_process"
 
 
@@ -168,10 +167,10 @@ def training_samples_per_s(folder: Path) -> float:
     They are a data set of their own, which a training may look through before it begins.
     """
     from spatialreward.training.config import JudgeTrainingConfig
-    from spatialreward.training.judge import start_from, train_judge
+    from spatialreward.training.sft import Base, train_judge
 
     config = JudgeTrainingConfig()
-    num_samples = 2 * _STEPS_A_REPORT * config.optimiser.batch_size
+    num_samples = 2 * config.report_every * config.optimiser.batch_size
     speeds: list[float] = []
 
     def report(metrics: dict[str, float], step: int) -> None:
@@ -180,7 +179,7 @@ def training_samples_per_s(folder: Path) -> float:
     config = config.model_copy(update={"num_samples": num_samples})
     pack(num_samples, folder / "training")
     data = Dataset(folder / "training")
-    train_judge(lambda: start_from(SHIPPED_BASE), config, data, folder / "judge", report)
+    train_judge(Base(SHIPPED_BASE), config, data, folder / "judge", report)
     return speeds[-1]
 
 
