@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from spatialreward.data.packing.views import Conversation
+from spatialreward.data.views import Conversation
 from spatialreward.edits import Edit
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.processor import Processor

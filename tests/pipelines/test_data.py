@@ -1,5 +1,6 @@
 """The data pipeline: its graph, and a whole run of it on a real store and a real MLflow."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -11,10 +12,12 @@ import pytest
 import pipelines
 from pipelines.data_dag import compile_data_pipeline, num_steps
 from pipelines.data_run import run_data_here
-from spatialreward.data.loading.packed import open_packed
-from spatialreward.data.loading.state import LoadingConfig
+from spatialreward.artifacts import ArtifactRef
+from spatialreward.data.dataset import DatasetRef
+from spatialreward.data.packing.manifest import read_manifest
 from spatialreward.errors import InvalidInputError
 from spatialreward.stack import Service, StackConfig, down, environment, up
+from spatialreward.storage import ObjectStore
 from tests.data.corpus.made import settings, write_edits
 from tests.data.teacher.teacher_server import TeacherServer
 from tests.pipelines.compiled import Compiled
@@ -104,11 +107,13 @@ def test_a_data_set_is_built_annotated_and_read_from_the_store(tmp_path, stack, 
     with monkeypatch.context() as patch:
         for name, value in environment(up(stack)).items():
             patch.setenv(name, value)
-        data = open_packed(location)
-        state = data.begin(LoadingConfig()).for_streams(1)
-        read = [sample.item for sample in data.read_edits(state, 0)]
-    assert len(read) == data.manifest.num_edits > 0
-    assert data.manifest.num_edits + sum(data.manifest.left_out.values()) == 6
+        content = ObjectStore.from_environment().get_content(f"{location}/artifact.json")
+        ref = ArtifactRef(uri=location, sha256=hashlib.sha256(content).hexdigest())
+        data = DatasetRef.parse(str(ref)).open(tmp_path / "cache")
+    read = list(data)
+    manifest = read_manifest(data.shards[0].path.parent)
+    assert len(read) == manifest.num_edits > 0
+    assert manifest.num_edits + sum(manifest.left_out.values()) == 6
     assert all(edit.label is not None for edit in read)
 
 
