@@ -32,6 +32,7 @@ def test_ratios_are_taken_pair_by_pair_and_have_a_spread(tmp_path):
         statistics.median(pair.beside for pair in measured.pairs[RATIO_TO_BASELINE])
     )
     assert 0 < by_name["throughput/cores_of_two_workers"].value <= 2.5
+    assert 0.5 < by_name["throughput/two_workers_ratio_by_cpu_time"].value < 4
     assert by_name["throughput/worker_memory_gb"].reached
 
 
