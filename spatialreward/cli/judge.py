@@ -69,6 +69,8 @@ def judge(
     """Judge an edit: where it happened, how well it was done, what else it changed.
 
     Exit status: 0 judged, 1 unusable input, 2 the judge's answer is no judgement.
+
+    Example: spatialreward judge --model pixels --source a.png --edited b.png --instruction "add it"
     """
     source_of_endpoint = context.get_parameter_source("endpoint")
     if model is not None and source_of_endpoint and source_of_endpoint.name == "ENVIRONMENT":
