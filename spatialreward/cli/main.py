@@ -16,6 +16,7 @@ from spatialreward.cli import (
     merge_adapter,
     promote,
     protocol,
+    rl,
     runs,
     stack,
     submit,
@@ -27,7 +28,7 @@ from spatialreward.openmp import wait_asleep
 _TRAINING, _JUDGING = "Data and training", "Judging"
 _SERVING, _PLATFORM = "Versions and serving", "Pipelines and services"
 _ORDER = (
-    *("data", "train"),
+    *("data", "train", "rl"),
     *("judge", "evaluate", "protocol"),
     *("promote", "demote", "deploy"),
     *("submit", "runs", "stack"),
@@ -58,6 +59,7 @@ train.command()(merge_adapter.merge_adapter)
 
 app.add_typer(data.app, name="data", rich_help_panel=_TRAINING)
 app.add_typer(train, name="train", rich_help_panel=_TRAINING)
+app.add_typer(rl.app, name="rl", rich_help_panel=_TRAINING)
 app.command(rich_help_panel=_JUDGING)(judge.judge)
 app.command(rich_help_panel=_JUDGING)(evaluate.evaluate)
 app.add_typer(protocol.app, name="protocol", rich_help_panel=_JUDGING)

@@ -142,6 +142,7 @@ def test_help_needs_no_extra(tmp_path):
         ("deploy watch --backend local --endpoint localhost:1 --repository r", "deployer"),
         ("deploy webhook --url http://a/b --secret x", "deployer"),
         ("train base --out base", "judge"),
+        ("rl train --editor {checkpoint} --judge pixels --out tuned", "judge"),
         ("data build edits.toml --out data", "data"),
         ("data regions a.png a.png --picture regions.png", "data"),
         ("stack buckets --bucket a", "storage"),
