@@ -109,12 +109,12 @@ def train(
 def _settings(path: Path | None, overrides: list[str], data: str | None) -> "EditorRlStep":
     from spatialreward.data.dataset import DatasetRef
     from spatialreward.ops.config import EditorRlStep
-    from spatialreward.ops.overrides import read_over
+    from spatialreward.ops.overrides import Table, settings_over
     from spatialreward.rl.config import FlowGrpoConfig
     from spatialreward.world.config import DataConfig
 
     usual = EditorRlStep(rl=FlowGrpoConfig(), world=DataConfig())
-    settings = read_over(usual, path, overrides)
+    settings = settings_over(usual, [Table.read(path)] if path else [], overrides)
     if data is None:
         return settings
     rl = settings.rl.model_copy(update={"prompts": str(DatasetRef.parse(data))})
