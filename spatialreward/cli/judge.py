@@ -12,7 +12,7 @@ import typer
 from spatialreward.cli.edits import EditRequest, read_requests
 from spatialreward.cli.judge_options import JUDGES, AdapterFolder, ProtocolName
 from spatialreward.cli.verdict import (
-    check_overlays,
+    check_pictures,
     print_verdict,
     printable,
     to_json,
@@ -96,7 +96,7 @@ def _judge_one(
 ) -> None:
     edit = request.load()
     if overlay is not None:
-        check_overlays([overlay], [request.source, request.edited])
+        check_pictures([overlay], [request.source, request.edited])
     judging = opening()
     (judgement,) = judging.judge([edit])
     failed = judgement.status is JudgementStatus.FAILED
@@ -206,4 +206,4 @@ def prepare_overlays(folder: Path, requests: Sequence[EditRequest]) -> None:
     except OSError as error:
         raise InvalidInputError(f"--overlay-dir {folder}: {error.strerror}") from error
     inputs = list(itertools.chain.from_iterable((each.source, each.edited) for each in requests))
-    check_overlays([folder / f"{each.id}.png" for each in requests], inputs)
+    check_pictures([folder / f"{each.id}.png" for each in requests], inputs)

@@ -38,6 +38,10 @@ def base(
     """
     if out.exists():
         raise InvalidInputError(f"--out {out}: is there already")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInputError(f"--out {out}: {error.strerror}") from error
     from spatialreward.world.base_evaluation import base_figures
     from spatialreward.world.config import DataConfig
     from spatialreward.world.drawing import draw_samples
@@ -55,7 +59,6 @@ def base(
     world = DataConfig(seed=world_seed)
     heldout = list(draw_samples(world, "heldout", num_heldout))
     states = out.with_name(f"{out.name}.states")
-    out.parent.mkdir(parents=True, exist_ok=True)
     build_base(
         config,
         world,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from spatialreward.ops.deployer.config import DeployerConfig
 
 NOT_SERVED = 1
+_VARIABLES = {"endpoint": "TRITON_GRPC_URL", "repository": "TRITON_MODEL_REPOSITORY"}
 
 
 class Where(StrEnum):
@@ -215,6 +216,12 @@ def _backend(
                 "repository_key": repository_key,
                 "template": template,
             }
+            for name in ("endpoint", "repository"):
+                if options[name] is None and name not in told:
+                    raise InvalidInputError(
+                        f"deployer: --{name} missing: give it here, in the environment as "
+                        f"{_VARIABLES[name]}, or in the file's [backend]"
+                    )
             if template is None and "template" not in told:
                 options["template"] = own_template()
         case Where.KUBERNETES:

@@ -56,12 +56,16 @@ class RunFolder:
             settings: all that the result follows from, by dotted names.
 
         Raises:
-            InvalidInputError: it was begun with others; names the first one and both values.
+            InvalidInputError: it was begun with others (names the first one and both values), or
+                the folder cannot be written to.
         """
         file = self.path / _SETTINGS_FILE
         if not file.is_file():
-            self.path.mkdir(parents=True, exist_ok=True)
-            _replace(file, json.dumps(settings, indent=2) + "\n")
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                _replace(file, json.dumps(settings, indent=2) + "\n")
+            except OSError as error:
+                raise InvalidInputError(f"{self.path}: {error.strerror}") from error
             return
         try:
             before = parse_json(read_text(file))

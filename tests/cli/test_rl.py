@@ -113,6 +113,7 @@ def test_what_cannot_be_used_is_one_line_before_anything_is_written(options, tmp
         (("--set", "rl.sampling.eta=0"), "eta: expected more than 0"),
         (("--out", tmp_path / "file"), f"{tmp_path}/file: is a file"),
         (("--out", tmp_path / "full"), f"{tmp_path}/full: is there already, and holds no training"),
+        (("--out", tmp_path / "file" / "out"), f"{tmp_path}/file/out: "),
     ]
     for change, complaint in cases:
         done = run(*options, *change)

@@ -38,3 +38,11 @@ def test_a_folder_that_is_there_is_not_overwritten(tmp_path):
     result = runner.invoke(app, ["train", "base", "--out", str(tmp_path)])
     assert result.exit_code == 1
     assert f"--out {tmp_path}: is there already" in result.stderr
+
+
+def test_a_base_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "file" / "base"
+    result = runner.invoke(app, ["train", "base", "--out", str(out)])
+    assert result.exit_code == 1
+    assert result.stderr == f"error: --out {out}: File exists\n"

@@ -45,7 +45,7 @@ def test_what_is_missing_or_wrong_is_one_line(run, where, tmp_path):
     config.write_text('reconcile_s = 5\n[backend]\nkind = "local"\nkeeep = 3\n')
     cases = [
         ((), "where to serve? give --backend local or kubernetes"),
-        (("--backend", "local"), "backend.endpoint: Field required"),
+        (("--backend", "local"), "--endpoint missing: give it here, in the environment as TRITON_"),
         (("--config", config, *where), f"{config}: backend.keeep: no such key"),
         (("--config", tmp_path / "no.toml"), "no.toml: No such file"),
         (("--backend", "local", *where, "--reconcile-s", "0"), "reconcile_s: Input should be gr"),
