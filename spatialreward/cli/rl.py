@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spatialreward.cli.editor_options import EDITORS, editor_folder
 from spatialreward.cli.judge_options import JUDGES, AdapterFolder, ProtocolName
-from spatialreward.errors import InvalidInputError
+from spatialreward.cli.rl_compare import compare
 
 if TYPE_CHECKING:
     from spatialreward.judges.interface import Judging
@@ -17,26 +18,20 @@ if TYPE_CHECKING:
     from spatialreward.rl.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
-_REGISTERED = "models:/"
 _ROWS_ON_A_SHEET = 12
 _STEPS_OF_A_MEAN = 5
 
-app = typer.Typer(no_args_is_help=True, help="Fine-tune an editor with a judge's rewards.")
-
-
-@app.callback()
-def rl() -> None:
-    """Keep ``train`` a command of its own, although it is the only one."""
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Fine-tune an editor with a judge's rewards, and see whether it is better.",
+)
 
 
 @app.command()
 def train(
     editor: Annotated[
         str,
-        typer.Option(
-            metavar="EDITOR",
-            help="Start from: a folder, models:/NAME@ALIAS or models:/NAME/VERSION.",
-        ),
+        typer.Option(metavar="EDITOR", help=f"Start from: {EDITORS}."),
     ],
     judge: Annotated[str, typer.Option(metavar="JUDGE", help=f"Reward with: {JUDGES}.")],
     out: Annotated[
@@ -70,7 +65,7 @@ def train(
         ),
     ] = None,
 ) -> None:
-    """Fine-tune an editor: draw groups of edits, have them judged, make the better ones likelier.
+    """Fine-tune an editor: draw groups of edits, have them judged, make better ones more likely.
 
     DIR gets the editor and its card in editor/, a line of metrics a step in metrics.jsonl, the
     curve of rewards, and edits of unseen tasks before and after, with the judge's opinion. The
@@ -84,7 +79,7 @@ def train(
 
     settings = _settings(config, overrides or [], data)
     folder = RunFolder.checked(out)
-    start = _editor_folder(editor)
+    start = editor_folder(editor, "--editor")
     from spatialreward.editors.load import load_editor
     from spatialreward.judges.load import load_judge
     from spatialreward.world.prompts import open_prompts
@@ -106,6 +101,9 @@ def train(
     typer.echo(f"to look at: {', '.join(map(str, pictures))}")
 
 
+app.command()(compare)
+
+
 def _settings(path: Path | None, overrides: list[str], data: str | None) -> "EditorRlStep":
     from spatialreward.data.dataset import DatasetRef
     from spatialreward.ops.config import EditorRlStep
@@ -119,20 +117,6 @@ def _settings(path: Path | None, overrides: list[str], data: str | None) -> "Edi
         return settings
     rl = settings.rl.model_copy(update={"prompts": str(DatasetRef.parse(data))})
     return settings.model_copy(update={"rl": rl})
-
-
-def _editor_folder(editor: str) -> Path:
-    if editor.startswith(_REGISTERED):
-        from spatialreward.ops.registry import resolve_model
-
-        return resolve_model(editor)
-    folder = Path(editor)
-    if not folder.is_dir():
-        raise InvalidInputError(
-            f"--editor {editor}: there is no such folder; expected a folder, models:/NAME@ALIAS or "
-            "models:/NAME/VERSION"
-        )
-    return folder
 
 
 def _what_it_follows_from(
