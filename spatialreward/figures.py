@@ -48,7 +48,8 @@ class Figure(Record):
     reached: bool | None = None
     """None where there is no target."""
     spread: tuple[float, float] | None = None
-    """Smallest and largest of the measurements that the value is the median of."""
+    """Smallest and largest of the measurements that the value is the median of; their quartiles
+    where they are hundreds."""
 
     @classmethod
     def at_least(cls, name: str, value: float, target: float, **more: Any) -> Self:
@@ -123,7 +124,7 @@ def figures_table(
     table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
     table.add_column("figure", no_wrap=True)
     for heading in ("value", *(["spread"] if with_spread else []), baseline, *further, "target"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=heading == "spread")
     table.add_column("reached")
     for one in figures:
         reached = {True: Text("yes", "green"), False: Text("no", "bold red"), None: Text("")}
