@@ -77,10 +77,8 @@ class Step:
             InvalidInputError: the input is no reference of an artifact.
             StorageError: the artifact is missing, or is not what its reference says.
         """
-        target = self.folder / "inputs" / name
-        if target.is_dir():
-            return target
-        return self.store.fetch_folder(ArtifactRef.parse(self._inputs[name]), target)
+        ref = ArtifactRef.parse(self._inputs[name])
+        return self.store.ensure_folder(ref, self.folder / "inputs" / name)
 
     def new_folder(self, name: str) -> Path:
         """An empty folder's path; what an interrupted attempt left there is removed."""
