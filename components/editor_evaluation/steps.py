@@ -81,7 +81,6 @@ def register_editor(
         model = register_candidate(
             config.name,
             ArtifactRef.parse(editor),
-            lambda: step.fetch("editor"),
             step.tracker.run_id or "",
             report,
             load_report(step.store, str(report)).figures,
