@@ -63,7 +63,6 @@ def compare_editors(
         {"before": before, "after": after, "served": served},
         work,
         parent_run_id=parent_run_id,
-        revision=4,
     )
     return json.dumps(outputs, sort_keys=True)
 

@@ -73,7 +73,6 @@ def evaluate_judge(
         work,
         parent_run_id=parent_run_id,
         data_sets={"heldout": "evaluation"},
-        revision=4,
     )
     return json.dumps(outputs, sort_keys=True)
 

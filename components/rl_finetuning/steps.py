@@ -75,7 +75,7 @@ def draw_edits(config: EditDrawingStep, editor: str, parent_run_id: str) -> str:
         sizes = {"data/num_edits": count, "data/num_stages": len(checkpoints)}
         return {"edits": step.keep(folder), **sizes}
 
-    outputs = run_step("draw-edits", config, inputs, work, parent_run_id=parent_run_id, revision=2)
+    outputs = run_step("draw-edits", config, inputs, work, parent_run_id=parent_run_id)
     return str(outputs["edits"])
 
 
