@@ -9,6 +9,7 @@ from spatialreward.benchmarks.gate import GateError
 from spatialreward.benchmarks.report import load_report
 from spatialreward.client import TritonJudge
 from spatialreward.ops.config import EditorEvaluationStep, EditorRegistrationStep
+from spatialreward.ops.logged_models import log_model_figures
 from spatialreward.ops.promotion import promote
 from spatialreward.ops.registry import register_candidate
 from spatialreward.ops.step import Outputs, Step, run_step
@@ -50,6 +51,7 @@ def compare_editors(
             step.fetch("before"), config.world, config.evaluation, judging
         )._asdict()
         known = {name: tau for name, tau in agreement.items() if math.isfinite(tau)}
+        log_model_figures(step.tracker, "editor", ArtifactRef.parse(after), figures)
         step.tracker.log_metrics({f"agreement/{name}": tau for name, tau in known.items()})
         return {
             "editor": figures,

@@ -11,6 +11,7 @@ from spatialreward.data.dataset import DatasetRef
 from spatialreward.data.edits import LabelledEdit
 from spatialreward.judges.interface import Judging
 from spatialreward.ops.config import JudgeEvaluationStep
+from spatialreward.ops.logged_models import log_model_figures
 from spatialreward.ops.step import Outputs, Step, run_step
 from spatialreward.protocol.prompts import TINY
 from spatialreward.records import Judgement
@@ -63,6 +64,13 @@ def evaluate_judge(
             DatasetRef.parse(heldout),
             config.model_dump(mode="json"),
             figures["judge"],
+        )
+        log_model_figures(
+            step.tracker,
+            "judge",
+            ArtifactRef.parse(judge),
+            figures["judge"],
+            data=("heldout", ArtifactRef.parse(heldout).sha256),
         )
         return figures | {"report": str(store_report(step.store, report))}
 

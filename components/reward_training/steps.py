@@ -83,8 +83,10 @@ def _as_a_step(
             data = _shared(inputs)
         _train(config, data, checkpoint, earlier, ranks, step.report, step.resume_file)
         step.tracker.log_file(checkpoint / CARD_FILE)
-        kept = {"judge": step.keep(checkpoint)}
-        return kept | {"earlier": step.keep(earlier)} if config.training.earlier_step else kept
+        kept = {"judge": step.keep_model(checkpoint, "judge")}
+        if not config.training.earlier_step:
+            return kept
+        return kept | {"earlier": step.keep_model(earlier, "earlier-judge")}
 
     outputs = run_step(
         STEP,

@@ -42,7 +42,7 @@ def pretrain_editor(config: EditorPretrainingStep, data: str, parent_run_id: str
         editor_pretraining.pretrain_editor(
             settings, data, checkpoint, step.report, resume_file=step.resume_file
         )
-        return {"editor": step.keep(checkpoint)}
+        return {"editor": step.keep_model(checkpoint, "editor")}
 
     outputs = run_step(
         "pretrain-editor",
@@ -120,7 +120,7 @@ def finetune_editor(config: EditorRlStep, editor: str, served: str, parent_run_i
         if any(map(math.isfinite, rewards)):
             curve = reward_curve({"served reward": rewards}, "Mean reward by the served judge")
             step.tracker.log_image(curve, "curves/served_reward.png")
-        return {"editor": step.keep(checkpoint)}
+        return {"editor": step.keep_model(checkpoint, "editor")}
 
     outputs = run_step(
         "finetune-editor",

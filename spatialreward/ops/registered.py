@@ -4,12 +4,13 @@ import functools
 import logging
 from typing import NamedTuple
 
-from spatialreward.artifacts import DocumentRef
+from spatialreward.artifacts import ArtifactRef, DocumentRef
 from spatialreward.benchmarks.judge import JudgeFigures, measure_judge
 from spatialreward.benchmarks.report import judge_report, store_report
 from spatialreward.data.dataset import DatasetRef
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.load import load_judge
+from spatialreward.ops.logged_models import log_model_figures
 from spatialreward.ops.registry import (
     CHAMPION,
     aliases_of,
@@ -18,9 +19,13 @@ from spatialreward.ops.registry import (
     report_of,
     set_evaluation,
 )
+from spatialreward.ops.tracking import open_run
 from spatialreward.storage import ObjectStore
 
 logger = logging.getLogger(__name__)
+
+_STEP, _HELDOUT = "evaluate-judge", "heldout"
+"""As in the pipeline, so that MLflow's page compares the figures."""
 
 
 class MeasuredVersion(NamedTuple):
@@ -33,6 +38,8 @@ class MeasuredVersion(NamedTuple):
 
 def evaluate_version(uri: str, edits: DatasetRef | None = None) -> MeasuredVersion:
     """Measure a registered judge on held-out edits and point its version at the report.
+
+    In MLflow it is a run, and the figures are the logged model's, too.
 
     Args:
         uri: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``; an alias is looked up once.
@@ -48,16 +55,22 @@ def evaluate_version(uri: str, edits: DatasetRef | None = None) -> MeasuredVersi
     """
     found = look_up(uri)
     model = found.model
-    if edits is not None and not edits.has_checksum:
+    chosen = edits or _champions_edits(model.name)
+    place = chosen.place
+    if not isinstance(place, ArtifactRef):
         raise InvalidInputError(
-            f"{edits}: the report on {model.uri} names its edits by checksum; "
+            f"{chosen}: the report on {model.uri} names its edits by checksum; "
             "expected s3://...#sha256=..."
         )
-    chosen = edits or _champions_edits(model.name)
     folder = bring_verified(found).folder
     data = chosen.open()
     logger.info("measuring %s on %d held-out edits", model.uri, len(data))
-    figures = measure_judge(functools.partial(load_judge, folder), data)
+    with open_run(_STEP, tags={"model": model.uri}) as tracker:
+        tracker.log_dataset(_HELDOUT, place.uri, place.sha256, "evaluation")
+        figures = measure_judge(functools.partial(load_judge, folder), data)
+        log_model_figures(
+            tracker, "judge", found.artifact, figures.measured(), data=(_HELDOUT, place.sha256)
+        )
     report = judge_report(folder, found.artifact.sha256, chosen, {}, figures.measured())
     reference = store_report(ObjectStore.from_environment(), report)
     set_evaluation(model, reference, report.figures)

@@ -18,6 +18,7 @@ from spatialreward.artifacts import ArtifactRef, DocumentRef
 from spatialreward.benchmarks.report import EvaluationReport, ReportError, load_report
 from spatialreward.errors import InvalidInputError
 from spatialreward.folder_manifest import digest_folder
+from spatialreward.ops.logged_models import find_or_make
 from spatialreward.ops.tracking import TrackingError, connect
 from spatialreward.storage import ObjectStore
 
@@ -94,7 +95,13 @@ def register_model(
     with _refused(f"model {name} was not registered"):
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)
-        made = client.create_model_version(name, str(ref), run_id=run_id, tags=dict(tags or {}))
+        made = client.create_model_version(
+            name,
+            str(ref),
+            run_id=run_id,
+            tags=dict(tags or {}),
+            model_id=find_or_make(client, run_id, name, ref),
+        )
     return ModelVersion(name, int(made.version))
 
 

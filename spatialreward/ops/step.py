@@ -25,6 +25,7 @@ from spatialreward.folder_manifest import VERSION
 from spatialreward.ops.attempts import FINAL_TAG, refuse_in_vain, with_retries
 from spatialreward.ops.code_version import code_version
 from spatialreward.ops.config import flatten
+from spatialreward.ops.logged_models import log_model
 from spatialreward.ops.pipeline_run import find_parent
 from spatialreward.ops.tracking import Tracker, open_run
 from spatialreward.records import Record
@@ -101,6 +102,17 @@ class Step:
         self._sizes[str(ref)] = size
         logger.info("stored %s (%.1f MB)", ref, size / 1e6)
         return str(ref)
+
+    def keep_model(self, folder: Path, name: str) -> str:
+        """Store a checkpoint, note in MLflow that this run has made it, and return its reference.
+
+        Args:
+            folder: the checkpoint.
+            name: of the model in MLflow, such as ``judge``.
+        """
+        reference = self.keep(folder)
+        log_model(self.tracker, name, ArtifactRef.parse(reference))
+        return reference
 
     def stored_bytes(self, outputs: Outputs) -> dict[str, int]:
         """Sizes of the folders among a step's outputs that this step has stored, by name."""
