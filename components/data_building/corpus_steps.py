@@ -35,9 +35,7 @@ def prepare_edits(config: CorpusShardStep, parent_run_id: str) -> str:
         return _keep(step, folder) | {"data/kept": counts.kept, "data/seen": counts.seen}
 
     inputs = {"source": json.dumps(lineage_of(config.corpus)["source"], sort_keys=True)}
-    outputs = run_step(
-        "prepare-edits", config, inputs, work, parent_run_id=parent_run_id, revision=2
-    )
+    outputs = run_step("prepare-edits", config, inputs, work, parent_run_id=parent_run_id)
     return _answer(outputs)
 
 
@@ -154,7 +152,7 @@ def gather_edits(config: CorpusStep, packed: Sequence[str], parent_run_id: str) 
 
 def location_of(config: CorpusConfig, lineage: Mapping[str, Any]) -> str:
     """Prefix of a packed data set: named after all that it follows from."""
-    key = step_key("packed-data", config, {"lineage": json.dumps(lineage)}, revision=2)
+    key = step_key("packed-data", config, {"lineage": json.dumps(lineage)}, __package__)
     return f"s3://{BUCKET}/data/{config.name}/{key[:16]}"
 
 
