@@ -56,14 +56,13 @@ class Answers(NamedTuple):
 
 
 def build_pipeline(
-    profile: Profile, name: str, images: Images = BY_TAG
+    profile: Profile, name: str, placement: Placement
 ) -> dsl.base_component.BaseComponent:
     """The graph of all steps with a profile's settings, between the opening and closing of its run.
 
     Raises:
         InvalidInputError: an image is not in the lock.
     """
-    placement = Placement(name, profile.resources, images)
     steps = _steps(profile, name, placement)
     has_train_jobs = placement.resources("train_judge").num_nodes > 1
 
@@ -95,7 +94,8 @@ def compile_pipeline(
     Raises:
         InvalidInputError: an image is not in the lock.
     """
-    write_pipeline(build_pipeline(profile, name, images), out, form)
+    placement = Placement(name, profile.resources, images)
+    write_pipeline(build_pipeline(profile, name, placement), out, form)
 
 
 def _steps(profile: Profile, name: str, placement: Placement) -> dsl.base_component.BaseComponent:

@@ -32,16 +32,13 @@ def num_steps(config: CorpusConfig) -> int:
 
 
 def build_data_pipeline(
-    config: CorpusConfig,
-    resources: Mapping[str, Resources] = NO_RESOURCES,
-    images: Images = BY_TAG,
+    config: CorpusConfig, placement: Placement
 ) -> dsl.base_component.BaseComponent:
     """The graph of all steps, between the opening and closing of its run.
 
     Raises:
         InvalidInputError: an image is not in the lock.
     """
-    placement = Placement(f"data-{config.name}", resources, images)
     steps = _steps(config, placement)
 
     @dsl.pipeline(name=f"data-{config.name}", description="Training data from an edit data set.")
@@ -74,7 +71,8 @@ def compile_data_pipeline(
     Raises:
         InvalidInputError: an image is not in the lock.
     """
-    write_pipeline(build_data_pipeline(config, resources, images), out, form)
+    placement = Placement(f"data-{config.name}", resources, images)
+    write_pipeline(build_data_pipeline(config, placement), out, form)
 
 
 def _steps(config: CorpusConfig, placement: Placement) -> dsl.base_component.BaseComponent:

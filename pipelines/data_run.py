@@ -1,6 +1,7 @@
 """Builds training data on this machine as the pipeline's steps, on a local stack."""
 
-from pipelines.data_dag import compile_data_pipeline, num_steps
+from pipelines.data_dag import build_data_pipeline, num_steps
+from pipelines.placement import Here
 from pipelines.steps import run_steps, step_environment, variables
 from spatialreward.data.corpus.config import CorpusConfig
 from spatialreward.data.corpus.running import lineage_of
@@ -32,7 +33,7 @@ def run_data_here(config: CorpusConfig, stack: StackConfig, *, anew: bool) -> st
         parent.log_params(flatten(config.model_dump(mode="json")))
         folder = work_dir() / "runs" / str(parent.run_id)
         answers = run_steps(
-            lambda pipeline: compile_data_pipeline(config, pipeline),
+            build_data_pipeline(config, Here(f"data-{config.name}", {})),
             parent,
             folder,
             num_steps(config),

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.dag import compile_pipeline
+from pipelines.dag import build_pipeline
 from pipelines.machine import check_runnable
 from pipelines.memory import watched_memory
 from pipelines.on_disk import judge_on_disk
+from pipelines.placement import Here
 from pipelines.profile import Profile
 from pipelines.report import (
     Gates,
@@ -77,7 +78,7 @@ def run_here(profile: Profile, name: str, options: RunOptions) -> Report:
         parent.log_params(flatten(profile.model_dump(mode="json")))
         folder = work_dir() / "runs" / str(parent.run_id)
         answers = run_steps(
-            lambda pipeline: compile_pipeline(profile, name, pipeline),
+            build_pipeline(profile, name, Here(name, profile.resources)),
             parent,
             folder,
             profile.data.num_shards + fixed_steps(profile),

@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
 
 SECONDS_BETWEEN_LINES = 10.0
+_PROGRESS = {"event": "progress"}
+"""Tells a log handler that the line is one of many, of which the last counts."""
 
 
 def track(iterable: Iterable[Item], *, total: int | None, description: str) -> Iterator[Item]:
@@ -41,8 +43,9 @@ def _with_log_lines(
         now = time.monotonic()
         if now - last_line >= SECONDS_BETWEEN_LINES and (total is None or done < total):
             last_line = now
-            logger.info("%s", _line(description, done, total, now - start))
-    logger.info("%s", _line(description, done, total, time.monotonic() - start))
+            logger.info("%s", _line(description, done, total, now - start), extra=_PROGRESS)
+    line = _line(description, done, total, time.monotonic() - start)
+    logger.info("%s", line, extra=_PROGRESS)
 
 
 def _line(description: str, done: int, total: int | None, elapsed_s: float) -> str:
