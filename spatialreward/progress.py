@@ -7,13 +7,16 @@ one line every few seconds says how far the work is and how long it will take.
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from tqdm import tqdm
 
 logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
+
+ReportMetrics = Callable[[dict[str, float], int], None]
+"""Gets figures of a training by name, and the step that they are of."""
 
 SECONDS_BETWEEN_LINES = 10.0
 _PROGRESS = {"event": "progress"}

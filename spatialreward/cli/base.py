@@ -1,6 +1,7 @@
 """``spatialreward base``: make the grounded base that judges are fine-tuned from."""
 
 import logging
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -56,7 +57,7 @@ def build(
     )
     world = DataConfig(seed=world_seed)
     heldout = list(draw_samples(world, "heldout", num_heldout))
-    state = out.with_name(f"{out.name}.state.pt")
+    states = out.with_name(f"{out.name}.states")
     out.parent.mkdir(parents=True, exist_ok=True)
     build_base(
         config,
@@ -66,7 +67,7 @@ def build(
             "step %d: %s", step, ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
         ),
         evaluate=lambda model, processor: base_figures(model, processor, heldout)._asdict(),
-        resume_file=state,
+        state_folder=states,
     )
-    state.unlink(missing_ok=True)
+    shutil.rmtree(states)
     typer.echo(f"the base and its card are in {out}")

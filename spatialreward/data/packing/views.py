@@ -9,7 +9,7 @@ and pictures it cannot, so a model would be trained on its own questions. Hence 
 the former, and the latter is there as ``Conversation.messages`` for programs that want it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
@@ -19,7 +19,7 @@ from spatialreward.data.reserved import find_reserved
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import check_instruction
 from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer
-from spatialreward.protocol.prompts import PromptPart, Protocol, Slot, fill
+from spatialreward.protocol.prompts import Protocol, Slot, fill
 from spatialreward.protocol.rendering import render_perceptual, render_semantic
 from spatialreward.records import Judgement, Streams
 
@@ -36,7 +36,8 @@ class Conversation(NamedTuple):
 
     id: str
     """The edit's."""
-    stream: Streams
+    stream: str
+    """A value of ``Streams``; for what else a model is taught, the name of the task."""
     question: Message
     answer: Message
     pictures: tuple[bytes, ...]
@@ -54,7 +55,7 @@ class Conversation(NamedTuple):
             "completion": [self.answer],
             "images": _images(self.pictures),
             "id": self.id,
-            "stream": self.stream.value,
+            "stream": str(self.stream),
         }
 
 
@@ -100,13 +101,29 @@ def sft_conversations(edit: LabelledEdit, protocol: Protocol) -> list[Conversati
         answer = _semantic_answer(
             edit.id, annotation, (scores.editing_success, scores.over_editing)
         )
-        conversations.append(_conversation(edit.id, Streams.SEMANTIC, parts, pictures, answer))
+        asked = fill(parts, pictures)
+        conversations.append(conversation(edit.id, Streams.SEMANTIC, asked, answer))
     if scores.naturalness is not None and scores.artifact_freedom is not None:
         parts = protocol.perceptual_parts()
         pair = _whole((scores.naturalness, scores.artifact_freedom))
         text = render_perceptual(PerceptualAnswer(reasoning=annotation.pq_reasoning, score=pair))
-        conversations.append(_conversation(edit.id, Streams.PERCEPTUAL, parts, pictures, text))
+        asked = fill(parts, pictures)
+        conversations.append(conversation(edit.id, Streams.PERCEPTUAL, asked, text))
     return conversations
+
+
+def conversation(name: str, stream: str, asked: Sequence[str | bytes], answer: str) -> Conversation:
+    """A question of texts and picture files in reading order, and its answer."""
+    content = [
+        {"type": "image", "text": None}
+        if isinstance(part, bytes)
+        else {"type": "text", "text": part}
+        for part in asked
+    ]
+    shown = [part for part in asked if isinstance(part, bytes)]
+    question = {"role": "user", "content": content}
+    answered = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
+    return Conversation(name, stream, question, answered, tuple(shown))
 
 
 def rl_prompt(edit: LabelledEdit) -> RlPrompt:
@@ -169,26 +186,6 @@ def rl_features() -> "Features":
             "id": Value("string"),
         }
     )
-
-
-def _conversation(
-    edit: str,
-    stream: Streams,
-    parts: Sequence[PromptPart],
-    pictures: Mapping[Slot, tuple[bytes, ...]],
-    answer: str,
-) -> Conversation:
-    filled = fill(parts, pictures)
-    content = [
-        {"type": "image", "text": None}
-        if isinstance(part, bytes)
-        else {"type": "text", "text": part}
-        for part in filled
-    ]
-    shown = [part for part in filled if isinstance(part, bytes)]
-    question = {"role": "user", "content": content}
-    answered = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
-    return Conversation(edit, stream, question, answered, tuple(shown))
 
 
 def _semantic_answer(edit: str, annotation: Judgement, scores: tuple[float, float]) -> str:

@@ -25,14 +25,24 @@ def save(
     processor: Processor,
     card: Mapping[str, object],
     protocol: Protocol | None = None,
+    *,
+    weights: "Mapping[str, torch.Tensor] | None" = None,
 ) -> None:
-    """Write a checkpoint; one without a protocol is judged with the one that its user names."""
+    """Write a checkpoint; one without a protocol is judged with the one that its user names.
+
+    ``weights`` are the model's, where it does not hold them itself: ZeRO-3 divides them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, state_dict=None if weights is None else dict(weights))
     processor.save(folder)
-    (folder / CARD_FILE).write_text(json.dumps(card, indent=2) + "\n")
+    write_card(folder, card)
     if protocol is not None:
         protocol.write(folder)
+
+
+def write_card(folder: Path, card: Mapping[str, object]) -> None:
+    """Say in a folder how what is in it was made."""
+    (folder / CARD_FILE).write_text(json.dumps(card, indent=2) + "\n")
 
 
 def load(
@@ -40,15 +50,13 @@ def load(
     square_side: int | None,
     *,
     adapter: Path | None = None,
-    for_training: bool = False,
 ) -> tuple["PreTrainedModel", Processor]:
-    """Model and processor of a checkpoint, on the GPU if there is one.
+    """Model and processor of a checkpoint that judges, on the GPU if there is one.
 
     Args:
         folder: the checkpoint.
         square_side: of the pictures, as in the protocol.
         adapter: folder of a LoRA that is merged into the weights.
-        for_training: weights have 32 bits on a GPU too, where one judges in bfloat16.
 
     Raises:
         InvalidInputError: the folder holds no checkpoint, one that is damaged, or other weights
@@ -60,12 +68,43 @@ def load(
         check_adapter(adapter, str(folder))
     cuda = torch.cuda.is_available()
     found = CheckpointFolder.read(folder, adapter=adapter)
-    model = _load_model(found, torch.bfloat16 if cuda and not for_training else torch.float32)
-    processor = Processor.load(folder, square_side)
-    _check_tokens(found, model, processor)
+    model, processor = _load_both(found, torch.bfloat16 if cuda else torch.float32, square_side)
     if adapter is not None:
         model = apply_adapter(model, folder, adapter)
     model.to("cuda" if cuda else "cpu")
+    return model, processor
+
+
+def load_for_training(folder: Path, dtype: "torch.dtype") -> tuple["PreTrainedModel", Processor]:
+    """Model and processor of a checkpoint, for the Trainer to bring to its device.
+
+    Raises:
+        InvalidInputError: as ``load`` does.
+    """
+    return _load_both(CheckpointFolder.read(folder), dtype, None)
+
+
+def load_merged(folder: Path, adapter: Path) -> tuple["PreTrainedModel", Processor]:
+    """Model and processor of a checkpoint with a LoRA in its weights, as precise as these were.
+
+    Raises:
+        InvalidInputError: as ``load`` does.
+    """
+    import torch
+
+    check_adapter(adapter, str(folder))
+    found = CheckpointFolder.read(folder)
+    stored = config_of(found).dtype
+    model, processor = _load_both(found, torch.float32, None)
+    return apply_adapter(model, folder, adapter).to(stored or torch.float32), processor
+
+
+def _load_both(
+    found: CheckpointFolder, dtype: "torch.dtype", square_side: int | None
+) -> tuple["PreTrainedModel", Processor]:
+    model = _load_model(found, dtype)
+    processor = Processor.load(found.path, square_side)
+    _check_tokens(found, model, processor)
     return model, processor
 
 
