@@ -22,6 +22,7 @@ def run_steps(
     num_steps: int,
     *,
     anew: bool,
+    given: Mapping[str, str],
 ) -> dict[str, str]:
     """Compile and run; returns the pipeline's outputs.
 
@@ -31,6 +32,7 @@ def run_steps(
         folder: for the pipeline, its log, and what kfp keeps.
         num_steps: how many there are, for the progress.
         anew: do every step again, even one that was done with the same inputs.
+        given: the pipeline's parameters beside the run.
 
     Raises:
         GraphError: a step failed; names it, what it said, and its log.
@@ -41,7 +43,7 @@ def run_steps(
     try:
         return run_graph(
             pipeline,
-            {"parent_run_id": str(parent.run_id)},
+            {**given, "parent_run_id": str(parent.run_id)},
             folder,
             {ANEW: "1"} if anew else {},
             num_steps,

@@ -26,6 +26,15 @@ def merge_shards(shards: list, parent_run_id: str) -> str:
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
+def import_data(reference: str, parent_run_id: str) -> str:
+    """Bring a data set to the object store, unless it is there; returns its reference there."""
+    from components.data_building.__main__ import app
+    from spatialreward.cli.container import run_as_task
+
+    return run_as_task(app, "import-data", reference=reference, parent_run_id=parent_run_id)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
 def prepare_edits(config: str, shard: int, parent_run_id: str) -> str:
     """Read one part of a data set and propose regions; returns references."""
     from components.data_building.__main__ import app
@@ -70,7 +79,7 @@ def pack_edits(config: str, part: str, parent_run_id: str) -> str:
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def gather_edits(config: str, packed: list, parent_run_id: str) -> str:
-    """Write manifest and data card; returns the packed data set's prefix."""
+    """Write manifest and data card; returns the packed data set's reference."""
     from components.data_building.__main__ import app
     from spatialreward.cli.container import run_as_task
 

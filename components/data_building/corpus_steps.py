@@ -16,7 +16,6 @@ from spatialreward.artifacts import ArtifactRef
 from spatialreward.data.corpus import stages
 from spatialreward.data.corpus.config import CorpusConfig, CorpusShardStep, CorpusStep
 from spatialreward.data.corpus.running import finish, lineage_of
-from spatialreward.data.loading.packed import open_packed
 from spatialreward.data.packing.manifest import FILE_NAME, ShardReport
 from spatialreward.data.teacher.keys import key_of
 from spatialreward.ops.data_registration import log_packed
@@ -117,7 +116,7 @@ def pack_edits(config: CorpusConfig, part: str, parent_run_id: str) -> str:
 
 
 def gather_edits(config: CorpusStep, packed: Sequence[str], parent_run_id: str) -> str:
-    """Write manifest and data card beside the packed shards; returns the prefix they are under."""
+    """Write manifest and data card beside the packed shards; returns the data set's reference."""
     inputs = {f"packed-{number:05d}": one for number, one in enumerate(packed)}
     lineage = lineage_of(config.corpus)
     location = location_of(config.corpus, lineage)
@@ -147,10 +146,8 @@ def gather_edits(config: CorpusStep, packed: Sequence[str], parent_run_id: str) 
         shutil.rmtree(out)
         return {"data": data, "digest": manifest.digest, **counts}
 
-    run_step("gather-edits", config, inputs, work, parent_run_id=parent_run_id)
-    # A marker may outlive what it stands for.
-    open_packed(location)
-    return location
+    outputs = run_step("gather-edits", config, inputs, work, parent_run_id=parent_run_id)
+    return str(outputs["data"])
 
 
 def location_of(config: CorpusConfig, lineage: Mapping[str, Any]) -> str:

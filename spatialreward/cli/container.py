@@ -46,9 +46,11 @@ def container_entry(help_text: str) -> typer.Typer:
 
     @app.callback()
     def configure(
+        ctx: typer.Context,
         verbose: Annotated[bool, typer.Option(help="Log every detail to standard error.")] = False,
     ) -> None:
         configure_logging(verbose=verbose)
+        _tell_as(ctx.invoked_subcommand or "")
 
     return app
 
@@ -86,13 +88,25 @@ def run_as_task(app: typer.Typer, command: str, *, always: bool = False, **optio
 
 
 def _log_as(command: str, teller: Teller) -> None:
-    form = logging.Formatter(f"%(asctime)s {command}: %(message)s", "%H:%M:%S")
     handlers: list[logging.Handler] = [AroundBars(), EventHandler(teller)]
     for handler in handlers:
-        handler.setFormatter(form)
+        handler.setFormatter(_form(command))
     # The platform's executor has set up its own logging, which tells every detail of everybody.
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
     logging.captureWarnings(True)
+
+
+def _tell_as(command: str) -> None:
+    """Tell what a process logs that a task has started to help it."""
+    teller, root = Teller.of(command), logging.getLogger()
+    if teller.is_heard and not any(isinstance(one, EventHandler) for one in root.handlers):
+        handler = EventHandler(teller)
+        handler.setFormatter(_form(command))
+        root.addHandler(handler)
+
+
+def _form(command: str) -> logging.Formatter:
+    return logging.Formatter(f"%(asctime)s {command}: %(message)s", "%H:%M:%S")
 
 
 def _tell_failure(command: str, error: BaseException) -> None:

@@ -61,6 +61,11 @@ class Teller:
         file = os.environ.get(FILE_VARIABLE)
         return cls(step, Path(file) if file else None)
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is a file to write to."""
+        return self._file is not None
+
     def tell(self, kind: Kind, text: str = "", seconds: float = 0.0) -> None:
         """Write one event."""
         if self._file is None:

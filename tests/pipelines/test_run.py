@@ -198,6 +198,27 @@ def test_the_pipeline_stops_at_its_gate_and_goes_on_when_it_passes(runner, edits
     )
 
 
+@pytest.mark.slow
+def test_a_part_alone_goes_on_from_what_it_is_given(runner):
+    status, shown, said = runner.run("--pipeline", "data")
+    assert status == 0, said
+    given = dict(line.split(" ") for line in shown.splitlines() if line.startswith("--"))
+    assert set(given) == {"--data", "--heldout", "--drawn", "--editor"}
+
+    three = [word for name in ("--data", "--heldout", "--drawn") for word in (name, given[name])]
+    status, shown, said = runner.run("--pipeline", "judge", *three)
+    assert status == 0, said
+    assert "judge/mean_iou" in shown
+    assert "before RL" not in shown
+    figures = json.loads((runner.folder / "build/figures/pipeline-judge.json").read_text())
+    assert {figure["name"].partition("/")[0] for figure in figures["figures"]} >= {"judge", "time"}
+
+    status, shown, said = runner.run("--pipeline", "editor", "--editor", given["--editor"])
+    assert status == 0, said
+    assert "before RL" in shown
+    assert "models:/spatial-editor/" in shown
+
+
 def tree(pid):
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]
