@@ -7,6 +7,7 @@ that it draws for the judge.
 from typing import NamedTuple
 
 from kfp import dsl
+from kfp.dsl import pipeline_channel
 
 from components.data_building.component import (
     annotate_edits,
@@ -19,6 +20,7 @@ from components.data_building.component import (
     select_edits,
 )
 from components.rl_finetuning.component import draw_edits, pretrain_editor
+from pipelines.compiling import answer_of
 from pipelines.placement import Placement, give_teacher_key
 from pipelines.settings import CorpusData, Profile, WorldData
 from spatialreward.data.corpus.config import CorpusConfig
@@ -83,11 +85,12 @@ def data_steps(profile: Profile, placement: Placement) -> dsl.base_component.Bas
 
 def imported(
     reference: object, placement: Placement, parent_run_id: object, *, name: str
-) -> dsl.PipelineTask:
+) -> pipeline_channel.PipelineChannel:
     """A data set that is given, as an artifact of the store."""
     task = import_data(reference=reference, parent_run_id=parent_run_id)
     # A folder may change while its path stays.
-    return placement.place(task, "import_data", pure=False).set_display_name(name)
+    placement.place(task, "import_data", pure=False).set_display_name(name)
+    return answer_of(task)
 
 
 def _world_steps(profile: Profile, placement: Placement) -> dsl.base_component.BaseComponent:
@@ -110,14 +113,14 @@ def _world_steps(profile: Profile, placement: Placement) -> dsl.base_component.B
             place(built, "build_shard", pure=not own_pictures, in_loop=True)
         merged = merge_shards(shards=dsl.Collected(built.output), **run).after(heldout)
         place(merged, "merge_shards")
-        editor = pretrain_editor(config=pretraining, data=merged.output, **run)
+        editor = pretrain_editor(config=pretraining, data=answer_of(merged), **run)
         place(editor, "pretrain_editor")
-        made = (merged.output, heldout.output, editor.output)
+        made = (answer_of(merged), heldout.output, answer_of(editor))
         if not profile.draws_edits:
             return answers(*made)
-        drawn = draw_edits(config=drawing, editor=editor.output, **run)
+        drawn = draw_edits(config=drawing, editor=answer_of(editor), **run)
         place(drawn, "draw_edits", pure=not own_pictures)
-        return answers(*made, drawn.output)
+        return answers(*made, answer_of(drawn))
 
     return data
 
@@ -159,6 +162,6 @@ def _corpus_steps(config: CorpusConfig, placement: Placement) -> dsl.base_compon
         ) as part:
             packed = place(pack_edits(part=part, **run), "pack_edits", in_loop=True)
         gathered = gather_edits(packed=dsl.Collected(packed.output), **run)
-        return CorpusAnswers(place(gathered, "gather_edits", pure=False).output)
+        return CorpusAnswers(answer_of(place(gathered, "gather_edits", pure=False)))
 
     return data

@@ -7,6 +7,7 @@ from kfp import dsl
 from components.editor_evaluation.component import compare_editors, register_editor
 from components.reward_deployment.component import deploy_judge
 from components.rl_finetuning.component import finetune_editor
+from pipelines.compiling import answer_of
 from pipelines.placement import Placement
 from pipelines.settings import Profile
 from spatialreward.ops.config import (
@@ -48,15 +49,15 @@ def editor_steps(profile: Profile, placement: Placement) -> dsl.base_component.B
         compared = compare_editors(
             config=comparison.model_dump_json(),
             before=editor,
-            after=after.output,
+            after=answer_of(after),
             served=served.output,
             **run,
         )
         place(compared, "compare_editors")
         published = register_editor(
-            config=registration, editor=after.output, evaluation=compared.output, **run
+            config=registration, editor=answer_of(after), evaluation=answer_of(compared), **run
         )
         place(published, "register_editor", pure=False)
-        return EditorAnswers(compared.output, published.output)
+        return EditorAnswers(answer_of(compared), published.output)
 
     return editor

@@ -128,7 +128,7 @@ def _steps(profile: Profile, name: str, part: Part, placement: Placement) -> Com
         given = {"data": data, "heldout": heldout, "drawn": drawn, "editor": editor}
         run = {"parent_run_id": parent_run_id}
         found: dict[str, Any] = {
-            what: imported(one, placement, parent_run_id, name=f"import-{what}").output
+            what: imported(one, placement, parent_run_id, name=f"import-{what}")
             if what in imports
             else one
             for what, one in given.items()

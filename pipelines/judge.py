@@ -8,6 +8,7 @@ from kfp.dsl import pipeline_channel
 from components.reward_deployment.component import register_judge
 from components.reward_evaluation.component import evaluate_judge
 from components.reward_training.component import train_judge, train_judge_on_nodes
+from pipelines.compiling import answer_of
 from pipelines.placement import Placement
 from pipelines.settings import Profile, QwenJudge
 from pipelines.training_nodes import launcher_resources, nodes_of
@@ -58,7 +59,7 @@ def judge_steps(profile: Profile, placement: Placement) -> dsl.base_component.Ba
         if is_earlier_kept:
             _, registered_earlier = _examine("earlier", profile, placement, given)
             registered.after(registered_earlier)
-        return JudgeAnswers(measured.output, registered.output)
+        return JudgeAnswers(answer_of(measured), registered.output)
 
     return judge
 
@@ -93,7 +94,7 @@ def _examine(
     registered = register_judge(
         config=registering.model_dump_json(),
         judge=checkpoint,
-        evaluation=measured.output,
+        evaluation=answer_of(measured),
         **given.run,
     )
     if is_earlier:

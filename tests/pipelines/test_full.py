@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -244,3 +245,30 @@ def test_no_image_installs_anything_when_it_runs(made):
         container = compiled.container(executor)
         assert container["image"].startswith("spatialreward/")
         assert not any("pip install" in part for part in container["command"])
+
+
+def test_what_steps_make_and_measure_is_described_by_typed_artifacts(made):
+    """They are no inputs: docs/pipeline.md says why references are handed on as text."""
+    compiled, part = made
+    found, taken = {}, set()
+    for executor in compiled.all_tasks():
+        component = compiled.spec["components"][executor.replace("exec-", "comp-")]
+        for one in component.get("outputDefinitions", {}).get("artifacts", {}).values():
+            found[executor.removeprefix("exec-")] = one["artifactType"]["schemaTitle"]
+        taken |= component["inputDefinitions"].get("artifacts", {}).keys()
+    assert not taken
+    expected = {
+        "merge-shards": "Dataset",
+        "gather-edits": "Dataset",
+        "draw-edits": "Dataset",
+        "import-data": "Dataset",
+        "train-judge": "Model",
+        ON_NODES: "Model",
+        "pretrain-editor": "Model",
+        "finetune-editor": "Model",
+        "evaluate-judge": "Metrics",
+        "compare-editors": "Metrics",
+    }
+    assert found
+    assert {name: f"system.{expected[re.sub('-[0-9]$', '', name)]}" for name in found} == found
+    assert part is not Part.JUDGE or "evaluate-judge" in found
