@@ -115,7 +115,7 @@ def pack_edits(config: CorpusConfig, part: str, parent_run_id: str) -> str:
 
 
 def gather_edits(config: CorpusStep, packed: Sequence[str], parent_run_id: str) -> str:
-    """Write manifest and data card beside the packed shards; returns the prefix they are under."""
+    """Write manifest and data card beside the packed shards; returns the data set's reference."""
     inputs = {f"packed-{number:05d}": one for number, one in enumerate(packed)}
     lineage = lineage_of(config.corpus)
     location = location_of(config.corpus, lineage)
@@ -147,7 +147,7 @@ def gather_edits(config: CorpusStep, packed: Sequence[str], parent_run_id: str) 
 
     outputs = run_step("gather-edits", config, inputs, work, parent_run_id=parent_run_id)
     _require_stored(ArtifactRef.parse(str(outputs["data"])))
-    return location
+    return str(outputs["data"])
 
 
 def location_of(config: CorpusConfig, lineage: Mapping[str, Any]) -> str:
