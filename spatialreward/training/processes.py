@@ -58,17 +58,18 @@ def joined(config: JudgeTrainingConfig) -> Iterator[Processes]:
     import torch
     from torch import distributed
 
+    cuda = torch.cuda.is_available()
+    if not cuda:
+        # accelerate imports DeepSpeed if it is there, which would say that it finds no GPU.
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
     started = is_started()
     if config.deepspeed and not started:
         raise InvalidInputError(f"deepspeed {config.deepspeed}: expected to be run by torchrun")
     if not started:
         yield ALONE
         return
-    cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    else:
-        os.environ["DS_ACCELERATOR"] = "cpu"
     backend = "nccl" if cuda else "gloo"
     if config.deepspeed:
         import deepspeed
