@@ -1,5 +1,4 @@
 import copy
-import itertools
 import os
 import signal
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
+import numpy as np
 import pytest
 import torch
 from mlflow import MlflowClient
@@ -18,12 +18,14 @@ from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.protocol.prompts import TINY
 from spatialreward.stack import Service, StackConfig, environment, running_stack
 from spatialreward.storage import ObjectStore
-from spatialreward.training.config import OptimiserConfig
-from spatialreward.training.loop import batches_of, train
+from spatialreward.training.collating import Collator
+from spatialreward.training.config import JudgeTrainingConfig, OptimiserConfig
+from spatialreward.training.conversations import Planned
+from spatialreward.training.fitting import fit_in_memory
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
 from spatialreward.world.grounding import untrained_tiny
-from spatialreward.world.targets import scene_examples
+from spatialreward.world.targets import scene_conversation
 from spatialreward.world.tiny_config import EditorNetworkConfig
 from spatialreward.world.tiny_editor import TinyEditor
 
@@ -55,19 +57,20 @@ def judge_folder(untrained, known_samples, tmp_path_factory) -> Path:
     """A judge's checkpoint that answers, made in seconds: it knows four edits and no others."""
     model, processor = copy.deepcopy(untrained[0]), untrained[1].following(TINY)
     tasks = ("semantic", "perceptual", "semantic")
-    batches = [
-        batch
-        for task in tasks
-        for batch in batches_of(task, scene_examples(task, known_samples, TINY), 4)
-    ]
-    train(
+    taught = [scene_conversation(task, one, TINY) for task in tasks for one in known_samples]
+    num_steps, batch = 180, len(known_samples)
+    config = JudgeTrainingConfig(
+        num_samples=num_steps * batch,
+        optimiser=OptimiserConfig(learning_rate=2e-3, warmup_steps=5, batch_size=batch),
+    )
+    order = np.arange(num_steps * batch) % len(taught)
+    fit_in_memory(
         model,
-        processor,
-        itertools.cycle(batches),
-        num_steps=180,
-        config=OptimiserConfig(learning_rate=2e-3, warmup_steps=5, batch_size=4),
-        description="test judge",
-        report=lambda metrics, step: None,
+        config,
+        Planned(taught, order),
+        Collator(processor),
+        lambda metrics, step: None,
+        "test judge",
     )
     folder = tmp_path_factory.mktemp("judge") / "checkpoint"
     card = {"notice": 'knows four "edits", naïvely'}

@@ -9,7 +9,7 @@ import pytest
 from pipelines.graph import run_graph
 from spatialreward.openmp import WAIT_ASLEEP, wait_asleep
 from spatialreward.stack import Service
-from spatialreward.stack.processes import spawn, stop_all
+from spatialreward.stack.processes import spawn
 
 ROOT = Path(__file__).parents[1]
 

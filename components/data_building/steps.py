@@ -1,11 +1,18 @@
-"""The steps of data building: a shard at a time, then all of them in one folder."""
+"""The steps of data building: a shard at a time, then all of them in one folder.
+
+A data set that is there already is imported: later steps read artifacts of the object store alone.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from spatialreward.artifacts import ArtifactRef
+from spatialreward.data.dataset import DatasetRef
+from spatialreward.data.packing.manifest import FILE_NAME
 from spatialreward.folder_manifest import digest_folder
 from spatialreward.ops.config import NoSettings, ShardStep
 from spatialreward.ops.step import Outputs, Step, run_step
+from spatialreward.storage import ObjectStore
 from spatialreward.world import building
 
 
@@ -35,4 +42,31 @@ def merge_shards(shards: Sequence[str], parent_run_id: str) -> str:
         return {"data": step.keep(folder), **sizes}
 
     outputs = run_step("merge-shards", NoSettings(), inputs, work, parent_run_id=parent_run_id)
+    return str(outputs["data"])
+
+
+def import_data(reference: str, parent_run_id: str) -> str:
+    """Bring a packed data set to the object store, unless it is there; returns its reference.
+
+    Raises:
+        InvalidInputError: it is no packed data set.
+        StorageError: the store does not have the artifact that the reference names.
+    """
+    ref = DatasetRef.parse(reference)
+    if isinstance(ref.place, ArtifactRef):
+        ObjectStore.from_environment().read_manifest(ref.place)
+        return reference
+    data = ref.open()
+    files = [shard.path for shard in data.shards]
+    manifest = files[0].with_name(FILE_NAME)
+
+    def work(step: Step) -> Outputs:
+        folder = step.new_folder("data")
+        folder.mkdir()
+        for path in [*files, *([manifest] if manifest.is_file() else [])]:
+            (folder / path.name).symlink_to(path.resolve())
+        return {"data": step.keep(folder), "data/num_edits": len(data)}
+
+    inputs = {"data": data.digest}
+    outputs = run_step("import-data", NoSettings(), inputs, work, parent_run_id=parent_run_id)
     return str(outputs["data"])

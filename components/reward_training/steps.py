@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from spatialreward.data.dataset import Dataset, DatasetRef
 from spatialreward.errors import InvalidInputError
 from spatialreward.folder_manifest import digest_folder
+from spatialreward.hub import JUDGE, fetch_from_hub
 from spatialreward.judges.qwen_vl.folder import CARD_FILE
 from spatialreward.ops.config import (
     FolderBase,
@@ -20,15 +21,23 @@ from spatialreward.ops.config import (
     JudgeTrainingStep,
     ShippedBase,
 )
-from spatialreward.ops.step import Outputs, Step, run_step, work_dir
+from spatialreward.ops.step import (
+    Outputs,
+    Step,
+    finished_step,
+    run_step,
+    step_key,
+    work_dir,
+)
+from spatialreward.progress import ReportMetrics
 from spatialreward.world.shipped import SHIPPED_BASE
 
 if TYPE_CHECKING:
-    from spatialreward.training.judge import Start
-    from spatialreward.training.loop import ReportMetrics
-    from spatialreward.training.ranks import Ranks
+    from spatialreward.training.processes import Processes
+    from spatialreward.training.sft import Base
 
 STEP = "train-judge"
+_JUDGE, _EARLIER = "judge", "earlier-judge"
 
 
 def train_judge(config: JudgeTrainingStep, data: str, parent_run_id: str, drawn: str = "") -> str:
@@ -36,16 +45,36 @@ def train_judge(config: JudgeTrainingStep, data: str, parent_run_id: str, drawn:
 
     Where an earlier checkpoint is kept, its reference follows after a space. ``drawn`` is the data
     set of drawn edits, where the settings have a share of them.
+
+    Raises:
+        InvalidInputError: the base or the data is not there, or cannot be trained on.
+        ProcessesError: one of the processes that this machine trains with failed.
     """
-    from spatialreward.training.ranks import joined
+    from spatialreward.training.processes import joined, needs_start
 
     inputs = inputs_of(config, data, drawn)
-    with joined() as ranks:
-        if not ranks.is_first:
-            _help(config, inputs, ranks)
+    if needs_start(config.training):
+        return references(_started(config, inputs, parent_run_id))
+    with joined(config.training) as processes:
+        if not processes.is_first:
+            _help(config, inputs, processes)
             return ""
-        done = _as_a_step(config, inputs, parent_run_id, ranks)
+        done = _as_a_step(config, inputs, parent_run_id, processes)
     return references(done)
+
+
+def _started(config: JudgeTrainingStep, inputs: Mapping[str, str], parent_run_id: str) -> Outputs:
+    """The step, done by processes of this machine that ``torchrun`` starts."""
+    from spatialreward.training.processes import ProcessesError, run_together
+
+    arguments = [STEP, "--config", config.model_dump_json(), "--data", inputs["data"]]
+    arguments += ["--drawn", inputs["drawn"]] if "drawn" in inputs else []
+    arguments += ["--parent-run-id", parent_run_id]
+    run_together(config.training.processes, "components.reward_training", arguments)
+    done = finished_step(STEP, step_key(STEP, config, inputs))
+    if done is None:
+        raise ProcessesError("the training is over, but has left no checkpoint in the store")
+    return done
 
 
 def references(done: Outputs) -> str:
@@ -67,26 +96,27 @@ def inputs_of(config: JudgeTrainingStep, data: str, drawn: str = "") -> dict[str
 
 
 def _as_a_step(
-    config: JudgeTrainingStep, inputs: Mapping[str, str], parent_run_id: str, ranks: "Ranks"
+    config: JudgeTrainingStep,
+    inputs: Mapping[str, str],
+    parent_run_id: str,
+    processes: "Processes",
 ) -> Outputs:
     begun = False
 
     def work(step: Step) -> Outputs:
         nonlocal begun
-        begun = ranks.from_first(True)
-        checkpoint = step.new_folder("judge")
-        # Not emptied: a training that was killed may have kept it already.
-        earlier = step.folder / "earlier-judge"
-        if ranks.world_size == 1:
+        begun = processes.from_first(True)
+        folder = processes.from_first(step.folder)
+        if processes.world_size == 1:
             data = {name: DatasetRef(place=step.fetch(name)).open() for name in _data_sets(inputs)}
         else:
             data = _shared(inputs)
-        _train(config, data, checkpoint, earlier, ranks, step.report, step.resume_file)
-        step.tracker.log_file(checkpoint / CARD_FILE)
-        kept = {"judge": step.keep_model(checkpoint, "judge")}
-        if not config.training.earlier_step:
-            return kept
-        return kept | {"earlier": step.keep_model(earlier, "earlier-judge")}
+        _train(config, data, folder, processes, step.report)
+        step.tracker.log_file(folder / _JUDGE / CARD_FILE)
+        kept = {"judge": step.keep_model(folder / _JUDGE, _JUDGE)}
+        if config.training.earlier_step:
+            kept["earlier"] = step.keep_model(folder / _EARLIER, _EARLIER)
+        return kept
 
     outputs = run_step(
         STEP,
@@ -97,8 +127,8 @@ def _as_a_step(
         data_sets=dict.fromkeys(_data_sets(inputs), "training"),
     )
     if not begun:
-        # It had been done before: nobody's help is needed.
-        ranks.from_first(False)
+        # It had been done before: no help is needed.
+        processes.from_first(False)
     return outputs
 
 
@@ -107,34 +137,36 @@ def _data_sets(inputs: Mapping[str, str]) -> list[str]:
     return [name for name in ("data", "drawn") if name in inputs]
 
 
-def _help(config: JudgeTrainingStep, inputs: Mapping[str, str], ranks: "Ranks") -> None:
-    if ranks.from_first(None):
-        logging.getLogger("spatialreward.progress").setLevel(logging.WARNING)
-        nowhere = work_dir() / "never-written"
-        _train(config, _shared(inputs), nowhere, nowhere, ranks, lambda metrics, step: None, None)
+def _help(config: JudgeTrainingStep, inputs: Mapping[str, str], processes: "Processes") -> None:
+    if processes.from_first(None):
+        logging.getLogger("spatialreward").setLevel(logging.WARNING)
+        folder = processes.from_first(None)
+        _train(config, _shared(inputs), folder, processes, lambda metrics, step: None)
 
 
 def _train(
     config: JudgeTrainingStep,
     data: Mapping[str, Dataset],
-    out: Path,
-    earlier_out: Path,
-    ranks: "Ranks",
-    report: "ReportMetrics",
-    resume_file: Path | None,
+    folder: Path,
+    processes: "Processes",
+    report: ReportMetrics,
 ) -> None:
-    from spatialreward.training import judge as training
+    """Train in the step's folder, where an attempt that was killed finds what it kept.
 
-    training.train_judge(
-        lambda: _start(config, ranks, report, resume_file),
+    States of several nodes lie on the disk of each, since ZeRO divides them.
+    """
+    from spatialreward.training import sft
+
+    sft.train_judge(
+        _base(config, folder, processes, report),
         config.training,
         data["data"],
-        out,
+        folder / _JUDGE,
         report,
         drawn=data.get("drawn"),
-        earlier_out=earlier_out,
-        resume_file=resume_file,
-        ranks=ranks,
+        earlier_out=folder / _EARLIER,
+        state_folder=folder / "states",
+        processes=processes,
     )
 
 
@@ -144,24 +176,29 @@ def _shared(inputs: Mapping[str, str]) -> dict[str, Dataset]:
     return {name: DatasetRef.parse(inputs[name]).open(shared) for name in _data_sets(inputs)}
 
 
-def _start(
-    config: JudgeTrainingStep, ranks: "Ranks", report: "ReportMetrics", resume_file: Path | None
-) -> "Start":
-    from spatialreward.training.judge import start_from
-    from spatialreward.world.grounding import start_from_noise
+def _base(
+    config: JudgeTrainingStep, folder: Path, processes: "Processes", report: ReportMetrics
+) -> "Base":
+    from spatialreward.training.sft import Base
+    from spatialreward.world.grounding import grounded_from_noise
 
-    if isinstance(config.base, GroundingBase):
-        state = resume_file.with_suffix(".grounding.pt") if resume_file else None
-        return start_from_noise(config.base.grounding, config.world, report, state, ranks)
-    shipped = isinstance(config.base, ShippedBase)
-    return start_from(find_base(config.base), "the shipped grounded base" if shipped else "")
+    match config.base:
+        case GroundingBase():
+            return grounded_from_noise(
+                config.base.grounding, config.world, report, folder / "grounded", processes
+            )
+        case ShippedBase():
+            return Base(SHIPPED_BASE, "the shipped grounded base")
+        case _:
+            return Base(find_base(config.base))
 
 
 def find_base(base: ShippedBase | FolderBase | HubBase) -> Path:
-    """Folder of a base.
+    """Folder of a base; one of the hub is fetched into its cache.
 
     Raises:
-        InvalidInputError: it is not here, or cannot be trained here.
+        InvalidInputError: it is not here, or the hub has none of this name.
+        HubError: the hub does not hand it over.
     """
     match base:
         case ShippedBase():
@@ -169,9 +206,7 @@ def find_base(base: ShippedBase | FolderBase | HubBase) -> Path:
         case FolderBase():
             folder = base.folder
         case HubBase():
-            raise InvalidInputError(
-                f"judge base {base.repository}: public weights cannot be trained by this version"
-            )
+            folder = fetch_from_hub(f"hub:{base.repository}@{base.revision}", JUDGE)
     if not (folder / "config.json").is_file():
         raise InvalidInputError(f"judge base {folder}: no checkpoint here, expected a config.json")
     return folder

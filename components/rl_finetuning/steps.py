@@ -101,19 +101,16 @@ def finetune_editor(config: EditorRlStep, editor: str, served: str, parent_run_i
 
     def work(step: Step) -> Outputs:
         from spatialreward.rl import training
-        from spatialreward.rl.prompts import DatasetPrompts
         from spatialreward.visuals import reward_curve
-        from spatialreward.world.prompts import WorldPrompts
+        from spatialreward.world.prompts import open_prompts
 
-        checkpoint, size = step.new_folder("editor"), config.rl.num_prompts
+        checkpoint = step.new_folder("editor")
         rewards = training.finetune_editor(
             config.rl,
             step.fetch("editor"),
             checkpoint,
             judging,
-            WorldPrompts(config.world, size)
-            if prompts is None
-            else DatasetPrompts(prompts.open(step.folder / "prompts"), size),
+            open_prompts(config.rl, config.world, step.folder / "prompts"),
             step.report,
             resume_file=step.resume_file,
         )

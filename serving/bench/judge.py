@@ -6,7 +6,7 @@ from pathlib import Path
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.training.config import JudgeTrainingConfig
-from spatialreward.training.judge import start_from, train_judge
+from spatialreward.training.sft import Base, train_judge
 from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig
 from spatialreward.world.shipped import SHIPPED_BASE
@@ -33,12 +33,12 @@ def bench_judge(folder: Path, *, num_samples: int = _NUM_SAMPLES) -> Path:
     unfinished = folder / "judge.partial"
     shutil.rmtree(unfinished, ignore_errors=True)
     train_judge(
-        lambda: start_from(SHIPPED_BASE),
+        Base(SHIPPED_BASE),
         JudgeTrainingConfig(num_samples=num_samples),
         Dataset(data),
         unfinished,
         _no_report,
-        resume_file=folder / "judge-training.pt",
+        state_folder=folder / "judge-training",
     )
     unfinished.rename(checkpoint)
     return checkpoint

@@ -295,7 +295,7 @@ def _deployer(edits: Sequence) -> Iterator[None]:
         f"--webhook-url=http://127.0.0.1:{port}/webhook",
     ]
     with (_FOLDER / "deployer.log").open("wb") as log:
-        command = [sys.executable, "-c", _PROGRAM, "deployer", "run"]
+        command = [sys.executable, "-c", _PROGRAM, "deploy", "watch"]
         process = subprocess.Popen([*command, *options], stderr=log)
         try:
             yield

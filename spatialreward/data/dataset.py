@@ -1,7 +1,7 @@
 """Where labelled edits are, said in one string, and the data set that it opens to.
 
-Edits come in the order in which they were packed, a row group in memory at a time. Reading in
-shuffled order, from many processes and from a saved position, is ``spatialreward.data.loading``.
+Edits come in the order in which they were packed, a row group in memory at a time. A training
+reads them by number, in any order and from many processes: ``spatialreward.data.rows``.
 """
 
 import fcntl
@@ -102,12 +102,23 @@ def _from_hub(place: HubId) -> Path:
     return folder
 
 
-class _Shard(NamedTuple):
+class Shard(NamedTuple):
+    """One Parquet file of a data set."""
+
     path: Path
     name: str
+    """What an error calls it."""
     footer: Footer
+    checked: str | None
+    """SHA-256 with which it was compared when the data set was opened; None without manifest."""
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of its bytes, which are read unless they were compared before."""
+        return self.checked or digest_file(self.path)
 
     def edits(self, row_groups: Sequence[int], pictures: bool) -> Iterator[LabelledEdit]:
+        """The edits of some row groups, with or without their pictures."""
         return read_edits(self.path, row_groups, name=self.name, pictures=pictures)
 
 
@@ -126,10 +137,11 @@ class Dataset:
                 the one that the manifest names.
         """
         self.name = name or str(folder)
-        self._shards = [
-            _Shard(path, f"{self.name}/{path.name}", read_footer(path))
-            for path in _shard_paths(folder, self.name)
-        ]
+        self.shards = tuple(
+            Shard(path, f"{self.name}/{path.name}", read_footer(path), checked)
+            for path, checked in _shard_paths(folder, self.name).items()
+        )
+        """Its files, in order."""
 
     def __str__(self) -> str:
         """Its name."""
@@ -137,7 +149,7 @@ class Dataset:
 
     def __len__(self) -> int:
         """Number of edits, from the footers alone."""
-        return sum(sum(shard.footer.row_groups) for shard in self._shards)
+        return sum(sum(shard.footer.row_groups) for shard in self.shards)
 
     def __iter__(self) -> Iterator[LabelledEdit]:
         """All edits, in order."""
@@ -152,7 +164,7 @@ class Dataset:
             InvalidInputError: a shard is damaged, or a row is no edit; names the file.
         """
         skipped = first
-        for shard in self._shards:
+        for shard in self.shards:
             wanted: list[int] = []
             for number, rows in enumerate(shard.footer.row_groups):
                 if wanted or skipped < rows:
@@ -170,13 +182,13 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the shards in order, as a manifest has it; reads all of their bytes."""
-        lines = (f"{digest_file(shard.path)}  {shard.path.name}\n" for shard in self._shards)
+        """SHA-256 over the shards in order; reads all of their bytes unless a manifest has it."""
+        lines = (f"{shard.sha256}  {shard.path.name}\n" for shard in self.shards)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def count(self, column: str) -> int:
         """How many edits have a value in a flat or JSON column of the shards, such as ``truth``."""
-        return sum(shard.footer.present.get(column, 0) for shard in self._shards)
+        return sum(shard.footer.present.get(column, 0) for shard in self.shards)
 
     @property
     def num_labelled(self) -> int:
@@ -184,23 +196,24 @@ class Dataset:
         return self.count("annotation")
 
 
-def _shard_paths(folder: Path, name: str) -> list[Path]:
+def _shard_paths(folder: Path, name: str) -> dict[Path, str | None]:
+    """The shards, each with its checksum if there is a manifest that says it."""
     if (folder / FILE_NAME).is_file():
-        return [folder / shard.name for shard in verify(folder, name).shards]
+        return {folder / shard.name: shard.sha256 for shard in verify(folder, name).shards}
     paths = sorted(folder.glob("*.parquet"))
     if not paths:
         raise InvalidInputError(
             f"{name}: no data set here, expected {FILE_NAME} and *.parquet, as spatialreward data "
             "build writes them"
         )
-    return paths
+    return dict.fromkeys(paths)
 
 
 def _fetched(ref: ArtifactRef, cache: Path | None) -> Path:
     """An artifact, kept under its checksum; the first of several processes brings it."""
     from spatialreward.storage import ObjectStore
 
-    folder = (cache or _default_cache()) / ref.sha256[:_DIGEST_LETTERS]
+    folder = (cache or default_cache()) / ref.sha256[:_DIGEST_LETTERS]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -209,7 +222,8 @@ def _fetched(ref: ArtifactRef, cache: Path | None) -> Path:
     return folder
 
 
-def _default_cache() -> Path:
+def default_cache() -> Path:
+    """Where data sets are kept on this machine unless another folder is named."""
     given = os.environ.get("SPATIALREWARD_CACHE")
     base = os.environ.get("XDG_CACHE_HOME")
     if given:

@@ -166,7 +166,7 @@ def run_step(
             store.remove(marker)
         done = _finished(store, marker) if reuse else None
         if done is not None:
-            logger.info("done before, with the same inputs: reused")
+            logger.info("done before, with the same inputs: reused", extra={"event": "reused"})
             tracker.set_tags({"reused": "true", "reused_run_id": str(done["run_id"])})
         else:
             start = time.perf_counter()

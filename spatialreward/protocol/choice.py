@@ -25,7 +25,7 @@ def protocol_of(folder: Path, given: str | Path | None = None) -> Protocol:
             the checkpoint's own.
     """
     own = Protocol.read(folder) if (folder / PROTOCOL_FILE).is_file() else None
-    asked = None if given is None else _named(given)
+    asked = None if given is None else named_protocol(given)
     if own is not None:
         if asked is not None and asked != own:
             raise InvalidInputError(
@@ -52,7 +52,12 @@ def place_of(folder: Path, given: str | Path | None = None) -> str:
     return f"protocol {asked}" if asked in BY_NAME else asked
 
 
-def _named(given: str | Path) -> Protocol:
+def named_protocol(given: str | Path) -> Protocol:
+    """The protocol ``full`` or ``tiny``, or the one in a file.
+
+    Raises:
+        InvalidInputError: there is no such file, or it is malformed.
+    """
     if str(given) in BY_NAME:
         return BY_NAME[str(given)]
     path = Path(given)

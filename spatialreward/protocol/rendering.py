@@ -5,9 +5,34 @@ The order of keys is the protocol's: regions first, since a judge that has named
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer
+
+AnswerPart = Literal["regions", "reasoning", "scores"]
+
+
+class PartStart(NamedTuple):
+    """Where a part of an answer begins; it ends where the next one does."""
+
+    part: AnswerPart
+    at: int
+    """Number of the character."""
+
+
+_KEYS: tuple[tuple[AnswerPart, str], ...] = (("reasoning", '"reasoning":'), ("scores", '"score":'))
+
+
+def answer_parts(text: str) -> tuple[PartStart, ...]:
+    """The parts of a text that ``render_semantic`` or ``render_perceptual`` wrote, in order.
+
+    A quotation mark inside of a string has a backslash before it, so a key is found as it stands.
+    """
+    parts = [PartStart(part, text.index(key)) for part, key in _KEYS]
+    first, *others = parts
+    if text.startswith(_KEYS[0][1], 1):
+        return (first._replace(at=0), *others)
+    return (PartStart("regions", 0), *parts)
 
 
 def render_semantic(answer: SemanticAnswer) -> str:

@@ -17,12 +17,11 @@ from spatialreward.editors.load import load_editor
 from spatialreward.editors.sampling import Rollout, log_prob, roll_out, step_times, transition
 from spatialreward.edits import EditTask
 from spatialreward.judges.interface import Judging
-from spatialreward.progress import track
+from spatialreward.progress import ReportMetrics, track
 from spatialreward.rl.config import FlowGrpoConfig
 from spatialreward.rl.objective import clipped_objective, divergence, normalise_by_group
 from spatialreward.rl.prompts import PromptSource
 from spatialreward.rl.rewards import PinnedReward
-from spatialreward.training.loop import ReportMetrics
 from spatialreward.training.optimisation import KeptState
 
 # P prompts, G edits of each, B = P * G edits, T stochastic steps

@@ -1,6 +1,6 @@
 """Settings of the judge's training."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
@@ -25,8 +25,28 @@ class OptimiserConfig(Record):
     batch_size: PositiveInt = 32
 
 
+class FullTuning(Record):
+    """Train the weights themselves."""
+
+    kind: Literal["full"] = "full"
+
+
+class LoraTuning(Record):
+    """Train low-rank matrices beside the linear layers of the language model."""
+
+    kind: Literal["lora"] = "lora"
+    rank: PositiveInt = 32
+    alpha: PositiveFloat = 64
+    dropout: float = Field(0.05, ge=0, lt=1)
+    merge: bool = True
+    """Write a whole judge; false: the adapter alone, which is read together with its base."""
+
+
+Tuning = Annotated[FullTuning | LoraTuning, Field(discriminator="kind")]
+
+
 class JudgeTrainingConfig(Record):
-    """Fine-tunes a describing model on judgements."""
+    """Fine-tunes a checkpoint on judgements."""
 
     seed: int = 11
     num_samples: PositiveInt = 28_800
@@ -37,6 +57,27 @@ class JudgeTrainingConfig(Record):
     """Share of the judgements that are of edits which an editor drew; 0: none are needed."""
     earlier_share: float = Field(0.0, ge=0, lt=1)
     """Share of the steps after which an earlier checkpoint is kept, as a second judge; 0: none."""
+    protocol: Literal["tiny", "full"] = "tiny"
+    """What the judge is asked, and how it has to answer."""
+    tuning: Tuning = FullTuning()
+    trains_vision: bool = True
+    """Whether vision tower and mergers are trained; LoRA leaves them as they are."""
+    deepspeed: Literal["zero2", "zero3"] | None = None
+    """What DeepSpeed divides among the processes: gradients and optimiser, or the weights too."""
+    processes: PositiveInt = 1
+    """Processes that train together on this machine, unless torchrun has started them already."""
+    samples_at_a_time: PositiveInt | None = None
+    """Samples of a batch that one process has in memory; the others follow by accumulation."""
+    max_tokens: PositiveInt = 8_192
+    """Of prompt, pictures and answer; a longer row is left out, never cut."""
+    gradient_checkpointing: bool = False
+    """Compute activations twice to keep fewer of them."""
+    workers: int = Field(0, ge=0)
+    """Processes that decode pictures beside each training process."""
+    report_every: PositiveInt = 50
+    """Steps between two reports of losses and speed."""
+    save_every: PositiveInt = 250
+    """Steps between two states, from which a training goes on after a kill."""
     optimiser: OptimiserConfig = OptimiserConfig(
         matrices="muon",
         learning_rate=8e-4,
@@ -62,4 +103,12 @@ class JudgeTrainingConfig(Record):
                 f"earlier_share {self.earlier_share:g} of {self.num_steps} steps is none of those "
                 "before the last"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.tuning.kind == "lora" and self.trains_vision:
+            raise ValueError("trains_vision: LoRA trains the language model alone, expected false")
+        if self.deepspeed and self.optimiser.matrices == "muon":
+            raise ValueError(f"deepspeed {self.deepspeed}: takes adamw alone, not muon")
         return self

@@ -19,9 +19,8 @@ from spatialreward.data.dataset import Dataset
 from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.tasks import task_of
 from spatialreward.errors import InvalidInputError
-from spatialreward.progress import track
+from spatialreward.progress import ReportMetrics, track
 from spatialreward.training.config import OptimiserConfig
-from spatialreward.training.loop import ReportMetrics
 from spatialreward.training.optimisation import KeptState, Optimisation
 from spatialreward.world.editor_codec import reconstruction_loss
 from spatialreward.world.editor_network import MIN_TIME_LEFT

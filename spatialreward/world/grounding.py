@@ -1,30 +1,37 @@
 """The grounded base: a model that describes scenes, differences and artifacts, and never scores."""
 
 import datetime
-import itertools
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from spatialreward.data.views import Conversation
 from spatialreward.edits import Edit
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.processor import Processor
+from spatialreward.progress import ReportMetrics
 from spatialreward.protocol.prompts import TINY
-from spatialreward.training.judge import Start
-from spatialreward.training.loop import Batch, ReportMetrics, batches_of, train
-from spatialreward.training.ranks import ALONE, Ranks
+from spatialreward.training.arguments import training_arguments
+from spatialreward.training.collating import Collator
+from spatialreward.training.config import JudgeTrainingConfig
+from spatialreward.training.conversations import Planned
+from spatialreward.training.fitting import fit
+from spatialreward.training.processes import ALONE, Processes
+from spatialreward.training.sft import Base
+from spatialreward.training.states import States
 from spatialreward.world import tiny_judge
 from spatialreward.world.config import DataConfig
-from spatialreward.world.drawing import draw_samples
+from spatialreward.world.drawing import draw_sample, draw_samples, photo_names
 from spatialreward.world.targets import (
     DescribingTask,
     Task,
     answer,
     question_about,
-    scene_examples,
+    scene_conversation,
 )
 from spatialreward.world.tiny_config import GroundingConfig, TaskShares
 
@@ -44,7 +51,7 @@ def build_base(
     report: ReportMetrics,
     *,
     evaluate: Callable[["Qwen3VLForConditionalGeneration", Processor], dict[str, float]],
-    resume_file: Path | None = None,
+    state_folder: Path,
 ) -> None:
     """Make a grounded base from noise and write it with its card; about an hour on two cores.
 
@@ -54,17 +61,17 @@ def build_base(
         out: folder of the checkpoint, weights in 16 bits.
         report: gets the training metrics.
         evaluate: measures the finished model; its figures go into the card.
-        resume_file: where the state is kept now and then, to go on after a kill.
+        state_folder: where states are kept now and then, to go on after a kill.
     """
     import torch
 
     model, processor = untrained_tiny(config.seed, data)
-    seconds = ground(model, processor, config, data, report, resume_file)
+    seconds = ground(model, processor, config, data, report, state_folder)
     card = {
         "kind": "grounded base: describes scenes, differences, artifacts, requests; never scores",
         "judges": False,
         "trained_on": "generated scenes of this repository's own world; no other data",
-        "command": "spatialreward base build",
+        "command": "spatialreward train base",
         "grounding": config.model_dump(),
         "data": data.model_dump(),
         "made": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -90,68 +97,97 @@ def ground(
     config: GroundingConfig,
     data: DataConfig,
     report: ReportMetrics,
-    resume_file: Path | None = None,
-    ranks: Ranks = ALONE,
+    state_folder: Path,
+    processes: Processes = ALONE,
 ) -> float:
-    """The grounding stage, in place; returns the seconds that it took."""
-    size = config.optimiser.batch_size
-    samples = (
-        config.num_scene_samples,
-        config.num_difference_samples,
-        config.num_request_samples,
+    """The grounding stage, in place; returns the seconds that it took.
+
+    Raises:
+        InvalidInputError: the last state in ``state_folder`` is that of another grounding.
+    """
+    settings = JudgeTrainingConfig(
+        seed=config.seed, num_samples=_num_samples(config), optimiser=config.optimiser
     )
-    num_steps = sum(count // size for count in samples)
-    return train(
+    states = States(state_folder, {"grounding": config.model_dump(), "data": data.model_dump()})
+    fit(
         model,
-        processor,
-        _batches(config, data),
-        num_steps=num_steps,
-        config=config.optimiser,
-        description="grounding",
+        training_arguments(settings, settings.num_steps, state_folder, processes.world_size),
+        Planned(_Scenes(config, data), np.arange(settings.num_samples)),
+        Collator(processor, _DESCRIBING),
+        matrices=config.optimiser.matrices,
         report=report,
-        resume_file=resume_file,
-        ranks=ranks,
+        description="grounding",
+        states=states,
     )
+    return states.seconds
 
 
-def start_from_noise(
+def grounded_from_noise(
     config: GroundingConfig,
     data: DataConfig,
     report: ReportMetrics,
-    resume_file: Path | None = None,
-    ranks: Ranks = ALONE,
-) -> Start:
-    """A tiny judge that went from random weights through the grounding stage."""
+    out: Path,
+    processes: Processes = ALONE,
+) -> Base:
+    """A tiny judge that went from random weights through the grounding stage, in a folder.
+
+    One that is there already is taken as it is; of several processes the first one writes it.
+    """
+    origin = "random weights, through a grounding stage"
+    if processes.from_first(out.is_dir()):
+        return Base(out, origin)
     model, processor = untrained_tiny(config.seed, data)
-    ground(model, processor, config, data, report, resume_file, ranks)
-    return Start(model, processor, "random weights, through a grounding stage")
+    states = out.with_name(out.name + ".states")
+    ground(model, processor, config, data, report, states, processes)
+    if processes.is_first:
+        unfinished = out.with_name(out.name + ".partial")
+        checkpoint.save(unfinished, model, processor, {"kind": "grounded base", "judges": False})
+        unfinished.rename(out)
+        shutil.rmtree(states)
+    processes.wait()
+    return Base(out, origin)
 
 
-def _batches(config: GroundingConfig, data: DataConfig) -> Iterator[Batch]:
+def _num_samples(config: GroundingConfig) -> int:
+    return sum(count for count, _ in _phases(config))
+
+
+def _phases(config: GroundingConfig) -> list[tuple[int, TaskShares]]:
+    """Samples of each phase, in whole batches, and the tasks that they are of."""
     size = config.optimiser.batch_size
-    clean = data.model_copy(update={"artifact_share": 0.0})
-    scenes = scene_examples("scenes", draw_samples(clean, "train"), TINY)
-    yield from itertools.islice(
-        batches_of("scenes", scenes, size), config.num_scene_samples // size
+    phases = (
+        (config.num_scene_samples, TaskShares(differences=0, artifacts=0, scenes=1)),
+        (config.num_difference_samples, config.difference_shares),
+        (config.num_request_samples, config.request_shares),
     )
-    samples = draw_samples(data, "train")
-    streams: dict[DescribingTask, Iterator[Batch]] = {
-        task: batches_of(task, scene_examples(task, samples, TINY), size) for task in _DESCRIBING
-    }
-    rng = np.random.default_rng(config.seed)
-    mixed = _mixed(streams, config.difference_shares, rng)
-    yield from itertools.islice(mixed, config.num_difference_samples // size)
-    yield from _mixed(streams, config.request_shares, rng)
+    return [(count // size * size, shares) for count, shares in phases]
 
 
-def _mixed(
-    streams: Mapping[DescribingTask, Iterator[Batch]],
-    shares: TaskShares,
-    rng: np.random.Generator,
-) -> Iterator[Batch]:
-    chances = [getattr(shares, task) for task in _DESCRIBING]
-    while True:
-        yield next(streams[_DESCRIBING[int(rng.choice(len(chances), p=chances))]])
+class _Scenes:
+    """What the grounding teaches, by number: each batch is of one task."""
+
+    def __init__(self, config: GroundingConfig, data: DataConfig) -> None:
+        size = config.optimiser.batch_size
+        rng = np.random.default_rng(config.seed)
+        self._tasks: list[DescribingTask] = []
+        for count, shares in _phases(config):
+            chances = [getattr(shares, task) for task in _DESCRIBING]
+            drawn = rng.choice(len(_DESCRIBING), size=count // size, p=chances)
+            self._tasks += [_DESCRIBING[int(number)] for number in drawn]
+        self._size = size
+        self._data = data
+        # Dense descriptions alone come first, and an artifact would be in their way.
+        self._clean = data.model_copy(update={"artifact_share": 0.0})
+        self._num_clean = _phases(config)[0][0]
+        self._photos = photo_names(Path(data.photos)) if data.photos else ()
+
+    def __len__(self) -> int:
+        return len(self._tasks) * self._size
+
+    def __getitem__(self, number: int) -> Conversation:
+        data = self._clean if number < self._num_clean else self._data
+        sample = draw_sample(data, "train", number, self._photos)
+        return scene_conversation(self._tasks[number // self._size], sample, TINY)
 
 
 def _tokenizer(data: DataConfig) -> "PreTrainedTokenizerFast":

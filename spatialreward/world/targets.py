@@ -6,40 +6,40 @@ to what the base says and takes nothing away.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeVar
 
+from spatialreward.data.views import Conversation, conversation
 from spatialreward.edits import Edit
-from spatialreward.judges.questions import Question, perceptual_question, semantic_question
+from spatialreward.judges.questions import Question
 from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer
-from spatialreward.protocol.prompts import Protocol
+from spatialreward.protocol.prompts import Protocol, Slot, fill
 from spatialreward.protocol.rendering import render_perceptual, render_semantic
-from spatialreward.training.examples import JudgingTask
-from spatialreward.training.loop import Example
+from spatialreward.records import Streams
 from spatialreward.world.samples import SceneSample
 from spatialreward.world.scene import Scene
 from spatialreward.world.truth import Change, Truth
 from spatialreward.world.wording import perceptual_reasoning, place_of, request, semantic_reasoning
 
+Picture = TypeVar("Picture")
+JudgingTask = Literal["semantic", "perceptual"]
 DescribingTask = Literal["scenes", "differences", "artifacts", "request"]
 Task = DescribingTask | JudgingTask
 
+_STREAMS: Mapping[Task, Streams] = MappingProxyType(
+    {"semantic": Streams.SEMANTIC, "perceptual": Streams.PERCEPTUAL}
+)
 _DESCRIBING_PROMPTS: Mapping[Task, str] = MappingProxyType(
     {"scenes": "describe", "differences": "differences", "artifacts": "artifacts"}
 )
 
 
-def scene_example(task: Task, sample: SceneSample, protocol: Protocol) -> Example:
+def scene_conversation(task: Task, sample: SceneSample, protocol: Protocol) -> Conversation:
     """What one task teaches with a sample."""
-    return Example(answer(task, sample), lambda: question(task, sample, protocol))
-
-
-def scene_examples(
-    task: Task, samples: Iterable[SceneSample], protocol: Protocol
-) -> Iterator[Example]:
-    """What one task teaches with each of the samples."""
-    return (scene_example(task, sample, protocol) for sample in samples)
+    asked = _asked(task, sample.source, sample.edited, sample.instruction, protocol)
+    name = _STREAMS.get(task, task)
+    return conversation(sample.id, name, asked, answer(task, sample))
 
 
 def question(task: Task, sample: SceneSample, protocol: Protocol) -> Question:
@@ -49,17 +49,25 @@ def question(task: Task, sample: SceneSample, protocol: Protocol) -> Question:
 
 def question_about(task: Task, edit: Edit, protocol: Protocol) -> Question:
     """The same for an edit whose pictures are decoded already."""
+    asked = _asked(task, edit.source, edit.edited, edit.instruction, protocol)
+    return Question(tuple(asked), edit.options.seed, is_judged=task in _STREAMS)
+
+
+def _asked(
+    task: Task, source: Picture, edited: Picture, instruction: str, protocol: Protocol
+) -> Sequence[str | Picture]:
     match task:
         case "semantic":
-            return semantic_question(protocol, edit)
+            pictures = {Slot.SOURCE: (source,), Slot.EDITED: (edited,)}
+            return fill(protocol.semantic_parts(instruction), pictures)
         case "perceptual":
-            return perceptual_question(protocol, edit)
+            return fill(protocol.perceptual_parts(), {Slot.EDITED: (edited,)})
         case "artifacts":
-            return Question((edit.edited, _DESCRIBING_PROMPTS[task]))
+            return (edited, _DESCRIBING_PROMPTS[task])
         case "request":
-            return Question((edit.source, edit.edited, f"request: {edit.instruction}"))
+            return (source, edited, f"request: {instruction}")
         case _:
-            return Question((edit.source, edit.edited, _DESCRIBING_PROMPTS[task]))
+            return (source, edited, _DESCRIBING_PROMPTS[task])
 
 
 def answer(task: Task, sample: SceneSample) -> str:

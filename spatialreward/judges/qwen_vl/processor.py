@@ -1,5 +1,6 @@
 """From pictures and prompts to model inputs, the same in training, evaluation and serving."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -174,6 +175,18 @@ class Processor:
     def visual_tokens(self, grids_N3: "torch.Tensor") -> list[int]:
         """How many tokens each picture takes in a prompt."""
         return (grids_N3.prod(dim=1) // self.image_processor.merge_size**2).tolist()
+
+    @property
+    def largest_picture_tokens(self) -> int:
+        """How many tokens the largest picture takes that the protocol shows."""
+        own = self.image_processor
+        most = own.size["longest_edge"]
+        pixels = self.square_side**2 if self.square_side else min(self.max_pixels or most, most)
+        return pixels // (own.patch_size * own.merge_size) ** 2
+
+    def prompt(self, question: Question) -> str:
+        """A question's text in the chat template, one token for each picture."""
+        return self._prompt(question, itertools.repeat(1))
 
     def prompt_tokens(self, question: Question, counts: Iterator[int]) -> list[int]:
         """A question's tokens; ``counts`` gives the visual tokens of its pictures, in order."""

@@ -33,9 +33,7 @@ def run(site, monkeypatch):
     monkeypatch.setenv("TRITON_GRPC_URL", site.endpoint)
     monkeypatch.setenv("TRITON_REPOSITORY_KEY", site.key)
     monkeypatch.setenv("TRITON_MODEL_REPOSITORY", str(site.repository))
-    return lambda command, *arguments: CliRunner().invoke(
-        app, [command, "--name", site.model, *map(str, arguments)]
-    )
+    return lambda *arguments: CliRunner().invoke(app, [*map(str, arguments), "--name", site.model])
 
 
 def test_registered_models_are_deployed_listed_and_rolled_back(
@@ -53,13 +51,15 @@ def test_registered_models_are_deployed_listed_and_rolled_back(
     second = register(scripted("second", reward=0.75))
     done = run("deploy", "--model", "models:/served@champion", *template, *smoke)
     assert done.stdout == f"{site.model} version 2 is served at {site.endpoint}: {second.uri}\n"
-    listed = run("deployments")
+    listed = run("deploy", "list")
     assert f"loaded at {site.endpoint}: 2" in listed.stdout
-    history = json.loads(run("deployments", "--json").stdout)
+    history = json.loads(run("deploy", "list", "--json").stdout)
     assert history["served"] == 2
     assert [one["source"] for one in history["versions"]] == [first.uri, second.uri]
     assert history["versions"][1]["sha256"] == digest_folder(site.home / "2" / "checkpoint")
-    assert run("rollback").stdout == f"{site.model} version 1 is served at {site.endpoint}\n"
+    assert (
+        run("deploy", "rollback").stdout == f"{site.model} version 1 is served at {site.endpoint}\n"
+    )
     assert site.ask(edit) == ("1", 0.25)
 
 

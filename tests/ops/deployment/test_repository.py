@@ -22,7 +22,7 @@ def registered(client, scripted):
 def run(site, out, model):
     options = {"--model": model, "--out": out, "--template": site.template, "--name": site.model}
     arguments = [str(part) for option in options.items() for part in option]
-    return CliRunner().invoke(app, ["serving-repository", *arguments])
+    return CliRunner().invoke(app, ["deploy", "serving-repository", *arguments])
 
 
 def test_a_server_loads_what_was_written_for_it_as_the_registrys_version(site, registered, edit):

@@ -1,0 +1,217 @@
+"""Two views of packed edits: conversations that teach a judge, and prompts for an editor's RL.
+
+Both are views and not further data sets: nothing is stored twice, and a change of prompts needs no
+new shards. Their rows are what Hugging Face ``datasets`` and TRL take: ``images`` in the order in
+which the messages show them, each ``{"bytes": ..., "path": None}``, which the features decode.
+
+TRL masks the prompt out of the loss for rows with ``prompt`` and ``completion``; with ``messages``
+and pictures it cannot, so a model would be trained on its own questions. Hence ``sft_rows`` gives
+the former, and the latter is there as ``Conversation.messages`` for programs that want it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import ValidationError
+
+from spatialreward.data.edits import LabelledEdit
+from spatialreward.data.reserved import find_reserved
+from spatialreward.errors import InvalidInputError
+from spatialreward.images import check_instruction
+from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer
+from spatialreward.protocol.prompts import Protocol, Slot, fill
+from spatialreward.protocol.rendering import render_perceptual, render_semantic
+from spatialreward.records import Judgement, Streams
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+Message = dict[str, Any]
+"""``{"role": ..., "content": [{"type": "text", "text": ...} or {"type": "image", "text": None}]}``;
+all parts have the same keys, as a column in Arrow needs."""
+
+
+class Conversation(NamedTuple):
+    """One question about an edit, and the answer that a judge is to learn."""
+
+    id: str
+    """The edit's."""
+    stream: str
+    """A value of ``Streams``; for what else a model is taught, the name of the task."""
+    question: Message
+    answer: Message
+    pictures: tuple[bytes, ...]
+    """Picture files in the order in which the question shows them."""
+
+    @property
+    def messages(self) -> list[Message]:
+        """Question and answer."""
+        return [self.question, self.answer]
+
+    def row(self) -> dict[str, Any]:
+        """As TRL's ``SFTTrainer`` takes it to train on the answer alone."""
+        return {
+            "prompt": [self.question],
+            "completion": [self.answer],
+            "images": _images(self.pictures),
+            "id": self.id,
+            "stream": str(self.stream),
+        }
+
+
+class RlPrompt(NamedTuple):
+    """What an editor is asked for in RL; the reward comes from a judge, not from the data."""
+
+    id: str
+    instruction: str
+    sources: tuple[bytes, ...]
+    operation: str
+    """As the data set says; empty if it does not. To balance prompts over operations."""
+
+    def row(self) -> dict[str, Any]:
+        """As a row of a Hugging Face data set."""
+        return {
+            "prompt": self.instruction,
+            "images": _images(self.sources),
+            "operation": self.operation,
+            "id": self.id,
+        }
+
+
+def sft_conversations(edit: LabelledEdit, protocol: Protocol) -> list[Conversation]:
+    """The SC and the PQ conversation of an edit, in a protocol's words.
+
+    An answer is what ``spatialreward.protocol.parsing`` reads: the annotation's regions and
+    reasoning, and its scores as whole numbers, which is what prompts ask for and what soft scores
+    are made of. A stream without scores has no conversation, nor has an edit without annotation;
+    of an edit without a source picture there is the PQ conversation alone.
+
+    Raises:
+        InvalidInputError: the instruction, or what the answer would be, is not fit for a prompt.
+    """
+    annotation = edit.label
+    if annotation is None or edit.edited is None:
+        return []
+    if reserved := find_reserved(annotation):
+        raise InvalidInputError(f"edit {edit.id}: {reserved}")
+    pictures = {Slot.SOURCE: edit.sources, Slot.EDITED: (edit.edited,)}
+    scores, conversations = annotation.scores, []
+    if scores.editing_success is not None and scores.over_editing is not None:
+        parts = protocol.semantic_parts(_instruction(edit))
+        answer = _semantic_answer(
+            edit.id, annotation, (scores.editing_success, scores.over_editing)
+        )
+        asked = fill(parts, pictures)
+        conversations.append(conversation(edit.id, Streams.SEMANTIC, asked, answer))
+    if scores.naturalness is not None and scores.artifact_freedom is not None:
+        parts = protocol.perceptual_parts()
+        pair = _whole((scores.naturalness, scores.artifact_freedom))
+        text = render_perceptual(PerceptualAnswer(reasoning=annotation.pq_reasoning, score=pair))
+        asked = fill(parts, pictures)
+        conversations.append(conversation(edit.id, Streams.PERCEPTUAL, asked, text))
+    return conversations
+
+
+def conversation(name: str, stream: str, asked: Sequence[str | bytes], answer: str) -> Conversation:
+    """A question of texts and picture files in reading order, and its answer."""
+    content = [
+        {"type": "image", "text": None}
+        if isinstance(part, bytes)
+        else {"type": "text", "text": part}
+        for part in asked
+    ]
+    shown = [part for part in asked if isinstance(part, bytes)]
+    question = {"role": "user", "content": content}
+    answered = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
+    return Conversation(name, stream, question, answered, tuple(shown))
+
+
+def rl_prompt(edit: LabelledEdit) -> RlPrompt:
+    """What an editor is asked for; annotations and the edited picture play no part.
+
+    Raises:
+        InvalidInputError: there is no source picture, or the instruction is not fit for a prompt.
+    """
+    if not edit.sources:
+        raise InvalidInputError(f"edit {edit.id}: there is no source picture to edit")
+    return RlPrompt(edit.id, _instruction(edit), edit.sources, edit.operation)
+
+
+def sft_rows(edits: Iterable[LabelledEdit], protocol: Protocol) -> Iterator[dict[str, Any]]:
+    """Rows with ``prompt``, ``completion`` and ``images``; one or two an annotated edit.
+
+    For ``datasets.IterableDataset.from_generator(..., features=sft_features())``.
+    """
+    for edit in edits:
+        for conversation in sft_conversations(edit, protocol):
+            yield conversation.row()
+
+
+def rl_rows(edits: Iterable[LabelledEdit]) -> Iterator[dict[str, Any]]:
+    """Rows with ``prompt`` (the instruction), ``images`` (the sources) and ``operation``.
+
+    An edit without a source picture has none.
+    """
+    for edit in edits:
+        if edit.sources:
+            yield rl_prompt(edit).row()
+
+
+def sft_features() -> "Features":
+    """Columns of ``sft_rows`` for Hugging Face ``datasets``, which then decodes the pictures."""
+    from datasets import Features, Image, List, Value
+
+    part = {"type": Value("string"), "text": Value("string")}
+    message = {"role": Value("string"), "content": List(part)}
+    return Features(
+        {
+            "prompt": List(message),
+            "completion": List(message),
+            "images": List(Image()),
+            "id": Value("string"),
+            "stream": Value("string"),
+        }
+    )
+
+
+def rl_features() -> "Features":
+    """Columns of ``rl_rows`` for Hugging Face ``datasets``."""
+    from datasets import Features, Image, List, Value
+
+    return Features(
+        {
+            "prompt": Value("string"),
+            "images": List(Image()),
+            "operation": Value("string"),
+            "id": Value("string"),
+        }
+    )
+
+
+def _semantic_answer(edit: str, annotation: Judgement, scores: tuple[float, float]) -> str:
+    pair = _whole(scores)
+    try:
+        answer = SemanticAnswer(
+            edit_region=annotation.regions, reasoning=annotation.sc_reasoning, score=pair
+        )
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise InvalidInputError(
+            f"edit {edit}: annotation is no judge's answer: {reason}"
+        ) from error
+    return render_semantic(answer)
+
+
+def _whole(scores: tuple[float, float]) -> tuple[int, int]:
+    return round(scores[0]), round(scores[1])
+
+
+def _instruction(edit: LabelledEdit) -> str:
+    try:
+        return check_instruction(edit.instruction)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"edit {edit.id}: {error}") from error
+
+
+def _images(pictures: Sequence[bytes]) -> list[dict[str, bytes | None]]:
+    return [{"bytes": picture, "path": None} for picture in pictures]

@@ -1,0 +1,135 @@
+"""What transformers' Trainer and DeepSpeed are told, from the settings of a training."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spatialreward.errors import InvalidInputError
+from spatialreward.training.config import JudgeTrainingConfig
+from spatialreward.training.muon import has_bfloat16
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+
+def training_arguments(
+    config: JudgeTrainingConfig, num_steps: int, folder: Path, world_size: int
+) -> "TrainingArguments":
+    """The Trainer's own settings.
+
+    Args:
+        config: how to train.
+        num_steps: for how long.
+        folder: where the Trainer keeps its states.
+        world_size: processes that train together.
+
+    Raises:
+        InvalidInputError: a batch cannot be divided evenly, or the machine has no bfloat16.
+    """
+    from transformers import TrainingArguments
+
+    optimiser = config.optimiser
+    each = samples_at_a_time(config, world_size)
+    cuda = _has_gpu()
+    return TrainingArguments(
+        output_dir=str(folder),
+        max_steps=num_steps,
+        per_device_train_batch_size=each,
+        gradient_accumulation_steps=optimiser.batch_size // (each * world_size),
+        # The order is the data set's: see training_order.
+        train_sampling_strategy="sequential",
+        optim="adamw_torch",
+        learning_rate=optimiser.learning_rate,
+        weight_decay=optimiser.weight_decay,
+        adam_beta2=0.95,
+        max_grad_norm=optimiser.max_gradient_norm,
+        warmup_steps=optimiser.warmup_steps,
+        lr_scheduler_type="cosine_with_min_lr",
+        lr_scheduler_kwargs={"min_lr_rate": 0.1},
+        bf16=reduces_precision(config),
+        activation_checkpointing=config.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False},
+        # Every conversation has a picture, so every weight has its part in every step.
+        ddp_find_unused_parameters=False,
+        deepspeed=deepspeed_settings(config) if config.deepspeed else None,
+        use_cpu=not cuda,
+        seed=config.seed,
+        dataloader_num_workers=config.workers,
+        dataloader_pin_memory=cuda,
+        remove_unused_columns=False,
+        logging_steps=config.report_every,
+        logging_nan_inf_filter=False,
+        save_strategy="steps",
+        save_steps=config.save_every,
+        # The last one may be unfinished when the process is killed.
+        save_total_limit=2,
+        report_to=[],
+        disable_tqdm=True,
+    )
+
+
+def samples_at_a_time(config: JudgeTrainingConfig, world_size: int) -> int:
+    """Samples of a batch that one process takes at once.
+
+    Raises:
+        InvalidInputError: a batch cannot be divided evenly.
+    """
+    batch, asked = config.optimiser.batch_size, config.samples_at_a_time
+    if batch % world_size:
+        raise InvalidInputError(
+            f"batch_size {batch}: cannot be divided evenly among {world_size} processes"
+        )
+    each = batch // world_size
+    if asked is not None and each % asked:
+        raise InvalidInputError(
+            f"samples_at_a_time {asked}: expected a divisor of {each}, a process's part of "
+            f"batch_size {batch}"
+        )
+    return asked or each
+
+
+def reduces_precision(config: JudgeTrainingConfig) -> bool:
+    """Whether products are in bfloat16; the weights that the optimiser moves keep 32 bits.
+
+    Raises:
+        InvalidInputError: the settings ask for it, and the GPU has none.
+    """
+    wanted = config.optimiser.precision
+    has = has_bfloat16("cuda" if _has_gpu() else "cpu")
+    if wanted == "bfloat16" and _has_gpu() and not has:
+        raise InvalidInputError("precision bfloat16: this GPU has none, expected float32")
+    return wanted == "bfloat16" or (wanted == "fastest" and has)
+
+
+def deepspeed_settings(config: JudgeTrainingConfig) -> dict[str, Any]:
+    """DeepSpeed's file, without optimiser and schedule: those are the Trainer's, on resuming too.
+
+    Without ``stage3_gather_16bit_weights_on_model_save`` the saved model would be empty, and with
+    the usual threshold a tiny model would be on every process whole.
+    """
+    settings: dict[str, Any] = {
+        "train_batch_size": "auto",
+        "train_micro_batch_size_per_gpu": "auto",
+        "gradient_accumulation_steps": "auto",
+        "gradient_clipping": "auto",
+        "bf16": {"enabled": "auto"},
+        "zero_allow_untested_optimizer": True,
+        "zero_optimization": {
+            "stage": 3 if config.deepspeed == "zero3" else 2,
+            "contiguous_gradients": True,
+            "overlap_comm": False,
+        },
+    }
+    if config.deepspeed == "zero3":
+        settings["zero_optimization"] |= {
+            "stage3_gather_16bit_weights_on_model_save": True,
+            "stage3_param_persistence_threshold": "auto",
+            "stage3_prefetch_bucket_size": "auto",
+            "reduce_bucket_size": "auto",
+        }
+    return settings
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

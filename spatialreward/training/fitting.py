@@ -1,0 +1,111 @@
+"""One training: a model, conversations in their order, and what is done with it while it runs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from transformers import TrainerCallback
+
+from spatialreward.progress import ReportMetrics
+from spatialreward.training.arguments import training_arguments
+from spatialreward.training.collating import Collator
+from spatialreward.training.config import JudgeTrainingConfig
+from spatialreward.training.conversations import Planned
+from spatialreward.training.reporting import Progress
+from spatialreward.training.states import States
+from spatialreward.training.trainer import JudgeTrainer
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+
+class Snapshot(NamedTuple):
+    """What is done with a training after one of its steps, in every process."""
+
+    step: int
+    take: Callable[[JudgeTrainer], None]
+
+
+class _Snapshots(TrainerCallback):
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self.trainer: JudgeTrainer | None = None
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        if state.global_step == self._snapshot.step:
+            assert self.trainer is not None
+            self._snapshot.take(self.trainer)
+
+
+class _LastReport(TrainerCallback):
+    """Has the Trainer report after the last step, too."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        control.should_log |= state.global_step == state.max_steps
+
+
+def fit(
+    model: torch.nn.Module,
+    arguments: "TrainingArguments",
+    conversations: Planned,
+    collator: Collator,
+    *,
+    matrices: str,
+    report: ReportMetrics,
+    description: str,
+    states: States | None = None,
+    snapshot: Snapshot | None = None,
+) -> JudgeTrainer:
+    """Train in place, from the last state if there is one; returns the trainer, for saving.
+
+    Raises:
+        DivergedError: the loss is no number any more.
+        InvalidInputError: a picture cannot be decoded, or a row of the data is damaged.
+    """
+    callbacks: list[TrainerCallback] = [_LastReport()]
+    if arguments.process_index == 0:
+        callbacks.append(Progress(description))
+    if states is not None:
+        callbacks.append(states)
+    if snapshot is not None:
+        callbacks.append(snapshots := _Snapshots(snapshot))
+    trainer = JudgeTrainer(
+        model,
+        arguments,
+        conversations,
+        collator,
+        matrices=matrices,
+        report=report,
+        callbacks=callbacks,
+    )
+    if snapshot is not None:
+        snapshots.trainer = trainer
+    last = states.last if states is not None else None
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    model.eval()
+    return trainer
+
+
+def fit_in_memory(
+    model: torch.nn.Module,
+    config: JudgeTrainingConfig,
+    conversations: Planned,
+    collator: Collator,
+    report: ReportMetrics,
+    description: str,
+) -> None:
+    """A short training of all weights that keeps no state, in this process alone."""
+    with TemporaryDirectory() as folder:
+        arguments = training_arguments(config, config.num_steps, Path(folder), 1)
+        arguments.save_strategy = "no"
+        fit(
+            model,
+            arguments,
+            conversations,
+            collator,
+            matrices=config.optimiser.matrices,
+            report=report,
+            description=description,
+        )

@@ -1,0 +1,117 @@
+"""The processes that train one model together: ``torchrun`` starts them, and here they join."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from spatialreward.errors import InvalidInputError, SpatialRewardError
+from spatialreward.training.config import JudgeTrainingConfig
+
+Shared = TypeVar("Shared")
+
+
+class ProcessesError(SpatialRewardError, RuntimeError):
+    """One of the processes that train together failed; it has said why itself."""
+
+
+class Processes:
+    """This process among all that train one model; one that nobody started so is alone."""
+
+    def __init__(self, rank: int = 0, world_size: int = 1) -> None:
+        """Be number ``rank`` of ``world_size``."""
+        self.rank = rank
+        self.world_size = world_size
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that reports and writes."""
+        return self.rank == 0
+
+    def from_first(self, value: Shared) -> Shared:
+        """What the first process passes in, in every process."""
+        if self.world_size == 1:
+            return value
+        from torch import distributed
+
+        box = [value]
+        distributed.broadcast_object_list(box)
+        return box[0]
+
+    def wait(self) -> None:
+        """Go on when all processes are here."""
+        self.from_first(None)
+
+
+ALONE = Processes()
+
+
+@contextmanager
+def joined(config: JudgeTrainingConfig) -> Iterator[Processes]:
+    """Join the other processes for the length of a ``with`` block, if there are others.
+
+    Raises:
+        InvalidInputError: DeepSpeed is asked for, and ``torchrun`` has not started this process.
+    """
+    import torch
+    from torch import distributed
+
+    started = is_started()
+    if config.deepspeed and not started:
+        raise InvalidInputError(f"deepspeed {config.deepspeed}: expected to be run by torchrun")
+    if not started:
+        yield ALONE
+        return
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    else:
+        os.environ["DS_ACCELERATOR"] = "cpu"
+    backend = "nccl" if cuda else "gloo"
+    if config.deepspeed:
+        import deepspeed
+
+        # Torch's group alone is not enough: ZeRO-3 would take itself for one process.
+        deepspeed.init_distributed(backend)
+    else:
+        distributed.init_process_group(backend)
+    try:
+        yield Processes(distributed.get_rank(), distributed.get_world_size())
+    finally:
+        distributed.destroy_process_group()
+
+
+def is_started() -> bool:
+    """Whether ``torchrun`` has started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ or int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def needs_start(config: JudgeTrainingConfig) -> bool:
+    """Whether a training has to be started with ``run_together``."""
+    return not is_started() and (config.processes > 1 or config.deepspeed is not None)
+
+
+def run_together(num_processes: int, module: str, arguments: Sequence[str]) -> None:
+    """Run a module of Python as several processes of this machine, and wait for their end.
+
+    Raises:
+        ProcessesError: one of them failed.
+    """
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += [f"--nproc-per-node={num_processes}", "--module", module, *arguments]
+    # As torchrun would choose itself, with a warning.
+    variables = {"OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR"} | os.environ
+    process = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL)
+    try:
+        status = process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    if status:
+        raise ProcessesError(
+            f"{num_processes} processes that train together ended with status {status}; what "
+            "the first to fail said is above"
+        )

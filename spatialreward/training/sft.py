@@ -1,0 +1,359 @@
+"""Supervised fine-tuning: from a checkpoint and labelled edits to a judge.
+
+One function for the tiny judge and the 8B one; what differs is in the settings.
+"""
+
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from spatialreward.data.dataset import Dataset
+from spatialreward.errors import InvalidInputError
+from spatialreward.judges.qwen_vl import checkpoint
+from spatialreward.judges.qwen_vl.limits import check_limits
+from spatialreward.progress import ReportMetrics
+from spatialreward.protocol.choice import named_protocol
+from spatialreward.protocol.prompts import Protocol
+from spatialreward.records import Streams
+from spatialreward.training.arguments import (
+    reduces_precision,
+    samples_at_a_time,
+    training_arguments,
+)
+from spatialreward.training.collating import Collator
+from spatialreward.training.config import JudgeTrainingConfig
+from spatialreward.training.conversations import (
+    Joined,
+    Limits,
+    PackedConversations,
+    Planned,
+)
+from spatialreward.training.fitting import Snapshot, fit
+from spatialreward.training.order import Part, training_order
+from spatialreward.training.processes import ALONE, Processes
+from spatialreward.training.states import States
+from spatialreward.training.tuning import prepare
+
+if TYPE_CHECKING:
+    from spatialreward.judges.qwen_vl.processor import Processor
+    from spatialreward.training.trainer import JudgeTrainer
+
+logger = logging.getLogger(__name__)
+
+GENERATED_WORLD_NOTICE = (
+    "this judge was trained on small generated scenes only; its opinion of real pictures is "
+    "worth nothing"
+)
+_TINY_NOTICE = "this judge is a tiny model; its opinion of real pictures is worth little"
+_TINY = "tiny"
+_SCORES = {
+    Streams.SEMANTIC: ("editing_success", "over_editing"),
+    Streams.PERCEPTUAL: ("naturalness", "artifact_freedom"),
+}
+
+
+class Base(NamedTuple):
+    """What a training begins with."""
+
+    folder: Path
+    """A checkpoint."""
+    origin: str = ""
+    """What it is, for the card, in other words than the folder's."""
+
+
+def train_judge(
+    base: Base,
+    config: JudgeTrainingConfig,
+    data: Dataset,
+    out: Path,
+    report: ReportMetrics,
+    *,
+    drawn: Dataset | None = None,
+    earlier_out: Path | None = None,
+    state_folder: Path | None = None,
+    processes: Processes = ALONE,
+) -> None:
+    """Write a judge's checkpoint with its protocol and card.
+
+    Of several processes each calls this with the same arguments; the first one writes.
+
+    Args:
+        base: what to start from.
+        config: how long to train, and how.
+        data: edits with labels; those without are left out.
+        out: folder of the new checkpoint, or of the adapter if ``tuning.merge`` is false.
+        report: gets the training metrics.
+        drawn: edits that an editor drew, of which ``config`` says the share.
+        earlier_out: folder of the earlier checkpoint, if ``config`` asks for one; a training that
+            goes on after a kill finds it there.
+        state_folder: where states are kept now and then, to go on after a kill; processes share it.
+        processes: this process among those that train together.
+
+    Raises:
+        InvalidInputError: the base is no checkpoint, or too small for the protocol; the data has no
+            labels of a stream that is trained, or none short enough; there are drawn edits without
+            a share or the other way round; a batch cannot be divided evenly among the processes;
+            or the last state is that of another training.
+        DivergedError: the loss is no number any more.
+    """
+    samples_at_a_time(config, processes.world_size)
+    data_sets = _trained_on(data, drawn, config)
+    num_edits = sum(check_labels(one, config) for one in data_sets)
+    from transformers import set_seed
+
+    start = time.perf_counter()
+    with TemporaryDirectory() as nowhere:
+        # Before the model is made: DeepSpeed divides it while it is read.
+        arguments = training_arguments(
+            config, config.num_steps, state_folder or Path(nowhere), processes.world_size
+        )
+        if state_folder is None:
+            arguments.save_strategy = "no"
+        protocol = named_protocol(config.protocol)
+        model, processor = _load(base, config, protocol)
+        conversations, num_long = _conversations(config, data_sets, protocol, processor, processes)
+        card = _card(base, config, data_sets, num_edits, processes) | {
+            "num_long_left_out": num_long
+        }
+        states = None
+        if state_folder is not None:
+            states = States(state_folder, _identity(base, config, data_sets, processes))
+            # The first process alone marks a state as whole.
+            states.last = processes.from_first(states.last)
+        # A LoRA begins with numbers that are drawn.
+        set_seed(config.seed)
+        writer = _Writer(base, config, protocol, processor, processes)
+        trainer = fit(
+            prepare(model, config, str(base.folder)),
+            arguments,
+            conversations,
+            Collator(processor),
+            matrices=config.optimiser.matrices,
+            report=report,
+            description="judge training",
+            states=states,
+            snapshot=_earlier(config, writer, earlier_out, card),
+        )
+        seconds = states.seconds if states else time.perf_counter() - start
+        writer.write(trainer, out, card | {"training_minutes": round(seconds / 60, 1)})
+
+
+def _conversations(
+    config: JudgeTrainingConfig,
+    data_sets: Sequence[Dataset],
+    protocol: Protocol,
+    processor: "Processor",
+    processes: Processes,
+) -> tuple[Planned, int]:
+    """What is trained on in its order, and how many conversations are too long for it."""
+    limits = Limits(answer=protocol.max_answer_tokens, whole=config.max_tokens)
+    streams = _trained_streams(config)
+    packed = [
+        PackedConversations(data, protocol, processor, limits, list(streams)) for data in data_sets
+    ]
+    shares = [1 - config.drawn_share, config.drawn_share][: len(packed)]
+    parts, first = [], 0
+    for one, share in zip(packed, shares, strict=True):
+        parts += [
+            Part(first + one.of(stream), share * of_stream) for stream, of_stream in streams.items()
+        ]
+        first += len(one)
+    order = training_order(
+        parts,
+        np.concatenate([one.lengths for one in packed]),
+        num_samples=config.num_steps * config.optimiser.batch_size,
+        batch_size=config.optimiser.batch_size,
+        samples_at_a_time=samples_at_a_time(config, processes.world_size),
+        seed=config.seed,
+    )
+    return Planned(Joined(packed), order), sum(one.num_left_out for one in packed)
+
+
+def _load(base: Base, config: JudgeTrainingConfig, protocol: Protocol) -> tuple[Any, "Processor"]:
+    import torch
+
+    # What LoRA leaves as it is, and what DeepSpeed keeps a 32-bit copy of, takes half the memory.
+    is_halved = config.tuning.kind == "lora" or config.deepspeed is not None
+    halved = is_halved and reduces_precision(config)
+    dtype = torch.bfloat16 if halved else torch.float32
+    model, processor = checkpoint.load_for_training(base.folder, dtype)
+    processor = processor.following(protocol)
+    check_limits(protocol, f"protocol {protocol.name}", model.config, processor)
+    return model, processor
+
+
+def _card(
+    base: Base,
+    config: JudgeTrainingConfig,
+    data_sets: Sequence[Dataset],
+    num_edits: int,
+    processes: Processes,
+) -> dict[str, Any]:
+    logger.info(
+        "judge: %d steps on %d edits, from %s",
+        *(config.num_steps, num_edits, base.origin or base.folder),
+    )
+    for one in data_sets:
+        if left_out := len(one) - one.num_labelled:
+            logger.info("judge: %s: %d edits without a label are left out", one, left_out)
+    num_made = sum(one.count("truth") for one in data_sets)
+    notice = ""
+    if num_made == num_edits:
+        notice = GENERATED_WORLD_NOTICE
+    elif config.protocol == _TINY:
+        notice = _TINY_NOTICE
+    return {
+        "kind": "judge: edit regions, reasoning and four scores",
+        **({"notice": notice} if notice else {}),
+        "trained_from": base.origin or str(base.folder),
+        "num_training_edits": num_edits,
+        "training": config.model_dump(),
+        "training_processes": processes.world_size,
+    }
+
+
+def _identity(
+    base: Base, config: JudgeTrainingConfig, data_sets: Sequence[Dataset], processes: Processes
+) -> dict[str, Any]:
+    """What a state belongs to; left out is what changes no weight."""
+    settings = config.model_dump(mode="json", exclude={"workers", "processes", "report_every"})
+    optimiser = {f"optimiser.{name}": one for name, one in settings.pop("optimiser").items()}
+    return {
+        **settings,
+        **optimiser,
+        "base": base.origin or str(base.folder),
+        "data": [f"{one}, {len(one)} edits" for one in data_sets],
+        "processes": processes.world_size,
+    }
+
+
+def _earlier(
+    config: JudgeTrainingConfig, writer: "_Writer", out: Path | None, card: dict[str, Any]
+) -> Snapshot | None:
+    if not config.earlier_step:
+        return None
+    assert out is not None
+    steps = {"stopped_after_step": config.earlier_step}
+    return Snapshot(config.earlier_step, lambda trainer: writer.write(trainer, out, card | steps))
+
+
+class _Writer:
+    """Writes a judge, or an adapter, from what is trained."""
+
+    def __init__(
+        self,
+        base: Base,
+        config: JudgeTrainingConfig,
+        protocol: Protocol,
+        processor: "Processor",
+        processes: Processes,
+    ) -> None:
+        self._base = base
+        self._tuning = config.tuning
+        self._protocol = protocol
+        self._processor = processor
+        self._processes = processes
+
+    def write(self, trainer: "JudgeTrainer", out: Path, card: dict[str, Any]) -> None:
+        """Write it whole, in the first process; what is divided among all is gathered by all."""
+        weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+        if self._processes.is_first:
+            shutil.rmtree(out, ignore_errors=True)
+            unfinished = out.with_name(out.name + ".partial")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            model = trainer.accelerator.unwrap_model(trainer.model)
+            if self._tuning.kind == "full":
+                checkpoint.save(
+                    unfinished, model, self._processor, card, self._protocol, weights=weights
+                )
+            else:
+                self._write_adapter(model, weights, unfinished, card)
+            unfinished.rename(out)
+        self._processes.wait()
+
+    def _write_adapter(
+        self, model: Any, weights: dict[str, Any], out: Path, card: dict[str, Any]
+    ) -> None:
+        if not self._tuning.merge:
+            model.save_pretrained(out, state_dict=weights, save_embedding_layers=False)
+            checkpoint.write_card(out, card)
+            self._protocol.write(out)
+            return
+        with TemporaryDirectory(dir=out.parent) as folder:
+            adapter = Path(folder)
+            model.save_pretrained(adapter, state_dict=weights, save_embedding_layers=False)
+            with _undivided():
+                merged, _ = checkpoint.load_merged(self._base.folder, adapter)
+            checkpoint.save(out, merged, self._processor, card, self._protocol)
+
+
+@contextmanager
+def _undivided() -> Iterator[None]:
+    """Have models read whole that ZeRO-3 would divide among all processes."""
+    from transformers.integrations import deepspeed
+
+    reference = deepspeed._hf_deepspeed_config_weak_ref
+    deepspeed.unset_hf_deepspeed_config()
+    try:
+        yield
+    finally:
+        deepspeed._hf_deepspeed_config_weak_ref = reference
+
+
+def _trained_on(
+    data: Dataset, drawn: Dataset | None, config: JudgeTrainingConfig
+) -> tuple[Dataset, ...]:
+    """The data sets that are trained on.
+
+    Raises:
+        InvalidInputError: there are drawn edits and no share of them, or the other way round.
+    """
+    if drawn is None and config.drawn_share:
+        raise InvalidInputError(
+            f"drawn_share = {config.drawn_share:g}: there are no drawn edits, expected a data set "
+            "of draw-edits or drawn_share = 0"
+        )
+    if drawn is not None and not config.drawn_share:
+        raise InvalidInputError(
+            f"{drawn}: drawn edits are given, but drawn_share = 0; expected a share above 0"
+        )
+    return (data,) if drawn is None else (data, drawn)
+
+
+def _trained_streams(config: JudgeTrainingConfig) -> dict[Streams, float]:
+    """The streams that are trained, with the share of each."""
+    shares = {
+        Streams.SEMANTIC: 1 - config.perceptual_share,
+        Streams.PERCEPTUAL: config.perceptual_share,
+    }
+    return {stream: share for stream, share in shares.items() if share}
+
+
+def check_labels(data: Dataset, config: JudgeTrainingConfig) -> int:
+    """Number of edits that a judge can learn from.
+
+    Raises:
+        InvalidInputError: there is none, or none with the scores of a stream that is trained.
+    """
+    usable, total = data.num_labelled, len(data)
+    if not usable:
+        raise InvalidInputError(
+            f"{data}: 0 of {total} edits have a label to train a judge on; build it with a teacher "
+            "or from a source that brings labels along"
+        )
+    for stream in _trained_streams(config):
+        names = _SCORES[stream]
+        if not data.count(names[0]):
+            raise InvalidInputError(
+                f"{data}: {usable} of {total} edits have a label, but 0 have the scores "
+                f"{' and '.join(names)}; expected perceptual_share = "
+                f"{int(stream is Streams.SEMANTIC)}, got {config.perceptual_share:g}"
+            )
+    return usable

@@ -1,0 +1,138 @@
+"""transformers' Trainer with the loss of a judge's answers, told by part.
+
+Trainer and not TRL's ``SFTTrainer``, since that one wants ``Qwen3VLProcessor``, whose video part
+needs torchvision, computes logits of the prompt's tokens that no loss is taken of, and shortens
+conversations that are too long.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+from transformers import Trainer
+
+from spatialreward.errors import SpatialRewardError
+from spatialreward.progress import ReportMetrics
+from spatialreward.training.collating import IGNORED, Collator
+from spatialreward.training.optimisers import muon_and_adamw
+from spatialreward.training.reporting import Losses, Speed
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback, TrainingArguments
+
+    from spatialreward.training.conversations import Planned
+
+_FLOPS_A_WEIGHT = 6
+"""Two of the forward pass and four of the backward pass, a token; four where it is frozen."""
+_FLOPS_A_FROZEN_WEIGHT = 4
+
+
+class DivergedError(SpatialRewardError, RuntimeError):
+    """The loss is no number any more; the message names the batch."""
+
+
+class JudgeTrainer(Trainer):
+    """Trains on the answers of conversations; ``B``, ``L`` and ``K`` as in ``Collator``."""
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        arguments: "TrainingArguments",
+        conversations: "Planned",
+        collator: Collator,
+        *,
+        matrices: str,
+        report: ReportMetrics,
+        callbacks: "list[TrainerCallback]",
+    ) -> None:
+        """Take what is trained, on what, and who is told.
+
+        Args:
+            model: prepared, see ``tuning.prepare``.
+            arguments: see ``training_arguments``.
+            conversations: in the order in which they are seen.
+            collator: makes the batches.
+            matrices: what updates matrices of hidden layers, ``adamw`` or ``muon``.
+            report: gets the metrics, in the first process.
+            callbacks: the Trainer's.
+        """
+        super().__init__(
+            model,
+            arguments,
+            data_collator=collator,
+            train_dataset=conversations,
+            callbacks=callbacks,
+        )
+        # The loss is divided by the tokens of a whole update here, whatever the model does.
+        self.model_accepts_loss_kwargs = True
+        self._matrices = matrices
+        self._report = report
+        self._losses = Losses(collator.names)
+        self._speed = Speed(_flops_a_token(model), self.args.device)
+
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        """AdamW, the Trainer's own, or Muon beside it."""
+        if self._matrices == "muon" and self.optimizer is None:
+            self.optimizer = muon_and_adamw(
+                model or self.model, self.args.learning_rate, self.args.weight_decay
+            )
+        return super().create_optimizer(model)
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The sum over this batch's answer tokens, by the number of those of the whole update.
+
+        Raises:
+            DivergedError: it is no number.
+        """
+        assert not return_outputs
+        assert num_items_in_batch is not None
+        labels_BK, parts_BK = inputs.pop("labels"), inputs.pop("parts")
+        ids, _ = inputs.pop("ids"), inputs.pop("shift_labels")
+        kept = labels_BK.shape[1] + 1
+        logits_BKV = model(**inputs, logits_to_keep=kept, use_cache=False).logits[:, :-1]
+        loss_BK = functional.cross_entropy(
+            logits_BKV.float().flatten(0, 1),
+            labels_BK.flatten(),
+            ignore_index=IGNORED,
+            reduction="none",
+        ).view_as(labels_BK)
+        loss = loss_BK.sum() / num_items_in_batch
+        if not torch.isfinite(loss):
+            raise DivergedError(
+                f"step {self.state.global_step + 1}: the loss is {loss.item()} in the batch of "
+                f"{', '.join(ids)}; expected a number: lower the learning rate, or look at these"
+            )
+        self._losses.add(loss_BK, parts_BK, labels_BK != IGNORED)
+        self._speed.add(inputs["attention_mask"])
+        # Gradients are averaged over processes, of which each has its part of the sum.
+        return loss * self.accelerator.num_processes
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Report what the Trainer knows in our names, and what it does not."""
+        if "loss" not in logs:
+            return
+        metrics = self._losses.take(lambda sums: self.accelerator.reduce(sums, reduction="sum"))
+        metrics |= self._speed.take(self.accelerator.num_processes)
+        metrics["loss/all"] = logs["loss"]
+        metrics["optimiser/learning_rate"] = logs["learning_rate"]
+        if "grad_norm" in logs:
+            metrics["optimiser/gradient_norm"] = logs["grad_norm"]
+        if self.is_world_process_zero():
+            self._report(metrics, self.state.global_step)
+
+
+def _flops_a_token(model: torch.nn.Module) -> float:
+    """Of the language model's matrices, which are most of it; pictures are tokens there too."""
+    total = 0
+    for name, weight in model.named_parameters():
+        if "embed_tokens" in name:
+            continue
+        size = getattr(weight, "ds_numel", weight.numel())
+        total += size * (_FLOPS_A_WEIGHT if weight.requires_grad else _FLOPS_A_FROZEN_WEIGHT)
+    return float(total)
