@@ -70,8 +70,10 @@ def _started(config: JudgeTrainingStep, inputs: Mapping[str, str], parent_run_id
     arguments = [STEP, "--config", config.model_dump_json(), "--data", inputs["data"]]
     arguments += ["--drawn", inputs["drawn"]] if "drawn" in inputs else []
     arguments += ["--parent-run-id", parent_run_id]
-    run_together(config.training.processes, "components.reward_training", arguments)
-    done = finished_step(STEP, step_key(STEP, config, inputs))
+    # Before it starts: whoever edits the sources meanwhile does not change which step this is.
+    key = step_key(STEP, config, inputs, __package__)
+    run_together(config.training.processes, __package__, arguments)
+    done = finished_step(STEP, key)
     if done is None:
         raise ProcessesError("the training is over, but has left no checkpoint in the store")
     return done

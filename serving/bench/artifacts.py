@@ -9,7 +9,6 @@ attempt moves.
 
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
+import numpy as np
 import typer
 
 from serving.bench.cut_proxy import CutProxy
@@ -126,12 +126,12 @@ def measure(folder: Path, num_bytes: int) -> list[Figure]:
 def write_random(folder: Path, num_bytes: int) -> None:
     """Write files of random bytes, so many all together."""
     folder.mkdir(parents=True)
-    drawn = random.Random(SEED)
+    drawn = np.random.default_rng(SEED)
     for number in range(NUM_FILES):
         left = num_bytes // NUM_FILES + (num_bytes % NUM_FILES if number == 0 else 0)
         with (folder / f"part-{number}.bin").open("wb") as file:
             while left:
-                file.write(drawn.randbytes(size := min(left, _CHUNK)))
+                file.write(drawn.bytes(size := min(left, _CHUNK)))
                 left -= size
 
 
@@ -202,8 +202,12 @@ def _move(url: str, s3: S3Endpoint, folder: Path, way: str, source: str, target:
         stderr=subprocess.PIPE,
         text=True,
     )
-    with _watched(folder, process.pid) as peak:
-        out, said = process.communicate()
+    try:
+        with _watched(folder, process.pid) as peak:
+            out, said = process.communicate()
+    finally:
+        # After an interrupt; one that has ended does not mind.
+        process.kill()
     seconds = time.perf_counter() - start
     told = json.loads(out) if process.returncode == 0 else {"moved": "", "peak_mb": 0.0}
     if process.returncode and "StorageError:" not in said:

@@ -18,11 +18,12 @@ def editor_folder(editor: str, option: str) -> Path:
     Raises:
         InvalidInputError: there is no such folder, or it holds no editor.
         TrackingError: the registry does not answer, or has no such model.
+        StorageError: the object store does not answer, or does not have all of the model.
     """
     if editor.startswith(_REGISTERED):
-        from spatialreward.ops.registry import resolve_model
+        from spatialreward.ops.registry import bring, look_up
 
-        return resolve_model(editor)
+        return bring(look_up(editor))
     folder = Path(editor)
     if not folder.is_dir():
         raise InvalidInputError(f"{option} {editor}: there is no such folder; expected {EDITORS}")
