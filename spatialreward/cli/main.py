@@ -21,6 +21,7 @@ from spatialreward.cli import (
     stack,
     submit,
     train_base,
+    train_judge,
 )
 from spatialreward.cli.command import CommandGroup, configure_logging
 from spatialreward.openmp import wait_asleep
@@ -52,8 +53,9 @@ app = typer.Typer(
     help="A judge of image edits that says where an edit happened before it scores it.",
 )
 train = typer.Typer(
-    no_args_is_help=True, help="Make what judges start from, and merge LoRA adapters into them."
+    no_args_is_help=True, help="Train judges and what they start from, and merge LoRA adapters."
 )
+train.command()(train_judge.judge)
 train.command()(train_base.base)
 train.command()(merge_adapter.merge_adapter)
 

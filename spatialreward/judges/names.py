@@ -62,9 +62,11 @@ def _without_memory(
     path: Path, model_class: "type[PreTrainedModel]", config: "PretrainedConfig"
 ) -> "PreTrainedModel":
     import torch
+    from transformers.modeling_utils import set_zero3_state
 
     try:
-        with torch.device("meta"):
+        # Under ZeRO-3 parts of a model would be divided among processes while it is made.
+        with set_zero3_state(), torch.device("meta"):
             return model_class(config)
     except (ValueError, TypeError, KeyError, RuntimeError, ArithmeticError) as error:
         problem = " ".join(str(error).split())

@@ -10,9 +10,6 @@ from spatialreward.training.muon import has_bfloat16
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
-REPORT_EVERY = 50
-"""Steps between two reports."""
-
 
 def training_arguments(
     config: JudgeTrainingConfig, num_steps: int, folder: Path, world_size: int
@@ -59,7 +56,7 @@ def training_arguments(
         dataloader_num_workers=config.workers,
         dataloader_pin_memory=cuda,
         remove_unused_columns=False,
-        logging_steps=REPORT_EVERY,
+        logging_steps=config.report_every,
         logging_nan_inf_filter=False,
         save_strategy="steps",
         save_steps=config.save_every,

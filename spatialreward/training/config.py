@@ -74,6 +74,8 @@ class JudgeTrainingConfig(Record):
     """Compute activations twice to keep fewer of them."""
     workers: int = Field(0, ge=0)
     """Processes that decode pictures beside each training process."""
+    report_every: PositiveInt = 50
+    """Steps between two reports of losses and speed."""
     save_every: PositiveInt = 250
     """Steps between two states, from which a training goes on after a kill."""
     optimiser: OptimiserConfig = OptimiserConfig(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from transformers import TrainerCallback
-from transformers.trainer_utils import set_seed
 
 from spatialreward.progress import ReportMetrics
 from spatialreward.training.arguments import training_arguments
@@ -40,6 +39,13 @@ class _Snapshots(TrainerCallback):
             self._snapshot.take(self.trainer)
 
 
+class _LastReport(TrainerCallback):
+    """Has the Trainer report after the last step, too."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        control.should_log |= state.global_step == state.max_steps
+
+
 def fit(
     model: torch.nn.Module,
     arguments: "TrainingArguments",
@@ -58,15 +64,13 @@ def fit(
         DivergedError: the loss is no number any more.
         InvalidInputError: a picture cannot be decoded, or a row of the data is damaged.
     """
-    callbacks: list[TrainerCallback] = []
+    callbacks: list[TrainerCallback] = [_LastReport()]
     if arguments.process_index == 0:
         callbacks.append(Progress(description))
     if states is not None:
         callbacks.append(states)
     if snapshot is not None:
         callbacks.append(snapshots := _Snapshots(snapshot))
-    # A LoRA's dropout, and nothing else, is drawn while training.
-    set_seed(arguments.seed)
     trainer = JudgeTrainer(
         model,
         arguments,

@@ -1,4 +1,4 @@
-"""The processes that train one model together: ``torchrun`` starts them, accelerate joins them."""
+"""The processes that train one model together: ``torchrun`` starts them, and here they join."""
 
 import os
 import subprocess
@@ -34,10 +34,11 @@ class Processes:
         """What the first process passes in, in every process."""
         if self.world_size == 1:
             return value
-        from accelerate.utils import broadcast_object_list
+        from torch import distributed
 
-        [given] = broadcast_object_list([value])
-        return given
+        box = [value]
+        distributed.broadcast_object_list(box)
+        return box[0]
 
     def wait(self) -> None:
         """Go on when all processes are here."""
@@ -55,6 +56,7 @@ def joined(config: JudgeTrainingConfig) -> Iterator[Processes]:
         InvalidInputError: DeepSpeed is asked for, and ``torchrun`` has not started this process.
     """
     import torch
+    from torch import distributed
 
     started = is_started()
     if config.deepspeed and not started:
@@ -63,21 +65,25 @@ def joined(config: JudgeTrainingConfig) -> Iterator[Processes]:
         yield ALONE
         return
     cuda = torch.cuda.is_available()
-    if not cuda:
-        os.environ["ACCELERATE_USE_CPU"] = "true"
+    if cuda:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    else:
         os.environ["DS_ACCELERATOR"] = "cpu"
+    backend = "nccl" if cuda else "gloo"
     if config.deepspeed:
         import deepspeed
 
-        # Before accelerate makes torch's group alone: ZeRO-3 would take itself for one process.
-        deepspeed.init_distributed("nccl" if cuda else "gloo")
-    from accelerate import PartialState
-
-    state = PartialState(cpu=not cuda)
+        # What it would compile at its start, for a minute, is a faster way between processes of one
+        # machine without a GPU; gloo does the same without a compiler.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+        # Torch's group alone is not enough: ZeRO-3 would take itself for one process.
+        deepspeed.init_distributed(backend)
+    else:
+        distributed.init_process_group(backend)
     try:
-        yield Processes(state.process_index, state.num_processes)
+        yield Processes(distributed.get_rank(), distributed.get_world_size())
     finally:
-        state.destroy_process_group()
+        distributed.destroy_process_group()
 
 
 def is_started() -> bool:

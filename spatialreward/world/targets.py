@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
-from spatialreward.data.packing.views import Conversation, conversation
+from spatialreward.data.views import Conversation, conversation
 from spatialreward.edits import Edit
 from spatialreward.judges.questions import Question
 from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer
@@ -27,6 +27,7 @@ JudgingTask = Literal["semantic", "perceptual"]
 DescribingTask = Literal["scenes", "differences", "artifacts", "request"]
 Task = DescribingTask | JudgingTask
 
+DESCRIBING: tuple[DescribingTask, ...] = ("differences", "artifacts", "scenes", "request")
 _STREAMS: Mapping[Task, Streams] = MappingProxyType(
     {"semantic": Streams.SEMANTIC, "perceptual": Streams.PERCEPTUAL}
 )

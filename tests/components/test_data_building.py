@@ -1,4 +1,3 @@
-import hashlib
 import json
 
 import pytest
@@ -10,12 +9,16 @@ from components.data_building.corpus_steps import (
     prepare_edits,
     select_edits,
 )
+from components.data_building.steps import import_data
 from spatialreward.artifacts import ArtifactRef
 from spatialreward.data.corpus.config import CorpusConfig, CorpusShardStep, CorpusStep
 from spatialreward.data.dataset import DatasetRef
-from spatialreward.data.loading.packed import open_packed
+from spatialreward.data.packing.manifest import Manifest
+from spatialreward.errors import InvalidInputError
 from spatialreward.folder_manifest import digest_folder
-from spatialreward.storage import ObjectStore
+from spatialreward.storage import ObjectStore, StorageError
+from spatialreward.world.building import build_shard
+from spatialreward.world.config import DataConfig
 
 
 @pytest.fixture
@@ -43,15 +46,30 @@ def test_gathered_shards_are_an_artifact_and_are_not_sent_again(steps, tmp_path,
         return put_object(self, bucket, key, *args, **more)
 
     monkeypatch.setattr(Minio, "put_object", record)
-    location = gather_edits(CorpusStep(corpus=config), packed, "")
+    ref = ArtifactRef.parse(gather_edits(CorpusStep(corpus=config), packed, ""))
+    location = ref.uri
     key = location.removeprefix("s3://spatialreward/")
     assert f"{key}/manifest.json" in sent
     assert sent[-1] == f"{key}/artifact.json"
     assert not [one for one in sent if one.endswith(".parquet")]
-    # The loader reads the prefix, everything else the artifact.
-    digest = open_packed(location).manifest.digest
-    content = ObjectStore.from_environment().get_content(f"{location}/artifact.json")
-    ref = ArtifactRef(uri=location, sha256=hashlib.sha256(content).hexdigest())
+    store = ObjectStore.from_environment()
     data = DatasetRef.parse(str(ref)).open()
-    assert (len(data), data.digest) == (6, digest)
+    manifest = Manifest.model_validate(store.get_json(f"{location}/manifest.json"))
+    assert (len(data), data.digest) == (6, manifest.digest)
     assert digest_folder(tmp_path / "cache" / "data" / ref.sha256[:16]) == ref.sha256
+    # Nothing is answered from a marker whose shards are gone.
+    store.remove(f"{location}/{data.shards[0].path.name}")
+    with pytest.raises(InvalidInputError, match=r"parquet: is gone from the store; build .*--anew"):
+        gather_edits(CorpusStep(corpus=config), packed, "")
+
+
+def test_a_folder_is_brought_to_the_store_and_what_is_there_is_not(steps, tmp_path):
+    folder = tmp_path / "edits"
+    build_shard(DataConfig(num_train=6, num_shards=1), "train", 0, folder)
+    reference = import_data(str(folder), "")
+    assert DatasetRef.parse(reference).open().digest == DatasetRef(place=folder).open().digest
+    assert import_data(reference, "") == reference
+    with pytest.raises(StorageError):
+        import_data("s3://spatialreward/nowhere#sha256=" + "0" * 64, "")
+    with pytest.raises(InvalidInputError, match="no data set here"):
+        import_data(str(tmp_path), "")

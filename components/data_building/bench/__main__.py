@@ -30,8 +30,8 @@ def measure(
     ),
     edits: Annotated[int, typer.Option(min=1, help="Edits a worker prepares in a round.")] = 40,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds, of which the medians count.")] = 9,
-    loader_edits: Annotated[int, typer.Option(min=100, help="Edits that the loader reads.")] = (
-        6_000
+    loader_edits: Annotated[int, typer.Option(min=100, help="Rows of the loader's data set.")] = (
+        260_000
     ),
 ) -> None:
     """Measure everything and write build/figures/data.json. About 10 minutes on two cores."""
