@@ -47,6 +47,7 @@ EXTRAS = {
     "spatialreward.transfer": "storage",
     "spatialreward.world": "judge",
     "spatialreward.world.building": "data",
+    "spatialreward.world.base_evaluation": "training",
     "spatialreward.world.grounding": "training",
     "spatialreward.world.drawn_edits": "data,judge",
     "spatialreward.world.source": "data",

@@ -19,7 +19,6 @@ from spatialreward.cli.verdict import (
     write_overlay,
 )
 from spatialreward.errors import Failure, InvalidInputError
-from spatialreward.judges.load import load_judge
 from spatialreward.progress import track
 from spatialreward.records import Judgement, JudgementStatus
 
@@ -76,6 +75,8 @@ def judge(
     if model is not None and source_of_endpoint and source_of_endpoint.name == "ENVIRONMENT":
         endpoint = None
     _check_judge(model, endpoint)
+    from spatialreward.judges.load import load_judge
+
     # The judge comes last: nothing slow is loaded for a request that cannot be judged.
     judge_name = model if endpoint is None else f"triton:{endpoint}"
     opening = functools.partial(load_judge, judge_name, adapter=adapter, protocol=protocol)

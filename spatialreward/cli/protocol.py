@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from spatialreward.errors import InvalidInputError
-from spatialreward.protocol.importing import SOURCE_FILE, import_protocol
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,9 +22,7 @@ def protocol() -> None:
 def import_(
     checkout: Annotated[
         Path,
-        typer.Argument(
-            metavar="CHECKOUT", help=f"Folder of the public reference code, with {SOURCE_FILE}."
-        ),
+        typer.Argument(metavar="CHECKOUT", help="Folder of the public reference code."),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The protocol file; must not exist.")],
     name: Annotated[str, typer.Option(help="The protocol's name.")] = "reference",
@@ -40,6 +37,8 @@ def import_(
     """
     if out.exists():
         raise InvalidInputError(f"--out {out}: is there already")
+    from spatialreward.protocol.importing import import_protocol
+
     made = import_protocol(checkout, name=name)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from spatialreward.cli import judge as judge_command
 from spatialreward.cli.main import app
 from spatialreward.errors import Failure
 from spatialreward.images import load_image
+from spatialreward.judges import load
 from spatialreward.records import EditRegion, Judgement, JudgementStatus, Scores
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_sample
@@ -47,7 +47,7 @@ class BrightnessJudge:
 @pytest.fixture
 def run(monkeypatch):
     monkeypatch.delenv("TRITON_GRPC_URL", raising=False)
-    monkeypatch.setattr(judge_command, "load_judge", lambda judge, **how: BrightnessJudge())
+    monkeypatch.setattr(load, "load_judge", lambda judge, **how: BrightnessJudge())
     return lambda *arguments: CliRunner().invoke(app, ["judge", *map(str, arguments)])
 
 
@@ -74,7 +74,8 @@ def test_people_get_scores_regions_reasoning_and_the_notice(run, pair):
 
 
 SAYS_ANYTHING = """
-from spatialreward.cli import judge, main
+from spatialreward.cli import main
+from spatialreward.judges import load
 from spatialreward.records import EditRegion, Judgement, Scores
 
 class SaysAnything:
@@ -87,7 +88,7 @@ class SaysAnything:
             status="ok", regions=[region], sc_reasoning=words, scores=scores, reward=0.5
         )]
 
-judge.load_judge = lambda judge, **how: SaysAnything()
+load.load_judge = lambda judge, **how: SaysAnything()
 main.main()
 """
 
@@ -153,7 +154,7 @@ def test_an_overlay_that_cannot_be_written_is_refused_before_judging(
 ):
     (tmp_path / "folder.png").mkdir()
     opened = []
-    monkeypatch.setattr(judge_command, "load_judge", lambda judge, **how: opened.append(judge))
+    monkeypatch.setattr(load, "load_judge", lambda judge, **how: opened.append(judge))
     result = run(*pair, "--instruction", "add a dog", "--overlay", tmp_path / overlay)
     assert result.exit_code == 1
     assert f"overlay {tmp_path / overlay}: " in result.stderr
@@ -163,7 +164,7 @@ def test_an_overlay_that_cannot_be_written_is_refused_before_judging(
 
 def test_a_folder_that_takes_no_files_is_found_out_before_judging(run, pair, monkeypatch):
     opened = []
-    monkeypatch.setattr(judge_command, "load_judge", lambda judge, **how: opened.append(judge))
+    monkeypatch.setattr(load, "load_judge", lambda judge, **how: opened.append(judge))
     result = run(*pair, "--instruction", "add a dog", "--overlay", "/proc/o.png")
     assert result.exit_code == 1
     assert "cannot write to the directory /proc" in result.stderr
@@ -201,7 +202,7 @@ def opened_with(monkeypatch, *arguments):
         opened.append((judge, how))
         return BrightnessJudge()
 
-    monkeypatch.setattr(judge_command, "load_judge", load_judge)
+    monkeypatch.setattr(load, "load_judge", load_judge)
     result = CliRunner().invoke(app, ["judge", *map(str, arguments), "--instruction", "add a dog"])
     assert result.exit_code == 0, result.output
     [where] = opened
