@@ -1,4 +1,4 @@
-"""``python -m pipelines``: compile a profile's pipeline, check it, or run it on this machine."""
+"""``python -m pipelines``: compile a profile's pipelines, check them, or run them here."""
 
 import logging
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.parts import Part
 from spatialreward.cli.command import CommandGroup, configure_logging
 
 app = typer.Typer(
@@ -14,7 +15,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="The pipeline: data, judge, gate, service, editor.",
 )
-ProfileName = Annotated[str, typer.Option(help="tiny, paper, or a TOML file.")]
+ProfileName = Annotated[str, typer.Option(help="tiny, one-gpu, paper, or a TOML file.")]
+Pipeline = Annotated[Part, typer.Option(help="The whole, or one of its parts.")]
+Corpus = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="TOML", help="Edit data set to build from, in place of \\[data]; docs/data.md."
+    ),
+]
+Data = Annotated[str, typer.Option(metavar="REF", help="Data to train a judge on.")]
+Heldout = Annotated[str, typer.Option(metavar="REF", help="Labelled edits to measure it on.")]
+Drawn = Annotated[str, typer.Option(metavar="REF", help="Edits that an editor drew, to train on.")]
+Editor = Annotated[str, typer.Option(metavar="S3_REF", help="Editor to fine-tune.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Such as rl.num_steps=3; may be repeated."),
@@ -53,40 +65,51 @@ def configure(
 
 
 @app.command()
-def validate(profile: ProfileName, overrides: Overrides = None) -> None:
+def validate(profile: ProfileName, overrides: Overrides = None, corpus: Corpus = None) -> None:
     """Check a profile and show what it comes to."""
     import json
 
     from pipelines.profile import load_profile
 
-    typer.echo(json.dumps(load_profile(profile, overrides or ()).model_dump(mode="json"), indent=2))
+    settings = load_profile(profile, overrides or (), corpus)
+    typer.echo(json.dumps(settings.model_dump(mode="json"), indent=2))
 
 
 @app.command("compile")
 def compile_to(
     profile: ProfileName,
     out: Annotated[Path, typer.Option(help="YAML file to write.")],
+    pipeline: Pipeline = Part.FULL,
+    corpus: Corpus = None,
     overrides: Overrides = None,
     images_lock: ImagesLock = None,
     registry: Registry = "",
     as_manifest: AsManifest = False,
 ) -> None:
-    """Write a profile's pipeline for Kubeflow Pipelines."""
+    """Write a profile's pipeline for Kubeflow Pipelines; references are parameters of its runs."""
     from pipelines.compiling import Form
-    from pipelines.dag import compile_pipeline
+    from pipelines.full import compile_pipeline
     from pipelines.images import Images
     from pipelines.profile import load_profile
+    from pipelines.refusals import refuse_parts
 
-    settings = load_profile(profile, overrides or ())
+    settings, name = load_profile(profile, overrides or (), corpus), Path(profile).stem
+    refuse_parts(settings, name, pipeline)
     images = Images.of(images_lock, registry)
     form = Form.MANIFEST if as_manifest else Form.PIPELINE
-    compile_pipeline(settings, Path(profile).stem, out, images, form)
+    compile_pipeline(settings, name, pipeline, out, images, form)
     typer.echo(f"wrote {out}")
 
 
 @app.command()
 def run(
     profile: ProfileName = "tiny",
+    pipeline: Pipeline = Part.FULL,
+    data: Data = "",
+    heldout: Heldout = "",
+    drawn: Drawn = "",
+    editor: Editor = "",
+    corpus: Corpus = None,
     overrides: Overrides = None,
     from_noise: Annotated[
         bool,
@@ -118,7 +141,12 @@ def run(
         typer.Option(help="Count the time from this moment, in seconds since the epoch."),
     ] = None,
 ) -> None:
-    """Run a profile on this machine, with a local stack that is gone afterwards."""
+    """Run a profile's pipeline here, with a local stack that is gone afterwards.
+
+    A part needs what it does not make: judge takes --data, --heldout and, with a drawn share,
+    --drawn; editor takes --editor. REF is a folder, s3://BUCKET/PREFIX#sha256=HEX or
+    hub:OWNER/NAME@REVISION.
+    """
     from pipelines.profile import load_profile
 
     changes = list(overrides or ())
@@ -126,13 +154,15 @@ def run(
         changes.append("judge.base.kind=grounding")
     if photos is not None:
         changes.append(f"data.photos={photos.absolute()}")
-    settings = load_profile(profile, changes)
+    settings = load_profile(profile, changes, corpus)
 
     from pipelines.run import RunOptions, run_here
     from spatialreward.stack import StackConfig
 
     stack = StackConfig(state_dir=state_dir, triton_python=triton_python)
-    run_here(settings, Path(profile).stem, RunOptions(stack, anew, also_judge, started_at))
+    options = RunOptions(stack, anew, also_judge, started_at)
+    given = {"data": data, "heldout": heldout, "drawn": drawn, "editor": editor}
+    run_here(settings, Path(profile).stem, options, pipeline, given)
 
 
 @app.command()
@@ -162,57 +192,6 @@ def costs(
     )
     for table in usage_tables(usage_of(run_id), prices, judge_gpus):
         figures_console().print(table)
-
-
-data_app = typer.Typer(
-    no_args_is_help=True, help="The pipeline that builds training data from an edit data set."
-)
-app.add_typer(data_app, name="data")
-DataConfigFile = Annotated[
-    Path, typer.Argument(metavar="TOML", help="What to build; docs/data.md has examples.")
-]
-
-
-@data_app.command("compile")
-def compile_data(
-    config: DataConfigFile,
-    out: Annotated[Path, typer.Option(help="YAML file to write.")],
-    profile: Annotated[
-        str,
-        typer.Option(help="Whose \\[resources.STEP] steps get: tiny, paper, or a TOML file."),
-    ] = "tiny",
-    overrides: Overrides = None,
-    images_lock: ImagesLock = None,
-    registry: Registry = "",
-    as_manifest: AsManifest = False,
-) -> None:
-    """Write the pipeline for Kubeflow Pipelines: a task for each stage of each shard."""
-    from pipelines.compiling import Form
-    from pipelines.data_dag import compile_data_pipeline
-    from pipelines.images import Images
-    from pipelines.profile import load_profile
-    from spatialreward.data.corpus.config import CorpusConfig
-    from spatialreward.ops.config import read_toml
-
-    settings = read_toml(CorpusConfig, config)
-    resources = load_profile(profile, overrides or ()).resources
-    images = Images.of(images_lock, registry)
-    form = Form.MANIFEST if as_manifest else Form.PIPELINE
-    compile_data_pipeline(settings, out, resources, images, form)
-    typer.echo(f"wrote {out}")
-
-
-@data_app.command("run")
-def run_data(config: DataConfigFile, anew: Anew = False, state_dir: StateDir = STATE_DIR) -> None:
-    """Run it on this machine; the packed data set stays in the local stack's store."""
-    from pipelines.data_run import run_data_here
-    from spatialreward.data.corpus.config import CorpusConfig
-    from spatialreward.ops.config import read_toml
-    from spatialreward.stack import Service, StackConfig
-
-    stack = StackConfig(state_dir=state_dir, without=frozenset({Service.TRITON}))
-    location = run_data_here(read_toml(CorpusConfig, config), stack, anew=anew)
-    typer.echo(f"the packed data set is {location}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from kfp import compiler, dsl
+from kfp.dsl import pipeline_channel
 
 from spatialreward.ops.kubeflow.package import read_package
 
@@ -15,6 +16,11 @@ class Form(StrEnum):
     """What the API server and its pages take."""
     MANIFEST = "manifest"
     """``Pipeline`` and ``PipelineVersion`` objects, to apply or to keep in git."""
+
+
+def answer_of(task: dsl.PipelineTask) -> pipeline_channel.PipelineChannel:
+    """What a task's function returns, beside artifacts that describe what it made."""
+    return task.outputs["Output"]
 
 
 def write_pipeline(

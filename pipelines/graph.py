@@ -1,36 +1,37 @@
-"""Runs the graph in a process of its own, shows how it goes, and stops all of it at the end."""
+"""Runs the graph in a process of its own, shows how it goes, and stops all of it at the end.
+
+Steps say themselves what they are at (``spatialreward.ops.events``). The output of the process goes
+to a log, which is for people.
+"""
 
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 from tqdm import tqdm
 
 from spatialreward.errors import SpatialRewardError
 from spatialreward.openmp import WAIT_ASLEEP
+from spatialreward.ops.events import FILE_VARIABLE, Event, first_failure, parse_events, read_events
 
 ROOT = Path(__file__).parents[1]
 """Where ``components`` and ``pipelines`` are."""
-_OURS = re.compile(r"^\s*(?P<line>\d\d:\d\d:\d\d [\w-]+: .*)$")
-_PROGRESS = re.compile(r": \d+/\d+ \(\d+ %\)")
-_STEP_DONE = re.compile(r": (finished in \d+ s|done before, .*)$")
-_STEP_FAILED = re.compile(r"Task \S*'(?P<step>[\w-]+)'\S* finished with status \S*FAILURE")
-_ERROR = re.compile(r"^\s*(?:error: (?P<said>.+)|(?P<raised>[\w.]+(?:Error|Exception): .+))$")
+LOG = "log.txt"
+"""The output of all steps, in the folder of a run."""
 _GRACE_S = 8.0
+_LOOK_EVERY_S = 0.2
 
 
 class GraphError(SpatialRewardError, RuntimeError):
-    """A step of the pipeline failed; the message is what it said last."""
+    """A step of the pipeline failed; the message names it, what it said, and the log."""
 
 
 def run_graph(
@@ -45,53 +46,52 @@ def run_graph(
     Args:
         pipeline: the compiled YAML.
         arguments: its parameters.
-        folder: for its log, ``log.txt``, and what kfp keeps.
+        folder: for its log, ``log.txt``, what steps tell, and what kfp keeps.
         environment: variables for the steps, beside those of this process.
         num_steps: how many there are, for the progress.
 
     Raises:
-        GraphError: a step failed.
+        GraphError: a step failed; names it, what it said, and the log.
     """
     temporary = folder / "tmp"
     temporary.mkdir(parents=True)
-    given, answers = folder / "arguments.json", folder / "answers.json"
+    given, answers, events = (
+        folder / name for name in ("arguments.json", "answers.json", "events.jsonl")
+    )
     given.write_text(json.dumps(dict(arguments)))
     variables = WAIT_ASLEEP | dict(os.environ)
     variables.pop("MLFLOW_RUN_ID", None)
     path = os.pathsep.join([str(ROOT), *filter(None, [variables.get("PYTHONPATH")])])
     variables |= {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "TMPDIR": str(temporary)}
+    variables[FILE_VARIABLE] = str(events)
     command = [sys.executable, "-m", "pipelines.local", str(pipeline), str(given), str(answers)]
     try:
-        with (
-            (folder / "log.txt").open("w") as log,
-            _group(command, variables | environment) as process,
-        ):
-            assert process.stdout is not None
-            said = _follow(process.stdout, log, num_steps)
-            status = process.wait()
-            if said or status:
-                raise GraphError(said or f"the pipeline's process ended with status {status}")
+        with _group(command, variables | environment, folder / LOG) as process:
+            status = _follow(process, events, num_steps)
     finally:
         # kfp leaves the source of every component behind in the one, and outputs in the other.
         for litter in (temporary, folder / "kfp"):
             shutil.rmtree(litter, ignore_errors=True)
+    if status:
+        raise GraphError(_reason(read_events(events), status, folder / LOG))
     return json.loads(answers.read_text())
 
 
 @contextmanager
-def _group(command: list[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+def _group(
+    command: Sequence[str], environment: Mapping[str, str], log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
     """A process with all that it starts, none of which outlives the ``with`` block."""
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=dict(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
         yield process
     finally:
@@ -99,12 +99,10 @@ def _group(command: list[str], environment: Mapping[str, str]) -> Iterator[subpr
         for number, seconds in ((signal.SIGINT, _GRACE_S), (signal.SIGKILL, 2.0)):
             if _stopped(process, number, seconds):
                 break
-        assert process.stdout is not None
-        process.stdout.close()
         process.wait()
 
 
-def _stopped(process: subprocess.Popen[str], number: signal.Signals, seconds: float) -> bool:
+def _stopped(process: subprocess.Popen[bytes], number: signal.Signals, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
@@ -116,29 +114,40 @@ def _stopped(process: subprocess.Popen[str], number: signal.Signals, seconds: fl
     return True
 
 
-def _follow(output: TextIO, log: TextIO, num_steps: int) -> str:
-    """Keep the whole output in the log, show our own lines; returns why the first failure was one.
+def _follow(process: subprocess.Popen[bytes], events: Path, num_steps: int) -> int:
+    """Show what the steps tell until the process ends; returns its exit status.
 
     On a terminal a bar counts steps, and what a step is at stands beside it.
     """
-    said = failure = ""
-    with tqdm(total=num_steps, desc="steps", unit="step", dynamic_ncols=True, disable=None) as bar:
-        for line in output:
-            log.write(line)
-            log.flush()
-            if error := _ERROR.match(line):
-                said = (error["said"] or error["raised"]).strip()
-            failed = _STEP_FAILED.search(line)
-            if failed and not failure:
-                failure = said or f"{failed['step']} failed"
-            ours = _OURS.match(line)
-            if ours is None:
-                continue
-            if not bar.disable and _PROGRESS.search(ours["line"]):
-                bar.set_postfix_str(ours["line"].partition(" ")[2])
-                continue
-            tqdm.write(ours["line"], file=sys.stderr)
-            if _STEP_DONE.search(ours["line"]):
-                bar.set_postfix_str("")
-                bar.update()
-    return failure
+    events.touch()
+    with (
+        events.open(encoding="utf-8") as told,
+        tqdm(total=num_steps, desc="steps", unit="step", dynamic_ncols=True, disable=None) as bar,
+    ):
+        begun = ""
+        while True:
+            status = process.poll()
+            # Read after the look at the process, so that its last words are not missed.
+            *whole, begun = (begun + told.read()).split("\n")
+            for event in parse_events(whole):
+                _show(event, bar)
+            if status is not None:
+                return status
+            time.sleep(_LOOK_EVERY_S)
+
+
+def _show(event: Event, bar: "tqdm[None]") -> None:
+    if event.kind == "progress" and not bar.disable:
+        bar.set_postfix_str(event.text.partition(" ")[2])
+    elif event.kind in ("said", "progress", "reused"):
+        tqdm.write(event.text, file=sys.stderr)
+    elif event.kind == "finished":
+        bar.set_postfix_str("")
+        bar.update()
+
+
+def _reason(events: Sequence[Event], status: int, log: Path) -> str:
+    failure = first_failure(events)
+    if failure is None:
+        return f"the pipeline's process ended with status {status} (log: {log})"
+    return f"step {failure.step} failed: {failure.text} (log: {log})"

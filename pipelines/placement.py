@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from kfp import dsl, kubernetes
 
-from pipelines.images import Images
+from pipelines.images import BY_TAG, Images
 from pipelines.resources import Resources, Toleration
 from spatialreward.ops.attempts import RETRIES_INSIDE
 from spatialreward.ops.pipeline_run import PLATFORM_RUN
@@ -102,6 +102,31 @@ class Placement:
             PROFILE: self._profile,
         }
         return labels | queue_labels(wanted)
+
+
+class Here(Placement):
+    """Of a run on this machine: steps are processes, without images, limits and nodes.
+
+    Nothing is tried again but inside of loops: a machine is not a node that another one replaces.
+    """
+
+    def __init__(self, profile_name: str, resources: Mapping[str, Resources]):
+        """Of a profile's resources take how many tasks go on at a time, and retries in loops."""
+        super().__init__(profile_name, resources, BY_TAG)
+
+    def place(
+        self,
+        task: dsl.PipelineTask,
+        step: str,
+        *,
+        pure: bool = True,
+        in_loop: bool = False,
+        resources: Resources | None = None,
+    ) -> dsl.PipelineTask:
+        """Leave a task as it is, but for retries of its own."""
+        if in_loop:
+            _retries(task, self.resources(step).retries, in_loop=True)
+        return task
 
 
 def queue_labels(wanted: Resources) -> dict[str, str]:

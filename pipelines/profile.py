@@ -7,101 +7,25 @@ names the file and the key, before anything starts.
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import ValidationError, field_validator
+from pydantic import ValidationError
 
-from pipelines.resources import Resources
-from spatialreward.benchmarks.config import EditorEvaluationConfig, EditorGate, JudgeGate
+from pipelines.settings import VARIANTS, Profile
 from spatialreward.errors import InvalidInputError
-from spatialreward.ops.config import (
-    Editor,
-    FolderBase,
-    GroundingBase,
-    HubBase,
-    JudgeBase,
-    OmniGen2Config,
-    ShippedBase,
-    TinyEditorConfig,
-)
 from spatialreward.reading import read_toml_file
-from spatialreward.records import Record
-from spatialreward.rl.config import FlowGrpoConfig
-from spatialreward.training.config import JudgeTrainingConfig
 from spatialreward.validation import Problem, first_problem
-from spatialreward.world.config import DataConfig
-from spatialreward.world.tiny_config import DrawingConfig
 
 FOLDER = Path(__file__).parent / "profiles"
-PipelineStep = Literal[
-    "build_shard",
-    "merge_shards",
-    "train_judge",
-    "evaluate_judge",
-    "register_judge",
-    "deploy_judge",
-    "pretrain_editor",
-    "draw_edits",
-    "finetune_editor",
-    "compare_editors",
-    "register_editor",
-]
-DataStep = Literal["prepare_edits", "select_edits", "annotate_edits", "pack_edits", "gather_edits"]
-"""Of the pipeline that builds training data."""
-StepName = Literal[PipelineStep, DataStep]
-_VARIANTS: dict[str, type[Record]] = {
-    kind.model_fields["kind"].default: kind
-    for kind in (
-        ShippedBase,
-        GroundingBase,
-        FolderBase,
-        HubBase,
-        TinyEditorConfig,
-        OmniGen2Config,
-    )
-}
 
 
-class JudgeProfile(Record):
-    """The judge: what it starts from, how it is trained, what it must reach."""
-
-    base: JudgeBase = ShippedBase()
-    training: JudgeTrainingConfig = JudgeTrainingConfig()
-    gate: JudgeGate = JudgeGate()
-
-
-class Profile(Record):
-    """All settings of a pipeline run."""
-
-    data: DataConfig = DataConfig()
-    judge: JudgeProfile = JudgeProfile()
-    editor: Editor = TinyEditorConfig()
-    drawing: DrawingConfig = DrawingConfig()
-    """Edits that the pretrained editor draws, where ``judge.training.drawn_share`` is above 0."""
-    rl: FlowGrpoConfig = FlowGrpoConfig()
-    editor_evaluation: EditorEvaluationConfig = EditorEvaluationConfig()
-    editor_gate: EditorGate = EditorGate()
-    resources: dict[StepName, Resources] = {}  # noqa: RUF012 - pydantic copies it
-
-    @field_validator("resources")
-    @classmethod
-    def _one_step_has_nodes(cls, resources: dict[StepName, Resources]) -> dict[StepName, Resources]:
-        for step, wanted in resources.items():
-            if wanted.num_nodes > 1 and step != "train_judge":
-                raise ValueError(f"{step}.num_nodes: only train_judge runs on several nodes")
-        return resources
-
-    def seeds(self) -> dict[str, int]:
-        """Every seed, by its key."""
-        return dict(_seeds(self.model_dump()))
-
-
-def load_profile(name: str, overrides: Sequence[str] = ()) -> Profile:
+def load_profile(name: str, overrides: Sequence[str] = (), corpus: Path | None = None) -> Profile:
     """Read a profile and what is to be different from it.
 
     Args:
         name: a profile that comes with the pipeline, or a TOML file.
         overrides: ``KEY=VALUE``, such as ``rl.num_steps=3``; a later one wins.
+        corpus: TOML that says how to build the data, in place of the profile's ``[data]``.
 
     Raises:
         InvalidInputError: the file or a key is unknown, or a value is not allowed; names both.
@@ -109,9 +33,13 @@ def load_profile(name: str, overrides: Sequence[str] = ()) -> Profile:
     path = _find(name)
     given = read_toml_file(path)
     where = dict.fromkeys(_keys(given), str(path))
+    if corpus is not None:
+        change = {"data": {"kind": "corpus", "corpus": read_toml_file(corpus)}}
+        given |= change
+        where |= dict.fromkeys(_keys(change), str(corpus))
     for override in overrides:
         change = _parse_override(override)
-        given = _merged(given, change, lambda _kind: {})
+        given = _merged(given, change, lambda _place, _kind: {})
         where |= dict.fromkeys(_keys(change), f"--set {override}")
     settings = _merged(Profile().model_dump(mode="json"), given, _defaults_of)
     try:
@@ -155,22 +83,26 @@ def _parse_override(text: str) -> dict[str, Any]:
 
 
 def _merged(
-    below: Mapping[str, Any], above: Mapping[str, Any], of_kind: Callable[[str], dict[str, Any]]
+    below: Mapping[str, Any],
+    above: Mapping[str, Any],
+    of_kind: Callable[[str, str], dict[str, Any]],
+    place: str = "",
 ) -> dict[str, Any]:
     """One table over another, table by table; where ``kind`` differs, over that of the new kind."""
     kind = above.get("kind")
     if isinstance(kind, str) and kind != below.get("kind", kind):
-        below = of_kind(kind)
+        below = of_kind(place, kind)
     result = dict(below)
     for name, value in above.items():
         covered = result.get(name)
+        inner = f"{place}.{name}".removeprefix(".")
         nested = isinstance(value, Mapping) and isinstance(covered, Mapping)
-        result[name] = _merged(covered, value, of_kind) if nested else value
+        result[name] = _merged(covered, value, of_kind, inner) if nested else value
     return result
 
 
-def _defaults_of(kind: str) -> dict[str, Any]:
-    variant = _VARIANTS.get(kind)
+def _defaults_of(place: str, kind: str) -> dict[str, Any]:
+    variant = VARIANTS.get((place, kind))
     if variant is None or any(field.is_required() for field in variant.model_fields.values()):
         return {}
     return variant().model_dump(mode="json")
@@ -193,11 +125,3 @@ def _keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
         yield f"{prefix}{name}"
         if isinstance(value, Mapping):
             yield from _keys(value, f"{prefix}{name}.")
-
-
-def _seeds(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, int]]:
-    for name, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _seeds(value, f"{prefix}{name}.")
-        elif name == "seed":
-            yield f"{prefix}{name}", value

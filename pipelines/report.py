@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.profile import Profile
+from pipelines.settings import Profile
 from spatialreward.benchmarks.config import EditorGate, JudgeGate
 from spatialreward.benchmarks.gate import Gate, bounds_of
 from spatialreward.figures import Figure, figures_console, figures_table
@@ -71,46 +71,50 @@ def make_report(
     """Put the pipeline's answers beside their targets.
 
     Args:
-        answers: the pipeline's.
+        answers: the pipeline's; one without a judge, or without an editor, has no figures of it.
         gates: those that decided; their bounds are the targets.
         total_s: how long the run took.
         peak_bytes: memory that all processes held together at most.
         on_disk: figures of edits on disk, where some were judged.
     """
-    judges = json.loads(answers["judge_figures"])
-    judge, pixels, untrained = (
-        judges[name] for name in ("judge", "pixel_difference", "untrained_judge")
-    )
-    edits = json.loads(answers["editor_figures"])
-    editor, agreement = edits["editor"], edits["agreement"]
-    before, after = editor["oracle_reward_before"], editor["oracle_reward_after"]
+    judges = json.loads(answers.get("judge_figures", "{}"))
+    edits = json.loads(answers.get("editor_figures", "{}"))
+    untrained = judges.get("untrained_judge", {})
     return Report(
         judge=[
-            *_beside_bounds("judge", gates.judge, judge, pixels),
-            *(
-                Figure(name=f"judge/{name}", value=judge[name], baseline=pixels.get(name))
-                for name in _BY_TASK
-                if name in judge
-            ),
-            *(
-                Figure(name=f"judge/{name}", value=value, baseline=pixels.get(name))
-                for name, value in judge.items()
-                if name.startswith(_BY_REASON)
-            ),
-            *_agreement(agreement),
+            *(_judge_figures(judges, gates.judge) if judges else ()),
+            *_agreement(edits.get("agreement", {})),
         ],
         untrained={f"judge/{name}": value for name, value in untrained.items()},
-        editor=[
-            Figure(name="editor/oracle_reward_before", value=before),
-            Figure.above("editor/oracle_reward_after", after, before, baseline=before),
-            *_beside_bounds("editor", gates.editor, editor, {}),
-        ],
+        editor=_editor_figures(edits["editor"], gates.editor) if edits else [],
         run=[
             Figure.at_most("time/total_s", total_s, MAX_TOTAL_S, unit="s"),
             Figure.at_most("memory/peak_gb", peak_bytes / 1e9, MAX_PEAK_GB, unit="GB"),
         ],
         on_disk=on_disk,
     )
+
+
+def _judge_figures(judges: Mapping[str, Mapping[str, float]], gate: JudgeGate) -> list[Figure]:
+    judge, pixels = judges["judge"], judges["pixel_difference"]
+    apart = [name for name in _BY_TASK if name in judge]
+    apart += [name for name in judge if name.startswith(_BY_REASON)]
+    return [
+        *_beside_bounds("judge", gate, judge, pixels),
+        *(
+            Figure(name=f"judge/{name}", value=judge[name], baseline=pixels.get(name))
+            for name in apart
+        ),
+    ]
+
+
+def _editor_figures(editor: Mapping[str, float], gate: EditorGate) -> list[Figure]:
+    before, after = editor["oracle_reward_before"], editor["oracle_reward_after"]
+    return [
+        Figure(name="editor/oracle_reward_before", value=before),
+        Figure.above("editor/oracle_reward_after", after, before, baseline=before),
+        *_beside_bounds("editor", gate, editor, {}),
+    ]
 
 
 def _agreement(taus: Mapping[str, float]) -> list[Figure]:
@@ -183,16 +187,20 @@ def print_report(
 ) -> None:
     """Print the figures as tables, where there is more to look at, and how to go on."""
     console = figures_console()
-    untrained = {"untrained judge": report.untrained}
+    untrained = {"untrained judge": report.untrained} if report.untrained else {}
+    on_disk = "The same judge on edits on disk, which are nothing like what it was trained on"
     tables = [
-        figures_table("Judge on held-out edits", report.judge, untrained, "pixel difference"),
-        figures_table("Editor on held-out instructions", report.editor, baseline="before RL"),
-        figures_table("Run", report.run),
+        (report.judge, "Judge on held-out edits", untrained, "pixel difference"),
+        (report.on_disk, on_disk, {}, "region proposal"),
+        (report.editor, "Editor on held-out instructions", {}, "before RL"),
+        (report.run, "Run", {}, "baseline"),
     ]
-    if report.on_disk:
-        title = "The same judge on edits on disk, which are nothing like what it was trained on"
-        tables.insert(1, figures_table(title, report.on_disk, baseline="region proposal"))
-    for table in tables:
+    shown = [
+        figures_table(title, figures, others, baseline)
+        for figures, title, others, baseline in tables
+        if figures
+    ]
+    for table in shown:
         console.print()
         console.print(table)
     where = Table(title="Where to look", title_justify="left", show_header=False, show_edge=False)
@@ -200,7 +208,16 @@ def print_report(
         where.add_row(what, Text(place))
     console.print()
     console.print(where)
+    if not commands:
+        return
     console.print()
     console.print(Text("Go on (README.md says more)", "bold"))
     for command, purpose in commands:
         console.print(Text.assemble(f"  {command}", (f"   # {purpose}" if purpose else "", "dim")))
+
+
+def print_references(references: Mapping[str, str]) -> None:
+    """Print what another pipeline takes, each as the option to give it by, in one line."""
+    console = figures_console()
+    for what, reference in references.items():
+        console.print(Text(f"--{what} {reference}"), soft_wrap=True)

@@ -1,47 +1,49 @@
-"""Runs a profile on this machine, from an empty stack to a table of figures.
+"""Runs a pipeline of a profile on this machine, from an empty stack to a table of figures.
 
 Nothing is left running, however it ends.
 """
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
-from pipelines.dag import compile_pipeline
-from pipelines.machine import check_runnable
+from pipelines.full import build_pipeline, num_steps
+from pipelines.graph import LOG
 from pipelines.memory import watched_memory
 from pipelines.on_disk import judge_on_disk
-from pipelines.profile import Profile
+from pipelines.parts import INPUTS, Part, run_name
+from pipelines.placement import Here
+from pipelines.refusals import refuse_here
 from pipelines.report import (
     Gates,
     Report,
     gather_pictures,
     make_report,
     next_steps,
+    print_references,
     print_report,
 )
+from pipelines.settings import Profile
 from pipelines.steps import run_steps, step_environment, variables
 from spatialreward.cli.edits import read_requests
 from spatialreward.cli.judge import prepare_overlays
+from spatialreward.errors import InvalidInputError
 from spatialreward.figures import commit, write_figures
 from spatialreward.ops.config import flatten
 from spatialreward.ops.step import work_dir
 from spatialreward.ops.tracking import Tracker, child_runs, open_run
-from spatialreward.stack import StackConfig, running_stack
+from spatialreward.stack import Service, StackConfig, running_stack
 
 logger = logging.getLogger(__name__)
 
-
-def fixed_steps(profile: Profile) -> int:
-    """How many steps a profile's pipeline has beside one for each shard."""
-    training = profile.judge.training
-    return 10 + (2 if training.earlier_step else 0) + (1 if training.drawn_share else 0)
+NOTHING_GIVEN: Mapping[str, str] = MappingProxyType({})
 
 
 class RunOptions(NamedTuple):
-    """How a profile is run here."""
+    """How a pipeline is run here."""
 
     stack: StackConfig
     anew: bool = False
@@ -54,62 +56,95 @@ class RunOptions(NamedTuple):
     """Folder of figures, pictures and overlays."""
 
 
-def run_here(profile: Profile, name: str, options: RunOptions) -> Report:
-    """Run a profile's pipeline and print what came of it.
+def run_here(
+    profile: Profile,
+    name: str,
+    options: RunOptions,
+    part: Part = Part.FULL,
+    given: Mapping[str, str] = NOTHING_GIVEN,
+) -> Report:
+    """Run a pipeline and print what came of it.
+
+    Args:
+        profile: its settings.
+        name: the profile's name.
+        options: how it is run.
+        part: the whole, or one part.
+        given: references of what the part does not make itself.
 
     Raises:
-        InvalidInputError: this machine cannot run the profile, or the edits cannot be read.
+        InvalidInputError: this machine cannot run it, or the edits cannot be read.
         GraphError: a step failed; names it, what it said, and its log.
         StackError: the local stack does not start.
     """
     started_at = options.started_at or time.time()
-    check_runnable(profile, name)
+    refuse_here(profile, name, part, given)
     requests = read_requests(options.also_judge) if options.also_judge else []
-    overlays = options.out / "demo" / "overlays"
+    if requests and not part.makes_editor:
+        raise InvalidInputError(f"--also-judge: --pipeline {part} serves no judge")
+    demo = options.out / "demo"
     if requests:
-        prepare_overlays(overlays, requests)
+        prepare_overlays(demo / "overlays", requests)
+    stack = options.stack
+    if not part.makes_editor:
+        stack = stack.model_copy(update={"without": stack.without | {Service.TRITON}})
     with (
-        running_stack(options.stack) as endpoints,
-        variables(step_environment(endpoints, options.stack.state_dir)),
+        running_stack(stack) as endpoints,
+        variables(step_environment(endpoints, stack.state_dir)),
         watched_memory(lambda: [process.pid for process in endpoints.processes]) as memory,
-        open_run(f"pipeline {name}", tags={"profile": name, "commit": commit()}) as parent,
+        open_run(
+            run_name(name, part), tags={"profile": name, "pipeline": part, "commit": commit()}
+        ) as parent,
     ):
         parent.log_params(flatten(profile.model_dump(mode="json")))
         folder = work_dir() / "runs" / str(parent.run_id)
         answers = run_steps(
-            lambda pipeline: compile_pipeline(profile, name, pipeline),
+            build_pipeline(profile, name, part, Here(name, profile.resources)),
             parent,
             folder,
-            profile.data.num_shards + fixed_steps(profile),
+            num_steps(profile, part),
             anew=options.anew,
+            given={what: _absolute(one) for what, one in given.items()},
         )
-        on_disk = judge_on_disk(requests, overlays) if requests else []
+        on_disk = judge_on_disk(requests, demo / "overlays") if requests else []
         steps = child_runs(str(parent.run_id))
         reused = [step.name for step in steps if step.tags.get("reused") == "true"]
-        gather_pictures(steps, options.out / "demo" / "pictures")
+        gather_pictures(steps, demo / "pictures")
         report = make_report(
             answers, Gates.of(profile), time.time() - started_at, memory.peak_bytes, on_disk
         )
-        _record(profile, parent, report, reused, options.out)
+        figures = _record(profile, parent, report, reused, options.out, part)
     places = {
-        "judge and editor": f"{answers['judge_model']}, {answers['editor_model']}",
-        "sample sheets, curve": str(options.out / "demo" / "pictures"),
-        "figures": str(options.out / "figures" / "demo.json"),
-        "log of all steps": str(folder / "log.txt"),
+        what: answers[f"{what}_model"] for what in ("judge", "editor") if f"{what}_model" in answers
     }
+    if not part.makes_data or part.makes_judge:
+        places["sample sheets, curve"] = str(demo / "pictures")
+    places |= {"figures": str(figures), "log of all steps": str(folder / LOG)}
     if requests:
-        places["overlays"] = str(overlays)
+        places["overlays"] = str(demo / "overlays")
     if reused:
         places["reused steps"] = ", ".join(dict.fromkeys(reused))
-    print_report(report, places, next_steps(options.stack))
+    print_report(report, places, next_steps(options.stack) if part.makes_editor else ())
+    print_references({what: answers[what] for what in INPUTS if what in answers})
     return report
 
 
+def _absolute(reference: str) -> str:
+    """A folder from here, for steps that work elsewhere."""
+    is_folder = reference and not reference.startswith(("s3://", "hub:"))
+    return str(Path(reference).absolute()) if is_folder else reference
+
+
 def _record(
-    profile: Profile, parent: Tracker, report: Report, reused: Sequence[str], out: Path
-) -> None:
+    profile: Profile,
+    parent: Tracker,
+    report: Report,
+    reused: Sequence[str],
+    out: Path,
+    part: Part,
+) -> Path:
     path = write_figures(
-        "demo",
+        "demo" if part is Part.FULL else f"pipeline-{part}",
         report.figures,
         seeds=profile.seeds(),
         more={"baselines": {"untrained judge": report.untrained}, "reused_steps": list(reused)},
@@ -117,3 +152,4 @@ def _record(
     )
     parent.log_metrics({figure.name: figure.value for figure in report.figures})
     parent.log_file(path)
+    return path

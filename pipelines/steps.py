@@ -1,12 +1,14 @@
 """Runs the steps of a compiled pipeline on a local stack, as one run in MLflow."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipelines.graph import GraphError, run_graph
-from spatialreward.ops.pipeline_run import recorded_outcome
+from kfp import dsl
+
+from pipelines.compiling import write_pipeline
+from pipelines.graph import LOG, run_graph
 from spatialreward.ops.step import ANEW, work_dir
 from spatialreward.ops.tracking import Tracker
 from spatialreward.stack import Endpoints, environment
@@ -14,45 +16,41 @@ from spatialreward.stack.processes import MARK
 
 
 def run_steps(
-    compile_to: Callable[[Path], None],
+    graph: dsl.base_component.BaseComponent,
     parent: Tracker,
     folder: Path,
     num_steps: int,
     *,
     anew: bool,
+    given: Mapping[str, str],
 ) -> dict[str, str]:
     """Compile and run; returns the pipeline's outputs.
 
     Args:
-        compile_to: writes the pipeline as YAML.
+        graph: the pipeline, as it is placed here.
         parent: run in MLflow that the steps' runs belong to.
         folder: for the pipeline, its log, and what kfp keeps.
         num_steps: how many there are, for the progress.
         anew: do every step again, even one that was done with the same inputs.
+        given: the pipeline's parameters beside the run.
 
     Raises:
         GraphError: a step failed; names it, what it said, and its log.
     """
     pipeline = folder / "pipeline.yaml"
-    compile_to(pipeline)
+    write_pipeline(graph, pipeline)
     parent.log_file(pipeline)
     try:
         return run_graph(
             pipeline,
-            {"parent_run_id": str(parent.run_id)},
+            {**given, "parent_run_id": str(parent.run_id)},
             folder,
             {ANEW: "1"} if anew else {},
             num_steps,
         )
-    except GraphError as error:
-        outcome = recorded_outcome(str(parent.run_id))
-        step, said = "a step", str(error)
-        if outcome is not None and outcome.step:
-            step, said = f"step {outcome.step}", outcome.error
-        raise GraphError(f"{step} failed: {said} (log: {folder / 'log.txt'})") from error
     finally:
-        if (folder / "log.txt").is_file():
-            parent.log_file(folder / "log.txt")
+        if (folder / LOG).is_file():
+            parent.log_file(folder / LOG)
 
 
 def step_environment(endpoints: Endpoints, state_dir: Path) -> dict[str, str]:

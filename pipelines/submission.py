@@ -1,11 +1,13 @@
 """What ``spatialreward submit`` finds through the entry point ``spatialreward.pipelines``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipelines.dag import compile_pipeline
+from pipelines.full import compile_pipeline
 from pipelines.images import Images
+from pipelines.parts import Part
 from pipelines.profile import load_profile
+from pipelines.refusals import refuse, refuse_elsewhere
 
 
 def compile_profile(
@@ -13,9 +15,13 @@ def compile_profile(
     overrides: Sequence[str],
     out: Path,
     *,
+    pipeline: str,
+    given: Mapping[str, str],
     images_lock: Path | None,
     registry: str,
 ) -> None:
     """See ``spatialreward.ops.kubeflow.compiling.Compile``."""
-    images = Images.of(images_lock, registry)
-    compile_pipeline(load_profile(profile, overrides), Path(profile).stem, out, images)
+    settings, part, name = load_profile(profile, overrides), Part(pipeline), Path(profile).stem
+    refuse(settings, name, part, given)
+    refuse_elsewhere(given)
+    compile_pipeline(settings, name, part, out, Images.of(images_lock, registry))

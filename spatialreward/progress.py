@@ -19,6 +19,8 @@ ReportMetrics = Callable[[dict[str, float], int], None]
 """Gets figures of a training by name, and the step that they are of."""
 
 SECONDS_BETWEEN_LINES = 10.0
+_PROGRESS = {"event": "progress"}
+"""Tells a log handler that the line is one of many, of which the last counts."""
 
 
 def track(iterable: Iterable[Item], *, total: int | None, description: str) -> Iterator[Item]:
@@ -44,8 +46,9 @@ def _with_log_lines(
         now = time.monotonic()
         if now - last_line >= SECONDS_BETWEEN_LINES and (total is None or done < total):
             last_line = now
-            logger.info("%s", _line(description, done, total, now - start))
-    logger.info("%s", _line(description, done, total, time.monotonic() - start))
+            logger.info("%s", _line(description, done, total, now - start), extra=_PROGRESS)
+    line = _line(description, done, total, time.monotonic() - start)
+    logger.info("%s", line, extra=_PROGRESS)
 
 
 def _line(description: str, done: int, total: int | None, elapsed_s: float) -> str:

@@ -48,6 +48,23 @@ def merge_shards(
 
 
 @app.command()
+def import_data(
+    reference: Annotated[
+        str,
+        typer.Option(
+            metavar="DATA",
+            help="Packed data set: a folder, s3://...#sha256=HEX or hub:OWNER/NAME@REVISION.",
+        ),
+    ],
+    parent_run_id: ParentRunId = "",
+) -> str:
+    """Bring a data set to the object store, unless it is there, and answer with its reference."""
+    from components.data_building import steps
+
+    return steps.import_data(reference, parent_run_id)
+
+
+@app.command()
 def prepare_edits(config: Config, shard: Shard, parent_run_id: ParentRunId = "") -> str:
     """Read one part of a data set and propose regions. The settings are a CorpusConfig."""
     from components.data_building import corpus_steps
@@ -96,7 +113,7 @@ def gather_edits(
     packed: Annotated[str, typer.Option(metavar="JSON", help="List of what pack-edits answered.")],
     parent_run_id: ParentRunId = "",
 ) -> str:
-    """Write manifest and data card, and answer with the prefix of the packed data set."""
+    """Write manifest and data card, and answer with the reference of the packed data set."""
     from components.data_building import corpus_steps
     from spatialreward.data.corpus.config import CorpusStep
 

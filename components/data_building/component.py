@@ -17,12 +17,25 @@ def build_shard(config: str, split: str, shard: int, parent_run_id: str) -> str:
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def merge_shards(shards: list, parent_run_id: str) -> str:
+def merge_shards(shards: list, parent_run_id: str, dataset: dsl.Output[dsl.Dataset]) -> str:
     """Gather shards in one data set; returns its reference."""
     from components.data_building.__main__ import app
     from spatialreward.cli.container import run_as_task
 
-    return run_as_task(app, "merge-shards", shards=shards, parent_run_id=parent_run_id)
+    answer = run_as_task(app, "merge-shards", shards=shards, parent_run_id=parent_run_id)
+    dataset.metadata["reference"] = answer
+    return answer
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def import_data(reference: str, parent_run_id: str, dataset: dsl.Output[dsl.Dataset]) -> str:
+    """Bring a data set to the object store, unless it is there; returns its reference there."""
+    from components.data_building.__main__ import app
+    from spatialreward.cli.container import run_as_task
+
+    answer = run_as_task(app, "import-data", reference=reference, parent_run_id=parent_run_id)
+    dataset.metadata["reference"] = answer
+    return answer
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -69,11 +82,15 @@ def pack_edits(config: str, part: str, parent_run_id: str) -> str:
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def gather_edits(config: str, packed: list, parent_run_id: str) -> str:
-    """Write manifest and data card; returns the packed data set's prefix."""
+def gather_edits(
+    config: str, packed: list, parent_run_id: str, dataset: dsl.Output[dsl.Dataset]
+) -> str:
+    """Write manifest and data card; returns the packed data set's reference."""
     from components.data_building.__main__ import app
     from spatialreward.cli.container import run_as_task
 
-    return run_as_task(
+    answer = run_as_task(
         app, "gather-edits", config=config, packed=packed, parent_run_id=parent_run_id
     )
+    dataset.metadata["reference"] = answer
+    return answer

@@ -35,9 +35,7 @@ def prepare_edits(config: CorpusShardStep, parent_run_id: str) -> str:
         return _keep(step, folder) | {"data/kept": counts.kept, "data/seen": counts.seen}
 
     inputs = {"source": json.dumps(lineage_of(config.corpus)["source"], sort_keys=True)}
-    outputs = run_step(
-        "prepare-edits", config, inputs, work, parent_run_id=parent_run_id, revision=2
-    )
+    outputs = run_step("prepare-edits", config, inputs, work, parent_run_id=parent_run_id)
     return _answer(outputs)
 
 
@@ -117,7 +115,7 @@ def pack_edits(config: CorpusConfig, part: str, parent_run_id: str) -> str:
 
 
 def gather_edits(config: CorpusStep, packed: Sequence[str], parent_run_id: str) -> str:
-    """Write manifest and data card beside the packed shards; returns the prefix they are under."""
+    """Write manifest and data card beside the packed shards; returns the data set's reference."""
     inputs = {f"packed-{number:05d}": one for number, one in enumerate(packed)}
     lineage = lineage_of(config.corpus)
     location = location_of(config.corpus, lineage)
@@ -149,12 +147,12 @@ def gather_edits(config: CorpusStep, packed: Sequence[str], parent_run_id: str) 
 
     outputs = run_step("gather-edits", config, inputs, work, parent_run_id=parent_run_id)
     _require_stored(ArtifactRef.parse(str(outputs["data"])))
-    return location
+    return str(outputs["data"])
 
 
 def location_of(config: CorpusConfig, lineage: Mapping[str, Any]) -> str:
     """Prefix of a packed data set: named after all that it follows from."""
-    key = step_key("packed-data", config, {"lineage": json.dumps(lineage)}, revision=2)
+    key = step_key("packed-data", config, {"lineage": json.dumps(lineage)}, __package__)
     return f"s3://{BUCKET}/data/{config.name}/{key[:16]}"
 
 

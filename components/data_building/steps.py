@@ -1,11 +1,18 @@
-"""The steps of data building: a shard at a time, then all of them in one folder."""
+"""The steps of data building: a shard at a time, then all of them in one folder.
+
+A data set that is there already is imported: later steps read artifacts of the object store alone.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from spatialreward.artifacts import ArtifactRef
+from spatialreward.data.dataset import DatasetRef
+from spatialreward.data.packing.manifest import FILE_NAME
 from spatialreward.folder_manifest import digest_folder
 from spatialreward.ops.config import NoSettings, ShardStep
 from spatialreward.ops.step import Outputs, Step, run_step
+from spatialreward.storage import ObjectStore
 from spatialreward.world import building
 
 
@@ -20,7 +27,7 @@ def build_shard(config: ShardStep, parent_run_id: str) -> str:
     # The pictures behind a path may change while the path stays.
     photos = config.world.photos
     inputs = {"photos": digest_folder(Path(photos))} if photos else {}
-    outputs = run_step("build-shard", config, inputs, work, parent_run_id=parent_run_id, revision=3)
+    outputs = run_step("build-shard", config, inputs, work, parent_run_id=parent_run_id)
     return str(outputs["shard"])
 
 
@@ -34,7 +41,32 @@ def merge_shards(shards: Sequence[str], parent_run_id: str) -> str:
         sizes = {"data/num_shards": len(inputs), "data/num_edits": merged.num_edits}
         return {"data": step.keep(folder), **sizes}
 
-    outputs = run_step(
-        "merge-shards", NoSettings(), inputs, work, parent_run_id=parent_run_id, revision=2
-    )
+    outputs = run_step("merge-shards", NoSettings(), inputs, work, parent_run_id=parent_run_id)
+    return str(outputs["data"])
+
+
+def import_data(reference: str, parent_run_id: str) -> str:
+    """Bring a packed data set to the object store, unless it is there; returns its reference.
+
+    Raises:
+        InvalidInputError: it is no packed data set.
+        StorageError: the store does not have the artifact that the reference names.
+    """
+    ref = DatasetRef.parse(reference)
+    if isinstance(ref.place, ArtifactRef):
+        ObjectStore.from_environment().read_manifest(ref.place)
+        return reference
+    data = ref.open()
+    files = [shard.path for shard in data.shards]
+    manifest = files[0].with_name(FILE_NAME)
+
+    def work(step: Step) -> Outputs:
+        folder = step.new_folder("data")
+        folder.mkdir()
+        for path in [*files, *([manifest] if manifest.is_file() else [])]:
+            (folder / path.name).symlink_to(path.resolve())
+        return {"data": step.keep(folder), "data/num_edits": len(data)}
+
+    inputs = {"data": data.digest}
+    outputs = run_step("import-data", NoSettings(), inputs, work, parent_run_id=parent_run_id)
     return str(outputs["data"])

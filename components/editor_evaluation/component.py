@@ -6,12 +6,21 @@ IMAGE = "spatialreward/editor-evaluation:0.1.0"
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def compare_editors(config: str, before: str, after: str, served: str, parent_run_id: str) -> str:
+def compare_editors(
+    config: str,
+    before: str,
+    after: str,
+    served: str,
+    parent_run_id: str,
+    metrics: dsl.Output[dsl.Metrics],
+) -> str:
     """Compare an editor before and after RL; returns figures and report's reference as JSON."""
+    import json
+
     from components.editor_evaluation.__main__ import app
     from spatialreward.cli.container import run_as_task
 
-    return run_as_task(
+    answer = run_as_task(
         app,
         "compare-editors",
         config=config,
@@ -20,6 +29,9 @@ def compare_editors(config: str, before: str, after: str, served: str, parent_ru
         served=served,
         parent_run_id=parent_run_id,
     )
+    for name, value in json.loads(answer)["editor"].items():
+        metrics.log_metric(name, value)
+    return answer
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

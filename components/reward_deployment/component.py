@@ -62,6 +62,7 @@ def close_run(
     return run_as_task(
         app,
         "close-run",
+        always=True,
         status=json.dumps({"state": status.state, "message": status.error_message or ""}),
         has_train_jobs=has_train_jobs,
         last_step=last_step,

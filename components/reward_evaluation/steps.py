@@ -11,6 +11,7 @@ from spatialreward.data.dataset import DatasetRef
 from spatialreward.data.edits import LabelledEdit
 from spatialreward.judges.interface import Judging
 from spatialreward.ops.config import JudgeEvaluationStep
+from spatialreward.ops.logged_models import log_model_figures
 from spatialreward.ops.step import Outputs, Step, run_step
 from spatialreward.protocol.prompts import TINY
 from spatialreward.records import Judgement
@@ -44,7 +45,9 @@ def evaluate_judge(
         judgings: dict[str, Judging] = {"judge": Judge.load(checkpoint)}
         if not config.alone:
             judgings["pixel_difference"] = PixelDifference()
-            judgings["untrained_judge"] = _untrained(config, step.new_folder("untrained"))
+            if config.untrained_seed is not None:
+                folder = step.new_folder("untrained")
+                judgings["untrained_judge"] = _untrained(config.untrained_seed, config, folder)
         opinions = {name: judge_edits(one, data) for name, one in judgings.items()}
         if not config.alone:
             shown = itertools.islice(data, config.num_sheet_rows)
@@ -64,6 +67,13 @@ def evaluate_judge(
             config.model_dump(mode="json"),
             figures["judge"],
         )
+        log_model_figures(
+            step.tracker,
+            "judge",
+            ArtifactRef.parse(judge),
+            figures["judge"],
+            data=("heldout", ArtifactRef.parse(heldout).sha256),
+        )
         return figures | {"report": str(store_report(step.store, report))}
 
     outputs = run_step(
@@ -73,18 +83,17 @@ def evaluate_judge(
         work,
         parent_run_id=parent_run_id,
         data_sets={"heldout": "evaluation"},
-        revision=4,
     )
     return json.dumps(outputs, sort_keys=True)
 
 
-def _untrained(config: JudgeEvaluationStep, folder: Path) -> "Judge":
+def _untrained(seed: int, config: JudgeEvaluationStep, folder: Path) -> "Judge":
     """A judge of random weights, loaded as the judge beside it is: on the same device."""
     from spatialreward.judges.engines.engine import Judge
     from spatialreward.judges.qwen_vl import checkpoint
-    from spatialreward.world.grounding import untrained_tiny
+    from spatialreward.world.untrained_judge import untrained_tiny
 
-    model, processor = untrained_tiny(config.untrained_seed, config.world)
+    model, processor = untrained_tiny(seed, config.world)
     checkpoint.save(folder, model, processor, {"notice": "random weights"}, TINY)
     return Judge.load(folder)
 

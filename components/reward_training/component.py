@@ -8,9 +8,9 @@ IMAGE = "spatialreward/reward-training:0.1.0"
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def train_judge(config: str, data: str, drawn: str, parent_run_id: str) -> NamedTuple(
-    "Judges", [("judge", str), ("earlier", str)]
-):
+def train_judge(
+    config: str, data: str, drawn: str, parent_run_id: str, model: dsl.Output[dsl.Model]
+) -> NamedTuple("Judges", [("judge", str), ("earlier", str)]):
     """Train a judge on a data set; returns references of the judge and of an earlier checkpoint.
 
     The latter is empty where none is kept, and ``drawn`` where no drawn edits are trained on.
@@ -22,12 +22,13 @@ def train_judge(config: str, data: str, drawn: str, parent_run_id: str) -> Named
         app, "train-judge", config=config, data=data, drawn=drawn, parent_run_id=parent_run_id
     )
     judge, _, earlier = made.partition(" ")
+    model.metadata["reference"] = judge
     return judge, earlier
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def train_judge_on_nodes(
-    config: str, nodes: str, data: str, drawn: str, parent_run_id: str
+    config: str, nodes: str, data: str, drawn: str, parent_run_id: str, model: dsl.Output[dsl.Model]
 ) -> NamedTuple("Judges", [("judge", str), ("earlier", str)]):
     """Train a judge on several nodes, as a TrainJob; returns what ``train_judge`` does."""
     from components.reward_training.__main__ import app
@@ -43,4 +44,5 @@ def train_judge_on_nodes(
         parent_run_id=parent_run_id,
     )
     judge, _, earlier = made.partition(" ")
+    model.metadata["reference"] = judge
     return judge, earlier

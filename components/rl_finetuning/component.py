@@ -6,32 +6,44 @@ IMAGE = "spatialreward/rl-finetuning:0.1.0"
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def pretrain_editor(config: str, data: str, parent_run_id: str) -> str:
+def pretrain_editor(
+    config: str, data: str, parent_run_id: str, model: dsl.Output[dsl.Model]
+) -> str:
     """Make the editor that RL starts from; returns its reference."""
     from components.rl_finetuning.__main__ import app
     from spatialreward.cli.container import run_as_task
 
-    return run_as_task(
+    answer = run_as_task(
         app, "pretrain-editor", config=config, data=data, parent_run_id=parent_run_id
     )
+    model.metadata["reference"] = answer
+    return answer
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def draw_edits(config: str, editor: str, parent_run_id: str) -> str:
+def draw_edits(
+    config: str, editor: str, parent_run_id: str, dataset: dsl.Output[dsl.Dataset]
+) -> str:
     """Draw edits for the judge's data with an editor; returns the data set's reference."""
     from components.rl_finetuning.__main__ import app
     from spatialreward.cli.container import run_as_task
 
-    return run_as_task(app, "draw-edits", config=config, editor=editor, parent_run_id=parent_run_id)
+    answer = run_as_task(
+        app, "draw-edits", config=config, editor=editor, parent_run_id=parent_run_id
+    )
+    dataset.metadata["reference"] = answer
+    return answer
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def finetune_editor(config: str, editor: str, served: str, parent_run_id: str) -> str:
+def finetune_editor(
+    config: str, editor: str, served: str, parent_run_id: str, model: dsl.Output[dsl.Model]
+) -> str:
     """Fine-tune an editor with the served judge's rewards; returns its reference."""
     from components.rl_finetuning.__main__ import app
     from spatialreward.cli.container import run_as_task
 
-    return run_as_task(
+    answer = run_as_task(
         app,
         "finetune-editor",
         config=config,
@@ -39,3 +51,5 @@ def finetune_editor(config: str, editor: str, served: str, parent_run_id: str) -
         served=served,
         parent_run_id=parent_run_id,
     )
+    model.metadata["reference"] = answer
+    return answer

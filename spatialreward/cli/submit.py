@@ -4,7 +4,7 @@ import datetime
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
@@ -21,8 +21,24 @@ if TYPE_CHECKING:
 def submit(
     connection: Connection,
     profile: Annotated[
-        str | None, typer.Option(help="What to run: tiny, paper, or a TOML file.")
+        str | None, typer.Option(help="What to run: tiny, one-gpu, paper, or a TOML file.")
     ] = None,
+    pipeline: Annotated[
+        Literal["full", "data", "judge", "editor"],
+        typer.Option(help="The whole of it, or one part."),
+    ] = "full",
+    data: Annotated[
+        str, typer.Option(metavar="REF", help="Data to train a judge on, for --pipeline judge.")
+    ] = "",
+    heldout: Annotated[
+        str, typer.Option(metavar="REF", help="Labelled edits to measure it on, for the same.")
+    ] = "",
+    drawn: Annotated[
+        str, typer.Option(metavar="REF", help="Edits that an editor drew, to train on, too.")
+    ] = "",
+    editor: Annotated[
+        str, typer.Option(metavar="S3_REF", help="Editor to fine-tune, for --pipeline editor.")
+    ] = "",
     package: Annotated[
         Path | None,
         typer.Option(metavar="FILE.yaml", help="A pipeline compiled before, instead of a profile."),
@@ -80,14 +96,23 @@ def submit(
 
     What was published before is not uploaded again. Exit status 0: succeeded, or started and not
     followed; 3: the run failed; 4: it was canceled. Ctrl-C ends the watching, not the run.
+
+    Example: spatialreward submit --profile tiny --set rl.num_steps=3
     """
     from spatialreward.ops.kubeflow import parse_parameters, publish
     from spatialreward.ops.kubeflow.triggers import trigger_of
 
     trigger = trigger_of(schedule, every)
-    compiled = _package(profile, package, overrides or [], images_lock, registry)
+    given = {"data": data, "heldout": heldout, "drawn": drawn, "editor": editor}
+    if package is None:
+        source = _Source(profile, pipeline, given, overrides or [], images_lock, registry)
+        compiled = source.compiled()
+    else:
+        compiled = _read(package, profile, pipeline, overrides or [], images_lock)
     request = _request(compiled, profile, run_name, experiment, service_account)
-    request = request.model_copy(update={"parameters": parse_parameters(compiled, params or [])})
+    references = [f"{name}={reference}" for name, reference in given.items() if reference]
+    parameters = parse_parameters(compiled, [*references, *(params or [])])
+    request = request.model_copy(update={"parameters": parameters})
     with connection.client() as client:
         version, was_there = publish(client, compiled, request.note)
         typer.echo(
@@ -100,26 +125,46 @@ def submit(
             _start(connection, client, version, request, compiled, poll if follow else None)
 
 
-def _package(
+class _Source(NamedTuple):
+    """What is compiled."""
+
+    profile: str | None
+    pipeline: str
+    given: Mapping[str, str]
+    overrides: list[str]
+    images_lock: Path | None
+    registry: str
+
+    def compiled(self) -> "Package":
+        from spatialreward.ops.kubeflow.compiling import compile_profile
+
+        if self.profile is None:
+            raise InvalidInputError("expected --profile NAME or --package FILE.yaml")
+        return compile_profile(
+            self.profile,
+            self.overrides,
+            self.images_lock,
+            self.registry,
+            pipeline=self.pipeline,
+            given=self.given,
+        )
+
+
+def _read(
+    package: Path,
     profile: str | None,
-    package: Path | None,
+    pipeline: str,
     overrides: list[str],
     images_lock: Path | None,
-    registry: str,
 ) -> "Package":
     from spatialreward.ops.kubeflow import read_package
-    from spatialreward.ops.kubeflow.compiling import compile_profile
 
-    if package is not None:
-        if profile is not None or overrides or images_lock is not None:
-            raise InvalidInputError(
-                f"--package {package} is compiled already: "
-                "--profile, --set and --images-lock have no effect on it"
-            )
-        return read_package(package)
-    if profile is None:
-        raise InvalidInputError("expected --profile NAME or --package FILE.yaml")
-    return compile_profile(profile, overrides, images_lock, registry)
+    if profile is not None or pipeline != "full" or overrides or images_lock is not None:
+        raise InvalidInputError(
+            f"--package {package} is compiled already: "
+            "--profile, --pipeline, --set and --images-lock have no effect on it"
+        )
+    return read_package(package)
 
 
 def _request(

@@ -120,8 +120,8 @@ class JudgeEvaluationStep(Record):
 
     world: DataConfig
     """Whose words the untrained judge's tokenizer is fitted to."""
-    untrained_seed: int = 5
-    """Of the untrained judge's random weights."""
+    untrained_seed: int | None = 5
+    """Of the untrained judge's random weights; None: there is none beside it."""
     num_sheet_rows: PositiveInt = 12
     """Edits on the sample sheet."""
     alone: bool = False

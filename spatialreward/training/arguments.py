@@ -10,6 +10,7 @@ from spatialreward.training.muon import has_bfloat16
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
+
 def training_arguments(
     config: JudgeTrainingConfig, num_steps: int, folder: Path, world_size: int
 ) -> "TrainingArguments":

@@ -64,6 +64,7 @@ class Collator:
             return [self.names.index(conversation.stream)] * (len(tokens.input_ids) + 1)
         numbers = []
         starts = [(one.at, self.names.index(one.part)) for one in answer_parts(answer)]
-        for begin, _ in tokens.offset_mapping:
-            numbers.append(max(part for at, part in starts if at <= begin))
+        for _, end in tokens.offset_mapping:
+            # A token that is of two parts opens the second one.
+            numbers.append(max(part for at, part in starts if at < end))
         return [*numbers, numbers[-1]]

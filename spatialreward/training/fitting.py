@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from transformers import TrainerCallback
-from transformers.trainer_utils import set_seed
 
 from spatialreward.progress import ReportMetrics
 from spatialreward.training.arguments import training_arguments
@@ -72,8 +71,6 @@ def fit(
         callbacks.append(states)
     if snapshot is not None:
         callbacks.append(snapshots := _Snapshots(snapshot))
-    # A LoRA's dropout, and nothing else, is drawn while training.
-    set_seed(arguments.seed)
     trainer = JudgeTrainer(
         model,
         arguments,

@@ -6,7 +6,8 @@ One function for the tiny judge and the 8B one; what differs is in the settings.
 import logging
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -105,6 +106,8 @@ def train_judge(
     samples_at_a_time(config, processes.world_size)
     data_sets = _trained_on(data, drawn, config)
     num_edits = sum(check_labels(one, config) for one in data_sets)
+    from transformers import set_seed
+
     start = time.perf_counter()
     with TemporaryDirectory() as nowhere:
         # Before the model is made: DeepSpeed divides it while it is read.
@@ -124,9 +127,11 @@ def train_judge(
             states = States(state_folder, _identity(base, config, data_sets, processes))
             # The first process alone marks a state as whole.
             states.last = processes.from_first(states.last)
+        # A LoRA begins with numbers that are drawn.
+        set_seed(config.seed)
         writer = _Writer(base, config, protocol, processor, processes)
         trainer = fit(
-            prepare(model, config),
+            prepare(model, config, str(base.folder)),
             arguments,
             conversations,
             Collator(processor),
@@ -277,15 +282,29 @@ class _Writer:
         self, model: Any, weights: dict[str, Any], out: Path, card: dict[str, Any]
     ) -> None:
         if not self._tuning.merge:
-            model.save_pretrained(out, state_dict=weights)
+            model.save_pretrained(out, state_dict=weights, save_embedding_layers=False)
             checkpoint.write_card(out, card)
             self._protocol.write(out)
             return
         with TemporaryDirectory(dir=out.parent) as folder:
             adapter = Path(folder)
-            model.save_pretrained(adapter, state_dict=weights)
-            merged, _ = checkpoint.load_merged(self._base.folder, adapter)
+            model.save_pretrained(adapter, state_dict=weights, save_embedding_layers=False)
+            with _undivided():
+                merged, _ = checkpoint.load_merged(self._base.folder, adapter)
             checkpoint.save(out, merged, self._processor, card, self._protocol)
+
+
+@contextmanager
+def _undivided() -> Iterator[None]:
+    """Have models read whole that ZeRO-3 would divide among all processes."""
+    from transformers.integrations import deepspeed
+
+    reference = deepspeed._hf_deepspeed_config_weak_ref
+    deepspeed.unset_hf_deepspeed_config()
+    try:
+        yield
+    finally:
+        deepspeed._hf_deepspeed_config_weak_ref = reference
 
 
 def _trained_on(

@@ -6,6 +6,7 @@ lies under ``model.visual``, mergers and deepstack mergers too.
 
 import logging
 import re
+import warnings
 from typing import TYPE_CHECKING
 
 from spatialreward.errors import InvalidInputError
@@ -24,14 +25,19 @@ _TARGETS = rf".*language_model\.layers\.\d+\.({_LINEAR})"
 _ADAPTER = re.compile(rf".*language_model\.layers\.\d+\.({_LINEAR})\.lora_(A|B)\.default\.weight")
 
 
-def prepare(model: "PreTrainedModel", config: JudgeTrainingConfig) -> "torch.nn.Module":
+def prepare(model: "PreTrainedModel", config: JudgeTrainingConfig, base: str) -> "torch.nn.Module":
     """Freeze what is not trained, and put a LoRA on, if the settings say so.
+
+    Args:
+        model: what is trained.
+        config: how.
+        base: what an adapter is for, which it says of itself.
 
     Raises:
         InvalidInputError: the model has no place for the LoRA.
     """
     if isinstance(config.tuning, LoraTuning):
-        prepared = _with_lora(model, config.tuning, is_sharded=config.deepspeed == "zero3")
+        prepared = _with_lora(model, config.tuning, base, is_sharded=config.deepspeed == "zero3")
     else:
         for name, weight in model.named_parameters():
             weight.requires_grad_(config.trains_vision or not name.startswith(_VISION))
@@ -54,7 +60,7 @@ def check(model: "torch.nn.Module", config: JudgeTrainingConfig) -> None:
 
 
 def _with_lora(
-    model: "PreTrainedModel", tuning: LoraTuning, *, is_sharded: bool
+    model: "PreTrainedModel", tuning: LoraTuning, base: str, *, is_sharded: bool
 ) -> "torch.nn.Module":
     from peft import LoraConfig, get_peft_model
 
@@ -65,9 +71,13 @@ def _with_lora(
         target_modules=_TARGETS,
         task_type="CAUSAL_LM",
     )
+    model.name_or_path = base
     try:
-        # ZeRO-3 computes in one precision, the adapter included.
-        return get_peft_model(model, lora, autocast_adapter_dtype=not is_sharded)
+        with warnings.catch_warnings():
+            # peft 0.21 asks transformers 5.23 for what has another name there.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            # ZeRO-3 computes in one precision, the adapter included.
+            return get_peft_model(model, lora, autocast_adapter_dtype=not is_sharded)
     except ValueError as error:
         raise InvalidInputError(f"LoRA: {' '.join(str(error).split())}") from error
 

@@ -1,4 +1,3 @@
-import hashlib
 import json
 
 import pytest
@@ -10,13 +9,16 @@ from components.data_building.corpus_steps import (
     prepare_edits,
     select_edits,
 )
+from components.data_building.steps import import_data
 from spatialreward.artifacts import ArtifactRef
 from spatialreward.data.corpus.config import CorpusConfig, CorpusShardStep, CorpusStep
 from spatialreward.data.dataset import DatasetRef
 from spatialreward.data.packing.manifest import Manifest
 from spatialreward.errors import InvalidInputError
 from spatialreward.folder_manifest import digest_folder
-from spatialreward.storage import ObjectStore
+from spatialreward.storage import ObjectStore, StorageError
+from spatialreward.world.building import build_shard
+from spatialreward.world.config import DataConfig
 
 
 @pytest.fixture
@@ -44,14 +46,13 @@ def test_gathered_shards_are_an_artifact_and_are_not_sent_again(steps, tmp_path,
         return put_object(self, bucket, key, *args, **more)
 
     monkeypatch.setattr(Minio, "put_object", record)
-    location = gather_edits(CorpusStep(corpus=config), packed, "")
+    ref = ArtifactRef.parse(gather_edits(CorpusStep(corpus=config), packed, ""))
+    location = ref.uri
     key = location.removeprefix("s3://spatialreward/")
     assert f"{key}/manifest.json" in sent
     assert sent[-1] == f"{key}/artifact.json"
     assert not [one for one in sent if one.endswith(".parquet")]
     store = ObjectStore.from_environment()
-    content = store.get_content(f"{location}/artifact.json")
-    ref = ArtifactRef(uri=location, sha256=hashlib.sha256(content).hexdigest())
     data = DatasetRef.parse(str(ref)).open()
     manifest = Manifest.model_validate(store.get_json(f"{location}/manifest.json"))
     assert (len(data), data.digest) == (6, manifest.digest)
@@ -60,3 +61,15 @@ def test_gathered_shards_are_an_artifact_and_are_not_sent_again(steps, tmp_path,
     store.remove(f"{location}/{data.shards[0].path.name}")
     with pytest.raises(InvalidInputError, match=r"parquet: is gone from the store; build .*--anew"):
         gather_edits(CorpusStep(corpus=config), packed, "")
+
+
+def test_a_folder_is_brought_to_the_store_and_what_is_there_is_not(steps, tmp_path):
+    folder = tmp_path / "edits"
+    build_shard(DataConfig(num_train=6, num_shards=1), "train", 0, folder)
+    reference = import_data(str(folder), "")
+    assert DatasetRef.parse(reference).open().digest == DatasetRef(place=folder).open().digest
+    assert import_data(reference, "") == reference
+    with pytest.raises(StorageError):
+        import_data("s3://spatialreward/nowhere#sha256=" + "0" * 64, "")
+    with pytest.raises(InvalidInputError, match="no data set here"):
+        import_data(str(tmp_path), "")

@@ -12,8 +12,6 @@ from tests.docs.shell import check, commands_of, export, is_run_here
 from tests.entries import ROOT
 
 each_block = pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.name)
-# One worker has the services, and each page's reader.
-pytestmark = pytest.mark.xdist_group("docs")
 
 
 @pytest.fixture(scope="session")

@@ -20,14 +20,28 @@ class Compiled(NamedTuple):
         return cls(name, spec, executors)
 
     @property
-    def steps(self) -> dict:
-        """Tasks of the pipeline inside, that of the steps."""
+    def parts(self) -> dict:
+        """Tasks of the pipeline inside: parts, and steps beside them."""
         (inner,) = (
             task["componentRef"]["name"]
             for task in self.outer.values()
             if task["componentRef"]["name"].startswith("comp-steps-")
         )
-        return self.spec["components"][inner]["dag"]["tasks"]
+        return self.tasks(inner)
+
+    def tasks(self, component: str) -> dict:
+        """Tasks of a pipeline by its component's name."""
+        return self.spec["components"][component]["dag"]["tasks"]
+
+    @property
+    def steps(self) -> dict:
+        """Tasks inside of the parts, and beside them."""
+        found = {}
+        for name, task in self.parts.items():
+            component = task["componentRef"]["name"]
+            is_part = "dag" in self.spec["components"][component]
+            found |= self.tasks(component) if is_part else {name: task}
+        return found
 
     @property
     def outer(self) -> dict:

@@ -1,6 +1,7 @@
 import os
 import signal
 import sys
+import time
 
 import psutil
 import pytest
@@ -11,56 +12,81 @@ from pipelines.graph import GraphError, _group, run_graph
 
 @dsl.component(base_image="spatialreward/test", install_kfp_package=False)
 def shout(words: str) -> str:
-    import logging
-    import time
+    from spatialreward.cli.container import run_as_task
+    from tests.pipelines.shouting import app
 
-    logging.basicConfig(format="12:00:00 shout: %(message)s", level=logging.INFO, force=True)
-    logging.getLogger("shout").info("shouting")
-    if words == "fail":
-        raise SystemExit("error: no voice")
-    if words == "slowly":
-        time.sleep(10)
-        logging.getLogger("shout").info("out of breath")
-    return words.upper()
+    return run_as_task(app, "shout", words=words)
 
 
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory):
+@dsl.component(base_image="spatialreward/test", install_kfp_package=False)
+def close_run(status: dsl.PipelineTaskFinalStatus, words: str) -> str:
+    from spatialreward.cli.container import run_as_task
+    from tests.pipelines.shouting import app
+
+    return run_as_task(app, "close-run", always=True, words=f"{words}: {status.state}")
+
+
+@dsl.component(base_image="spatialreward/test", install_kfp_package=False)
+def misspelt() -> str:
+    from tests.pipelines.shouting import no_such_name
+
+    return no_such_name
+
+
+def compiled(pipeline, folder):
+    path = folder / "pipeline.yaml"
+    compiler.Compiler().compile(pipeline, str(path))
+    return path
+
+
+def test_a_graph_answers_and_shows_what_steps_tell_only(tmp_path, capfd):
     @dsl.pipeline(name="shouting")
     def shouting(words: str) -> str:
         return shout(words=words).output
 
-    path = tmp_path_factory.mktemp("graph") / "pipeline.yaml"
-    compiler.Compiler().compile(shouting, str(path))
-    return path
-
-
-def test_a_graph_answers_and_shows_our_lines_only(pipeline, tmp_path, capfd):
+    pipeline = compiled(shouting, tmp_path)
     answers = run_graph(pipeline, {"words": "hello"}, tmp_path / "run", os.environ, 1)
     assert list(answers.values()) == ["HELLO"]
     shown = capfd.readouterr().err
-    assert "12:00:00 shout: shouting\n" in shown
+    assert " shout: shouting\n" in shown
     assert "KFP Executor" not in shown
     assert "KFP Executor" in (tmp_path / "run" / "log.txt").read_text()
     assert not (tmp_path / "run" / "tmp").exists()
 
 
-def test_a_step_that_fails_is_told_in_its_own_words_and_ends_the_graph(tmp_path):
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("fail", "no voice"),
+        ("crash", "ZeroDivisionError: division by zero"),
+        ("die", "ended without a word: its process was killed, for lack of memory perhaps"),
+    ],
+)
+def test_a_step_that_fails_is_named_in_its_own_words_and_ends_the_graph(words, said, tmp_path):
     @dsl.pipeline(name="failing")
     def failing() -> str:
-        shout(words="fail")
-        return shout(words="slowly").output
+        first = shout(words=words)
+        close_run(words="ended").after(first).ignore_upstream_failure()
+        # kfp begins what does not need the step that failed.
+        return shout(words="late").after(first).ignore_upstream_failure().output
 
-    pipeline = tmp_path / "pipeline.yaml"
-    compiler.Compiler().compile(failing, str(pipeline))
-    with pytest.raises(GraphError, match=r"^no voice$"):
-        run_graph(pipeline, {}, tmp_path / "run", os.environ, 2)
-    log = (tmp_path / "run" / "log.txt").read_text()
-    # kfp runs steps that do not need each other in any order.
-    before, failure, after = log.partition("FAILURE")
-    assert "shout: shouting" in before
-    assert failure
-    assert "out of breath" not in after
+    log = tmp_path / "run" / "log.txt"
+    with pytest.raises(GraphError) as caught:
+        run_graph(compiled(failing, tmp_path), {}, tmp_path / "run", os.environ, 2)
+    assert str(caught.value) == f"step shout failed: {said} (log: {log})"
+    text = log.read_text()
+    assert "shout: not begun, since shout has failed" in text
+    assert text.count(" shout: shouting\n") == 1
+
+
+def test_a_step_that_cannot_say_what_it_failed_of_is_in_the_log(tmp_path):
+    @dsl.pipeline(name="failing")
+    def failing() -> str:
+        return misspelt().output
+
+    with pytest.raises(GraphError, match=r"process ended with status 1 \(log: .*log\.txt\)$"):
+        run_graph(compiled(failing, tmp_path), {}, tmp_path / "run", os.environ, 1)
+    assert "no_such_name" in (tmp_path / "run" / "log.txt").read_text()
 
 
 STUBBORN = """
@@ -79,28 +105,22 @@ def is_at_work(pid):
         return False
 
 
-def test_nothing_of_a_graph_outlives_an_interrupt(monkeypatch):
+def test_nothing_of_a_graph_outlives_an_interrupt(monkeypatch, tmp_path):
     monkeypatch.setattr("pipelines.graph._GRACE_S", 0.5)
+    log = tmp_path / "log.txt"
     pids = []
 
     def interrupted():
-        with _group([sys.executable, "-c", STUBBORN], os.environ) as process:
-            pids.extend([process.pid, int(process.stdout.readline())])
+        with _group([sys.executable, "-c", STUBBORN], os.environ, log) as process:
+            while not log.read_text().endswith("\n"):
+                time.sleep(0.05)
+            pids.extend([process.pid, int(log.read_text())])
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert len(pids) == 2
     assert not any(map(is_at_work, pids))
-
-
-@dsl.component(base_image="spatialreward/test", install_kfp_package=False)
-def close_run(status: dsl.PipelineTaskFinalStatus, words: str) -> str:
-    import logging
-
-    logging.basicConfig(format="12:00:00 close-run: %(message)s", level=logging.INFO, force=True)
-    logging.getLogger("close").info("%s: %s", words, status.state)
-    return status.state
 
 
 @pytest.mark.parametrize(("words", "state"), [("fail", "FAILED"), ("hello", "SUCCEEDED")])
@@ -111,7 +131,6 @@ def test_the_last_step_is_told_how_the_others_ended_and_nothing_else_runs_after_
     def inside() -> str:
         with dsl.ParallelFor([words, "one"]) as word:
             first = shout(words=word)
-        first.set_retry(3, backoff_duration="60s")
         return shout(words="late").after(first).output
 
     @dsl.pipeline(name="closing")
@@ -120,17 +139,15 @@ def test_the_last_step_is_told_how_the_others_ended_and_nothing_else_runs_after_
         close_run(words="ended").after(work).ignore_upstream_failure()
         return work.output
 
-    pipeline = tmp_path / "pipeline.yaml"
-    compiler.Compiler().compile(closing, str(pipeline))
+    pipeline = compiled(closing, tmp_path)
     if state == "FAILED":
-        with pytest.raises(GraphError, match=r"^no voice$"):
+        with pytest.raises(GraphError, match=r"^step shout failed: no voice \("):
             run_graph(pipeline, {}, tmp_path / "run", os.environ, 3)
     else:
         answers = run_graph(pipeline, {}, tmp_path / "run", os.environ, 3)
         assert list(answers.values()) == ["LATE"]
     shown = capfd.readouterr().err
     assert shown.count("close-run: ended: ") == 1
-    assert f"12:00:00 close-run: ended: {state}\n" in shown
+    assert f" close-run: ended: {state}\n" in shown
     log = (tmp_path / "run" / "log.txt").read_text()
-    assert "Retrying" not in log
     assert "UserWarning" not in log

@@ -2,8 +2,9 @@ import logging
 
 import pytest
 
-from pipelines.dag import compile_pipeline
+from pipelines.full import compile_pipeline
 from pipelines.images import Images
+from pipelines.parts import Part
 from pipelines.profile import load_profile
 from spatialreward.errors import InvalidInputError
 from tests.pipelines.compiled import Compiled
@@ -27,7 +28,7 @@ def lock(folder, names=NAMES, address="registry.test/spatialreward/{}@" + DIGEST
 
 
 def compiled(folder, images):
-    compile_pipeline(load_profile("tiny"), "tiny", folder / "pipeline.yaml", images)
+    compile_pipeline(load_profile("tiny"), "tiny", Part.FULL, folder / "pipeline.yaml", images)
     return Compiled.read(folder / "pipeline.yaml").images()
 
 

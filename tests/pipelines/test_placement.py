@@ -5,22 +5,20 @@ import json
 import pytest
 
 from components.reward_training.component import IMAGE as TRAINING_IMAGE
-from pipelines.dag import compile_pipeline
-from pipelines.data_dag import compile_data_pipeline
+from pipelines.full import compile_pipeline
+from pipelines.parts import Part
 from pipelines.placement import ENDPOINT_KEYS, STORE_KEYS
 from pipelines.profile import load_profile
-from tests.data.corpus.made import settings as corpus
 from tests.pipelines.compiled import Compiled
 
 H100 = "NVIDIA-H100-80GB-HBM3"
 TAINT = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
-PURE = {
-    "build-shard-2",
-    "merge-shards",
-    "train-judge",
+RETRIED = {
+    "import-data",
+    "select-edits",
+    "select-edits-2",
     "train-judge-on-nodes",
     "evaluate-judge",
-    "pretrain-editor",
     "finetune-editor",
     "compare-editors",
 }
@@ -35,9 +33,9 @@ WITH_A_MODEL = {
 }
 
 
-def compiled(profile, folder, *changes):
+def compiled(profile, folder, *changes, part=Part.FULL):
     path = folder / "pipeline.yaml"
-    compile_pipeline(load_profile(profile, changes), profile, path)
+    compile_pipeline(load_profile(profile, changes), profile, part, path)
     return Compiled.read(path, profile)
 
 
@@ -53,11 +51,9 @@ def paper(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "data.yaml"
-    teacher = {"base_url": "https://teacher/v1", "model": "vl", "api_key_variable": "VL_KEY"}
-    config = corpus(num_shards=3, teacher=teacher)
-    compile_data_pipeline(config, path, load_profile("paper").resources)
-    return Compiled.read(path, config.name)
+    teacher = ["base_url='https://teacher/v1'", "api_key_variable=VL_KEY"]
+    changes = [f"data.corpus.teacher.{one}" for one in teacher]
+    return compiled("paper", tmp_path_factory.mktemp("data"), *changes, part=Part.DATA)
 
 
 @pytest.fixture(params=["tiny", "paper", "data"])
@@ -146,14 +142,13 @@ def test_only_steps_without_effects_are_retried_with_longer_and_longer_waits(pap
         for executor, task in paper.all_tasks().items()
         if task.get("retryPolicy")
     }
-    assert set(retried) <= PURE
     assert retried["evaluate-judge"] == {
         "backoffDuration": "30s",
         "backoffFactor": 2.0,
         "backoffMaxDuration": "600s",
         "maxRetryCount": 2,
     }
-    assert set(retried) == PURE - {"train-judge"}
+    assert set(retried) == RETRIED
 
 
 def test_steps_of_loops_retry_by_themselves(paper, data):
@@ -161,10 +156,9 @@ def test_steps_of_loops_retry_by_themselves(paper, data):
         env = pipeline.container(executor).get("env", [])
         return {one["name"]: one["value"] for one in env}
 
-    assert inside(paper, "exec-build-shard") == {"SPATIALREWARD_STEP_RETRIES": "3"}
-    assert "retryPolicy" not in paper.all_tasks()["exec-build-shard"]
-    # The held-out shard is in no loop.
-    assert inside(paper, "exec-build-shard-2") == {}
+    assert inside(paper, "exec-prepare-edits") == {"SPATIALREWARD_STEP_RETRIES": "3"}
+    assert "retryPolicy" not in paper.all_tasks()["exec-prepare-edits"]
+    assert inside(paper, "exec-select-edits") == {}
     assert inside(data, "exec-annotate-edits") == {"SPATIALREWARD_STEP_RETRIES": "5"}
 
 

@@ -2,7 +2,8 @@ import re
 
 import pytest
 
-from pipelines.profile import Profile, load_profile, names
+from pipelines.profile import load_profile, names
+from pipelines.settings import CorpusData, Profile, QwenJudge, WorldData
 from spatialreward.errors import InvalidInputError
 from spatialreward.ops.config import FolderBase, GroundingBase, HubBase, OmniGen2Config
 
@@ -13,16 +14,69 @@ def test_every_profile_validates(name):
 
 
 def test_the_profiles_are_those_of_the_readme():
-    assert names() == ["paper", "tiny"]
+    assert names() == ["one-gpu", "paper", "tiny"]
 
 
 def test_a_profile_says_only_what_is_different():
     paper = load_profile("paper")
     assert isinstance(paper.judge.base, HubBase)
     assert isinstance(paper.editor, OmniGen2Config)
-    assert paper.judge.gate == Profile().judge.gate
-    assert paper.judge.training.optimiser.weight_decay == 0.01
+    assert paper.judge.gate.max_unparsable_share == 0.01
+    assert paper.editor_gate == Profile().editor_gate
     assert paper.resources["train_judge"].gpus == 8
+
+
+@pytest.mark.parametrize("name", ["paper", "one-gpu"])
+def test_a_large_judge_inherits_nothing_from_the_tiny_one(name):
+    judge = load_profile(name).judge
+    assert isinstance(judge, QwenJudge)
+    training = judge.training
+    assert (training.protocol, training.optimiser.matrices) == ("full", "adamw")
+    assert (training.tuning.rank, training.tuning.alpha, training.tuning.dropout) == (32, 64, 0.05)
+    assert training.optimiser.learning_rate == 1e-4
+    assert not training.trains_vision
+    assert training.drawn_share == training.earlier_share == 0
+
+
+def test_the_paper_is_trained_as_published():
+    paper = load_profile("paper")
+    training, nodes = paper.judge.training, paper.resources["train_judge"]
+    gpus = nodes.num_nodes * nodes.gpus
+    assert training.deepspeed == "zero3"
+    assert training.optimiser.batch_size == gpus * training.samples_at_a_time * 2
+    assert training.num_steps == pytest.approx(10 * 1_016, abs=5), "ten epochs of 260,000"
+    assert isinstance(paper.data, CorpusData)
+
+
+def test_weights_of_the_hub_need_a_commit(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        "[judge]\nkind = 'qwen3-vl'\n"
+        "[judge.base]\nkind = 'hub'\nrepository = 'Qwen/Qwen3-VL-2B-Instruct'\n"
+    )
+    with pytest.raises(InvalidInputError, match="expected the commit of Qwen/Qwen3-VL-2B-Instruct"):
+        load_profile(str(file))
+    commit = "a" * 40
+    judge = load_profile(str(file), [f"judge.base.revision={commit}"]).judge
+    assert judge.base == HubBase(repository="Qwen/Qwen3-VL-2B-Instruct", revision=commit)
+
+
+def test_data_of_a_profile_may_be_replaced_by_a_file_that_says_how_to_build_some(tmp_path):
+    file = tmp_path / "edits.toml"
+    file.write_text("name = 'mine'\n[source]\nkind = 'world'\n")
+    profile = load_profile("tiny", corpus=file)
+    assert profile.data.corpus.name == "mine"
+    assert profile.world == Profile().world
+    file.write_text("name = 'mine'\nnum_shard = 3\n[source]\nkind = 'world'\n")
+    with pytest.raises(InvalidInputError, match=rf"^{file}: data.corpus.num_shard: no such key"):
+        load_profile("tiny", corpus=file)
+
+
+def test_the_world_of_steps_is_the_profiles():
+    profile = load_profile("tiny", ["data.num_train=32"])
+    assert isinstance(profile.data, WorldData)
+    assert profile.world.num_train == 32
+    assert "kind" not in profile.world.model_dump()
 
 
 def test_a_later_override_wins_and_leaves_its_siblings(tmp_path):
@@ -118,7 +172,9 @@ def test_a_wrong_override_is_named_as_such():
 
 
 def test_a_profile_that_is_not_there_is_named():
-    with pytest.raises(InvalidInputError, match="profile huge: expected one of paper, tiny"):
+    with pytest.raises(
+        InvalidInputError, match="profile huge: expected one of one-gpu, paper, tiny"
+    ):
         load_profile("huge")
 
 

@@ -1,8 +1,8 @@
 import json
 from pathlib import Path
 
-from pipelines.profile import JudgeProfile, Profile
 from pipelines.report import Gates, make_report, next_steps, print_report
+from pipelines.settings import Profile, TinyJudge
 from spatialreward.benchmarks.config import EditorGate, JudgeGate
 from spatialreward.figures import Figure
 from spatialreward.stack import StackConfig
@@ -86,7 +86,7 @@ def test_an_editor_whose_edits_have_no_order_has_no_agreement():
 
 def test_the_targets_are_those_of_the_profiles_gates():
     profile = Profile(
-        judge=JudgeProfile(
+        judge=TinyJudge(
             gate=JudgeGate(min_pairwise_accuracy=0.95, min_mean_iou=0.1, max_unparsable_share=0.2)
         ),
         editor_gate=EditorGate(gain_ci95_low_above=0.06),

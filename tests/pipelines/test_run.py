@@ -27,9 +27,6 @@ from spatialreward.stack.processes import MARK
 ROOT = Path(pipelines.__file__).parents[1]
 TRITON_PYTHON = ROOT / ".venv-triton" / "bin" / "python"
 
-# The last test counts the runs of the one before it.
-pytestmark = pytest.mark.xdist_group("pipeline")
-
 PROFILE = """
 [data]
 num_train = 32
@@ -151,7 +148,7 @@ def test_what_cannot_run_is_refused_before_anything_starts(runner):
 
 
 @pytest.mark.slow
-def test_nothing_is_left_running_after_an_interrupt(runner):
+def test_nothing_is_left_running_after_an_interrupt(runner, monkeypatch):
     process = runner.start()
     for line in process.stderr:
         if "build-shard: " in line:
@@ -161,6 +158,12 @@ def test_nothing_is_left_running_after_an_interrupt(runner):
     assert process.returncode == 130
     assert said.splitlines()[-1] == "interrupted"
     assert runner.left_running() == []
+    endpoints = up(runner.stack)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", endpoints.mlflow.tracking_uri)
+    (interrupted,) = runs_of(MlflowClient(endpoints.mlflow.tracking_uri))
+    assert interrupted.info.status == "KILLED"
+    # An interrupt ends the last step too.
+    assert recorded_outcome(interrupted.info.run_id) is None
 
 
 @pytest.mark.slow
@@ -195,6 +198,27 @@ def test_the_pipeline_stops_at_its_gate_and_goes_on_when_it_passes(runner, edits
     )
 
 
+@pytest.mark.slow
+def test_a_part_alone_goes_on_from_what_it_is_given(runner):
+    status, shown, said = runner.run("--pipeline", "data")
+    assert status == 0, said
+    given = dict(line.split(" ") for line in shown.splitlines() if line.startswith("--"))
+    assert set(given) == {"--data", "--heldout", "--drawn", "--editor"}
+
+    three = [word for name in ("--data", "--heldout", "--drawn") for word in (name, given[name])]
+    status, shown, said = runner.run("--pipeline", "judge", *three)
+    assert status == 0, said
+    assert "judge/mean_iou" in shown
+    assert "before RL" not in shown
+    figures = json.loads((runner.folder / "build/figures/pipeline-judge.json").read_text())
+    assert {figure["name"].partition("/")[0] for figure in figures["figures"]} >= {"judge", "time"}
+
+    status, shown, said = runner.run("--pipeline", "editor", "--editor", given["--editor"])
+    assert status == 0, said
+    assert "before RL" in shown
+    assert "models:/spatial-editor/" in shown
+
+
 def tree(pid):
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]
@@ -219,23 +243,20 @@ def check_files(build, began):
     assert pictures == {"judge.png", "served_reward.png", "editor_before.png", "editor_after.png"}
 
 
-def check_runs(client):
+def runs_of(client):
+    """All runs of the pipeline, the last one first."""
     experiment = client.get_experiment_by_name("spatialreward")
-    last, failed, interrupted = client.search_runs(
-        [experiment.experiment_id], "attributes.run_name = 'pipeline small'"
-    )
-    assert [run.info.status for run in (last, failed, interrupted)] == [
-        "FINISHED",
-        "FAILED",
-        "KILLED",
-    ]
+    return client.search_runs([experiment.experiment_id], "attributes.run_name = 'pipeline small'")
+
+
+def check_runs(client):
+    last, failed, *_ = runs_of(client)
+    assert [run.info.status for run in (last, failed)] == ["FINISHED", "FAILED"]
     assert recorded_outcome(last.info.run_id) == Outcome("succeeded")
     recorded = recorded_outcome(failed.info.run_id)
     assert (recorded.ended, recorded.step) == ("failed", "register-judge")
     assert "the judge does not pass its gate: mean_iou" in recorded.error
     assert client.get_run(recorded.run_id).data.tags["final"] == "true"
-    # An interrupt ends the last step too.
-    assert recorded_outcome(interrupted.info.run_id) is None
     assert last.data.params["rl.num_steps"] == "2"
     assert last.data.metrics["judge/unparsable_share"] <= 1
     steps = child_runs(last.info.run_id)

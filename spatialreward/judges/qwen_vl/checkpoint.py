@@ -1,6 +1,7 @@
 """A judge's folder: weights, tokenizer, chat template, image processor, protocol and card."""
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +18,10 @@ from spatialreward.protocol.prompts import Protocol
 if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig, PreTrainedModel
+
+
+_DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
+"""PyTorch's names of those in which weights are stored."""
 
 
 def save(
@@ -37,7 +42,13 @@ def save(
     # Each is there for a second, and a log has no place for it.
     disable_progress_bar()
     folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder, state_dict=None if weights is None else dict(weights))
+    own = None
+    if weights is not None:
+        # DeepSpeed gathers what is tied as a tensor of its own.
+        own = {
+            name: one for name, one in weights.items() if name not in model.all_tied_weights_keys
+        }
+    model.save_pretrained(folder, state_dict=own)
     processor.save(folder)
     write_card(folder, card)
     if protocol is not None:
@@ -89,7 +100,7 @@ def load_for_training(folder: Path, dtype: "torch.dtype") -> tuple["PreTrainedMo
 
 
 def load_merged(folder: Path, adapter: Path) -> tuple["PreTrainedModel", Processor]:
-    """Model and processor of a checkpoint with a LoRA in its weights, as precise as these were.
+    """Model and processor of a checkpoint with a LoRA merged in, in as many bits as its weights.
 
     Raises:
         InvalidInputError: as ``load`` does.
@@ -97,10 +108,11 @@ def load_merged(folder: Path, adapter: Path) -> tuple["PreTrainedModel", Process
     import torch
 
     check_adapter(adapter, str(folder))
-    found = CheckpointFolder.read(folder)
-    stored = config_of(found).dtype
+    found = CheckpointFolder.read(folder, adapter=adapter)
+    stored = next(iter(found.tensors.values())).dtype
     model, processor = _load_both(found, torch.float32, None)
-    return apply_adapter(model, folder, adapter).to(stored or torch.float32), processor
+    merged = apply_adapter(model, folder, adapter)
+    return merged.to(getattr(torch, _DTYPES[stored])), processor
 
 
 def _load_both(
@@ -134,6 +146,7 @@ def _load_model(folder: CheckpointFolder, dtype: "torch.dtype") -> "PreTrainedMo
         model, report = model_class.from_pretrained(
             None, config=config, state_dict=tensors, dtype=dtype, output_loading_info=True
         )
+    _forget_unused_names(model, folder)
     if report["missing_keys"]:
         raise InvalidInputError(f"{folder.path}: {some(report['missing_keys'])} missing")
     path = folder.path / GENERATION_FILE
@@ -146,9 +159,30 @@ def _load_model(folder: CheckpointFolder, dtype: "torch.dtype") -> "PreTrainedMo
     return model
 
 
+def _forget_unused_names(model: "PreTrainedModel", folder: CheckpointFolder) -> None:
+    """Keep of the names that older releases stored those that this folder has.
+
+    Saving goes the way back. Under ZeRO-3 transformers 5.23 goes all of them, and so writes names
+    that no folder has had for long.
+    """
+    conversions = getattr(model, "_weight_conversions", None)
+    if conversions:
+        model._weight_conversions = [
+            one
+            for one in conversions
+            if any(
+                re.search(pattern, name)
+                for pattern in one.source_patterns
+                for name in folder.tensors
+            )
+        ]
+
+
 def _read(file: Any, name: str) -> Any:
-    """A tensor that is read when its place is known; under ZeRO-3, where the first process alone
-    reads, the tensor itself or its shape."""
+    """A tensor that is read when its place in the model is known.
+
+    Under ZeRO-3 the first process alone reads, and at once; the others have shapes.
+    """
     import torch
     from transformers.integrations import is_deepspeed_zero3_enabled
 

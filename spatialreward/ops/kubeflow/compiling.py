@@ -5,15 +5,18 @@ entry points, as this repository does for ``pipelines.submission``.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.ops.kubeflow.package import Package, read_package
 
 GROUP = "spatialreward.pipelines"
+NOTHING: Mapping[str, str] = MappingProxyType({})
+"""No references."""
 _WAY_ROUND = (
     "install the checkout with `pip install -e '.[kubeflow,pipelines]'`, or compile it elsewhere "
     "and give --package FILE.yaml"
@@ -29,6 +32,8 @@ class Compile(Protocol):
         overrides: Sequence[str],
         out: Path,
         *,
+        pipeline: str,
+        given: Mapping[str, str],
         images_lock: Path | None,
         registry: str,
     ) -> None:
@@ -38,6 +43,8 @@ class Compile(Protocol):
             profile: its name, or a file.
             overrides: ``KEY=VALUE``, what is to be different from it.
             out: the file to write.
+            pipeline: which of a profile's pipelines.
+            given: references that its runs are to be given as parameters; empty ones are not.
             images_lock: says by which digest each image is pulled; None for none.
             registry: where images are pulled from that have no digest; empty for as they are named.
         """
@@ -45,17 +52,32 @@ class Compile(Protocol):
 
 
 def compile_profile(
-    profile: str, overrides: Sequence[str], images_lock: Path | None, registry: str
+    profile: str,
+    overrides: Sequence[str],
+    images_lock: Path | None,
+    registry: str,
+    *,
+    pipeline: str = "full",
+    given: Mapping[str, str] = NOTHING,
 ) -> Package:
     """Compile a profile in this process.
 
     Raises:
-        InvalidInputError: no pipeline is installed, it cannot be imported, or the profile is wrong.
+        InvalidInputError: no pipeline is installed, it cannot be imported, the profile is wrong, or
+            it cannot run.
     """
     compiles = _load(_only_entry())
     with tempfile.TemporaryDirectory(prefix="spatialreward-") as folder:
         out = Path(folder) / "pipeline.yaml"
-        compiles(profile, overrides, out, images_lock=images_lock, registry=registry)
+        compiles(
+            profile,
+            overrides,
+            out,
+            pipeline=pipeline,
+            given=given,
+            images_lock=images_lock,
+            registry=registry,
+        )
         return read_package(out)
 
 

@@ -115,6 +115,7 @@ def test_what_is_wrong_is_said_before_the_server_is_asked(standin, run, tmp_path
         (("--schedule", "at noon"), "--schedule 'at noon'"),
         (("--set", "rl.num_steps=3"), "is compiled already"),
         (("--profile", "tiny"), "is compiled already"),
+        (("--pipeline", "judge"), "is compiled already"),
         (("--headers-file", tmp_path / "no"), f"headers file {tmp_path / 'no'}: No such file"),
         (("--host", "localhost:8888"), "--host: expected http://HOST or https://HOST"),
         (("--host", "http://kubeflow/?ns=team#/runs"), "--host: expected an address without ?"),
@@ -203,3 +204,46 @@ def test_a_profile_is_compiled_in_the_same_process(standin, run):
     assert made["description"].startswith("profile tiny, ")
     unknown = run("--profile", "tini", package=None)
     assert "profile tini: expected one of" in unknown.stderr
+
+
+def test_a_judge_alone_is_given_its_data_as_parameters_of_the_run(standin, run):
+    artifact = "s3://bucket/data/small#sha256=" + "0" * 64
+    given = ("--data", artifact, "--heldout", "hub:owner/name@0123")
+    judge = ("--profile", "paper", "--pipeline", "judge", "--no-follow")
+    result = run(*judge, *given, package=None)
+    assert result.exit_code == 0, result.output
+    (version,) = standin.backend.versions.values()
+    spec = version["pipeline_spec"].get("pipeline_spec", version["pipeline_spec"])
+    assert spec["pipelineInfo"]["name"] == "spatialreward-paper-judge"
+    (made,) = standin.backend.runs.values()
+    assert made["runtime_config"]["parameters"] == {
+        "data": artifact,
+        "heldout": "hub:owner/name@0123",
+    }
+
+
+def test_what_cannot_run_is_refused_before_the_server_is_asked(standin, run, tmp_path):
+    cases = {
+        ("--profile", "paper"): "OmniGen2/OmniGen2 cannot be fine-tuned by this version",
+        ("--profile", "paper", "--pipeline", "judge"): "needs --data REF, --heldout REF",
+        ("--profile", "tiny", "--editor", "s3://a/b"): "--pipeline full: --editor s3://a/b: is of",
+        (
+            "--profile",
+            "one-gpu",
+            "--pipeline",
+            "judge",
+            *("--data", tmp_path, "--heldout", tmp_path),
+        ): "a pod does not see this machine's folders",
+        (
+            "--profile",
+            "one-gpu",
+            "--set",
+            "judge.base.revision=main",
+        ): "expected the commit of Qwen",
+    }
+    for arguments, complaint in cases.items():
+        result = run(*arguments, package=None)
+        assert result.exit_code == 1, arguments
+        assert complaint in result.stderr
+        assert result.stderr.count("\n") == 1
+    assert standin.requests == []

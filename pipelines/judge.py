@@ -1,0 +1,105 @@
+"""The pipeline that trains a judge, measures it, and puts it to its gate."""
+
+from typing import Literal, NamedTuple
+
+from kfp import dsl
+from kfp.dsl import pipeline_channel
+
+from components.reward_deployment.component import register_judge
+from components.reward_evaluation.component import evaluate_judge
+from components.reward_training.component import train_judge, train_judge_on_nodes
+from pipelines.compiling import answer_of
+from pipelines.placement import Placement
+from pipelines.settings import Profile, QwenJudge
+from pipelines.training_nodes import launcher_resources, nodes_of
+from spatialreward.ops.config import (
+    FolderBase,
+    JudgeEvaluationStep,
+    JudgeRegistrationStep,
+    JudgeTrainingStep,
+)
+
+LAST_JUDGE_STEP = "register-judge"
+
+
+class JudgeAnswers(NamedTuple):
+    """What the pipeline hands on."""
+
+    judge_figures: str
+    judge_model: str
+
+
+class _Given(NamedTuple):
+    """A judge that is trained, what it is measured on, and the run."""
+
+    trained: dsl.PipelineTask
+    heldout: pipeline_channel.PipelineChannel
+    run: dict[str, object]
+
+
+def num_judge_steps(profile: Profile) -> int:
+    """Tasks of a run, for its progress."""
+    return 5 if profile.judge.training.earlier_step else 3
+
+
+def judge_steps(profile: Profile, placement: Placement) -> dsl.base_component.BaseComponent:
+    """The graph from data sets to a registered judge.
+
+    Raises:
+        InvalidInputError: an image is not in the lock.
+    """
+    is_earlier_kept = profile.judge.training.earlier_step > 0
+
+    @dsl.pipeline(name="judge", description="A judge, from training to its gate.")
+    def judge(data: str, heldout: str, drawn: str, parent_run_id: str) -> JudgeAnswers:
+        run = {"parent_run_id": parent_run_id}
+        trained = _train(profile, placement, {"data": data, "drawn": drawn, **run})
+        given = _Given(trained, heldout, run)
+        measured, registered = _examine("judge", profile, placement, given)
+        if is_earlier_kept:
+            _, registered_earlier = _examine("earlier", profile, placement, given)
+            registered.after(registered_earlier)
+        return JudgeAnswers(answer_of(measured), registered.output)
+
+    return judge
+
+
+def _train(profile: Profile, placement: Placement, inputs: dict[str, object]) -> dsl.PipelineTask:
+    judge = profile.judge
+    training = JudgeTrainingStep(base=judge.base, training=judge.training, world=profile.world)
+    # What lies in a folder is no part of a step's arguments.
+    pure = not isinstance(judge.base, FolderBase)
+    config, wanted = training.model_dump_json(), placement.resources("train_judge")
+    if wanted.num_nodes == 1:
+        return placement.place(train_judge(config=config, **inputs), "train_judge", pure=pure)
+    nodes = nodes_of(placement, "train_judge", train_judge_on_nodes)
+    task = train_judge_on_nodes(config=config, nodes=nodes.model_dump_json(), **inputs)
+    task.set_display_name("train-judge")
+    return placement.place(task, "train_judge", pure=pure, resources=launcher_resources(wanted))
+
+
+def _examine(
+    which: Literal["judge", "earlier"], profile: Profile, placement: Placement, given: _Given
+) -> tuple[dsl.PipelineTask, dsl.PipelineTask]:
+    """The evaluation and registration of one of the judges that the training has made."""
+    is_earlier, checkpoint = which == "earlier", given.trained.outputs[which]
+    measuring = JudgeEvaluationStep(world=profile.world, alone=is_earlier)
+    if isinstance(profile.judge, QwenJudge):
+        # Random weights of the tiny judge are no baseline for another one's pictures.
+        measuring = measuring.model_copy(update={"untrained_seed": None})
+    registering = JudgeRegistrationStep(gate=profile.judge.gate, earlier=is_earlier)
+    measured = evaluate_judge(
+        config=measuring.model_dump_json(), judge=checkpoint, heldout=given.heldout, **given.run
+    )
+    registered = register_judge(
+        config=registering.model_dump_json(),
+        judge=checkpoint,
+        evaluation=answer_of(measured),
+        **given.run,
+    )
+    if is_earlier:
+        measured.set_display_name("evaluate-earlier-judge")
+        registered.set_display_name("register-earlier-judge")
+    placement.place(measured, "evaluate_judge")
+    placement.place(registered, "register_judge", pure=False)
+    return measured, registered

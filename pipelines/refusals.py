@@ -1,0 +1,213 @@
+"""What cannot run is refused before anything starts, in one line that says why.
+
+What no cluster could run either is refused when a pipeline is compiled or submitted; what this
+machine lacks, when it is run here.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import get_args
+
+from pipelines.parts import INPUTS, Part, inputs_of
+from pipelines.resources import Resources
+from pipelines.settings import CorpusData, CorpusStep, EditorStep, JudgeStep, Profile, WorldStep
+from spatialreward.artifacts import ArtifactRef
+from spatialreward.data.sources.config import WorldSource
+from spatialreward.data.teacher.keys import key_of
+from spatialreward.errors import InvalidInputError
+from spatialreward.ops.config import (
+    FolderBase,
+    HubBase,
+    OmniGen2Config,
+    ShippedBase,
+    TinyEditorConfig,
+)
+from spatialreward.world.shipped import SHIPPED_BASE
+
+_GIB = 1 << 30
+
+
+def refuse(profile: Profile, name: str, part: Part, given: Mapping[str, str]) -> None:
+    """Refuse a pipeline that runs nowhere.
+
+    Args:
+        profile: its settings.
+        name: the profile's name.
+        part: which pipeline.
+        given: references by the names of ``INPUTS``; empty ones are not given.
+
+    Raises:
+        InvalidInputError: a part of it does not exist in this version, or a reference is missing,
+            of no use, or none that a step elsewhere can open.
+    """
+    refuse_parts(profile, name, part)
+    _first(f"--pipeline {part}", _wrong_inputs(profile, part, given))
+
+
+def refuse_parts(profile: Profile, name: str, part: Part) -> None:
+    """Refuse a pipeline of which a part does not exist in this version, whatever it is given.
+
+    Raises:
+        InvalidInputError: says which.
+    """
+    _first(f"profile {name}", _missing_parts(profile, part))
+
+
+def refuse_elsewhere(given: Mapping[str, str]) -> None:
+    """Refuse references that only this machine can open.
+
+    Raises:
+        InvalidInputError: one is a folder.
+    """
+    for what, reference in given.items():
+        if reference and not reference.startswith(("s3://", "hub:")):
+            raise InvalidInputError(
+                f"--{what} {reference}: a pod does not see this machine's folders, expected "
+                "s3://BUCKET/PREFIX#sha256=HEX or hub:OWNER/NAME@REVISION"
+            )
+
+
+def refuse_here(profile: Profile, name: str, part: Part, given: Mapping[str, str]) -> None:
+    """Refuse a pipeline of which something cannot run on this machine.
+
+    Raises:
+        InvalidInputError: names all that is missing.
+    """
+    refuse(profile, name, part, given)
+    missing = [
+        *(_missing_base(profile) if part.makes_judge else ()),
+        *(_missing_source(profile) if part.makes_data else ()),
+        *_missing_resources(profile, part),
+    ]
+    if missing:
+        raise InvalidInputError(f"profile {name} cannot run on this machine: {'; '.join(missing)}")
+    for what, reference in given.items():
+        if (
+            reference
+            and not reference.startswith(("s3://", "hub:"))
+            and not Path(reference).is_dir()
+        ):
+            raise InvalidInputError(f"--{what} {reference}: no such folder")
+
+
+def _first(where: str, problems: Iterator[str]) -> None:
+    if problem := next(problems, None):
+        raise InvalidInputError(f"{where}: {problem}")
+
+
+def _missing_parts(profile: Profile, part: Part) -> Iterator[str]:
+    editor, data = profile.editor, profile.data
+    if part.makes_editor and isinstance(editor, OmniGen2Config):
+        yield (
+            f"editor: {editor.repository} cannot be fine-tuned by this version; "
+            "--pipeline data and --pipeline judge run"
+        )
+    if part.makes_editor and isinstance(data, CorpusData) and isinstance(editor, TinyEditorConfig):
+        yield "editor: the tiny editor draws the generated world alone, but data.kind is corpus"
+    if part is Part.FULL and isinstance(data, CorpusData):
+        if profile.draws_edits:
+            yield "judge.training.drawn_share: expected 0, since data.kind corpus draws no edits"
+        if not _is_labelled(data):
+            yield "data.corpus: its edits have no labels, and no [data.corpus.teacher] makes any"
+
+
+def _is_labelled(data: CorpusData) -> bool:
+    source = data.corpus.source
+    if data.corpus.teacher is not None or isinstance(source, WorldSource):
+        return True
+    return any(columns.answers is not None for columns in source.mapping)
+
+
+def _wrong_inputs(profile: Profile, part: Part, given: Mapping[str, str]) -> Iterator[str]:
+    needed = inputs_of(profile, part)
+    missing = [what for what in needed if not given.get(what)]
+    if missing:
+        why = ""
+        if "drawn" in missing:
+            share = profile.judge.training.drawn_share
+            why = f"; --set judge.training.drawn_share=0, now {share:g}, does without --drawn"
+        yield f"needs {', '.join(f'--{what} REF' for what in missing)}{why}"
+    for what in INPUTS:
+        reference = given.get(what, "")
+        if reference and what not in needed:
+            yield f"--{what} {reference}: is of no use to it"
+        if reference.startswith("s3://") or (reference and what == "editor"):
+            yield from _no_artifact(what, reference)
+        if reference.startswith("hub:") and "@" not in reference:
+            yield f"--{what} {reference}: expected hub:OWNER/NAME@REVISION"
+
+
+def _no_artifact(what: str, reference: str) -> Iterator[str]:
+    try:
+        ArtifactRef.parse(reference)
+    except InvalidInputError as error:
+        yield f"--{what} {error}"
+
+
+def _missing_base(profile: Profile) -> Iterator[str]:
+    match profile.judge.base:
+        case HubBase(repository=repository, revision=revision):
+            if not _is_cached(repository, revision):
+                yield (
+                    f"judge.base: {repository} is not in this machine's cache: "
+                    f"hf download {repository} --revision {revision}"
+                )
+        case FolderBase(folder=folder) if not (folder / "config.json").is_file():
+            yield f"judge.base.folder: no checkpoint in {folder}"
+        case ShippedBase() if not (SHIPPED_BASE / "config.json").is_file():
+            yield f"judge.base: the grounded base is not in {SHIPPED_BASE}"
+
+
+def _is_cached(repository: str, revision: str) -> bool:
+    """Whether a judge's configuration and weights are in the hub's cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    def here(file: str) -> bool:
+        return isinstance(try_to_load_from_cache(repository, file, revision=revision), str)
+
+    weights = ("model.safetensors", "model.safetensors.index.json")
+    return here("config.json") and any(map(here, weights))
+
+
+def _missing_source(profile: Profile) -> Iterator[str]:
+    if not isinstance(profile.data, CorpusData):
+        return
+    from spatialreward.data.corpus.running import lineage_of
+
+    corpus = profile.data.corpus
+    try:
+        if corpus.teacher is not None:
+            key_of(corpus.teacher)
+        lineage_of(corpus)
+    except InvalidInputError as error:
+        yield str(error)
+
+
+def _missing_resources(profile: Profile, part: Part) -> Iterator[str]:
+    gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    cpus = os.cpu_count() or 1
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
+    asked = {step: profile.resources.get(step, Resources()) for step in _steps_of(profile, part)}
+    steps = [
+        step
+        for step, wanted in asked.items()
+        if wanted.gpus > gpus
+        or (wanted.cpus or 0) > cpus
+        or (wanted.memory_gib or 0) > memory_gib
+        or wanted.num_nodes > 1
+    ]
+    if steps:
+        yield (
+            f"resources: {', '.join(steps)} want more than is here, which is one node with {gpus} "
+            f"GPUs, {cpus} CPUs and {memory_gib:.1f} GiB of memory"
+        )
+
+
+def _steps_of(profile: Profile, part: Part) -> tuple[str, ...]:
+    data = CorpusStep if isinstance(profile.data, CorpusData) else WorldStep
+    return (
+        *(get_args(data) if part.makes_data else ()),
+        *(get_args(JudgeStep) if part.makes_judge else ()),
+        *(get_args(EditorStep) if part.makes_editor else ()),
+    )

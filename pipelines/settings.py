@@ -1,0 +1,165 @@
+"""What a profile may say: one frozen, closed record, whose parts come in variants.
+
+A variant is chosen by its ``kind`` and has defaults of its own, so a large judge inherits nothing
+from the one that trains on two cores.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from pipelines.resources import Resources
+from spatialreward.benchmarks.config import EditorEvaluationConfig, EditorGate, JudgeGate
+from spatialreward.data.corpus.config import CorpusConfig
+from spatialreward.ops.config import (
+    Editor,
+    FolderBase,
+    GroundingBase,
+    HubBase,
+    JudgeBase,
+    OmniGen2Config,
+    ShippedBase,
+    TinyEditorConfig,
+)
+from spatialreward.records import Record
+from spatialreward.rl.config import FlowGrpoConfig
+from spatialreward.training.config import JudgeTrainingConfig, LoraTuning, OptimiserConfig
+from spatialreward.world.config import DataConfig
+from spatialreward.world.tiny_config import DrawingConfig
+
+WorldStep = Literal["build_shard", "merge_shards", "pretrain_editor", "draw_edits"]
+CorpusStep = Literal[
+    "prepare_edits", "select_edits", "annotate_edits", "pack_edits", "gather_edits"
+]
+JudgeStep = Literal["train_judge", "evaluate_judge", "register_judge"]
+EditorStep = Literal["deploy_judge", "finetune_editor", "compare_editors", "register_editor"]
+StepName = Literal[WorldStep, CorpusStep, "import_data", JudgeStep, EditorStep]
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class WorldData(DataConfig):
+    """Edits of the generated world."""
+
+    kind: Literal["world"] = "world"
+
+
+class CorpusData(Record):
+    """Edits of a real data set, with what a teacher says of them."""
+
+    kind: Literal["corpus"] = "corpus"
+    corpus: CorpusConfig
+
+
+class TinyJudge(Record):
+    """A judge of 3M parameters that knows the generated world alone."""
+
+    kind: Literal["tiny"] = "tiny"
+    base: Annotated[ShippedBase | GroundingBase | FolderBase, Field(discriminator="kind")] = (
+        ShippedBase()
+    )
+    training: JudgeTrainingConfig = JudgeTrainingConfig()
+    gate: JudgeGate = JudgeGate()
+
+
+class QwenJudge(Record):
+    """Qwen3-VL, of which SFT trains a low-rank part of the language model.
+
+    The defaults are the published settings of SpatialReward's SFT.
+    """
+
+    kind: Literal["qwen3-vl"] = "qwen3-vl"
+    base: Annotated[HubBase | FolderBase, Field(discriminator="kind")] = HubBase(
+        repository="Qwen/Qwen3-VL-8B-Instruct"
+    )
+    """Weights of the hub need a commit: a branch may hold others tomorrow."""
+    training: JudgeTrainingConfig = JudgeTrainingConfig(
+        num_samples=2_600_000,
+        perceptual_share=0.5,
+        protocol="full",
+        tuning=LoraTuning(),
+        trains_vision=False,
+        samples_at_a_time=8,
+        gradient_checkpointing=True,
+        workers=4,
+        save_every=1_040,
+        optimiser=OptimiserConfig(
+            learning_rate=1e-4,
+            precision="bfloat16",
+            weight_decay=0,
+            warmup_steps=1_040,
+            batch_size=256,
+        ),
+    )
+    gate: JudgeGate = JudgeGate(min_pairwise_accuracy=0.6, min_mean_iou=0.5)
+    """Lower than for the world: labels of real edits are a teacher's, and no truth."""
+
+    @field_validator("base")
+    @classmethod
+    def _is_pinned(cls, base: JudgeBase) -> JudgeBase:
+        if isinstance(base, HubBase) and not _COMMIT.fullmatch(base.revision):
+            raise ValueError(
+                f"revision: expected the commit of {base.repository}, 40 letters, "
+                f"got {base.revision!r}"
+            )
+        return base
+
+
+VARIANTS: Mapping[tuple[str, str], type[Record]] = {
+    (place, kind.model_fields["kind"].default): kind
+    for place, kinds in {
+        "data": (WorldData, CorpusData),
+        "judge": (TinyJudge, QwenJudge),
+        "judge.base": (ShippedBase, GroundingBase, FolderBase, HubBase),
+        "editor": (TinyEditorConfig, OmniGen2Config),
+    }.items()
+    for kind in kinds
+}
+"""Records that a table may be, by the table's place and its ``kind``."""
+
+
+class Profile(Record):
+    """All settings of a pipeline run."""
+
+    data: Annotated[WorldData | CorpusData, Field(discriminator="kind")] = WorldData()
+    judge: Annotated[TinyJudge | QwenJudge, Field(discriminator="kind")] = TinyJudge()
+    editor: Editor = TinyEditorConfig()
+    drawing: DrawingConfig = DrawingConfig()
+    """Edits that the pretrained editor draws, where ``judge.training.drawn_share`` is above 0."""
+    rl: FlowGrpoConfig = FlowGrpoConfig()
+    editor_evaluation: EditorEvaluationConfig = EditorEvaluationConfig()
+    editor_gate: EditorGate = EditorGate()
+    resources: dict[StepName, Resources] = {}  # noqa: RUF012 - pydantic copies it
+
+    @field_validator("resources")
+    @classmethod
+    def _one_step_has_nodes(cls, resources: dict[StepName, Resources]) -> dict[StepName, Resources]:
+        for step, wanted in resources.items():
+            if wanted.num_nodes > 1 and step != "train_judge":
+                raise ValueError(f"{step}.num_nodes: only train_judge runs on several nodes")
+        return resources
+
+    @property
+    def world(self) -> DataConfig:
+        """The generated world that steps draw from; its defaults where the data are real."""
+        if isinstance(self.data, WorldData):
+            return DataConfig.model_validate(self.data.model_dump(exclude={"kind"}))
+        return DataConfig()
+
+    @property
+    def draws_edits(self) -> bool:
+        """Whether the judge learns from edits that an editor drew."""
+        return self.judge.training.drawn_share > 0
+
+    def seeds(self) -> dict[str, int]:
+        """Every seed, by its key."""
+        return dict(_seeds(self.model_dump()))
+
+
+def _seeds(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, int]]:
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _seeds(value, f"{prefix}{name}.")
+        elif name == "seed":
+            yield f"{prefix}{name}", value

@@ -1,0 +1,127 @@
+import os
+
+import pytest
+
+from pipelines.parts import Part
+from pipelines.profile import load_profile
+from pipelines.refusals import refuse, refuse_elsewhere, refuse_here
+from pipelines.settings import CorpusData
+from spatialreward.errors import InvalidInputError
+from tests.data.corpus.made import settings as corpus
+
+ARTIFACT = "s3://bucket/data/small#sha256=" + "0" * 64
+JUDGE = {"data": ARTIFACT, "heldout": ARTIFACT}
+GROUNDING = "judge.base.kind=grounding"
+
+
+def said(refusing, *arguments):
+    with pytest.raises(InvalidInputError) as caught:
+        refusing(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("profile", ["paper", "one-gpu"])
+@pytest.mark.parametrize("part", [Part.FULL, Part.EDITOR])
+def test_an_editor_that_is_not_there_in_this_version_is_refused_everywhere(profile, part):
+    assert said(refuse, load_profile(profile), profile, part, {}) == (
+        f"profile {profile}: editor: OmniGen2/OmniGen2 cannot be fine-tuned by this version; "
+        "--pipeline data and --pipeline judge run"
+    )
+
+
+@pytest.mark.parametrize("profile", ["paper", "one-gpu"])
+def test_data_and_judge_of_real_edits_run_elsewhere(profile):
+    refuse(load_profile(profile), profile, Part.DATA, {})
+    refuse(load_profile(profile), profile, Part.JUDGE, JUDGE)
+    refuse_elsewhere(JUDGE | {"data": "hub:owner/name@0123"})
+
+
+def test_what_a_part_needs_and_is_not_given_is_named_at_once():
+    tiny = load_profile("tiny")
+    assert said(refuse, tiny, "tiny", Part.JUDGE, {"data": ARTIFACT}) == (
+        "--pipeline judge: needs --heldout REF, --drawn REF; "
+        "--set judge.training.drawn_share=0, now 0.35, does without --drawn"
+    )
+    assert said(refuse, tiny, "tiny", Part.EDITOR, {}) == "--pipeline editor: needs --editor REF"
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"editor": ARTIFACT}, f"--editor {ARTIFACT}: is of no use to it"),
+        ({"data": "s3://bucket/data"}, "--data 's3://bucket/data': expected s3://BUCKET/PREFIX#"),
+        ({"data": "hub:owner/name"}, "--data hub:owner/name: expected hub:OWNER/NAME@REVISION"),
+    ],
+)
+def test_a_reference_that_is_none_or_of_no_use_is_refused(given, complaint):
+    profile = load_profile("tiny", ["judge.training.drawn_share=0"])
+    assert complaint in said(refuse, profile, "tiny", Part.JUDGE, JUDGE | given)
+
+
+def test_a_pod_sees_no_folder_of_this_machine(tmp_path):
+    assert "a pod does not see this machine's folders" in said(
+        refuse_elsewhere, {"data": str(tmp_path)}
+    )
+
+
+def test_real_edits_need_labels_and_an_editor_for_them(monkeypatch):
+    tiny = load_profile("tiny", ["judge.training.drawn_share=0"])
+    unlabelled = {"kind": "jsonl", "folder": "edits", "columns": "magicbrush"}
+    data = CorpusData(corpus=corpus(source=unlabelled))
+    profile = tiny.model_copy(update={"data": data})
+    given = {"heldout": ARTIFACT, "editor": ARTIFACT}
+    assert "the tiny editor draws the generated world alone" in said(
+        refuse, profile, "mine", Part.FULL, given
+    )
+    other = profile.model_copy(update={"editor": None})
+    assert "no [data.corpus.teacher] makes any" in said(refuse, other, "mine", Part.FULL, given)
+
+
+def test_what_cannot_run_here_is_all_named_at_once():
+    profile = load_profile("paper", [f"resources.train_judge.cpus={10**6}"])
+    complaint = said(refuse_here, profile, "paper", Part.JUDGE, JUDGE)
+    assert complaint.startswith("profile paper cannot run on this machine: ")
+    for part in ("hf download Qwen/Qwen3-VL-8B-Instruct --revision 0c351dd", "train_judge"):
+        assert part in complaint
+
+
+def test_a_step_that_wants_too_much_is_named():
+    wanted = ["resources.train_judge.cpus=100000", "resources.build_shard.cpus=1"]
+    profile = load_profile("tiny", [*wanted, GROUNDING])
+    complaint = said(refuse_here, profile, "mine", Part.FULL, {})
+    assert "train_judge want more than is here, which is one node with" in complaint
+    assert f"{os.cpu_count()} CPUs" in complaint
+    refuse_here(profile, "mine", Part.DATA, {})
+
+
+def test_several_nodes_are_more_than_this_machine():
+    profile = load_profile("tiny", ["resources.train_judge.num_nodes=2", GROUNDING])
+    assert "train_judge want more than is here" in said(refuse_here, profile, "mine", Part.FULL, {})
+
+
+def test_what_another_pipeline_wants_does_not_matter_here():
+    refuse_here(
+        load_profile("tiny", ["resources.pack_edits.cpus=100000", GROUNDING]),
+        "mine",
+        Part.FULL,
+        {},
+    )
+
+
+def test_a_base_that_is_not_there_is_named(tmp_path):
+    base = ["judge.base.kind=folder", f"judge.base.folder={tmp_path}"]
+    complaint = said(refuse_here, load_profile("tiny", base), "mine", Part.FULL, {})
+    assert f"no checkpoint in {tmp_path}" in complaint
+
+
+def test_a_folder_of_data_that_is_not_there_is_named(tmp_path):
+    profile = load_profile("tiny", ["judge.training.drawn_share=0", GROUNDING])
+    given = JUDGE | {"data": str(tmp_path / "no")}
+    assert said(refuse_here, profile, "mine", Part.JUDGE, given) == (
+        f"--data {tmp_path / 'no'}: no such folder"
+    )
+
+
+def test_small_models_run_anywhere():
+    refuse_here(load_profile("tiny", [GROUNDING]), "mine", Part.FULL, {})
