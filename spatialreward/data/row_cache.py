@@ -8,7 +8,7 @@ checksums of the shards are the name.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,9 @@ from spatialreward.folder_manifest import digest_file
 from spatialreward.progress import track
 
 _NAME_LETTERS = 32
+_BYTES_A_BATCH = 16 * 2**20
+# As many as there are in so many bytes.
+_MOST_ROWS_A_BATCH = 2**20
 
 
 def cached_rows(data: Dataset, cache: Path | None = None) -> datasets.Dataset:
@@ -37,27 +40,31 @@ def cached_rows(data: Dataset, cache: Path | None = None) -> datasets.Dataset:
 
     Raises:
         InvalidInputError: a shard is damaged, or was replaced while it was read; or the copy is
-            damaged. Names the file.
-        OSError: the copy cannot be written.
+            damaged, or there is no room for it. Names the file or folder.
     """
     shards = [(shard, shard.sha256) for shard in data.shards]
     told = "".join(sha256 for _, sha256 in shards) + str(SCHEMA)
     name = hashlib.sha256(told.encode()).hexdigest()[:_NAME_LETTERS]
     folder = (cache or default_cache()) / "rows"
-    with _without_bars():
-        builder = _Copy(cache_dir=str(folder), config_id=name, shards=tuple(shards))
-        try:
+    try:
+        with _quietly():
+            builder = _Copy(
+                cache_dir=str(folder),
+                config_id=name,
+                writer_batch_size=_MOST_ROWS_A_BATCH,
+                shards=tuple(shards),
+            )
             builder.download_and_prepare()
-        except DatasetGenerationError as error:
-            # What was raised while the copy was written is what can be acted on.
-            raise error.__cause__ or error from None
-        try:
-            rows = builder.as_dataset(split="train")
-        except (pa.ArrowException, OSError) as error:
-            raise InvalidInputError(
-                f"{builder.cache_dir}: this copy of {data} is damaged, remove it: {error}"
-            ) from error
-    return rows.with_format("arrow")
+    except OSError as error:
+        raise InvalidInputError(
+            f"{folder}: cannot keep a copy of {data} here: {error.strerror or error}"
+        ) from error
+    try:
+        return builder.as_dataset(split="train").with_format("arrow")
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidInputError(
+            f"{builder.cache_dir}: this copy of {data} is damaged, remove it: {error}"
+        ) from error
 
 
 @dataclass
@@ -81,18 +88,28 @@ class _Copy(datasets.ArrowBasedBuilder):
 
     def _generate_tables(
         self, shards: Sequence[tuple[Shard, str]]
-    ) -> Iterator[tuple[tuple[int, int], pa.Table]]:
-        keys = [
-            (number, group)
-            for number, (shard, _) in enumerate(shards)
-            for group in range(len(shard.footer.row_groups))
-        ]
-        tables = (table for shard, sha256 in shards for table in _tables(shard, sha256))
+    ) -> Iterator[tuple[int, pa.Table]]:
+        total = sum(len(shard.footer.row_groups) for shard, _ in shards)
+        groups = (group for shard, sha256 in shards for group in _row_groups(shard, sha256))
         described = "copying row groups to this machine's cache"
-        yield from zip(keys, track(tables, total=len(keys), description=described), strict=True)
+        yield from enumerate(_batches(track(groups, total=total, description=described)))
 
 
-def _tables(shard: Shard, sha256: str) -> Iterator[pa.Table]:
+def _batches(row_groups: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Row groups joined: opening the copy looks at each of its batches."""
+    waiting: list[pa.Table] = []
+    size = 0
+    for group in row_groups:
+        waiting.append(group)
+        size += group.nbytes
+        if size >= _BYTES_A_BATCH:
+            yield pa.concat_tables(waiting, promote_options="default")
+            waiting, size = [], 0
+    if waiting:
+        yield pa.concat_tables(waiting, promote_options="default")
+
+
+def _row_groups(shard: Shard, sha256: str) -> Iterator[pa.Table]:
     """The row groups of a shard, which is compared with its checksum after the last one."""
     with opened(shard.path, shard.name, EDITS) as file:
         columns = [name for name in SCHEMA.names if name in file.schema_arrow.names]
@@ -103,13 +120,14 @@ def _tables(shard: Shard, sha256: str) -> Iterator[pa.Table]:
 
 
 @contextmanager
-def _without_bars() -> Iterator[None]:
-    """``track`` shows how far the copy is, also in a log."""
-    if datasets.are_progress_bars_disabled():
-        yield
-        return
+def _quietly() -> Iterator[None]:
+    """Without the bars of ``datasets``, which ``track`` shows, nor its error around the cause."""
+    shows_bars = not datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
         yield
+    except DatasetGenerationError as error:
+        raise error.__cause__ or error from None
     finally:
-        datasets.enable_progress_bars()
+        if shows_bars:
+            datasets.enable_progress_bars()

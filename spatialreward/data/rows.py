@@ -28,8 +28,8 @@ class EditRows:
         set; the first of several processes writes it.
 
         Raises:
-            InvalidInputError: a shard, or the copy, is damaged; names the file.
-            OSError: the copy cannot be written.
+            InvalidInputError: a shard, or the copy, is damaged, or there is no room for the copy;
+                names the file or folder.
         """
         # datasets takes seconds to import.
         from spatialreward.data.row_cache import cached_rows

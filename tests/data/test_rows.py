@@ -74,7 +74,7 @@ def test_there_are_no_other_rows(packed, cache, number):
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(some=st.lists(edits(), min_size=1, max_size=7), rows_a_group=st.integers(1, 4))
 def test_any_edit_comes_back_as_it_was_packed(tmp_path_factory, some, rows_a_group):
@@ -138,6 +138,17 @@ def test_a_damaged_copy_is_named(packed, cache):
         EditRows(Dataset(packed), cache)
 
 
+def test_a_copy_for_which_there_is_no_room_is_an_error_and_nothing_is_kept(packed, cache):
+    code = (
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "EditRows(Dataset(packed), cache)"
+    )
+    with in_a_process(code, packed, cache, stderr=subprocess.PIPE) as process:
+        said = process.stderr.read().splitlines()[-1]
+    assert f"{cache}/rows: cannot keep a copy of {packed} here: File too large" in said
+    assert [*cache.rglob("*.arrow")] == []
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_map_the_same_copy(packed, cache, method):
     rows = EditRows(Dataset(packed), cache)
@@ -167,9 +178,9 @@ def test_ranks_that_open_at_once_make_one_copy_and_ask_no_network(packed, cache)
         "print(len([*EditRows(Dataset(packed), cache)]))"
     )
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    ranks = [in_a_process(code, packed, cache, **streams) for _ in range(3)]
+    ranks = [in_a_process(code, packed, cache, **streams) for _ in range(2)]
     answers = [rank.communicate(timeout=300) for rank in ranks]
-    assert [out for out, _ in answers] == ["12\n"] * 3
+    assert [out for out, _ in answers] == ["12\n"] * 2
     assert sum("copying row groups" in lines for _, lines in answers) == 1
 
 
@@ -222,3 +233,32 @@ def test_many_rows_are_copied_and_opened_in_bounded_memory(tmp_path, cache):
             count, more_mb = process.stdout.read().split()
         assert count == "20000"
         assert float(more_mb) < 60
+
+
+def epoch_of(rows, rank, num_ranks, epoch, finished=0):
+    """The ids of the batches that a rank has left of an epoch; all of it at first."""
+    from accelerate import skip_first_batches
+    from accelerate.data_loader import prepare_data_loader
+
+    loader = prepare_data_loader(
+        DataLoader(rows, batch_size=2, shuffle=True, collate_fn=list),
+        num_processes=num_ranks,
+        process_index=rank,
+        use_seedable_sampler=True,
+        data_seed=3,
+    )
+    loader.set_epoch(epoch)
+    return [[edit.id for edit in batch] for batch in skip_first_batches(loader, finished)]
+
+
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_ranks_that_go_on_in_an_epoch_read_what_is_left_of_it_in_the_same_order(
+    packed, cache, epoch
+):
+    rows = EditRows(Dataset(packed), cache)
+    whole = [epoch_of(rows, rank, 2, epoch) for rank in range(2)]
+    seen = [one for batches in whole for batch in batches for one in batch]
+    assert sorted(seen) == sorted(edit.id for edit in rows)
+    for rank in range(2):
+        assert epoch_of(rows, rank, 2, epoch, finished=1) == whole[rank][1:]
+    assert whole != [epoch_of(rows, rank, 2, epoch + 1) for rank in range(2)]
