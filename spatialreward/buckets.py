@@ -19,9 +19,12 @@ from minio.lifecycleconfig import (
 from minio.versioningconfig import VersioningConfig
 
 from spatialreward.errors import InvalidInputError
-from spatialreward.storage import ObjectStore, StorageError
+from spatialreward.storage import BUCKET, ObjectStore, StorageError
 
 _OURS = "spatialreward-"
+_LASTING = ("artifacts/", "evaluations/")
+"""Beginnings of keys in ``storage.BUCKET``: checkpoints that registered versions point at, and the
+reports that speak for them."""
 _UPLOAD_DAYS = 7
 """How long the parts of an upload that was never completed are kept."""
 
@@ -72,8 +75,10 @@ def prepare_bucket(
         Whether anything was changed.
 
     Raises:
+        InvalidInputError: what registered models refer to would expire.
         StorageError: the store does not let us, or does not know versions or rules.
     """
+    _refuse_expiry_of_models(bucket, expiries)
     store.ensure_bucket(bucket)
     wanted = {
         _OURS + "old-versions": old_versions_days,
@@ -104,6 +109,18 @@ def what_is_kept(store: ObjectStore, bucket: str) -> Kept:
         if _is_ours(rule) and rule.status == ENABLED and (number := _days(rule)) is not None
     }
     return Kept(is_versioned, days)
+
+
+def _refuse_expiry_of_models(bucket: str, expiries: Mapping[str, int]) -> None:
+    if bucket != BUCKET:
+        return
+    for prefix in expiries:
+        for lasting in _LASTING:
+            if prefix.startswith(lasting) or lasting.startswith(prefix):
+                raise InvalidInputError(
+                    f"{bucket}/{prefix} must not expire: registered models refer to what is in "
+                    f"s3://{bucket}/{lasting}"
+                )
 
 
 def _own_rules(old_versions_days: int, expiries: Mapping[str, int]) -> list[Rule]:

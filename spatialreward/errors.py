@@ -38,6 +38,10 @@ class StorageError(SpatialRewardError, RuntimeError):
     """The object store did not take or give an object; the message names its URI."""
 
 
+class ArtifactError(StorageError):
+    """What the object store holds is not what a reference says: an object is missing or altered."""
+
+
 class JudgementError(SpatialRewardError, ValueError):
     """A judge's answer is not a judgement; ``str(error)`` is the reason a caller may log."""
 

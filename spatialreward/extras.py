@@ -20,7 +20,6 @@ EXTRAS = {
     "spatialreward.client": "client",
     "spatialreward.ops.cluster": "cluster",
     "spatialreward.data": "data",
-    "spatialreward.data.loading.torch_dataset": "judge",
     "spatialreward.ops.deployer": "deployer",
     "spatialreward.ops.deployment": "deployer",
     "spatialreward.editors": "judge",

@@ -47,6 +47,9 @@ class Figure(Record):
     target: float | None = None
     reached: bool | None = None
     """None where there is no target."""
+    spread: tuple[float, float] | None = None
+    """Smallest and largest of the measurements that the value is the median of; their quartiles
+    where they are hundreds."""
 
     @classmethod
     def at_least(cls, name: str, value: float, target: float, **more: Any) -> Self:
@@ -83,7 +86,7 @@ def write_figures(
     """
     record = {
         "name": name,
-        "figures": [figure.model_dump() for figure in figures],
+        "figures": [_told(figure) for figure in figures],
         "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "versions": versions(),
@@ -117,16 +120,18 @@ def figures_table(
     from rich.text import Text
 
     further = more_baselines or {}
+    with_spread = any(one.spread is not None for one in figures)
     table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
     table.add_column("figure", no_wrap=True)
-    for heading in ("value", baseline, *further, "target"):
-        table.add_column(heading, justify="right")
+    for heading in ("value", *(["spread"] if with_spread else []), baseline, *further, "target"):
+        table.add_column(heading, justify="right", no_wrap=heading == "spread")
     table.add_column("reached")
     for one in figures:
         reached = {True: Text("yes", "green"), False: Text("no", "bold red"), None: Text("")}
         table.add_row(
             one.name,
             Text(_number(one.value, one.unit), "bold"),
+            *([_spread(one)] if with_spread else []),
             _number(one.baseline, one.unit),
             *(_number(column.get(one.name), one.unit) for column in further.values()),
             _number(one.target, one.unit),
@@ -183,6 +188,15 @@ def commit() -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()
+
+
+def _told(figure: Figure) -> dict[str, Any]:
+    """As the file has it: with a spread where the value was measured several times."""
+    return figure.model_dump(exclude={"spread"} if figure.spread is None else None)
+
+
+def _spread(figure: Figure) -> str:
+    return "" if figure.spread is None else " .. ".join(_number(one, "") for one in figure.spread)
 
 
 def _number(value: float | None, unit: str) -> str:

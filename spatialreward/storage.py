@@ -22,7 +22,7 @@ from minio import Minio
 from minio.error import MinioException, S3Error
 
 from spatialreward.artifacts import ArtifactRef, DocumentRef
-from spatialreward.errors import InvalidInputError, StorageError
+from spatialreward.errors import ArtifactError, InvalidInputError, StorageError
 from spatialreward.folder_manifest import NUM_THREADS, FileEntry, FolderManifest
 from spatialreward.transfer import CHUNK, MISSING, Prefix, split
 
@@ -117,13 +117,14 @@ class ObjectStore:
         """What files an artifact has.
 
         Raises:
-            StorageError: there is no such artifact, or its manifest is not what the reference says.
+            ArtifactError: there is none, or its manifest is not what the reference says.
+            StorageError: the store does not answer.
         """
         buffer = io.BytesIO()
         self._download(ref.manifest_uri, buffer)
         content = buffer.getvalue()
         if (found := hashlib.sha256(content).hexdigest()) != ref.sha256:
-            raise StorageError(f"{ref.manifest_uri}: expected sha256 {ref.sha256}, got {found}")
+            raise ArtifactError(f"{ref.manifest_uri}: expected sha256 {ref.sha256}, got {found}")
         return FolderManifest.parse(content, ref.manifest_uri)
 
     def fetch_folder(self, ref: ArtifactRef, destination: Path) -> Path:
@@ -134,7 +135,8 @@ class ObjectStore:
 
         Raises:
             InvalidInputError: ``destination`` exists.
-            StorageError: the manifest or a file is missing, or is not what the reference says.
+            ArtifactError: the manifest or a file is missing, or is not what the reference says.
+            StorageError: the store does not answer.
         """
         _require_absent(destination)
         manifest = self.read_manifest(ref)
@@ -152,6 +154,37 @@ class ObjectStore:
             finally:
                 _remove_unless_resumable(unfinished)
         return destination
+
+    def ensure_folder(self, ref: ArtifactRef, destination: Path) -> Path:
+        """As ``fetch_folder``, unless the folder is there already, from an earlier call.
+
+        Of several processes that want it at once one fetches it and the others wait.
+
+        Raises:
+            InvalidInputError: ``destination`` exists and is no folder.
+            ArtifactError, StorageError: as ``fetch_folder``.
+        """
+        if not destination.is_dir():
+            try:
+                self.fetch_folder(ref, destination)
+            except InvalidInputError:
+                # Another process may have fetched it meanwhile.
+                if not destination.is_dir():
+                    raise
+        return destination
+
+    def check_folder(self, ref: ArtifactRef) -> FolderManifest:
+        """Look whether an artifact is there: its manifest, and each file by size and checksum.
+
+        The checksum is the one that the store has noted; ``fetch_folder`` checks the bytes.
+
+        Raises:
+            ArtifactError: the manifest or a file is missing, or is not what the reference says.
+            StorageError: the store does not answer.
+        """
+        manifest = self.read_manifest(ref)
+        Prefix(self._client, ref.uri, self._failure).require_all(manifest.files)
+        return manifest
 
     def _put(self, folder: Path, manifest: FolderManifest, uri: str) -> ArtifactRef:
         ref = ArtifactRef(uri=uri, sha256=manifest.digest)
@@ -298,8 +331,11 @@ class ObjectStore:
             raise self._failure(uri, error) from error
 
     def _failure(self, uri: str, error: Exception) -> StorageError:
-        reason = f"{error.code}: {error.message}" if isinstance(error, S3Error) else str(error)
-        return StorageError(f"{uri} at {self._endpoint_url}: {reason}")
+        where = f"{uri} at {self._endpoint_url}"
+        if not isinstance(error, S3Error):
+            return StorageError(f"{where}: {error}")
+        kind = ArtifactError if error.code in MISSING else StorageError
+        return kind(f"{where}: {error.code}: {error.message}")
 
 
 def _require_absent(destination: Path) -> None:

@@ -14,7 +14,7 @@ import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
 
-from spatialreward.errors import InvalidInputError, StorageError
+from spatialreward.errors import ArtifactError, InvalidInputError, StorageError
 from spatialreward.folder_manifest import NUM_THREADS, FileEntry, digest_file
 from spatialreward.progress import track
 
@@ -84,6 +84,25 @@ class Prefix:
         """Store one file, wherever it is here; as ``send_all``."""
         self._send(path, file, Moved())
 
+    def require_all(self, files: Iterable[FileEntry]) -> None:
+        """Look whether files are there, each with its size and the checksum that was noted.
+
+        Raises:
+            ArtifactError: one is not.
+            StorageError: the store does not answer.
+        """
+        for file in files:
+            uri = f"{self._uri}/{file.path}"
+            try:
+                is_there = self._holds(f"{self._key}/{file.path}", file)
+            except (MinioException, urllib3.exceptions.HTTPError) as error:
+                raise self._failure(uri, error) from error
+            if not is_there:
+                raise ArtifactError(
+                    f"{uri}: is missing or was altered, expected {file.size:,} bytes of sha256 "
+                    f"{file.sha256}"
+                )
+
     def fetch_all(self, folder: Path, partial: Path, files: Sequence[FileEntry]) -> None:
         """Bring files into ``folder``; those that are there with their checksum are not fetched.
 
@@ -93,7 +112,8 @@ class Prefix:
             files: in the same order in every attempt.
 
         Raises:
-            StorageError: a file is missing, or is not what its entry says.
+            ArtifactError: a file is missing, or is not what its entry says.
+            StorageError: the store does not answer, or the disk does not take a file.
         """
         unfinished = {file.path: partial / str(number) for number, file in enumerate(files)}
 
@@ -164,7 +184,7 @@ class Prefix:
             found = self._receive(file, unfinished, moved)
         if found != file.sha256:
             unfinished.unlink()
-            raise StorageError(
+            raise ArtifactError(
                 f"{self._uri}/{file.path}: expected sha256 {file.sha256}, got {found}"
             )
         unfinished.replace(target)
@@ -173,7 +193,8 @@ class Prefix:
         """Fetch the rest of a file; returns the SHA-256 of all of it.
 
         Raises:
-            StorageError: there is no such object, or it has another size.
+            ArtifactError: there is no such object, or it has another size.
+            StorageError: the store does not answer.
         """
         with unfinished.open("a+b") as target:
             target.seek(0)
@@ -196,7 +217,7 @@ class Prefix:
             try:
                 size = offset + int(response.headers["Content-Length"])
                 if size != file.size:
-                    raise StorageError(f"{uri}: expected {file.size:,} bytes, got {size:,}")
+                    raise ArtifactError(f"{uri}: expected {file.size:,} bytes, got {size:,}")
                 yield from response.stream(CHUNK)
             finally:
                 response.close()

@@ -1,16 +1,10 @@
 """Registered versions with evaluation reports, as a pipeline leaves them."""
 
-from spatialreward.artifacts import DocumentRef
+from spatialreward.artifacts import ArtifactRef, DocumentRef
 from spatialreward.benchmarks.report import EvaluationReport, store_report
-from spatialreward.folder_manifest import digest_folder
-from spatialreward.ops.registry import (
-    CHECKSUM_TAG,
-    ModelVersion,
-    register_model,
-    set_evaluation,
-)
+from spatialreward.ops.registry import ModelVersion, register_model, set_evaluation
 from spatialreward.ops.tracking import open_run
-from spatialreward.storage import ObjectStore
+from spatialreward.storage import BUCKET, ObjectStore
 
 GOOD = {"pairwise_accuracy": 0.9, "mean_iou": 0.7, "unparsable_share": 0.0}
 
@@ -33,10 +27,21 @@ def stored_report(sha256, figures, kind="judge") -> DocumentRef:
     return store_report(ObjectStore.from_environment(), make_report(sha256, figures, kind))
 
 
+def stored_checkpoint(folder) -> ArtifactRef:
+    """The reference of a folder, in the store of the environment."""
+    store = ObjectStore.from_environment()
+    store.ensure_bucket(BUCKET)
+    return store.put_folder(folder, f"s3://{BUCKET}/artifacts/test")
+
+
+def register_unevaluated(name, folder) -> ModelVersion:
+    """Make a checkpoint the next version, as one does by hand: without a report."""
+    with open_run("by hand") as tracker:
+        return register_model(name, stored_checkpoint(folder), tracker.run_id)
+
+
 def register_evaluated(name, folder, **change) -> ModelVersion:
     """Make a checkpoint the next version, with a report of good figures but for the change."""
-    sha256, figures = digest_folder(folder), GOOD | change
-    with open_run("train") as tracker:
-        model = register_model(name, folder, tracker.run_id, {CHECKSUM_TAG: sha256})
-    set_evaluation(model, stored_report(sha256, figures), figures)
+    model, figures = register_unevaluated(name, folder), GOOD | change
+    set_evaluation(model, stored_report(stored_checkpoint(folder).sha256, figures), figures)
     return model

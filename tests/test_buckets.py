@@ -57,6 +57,12 @@ def test_other_days_replace_our_rules_and_no_others(store, bucket):
     assert what_is_kept(store, bucket).days["spatialreward-old-versions"] == 60
 
 
+@pytest.mark.parametrize("prefix", ["artifacts/", "artifacts/train-judge/", "evaluations/", ""])
+def test_what_registered_models_refer_to_does_not_expire(store, prefix):
+    with pytest.raises(InvalidInputError, match="must not expire: registered models refer to"):
+        prepare_bucket(store, "spatialreward", 30, {prefix: 5})
+
+
 def test_a_rule_of_ours_that_was_turned_off_is_written_anew_and_not_beside(store, bucket):
     store.ensure_bucket(bucket)
     off = Rule(

@@ -37,6 +37,21 @@ def test_the_file_says_what_was_measured_where(tmp_path):
     assert set(written) >= {"name", "made", "commit"}
 
 
+def test_a_median_stands_beside_the_spread_of_its_measurements(tmp_path):
+    several = Figure.at_least("ratio", 5.5, 5, spread=(4.8, 6.25))
+    once = Figure(name="time", value=3, unit="s")
+    written = json.loads(write_figures("a", [several, once], seeds={}, folder=tmp_path).read_text())
+    assert written["figures"][0]["spread"] == [4.8, 6.25]
+    assert "spread" not in written["figures"][1]
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(figures_table("a", [several, once]))
+    assert "4.800 .. 6.250" in capture.get()
+    with console.capture() as capture:
+        console.print(figures_table("a", [once]))
+    assert "spread" not in capture.get()
+
+
 def test_what_json_cannot_say_is_refused_and_leaves_no_file(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_figures("demo", [Figure(name="a", value=float("nan"))], seeds={}, folder=tmp_path)

@@ -2,7 +2,7 @@
 
 Shards travel between steps as folders. What ``select-edits`` needs of them is a folder of its own,
 so that deciding over all shards does not bring all pictures to one place. Packed shards go to one
-prefix, where a loader reads parts of them; with manifest and card they are an artifact, too.
+prefix; with manifest and card they are an artifact, too.
 """
 
 import json
@@ -18,6 +18,7 @@ from spatialreward.data.corpus.config import CorpusConfig, CorpusShardStep, Corp
 from spatialreward.data.corpus.running import finish, lineage_of
 from spatialreward.data.packing.manifest import FILE_NAME, ShardReport
 from spatialreward.data.teacher.keys import key_of
+from spatialreward.errors import InvalidInputError
 from spatialreward.ops.data_registration import log_packed
 from spatialreward.ops.step import Outputs, Step, run_step, step_key, work_dir
 from spatialreward.storage import BUCKET, ObjectStore
@@ -34,9 +35,7 @@ def prepare_edits(config: CorpusShardStep, parent_run_id: str) -> str:
         return _keep(step, folder) | {"data/kept": counts.kept, "data/seen": counts.seen}
 
     inputs = {"source": json.dumps(lineage_of(config.corpus)["source"], sort_keys=True)}
-    outputs = run_step(
-        "prepare-edits", config, inputs, work, parent_run_id=parent_run_id, revision=2
-    )
+    outputs = run_step("prepare-edits", config, inputs, work, parent_run_id=parent_run_id)
     return _answer(outputs)
 
 
@@ -147,13 +146,25 @@ def gather_edits(config: CorpusStep, packed: Sequence[str], parent_run_id: str) 
         return {"data": data, "digest": manifest.digest, **counts}
 
     outputs = run_step("gather-edits", config, inputs, work, parent_run_id=parent_run_id)
+    _require_stored(ArtifactRef.parse(str(outputs["data"])))
     return str(outputs["data"])
 
 
 def location_of(config: CorpusConfig, lineage: Mapping[str, Any]) -> str:
     """Prefix of a packed data set: named after all that it follows from."""
-    key = step_key("packed-data", config, {"lineage": json.dumps(lineage)}, revision=2)
+    key = step_key("packed-data", config, {"lineage": json.dumps(lineage)}, __package__)
     return f"s3://{BUCKET}/data/{config.name}/{key[:16]}"
+
+
+def _require_stored(data: ArtifactRef) -> None:
+    """Make sure that all shards are there; a step's marker may outlive what it stands for."""
+    store = ObjectStore.from_environment()
+    for file in store.read_manifest(data).files:
+        if not store.exists(f"{data.uri}/{file.path}"):
+            raise InvalidInputError(
+                f"{data.uri}/{file.path}: is gone from the store; build the data set again with "
+                "--anew"
+            )
 
 
 def _keep(step: Step, folder: Path) -> Outputs:

@@ -27,7 +27,7 @@ def build_shard(config: ShardStep, parent_run_id: str) -> str:
     # The pictures behind a path may change while the path stays.
     photos = config.world.photos
     inputs = {"photos": digest_folder(Path(photos))} if photos else {}
-    outputs = run_step("build-shard", config, inputs, work, parent_run_id=parent_run_id, revision=3)
+    outputs = run_step("build-shard", config, inputs, work, parent_run_id=parent_run_id)
     return str(outputs["shard"])
 
 
@@ -41,9 +41,7 @@ def merge_shards(shards: Sequence[str], parent_run_id: str) -> str:
         sizes = {"data/num_shards": len(inputs), "data/num_edits": merged.num_edits}
         return {"data": step.keep(folder), **sizes}
 
-    outputs = run_step(
-        "merge-shards", NoSettings(), inputs, work, parent_run_id=parent_run_id, revision=2
-    )
+    outputs = run_step("merge-shards", NoSettings(), inputs, work, parent_run_id=parent_run_id)
     return str(outputs["data"])
 
 

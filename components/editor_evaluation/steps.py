@@ -9,6 +9,7 @@ from spatialreward.benchmarks.gate import GateError
 from spatialreward.benchmarks.report import load_report
 from spatialreward.client import TritonJudge
 from spatialreward.ops.config import EditorEvaluationStep, EditorRegistrationStep
+from spatialreward.ops.logged_models import log_model_figures
 from spatialreward.ops.promotion import promote
 from spatialreward.ops.registry import register_candidate
 from spatialreward.ops.step import Outputs, Step, run_step
@@ -50,6 +51,7 @@ def compare_editors(
             step.fetch("before"), config.world, config.evaluation, judging
         )._asdict()
         known = {name: tau for name, tau in agreement.items() if math.isfinite(tau)}
+        log_model_figures(step.tracker, "editor", ArtifactRef.parse(after), figures)
         step.tracker.log_metrics({f"agreement/{name}": tau for name, tau in known.items()})
         return {
             "editor": figures,
@@ -63,7 +65,6 @@ def compare_editors(
         {"before": before, "after": after, "served": served},
         work,
         parent_run_id=parent_run_id,
-        revision=4,
     )
     return json.dumps(outputs, sort_keys=True)
 
@@ -81,7 +82,6 @@ def register_editor(
         model = register_candidate(
             config.name,
             ArtifactRef.parse(editor),
-            lambda: step.fetch("editor"),
             step.tracker.run_id or "",
             report,
             load_report(step.store, str(report)).figures,

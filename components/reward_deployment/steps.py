@@ -23,7 +23,6 @@ from spatialreward.ops.deployment.server import KEY_VARIABLE
 from spatialreward.ops.promotion import promote
 from spatialreward.ops.promotion.tags import PROMOTED_AT
 from spatialreward.ops.registry import (
-    ARTIFACT_TAG,
     FetchedModel,
     fetch_verified,
     look_up,
@@ -57,7 +56,6 @@ def register_judge(
         model = register_candidate(
             config.name,
             ArtifactRef.parse(judge),
-            lambda: step.fetch("judge"),
             step.tracker.run_id or "",
             report,
             load_report(step.store, str(report)).figures,
@@ -111,7 +109,7 @@ def deploy_judge(model: str, parent_run_id: str) -> str:
         if repository:
             return _serve(fetch_verified(model), Path(repository), endpoint)
         found = look_up(model)
-        ref = ArtifactRef.parse(found.tags.get(ARTIFACT_TAG, ""))
+        ref = found.artifact
         wait_until_served(found.model, endpoint, timeout_s=_deploy_timeout_s())
         return {"served": str(ref), "served_version": found.model.version}
 
@@ -127,7 +125,6 @@ def deploy_judge(model: str, parent_run_id: str) -> str:
 
 
 def _serve(fetched: FetchedModel, repository: Path, endpoint: str) -> Outputs:
-    ref = ArtifactRef.parse(fetched.tags.get(ARTIFACT_TAG, ""))
     deadline = time.monotonic() + _deploy_timeout_s()
     while True:
         try:
@@ -146,7 +143,7 @@ def _serve(fetched: FetchedModel, repository: Path, endpoint: str) -> Outputs:
             logger.info("waiting: %s", error)
             time.sleep(_POLL_S)
         else:
-            return {"served": str(ref), "served_version": served}
+            return {"served": str(fetched.artifact), "served_version": served}
 
 
 def _deploy_timeout_s() -> float:

@@ -11,6 +11,7 @@ from spatialreward.data.dataset import DatasetRef
 from spatialreward.data.edits import LabelledEdit
 from spatialreward.judges.interface import Judging
 from spatialreward.ops.config import JudgeEvaluationStep
+from spatialreward.ops.logged_models import log_model_figures
 from spatialreward.ops.step import Outputs, Step, run_step
 from spatialreward.protocol.prompts import TINY
 from spatialreward.records import Judgement
@@ -66,6 +67,13 @@ def evaluate_judge(
             config.model_dump(mode="json"),
             figures["judge"],
         )
+        log_model_figures(
+            step.tracker,
+            "judge",
+            ArtifactRef.parse(judge),
+            figures["judge"],
+            data=("heldout", ArtifactRef.parse(heldout).sha256),
+        )
         return figures | {"report": str(store_report(step.store, report))}
 
     outputs = run_step(
@@ -75,7 +83,6 @@ def evaluate_judge(
         work,
         parent_run_id=parent_run_id,
         data_sets={"heldout": "evaluation"},
-        revision=4,
     )
     return json.dumps(outputs, sort_keys=True)
 

@@ -18,6 +18,7 @@ from spatialreward.ops.attempts import refuse_in_vain
 from spatialreward.ops.cluster.api import Cluster
 from spatialreward.ops.cluster.following import USUAL_PACE, Pace, TrainJobError, run_train_job
 from spatialreward.ops.cluster.train_job import Nodes, job_name, train_job
+from spatialreward.ops.code_version import CODE_VERSION, code_version
 from spatialreward.ops.config import JudgeTrainingStep
 from spatialreward.ops.pipeline_run import PLATFORM_RUN, find_parent
 from spatialreward.ops.step import finished_step, step_key
@@ -45,7 +46,7 @@ def train_judge_on_nodes(
         ClusterError: the cluster refuses, or has been away for too long.
     """
     inputs = inputs_of(config, data, drawn)
-    key = step_key(STEP, config, inputs)
+    key = step_key(STEP, config, inputs, __package__)
     parent = find_parent(parent_run_id)
     refuse_in_vain(key, parent)
     if (done := finished_step(STEP, key)) is not None:
@@ -56,6 +57,8 @@ def train_judge_on_nodes(
     command += ["--drawn", drawn] if drawn else []
     command += ["--parent-run-id", parent_run_id]
     env = {variable: os.environ[variable] for variable in _HANDED_ON if variable in os.environ}
+    # All processes look for the same marker.
+    env[CODE_VERSION] = code_version(__package__)
     job = train_job(name, nodes, command, os.environ.get(PLATFORM_RUN, ""), env)
     with _ended_by_interrupt():
         try:

@@ -113,9 +113,9 @@ def _as_a_step(
             data = _shared(inputs)
         _train(config, data, folder, processes, step.report)
         step.tracker.log_file(folder / _JUDGE / CARD_FILE)
-        kept = {"judge": step.keep(folder / _JUDGE)}
+        kept = {"judge": step.keep_model(folder / _JUDGE, _JUDGE)}
         if config.training.earlier_step:
-            kept["earlier"] = step.keep(folder / _EARLIER)
+            kept["earlier"] = step.keep_model(folder / _EARLIER, _EARLIER)
         return kept
 
     outputs = run_step(

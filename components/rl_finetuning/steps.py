@@ -42,7 +42,7 @@ def pretrain_editor(config: EditorPretrainingStep, data: str, parent_run_id: str
         editor_pretraining.pretrain_editor(
             settings, data, checkpoint, step.report, resume_file=step.resume_file
         )
-        return {"editor": step.keep(checkpoint)}
+        return {"editor": step.keep_model(checkpoint, "editor")}
 
     outputs = run_step(
         "pretrain-editor",
@@ -75,7 +75,7 @@ def draw_edits(config: EditDrawingStep, editor: str, parent_run_id: str) -> str:
         sizes = {"data/num_edits": count, "data/num_stages": len(checkpoints)}
         return {"edits": step.keep(folder), **sizes}
 
-    outputs = run_step("draw-edits", config, inputs, work, parent_run_id=parent_run_id, revision=2)
+    outputs = run_step("draw-edits", config, inputs, work, parent_run_id=parent_run_id)
     return str(outputs["edits"])
 
 
@@ -101,26 +101,23 @@ def finetune_editor(config: EditorRlStep, editor: str, served: str, parent_run_i
 
     def work(step: Step) -> Outputs:
         from spatialreward.rl import training
-        from spatialreward.rl.prompts import DatasetPrompts
         from spatialreward.visuals import reward_curve
-        from spatialreward.world.prompts import WorldPrompts
+        from spatialreward.world.prompts import open_prompts
 
-        checkpoint, size = step.new_folder("editor"), config.rl.num_prompts
+        checkpoint = step.new_folder("editor")
         rewards = training.finetune_editor(
             config.rl,
             step.fetch("editor"),
             checkpoint,
             judging,
-            WorldPrompts(config.world, size)
-            if prompts is None
-            else DatasetPrompts(prompts.open(step.folder / "prompts"), size),
+            open_prompts(config.rl, config.world, step.folder / "prompts"),
             step.report,
             resume_file=step.resume_file,
         )
         if any(map(math.isfinite, rewards)):
             curve = reward_curve({"served reward": rewards}, "Mean reward by the served judge")
             step.tracker.log_image(curve, "curves/served_reward.png")
-        return {"editor": step.keep(checkpoint)}
+        return {"editor": step.keep_model(checkpoint, "editor")}
 
     outputs = run_step(
         "finetune-editor",

@@ -254,16 +254,17 @@ def _judges(checkpoint: Path, folder: Path) -> dict[str, Path]:
 def _register(folder: Path) -> int:
     from spatialreward.benchmarks.report import EvaluationReport, store_report
     from spatialreward.figures import commit, versions
-    from spatialreward.folder_manifest import digest_folder
-    from spatialreward.ops.registry import CHECKSUM_TAG, register_model, set_evaluation
+    from spatialreward.ops.registry import register_model, set_evaluation
     from spatialreward.ops.tracking import open_run
-    from spatialreward.storage import ObjectStore
+    from spatialreward.storage import BUCKET, ObjectStore
 
-    sha256 = digest_folder(folder)
+    store = ObjectStore.from_environment()
+    store.ensure_bucket(BUCKET)
+    ref = store.put_folder(folder, f"s3://{BUCKET}/artifacts/bench")
     # Judges that cannot be measured are among them: a report that claims nothing.
     report = EvaluationReport(
         kind="judge",
-        checkpoint_sha256=sha256,
+        checkpoint_sha256=ref.sha256,
         inputs={},
         settings={},
         commit=commit(),
@@ -271,8 +272,8 @@ def _register(folder: Path) -> int:
         figures=_FIGURES,
     )
     with open_run(f"bench {folder.name}") as tracker:
-        model = register_model(_NAME, folder, str(tracker.run_id), {CHECKSUM_TAG: sha256})
-    set_evaluation(model, store_report(ObjectStore.from_environment(), report), _FIGURES)
+        model = register_model(_NAME, ref, str(tracker.run_id))
+    set_evaluation(model, store_report(store, report), _FIGURES)
     return model.version
 
 
@@ -294,7 +295,7 @@ def _deployer(edits: Sequence) -> Iterator[None]:
         f"--webhook-url=http://127.0.0.1:{port}/webhook",
     ]
     with (_FOLDER / "deployer.log").open("wb") as log:
-        command = [sys.executable, "-c", _PROGRAM, "deployer", "run"]
+        command = [sys.executable, "-c", _PROGRAM, "deploy", "watch"]
         process = subprocess.Popen([*command, *options], stderr=log)
         try:
             yield

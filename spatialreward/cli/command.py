@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -30,6 +31,19 @@ class CommandGroup(TyperGroup):
         except KeyboardInterrupt as error:
             typer.echo("interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from error
+
+
+class UsualCommand(TyperGroup):
+    """A group of which `run` is what most people want: `GROUP --option` is `GROUP run --option`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put in `run` where an option stands in place of a command."""
+        return super().parse_args(ctx, self.with_command(args, ctx.help_option_names))
+
+    def with_command(self, args: list[str], of_group: Sequence[str] = ("--help",)) -> list[str]:
+        """The arguments with the command that they are for; a wrong name of one stays."""
+        is_option = bool(args) and args[0].startswith("-") and args[0] not in of_group
+        return ["run", *args] if is_option else args
 
 
 def _failure(error: SpatialRewardError) -> typer.Exit:

@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+from spatialreward.cli.verdict import check_pictures
+from spatialreward.errors import InvalidInputError
+
 app = typer.Typer(
     no_args_is_help=True,
     help="Training data: from any edit data set to annotated, filtered, packed shards.",
@@ -58,6 +61,8 @@ def regions(
     from spatialreward.data.regions.proposal import changed_mask, propose
     from spatialreward.images import load_image
 
+    if picture is not None:
+        check_pictures([picture], [source, edited], "--picture")
     before, after = load_image(source), load_image(edited)
     prior = propose(before, after)
     typer.echo(prior.model_dump_json(indent=2))
@@ -92,6 +97,8 @@ def index(
 
     Example: spatialreward data index gedit.toml --out gedit.json
     """
+    if not out.parent.is_dir():
+        raise InvalidInputError(f"--out {out}: there is no directory {out.parent}")
     from spatialreward.data.corpus.benchmarks import BenchmarkConfig, index_benchmark
     from spatialreward.ops.config import read_toml
 

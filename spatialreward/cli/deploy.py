@@ -1,64 +1,39 @@
-"""``spatialreward deploy``, ``rollback``, ``deployments``: which judge a Triton server serves."""
+"""``spatialreward deploy``: which judge a Triton server serves."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import spatialreward
-from spatialreward.cli.edits import read_requests
-from spatialreward.errors import InvalidInputError, SpatialRewardError
+from spatialreward.cli.command import UsualCommand
+from spatialreward.cli.deploy_options import (
+    Checkpoint,
+    Endpoint,
+    Name,
+    Repository,
+    RepositoryKey,
+    SmokeEdits,
+    Template,
+    edits_of,
+    own_template,
+)
+from spatialreward.cli.watch import watch
+from spatialreward.cli.webhook import webhook
+from spatialreward.errors import SpatialRewardError
 
 if TYPE_CHECKING:
-    from spatialreward.edits import Edit
     from spatialreward.ops.deployment import Deployment, History
 
-ENDPOINT = typer.Option(
-    metavar="HOST:PORT", envvar="TRITON_GRPC_URL", help="Triton's gRPC address."
+app = typer.Typer(
+    cls=UsualCommand,
+    no_args_is_help=True,
+    help="Serve a judge with Triton: a version now, the champion from now on, the one before.\n\n"
+    "`run` may be left out: spatialreward deploy --model models:/spatial-reward@champion",
 )
-REPOSITORY = typer.Option(
-    metavar="DIR",
-    envvar="TRITON_MODEL_REPOSITORY",
-    help="The server's model repository, as this machine sees it.",
-)
-REPOSITORY_KEY = typer.Option(
-    metavar="KEY",
-    envvar="TRITON_REPOSITORY_KEY",
-    show_default=False,
-    help="What the server asks of those who load models. Better in the environment: a command line "
-    "can be read by others.",
-)
-Endpoint = Annotated[str, ENDPOINT]
-RepositoryKey = Annotated[str, REPOSITORY_KEY]
-Repository = Annotated[Path, REPOSITORY]
-Checkpoint = Annotated[
-    str,
-    typer.Option(
-        metavar="MODEL",
-        help="The checkpoint to serve: models:/NAME@ALIAS, models:/NAME/VERSION, "
-        "hub:OWNER/NAME@REVISION or a folder.",
-    ),
-]
-Template = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        envvar="SPATIALREWARD_JUDGE_TEMPLATE",
-        help="Triton model to fill in: config.pbtxt and 1/model.py. Default: the judge's own.",
-    ),
-]
-Name = Annotated[str, typer.Option(metavar="NAME", help="The model's name on the server.")]
-SmokeEdits = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE.jsonl",
-        help="Edits that the version must judge before it is served, in the format of "
-        "`spatialreward judge --edits`. Default: a blank picture, which must be answered.",
-    ),
-]
 
 
-def deploy(
+@app.command()
+def run(
     model: Checkpoint,
     endpoint: Endpoint,
     repository: Repository,
@@ -82,6 +57,8 @@ def deploy(
     goes wrong, Ctrl-C too, what was served before is served still.
 
     For the local stack: eval "$(spatialreward stack env)" sets address, repository and key.
+
+    Example: spatialreward deploy --model models:/spatial-reward@champion
     """
     filled = template or own_template()
     edits = edits_of(smoke_edits)
@@ -103,6 +80,7 @@ def deploy(
     typer.echo(f"{name} version {version} is served at {endpoint}: {source.name}")
 
 
+@app.command()
 def rollback(
     endpoint: Endpoint,
     repository: Repository,
@@ -118,6 +96,8 @@ def rollback(
     This turns one Triton server back and leaves the registry as it is. Where a deployer follows the
     registry, use `spatialreward demote judge`: it would undo a rollback, since the champion is
     still the champion.
+
+    Example: spatialreward deploy rollback
     """
     edits = edits_of(smoke_edits)
     from spatialreward.ops.deployment import rollback as go_back
@@ -132,7 +112,8 @@ def rollback(
     typer.echo(f"{name} version {version} is served at {endpoint}")
 
 
-def deployments(
+@app.command("list")
+def list_(
     repository: Repository,
     name: Name = "judge",
     endpoint: Annotated[
@@ -148,7 +129,10 @@ def deployments(
         bool, typer.Option("--json", help="Print the history as one JSON object.")
     ] = False,
 ) -> None:
-    """List the versions of a served judge: state, time, checksum, and where each came from."""
+    """List the versions of a served judge: state, time, checksum, and where each came from.
+
+    Example: spatialreward deploy list --json
+    """
     from spatialreward.ops.deployment import History
     from spatialreward.ops.deployment.folder import ModelFolder
 
@@ -162,6 +146,32 @@ def deployments(
         typer.echo(f"{name} has never been deployed in {repository}")
     if endpoint is not None:
         typer.echo(_loaded(endpoint, repository_key, name))
+
+
+@app.command()
+def serving_repository(
+    model: Checkpoint,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The repository; made if need be.")],
+    template: Template = None,
+    name: Name = "judge",
+) -> None:
+    """Write a Triton model repository with one version of a judge, and nothing else in it.
+
+    For a server that serves this version for as long as it lives, such as a pod's. Triton's number
+    of it is the registry's, so whoever asks sees which version answers: judge/7. The checksum is
+    compared before and after it is copied. Done again, it is made anew.
+
+    Example: spatialreward deploy serving-repository --model models:/spatial-reward/7 --out models
+    """
+    from spatialreward.ops.deployment.repository import write_repository
+
+    filled = template or own_template()
+    version = write_repository(model, out, template=filled, name=name)
+    typer.echo(f"{out} serves {name}/{version}")
+
+
+app.command()(watch)
+app.command()(webhook)
 
 
 def _print_table(history: "History") -> None:
@@ -198,26 +208,3 @@ def _loaded(endpoint: str, key: str, name: str) -> str:
         return str(error)
     versions = ", ".join(map(str, ready)) or "none"
     return f"loaded at {endpoint}: {versions}"
-
-
-def edits_of(path: Path | None) -> "dict[str, Edit]":
-    """The edits of a file by id, with their pictures; none where no file was given.
-
-    Raises:
-        InvalidInputError: one of them cannot be read.
-    """
-    return {} if path is None else {one.id: one.load() for one in read_requests(path)}
-
-
-def own_template() -> Path:
-    """The Triton model of the judge that is installed beside the library.
-
-    Raises:
-        InvalidInputError: there is none, as in an image without it.
-    """
-    template = Path(spatialreward.__file__).parents[1] / "serving" / "judge"
-    if not template.is_dir():
-        raise InvalidInputError(
-            f"{template}: there is no such folder, name the Triton model to fill in with --template"
-        )
-    return template

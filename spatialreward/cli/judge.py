@@ -12,7 +12,7 @@ import typer
 from spatialreward.cli.edits import EditRequest, read_requests
 from spatialreward.cli.judge_options import JUDGES, AdapterFolder, ProtocolName
 from spatialreward.cli.verdict import (
-    check_overlays,
+    check_pictures,
     print_verdict,
     printable,
     to_json,
@@ -69,6 +69,8 @@ def judge(
     """Judge an edit: where it happened, how well it was done, what else it changed.
 
     Exit status: 0 judged, 1 unusable input, 2 the judge's answer is no judgement.
+
+    Example: spatialreward judge --model pixels --source a.png --edited b.png --instruction "add it"
     """
     source_of_endpoint = context.get_parameter_source("endpoint")
     if model is not None and source_of_endpoint and source_of_endpoint.name == "ENVIRONMENT":
@@ -94,7 +96,7 @@ def _judge_one(
 ) -> None:
     edit = request.load()
     if overlay is not None:
-        check_overlays([overlay], [request.source, request.edited])
+        check_pictures([overlay], [request.source, request.edited])
     judging = opening()
     (judgement,) = judging.judge([edit])
     failed = judgement.status is JudgementStatus.FAILED
@@ -204,4 +206,4 @@ def prepare_overlays(folder: Path, requests: Sequence[EditRequest]) -> None:
     except OSError as error:
         raise InvalidInputError(f"--overlay-dir {folder}: {error.strerror}") from error
     inputs = list(itertools.chain.from_iterable((each.source, each.edited) for each in requests))
-    check_overlays([folder / f"{each.id}.png" for each in requests], inputs)
+    check_pictures([folder / f"{each.id}.png" for each in requests], inputs)

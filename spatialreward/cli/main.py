@@ -4,55 +4,73 @@ import io
 import logging
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from spatialreward.cli import (
-    adapter,
-    base,
     data,
     deploy,
-    deployer,
     evaluate,
     judge,
+    merge_adapter,
     promote,
     protocol,
+    rl,
     runs,
     stack,
     submit,
-    upkeep,
-    webhook,
+    train_base,
+    train_judge,
 )
 from spatialreward.cli.command import CommandGroup, configure_logging
 from spatialreward.openmp import wait_asleep
 
+_TRAINING, _JUDGING = "Data and training", "Judging"
+_SERVING, _PLATFORM = "Versions and serving", "Pipelines and services"
+_ORDER = (
+    *("data", "train", "rl"),
+    *("judge", "evaluate", "protocol"),
+    *("promote", "demote", "deploy"),
+    *("submit", "runs", "stack"),
+)
+
+
+class _InOrder(CommandGroup):
+    """Lists commands in the order in which a team comes to need them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, for the help."""
+        known = super().list_commands(ctx)
+        return sorted(known, key=lambda name: (name not in _ORDER, (*_ORDER, name).index(name)))
+
+
 app = typer.Typer(
     name="spatialreward",
-    cls=CommandGroup,
+    cls=_InOrder,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="A judge of image edits that says where an edit happened before it scores it.",
 )
-app.command("judge")(judge.judge)
-app.command("deploy")(deploy.deploy)
-app.command("rollback")(deploy.rollback)
-app.command("deployments")(deploy.deployments)
-app.command("evaluate")(evaluate.evaluate)
-app.command("promote")(promote.promote)
-app.command("demote")(promote.demote)
-app.command("serving-repository")(deployer.serving_repository)
-app.add_typer(deployer.app, name="deployer")
-app.add_typer(webhook.app, name="webhook")
-app.add_typer(base.app, name="base")
-app.add_typer(data.app, name="data")
-app.add_typer(protocol.app, name="protocol")
-app.add_typer(adapter.app, name="adapter")
-app.command("buckets")(upkeep.buckets)
-app.add_typer(upkeep.backups, name="backups")
-app.add_typer(stack.app, name="stack")
-app.command("submit")(submit.submit)
-app.add_typer(runs.app, name="runs")
+train = typer.Typer(
+    no_args_is_help=True, help="Train judges and what they start from, and merge LoRA adapters."
+)
+train.command()(train_judge.judge)
+train.command()(train_base.base)
+train.command()(merge_adapter.merge_adapter)
+
+app.add_typer(data.app, name="data", rich_help_panel=_TRAINING)
+app.add_typer(train, name="train", rich_help_panel=_TRAINING)
+app.add_typer(rl.app, name="rl", rich_help_panel=_TRAINING)
+app.command(rich_help_panel=_JUDGING)(judge.judge)
+app.command(rich_help_panel=_JUDGING)(evaluate.evaluate)
+app.add_typer(protocol.app, name="protocol", rich_help_panel=_JUDGING)
+app.command(rich_help_panel=_SERVING)(promote.promote)
+app.command(rich_help_panel=_SERVING)(promote.demote)
+app.add_typer(deploy.app, name="deploy", rich_help_panel=_SERVING)
+app.command(rich_help_panel=_PLATFORM)(submit.submit)
+app.add_typer(runs.app, name="runs", rich_help_panel=_PLATFORM)
+app.add_typer(stack.app, name="stack", rich_help_panel=_PLATFORM)
 
 
 def _show_version(asked: bool) -> None:

@@ -64,8 +64,10 @@ def promote(
     have it back.
 
     Nothing is served by this command itself: a deployer that follows the registry (see
-    `spatialreward deployer run --help`) does that within seconds, and gives the alias back when the
+    `spatialreward deploy watch --help`) does that within seconds, and gives the alias back when the
     version cannot be served. Without one: spatialreward deploy --model models:/NAME@champion.
+
+    Example: spatialreward promote judge --version 7 --reason "sees removals"
     """
     settings = _settings(what, name, gate)
     from spatialreward.ops import promotion
@@ -103,9 +105,11 @@ def demote(
     A further demotion goes further back. The reason is kept as a tag of the version that steps
     down; to make it champion again, promote it with a reason.
 
-    This is the way back where a deployer follows the registry. `spatialreward rollback` is another
-    thing: it turns one Triton server back to the version that it served before and leaves the
-    registry as it is, so a deployer that follows the registry undoes it.
+    This is the way back where a deployer follows the registry. `spatialreward deploy rollback` is
+    another thing: it turns one Triton server back to the version that it served before and leaves
+    the registry as it is, so a deployer that follows the registry undoes it.
+
+    Example: spatialreward demote judge --reason "misses removals"
     """
     settings = _settings(what, name, None)
     from spatialreward.ops import promotion

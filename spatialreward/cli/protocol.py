@@ -35,6 +35,8 @@ def import_(
     A published checkpoint knows these prompts and no others. The code is read, not run. Judge with
     `spatialreward judge --model ... --protocol FILE`, or put the file beside the weights as
     protocol.json.
+
+    Example: spatialreward protocol import ../SpatialReward --out reference.json
     """
     if out.exists():
         raise InvalidInputError(f"--out {out}: is there already")

@@ -46,7 +46,10 @@ def list_runs(
     ] = False,
     json_output: AsJson = False,
 ) -> None:
-    """List runs, the newest first."""
+    """List runs, the newest first.
+
+    Example: spatialreward runs list --state FAILED --limit 5
+    """
     from spatialreward.ops.kubeflow.errors import NotFound
     from spatialreward.ops.kubeflow.records import State
 
@@ -79,7 +82,10 @@ def list_runs(
 @app.command()
 @connected
 def show(connection: Connection, run: RunName, json_output: AsJson = False) -> None:
-    """Show a run: its steps, its parameters, what went wrong, and where to look."""
+    """Show a run: its steps, its parameters, what went wrong, and where to look.
+
+    Example: spatialreward runs show 3f2a
+    """
     from spatialreward.cli.run_view import duration, printable, step_table, utc_now, when
     from spatialreward.ops.kubeflow import find_run, steps_of_run
     from spatialreward.ops.kubeflow.links import run_links
@@ -116,6 +122,8 @@ def follow(connection: Connection, run: RunName, poll: Poll = 5.0) -> None:
     """Follow a run to its end. Exit status 0: succeeded, 3: failed, 4: canceled.
 
     Ctrl-C ends the watching, not the run.
+
+    Example: spatialreward runs follow 3f2a
     """
     from spatialreward.ops.kubeflow import find_run, steps_of_run
 
@@ -134,7 +142,10 @@ def cancel(
         bool, typer.Option(help="Wait for its pods to end, then do as `runs tidy` does.")
     ] = True,
 ) -> None:
-    """Cancel a run, wait for its pods to end, and end what it leaves behind."""
+    """Cancel a run, wait for its pods to end, and end what it leaves behind.
+
+    Example: spatialreward runs cancel 3f2a
+    """
     from spatialreward.ops.kubeflow import find_run
     from spatialreward.ops.kubeflow.mending import cancel as stop
     from spatialreward.ops.kubeflow.records import State
@@ -161,6 +172,8 @@ def tidy(connection: Connection, run: RunName) -> None:
 
     A run that comes to its last step does this itself; one that was terminated does not. TrainJobs
     are looked for in the cluster of your kubeconfig, the run at MLFLOW_TRACKING_URI.
+
+    Example: spatialreward runs tidy 3f2a
     """
     from spatialreward.ops.kubeflow import find_run
     from spatialreward.ops.kubeflow.errors import KubeflowError
@@ -175,7 +188,10 @@ def tidy(connection: Connection, run: RunName) -> None:
 @app.command()
 @connected
 def retry(connection: Connection, run: RunName) -> None:
-    """Do again what failed or was canceled of a run; what succeeded stays."""
+    """Do again what failed or was canceled of a run; what succeeded stays.
+
+    Example: spatialreward runs retry 3f2a
+    """
     from spatialreward.ops.kubeflow import find_run
     from spatialreward.ops.kubeflow.mending import retry as do_again
 
@@ -189,7 +205,10 @@ def retry(connection: Connection, run: RunName) -> None:
 @app.command()
 @connected
 def archive(connection: Connection, run: RunName) -> None:
-    """Take a run off the list; nothing of it is removed."""
+    """Take a run off the list; nothing of it is removed.
+
+    Example: spatialreward runs archive 3f2a
+    """
     from spatialreward.ops.kubeflow import find_run
 
     with connection.client() as client:
@@ -201,7 +220,10 @@ def archive(connection: Connection, run: RunName) -> None:
 @app.command()
 @connected
 def schedules(connection: Connection, json_output: AsJson = False) -> None:
-    """List schedules, the newest first."""
+    """List schedules, the newest first.
+
+    Example: spatialreward runs schedules --json
+    """
     with connection.client() as client:
         found = list(client.schedules())
     if json_output:
@@ -217,21 +239,30 @@ def schedules(connection: Connection, json_output: AsJson = False) -> None:
 @app.command()
 @connected
 def pause(connection: Connection, schedule: ScheduleName) -> None:
-    """Have a schedule start no runs until it is resumed."""
+    """Have a schedule start no runs until it is resumed.
+
+    Example: spatialreward runs pause weekly
+    """
     _let_start(connection, schedule, enabled=False)
 
 
 @app.command()
 @connected
 def resume(connection: Connection, schedule: ScheduleName) -> None:
-    """Have a schedule start runs again."""
+    """Have a schedule start runs again.
+
+    Example: spatialreward runs resume weekly
+    """
     _let_start(connection, schedule, enabled=True)
 
 
 @app.command()
 @connected
 def unschedule(connection: Connection, schedule: ScheduleName) -> None:
-    """Remove a schedule; runs that it started stay."""
+    """Remove a schedule; runs that it started stay.
+
+    Example: spatialreward runs unschedule weekly
+    """
     from spatialreward.ops.kubeflow import find_schedule
 
     with connection.client() as client:

@@ -1,4 +1,4 @@
-"""``spatialreward stack``: the local services, up, looked after and down again."""
+"""``spatialreward stack``: the local services up and down again, and what a store keeps."""
 
 import shlex
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spatialreward.cli import upkeep
 from spatialreward.errors import InvalidInputError, SpatialRewardError
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ _SERVICES = ("s3", "mlflow", "triton")
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Run the object store, the tracking server and the inference server on this machine.",
+    help="Run object store, tracking server and inference server on this machine; buckets and "
+    "backups of any store.",
 )
 
 StateDir = Annotated[
@@ -54,6 +56,8 @@ def up(
     """Start the services, wait until each is healthy, and write their addresses to one file.
 
     Judges that were served when the stack went down are loaded again.
+
+    Example: spatialreward stack up --without triton
     """
     left_out = _services(without or [])
     from spatialreward.stack import Ports, Service, StackConfig, stack_command
@@ -89,14 +93,20 @@ def up(
 
 @app.command()
 def status(state_dir: StateDir = _DEFAULT_STATE_DIR) -> None:
-    """Ask each service how it is. Exit status 1 when one is not healthy or no stack is up."""
+    """Ask each service how it is. Exit status 1 when one is not healthy or no stack is up.
+
+    Example: spatialreward stack status
+    """
     if not _print_status(state_dir):
         raise typer.Exit(NOT_HEALTHY)
 
 
 @app.command()
 def down(state_dir: StateDir = _DEFAULT_STATE_DIR) -> None:
-    """Stop what `up` started, and nothing else. Data and logs stay."""
+    """Stop what `up` started, and nothing else. Data and logs stay.
+
+    Example: spatialreward stack down
+    """
     from spatialreward.stack import down as stop
 
     stopped = stop(state_dir)
@@ -105,7 +115,10 @@ def down(state_dir: StateDir = _DEFAULT_STATE_DIR) -> None:
 
 @app.command()
 def env(state_dir: StateDir = _DEFAULT_STATE_DIR) -> None:
-    """Print the variables that clients read, for a shell: eval "$(spatialreward stack env)"."""
+    """Print the variables that clients read, for a shell.
+
+    Example: eval "$(spatialreward stack env)"
+    """
     from spatialreward.stack import environment, read_endpoints, stack_command
 
     endpoints = read_endpoints(state_dir)
@@ -115,6 +128,10 @@ def env(state_dir: StateDir = _DEFAULT_STATE_DIR) -> None:
         )
     for name, value in environment(endpoints).items():
         typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+app.command()(upkeep.buckets)
+app.add_typer(upkeep.backups, name="backups")
 
 
 def _load_again(triton: "TritonEndpoint") -> bool:

@@ -96,6 +96,8 @@ def submit(
 
     What was published before is not uploaded again. Exit status 0: succeeded, or started and not
     followed; 3: the run failed; 4: it was canceled. Ctrl-C ends the watching, not the run.
+
+    Example: spatialreward submit --profile tiny --set rl.num_steps=3
     """
     from spatialreward.ops.kubeflow import parse_parameters, publish
     from spatialreward.ops.kubeflow.triggers import trigger_of

@@ -1,4 +1,4 @@
-"""``spatialreward buckets`` and ``backups``: what the object store keeps."""
+"""``spatialreward stack buckets`` and ``stack backups``: what an object store keeps."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,8 @@ def buckets(
 
     Done again, it changes nothing. Rules that somebody else has set stay.
     The store is the one of S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+
+    Example: spatialreward stack buckets --bucket mlflow --expire mlflow/tmp/=7
     """
     from spatialreward.buckets import Expiry, prepare_bucket
     from spatialreward.errors import InvalidInputError
@@ -50,7 +52,10 @@ def put(
     file: Annotated[Path, typer.Argument(help="What to store.")],
     to: Annotated[str, typer.Option(metavar="S3_URI", help="s3://BUCKET/PREFIX of the backups.")],
 ) -> None:
-    """Store a file as the newest backup, and read it back."""
+    """Store a file as the newest backup, and read it back.
+
+    Example: spatialreward stack backups put mlflow.dump --to s3://spatialreward/backups/postgres
+    """
     from spatialreward.ops.backups import put_backup
     from spatialreward.storage import ObjectStore
 
@@ -62,7 +67,10 @@ def put(
 def list_(
     folder: Annotated[str, typer.Argument(metavar="S3_URI", help="s3://BUCKET/PREFIX")],
 ) -> None:
-    """List complete backups, the newest last."""
+    """List complete backups, the newest last.
+
+    Example: spatialreward stack backups list s3://spatialreward/backups/postgres
+    """
     from spatialreward.ops.backups import list_backups
     from spatialreward.storage import ObjectStore
 
@@ -76,7 +84,10 @@ def fetch(
     out: Annotated[Path, typer.Option(metavar="FILE", help="File to write; must not exist.")],
     name: Annotated[str | None, typer.Option(help="Which one. Default: the newest.")] = None,
 ) -> None:
-    """Bring a backup here, if it is still what was stored."""
+    """Bring a backup here, if it is still what was stored.
+
+    Example: spatialreward stack backups fetch --from s3://spatialreward/backups/postgres --out dump
+    """
     from spatialreward.ops.backups import fetch_backup
     from spatialreward.storage import ObjectStore
 

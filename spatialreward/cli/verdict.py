@@ -56,8 +56,13 @@ def printable(text: str) -> str:
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def check_overlays(paths: Sequence[Path], inputs: Sequence[Path]) -> None:
-    """Find out whether overlays can be written, before a judge spends time on them.
+def check_pictures(paths: Sequence[Path], inputs: Sequence[Path], name: str = "overlay") -> None:
+    """Find out whether pictures can be written, before time is spent on what they show.
+
+    Args:
+        paths: of the pictures.
+        inputs: files that none of them may replace.
+        name: what an error calls a picture.
 
     Raises:
         InvalidInputError: one cannot, or would replace one of ``inputs``.
@@ -65,20 +70,20 @@ def check_overlays(paths: Sequence[Path], inputs: Sequence[Path]) -> None:
     judged = {path.resolve() for path in inputs}
     for path in paths:
         if path.suffix.lower() != ".png":
-            raise InvalidInputError(f"overlay {path}: expected a name that ends in .png")
+            raise InvalidInputError(f"{name} {path}: expected a name that ends in .png")
         if path.is_dir():
-            raise InvalidInputError(f"overlay {path}: is a directory")
+            raise InvalidInputError(f"{name} {path}: is a directory")
         if not path.parent.is_dir():
-            raise InvalidInputError(f"overlay {path}: there is no directory {path.parent}")
+            raise InvalidInputError(f"{name} {path}: there is no directory {path.parent}")
         if path.resolve() in judged:
-            raise InvalidInputError(f"overlay {path}: would replace a picture that is judged")
+            raise InvalidInputError(f"{name} {path}: would replace a picture that is looked at")
     for folder in {path.parent for path in paths}:
         try:
             # Permission bits do not tell about read-only or special file systems; trying does.
             tempfile.TemporaryFile(dir=folder).close()
         except OSError as error:
             raise InvalidInputError(
-                f"overlay: cannot write to the directory {folder}: {error.strerror}"
+                f"{name}: cannot write to the directory {folder}: {error.strerror}"
             ) from error
 
 

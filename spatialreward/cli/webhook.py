@@ -1,4 +1,4 @@
-"""``spatialreward webhook``: has MLflow call the deployer."""
+"""``spatialreward deploy webhook``: has MLflow call the deployer."""
 
 from typing import Annotated
 
@@ -7,8 +7,6 @@ import typer
 from spatialreward.errors import InvalidInputError
 
 DEPLOYERS_WEBHOOK = "spatialreward-deployer"
-
-app = typer.Typer(no_args_is_help=True, help="Have MLflow call a deployer when an alias moves.")
 
 Secret = Annotated[
     str,
@@ -21,8 +19,7 @@ Secret = Annotated[
 ]
 
 
-@app.command()
-def register(
+def webhook(
     url: Annotated[
         str,
         typer.Option(
@@ -34,12 +31,15 @@ def register(
         str, typer.Option(metavar="NAME", help="Of the webhook; one of that name is replaced.")
     ] = DEPLOYERS_WEBHOOK,
 ) -> None:
-    """Register the webhook, or bring it up to date: for a new address or a new secret.
+    """Have MLflow call a deployer when an alias moves: register its address, or a new secret.
 
-    A webhook only makes a deployer look sooner; without any it looks every --reconcile-s seconds.
+    A webhook only makes `spatialreward deploy watch` look sooner; without any it looks every
+    --reconcile-s seconds.
     MLflow's server calls only https at public addresses, unless its environment says otherwise:
     MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http,https and MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true. It needs
     MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY, too, or it cannot read the secret after a restart.
+
+    Example: spatialreward deploy webhook --url http://deployer:8080/webhook
     """
     check_secret(secret)
     from spatialreward.ops.deployer.registration import register_webhook

@@ -53,7 +53,7 @@ def cached_rows(data: Dataset, cache: Path | None = None) -> datasets.Dataset:
             raise error.__cause__ or error from None
         try:
             rows = builder.as_dataset(split="train")
-        except (pa.ArrowException, FileNotFoundError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise InvalidInputError(
                 f"{builder.cache_dir}: this copy of {data} is damaged, remove it: {error}"
             ) from error

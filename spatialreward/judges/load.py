@@ -33,7 +33,8 @@ def load_judge(
             - ``hub:OWNER/NAME@REVISION``, a model on the Hugging Face hub, which is fetched once;
               without a revision the newest one is taken, and logged;
             - ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``, a model in the registry at
-              ``MLFLOW_TRACKING_URI``, which is fetched once;
+              ``MLFLOW_TRACKING_URI``, which is fetched once, from the object store at
+              ``S3_ENDPOINT_URL``;
             - ``triton:HOST:PORT``, a Triton server's gRPC address, or several with commas between
               them; it is asked when the first edits are judged;
             - ``pixels``, the baseline that compares pixels and needs no model;
@@ -50,6 +51,7 @@ def load_judge(
         HubError: the hub does not hand the model over.
         MissingPackageError: a package that such a judge needs is not installed.
         TrackingError: the registry does not answer, or has no such model.
+        StorageError: the object store does not answer, or does not have all of the model.
     """
     try:
         return _load(judge, None if adapter is None else Path(adapter), protocol)
@@ -116,11 +118,10 @@ def fetch(judge: str | Path) -> Fetched:
         # The hub's cache names a snapshot's folder by its commit.
         return Fetched(snapshot, name.removeprefix(ON_HUB).partition("@")[0], snapshot.name)
     if name.startswith(_REGISTERED):
-        from spatialreward.ops.registry import look_up, resolve_model
+        from spatialreward.ops.registry import bring, look_up
 
-        # An alias may move between two looks at it.
-        model = look_up(name).model
-        return Fetched(resolve_model(model.uri), model.name, str(model.version))
+        found = look_up(name)
+        return Fetched(bring(found), found.model.name, str(found.model.version))
     folder = Path(judge)
     if not folder.is_dir():
         raise InvalidInputError(f"judge {name}: there is no such folder; expected {_EXPECTED}")

@@ -4,26 +4,28 @@ import functools
 import logging
 from typing import NamedTuple
 
-from spatialreward.artifacts import DocumentRef
+from spatialreward.artifacts import ArtifactRef, DocumentRef
 from spatialreward.benchmarks.judge import JudgeFigures, measure_judge
 from spatialreward.benchmarks.report import judge_report, store_report
 from spatialreward.data.dataset import DatasetRef
 from spatialreward.errors import InvalidInputError
-from spatialreward.folder_manifest import digest_folder
 from spatialreward.judges.load import load_judge
+from spatialreward.ops.logged_models import log_model_figures
 from spatialreward.ops.registry import (
     CHAMPION,
-    CHECKSUM_TAG,
     aliases_of,
+    bring_verified,
     look_up,
     report_of,
-    resolve_model,
     set_evaluation,
-    set_version_tags,
 )
+from spatialreward.ops.tracking import open_run
 from spatialreward.storage import ObjectStore
 
 logger = logging.getLogger(__name__)
+
+_STEP, _HELDOUT = "evaluate-judge", "heldout"
+"""As in the pipeline, so that MLflow's page compares the figures."""
 
 
 class MeasuredVersion(NamedTuple):
@@ -37,8 +39,7 @@ class MeasuredVersion(NamedTuple):
 def evaluate_version(uri: str, edits: DatasetRef | None = None) -> MeasuredVersion:
     """Measure a registered judge on held-out edits and point its version at the report.
 
-    The report is about the files as the registry has them now; a version that was registered
-    without a checksum gets theirs.
+    In MLflow it is a run, and the figures are the logged model's, too.
 
     Args:
         uri: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``; an alias is looked up once.
@@ -47,31 +48,31 @@ def evaluate_version(uri: str, edits: DatasetRef | None = None) -> MeasuredVersi
 
     Raises:
         InvalidInputError: there are no such edits, they are in a folder, which has no checksum, or
-            the registered files are not those of the version's checksum, or no judge.
+            the version's source is no artifact, or no judge.
         ReportError: no edits are given, and the champion's report cannot be believed.
         TrackingError: the registry does not answer, or has no such version.
         StorageError: the object store does not answer.
     """
-    model, tags = look_up(uri)
-    if edits is not None and not edits.has_checksum:
+    found = look_up(uri)
+    model = found.model
+    chosen = edits or _champions_edits(model.name)
+    place = chosen.place
+    if not isinstance(place, ArtifactRef):
         raise InvalidInputError(
-            f"{edits}: the report on {model.uri} names its edits by checksum; "
+            f"{chosen}: the report on {model.uri} names its edits by checksum; "
             "expected s3://...#sha256=..."
         )
-    chosen = edits or _champions_edits(model.name)
-    folder = resolve_model(model.uri)
-    checksum = digest_folder(folder)
-    if tags.get(CHECKSUM_TAG, checksum) != checksum:
-        raise InvalidInputError(
-            f"{model.uri} in {folder}: expected sha256 {tags[CHECKSUM_TAG]}, got {checksum}"
-        )
-    store = ObjectStore.from_environment()
+    folder = bring_verified(found).folder
     data = chosen.open()
     logger.info("measuring %s on %d held-out edits", model.uri, len(data))
-    figures = measure_judge(functools.partial(load_judge, folder), data)
-    report = judge_report(folder, checksum, chosen, {}, figures.measured())
-    reference = store_report(store, report)
-    set_version_tags(model, {CHECKSUM_TAG: checksum})
+    with open_run(_STEP, tags={"model": model.uri}) as tracker:
+        tracker.log_dataset(_HELDOUT, place.uri, place.sha256, "evaluation")
+        figures = measure_judge(functools.partial(load_judge, folder), data)
+        log_model_figures(
+            tracker, "judge", found.artifact, figures.measured(), data=(_HELDOUT, place.sha256)
+        )
+    report = judge_report(folder, found.artifact.sha256, chosen, {}, figures.measured())
+    reference = store_report(ObjectStore.from_environment(), report)
     set_evaluation(model, reference, report.figures)
     return MeasuredVersion(figures, chosen, reference)
 

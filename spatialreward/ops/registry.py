@@ -1,14 +1,15 @@
 """The model registry in MLflow: versions of a model, their aliases and tags.
 
+A version's source is the reference of an artifact, ``s3://BUCKET/PREFIX#sha256=HEX``: its files
+stay where the training has stored them, and MLflow holds no copy.
+
 Aliases, not stages: ``candidate`` is the newest version, ``champion`` the one that passed its gate
 and is served, ``previous`` the champion before it. ``promotion`` moves the latter two.
 """
 
 import os
 import re
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,15 +18,13 @@ from spatialreward.artifacts import ArtifactRef, DocumentRef
 from spatialreward.benchmarks.report import EvaluationReport, ReportError, load_report
 from spatialreward.errors import InvalidInputError
 from spatialreward.folder_manifest import digest_folder
+from spatialreward.ops.logged_models import find_or_make
 from spatialreward.ops.tracking import TrackingError, connect
 from spatialreward.storage import ObjectStore
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as StoredVersion
 
-MODEL_FOLDER = "model"
-CHECKSUM_TAG = "sha256"
-ARTIFACT_TAG = "artifact"
 EVALUATION_TAG = "evaluation"
 """Reference of the version's evaluation report. Other tags repeat its figures for people."""
 CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
@@ -49,6 +48,23 @@ class Registered(NamedTuple):
 
     model: ModelVersion
     tags: Mapping[str, str]
+    source: str
+    """Where its files are."""
+
+    @property
+    def artifact(self) -> ArtifactRef:
+        """Its files in the object store.
+
+        Raises:
+            InvalidInputError: its source is no artifact, such as a copy that MLflow holds.
+        """
+        try:
+            return ArtifactRef.parse(self.source)
+        except InvalidInputError as error:
+            raise InvalidInputError(
+                f"{self.model.uri}: its source is no artifact, {error}; register the checkpoint "
+                "again: run the pipeline, or see docs/promotion.md"
+            ) from error
 
 
 class FetchedModel(NamedTuple):
@@ -56,58 +72,56 @@ class FetchedModel(NamedTuple):
 
     model: ModelVersion
     folder: Path
-    tags: Mapping[str, str]
+    artifact: ArtifactRef
 
 
 def register_model(
-    name: str, folder: Path, run_id: str, tags: Mapping[str, str] | None = None
+    name: str, ref: ArtifactRef, run_id: str, tags: Mapping[str, str] | None = None
 ) -> ModelVersion:
-    """Store a model's folder with its run and make it a new version in the registry.
+    """Make an artifact a new version in the registry; its files are not copied.
 
     Args:
         name: the registered model; made when it is not there.
-        folder: the checkpoint.
-        run_id: the run that the checkpoint came out of.
+        ref: the checkpoint in the object store.
+        run_id: the run that registers it.
         tags: evidence, such as the figures of a gate.
 
     Raises:
         TrackingError: the server did not take it.
+        StorageError: the object store does not have all of the artifact.
     """
+    ObjectStore.from_environment().check_folder(ref)
     client = connect()
     with _refused(f"model {name} was not registered"):
-        client.log_artifacts(run_id, str(folder), MODEL_FOLDER)
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)
-        source = f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}"
-        made = client.create_model_version(name, source, run_id=run_id, tags=dict(tags or {}))
+        made = client.create_model_version(
+            name,
+            str(ref),
+            run_id=run_id,
+            tags=dict(tags or {}),
+            model_id=find_or_make(client, run_id, name, ref),
+        )
     return ModelVersion(name, int(made.version))
 
 
 def register_candidate(
-    name: str,
-    ref: ArtifactRef,
-    fetch: Callable[[], Path],
-    run_id: str,
-    report: DocumentRef,
-    figures: Mapping[str, float],
+    name: str, ref: ArtifactRef, run_id: str, report: DocumentRef, figures: Mapping[str, float]
 ) -> ModelVersion:
     """Make a checkpoint the candidate of a model; registered unless it is a version already.
 
     Args:
         name: the registered model.
         ref: the checkpoint in the object store; its checksum tells versions apart.
-        fetch: brings the checkpoint here, when it is needed.
         run_id: the run that registers it.
         report: of the checkpoint's evaluation.
         figures: in that report.
 
     Raises:
         TrackingError: the server did not take it.
+        StorageError: the object store does not have all of the checkpoint.
     """
-    model = find_version(name, CHECKSUM_TAG, ref.sha256)
-    if model is None:
-        tags = {CHECKSUM_TAG: ref.sha256, ARTIFACT_TAG: str(ref)}
-        model = register_model(name, fetch(), run_id, tags)
+    model = find_version(name, ref.sha256) or register_model(name, ref, run_id)
     set_alias(model, CANDIDATE)
     set_evaluation(model, report, figures)
     return model
@@ -123,15 +137,16 @@ def set_evaluation(model: ModelVersion, report: DocumentRef, figures: Mapping[st
     set_version_tags(model, shown | {EVALUATION_TAG: str(report)})
 
 
-def find_version(name: str, tag: str, value: str) -> ModelVersion | None:
-    """The newest version of a model that carries a tag of this value, if there is one.
+def find_version(name: str, sha256: str) -> ModelVersion | None:
+    """The newest version of a model whose artifact has this checksum, if there is one.
 
     Raises:
         TrackingError: no server is set, or it does not answer.
     """
     with _refused(f"model {name}"):
-        # MLflow's filter takes any tag's name between backticks and any value between quotes.
-        found = connect().search_model_versions(f"name = '{name}' and tags.`{tag}` = '{value}'")
+        found = connect().search_model_versions(
+            f"name = '{name}' and source_path LIKE 's3://%#sha256={sha256}'"
+        )
     numbers = [int(version.version) for version in found]
     return ModelVersion(name, max(numbers)) if numbers else None
 
@@ -147,7 +162,8 @@ def look_up(uri: str) -> Registered:
     """
     with _refused(uri):
         found = _version_at(uri)
-    return Registered(ModelVersion(found.name, int(found.version)), dict(found.tags))
+    model = ModelVersion(found.name, int(found.version))
+    return Registered(model, dict(found.tags), str(found.source))
 
 
 def model_tags(uri: str) -> dict[str, str]:
@@ -164,10 +180,11 @@ def report_of(found: Registered) -> EvaluationReport:
 
     Raises:
         ReportError: it has none that can be believed, or one about another checkpoint.
-        InvalidInputError: the environment does not say where the object store is.
+        InvalidInputError: its source is no artifact, or the environment does not say where the
+            object store is.
         StorageError: the object store does not answer.
     """
-    uri, tags = found.model.uri, found.tags
+    uri, tags, checkpoint = found.model.uri, found.tags, found.artifact.sha256
     if EVALUATION_TAG not in tags:
         raise ReportError(
             f"{uri}: has no evaluation report (tag {EVALUATION_TAG!r}); the pipeline registers "
@@ -177,10 +194,10 @@ def report_of(found: Registered) -> EvaluationReport:
         report = load_report(ObjectStore.from_environment(), tags[EVALUATION_TAG])
     except ReportError as error:
         raise ReportError(f"{uri}: evaluation report: {error}") from error
-    if report.checkpoint_sha256 != tags.get(CHECKSUM_TAG):
+    if report.checkpoint_sha256 != checkpoint:
         raise ReportError(
-            f"{uri}: its evaluation report is about checkpoint {report.checkpoint_sha256}, its "
-            f"tag {CHECKSUM_TAG!r} is {tags.get(CHECKSUM_TAG, 'missing')}"
+            f"{uri}: its evaluation report is about checkpoint {report.checkpoint_sha256}, "
+            f"it is {checkpoint}"
         )
     return report
 
@@ -241,27 +258,33 @@ def remove_alias(name: str, alias: str) -> None:
         connect().delete_registered_model_alias(name, alias)
 
 
-def resolve_model(uri: str) -> Path:
-    """Bring a registered model here; a version that was fetched before is not fetched again.
-
-    Args:
-        uri: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
+def bring(found: Registered) -> Path:
+    """Have a version's files here; what was fetched before is not fetched again.
 
     Raises:
-        TrackingError: the URI is malformed, no server is set, or it has no such model.
+        InvalidInputError: its source is no artifact.
+        StorageError: the object store does not have it, or gives something else.
     """
-    from mlflow.artifacts import download_artifacts
+    ref = found.artifact
+    return ObjectStore.from_environment().ensure_folder(
+        ref, _cache() / f"{found.model.name}-{ref.sha256[:16]}"
+    )
 
-    with _refused(uri):
-        found = _version_at(uri)
-        target = _cache() / f"{found.name}-{found.version}-{found.run_id}"
-        if target.is_dir():
-            return target
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as unfinished:
-            fetched = download_artifacts(artifact_uri=found.source, dst_path=unfinished)
-            shutil.move(fetched, target)
-    return target
+
+def bring_verified(found: Registered) -> FetchedModel:
+    """As ``bring``, and make sure that the files here are those that were registered.
+
+    Raises:
+        InvalidInputError: its source is no artifact, or files that are here already were changed.
+        StorageError: the object store does not have it, or gives something else.
+    """
+    folder = bring(found)
+    if (checksum := digest_folder(folder)) != found.artifact.sha256:
+        raise InvalidInputError(
+            f"{found.model.uri} in {folder}: expected sha256 {found.artifact.sha256}, "
+            f"got {checksum}"
+        )
+    return FetchedModel(found.model, folder, found.artifact)
 
 
 def fetch_verified(uri: str) -> FetchedModel:
@@ -273,35 +296,14 @@ def fetch_verified(uri: str) -> FetchedModel:
 
     Raises:
         TrackingError: the URI is malformed, no server is set, or it has no such model.
-        InvalidInputError: the version was registered without a checksum, or its files are others.
+        InvalidInputError: the version's source is no artifact, or its files here were changed.
         ReportError: it has no evaluation report that can be believed, or one about another
             checkpoint.
         StorageError: the object store does not answer.
     """
     found = look_up(uri)
-    if CHECKSUM_TAG not in found.tags:
-        raise InvalidInputError(
-            f"{found.model.uri}: has no tag {CHECKSUM_TAG!r}, so nobody can tell what was "
-            "registered"
-        )
-    return fetch_evaluated(found, report_of(found))
-
-
-def fetch_evaluated(found: Registered, report: EvaluationReport) -> FetchedModel:
-    """Bring the files of a version here, and make sure that a report is about them.
-
-    Raises:
-        TrackingError: the registry does not give them.
-        InvalidInputError: the report is about other files.
-    """
-    folder = resolve_model(found.model.uri)
-    checksum = digest_folder(folder)
-    if checksum != report.checkpoint_sha256:
-        raise InvalidInputError(
-            f"{found.model.uri} in {folder}: expected sha256 {report.checkpoint_sha256}, "
-            f"got {checksum}"
-        )
-    return FetchedModel(found.model, folder, found.tags)
+    report_of(found)
+    return bring_verified(found)
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 A step opens its run in MLflow, works in a folder of its own, stores what it made, and leaves a
 marker in the object store. The marker's name is a hash of everything that the result follows from,
-so the same step with the same inputs is done once; a step that was killed finds its folder again
-and goes on where it kept its state.
+the code included, so the same step with the same inputs is done once; a step that was killed finds
+its folder again and goes on where it kept its state.
 """
 
 import datetime
@@ -16,7 +16,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,9 @@ from spatialreward.artifacts import ArtifactRef, required_object
 from spatialreward.errors import InvalidInputError, SpatialRewardError, is_final
 from spatialreward.folder_manifest import VERSION
 from spatialreward.ops.attempts import FINAL_TAG, refuse_in_vain, with_retries
+from spatialreward.ops.code_version import code_version
 from spatialreward.ops.config import flatten
+from spatialreward.ops.logged_models import log_model
 from spatialreward.ops.pipeline_run import find_parent
 from spatialreward.ops.tracking import Tracker, open_run
 from spatialreward.records import Record
@@ -77,10 +78,8 @@ class Step:
             InvalidInputError: the input is no reference of an artifact.
             StorageError: the artifact is missing, or is not what its reference says.
         """
-        target = self.folder / "inputs" / name
-        if target.is_dir():
-            return target
-        return self.store.fetch_folder(ArtifactRef.parse(self._inputs[name]), target)
+        ref = ArtifactRef.parse(self._inputs[name])
+        return self.store.ensure_folder(ref, self.folder / "inputs" / name)
 
     def new_folder(self, name: str) -> Path:
         """An empty folder's path; what an interrupted attempt left there is removed."""
@@ -104,6 +103,17 @@ class Step:
         logger.info("stored %s (%.1f MB)", ref, size / 1e6)
         return str(ref)
 
+    def keep_model(self, folder: Path, name: str) -> str:
+        """Store a checkpoint, note in MLflow that this run has made it, and return its reference.
+
+        Args:
+            folder: the checkpoint.
+            name: of the model in MLflow, such as ``judge``.
+        """
+        reference = self.keep(folder)
+        log_model(self.tracker, name, ArtifactRef.parse(reference))
+        return reference
+
     def stored_bytes(self, outputs: Outputs) -> dict[str, int]:
         """Sizes of the folders among a step's outputs that this step has stored, by name."""
         return {
@@ -121,7 +131,6 @@ def run_step(
     *,
     parent_run_id: str = "",
     data_sets: Mapping[str, str] | None = None,
-    revision: int = 1,
     reuse: bool = True,
 ) -> Outputs:
     """Do a step, or find out that it has been done.
@@ -130,18 +139,17 @@ def run_step(
         name: the step, such as ``train-judge``.
         config: its resolved settings.
         inputs: references of artifacts, and whatever else the result follows from, by name.
-        work: does the work.
+        work: does the work; the step's code is the library and the package that this is from.
         parent_run_id: the pipeline's run in MLflow; empty for the one that its first step opened,
             if there is one.
         data_sets: inputs to note as data sets of the run, each with what it is for.
-        revision: raised whenever ``work`` comes to mean something else.
         reuse: False for a step whose effect is outside the store; its ``work`` runs every time.
 
     Raises:
         SpatialRewardError: as ``work`` raises; the run has failed then, and says why. Where the
             environment allows retries, what may pass has been tried again.
     """
-    key = step_key(name, config, inputs, revision)
+    key = step_key(name, config, inputs, work.__module__.rpartition(".")[0])
     parent_run_id = find_parent(parent_run_id)
     refuse_in_vain(key, parent_run_id)
     store = ObjectStore.from_environment()
@@ -181,12 +189,18 @@ def run_step(
     return outputs
 
 
-def step_key(name: str, config: Record, inputs: Mapping[str, str], revision: int = 1) -> str:
-    """Hash of everything that a step's result follows from."""
+def step_key(name: str, config: Record, inputs: Mapping[str, str], package: str) -> str:
+    """Hash of everything that a step's result follows from.
+
+    Args:
+        name: the step.
+        config: its settings.
+        inputs: as ``run_step`` gets them.
+        package: what does its work, such as ``components.reward_training``.
+    """
     cause = {
         "step": name,
-        "revision": revision,
-        "library": version("spatialreward"),
+        "code": code_version(package),
         # Markers name artifacts, which are readable in one form only.
         "artifacts": VERSION,
         "config": config.model_dump(mode="json"),

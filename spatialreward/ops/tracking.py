@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 EXPERIMENT = "spatialreward"
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Has MLflow's page open the experiment in its view for training models, not for traces."""
 DIGEST_CHARACTERS = 36
 """What MLflow stores of a data set's digest at most."""
 _SYSTEM_METRICS_EVERY_S = 5
@@ -53,7 +55,7 @@ class Tracker:
             for start in range(0, len(entities), _PARAMS_A_REQUEST):
                 client.log_batch(run_id, params=entities[start : start + _PARAMS_A_REQUEST])
 
-        self._try("parameters", send)
+        self.record("parameters", send)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Record metrics, named ``group/what_unit``."""
@@ -69,15 +71,15 @@ class Tracker:
             entities = [Metric(name, value, now, step or 0) for name, value in metrics.items()]
             client.log_batch(run_id, metrics=entities)
 
-        self._try("metrics", send)
+        self.record("metrics", send)
 
     def log_file(self, path: Path, folder: str = "") -> None:
         """Store a file under the run's artifacts."""
-        self._try(str(path), lambda client, run: client.log_artifact(run, str(path), folder))
+        self.record(str(path), lambda client, run: client.log_artifact(run, str(path), folder))
 
     def log_image(self, image: "Image.Image", name: str) -> None:
         """Store a picture as the artifact ``name``, such as ``samples/before.png``."""
-        self._try(name, lambda client, run: client.log_image(run, image, artifact_file=name))
+        self.record(name, lambda client, run: client.log_image(run, image, artifact_file=name))
 
     def log_dataset(self, name: str, uri: str, digest: str, context: str) -> None:
         """Note that the run read a data set; ``context`` says what for, such as ``training``."""
@@ -98,7 +100,7 @@ class Tracker:
             tag = InputTag("mlflow.data.context", context)
             client.log_inputs(run_id, [DatasetInput(described(), [tag])])
 
-        self._try(f"data set {name}", send)
+        self.record(f"data set {name}", send)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Label the run."""
@@ -107,9 +109,15 @@ class Tracker:
             for name, value in tags.items():
                 client.set_tag(run_id, name, value)
 
-        self._try("tags", send)
+        self.record("tags", send)
 
-    def _try(self, what: str, send: "Callable[[MlflowClient, str], object]") -> None:
+    def record(self, what: str, send: "Callable[[MlflowClient, str], object]") -> None:
+        """Do something with the run on the server; what fails there is a warning.
+
+        Args:
+            what: what is not recorded then, in the warning.
+            send: gets a client and the run's id; not called where there is no server.
+        """
         if self._client is None or self.run_id is None:
             return
         from mlflow.exceptions import MlflowException
@@ -270,9 +278,12 @@ def experiment_id(client: "MlflowClient") -> str:
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
     found = client.get_experiment_by_name(name)
     if found is not None:
+        for tag, value in _KIND.items():
+            if tag not in found.tags:
+                client.set_experiment_tag(found.experiment_id, tag, value)
         return found.experiment_id
     try:
-        return client.create_experiment(name)
+        return client.create_experiment(name, tags=_KIND)
     except MlflowException:
         # Two steps that start at once both want to make it; one of them did.
         found = client.get_experiment_by_name(name)

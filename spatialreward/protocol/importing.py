@@ -47,6 +47,10 @@ def import_protocol(checkout: Path, *, name: str = "reference") -> Protocol:
         InvalidInputError: the prompts are not there, or in no form that is known.
     """
     path = checkout / SOURCE_FILE
+    if not path.is_file():
+        raise InvalidInputError(
+            f"{checkout}: no checkout of the reference code here, expected {SOURCE_FILE}"
+        )
     prompts = read_prompts(path)
     try:
         return Protocol(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from spatialreward.data.packing.views import Conversation
+from spatialreward.data.views import Conversation
 from spatialreward.protocol.rendering import answer_parts
 from spatialreward.records import Streams
 from spatialreward.training.conversations import answer_of, question_of

@@ -15,8 +15,8 @@ from PIL import Image
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.edits import LabelledEdit
-from spatialreward.data.packing.views import Conversation, sft_conversations
 from spatialreward.data.rows import EditRows
+from spatialreward.data.views import Conversation, sft_conversations
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import decode_image
 from spatialreward.judges.questions import Question

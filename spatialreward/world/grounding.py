@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from spatialreward.data.packing.views import Conversation
+from spatialreward.data.views import Conversation
 from spatialreward.edits import Edit
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.processor import Processor
@@ -71,7 +71,7 @@ def build_base(
         "kind": "grounded base: describes scenes, differences, artifacts, requests; never scores",
         "judges": False,
         "trained_on": "generated scenes of this repository's own world; no other data",
-        "command": "spatialreward base build",
+        "command": "spatialreward train base",
         "grounding": config.model_dump(),
         "data": data.model_dump(),
         "made": datetime.datetime.now(datetime.UTC).date().isoformat(),

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
-from spatialreward.data.packing.views import Conversation, conversation
+from spatialreward.data.views import Conversation, conversation
 from spatialreward.edits import Edit
 from spatialreward.judges.questions import Question
 from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer

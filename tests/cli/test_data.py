@@ -140,3 +140,22 @@ def test_more_shards_than_rows_are_an_error_that_names_both(tmp_path, config):
     result = run("build", config, "--out", tmp_path / "out")
     assert "num_shards = 7, but the source has 4 rows" in error_of(result)
     assert not (tmp_path / "out").exists()
+
+
+def test_where_nothing_can_be_written_is_said_before_anything_is_done(tmp_path, config):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "file").write_text("")
+    pair = (tmp_path / "a.png", tmp_path / "a.png")
+    for picture, complaint in (
+        (tmp_path / "a.txt", "--picture .*a.txt: expected a name that ends in .png"),
+        (tmp_path / "no" / "a.png", "--picture .*a.png: there is no directory .*no"),
+        (tmp_path / "a.png", "--picture .*a.png: would replace a picture"),
+    ):
+        result = run("regions", *pair, "--picture", picture)
+        assert re.search(complaint, error_of(result))
+        assert result.stdout == ""
+    assert "file: no packed data set here" in error_of(run("verify", tmp_path / "file"))
+    assert "file: " in error_of(run("build", config, "--out", tmp_path / "file"))
+    (tmp_path / "index.toml").write_text(config.read_text().replace("num_shards = 2\n", ""))
+    index = run("index", tmp_path / "index.toml", "--out", tmp_path / "file" / "index.json")
+    assert "index.json: there is no directory" in error_of(index)

@@ -34,17 +34,17 @@ def test_versions_are_listed_the_newest_first(run, tmp_path):
     failed = version(3, VersionState.FAILED, "broken\nweights")
     history = History(served=2, versions=(version(1), version(2), failed))
     history.write(tmp_path / "judge")
-    result = run("deployments", "--repository", tmp_path)
+    result = run("deploy", "list", "--repository", tmp_path)
     lines = [" ".join(line.replace("│", " ").split()) for line in result.stdout.splitlines()]
     assert lines[2].startswith("3 failed 2026-11-25 08:30:00 000000000000 models:/m/3: broken")
     assert lines[-2].startswith("2 served 2026-11-25 08:30:00 000000000000 models:/m/2")
     assert lines[-1].startswith("1 good")
-    told = run("deployments", "--repository", tmp_path, "--json").stdout
+    told = run("deploy", "list", "--repository", tmp_path, "--json").stdout
     assert History.model_validate(json.loads(told)) == history
 
 
 def test_a_model_that_was_never_deployed_has_no_versions(run, tmp_path):
-    result = run("deployments", "--repository", tmp_path, "--name", "critic")
+    result = run("deploy", "list", "--repository", tmp_path, "--name", "critic")
     assert result.stdout == f"critic has never been deployed in {tmp_path}\n"
     assert result.exit_code == 0
 
@@ -52,7 +52,7 @@ def test_a_model_that_was_never_deployed_has_no_versions(run, tmp_path):
 def test_a_damaged_history_is_named(run, tmp_path):
     (tmp_path / "judge").mkdir()
     (tmp_path / "judge" / "deployments.json").write_text("{")
-    result = run("deployments", "--repository", tmp_path)
+    result = run("deploy", "list", "--repository", tmp_path)
     assert "judge/deployments.json: is no history of deployments" in result.stderr
     assert result.exit_code == 1
 
@@ -60,7 +60,7 @@ def test_a_damaged_history_is_named(run, tmp_path):
 def test_a_server_that_is_away_does_not_hide_the_history(run, tmp_path):
     History(served=1, versions=(version(1),)).write(tmp_path / "judge")
     where = ("--repository", tmp_path, "--endpoint", "127.0.0.1:9")
-    result = run("deployments", *where)
+    result = run("deploy", "list", *where)
     assert "served" in result.stdout
     assert "no server answers at 127.0.0.1:9" in result.stdout
 

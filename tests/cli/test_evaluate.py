@@ -12,19 +12,17 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.folder_manifest import digest_folder
 from spatialreward.ops.registered import evaluate_version
 from spatialreward.ops.registry import (
-    CHECKSUM_TAG,
     EVALUATION_TAG,
+    bring,
     look_up,
     model_tags,
-    register_model,
     set_alias,
-    set_version_tags,
 )
 from spatialreward.ops.registry import report_of as report_of_found
-from spatialreward.ops.tracking import open_run
 from spatialreward.protocol.prompts import PROTOCOL_FILE, TINY
 from spatialreward.storage import ObjectStore
 from spatialreward.world.building import labelled_edit
+from tests.evaluated import register_unevaluated
 
 
 def run(*arguments):
@@ -49,11 +47,6 @@ def heldout(client, folder):
     store = ObjectStore.from_environment()
     store.ensure_bucket("spatialreward")
     return store.put_folder(folder, "s3://spatialreward/artifacts/test")
-
-
-def register_by_hand(name, folder):
-    with open_run("by hand") as tracker:
-        return register_model(name, folder, tracker.run_id)
 
 
 def report_of(model):
@@ -101,7 +94,7 @@ def test_a_judge_that_is_in_no_registry_is_told_to_need_edits(judge_folder):
 
 
 def test_a_registered_judge_on_a_folder_is_measured_without_a_report(client, folder, judge_folder):
-    made = register_by_hand("on-disk", judge_folder)
+    made = register_unevaluated("on-disk", judge_folder)
     result = run("evaluate", "--model", made.uri, "--heldout", folder)
     assert result.exit_code == 0, result.stderr
     assert "note: no report is stored:" in result.stderr
@@ -112,7 +105,7 @@ def test_a_registered_judge_on_a_folder_is_measured_without_a_report(client, fol
 
 
 def test_a_registered_judge_that_is_asked_otherwise_gets_no_report(heldout, judge_folder):
-    made = register_by_hand("otherwise", judge_folder)
+    made = register_unevaluated("otherwise", judge_folder)
     result = run(
         "evaluate", "--model", made.uri, "--heldout", heldout, "--protocol", "tiny", "--json"
     )
@@ -123,7 +116,7 @@ def test_a_registered_judge_that_is_asked_otherwise_gets_no_report(heldout, judg
 
 
 def test_a_version_that_was_registered_by_hand_is_evaluated_and_promoted(heldout, judge_folder):
-    first, second = (register_by_hand("by-hand", judge_folder) for _ in range(2))
+    first, second = (register_unevaluated("by-hand", judge_folder) for _ in range(2))
     promoting = ("promote", "judge", "--name", "by-hand", "--yes", "--version")
     assert "has no evaluation report" in " ".join(run(*promoting, 1).stderr.split())
     nowhere = run("evaluate", "--model", first.uri)
@@ -148,16 +141,17 @@ def test_a_version_that_was_registered_by_hand_is_evaluated_and_promoted(heldout
 
 
 def test_files_other_than_those_that_were_registered_are_not_evaluated(heldout, judge_folder):
-    made = register_by_hand("changed", judge_folder)
-    set_version_tags(made, {CHECKSUM_TAG: "ab" * 32})
+    made = register_unevaluated("changed", judge_folder)
+    found = look_up(made.uri)
+    (bring(found) / "card.json").write_text("{}")
     result = run("evaluate", "--model", made.uri, "--heldout", heldout)
     assert result.exit_code == 1
-    assert "expected sha256 abababab" in result.stderr
+    assert f"expected sha256 {found.artifact.sha256}, got" in " ".join(result.stderr.split())
     assert EVALUATION_TAG not in model_tags(made.uri)
 
 
 def test_a_champion_whose_report_is_not_believed_gives_no_edits(client, judge_folder):
-    made = register_by_hand("doubtful", judge_folder)
+    made = register_unevaluated("doubtful", judge_folder)
     set_alias(made, "champion")
     result = run("evaluate", "--model", made.uri)
     assert "models:/doubtful/1: has no evaluation report" in " ".join(result.stderr.split())

@@ -1,15 +1,22 @@
 import logging
+import os
 import signal
 import subprocess
 import sys
 from importlib.metadata import version
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
 from spatialreward.cli.command import AroundBars, CommandGroup
 from spatialreward.cli.main import app
 from spatialreward.errors import SpatialRewardError
+from tests.docs.shell import check, commands_of, export
+from tests.entries import CLI, COMMANDS
+
+_OURS = [words for module, words in COMMANDS if module == CLI]
+LEAVES = [words for words in _OURS if not any(one[:-1] == words for one in _OURS if one != words)]
 
 
 def run_raising(error):
@@ -48,8 +55,40 @@ def test_the_version_is_the_packages():
     assert CliRunner().invoke(app, ["--version"]).stdout.strip() == version("spatialreward")
 
 
+def test_commands_are_what_people_do_in_the_order_in_which_they_do_it():
+    command = typer.main.get_command(app)
+    assert command.list_commands(typer.Context(command)) == [
+        *("data", "train", "rl", "judge", "evaluate", "protocol"),
+        *("promote", "demote", "deploy", "submit", "runs", "stack"),
+    ]
+
+
 def test_no_command_shows_the_help():
     assert "judge" in CliRunner().invoke(app, []).output
+
+
+@pytest.mark.parametrize("words", LEAVES, ids=" ".join)
+def test_the_help_of_a_command_has_an_example_that_the_command_takes(words, monkeypatch):
+    monkeypatch.setattr(os, "environ", os.environ | {"KF_PIPELINES_ENDPOINT": "http://localhost"})
+    export("spatialreward stack env")
+    command = typer.main.get_command(app)
+    for word in words:
+        command = command.commands[word]
+    example = " ".join(command.help.partition("Example: ")[2].split())
+    if words == ("data", "presets"):
+        assert example == 'columns = "magicbrush"'
+        return
+    [found] = [one for one in commands_of(example) if one[0] == "spatialreward"]
+    assert tuple(found[1 : 1 + len(words)]) == words or words == ("deploy", "run")
+    check(found)
+
+
+def test_an_option_in_place_of_a_command_is_for_the_usual_one():
+    told = CliRunner().invoke(app, ["deploy", "--keep", "0"]).stderr
+    assert "spatialreward deploy run" in told
+    assert "No such command 'rollbak'" in CliRunner().invoke(app, ["deploy", "rollbak"]).stderr
+    assert "serving-repository" in CliRunner().invoke(app, ["deploy", "--help"]).stdout
+    assert "--smoke-edits" in CliRunner().invoke(app, ["deploy", "run", "--help"]).stdout
 
 
 def test_ctrl_c_ends_a_process_with_status_130_and_no_traceback():

@@ -21,7 +21,9 @@ def test_nothing_is_written_where_something_is_wrong(tmp_path):
     out = tmp_path / "mine.json"
     done = run(tmp_path, "--out", out)
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
-    assert "dataset.py: No such file" in done.stderr
+    assert (
+        "no checkout of the reference code here, expected eval/MERBench/dataset.py" in done.stderr
+    )
     assert not out.exists()
     done = run(checkout(tmp_path / "code", CODE), "--out", tmp_path)
     assert f"--out {tmp_path}: is there already" in done.stderr

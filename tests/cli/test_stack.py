@@ -76,7 +76,7 @@ def test_what_was_served_is_served_again_by_the_next_up(
     assert "no judge is served" not in again.stdout
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert f"loaded at {variables['TRITON_GRPC_URL']}: 1" in run("deployments").stdout
+    assert f"loaded at {variables['TRITON_GRPC_URL']}: 1" in run("deploy", "list").stdout
     # A stack that is up is found as it is.
     assert (
         "judge version 1 is served at"

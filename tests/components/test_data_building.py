@@ -13,10 +13,10 @@ from components.data_building.steps import import_data
 from spatialreward.artifacts import ArtifactRef
 from spatialreward.data.corpus.config import CorpusConfig, CorpusShardStep, CorpusStep
 from spatialreward.data.dataset import DatasetRef
-from spatialreward.data.loading.packed import open_packed
+from spatialreward.data.packing.manifest import Manifest
 from spatialreward.errors import InvalidInputError
 from spatialreward.folder_manifest import digest_folder
-from spatialreward.storage import StorageError
+from spatialreward.storage import ObjectStore, StorageError
 from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig
 
@@ -52,11 +52,15 @@ def test_gathered_shards_are_an_artifact_and_are_not_sent_again(steps, tmp_path,
     assert f"{key}/manifest.json" in sent
     assert sent[-1] == f"{key}/artifact.json"
     assert not [one for one in sent if one.endswith(".parquet")]
-    # The loader reads the prefix, everything else the artifact.
-    digest = open_packed(location).manifest.digest
+    store = ObjectStore.from_environment()
     data = DatasetRef.parse(str(ref)).open()
-    assert (len(data), data.digest) == (6, digest)
+    manifest = Manifest.model_validate(store.get_json(f"{location}/manifest.json"))
+    assert (len(data), data.digest) == (6, manifest.digest)
     assert digest_folder(tmp_path / "cache" / "data" / ref.sha256[:16]) == ref.sha256
+    # Nothing is answered from a marker whose shards are gone.
+    store.remove(f"{location}/{data.shards[0].path.name}")
+    with pytest.raises(InvalidInputError, match=r"parquet: is gone from the store; build .*--anew"):
+        gather_edits(CorpusStep(corpus=config), packed, "")
 
 
 def test_a_folder_is_brought_to_the_store_and_what_is_there_is_not(steps, tmp_path):

@@ -59,7 +59,7 @@ def test_a_judge_that_passes_is_the_champion_and_registered_once(checkpoint, cli
     assert champion.tags["gate"] == "passed"
     # Not rounded: whoever promotes it by hand decides by what the pipeline decided by.
     assert champion.tags["mean_iou"] == "0.650049"
-    assert champion.tags["artifact"] == judge
+    assert champion.source == judge
 
 
 def test_a_second_champion_keeps_the_first_as_previous(checkpoint, client):

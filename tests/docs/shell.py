@@ -123,6 +123,8 @@ def check_ours(module: str, words: list[str]) -> None:
     words = list(words)
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]
+        # What a group puts in, such as `run` after `deploy`.
+        words = getattr(command, "with_command", list)(words)
     if words and not words[0].startswith("-"):
         assert not hasattr(command, "commands"), f"{whole}: there is no such command"
     try:

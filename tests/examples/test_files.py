@@ -6,7 +6,7 @@ import pytest
 
 from examples.make_edits import write_examples
 from spatialreward import JudgementStatus, load_judge
-from spatialreward.cli.deploy import edits_of
+from spatialreward.cli.deploy_options import edits_of
 from spatialreward.cli.edits import read_requests
 from spatialreward.ops.deployer.config import TrialBounds
 from spatialreward.ops.deployer.probes import Judge, run_trial

@@ -107,6 +107,6 @@ def test_the_client_alone_works_from_a_clone(checkout, tmp_path):
         assert "Usage: " in python(command, *words, "--help", folder=tmp_path)
     profile = python(program, "-m", "pipelines", "validate", "--profile", "tiny", folder=tmp_path)
     assert profile.startswith("{")
-    found = "from spatialreward.cli.deploy import own_template; print(own_template())"
+    found = "from spatialreward.cli.deploy_options import own_template; print(own_template())"
     template = Path(python(program, "-c", found, folder=tmp_path).strip())
     assert {path.name for path in template.iterdir()} == {"1", "config.pbtxt"}

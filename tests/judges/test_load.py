@@ -10,8 +10,8 @@ from spatialreward.folder_manifest import digest_folder
 from spatialreward.judges.engines.engine import Judge
 from spatialreward.judges.load import load_judge
 from spatialreward.judges.pixels import PixelDifference
-from spatialreward.ops.registry import register_model, set_alias
-from spatialreward.ops.tracking import open_run
+from spatialreward.ops.registry import set_alias
+from tests.evaluated import register_unevaluated
 
 
 def test_a_folder_is_a_judge_in_this_process(judge_folder, known_edits):
@@ -25,8 +25,7 @@ def test_a_folder_is_a_judge_in_this_process(judge_folder, known_edits):
 
 
 def test_a_registered_model_is_fetched(client, judge_folder, known_edits):
-    with open_run("train") as tracker:
-        model = register_model("loaded", judge_folder, tracker.run_id)
+    model = register_unevaluated("loaded", judge_folder)
     set_alias(model, "champion")
     for name in ("models:/loaded@champion", model.uri):
         with load_judge(name) as judge:

@@ -65,14 +65,27 @@ def test_a_finished_step_is_not_done_again(unique, client):
     [
         {"config": Settings(seed=2)},
         {"inputs": {"data": "other"}},
-        {"revision": 2},
+        {"package": "components.rl_finetuning"},
         {"name": "another-step"},
     ],
 )
 def test_whatever_the_result_follows_from_is_in_the_key(change):
-    given = {"name": "train", "config": Settings(), "inputs": {"data": "some"}}
+    given = {
+        "name": "train",
+        "config": Settings(),
+        "inputs": {"data": "some"},
+        "package": "components.reward_training",
+    }
     assert step_key(**given) == step_key(**given)
     assert step_key(**given | change) != step_key(**given)
+
+
+def test_a_step_is_done_again_by_other_code(unique, monkeypatch):
+    work = Work()
+    for name, times in (("first", 1), ("first", 1), ("second", 2), ("first", 2)):
+        monkeypatch.setenv("SPATIALREWARD_CODE_VERSION", name)
+        run_step(unique, Settings(), {}, work)
+        assert work.times == times
 
 
 def test_a_failed_step_says_why_and_goes_on_where_it_was(unique, client):

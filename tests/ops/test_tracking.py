@@ -38,6 +38,21 @@ def test_a_step_is_a_child_of_its_pipeline_run(client):
     assert tags["mlflow.parentRunId"] == parent.run_id
 
 
+def test_an_experiment_opens_in_the_view_for_training(client, monkeypatch):
+    kind = "mlflow.experimentKind"
+    client.create_experiment("older")
+    theirs = client.create_experiment("theirs", tags={kind: "genai_development"})
+    for name in ("new", "older", "theirs"):
+        monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", name)
+        with open_run("train"):
+            pass
+    for name in ("new", "older"):
+        tags = client.get_experiment_by_name(name).tags
+        assert tags[kind] == "custom_model_development"
+    # Somebody has chosen that view.
+    assert client.get_experiment(theirs).tags[kind] == "genai_development"
+
+
 def test_a_run_that_raises_has_failed(client):
     with pytest.raises(ZeroDivisionError), open_run("train") as tracker:
         raise ZeroDivisionError

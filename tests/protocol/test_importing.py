@@ -63,5 +63,5 @@ def test_code_in_another_form_is_named(tmp_path, code, message):
 
 
 def test_a_folder_without_the_code_is_named(tmp_path):
-    with pytest.raises(InvalidInputError, match=r"dataset\.py: No such file"):
+    with pytest.raises(InvalidInputError, match=r"no checkout .* expected .*dataset\.py"):
         import_protocol(tmp_path)

@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from spatialreward.data.packing.views import sft_conversations
+from spatialreward.data.views import sft_conversations
 from spatialreward.errors import InvalidInputError
 from spatialreward.protocol.prompts import TINY
 from spatialreward.protocol.rendering import answer_parts

@@ -4,7 +4,7 @@ import pytest
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.edits import RowOrigin
 from spatialreward.data.packing.shards import write_shard
-from spatialreward.data.packing.views import sft_conversations
+from spatialreward.data.views import sft_conversations
 from spatialreward.errors import InvalidInputError
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import FULL, TINY

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from spatialreward.artifacts import ArtifactRef
-from spatialreward.errors import InvalidInputError
+from spatialreward.errors import ArtifactError, InvalidInputError
 from spatialreward.folder_manifest import FolderManifest, digest_folder
 from spatialreward.storage import StorageError
 from tests.transfer.made import LARGE, contents, put
@@ -112,3 +112,24 @@ def test_a_place_on_disk_that_cannot_be_written_is_named(store, folder, place, t
     (tmp_path / "file").touch()
     with pytest.raises(InvalidInputError, match=r"file/\.fetch-back-.*: Not a directory"):
         store.fetch_folder(ref, tmp_path / "file" / "back")
+
+
+def test_a_folder_is_looked_at_without_fetching_it(store, folder, place, got):
+    ref = store.put_folder(folder, place)
+    got.clear()
+    assert store.check_folder(ref) == FolderManifest.of(folder)
+    assert got == ["artifact.json"]
+    weights = f"{ref.uri}/weights.bin"
+    for content, checksum in ((LARGE[:9], "noted"), (LARGE, "other"), (LARGE, "")):
+        noted = {"sha256": checksum} if checksum else {}
+        put(store, weights, content, **noted)
+        with pytest.raises(ArtifactError, match=r"weights\.bin: is missing or was altered"):
+            store.check_folder(ref)
+    put(store, weights, LARGE, sha256=hashlib.sha256(LARGE).hexdigest())
+    assert store.check_folder(ref).digest == ref.sha256
+    store.remove(weights)
+    with pytest.raises(ArtifactError, match="expected 6,526,000 bytes of sha256"):
+        store.check_folder(ref)
+    store.remove(ref.manifest_uri)
+    with pytest.raises(ArtifactError, match=r"artifact\.json at http://.*NoSuchKey"):
+        store.check_folder(ref)

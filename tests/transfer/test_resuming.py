@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -130,3 +131,14 @@ def test_of_two_fetches_to_one_place_one_brings_it(store, folder, place, tmp_pat
     ]
     assert got.count("weights.bin") == 1
     assert contents(tmp_path / "back") == contents(folder)
+
+
+def test_of_several_who_want_a_folder_one_fetches_it(store, folder, place, tmp_path, got):
+    ref = store.put_folder(folder, place)
+    with ThreadPoolExecutor() as pool:
+        here = set(pool.map(lambda _: store.ensure_folder(ref, tmp_path / "back"), range(3)))
+    assert here == {store.ensure_folder(ref, tmp_path / "back")} == {tmp_path / "back"}
+    assert got.count("weights.bin") == 1
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidInputError, match="file: is there already"):
+        store.ensure_folder(ref, tmp_path / "file")

@@ -1,9 +1,10 @@
 import pytest
 
 from spatialreward.data.dataset import Dataset
+from spatialreward.data.views import sft_conversations
 from spatialreward.editors.config import DenoisingConfig
 from spatialreward.protocol.prompts import TINY
-from spatialreward.training.examples import judging_examples
+from spatialreward.training.conversations import answer_of
 from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawn_edits import draw_data_set
@@ -66,8 +67,7 @@ def test_stages_draw_a_group_each_in_turn(drawn, editor_folder, tmp_path):
     assert same == [False, False, True, True, False]
 
 
-@pytest.mark.parametrize("task", ["semantic", "perceptual"])
-def test_a_judge_can_learn_from_drawn_edits(drawn, task):
-    examples = list(judging_examples(task, drawn, TINY))
-    assert len(examples) == 5
-    assert all('"score"' in example.answer for example in examples)
+def test_a_judge_can_learn_from_drawn_edits(drawn):
+    taught = [one for edit in drawn for one in sft_conversations(edit, TINY)]
+    assert [one.stream for one in taught] == ["sc", "pq"] * 5
+    assert all('"score"' in answer_of(one) for one in taught)

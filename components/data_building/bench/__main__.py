@@ -9,7 +9,10 @@ import typer
 from spatialreward.cli.command import CommandGroup, configure_logging
 
 if TYPE_CHECKING:
+    from components.data_building.bench.throughput import Pair
     from spatialreward.figures import Figure
+
+    Pairs = dict[str, list[Pair]]
 
 _FOLDER = Path("build/bench-data")
 
@@ -25,10 +28,10 @@ def measure(
     world_edits: Annotated[int, typer.Option(min=1, help="Generated edits to find regions in.")] = (
         500
     ),
-    edits: Annotated[int, typer.Option(min=1, help="Edits a worker prepares in a round.")] = 150,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds, of which the medians count.")] = 3,
-    loader_edits: Annotated[int, typer.Option(min=100, help="Edits that the loader reads.")] = (
-        6_000
+    edits: Annotated[int, typer.Option(min=1, help="Edits a worker prepares in a round.")] = 40,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds, of which the medians count.")] = 9,
+    loader_edits: Annotated[int, typer.Option(min=100, help="Rows of the loader's data set.")] = (
+        260_000
     ),
 ) -> None:
     """Measure everything and write build/figures/data.json. About 10 minutes on two cores."""
@@ -43,7 +46,8 @@ def measure(
         typer.echo(f"real edits: not measured: {real.notice}", err=True)
     figures: list[Figure] = [*real.figures, *regions.measure_reframed()]
     figures += regions.measure_world(world_edits)
-    figures += throughput.throughput_figures(_FOLDER / "throughput", count=edits, rounds=rounds)
+    speeds = throughput.measure_throughput(_FOLDER / "throughput", count=edits, rounds=rounds)
+    figures += speeds.figures
     figures += loader.loader_figures(_FOLDER / "loader", num_edits=loader_edits)
     columns = regions.more_baselines(real.rows)
     path = write_figures(
@@ -54,19 +58,29 @@ def measure(
             "throughput": throughput.SEED,
             "loader": loader.SEED,
         },
-        more={"baselines": columns},
+        more={"baselines": columns, "pairs": _told(speeds.pairs)},
     )
-    _print(figures, columns)
+    _print(figures, columns, speeds.pairs)
     if (sheet := regions.draw_real_edits()) is not None:
         sheet.save(_FOLDER / "real-edits.png")
         typer.echo(f"the real edits, drawn: {_FOLDER / 'real-edits.png'}")
     typer.echo(f"written to {path}")
 
 
-def _print(figures: "list[Figure]", columns: dict[str, dict[str, float]]) -> None:
+def _told(pairs: "Pairs") -> dict[str, list[dict[str, float]]]:
+    """Pair by pair, as the file has them."""
+    return {
+        name: [pair._asdict() | {"ratio": pair.ratio} for pair in of_one]
+        for name, of_one in pairs.items()
+    }
+
+
+def _print(figures: "list[Figure]", columns: dict[str, dict[str, float]], pairs: "Pairs") -> None:
     from spatialreward.figures import figures_console, figures_table
 
     figures_console().print(figures_table("data building", figures, columns))
+    for name, of_one in pairs.items():
+        typer.echo(f"{name}, pair by pair: {', '.join(f'{pair.ratio:.2f}' for pair in of_one)}")
 
 
 if __name__ == "__main__":

@@ -1,205 +1,220 @@
-"""The loader's speed beside the judge's training, and beside a loop that reads row by row.
+"""Reading packed edits by number: how it opens, how fast it is beside training, and after a kill.
 
-One worker process does all that lies between the store and the model: it reads shards from a real
-S3 server, checks and decodes both pictures, and makes the tensors that a training step takes. The
-plain loop makes the same of rows in local files, one at a time.
+The data set has as many rows as the paper's, of small generated edits that repeat. Opening is
+measured in processes of its own, with the cost of reading all rows into memory as the baseline;
+reading with one worker that decodes the pictures, beside a loop that reads a row's row group from
+Parquet each time, and beside the training of the tiny judge.
 """
 
+import io
+import json
+import random
+import subprocess
+import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow.parquet as pq
+from PIL import Image
 
+from components.data_building.bench.loader_process import SEED, finished_steps
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.edits import LabelledEdit
-from spatialreward.data.loading.order import permutation
-from spatialreward.data.loading.packed import PackedData, Sample, open_packed
-from spatialreward.data.loading.progress import Progress
-from spatialreward.data.loading.s3 import RangeStore, S3Folder
-from spatialreward.data.loading.state import LoadingConfig, Mark, Share
 from spatialreward.data.packing.manifest import ShardReport, gather, read_manifest, write_manifest
-from spatialreward.data.packing.schema import edits_of
-from spatialreward.data.packing.shards import write_shard
+from spatialreward.data.packing.schema import edits_of, to_row
+from spatialreward.data.packing.shards import EDITS, ShardWriter
+from spatialreward.data.rows import EditRows
 from spatialreward.figures import Figure
-from spatialreward.judges.questions import Question
-from spatialreward.judges.qwen_vl.processor import Processor
-from spatialreward.protocol.prompts import TINY
-from spatialreward.stack import Service, StackConfig, running_stack
 from spatialreward.world.building import labelled_edit
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples, origin_of
 from spatialreward.world.shipped import SHIPPED_BASE
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-SEED = 31
 _NUM_SHARDS = 4
+_NUM_DRAWN = 100
 _BATCH_SIZE = 24
-_BUCKET = "loader"
-_STEPS_A_REPORT = 50
+_PROCESS = "components.data_building.bench.loader_process"
 
 
-class Prepared(NamedTuple):
-    """What a worker makes of one edit."""
+class Opening(NamedTuple):
+    """What a process paid for having all rows at hand."""
 
-    question: Question
-    answer: str
-
-
-class Encode:
-    """Makes the tensors of a training step, and keeps the marks beside them."""
-
-    def __init__(self, processor: Processor) -> None:
-        """With a judge's own tokenizer and image processor."""
-        self._processor = processor
-
-    def __call__(
-        self, samples: Sequence[Sample[Prepared]]
-    ) -> tuple[list[Mark], dict[str, "Tensor"]]:
-        """The marks of a batch's samples, and its tensors."""
-        questions = [sample.item.question for sample in samples]
-        answers = [sample.item.answer for sample in samples]
-        return [sample.mark for sample in samples], self._processor.encode(questions, answers)
+    rows: int
+    seconds: float
+    peak_mb: float
 
 
 class RowByRow:
     """The plain way: a PyTorch data set that opens the file and reads a row's row group."""
 
-    def __init__(self, folder: Path, num_rows: int) -> None:
-        """``num_rows`` rows of a packed data set, drawn at random."""
-        places = [
+    def __init__(self, folder: Path) -> None:
+        """The rows of a packed data set, in order."""
+        self._folder = folder
+        self._places = [
             (shard.name, group, row)
             for shard in read_manifest(folder).shards
             for group, size in enumerate(shard.row_groups)
             for row in range(size)
         ]
-        self._folder = folder
-        self._places = [places[number] for number in permutation(len(places), SEED)[:num_rows]]
 
     def __len__(self) -> int:
         """Number of rows."""
         return len(self._places)
 
-    def __getitem__(self, number: int) -> Sample[Prepared]:
-        """One row, prepared."""
+    def __getitem__(self, number: int) -> LabelledEdit:
+        """One row."""
         name, group, row = self._places[number]
         with pq.ParquetFile(self._folder / name) as file:
             table = file.read_row_group(group, use_threads=False).slice(row, 1)
-        return Sample(Mark(0, 0, number), prepare(edits_of(table, name)[0]))
+        return edits_of(table, name)[0]
 
 
 def loader_figures(
-    folder: Path, *, num_edits: int = 6_000, picture_size: int = 64, num_baseline: int = 500
+    folder: Path,
+    *,
+    num_edits: int = 260_000,
+    num_read: int = 6_000,
+    num_baseline: int = 500,
+    num_killed: int = 26_000,
 ) -> list[Figure]:
     """Measure on generated edits.
 
     Args:
-        folder: for data sets, the S3 server's files and the checkpoint of the short training.
-        num_edits: edits of the packed data set; the loader goes through them once from disk and
-            once from S3.
-        picture_size: side of their pictures in pixels.
+        folder: for the data set, its copy, and the checkpoint of the short training.
+        num_edits: rows of the data set.
+        num_read: rows that are read for the speed.
         num_baseline: rows that the plain loop reads, which is slow.
+        num_killed: rows of the epoch that is killed and finished.
     """
-    world = DataConfig(seed=SEED, picture_size=picture_size)
-    packed = folder / "packed"
-    pack(world, num_edits, packed)
-    row_by_row = samples_per_s(_batch_sizes(RowByRow(packed, num_baseline)))
-    local = samples_per_s(_epoch(open_packed(packed)))
-    with _in_s3(packed, folder / "s3") as data:
-        from_s3 = samples_per_s(_epoch(data))
-    training = training_samples_per_s(Dataset(packed), folder)
+    packed, cache = folder / "packed", folder / "cache"
+    pack(num_edits, packed)
+    whole = opening("read-whole", packed, cache)
+    first, again = (opening("open-rows", packed, cache) for _ in range(2))
+    rows = EditRows(Dataset(packed), cache)
+    read = samples_per_s(rows, num_read, num_workers=1)
+    in_process = samples_per_s(rows, num_read, num_workers=0)
+    plain = samples_per_s(RowByRow(packed), num_baseline, num_workers=1)
+    training = training_samples_per_s(folder)
     return [
-        Figure(name="loader/samples_per_s", value=from_s3, unit="1/s", baseline=row_by_row),
-        Figure(name="loader/samples_per_s_local", value=local, unit="1/s", baseline=row_by_row),
+        Figure(name="loader/rows", value=again.rows),
+        Figure.at_most(
+            "loader/first_open_s", first.seconds, 120.0, unit="s", baseline=whole.seconds
+        ),
+        Figure.at_most("loader/open_s", again.seconds, 10.0, unit="s", baseline=whole.seconds),
+        Figure.at_most(
+            "loader/peak_mb",
+            max(first.peak_mb, again.peak_mb),
+            500.0,
+            unit="MB",
+            baseline=whole.peak_mb,
+        ),
+        Figure(name="loader/samples_per_s", value=read, unit="1/s", baseline=plain),
+        Figure(name="loader/samples_per_s_in_process", value=in_process, unit="1/s"),
         Figure(name="loader/training_samples_per_s", value=training, unit="1/s"),
         Figure.at_least(
-            "loader/ratio_to_training", from_s3 / training, 5.0, baseline=row_by_row / training
+            "loader/ratio_to_training", read / training, 5.0, baseline=plain / training
         ),
+        Figure.at_least("loader/rows_seen_once", seen_once(packed, cache, num_killed, folder), 1.0),
     ]
 
 
-def samples_per_s(batch_sizes: Iterable[int]) -> float:
-    """Speed behind the first batch, which waits for the worker to start and its first buffer."""
-    sizes = iter(batch_sizes)
-    next(sizes)
+def opening(what: str, packed: Path, cache: Path) -> Opening:
+    """What it costs a fresh process to have the rows at hand, by ``what`` it does."""
+    answer = subprocess.run(
+        [sys.executable, "-m", _PROCESS, what, str(packed), str(cache)],
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return Opening(**json.loads(answer.stdout))
+
+
+def samples_per_s(rows: Any, num_rows: int, *, num_workers: int) -> float:
+    """Rows read at random and decoded; behind the first batch, which waits for the worker."""
+    from torch.utils.data import DataLoader, Subset
+
+    drawn = random.Random(SEED).sample(range(len(rows)), min(num_rows, len(rows)))
+    loader = DataLoader(
+        Subset(rows, drawn),
+        batch_size=_BATCH_SIZE,
+        num_workers=num_workers,
+        collate_fn=decoded,
+    )
+    batches = iter(loader)
+    next(batches)
     start = time.perf_counter()
-    return sum(sizes) / (time.perf_counter() - start)
+    return sum(map(len, batches)) / (time.perf_counter() - start)
 
 
-def training_samples_per_s(data: Dataset, folder: Path) -> float:
-    """Speed of the judge's own training on these edits, from the shipped base, once it is warm."""
+def decoded(edits: Sequence[LabelledEdit]) -> list[list["np.ndarray[Any, Any]"]]:
+    """The pixels of all pictures of each edit."""
+    return [
+        [
+            np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
+            for picture in (*edit.sources, edit.edited)
+            if picture is not None
+        ]
+        for edit in edits
+    ]
+
+
+def training_samples_per_s(folder: Path) -> float:
+    """Speed of the judge's own training on such edits, from the shipped base, once it is warm.
+
+    They are a data set of their own, which a training may look through before it begins.
+    """
     from spatialreward.training.config import JudgeTrainingConfig
-    from spatialreward.training.judge import start_from, train_judge
+    from spatialreward.training.sft import Base, train_judge
 
     config = JudgeTrainingConfig()
-    num_samples = 2 * _STEPS_A_REPORT * config.optimiser.batch_size
+    num_samples = 2 * config.report_every * config.optimiser.batch_size
     speeds: list[float] = []
 
     def report(metrics: dict[str, float], step: int) -> None:
         speeds.append(metrics["speed/samples_per_s"])
 
     config = config.model_copy(update={"num_samples": num_samples})
-    train_judge(lambda: start_from(SHIPPED_BASE), config, data, folder / "judge", report)
+    pack(num_samples, folder / "training")
+    data = Dataset(folder / "training")
+    train_judge(Base(SHIPPED_BASE), config, data, folder / "judge", report)
     return speeds[-1]
 
 
-def prepare(edit: LabelledEdit) -> Prepared:
-    """Decode an edit's pictures, and say what the judge is asked and should answer."""
-    from spatialreward.training.examples import judging_examples
+def seen_once(packed: Path, cache: Path, num_rows: int, folder: Path) -> float:
+    """Share of the rows that a training and the one after its kill saw once, both together."""
+    steps = folder / "steps.jsonl"
+    command = [sys.executable, "-m", _PROCESS, "train", str(packed), str(cache), str(steps)]
+    with subprocess.Popen([*command, str(num_rows)]) as training:
+        while sum(map(len, finished_steps(steps))) < num_rows / 3:
+            if training.poll() is not None:
+                raise RuntimeError(f"the training ended with {training.returncode} before its kill")
+            time.sleep(0.01)
+        training.kill()
+    subprocess.run([*command, str(num_rows)], check=True)
+    times = Counter(row for step in finished_steps(steps) for row in step)
+    return sum(times[row] == 1 for row in range(num_rows)) / max(num_rows, times.total())
 
-    [example] = judging_examples("semantic", [edit], TINY)
-    return Prepared(example.ask(), example.answer)
 
-
-def pack(world: DataConfig, num_edits: int, folder: Path) -> None:
-    """Write generated edits as data building packs them."""
+def pack(num_edits: int, folder: Path) -> None:
+    """Write a data set of generated edits, of which there are few; each row has its own number."""
+    world = DataConfig(seed=SEED, picture_size=64)
+    samples = draw_samples(world, "train", min(num_edits, _NUM_DRAWN), first=0)
+    drawn = [
+        to_row(labelled_edit(sample, origin_of(world, "train", number)))
+        for number, sample in enumerate(samples)
+    ]
+    # Rows are made once, not for each edit that repeats them.
+    layout = EDITS._replace(to_row=lambda row: row)
     folder.mkdir(parents=True)
     reports = []
-    for number in range(_NUM_SHARDS):
-        first, end = (one * num_edits // _NUM_SHARDS for one in (number, number + 1))
-        drawn = enumerate(draw_samples(world, "train", end - first, first=first), first)
-        edits = (labelled_edit(sample, origin_of(world, "train", row)) for row, sample in drawn)
-        shard = write_shard(folder / f"train-{number:05d}.parquet", edits)
-        reports.append(ShardReport(shard=shard, counts={"edits": end - first}, left_out={}))
+    for shard in range(_NUM_SHARDS):
+        first, end = (one * num_edits // _NUM_SHARDS for one in (shard, shard + 1))
+        with ShardWriter(folder / f"train-{shard:05d}.parquet", layout=layout) as writer:
+            for number in range(first, end):
+                new = {"id": f"edit-{number}", "origin_row": str(number)}
+                writer.write(drawn[number % len(drawn)] | new)
+        reports.append(ShardReport(shard=writer.shard, counts={"edits": end - first}, left_out={}))
     write_manifest(gather(reports, {}), folder)
-
-
-@contextmanager
-def _in_s3(packed: Path, state: Path) -> Iterator[PackedData]:
-    """The packed data set under a prefix of a real S3 server, which runs for that long."""
-    config = StackConfig(state_dir=state, without=frozenset({Service.MLFLOW, Service.TRITON}))
-    with running_stack(config) as endpoints:
-        s3 = endpoints.s3
-        assert s3 is not None
-        connect = partial(RangeStore, s3.endpoint_url, s3.access_key, s3.secret_key)
-        store, location = connect(), f"s3://{_BUCKET}/packed"
-        store.ensure_bucket(_BUCKET)
-        for path in packed.iterdir():
-            store.put_file(path, f"{location}/{path.name}")
-        yield open_packed(S3Folder(location, connect))
-
-
-def _epoch(data: PackedData) -> Iterator[int]:
-    """Sizes of the batches of an epoch, used as a training would use them."""
-    from spatialreward.data.loading.torch_dataset import EditDataset
-
-    progress = Progress(data.begin(LoadingConfig(seed=SEED)), Share(num_workers=1))
-    return _batch_sizes(EditDataset(data, progress, prepare), progress)
-
-
-def _batch_sizes(dataset: Any, progress: Progress | None = None) -> Iterator[int]:
-    from torch.utils.data import DataLoader
-
-    processor = Processor.load(SHIPPED_BASE, TINY.square_side).following(TINY)
-    loader = DataLoader(
-        dataset, batch_size=_BATCH_SIZE, num_workers=1, collate_fn=Encode(processor)
-    )
-    for marks, _ in loader:
-        if progress is not None:
-            progress.advance(marks)
-        yield len(marks)

@@ -1,17 +1,14 @@
 """Edits a second of the whole path without a teacher, beside a straightforward loop.
 
 Both decode two 512-pixel JPEGs, look for changed regions, hash, filter, encode two JPEGs and write
-Parquet. A worker is a process with one thread, as a pod with one core would run it.
+Parquet.
 """
 
 import io
-import resource
 import shutil
 import statistics
-import time
-from collections.abc import Callable, Sequence
-from multiprocessing import Queue, get_context
-from multiprocessing.synchronize import Barrier
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,30 +22,47 @@ from scipy import ndimage
 
 from components.data_building.bench.baselines import beyond_most, least_difference
 from components.data_building.bench.regions import world_pair
+from components.data_building.bench.workers import Work, Worker, side_by_side
 from spatialreward.data.corpus.config import CorpusConfig
 from spatialreward.data.corpus.pictures import PictureConfig
 from spatialreward.data.corpus.stages import prepare_shard
 from spatialreward.data.sources.columns import Columns
 from spatialreward.data.sources.config import ParquetSource
 from spatialreward.figures import Figure
+from spatialreward.progress import track
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
 
 SEED = 6
 TARGET_RATE = 25.0
-TARGET_RATIO = 1.8
+TARGET_RATIO_TO_BASELINE = 5.0
+TARGET_TWO_WORKERS = 1.8
 TARGET_MEMORY_GB = 1.5
+RATIO_TO_BASELINE = "throughput/ratio_to_baseline"
+TWO_WORKERS_RATIO = "throughput/two_workers_ratio"
 _SIDE = 512
 _TEXTURE_SCALES = (1, 4, 16)
-_LONGEST_S = 900
 
 
-class Work(NamedTuple):
-    """What one process did."""
+class Pair(NamedTuple):
+    """Edits a second, measured right after each other."""
 
-    start: float
-    end: float
-    peak_bytes: int
+    rate: float
+    beside: float
+    """Of what it is compared with."""
+
+    @property
+    def ratio(self) -> float:
+        """How many times as fast."""
+        return self.rate / self.beside
+
+
+class Throughput(NamedTuple):
+    """What was measured."""
+
+    figures: list[Figure]
+    pairs: dict[str, list[Pair]]
+    """By the name of the figure that is the median of their ratios."""
 
 
 def make_edits(folder: Path, count: int) -> None:
@@ -69,85 +83,96 @@ def make_edits(folder: Path, count: int) -> None:
     pq.write_table(pa.Table.from_pylist(rows), folder / "edits.parquet", row_group_size=64)
 
 
-def throughput_figures(folder: Path, *, count: int, rounds: int) -> list[Figure]:
-    """One worker, two workers and the straightforward loop, in turn.
+def measure_throughput(folder: Path, *, count: int, rounds: int) -> Throughput:
+    """Edits a second of one worker beside the straightforward loop, and of two workers beside one.
+
+    A round is two pairs: worker and loop, worker and two workers. What else the machine does slows
+    down both halves of a pair, so ratios are taken pair by pair; a rate alone says less.
 
     Args:
         folder: for the data and what is made of it.
-        count: edits a worker and round.
+        count: edits a worker and round: a few seconds' work, so that a pair sees one machine.
         rounds: of which the medians count.
     """
     data = folder / "data"
     shutil.rmtree(folder, ignore_errors=True)
     make_edits(data, count)
     make_edits(data / "warm", 2)
-    single, double, simple, peaks = [], [], [], []
-    for _ in range(rounds):
-        (one,) = _side_by_side(1, _prepare, data, folder)
-        single.append(count / (one.end - one.start))
-        two = _side_by_side(2, _prepare, data, folder)
-        began, ended = min(work.start for work in two), max(work.end for work in two)
-        double.append(2 * count / (ended - began))
-        peaks += [work.peak_bytes for work in (one, *two)]
-        (loop,) = _side_by_side(1, _loop, data, folder)
-        simple.append(count / (loop.end - loop.start))
-    rate = statistics.median(single)
+    to_loop, to_one, cores, by_cpu, peaks = [], [], [], [], []
+    with ExitStack() as opened:
+        one, other, loop = (
+            opened.enter_context(Worker(name, do, folder / f"out-{number}"))
+            for number, (name, do) in enumerate(_WORKERS)
+        )
+        side_by_side([one, other, loop], data / "warm")
+        for _ in track(range(rounds), total=rounds, description="throughput"):
+            first, plain = side_by_side([one], data), side_by_side([loop], data)
+            to_loop.append(Pair(_rate(first, count), _rate(plain, count)))
+            second, both = side_by_side([one], data), side_by_side([one, other], data)
+            to_one.append(Pair(_rate(both, count), _rate(second, count)))
+            had = sum(work.cpu_s for work in both)
+            cores.append(had / _seconds(both))
+            # Twice as fast on two whole cores, if an edit costs no more than one worker needs.
+            by_cpu.append(2 * len(both) * second[0].cpu_s / had)
+            peaks += [work.peak_bytes for work in (*first, *second, *both)]
+    return Throughput(
+        [*_speeds(to_loop, to_one), *_means(cores, by_cpu, peaks)],
+        {RATIO_TO_BASELINE: to_loop, TWO_WORKERS_RATIO: to_one},
+    )
+
+
+def _speeds(to_loop: Sequence[Pair], to_one: Sequence[Pair]) -> list[Figure]:
+    """Rates of one worker, and how they compare."""
+    rates = [pair.rate for pair in to_loop] + [pair.beside for pair in to_one]
+    rate = statistics.median(rates)
     return [
         Figure.at_least(
             "throughput/samples_per_s_per_core",
             rate,
             TARGET_RATE,
             unit="1/s",
-            baseline=statistics.median(simple),
+            baseline=statistics.median(pair.beside for pair in to_loop),
+            spread=(min(rates), max(rates)),
         ),
-        Figure.at_least(
-            "throughput/two_workers_ratio",
-            statistics.median(two / one for one, two in zip(single, double, strict=True)),
-            TARGET_RATIO,
-            baseline=1.0,
-        ),
-        Figure.at_most(
-            "throughput/worker_memory_gb", max(peaks) / 1e9, TARGET_MEMORY_GB, unit="GB"
-        ),
+        _ratio(RATIO_TO_BASELINE, to_loop, TARGET_RATIO_TO_BASELINE),
+        _ratio(TWO_WORKERS_RATIO, to_one, TARGET_TWO_WORKERS),
         Figure(name="throughput/core_hours_for_260k", value=260_000 / rate / 3600, unit="h"),
     ]
 
 
-def _side_by_side(
-    workers: int, do: Callable[[Path, Path], None], data: Path, folder: Path
-) -> Sequence[Work]:
-    context = get_context("spawn")
-    # Nobody begins before everybody has imported everything and done it once.
-    start_line, results = context.Barrier(workers), context.Queue()
-    processes = [
-        context.Process(
-            target=_worker, args=(do, data, folder / f"out-{number}", start_line, results)
-        )
-        for number in range(workers)
+def _ratio(name: str, pairs: Sequence[Pair], target: float) -> Figure:
+    ratios = [pair.ratio for pair in pairs]
+    return Figure.at_least(
+        name,
+        statistics.median(ratios),
+        target,
+        baseline=1.0,
+        spread=(min(ratios), max(ratios)),
+    )
+
+
+def _means(cores: Sequence[float], by_cpu: Sequence[float], peaks: Sequence[int]) -> list[Figure]:
+    """What the workers had of the machine, and how two would do if they had all of it."""
+    return [
+        _of_rounds("throughput/cores_of_two_workers", cores),
+        _of_rounds("throughput/two_workers_ratio_by_cpu_time", by_cpu),
+        Figure.at_most(
+            "throughput/worker_memory_gb", max(peaks) / 1e9, TARGET_MEMORY_GB, unit="GB"
+        ),
     ]
-    for process in processes:
-        process.start()
-    done = [results.get(timeout=_LONGEST_S) for _ in processes]
-    for process in processes:
-        process.join()
-    return done
 
 
-def _worker(
-    do: Callable[[Path, Path], None], data: Path, out: Path, start_line: Barrier, results: Queue
-) -> None:
-    cv2.setNumThreads(1)
-    _timed(do, data / "warm", out)
-    start_line.wait(_LONGEST_S)
-    results.put(_timed(do, data, out))
+def _of_rounds(name: str, values: Sequence[float]) -> Figure:
+    return Figure(name=name, value=statistics.median(values), spread=(min(values), max(values)))
 
 
-def _timed(do: Callable[[Path, Path], None], data: Path, out: Path) -> Work:
-    shutil.rmtree(out, ignore_errors=True)
-    start = time.time()
-    do(data, out)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return Work(start, time.time(), peak)
+def _rate(works: Sequence[Work], count: int) -> float:
+    return len(works) * count / _seconds(works)
+
+
+def _seconds(works: Sequence[Work]) -> float:
+    """From the first beginning to the last end."""
+    return max(work.end for work in works) - min(work.start for work in works)
 
 
 def _prepare(data: Path, out: Path) -> None:
@@ -213,3 +238,6 @@ def _jpeg(image: Image.Image, quality: int) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
+
+
+_WORKERS = (("worker", _prepare), ("second worker", _prepare), ("loop", _loop))

@@ -182,7 +182,10 @@ def _work_folder(out: Path, lineage: dict[str, Any]) -> Path:
         return work
     if out.is_dir() and any(out.iterdir()):
         raise InvalidInputError(f"{out}: expected a new or an empty folder")
-    work.mkdir(parents=True)
+    try:
+        work.mkdir(parents=True)
+    except OSError as error:
+        raise InvalidInputError(f"{out}: {error.strerror}") from error
     unfinished = settings.with_suffix(".partial")
     unfinished.write_text(json.dumps(lineage, indent=2), encoding="utf-8")
     unfinished.rename(settings)

@@ -150,7 +150,7 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / FILE_NAME
     try:
         return parse_manifest(path.read_bytes(), str(path))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InvalidInputError(
             f"{folder}: no packed data set here, expected {FILE_NAME}"
         ) from error

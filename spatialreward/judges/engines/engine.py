@@ -222,7 +222,8 @@ class Judge:
 
             if adapter is not None:
                 raise InvalidInputError(
-                    f"{adapter}: vLLM takes none here; merge it with `spatialreward adapter merge`"
+                    f"{adapter}: vLLM takes none here; merge it with "
+                    "`spatialreward train merge-adapter`"
                 )
             processor = Processor.load(folder, followed.square_side)
             check_limits(followed, place, checkpoint.config_of(checked), processor)

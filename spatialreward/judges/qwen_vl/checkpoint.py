@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 
+_DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
+"""PyTorch's names of those in which weights are stored."""
+
+
 def save(
     folder: Path,
     model: "PreTrainedModel",
@@ -96,7 +100,7 @@ def load_for_training(folder: Path, dtype: "torch.dtype") -> tuple["PreTrainedMo
 
 
 def load_merged(folder: Path, adapter: Path) -> tuple["PreTrainedModel", Processor]:
-    """Model and processor of a checkpoint with a LoRA in its weights, as precise as these were.
+    """Model and processor of a checkpoint with a LoRA merged in, in as many bits as its weights.
 
     Raises:
         InvalidInputError: as ``load`` does.
@@ -104,10 +108,11 @@ def load_merged(folder: Path, adapter: Path) -> tuple["PreTrainedModel", Process
     import torch
 
     check_adapter(adapter, str(folder))
-    found = CheckpointFolder.read(folder)
-    stored = config_of(found).dtype
+    found = CheckpointFolder.read(folder, adapter=adapter)
+    stored = next(iter(found.tensors.values())).dtype
     model, processor = _load_both(found, torch.float32, None)
-    return apply_adapter(model, folder, adapter).to(stored or torch.float32), processor
+    merged = apply_adapter(model, folder, adapter)
+    return merged.to(getattr(torch, _DTYPES[stored])), processor
 
 
 def _load_both(

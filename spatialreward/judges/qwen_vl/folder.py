@@ -155,7 +155,8 @@ def _refuse_unasked_adapter(folder: Path, adapter: Path | None) -> None:
         if adapter is None or adapter.resolve() != folder.resolve():
             raise InvalidInputError(
                 f"{folder}: an adapter lies beside the weights ({name}): pass --adapter {folder}, "
-                "merge it with `spatialreward adapter merge`, or move it away to judge without it"
+                "merge it with `spatialreward train merge-adapter`, or move it away to judge "
+                "without it"
             )
 
 

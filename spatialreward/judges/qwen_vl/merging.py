@@ -4,10 +4,8 @@ import shutil
 from pathlib import Path
 
 from spatialreward.judges.qwen_vl import checkpoint
-from spatialreward.judges.qwen_vl.folder import CheckpointFolder
+from spatialreward.judges.qwen_vl.folder import read_card
 from spatialreward.protocol.prompts import PROTOCOL_FILE, Protocol
-
-_DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 
 
 def merge_adapter(base: Path, adapter: Path, out: Path) -> None:
@@ -21,18 +19,13 @@ def merge_adapter(base: Path, adapter: Path, out: Path) -> None:
     Raises:
         InvalidInputError: either is damaged, or they do not fit.
     """
-    import torch
-
-    found = CheckpointFolder.read(base, adapter=adapter)
-    stored = next(iter(found.tensors.values())).dtype
-    model, processor = checkpoint.load(base, None, adapter=adapter, for_training=True)
+    model, processor = checkpoint.load_merged(base, adapter)
     own = base / PROTOCOL_FILE
     protocol = Protocol.read(base) if own.is_file() else None
     unfinished = out.with_name(f"{out.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
     # A base that only describes may judge with an adapter.
-    card = {key: value for key, value in found.card.items() if key != "judges"}
+    card = {key: value for key, value in read_card(base).items() if key != "judges"}
     card["adapter"] = str(adapter)
-    model.to(getattr(torch, _DTYPES[stored]))
     checkpoint.save(unfinished, model, processor, card, protocol)
     unfinished.rename(out)

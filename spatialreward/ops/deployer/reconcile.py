@@ -10,7 +10,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
-from spatialreward.errors import SpatialRewardError
+from spatialreward.errors import ArtifactError, SpatialRewardError
 from spatialreward.ops.deployer.backends import Backend, Served
 from spatialreward.ops.deployment.errors import DeploymentError, NothingKnown, ServerAway
 from spatialreward.ops.promotion import reinstate, tags
@@ -173,11 +173,12 @@ class Reconciler:
     def _count_or_raise(self, promotion: _Promotion, error: SpatialRewardError) -> None:
         """Go on with an error that speaks against the version; raise one that does not.
 
-        A server that goes away each time says something after all.
+        A server that goes away each time says something after all, and so do files that are
+        missing or altered each time.
         """
         if not isinstance(error, _NOTHING_KNOWN):
             return
-        if isinstance(error, ServerAway):
+        if isinstance(error, ServerAway | ArtifactError):
             self._tried[promotion] += 1
         if self._tried[promotion] < self._attempts:
             raise error

@@ -73,7 +73,8 @@ def compare(name: str, version: int, gate: Gate) -> Comparison:
             no figures are shown then.
         StorageError: the object store does not answer.
     """
-    candidate, tags = found = look_up(ModelVersion(name, version).uri)
+    found = look_up(ModelVersion(name, version).uri)
+    candidate, tags = found.model, found.tags
     mine = report_of(found)
     aliases = aliases_of(name)
     champion = aliases.get(CHAMPION)

@@ -19,7 +19,6 @@ from spatialreward.ops.registry import (
     PREVIOUS,
     ModelVersion,
     aliases_of,
-    fetch_evaluated,
     look_up,
     model_tags,
     remove_version_tags,
@@ -27,6 +26,7 @@ from spatialreward.ops.registry import (
     set_version_tags,
 )
 from spatialreward.ops.tracking import TrackingError
+from spatialreward.storage import ObjectStore
 
 logger = logging.getLogger(__name__)
 
@@ -74,13 +74,14 @@ def promote(
         GateError: it falls short; its tag ``gate`` says so, and nothing else was changed.
         ReportError: it has no evaluation report that can be believed, or one about another
             checkpoint.
-        InvalidInputError: the registered files are not the checkpoint that was evaluated.
+        InvalidInputError: the version's source is no artifact.
         PromotionError: it stepped down or could not be served and is not to come back, or the
             aliases have been moved meanwhile.
         TrackingError: the registry does not answer, or has no such version.
-        StorageError: the object store does not answer.
+        StorageError: the object store does not answer, or does not have all files of the version.
     """
-    model, told = found = look_up(ModelVersion(name, version).uri)
+    found = look_up(ModelVersion(name, version).uri)
+    model, told = found.model, found.tags
     report = report_of(found)
     _put_to_gate(model, gate, report.figures)
     aliases = aliases_of(name) if seen is None else seen
@@ -93,7 +94,7 @@ def promote(
         raise PromotionError(
             f"{model.uri} {why_left}: it comes back when it is promoted by hand, with a reason"
         )
-    fetch_evaluated(found, report)
+    ObjectStore.from_environment().check_folder(found.artifact)
     with _kept_on_failure(model, told):
         # What became of an earlier promotion is no news of this one.
         remove_version_tags(model, (*tags.SERVING_TAGS, *tags.DEMOTION_TAGS))

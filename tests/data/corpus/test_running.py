@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from spatialreward.data.corpus.running import build_corpus
 from spatialreward.data.packing.manifest import verify
 from spatialreward.data.packing.shards import read_edits
-from spatialreward.data.packing.views import sft_conversations
 from spatialreward.data.sources.opening import open_source
 from spatialreward.data.teacher.faults import BudgetSpent
+from spatialreward.data.views import sft_conversations
 from spatialreward.errors import InvalidInputError
 from spatialreward.protocol.prompts import FULL
 from spatialreward.records import Streams

@@ -3,6 +3,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from spatialreward.errors import ArtifactError
 from spatialreward.ops.deployer.backends import Served
 from spatialreward.ops.deployer.config import (
     DeployerConfig,
@@ -69,23 +70,24 @@ def follow(registry, place, attempts=2, **more):
     return Reconciler(registry.name, place, attempts, **more)
 
 
-def test_a_version_whose_server_goes_away_each_time_is_given_up(registry, folder):
+@pytest.mark.parametrize("kind", [ServerAway, ArtifactError])
+def test_a_version_whose_server_or_files_are_away_each_time_is_given_up(registry, folder, kind):
     registry.promote(folder)
     place = Place()
     reconciler = follow(registry, place)
     assert reconciler.look().outcome is Outcome.DEPLOYED
     registry.promote(folder)
-    place.error = ServerAway("no server answers at triton:8001")
+    place.error = kind("it is away")
     look = reconciler.look()
     assert look.outcome is Outcome.ERROR
     assert look.served.version == 1
     assert registry.champion() == 2
     assert reconciler.look().outcome is Outcome.FAILED
     assert registry.champion() == 1
-    assert registry.serving(2) == "failed: no server answers at triton:8001"
-    # It was the server: promoted again, it has all its attempts again.
+    assert registry.serving(2) == "failed: it is away"
+    # It was not the version: promoted again, it has all its attempts again.
     place.error = None
-    registry.promote_again(ModelVersion(registry.name, 2), reason="the server was moved")
+    registry.promote_again(ModelVersion(registry.name, 2), reason="it is back")
     assert reconciler.look().outcome is Outcome.DEPLOYED
     assert registry.serving(2) == "served"
 

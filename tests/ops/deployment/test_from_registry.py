@@ -6,8 +6,8 @@ from typer.testing import CliRunner
 from spatialreward.cli.main import app
 from spatialreward.folder_manifest import digest_folder
 from spatialreward.ops.registry import (
-    CHECKSUM_TAG,
     EVALUATION_TAG,
+    ModelVersion,
     remove_version_tags,
     set_alias,
     set_version_tags,
@@ -33,9 +33,7 @@ def run(site, monkeypatch):
     monkeypatch.setenv("TRITON_GRPC_URL", site.endpoint)
     monkeypatch.setenv("TRITON_REPOSITORY_KEY", site.key)
     monkeypatch.setenv("TRITON_MODEL_REPOSITORY", str(site.repository))
-    return lambda command, *arguments: CliRunner().invoke(
-        app, [command, "--name", site.model, *map(str, arguments)]
-    )
+    return lambda *arguments: CliRunner().invoke(app, [*map(str, arguments), "--name", site.model])
 
 
 def test_registered_models_are_deployed_listed_and_rolled_back(
@@ -53,43 +51,44 @@ def test_registered_models_are_deployed_listed_and_rolled_back(
     second = register(scripted("second", reward=0.75))
     done = run("deploy", "--model", "models:/served@champion", *template, *smoke)
     assert done.stdout == f"{site.model} version 2 is served at {site.endpoint}: {second.uri}\n"
-    listed = run("deployments")
+    listed = run("deploy", "list")
     assert f"loaded at {site.endpoint}: 2" in listed.stdout
-    history = json.loads(run("deployments", "--json").stdout)
+    history = json.loads(run("deploy", "list", "--json").stdout)
     assert history["served"] == 2
     assert [one["source"] for one in history["versions"]] == [first.uri, second.uri]
     assert history["versions"][1]["sha256"] == digest_folder(site.home / "2" / "checkpoint")
-    assert run("rollback").stdout == f"{site.model} version 1 is served at {site.endpoint}\n"
+    assert (
+        run("deploy", "rollback").stdout == f"{site.model} version 1 is served at {site.endpoint}\n"
+    )
     assert site.ask(edit) == ("1", 0.25)
 
 
-@pytest.mark.parametrize(
-    ("tag", "reason"),
-    [
-        (CHECKSUM_TAG, "has no tag 'sha256'"),
-        (EVALUATION_TAG, "has no evaluation report (tag 'evaluation')"),
-    ],
-)
-def test_a_model_of_which_nothing_is_known_is_refused(run, register, site, scripted, tag, reason):
+def test_a_model_without_a_report_is_refused(run, register, site, scripted):
     made = register(scripted("other"))
-    remove_version_tags(made, [tag])
+    remove_version_tags(made, [EVALUATION_TAG])
     result = run("deploy", "--model", made.uri, "--template", site.template)
     assert result.exit_code == 1
-    assert f"error: {made.uri}: {reason}" in result.stderr
+    assert f"error: {made.uri}: has no evaluation report (tag 'evaluation')" in result.stderr
     assert not site.home.exists()
 
 
-def test_a_model_that_is_not_what_was_evaluated_is_refused(run, register, site, scripted):
-    made = register(scripted("evaluated"))
-    # With a forged checksum alone the report is about another checkpoint.
-    set_version_tags(made, {CHECKSUM_TAG: "ab" * 32})
+def test_a_version_that_an_older_release_has_copied_into_mlflow_is_refused(client, run, site):
+    client.create_registered_model("copied")
+    client.create_model_version("copied", "s3://mlflow/1/ab/artifacts/model")
+    made = ModelVersion("copied", 1)
     result = run("deploy", "--model", made.uri, "--template", site.template)
-    assert f"error: {made.uri}: its evaluation report is about checkpoint" in result.stderr
-    # A report from elsewhere about other files does not help either.
+    assert result.exit_code == 1
+    told = " ".join(result.stderr.split())
+    assert f"error: {made.uri}: its source is no artifact, 's3://mlflow/1/ab/arti" in told
+    assert "register the checkpoint again: run the pipeline" in told
+
+
+def test_a_model_whose_report_is_about_another_is_refused(run, register, site, scripted):
+    made = register(scripted("evaluated"))
     set_version_tags(made, {EVALUATION_TAG: str(stored_report("ab" * 32, {}))})
     result = run("deploy", "--model", made.uri, "--template", site.template)
     assert result.exit_code == 1
-    assert "expected sha256 abababab" in result.stderr
+    assert f"error: {made.uri}: its evaluation report is about checkpoint abab" in result.stderr
     assert not site.home.exists()
 
 

@@ -6,23 +6,23 @@ from typer.testing import CliRunner
 
 from spatialreward.cli.main import app
 from spatialreward.client import TritonJudge
-from spatialreward.ops.registry import CHECKSUM_TAG, EVALUATION_TAG, set_version_tags
+from spatialreward.ops.registry import EVALUATION_TAG, set_version_tags
 from tests.evaluated import register_evaluated, stored_report
 
 
 @pytest.fixture
 def registered(client, scripted):
-    """A registered model with a version whose report and tags are about another checkpoint."""
+    """A registered model with a version whose report is about another checkpoint."""
     for name in ("first", "second", "third"):
         made = register_evaluated("packed", scripted(name, reward=0.25))
     report = stored_report("ab" * 32, {})
-    set_version_tags(made, {CHECKSUM_TAG: "ab" * 32, EVALUATION_TAG: str(report)})
+    set_version_tags(made, {EVALUATION_TAG: str(report)})
 
 
 def run(site, out, model):
     options = {"--model": model, "--out": out, "--template": site.template, "--name": site.model}
     arguments = [str(part) for option in options.items() for part in option]
-    return CliRunner().invoke(app, ["serving-repository", *arguments])
+    return CliRunner().invoke(app, ["deploy", "serving-repository", *arguments])
 
 
 def test_a_server_loads_what_was_written_for_it_as_the_registrys_version(site, registered, edit):
@@ -41,7 +41,7 @@ def test_a_server_loads_what_was_written_for_it_as_the_registrys_version(site, r
 def test_what_is_not_what_was_evaluated_is_not_written(site, registered, tmp_path):
     done = run(site, tmp_path / "out", "models:/packed/3")
     assert done.exit_code == 1
-    assert "expected sha256 abab" in done.stderr
+    assert "its evaluation report is about checkpoint abab" in done.stderr
     assert not (tmp_path / "out").exists()
 
 

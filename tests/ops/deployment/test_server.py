@@ -51,7 +51,7 @@ def test_commands_take_the_key_from_the_environment(site, scripted, monkeypatch)
     assert refused.exit_code == 1
     [line] = [one for one in refused.stderr.splitlines() if one.startswith("error:")]
     assert "set TRITON_REPOSITORY_KEY" in line
-    assert "set TRITON_REPOSITORY_KEY" in run("deployments").stdout
+    assert "set TRITON_REPOSITORY_KEY" in run("deploy", "list").stdout
     monkeypatch.setenv("TRITON_REPOSITORY_KEY", site.key)
     assert run(*deployment).exit_code == 0
-    assert f"loaded at {site.endpoint}: 1" in run("deployments").stdout
+    assert f"loaded at {site.endpoint}: 1" in run("deploy", "list").stdout

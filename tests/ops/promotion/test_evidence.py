@@ -8,15 +8,15 @@ from spatialreward.artifacts import DocumentRef
 from spatialreward.benchmarks.config import EditorGate, JudgeGate
 from spatialreward.benchmarks.gate import GateError
 from spatialreward.benchmarks.report import REPORTS, ReportError
-from spatialreward.errors import InvalidInputError
+from spatialreward.errors import ArtifactError
 from spatialreward.ops.promotion import promote
 from spatialreward.ops.promotion.evidence import compare
 from spatialreward.ops.registry import (
     CHAMPION,
-    CHECKSUM_TAG,
     EVALUATION_TAG,
     aliases_of,
     fetch_verified,
+    look_up,
     model_tags,
     remove_version_tags,
     set_alias,
@@ -47,6 +47,10 @@ def put(uri, content):
     ObjectStore.from_environment().client.put_object(bucket, key, io.BytesIO(content), len(content))
 
 
+def sha256_of(version):
+    return look_up(version.uri).artifact.sha256
+
+
 def test_an_untouched_version_is_promoted_on_its_report(model, register):
     version = register()
     promote(model, version.version, JudgeGate(), by="ann", reason="")
@@ -72,12 +76,22 @@ def test_another_versions_good_report_does_not_help(register, refuse):
     good, poor = register(), register(mean_iou=0.3)
     borrowed = model_tags(good.uri)
     set_version_tags(poor, {EVALUATION_TAG: borrowed[EVALUATION_TAG]})
-    refuse(poor, ReportError, f"is about checkpoint {borrowed[CHECKSUM_TAG]}, its tag 'sha256'")
-    # Nor does it with the other version's checksum: the files are still others.
-    set_version_tags(poor, {CHECKSUM_TAG: borrowed[CHECKSUM_TAG]})
-    refuse(poor, InvalidInputError, f"expected sha256 {borrowed[CHECKSUM_TAG]}, got")
-    with pytest.raises(InvalidInputError, match=f"expected sha256 {borrowed[CHECKSUM_TAG]}, got"):
+    words = f"is about checkpoint {sha256_of(good)}, it is {sha256_of(poor)}"
+    refuse(poor, ReportError, words)
+    with pytest.raises(ReportError, match=words):
         fetch_verified(poor.uri)
+
+
+def test_a_version_whose_files_were_altered_in_the_store_is_refused(register, refuse):
+    version = register()
+    weights = f"{look_up(version.uri).artifact.uri}/weights.bin"
+    content = ObjectStore.from_environment().get_content(weights)
+    put(weights, content.replace(b"w", b"W"))
+    refuse(version, ArtifactError, f"{weights}: is missing or was altered")
+    with pytest.raises(ArtifactError, match=f"{weights}: expected sha256"):
+        fetch_verified(version.uri)
+    ObjectStore.from_environment().remove(weights)
+    refuse(version, ArtifactError, f"{weights}: is missing or was altered")
 
 
 def test_a_report_that_was_altered_in_the_store_is_refused(register, refuse):
@@ -92,7 +106,7 @@ def test_a_report_that_was_altered_in_the_store_is_refused(register, refuse):
 
 def test_a_report_in_mlflows_own_bucket_is_refused(register, refuse, tracking_servers):
     poor = register(mean_iou=0.3)
-    forged = make_report(model_tags(poor.uri)[CHECKSUM_TAG], GOOD).model_dump_json().encode()
+    forged = make_report(sha256_of(poor), GOOD).model_dump_json().encode()
     # No keys are needed for this.
     proxy = f"{tracking_servers.mlflow.tracking_uri}/api/2.0/mlflow-artifacts/artifacts"
     requests.put(f"{proxy}/evaluations/forged.json", data=forged, timeout=20).raise_for_status()
@@ -107,7 +121,7 @@ def test_a_report_that_mlflow_wrote_where_reports_are_is_refused(
 ):
     """Its server writes a run's files with its own keys, wherever an experiment says they are."""
     poor = register(mean_iou=0.3)
-    forged = make_report(model_tags(poor.uri)[CHECKSUM_TAG], GOOD).model_dump_json().encode()
+    forged = make_report(sha256_of(poor), GOOD).model_dump_json().encode()
     run = client.create_run(client.create_experiment(model, artifact_location=REPORTS)).info
     name = f"{DocumentRef.of('s3://any/where', forged).sha256}.json"
     upload = f"{tracking_servers.mlflow.tracking_uri}/ajax-api/2.0/mlflow/upload-artifact"
@@ -156,7 +170,7 @@ def test_what_is_no_report_is_refused(register, refuse):
 
 def test_figures_that_cannot_be_are_refused_when_a_report_is_read(register, refuse):
     version = register()
-    report = make_report(model_tags(version.uri)[CHECKSUM_TAG], GOOD)
+    report = make_report(sha256_of(version), GOOD)
     cannot_be = GOOD | {"pairwise_accuracy": 61.0, "unparsable_share": -1.0}
     for figures, words in (
         (cannot_be, "pairwise_accuracy is 61, not in 0..1; unparsable_share is -1, not in 0..1"),
@@ -170,7 +184,7 @@ def test_figures_that_cannot_be_are_refused_when_a_report_is_read(register, refu
 
 def test_an_editor_is_promoted_on_its_report_alone(model, register, refuse):
     chance = register()
-    sha256 = model_tags(chance.uri)[CHECKSUM_TAG]
+    sha256 = sha256_of(chance)
     poor, good = (
         stored_report(sha256, {"gain_ci95_low": low}, kind="editor") for low in (-0.01, 0.01)
     )

@@ -35,7 +35,7 @@ def folders(untrained, tmp_path):
 
 def run(base, adapter, out):
     options = ["--model", base, "--adapter", adapter, "--out", out]
-    return CliRunner().invoke(app, ["adapter", "merge", *map(str, options)])
+    return CliRunner().invoke(app, ["train", "merge-adapter", *map(str, options)])
 
 
 def test_a_merged_checkpoint_is_the_base_with_the_adapter_applied(folders, tmp_path):

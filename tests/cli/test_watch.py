@@ -30,7 +30,7 @@ def run(monkeypatch):
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR",
     ):
         monkeypatch.setenv(name, "1")
-    options = ("deployer", "run", "--once", "--log-format", "text")
+    options = ("deploy", "watch", "--once", "--log-format", "text")
     return lambda *arguments: CliRunner().invoke(app, [*options, *map(str, arguments)])
 
 
@@ -45,7 +45,7 @@ def test_what_is_missing_or_wrong_is_one_line(run, where, tmp_path):
     config.write_text('reconcile_s = 5\n[backend]\nkind = "local"\nkeeep = 3\n')
     cases = [
         ((), "where to serve? give --backend local or kubernetes"),
-        (("--backend", "local"), "backend.endpoint: Field required"),
+        (("--backend", "local"), "--endpoint missing: give it here, in the environment as TRITON_"),
         (("--config", config, *where), f"{config}: backend.keeep: no such key"),
         (("--config", tmp_path / "no.toml"), "no.toml: No such file"),
         (("--backend", "local", *where, "--reconcile-s", "0"), "reconcile_s: Input should be gr"),
@@ -83,7 +83,7 @@ def test_a_look_that_is_told_to_end_undoes_what_it_began(run, where, monkeypatch
 
 def test_a_webhook_needs_a_secret(monkeypatch):
     monkeypatch.delenv("WEBHOOK_SECRET", raising=False)
-    arguments = ["webhook", "register", "--url", "http://deployer:8080/webhook"]
+    arguments = ["deploy", "webhook", "--url", "http://deployer:8080/webhook"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 1
     assert "no secret, set WEBHOOK_SECRET" in result.stderr
@@ -99,7 +99,7 @@ def test_help_teaches_and_loads_nothing_heavy():
     code = (
         "import sys\n"
         "from spatialreward.cli.main import app\n"
-        "app(['deployer', 'run', '--help'], standalone_mode=False)\n"
+        "app(['deploy', 'watch', '--help'], standalone_mode=False)\n"
         "heavy = {'torch', 'mlflow', 'kubernetes', 'tritonclient', 'scipy', 'prometheus_client'}\n"
         "sys.exit(f'loaded: {heavy & set(sys.modules)}' if heavy & set(sys.modules) else 0)\n"
     )

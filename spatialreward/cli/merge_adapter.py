@@ -1,4 +1,4 @@
-"""``spatialreward adapter``: LoRA adapters of judges."""
+"""``spatialreward train merge-adapter``: a LoRA and its base as one checkpoint."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,16 +7,8 @@ import typer
 
 from spatialreward.errors import InvalidInputError
 
-app = typer.Typer(no_args_is_help=True, help="LoRA adapters of judges.")
 
-
-@app.callback()
-def adapter() -> None:
-    """Keep ``merge`` a command of its own, although it is the only one."""
-
-
-@app.command()
-def merge(
+def merge_adapter(
     model: Annotated[
         str,
         typer.Option(
@@ -28,17 +20,19 @@ def merge(
     adapter: Annotated[Path, typer.Option(metavar="DIR", help="The LoRA, as peft saves it.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The new folder; must not exist.")],
 ) -> None:
-    """Write a checkpoint with an adapter merged into its weights, to be deployed or run by vLLM.
+    """Write a checkpoint with a LoRA merged into its weights, to be deployed or run by vLLM.
 
     The product is added in 32 bits and stored in as many as the base has. Card and protocol file
     of the base are kept.
+
+    Example: spatialreward train merge-adapter --model base --adapter lora --out merged
     """
     if out.exists():
         raise InvalidInputError(f"--out {out}: is there already")
     from spatialreward.judges.load import fetch
+    from spatialreward.judges.qwen_vl import merging
     from spatialreward.judges.qwen_vl.adapter import check_adapter
-    from spatialreward.judges.qwen_vl.merging import merge_adapter
 
     check_adapter(adapter, model)
-    merge_adapter(fetch(model).folder, adapter, out)
+    merging.merge_adapter(fetch(model).folder, adapter, out)
     typer.echo(f"{model} with {adapter} merged is in {out}")

@@ -1,4 +1,4 @@
-"""``spatialreward base``: make the grounded base that judges are fine-tuned from."""
+"""``spatialreward train base``: make the grounded base that judges are fine-tuned from."""
 
 import logging
 import shutil
@@ -11,14 +11,8 @@ from spatialreward.errors import InvalidInputError
 
 logger = logging.getLogger(__name__)
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="The grounded base: a small model that describes edits and never scores them.",
-)
 
-
-@app.command()
-def build(
+def base(
     out: Annotated[Path, typer.Option(help="Folder of the new checkpoint; must not exist.")],
     seed: Annotated[int, typer.Option(help="Seed of the model and of the order of tasks.")] = 7,
     world_seed: Annotated[int, typer.Option(help="Seed of the generated world.")] = 1000,
@@ -35,12 +29,19 @@ def build(
         int, typer.Option(min=1, help="Held-out edits for the figures in the card.")
     ] = 256,
 ) -> None:
-    """Train a grounded base from random weights: about an hour on two cores.
+    """Train a grounded base from random weights: a small model that describes edits, no judge yet.
 
-    The state is kept beside OUT now and then: the same command goes on after a kill.
+    About an hour on two cores. The state is kept beside OUT now and then: the same command goes on
+    after a kill.
+
+    Example: spatialreward train base --out base
     """
     if out.exists():
         raise InvalidInputError(f"--out {out}: is there already")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInputError(f"--out {out}: {error.strerror}") from error
     from spatialreward.world.base_evaluation import base_figures
     from spatialreward.world.config import DataConfig
     from spatialreward.world.drawing import draw_samples
@@ -58,7 +59,6 @@ def build(
     world = DataConfig(seed=world_seed)
     heldout = list(draw_samples(world, "heldout", num_heldout))
     states = out.with_name(f"{out.name}.states")
-    out.parent.mkdir(parents=True, exist_ok=True)
     build_base(
         config,
         world,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from spatialreward.data.packing.views import (
+from spatialreward.data.views import (
     rl_features,
     rl_prompt,
     rl_rows,

@@ -13,7 +13,7 @@ runner = CliRunner()
 
 def test_a_base_describes_and_does_not_judge(tmp_path):
     out = tmp_path / "base"
-    arguments = ["base", "build", "--out", str(out), "--num-scene-samples", "32"]
+    arguments = ["train", "base", "--out", str(out), "--num-scene-samples", "32"]
     arguments += ["--num-difference-samples", "32", "--num-request-samples", "32"]
     arguments += ["--num-heldout", "2"]
     result = runner.invoke(app, arguments)
@@ -35,6 +35,14 @@ def test_a_base_describes_and_does_not_judge(tmp_path):
 
 
 def test_a_folder_that_is_there_is_not_overwritten(tmp_path):
-    result = runner.invoke(app, ["base", "build", "--out", str(tmp_path)])
+    result = runner.invoke(app, ["train", "base", "--out", str(tmp_path)])
     assert result.exit_code == 1
     assert f"--out {tmp_path}: is there already" in result.stderr
+
+
+def test_a_base_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "file" / "base"
+    result = runner.invoke(app, ["train", "base", "--out", str(out)])
+    assert result.exit_code == 1
+    assert result.stderr == f"error: --out {out}: File exists\n"

@@ -1,4 +1,4 @@
-"""``spatialreward deployer`` and ``serving-repository``: serving whoever is champion."""
+"""``spatialreward deploy watch``: the deployer, which has the registry's champion served."""
 
 import logging
 import os
@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from spatialreward.cli.deploy import (
+from spatialreward.cli.deploy_options import (
     ENDPOINT,
     REPOSITORY,
     REPOSITORY_KEY,
-    Checkpoint,
-    Name,
-    Template,
     edits_of,
     own_template,
 )
@@ -31,8 +28,7 @@ if TYPE_CHECKING:
     from spatialreward.ops.deployer.config import DeployerConfig
 
 NOT_SERVED = 1
-
-app = typer.Typer(no_args_is_help=True, help="Serve whoever is champion in the registry.")
+_VARIABLES = {"endpoint": "TRITON_GRPC_URL", "repository": "TRITON_MODEL_REPOSITORY"}
 
 
 class Where(StrEnum):
@@ -49,13 +45,7 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-@app.callback()
-def group() -> None:
-    """Keep `run` a subcommand."""
-
-
-@app.command()
-def run(
+def watch(
     backend: Annotated[
         Where | None,
         typer.Option(
@@ -123,7 +113,7 @@ def run(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Register this address with MLflow, as `spatialreward webhook register` does: at "
+            help="Register this address with MLflow, as `spatialreward deploy webhook` does: at "
             "the start, or as soon as MLflow answers. Not with --once.",
         ),
     ] = None,
@@ -141,19 +131,21 @@ def run(
         LogFormat | None, typer.Option(help="Default: text on a terminal, json elsewhere.")
     ] = None,
 ) -> None:
-    """Follow the alias champion and have that version served, without losing a request.
+    """Follow the alias champion: serve that version, now and whenever the alias moves.
 
-    It compares registry and service at the start, every --reconcile-s seconds, and as soon as a
+    Registry and service are compared at the start, every --reconcile-s seconds, and as soon as a
     webhook says that the alias has moved. A new champion is fetched, its checksum is compared, it
-    is loaded where nobody asks it, must judge the smoke edits and, on the probe edits, agree with
-    the served version within bounds. Only then are requests brought to it. A version that fails
-    never answers one: the alias goes back to who is served, and the version's tag `serving` says
-    why. See it with `spatialreward promote`, or in MLflow.
+    is loaded where no request reaches it, must judge the smoke edits and, on the probe edits, agree
+    with the served version within bounds. Only then do requests go to it; none is lost. A version
+    that fails never answers one: the alias returns to the served version, and the tag `serving` of
+    the failed one says why. `spatialreward promote` shows it, and MLflow.
 
-    A server that was started again is told to load the served version. While MLflow is away, what
-    is served stays, and /readyz says so. It may be killed at any time; the next one goes on.
+    A server that was restarted is told to load the served version. While MLflow is away, what is
+    served stays, and /readyz says so. It may be killed at any time; the next one goes on.
 
     /webhook, /healthz, /readyz and /metrics are at --host and --port.
+
+    Example: spatialreward deploy watch --backend local --probe-edits examples/probes.jsonl
     """
     _set_up_logs(log_format)
     settings = _settings(
@@ -187,25 +179,6 @@ def run(
     typer.echo(look.message)
     if look.outcome in (Outcome.ERROR, Outcome.FAILED):
         raise typer.Exit(NOT_SERVED)
-
-
-def serving_repository(
-    model: Checkpoint,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The repository; made if need be.")],
-    template: Template = None,
-    name: Name = "judge",
-) -> None:
-    """Write a Triton model repository with one version of a judge, and nothing else in it.
-
-    For a server that serves this version for as long as it lives, such as a pod's. Triton's number
-    of it is the registry's, so whoever asks sees which version answers: judge/7. The checksum is
-    compared before and after it is copied. Done again, it is made anew.
-    """
-    from spatialreward.ops.deployment.repository import write_repository
-
-    filled = template or own_template()
-    version = write_repository(model, out, template=filled, name=name)
-    typer.echo(f"{out} serves {name}/{version}")
 
 
 def _settings(
@@ -243,6 +216,12 @@ def _backend(
                 "repository_key": repository_key,
                 "template": template,
             }
+            for name in ("endpoint", "repository"):
+                if options[name] is None and name not in told:
+                    raise InvalidInputError(
+                        f"deployer: --{name} missing: give it here, in the environment as "
+                        f"{_VARIABLES[name]}, or in the file's [backend]"
+                    )
             if template is None and "template" not in told:
                 options["template"] = own_template()
         case Where.KUBERNETES:

@@ -1,0 +1,93 @@
+"""What the loader's bench does in fresh processes: opening a data set, and an epoch to be killed.
+
+``python -m components.data_building.bench.loader_process open-rows|read-whole PACKED CACHE`` writes
+what it cost; ``... train PACKED CACHE STEPS NUM_ROWS`` goes through an epoch.
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from spatialreward.data.dataset import Dataset
+from spatialreward.data.edits import LabelledEdit
+from spatialreward.data.rows import EditRows
+
+SEED = 31
+BATCH_SIZE = 64
+
+
+def open_rows(packed: Path, cache: Path) -> Any:
+    """Open a data set as a training does."""
+    return EditRows(Dataset(packed), cache)
+
+
+def read_whole(packed: Path, cache: Path) -> Any:
+    """The plain way to rows by number: bring all of them into memory."""
+    return pq.read_table(sorted(map(str, packed.glob("*.parquet"))))
+
+
+def train(packed: Path, cache: Path, steps: Path, num_rows: int) -> None:
+    """Go through an epoch of ``num_rows`` rows, from where ``steps`` ends.
+
+    ``steps`` is all that a kill leaves, weights and position in one: a line a finished step, with
+    the rows that it saw. A line that a kill cut off is a step that was not finished.
+    """
+    from accelerate import skip_first_batches
+    from accelerate.data_loader import prepare_data_loader
+    from torch.utils.data import DataLoader, Subset
+
+    rows = Subset(EditRows(Dataset(packed), cache), range(num_rows))
+    loader = DataLoader(
+        rows, batch_size=BATCH_SIZE, shuffle=True, num_workers=1, collate_fn=_numbers
+    )
+    loader = prepare_data_loader(loader, use_seedable_sampler=True, data_seed=SEED)
+    finished = finished_steps(steps)
+    with steps.open("r+" if finished else "w") as file:
+        file.seek(sum(len(json.dumps(step)) + 1 for step in finished))
+        file.truncate()
+        for seen in skip_first_batches(loader, len(finished)):
+            file.write(json.dumps(seen) + "\n")
+            file.flush()
+
+
+def finished_steps(steps: Path) -> list[list[int]]:
+    """The rows of each step that a training has finished; none where it has not begun."""
+    lines = steps.read_text().splitlines(keepends=True) if steps.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def _numbers(edits: list[LabelledEdit]) -> list[int]:
+    return [int(edit.origin.row) for edit in edits]
+
+
+def _measured(work: Callable[[Path, Path], Any], packed: Path, cache: Path) -> None:
+    start = time.perf_counter()
+    rows = work(packed, cache)
+    cost = {
+        "rows": len(rows),
+        "seconds": time.perf_counter() - start,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+    }
+    sys.stdout.write(json.dumps(cost))
+
+
+def main(what: str, packed: str, cache: str, *more: str) -> None:
+    """Do one of the three."""
+    match what:
+        case "open-rows":
+            _measured(open_rows, Path(packed), Path(cache))
+        case "read-whole":
+            _measured(read_whole, Path(packed), Path(cache))
+        case "train":
+            steps, num_rows = more
+            train(Path(packed), Path(cache), Path(steps), int(num_rows))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

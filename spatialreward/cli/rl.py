@@ -1,0 +1,212 @@
+"""``spatialreward rl``: fine-tune an editor with a judge's rewards."""
+
+import logging
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spatialreward.cli.editor_options import EDITORS, editor_folder
+from spatialreward.cli.judge_options import JUDGES, AdapterFolder, ProtocolName
+from spatialreward.cli.rl_compare import compare
+
+if TYPE_CHECKING:
+    from spatialreward.judges.interface import Judging
+    from spatialreward.ops.config import EditorRlStep
+    from spatialreward.rl.prompts import PromptSource
+    from spatialreward.rl.run_folder import RunFolder
+
+logger = logging.getLogger(__name__)
+_ROWS_ON_A_SHEET = 12
+_STEPS_OF_A_MEAN = 5
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Fine-tune an editor with a judge's rewards, and see whether it is better.",
+)
+
+
+@app.command()
+def train(
+    editor: Annotated[
+        str,
+        typer.Option(metavar="EDITOR", help=f"Start from: {EDITORS}."),
+    ],
+    judge: Annotated[str, typer.Option(metavar="JUDGE", help=f"Reward with: {JUDGES}.")],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="New folder, or one of an unfinished training to go on."),
+    ],
+    adapter: AdapterFolder = None,
+    protocol: ProtocolName = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATASET",
+            help="Edits whose source pictures and instructions are asked for: a folder, "
+            "s3://BUCKET/PREFIX#sha256=HEX or hub:OWNER/NAME@REVISION. Default: tasks of the "
+            "generated world.",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml",
+            help="Settings in the tables [rl] and [world], as a pipeline's profile has them.",
+        ),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a setting, such as rl.num_steps=3; may be repeated.",
+        ),
+    ] = None,
+) -> None:
+    """Fine-tune an editor: draw groups of edits, have them judged, make better ones more likely.
+
+    DIR gets the editor and its card in editor/, a line of metrics a step in metrics.jsonl, the
+    curve of rewards, and edits of unseen tasks before and after, with the judge's opinion. The
+    state is kept every few steps: after a kill the same command goes on, with the same judge only.
+
+    The pipeline's step finetune-editor does the same with the served judge.
+
+    Example: spatialreward rl train --editor editor --judge oracle --set rl.num_steps=20 --out tuned
+    """
+    from spatialreward.rl.run_folder import RunFolder
+
+    settings = _settings(config, overrides or [], data)
+    folder = RunFolder.checked(out)
+    start = editor_folder(editor, "--editor")
+    from spatialreward.editors.load import load_editor
+    from spatialreward.judges.load import load_judge
+    from spatialreward.world.prompts import open_prompts
+
+    load_editor(start)
+    prompts = open_prompts(settings.rl, settings.world)
+    with load_judge(judge, adapter=adapter, protocol=protocol) as judging:
+        folder.hold_to(_what_it_follows_from(settings, start, judging))
+        if folder.is_finished:
+            typer.echo(f"{folder.editor} is finished; for another training use a new folder")
+            return
+        if judging.notice:
+            typer.echo(f"note: {judging.notice}", err=True)
+        rewards = _train(settings, start, folder, judging, prompts)
+        pictures = _draw(settings, start, folder, judging, prompts, rewards)
+    folder.finish(folder.unfinished_editor)
+    typer.echo(_summary(rewards))
+    typer.echo(f"the editor and its card are in {folder.editor}, metrics in {folder.metrics}")
+    typer.echo(f"to look at: {', '.join(map(str, pictures))}")
+
+
+app.command()(compare)
+
+
+def _settings(path: Path | None, overrides: list[str], data: str | None) -> "EditorRlStep":
+    from spatialreward.data.dataset import DatasetRef
+    from spatialreward.ops.config import EditorRlStep
+    from spatialreward.ops.overrides import Table, settings_over
+    from spatialreward.rl.config import FlowGrpoConfig
+    from spatialreward.world.config import DataConfig
+
+    usual = EditorRlStep(rl=FlowGrpoConfig(), world=DataConfig())
+    settings = settings_over(usual, [Table.read(path)] if path else [], overrides)
+    if data is None:
+        return settings
+    rl = settings.rl.model_copy(update={"prompts": str(DatasetRef.parse(data))})
+    return settings.model_copy(update={"rl": rl})
+
+
+def _what_it_follows_from(
+    settings: "EditorRlStep", editor: Path, judging: "Judging"
+) -> dict[str, Any]:
+    from spatialreward.data.dataset import DatasetRef
+    from spatialreward.folder_manifest import digest_folder
+    from spatialreward.ops.config import flatten
+
+    told = {"editor": digest_folder(editor), "judge": str(judging.identity)}
+    place = DatasetRef.parse(settings.rl.prompts) if settings.rl.prompts else None
+    if place is not None and isinstance(place.place, Path):
+        # What lies in a folder may change while its path stays.
+        told["data"] = place.open().digest
+    return told | flatten(settings.model_dump(mode="json"))
+
+
+def _train(
+    settings: "EditorRlStep",
+    start: Path,
+    folder: "RunFolder",
+    judging: "Judging",
+    prompts: "PromptSource",
+) -> list[float]:
+    from spatialreward.rl.training import finetune_editor
+
+    def report(metrics: dict[str, float], step: int) -> None:
+        folder.report(metrics, step)
+        logger.info("step %d/%d: %s", step, settings.rl.num_steps, _line(metrics))
+
+    return finetune_editor(
+        settings.rl,
+        start,
+        folder.unfinished_editor,
+        judging,
+        prompts,
+        report,
+        resume_file=folder.resume_file,
+    )
+
+
+def _draw(
+    settings: "EditorRlStep",
+    start: Path,
+    folder: "RunFolder",
+    judging: "Judging",
+    prompts: "PromptSource",
+    rewards: list[float],
+) -> list[Path]:
+    """Edits of tasks that the training did not come to, before and after it, and the rewards."""
+    from itertools import chain, count, islice
+
+    from spatialreward.editors.load import load_editor
+    from spatialreward.rl.showing import rows_of
+    from spatialreward.visuals import reward_curve, sample_sheet
+
+    further = chain.from_iterable(map(prompts.batch, count(settings.rl.num_steps)))
+    tasks = list(islice(further, _ROWS_ON_A_SHEET))
+    drawn = []
+    for name, checkpoint in (("before", start), ("after", folder.unfinished_editor)):
+        rows = rows_of(
+            load_editor(checkpoint), tasks, settings.rl.sampling, judging, settings.rl.seed
+        )
+        drawn.append(folder.path / f"{name}.png")
+        sample_sheet(rows).save(drawn[-1])
+    if any(map(math.isfinite, rewards)):
+        drawn.append(folder.path / "rewards.png")
+        reward_curve({"reward": rewards}, "Mean reward of each step").save(drawn[-1])
+    return drawn
+
+
+def _line(metrics: dict[str, float]) -> str:
+    shown = {
+        "reward": f"{metrics['reward/mean']:.3f}",
+        "within groups": f"{metrics['reward/std_within_group']:.3f}",
+        "failed": f"{metrics['reward/failed_share']:.0%}",
+        "kl": f"{metrics['policy/kl']:.2g}",
+        "took": f"{metrics['time/rollout_s'] + metrics['time/update_s']:.1f} s",
+    }
+    return ", ".join(f"{name} {value}" for name, value in shown.items())
+
+
+def _summary(rewards: list[float]) -> str:
+    first, last = rewards[:_STEPS_OF_A_MEAN], rewards[-_STEPS_OF_A_MEAN:]
+    means = [
+        sum(known) / len(known) if (known := [one for one in part if math.isfinite(one)]) else None
+        for part in (first, last)
+    ]
+    before, after = ("none" if mean is None else f"{mean:.3f}" for mean in means)
+    return (
+        f"mean reward of the first {len(first)} of {len(rewards)} steps {before}, "
+        f"of the last {after}"
+    )

@@ -1,0 +1,101 @@
+"""``spatialreward rl compare``: is one editor better than another?"""
+
+import json
+import math
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spatialreward.cli.editor_options import EDITORS, editor_folder
+from spatialreward.cli.judge_options import JUDGES, AdapterFolder, ProtocolName
+from spatialreward.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from spatialreward.world.editor_evaluation import EditorFigures
+
+
+def compare(
+    before: Annotated[
+        str, typer.Option(metavar="EDITOR", help=f"The editor to compare with: {EDITORS}.")
+    ],
+    after: Annotated[str, typer.Option(metavar="EDITOR", help="The other editor, named alike.")],
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JUDGE", help=f"Show this judge's opinion beside the oracle's: {JUDGES}."
+        ),
+    ] = None,
+    adapter: AdapterFolder = None,
+    protocol: ProtocolName = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Draw a sheet of edits of each editor to this folder."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="Settings in the tables [evaluation] and [world]."),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a setting, such as evaluation.num_instructions=64; may be repeated.",
+        ),
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Have two editors carry out held-out instructions of the generated world, and compare them.
+
+    Both start from the same noise, and the oracle, which knows the truth, scores them. Its mean
+    difference has an interval of 95 %: a gain that begins above 0 is no chance. A judge whose
+    opinion rises while the oracle's does not is being gamed.
+
+    The pipeline's step compare-editors does the same.
+
+    Example: spatialreward rl compare --before editor --after tuned/editor --out sheets
+    """
+    from spatialreward.benchmarks.config import EditorEvaluationConfig
+    from spatialreward.ops.config import EditorEvaluationStep
+    from spatialreward.ops.overrides import Table, settings_over
+    from spatialreward.world.config import DataConfig
+
+    usual = EditorEvaluationStep(evaluation=EditorEvaluationConfig(), world=DataConfig())
+    settings = settings_over(usual, [Table.read(config)] if config else [], overrides or [])
+    if judge is None and (adapter or protocol):
+        raise InvalidInputError("--adapter and --protocol are about a judge: give --judge, too")
+    if out is not None:
+        _make(out)
+    folders = editor_folder(before, "--before"), editor_folder(after, "--after")
+    from spatialreward.judges.load import load_judge
+    from spatialreward.visuals import sample_sheet
+    from spatialreward.world.editor_evaluation import compare_editors
+
+    opened = load_judge(judge, adapter=adapter, protocol=protocol) if judge else nullcontext()
+    with opened as judging:
+        compared = compare_editors(*folders, settings.world, settings.evaluation, judging)
+    if out is not None:
+        for name, rows in (("before", compared.rows_before), ("after", compared.rows_after)):
+            sample_sheet(rows).save(out / f"{name}.png")
+    _print(compared.figures, json_output)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInputError(f"--out {folder}: {error.strerror}") from error
+
+
+def _print(figures: "EditorFigures", json_output: bool) -> None:
+    # JSON knows no NaN: what no judge was asked for is left out.
+    known = {name: value for name, value in figures._asdict().items() if math.isfinite(value)}
+    if json_output:
+        typer.echo(json.dumps(known))
+        return
+    for name, value in known.items():
+        typer.echo(
+            f"{name:22} {value:+.4f}" if name.startswith("gain") else f"{name:22} {value:.4f}"
+        )

@@ -1,0 +1,120 @@
+"""The folder of a fine-tuning that is run by hand: settings, state, metrics, and then the editor.
+
+The settings are written first, and the same ones go on with what is there; others are refused. A
+line of metrics is there for each step, once, also after a kill.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from spatialreward.errors import InvalidInputError
+from spatialreward.reading import parse_json, read_text
+
+_SETTINGS_FILE = "settings.json"
+_UNFINISHED = ".partial"
+
+
+class RunFolder:
+    """One training and what it leaves."""
+
+    def __init__(self, path: Path) -> None:
+        """Take a folder; nothing is looked at or written yet."""
+        self.path = path
+        self.editor = path / "editor"
+        """The checkpoint; it is there when the training is finished."""
+        self.resume_file = path / "state.pt"
+        self.metrics = path / "metrics.jsonl"
+        """A line of JSON a step."""
+
+    @classmethod
+    def checked(cls, path: Path) -> Self:
+        """A folder that is new, empty, or that of a training.
+
+        Raises:
+            InvalidInputError: it holds something else, or is a file.
+        """
+        if path.exists() and not path.is_dir():
+            raise InvalidInputError(f"{path}: is a file, expected a new folder")
+        if path.is_dir() and any(path.iterdir()) and not (path / _SETTINGS_FILE).is_file():
+            raise InvalidInputError(
+                f"{path}: is there already, and holds no training to go on with; use a new folder"
+            )
+        return cls(path)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the editor is there."""
+        return self.editor.is_dir()
+
+    def hold_to(self, settings: Mapping[str, Any]) -> None:
+        """Begin with these settings, or make sure that it was begun with them.
+
+        Args:
+            settings: all that the result follows from, by dotted names.
+
+        Raises:
+            InvalidInputError: it was begun with others (names the first one and both values), or
+                the folder cannot be written to.
+        """
+        file = self.path / _SETTINGS_FILE
+        if not file.is_file():
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                _replace(file, json.dumps(settings, indent=2) + "\n")
+            except OSError as error:
+                raise InvalidInputError(f"{self.path}: {error.strerror}") from error
+            return
+        try:
+            before = parse_json(read_text(file))
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{file}: {error}") from error
+        # As JSON has them: a tuple is a list there.
+        now = json.loads(json.dumps(settings))
+        for name in dict.fromkeys((*before, *now)):
+            if before.get(name) != now.get(name):
+                raise InvalidInputError(
+                    f"{self.path}: was begun with {name} {_told(before.get(name))}, now it is "
+                    f"{_told(now.get(name))}; give the same settings to go on, or a new folder"
+                )
+
+    def report(self, metrics: Mapping[str, float], step: int) -> None:
+        """Write the metrics of a step; those that a killed run had of it and of later ones go."""
+        line = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+        earlier = self.lines()
+        if earlier and earlier[-1]["step"] >= step:
+            kept = [one for one in earlier if one["step"] < step]
+            _replace(self.metrics, "".join(json.dumps(one) + "\n" for one in kept))
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step} | line) + "\n")
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The metrics so far, without a last line that a kill has cut off."""
+        if not self.metrics.is_file():
+            return []
+        *whole, rest = self.metrics.read_text(encoding="utf-8").split("\n")
+        if rest:
+            _replace(self.metrics, "".join(f"{line}\n" for line in whole))
+        return [json.loads(line) for line in whole]
+
+    def finish(self, checkpoint: Path) -> None:
+        """Make a checkpoint that is written as a whole the training's editor."""
+        checkpoint.rename(self.editor)
+        self.resume_file.unlink(missing_ok=True)
+
+    @property
+    def unfinished_editor(self) -> Path:
+        """Where the checkpoint is written until it is whole."""
+        return self.editor.with_suffix(_UNFINISHED)
+
+
+def _told(value: object) -> str:
+    return "nothing" if value is None else repr(value)
+
+
+def _replace(file: Path, text: str) -> None:
+    unfinished = file.with_name(f"{file.name}{_UNFINISHED}")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(file)
