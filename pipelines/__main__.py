@@ -143,9 +143,9 @@ def run(
 ) -> None:
     """Run a profile's pipeline here, with a local stack that is gone afterwards.
 
-    A part needs what it does not make: judge takes --data, --heldout and, with a drawn share,
-    --drawn; editor takes --editor. REF is a folder, s3://BUCKET/PREFIX#sha256=HEX or
-    hub:OWNER/NAME@REVISION.
+    A part is given what it does not make: --data and --heldout for judge
+    (--drawn too, with a drawn share), --editor for editor. REF is a folder,
+    s3://BUCKET/PREFIX#sha256=HEX or hub:OWNER/NAME@REVISION.
     """
     from pipelines.profile import load_profile
 

@@ -126,9 +126,9 @@ def _world_steps(profile: Profile, placement: Placement) -> dsl.base_component.B
 
 
 def _corpus_steps(config: CorpusConfig, placement: Placement) -> dsl.base_component.BaseComponent:
-    """A task a shard. One that asks nobody has no step that does.
+    """A task a shard; without a teacher there are no steps that ask one.
 
-    What reads the source, or the benchmarks, is not pure: their files are no arguments.
+    Steps that read the source, or the benchmarks, are not pure: their files are no arguments.
     """
     numbers = list(range(config.num_shards))
     settings = config.model_dump_json()

@@ -1,7 +1,7 @@
 """Which image a step's container is started from: a tag, or the digest that was pushed under it.
 
 Kubeflow Pipelines caches by the image's *name*. A tag stays the same when what it points at is
-built anew, so outputs of the old image would be taken for those of the new one; a digest does not.
+rebuilt, so outputs of the old image would be taken for those of the new one; a digest does not.
 """
 
 import logging

@@ -1,8 +1,10 @@
 """Which pipeline is meant, the whole or one of its parts, and which references it takes."""
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from pipelines.settings import CorpusData, Profile
+if TYPE_CHECKING:
+    from pipelines.settings import Profile
 
 
 class Part(StrEnum):
@@ -33,7 +35,7 @@ INPUTS = ("data", "heldout", "drawn", "editor")
 """References that pipelines take, by the names of their parameters."""
 
 
-def inputs_of(profile: Profile, part: Part) -> tuple[str, ...]:
+def inputs_of(profile: "Profile", part: Part) -> tuple[str, ...]:
     """Those that one pipeline needs."""
     match part:
         case Part.DATA:
@@ -43,7 +45,7 @@ def inputs_of(profile: Profile, part: Part) -> tuple[str, ...]:
         case Part.EDITOR:
             return ("editor",)
         case Part.FULL:
-            return ("heldout", "editor") if isinstance(profile.data, CorpusData) else ()
+            return ("heldout", "editor") if profile.data.kind == "corpus" else ()
 
 
 def run_name(name: str, part: Part) -> str:

@@ -11,7 +11,15 @@ from typing import get_args
 
 from pipelines.parts import INPUTS, Part, inputs_of
 from pipelines.resources import Resources
-from pipelines.settings import CorpusData, CorpusStep, EditorStep, JudgeStep, Profile, WorldStep
+from pipelines.settings import (
+    CorpusData,
+    CorpusStep,
+    EditorStep,
+    JudgeStep,
+    Profile,
+    WorldData,
+    WorldStep,
+)
 from spatialreward.artifacts import ArtifactRef
 from spatialreward.data.sources.config import WorldSource
 from spatialreward.data.teacher.keys import key_of
@@ -98,11 +106,15 @@ def _first(where: str, problems: Iterator[str]) -> None:
 
 def _missing_parts(profile: Profile, part: Part) -> Iterator[str]:
     editor, data = profile.editor, profile.data
+    if part.makes_judge:
+        yield from _uneven_batches(profile)
     if part.makes_editor and isinstance(editor, OmniGen2Config):
         yield (
             f"editor: {editor.repository} cannot be fine-tuned by this version; "
             "--pipeline data and --pipeline judge run"
         )
+    if part is Part.DATA and isinstance(data, WorldData) and isinstance(editor, OmniGen2Config):
+        yield f"editor: {editor.repository} does not draw the generated world, expected kind tiny"
     if part.makes_editor and isinstance(data, CorpusData) and isinstance(editor, TinyEditorConfig):
         yield "editor: the tiny editor draws the generated world alone, but data.kind is corpus"
     if part is Part.FULL and isinstance(data, CorpusData):
@@ -110,6 +122,20 @@ def _missing_parts(profile: Profile, part: Part) -> Iterator[str]:
             yield "judge.training.drawn_share: expected 0, since data.kind corpus draws no edits"
         if not _is_labelled(data):
             yield "data.corpus: its edits have no labels, and no [data.corpus.teacher] makes any"
+
+
+def _uneven_batches(profile: Profile) -> Iterator[str]:
+    """A batch is divided among the processes of a TrainJob, one a GPU, or those of one step."""
+    training, wanted = profile.judge.training, profile.resources.get("train_judge", Resources())
+    processes = training.processes
+    if wanted.num_nodes > 1:
+        processes = wanted.num_nodes * max(wanted.gpus, 1)
+    batch = training.optimiser.batch_size
+    if batch % processes:
+        yield (
+            f"judge.training.optimiser.batch_size {batch}: cannot be divided evenly among "
+            f"{processes} processes"
+        )
 
 
 def _is_labelled(data: CorpusData) -> bool:

@@ -12,7 +12,6 @@ EXTRAS = {
     "components.reward_training": "container,training",
     "components.rl_finetuning": "container,data,judge",
     "pipelines": "pipelines",
-    "pipelines.data_run": "data,pipelines",
     "pipelines.run": "deployer,pipelines,training",
     "spatialreward.ops.attempts": "container",
     "spatialreward.ops.backups": "storage",

@@ -91,7 +91,7 @@ def _log_as(command: str, teller: Teller) -> None:
     handlers: list[logging.Handler] = [AroundBars(), EventHandler(teller)]
     for handler in handlers:
         handler.setFormatter(_form(command))
-    # The platform's executor has set up its own logging, which tells every detail of everybody.
+    # The platform's executor has set up its own logging, which logs every detail of every library.
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
     logging.captureWarnings(True)
 

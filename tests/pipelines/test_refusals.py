@@ -59,6 +59,16 @@ def test_a_reference_that_is_none_or_of_no_use_is_refused(given, complaint):
     assert complaint in said(refuse, profile, "tiny", Part.JUDGE, JUDGE | given)
 
 
+def test_a_batch_that_its_processes_cannot_share_is_refused():
+    paper = load_profile("paper", ["judge.training.optimiser.batch_size=250"])
+    assert said(refuse, paper, "paper", Part.JUDGE, JUDGE) == (
+        "profile paper: judge.training.optimiser.batch_size 250: cannot be divided evenly among "
+        "16 processes"
+    )
+    here = load_profile("tiny", ["judge.training.processes=5"])
+    assert "among 5 processes" in said(refuse, here, "tiny", Part.FULL, {})
+
+
 def test_a_pod_sees_no_folder_of_this_machine(tmp_path):
     assert "a pod does not see this machine's folders" in said(
         refuse_elsewhere, {"data": str(tmp_path)}

@@ -25,6 +25,8 @@ from spatialreward.stack import StackConfig, down, environment, up
 from spatialreward.stack.processes import MARK
 
 ROOT = Path(pipelines.__file__).parents[1]
+RUN_TIMEOUT_S = 1_200
+"""A minute and a half on an idle machine; several times that beside other work."""
 TRITON_PYTHON = ROOT / ".venv-triton" / "bin" / "python"
 
 PROFILE = """
@@ -98,7 +100,7 @@ class Runner:
     def run(self, *options):
         process = self.start(*options)
         try:
-            shown, said = process.communicate(timeout=400)
+            shown, said = process.communicate(timeout=RUN_TIMEOUT_S)
         except BaseException:
             process.send_signal(signal.SIGINT)
             process.wait()
@@ -167,6 +169,7 @@ def test_nothing_is_left_running_after_an_interrupt(runner, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2 * RUN_TIMEOUT_S)
 def test_the_pipeline_stops_at_its_gate_and_goes_on_when_it_passes(runner, edits, monkeypatch):
     endpoints = up(runner.stack)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", endpoints.mlflow.tracking_uri)
@@ -199,6 +202,7 @@ def test_the_pipeline_stops_at_its_gate_and_goes_on_when_it_passes(runner, edits
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2 * RUN_TIMEOUT_S)
 def test_a_part_alone_goes_on_from_what_it_is_given(runner):
     status, shown, said = runner.run("--pipeline", "data")
     assert status == 0, said
