@@ -214,6 +214,8 @@ def _large_model(
     import torch
     from transformers import AutoModelForImageTextToText, Qwen3VLConfig
 
+    from spatialreward.judges.qwen_vl.faster import make_faster
+
     config = Qwen3VLConfig(
         text_config={
             **_ANY_LANGUAGE_MODEL,
@@ -231,7 +233,9 @@ def _large_model(
         },
     )
     with torch.device(device):
-        return AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16)
+        model = AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16)
+    make_faster(model)
+    return model
 
 
 def _image_processor(

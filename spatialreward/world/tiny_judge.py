@@ -101,6 +101,8 @@ def build_model(
     import torch
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
+    from spatialreward.judges.qwen_vl.faster import make_faster
+
     def token_id(token: str) -> int:
         return tokenizer.convert_tokens_to_ids(token)
 
@@ -148,4 +150,5 @@ def build_model(
         model = Qwen3VLForConditionalGeneration(config)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
+    make_faster(model)
     return model

@@ -6,6 +6,7 @@ from PIL import Image
 
 from spatialreward.judges.engines.transformers_engine import TransformersEngine
 from spatialreward.judges.questions import Question
+from spatialreward.judges.qwen_vl.faster import make_faster
 from spatialreward.judges.qwen_vl.folder import MODEL_TYPES
 from spatialreward.judges.qwen_vl.processor import Processor
 from tests.judges.models import image_processor, small_model
@@ -48,6 +49,7 @@ def test_answers_are_those_of_transformers_own_generation(kind, tied, processor,
                 output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
             )
         )
+    make_faster(model)
     engine = TransformersEngine(model, processor, max_answer_tokens=MOST_TOKENS)
     together = texts(engine, questions)
     assert together == expected

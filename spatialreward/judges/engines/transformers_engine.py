@@ -21,7 +21,6 @@ from transformers.utils import ModelOutput
 
 from spatialreward.judges.interface import Measure, ignore
 from spatialreward.judges.questions import Question
-from spatialreward.judges.qwen_vl import attention
 from spatialreward.judges.qwen_vl.answers import Generated, More, nothing
 from spatialreward.judges.qwen_vl.cache import BlockCache
 from spatialreward.judges.qwen_vl.choosing import Answer, Chooser
@@ -98,8 +97,6 @@ class TransformersEngine:
             guided: hold judgements to their form.
         """
         self._model = model.eval()
-        if model.device.type == "cpu":
-            model.model.language_model.set_attn_implementation(attention.NAME)
         self._processor = processor
         self._max_answer_tokens = max_answer_tokens
         self._share_prefixes = share_prefixes

@@ -1,19 +1,29 @@
-"""Attention of one new token a row on a CPU, where it is most of the work of writing answers.
+"""Attention on a CPU, in the two cases that PyTorch's fused one is slow in; the rest goes to it.
 
-PyTorch's fused attention is made for many tokens at once; for one it takes more than twice as long
-as two batched matrix products do. Everything else goes to the fused one.
+One new token a row, which is most of the work of writing answers: the fused one is made for many
+tokens at once and takes more than twice as long as two batched matrix products. And the gradient in
+bfloat16: it takes several times as long as in float32, which is the more exact one.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 NAME = "spatialreward_cpu"
 
 # R rows, H heads, K key-value heads, G query heads a key-value head, L tokens so far, D head size
+
+
+def use(part: "PreTrainedModel") -> None:
+    """Have a tower or a language model attend like this where it has the fused attention."""
+    if part.config._attn_implementation == "sdpa":
+        part.set_attn_implementation(NAME)
 
 
 def _attend(
@@ -25,10 +35,15 @@ def _attend(
     scaling: float | None = None,
     **more: Any,
 ) -> tuple[torch.Tensor, None]:
-    if query_RHLD.shape[2] != 1 or attention_mask is None or not key_RKLD.is_contiguous():
-        return sdpa_attention_forward(
-            module, query_RHLD, key_RKLD, value_RKLD, attention_mask, scaling=scaling, **more
-        )
+    parts = query_RHLD, key_RKLD, value_RKLD
+    if _is_slow_to_differentiate(*parts):
+        with torch.autocast("cpu", enabled=False):
+            attended, _ = sdpa_attention_forward(
+                module, *(one.float() for one in parts), attention_mask, scaling=scaling, **more
+            )
+        return attended.to(value_RKLD.dtype), None
+    if not _is_one_token(*parts, attention_mask):
+        return sdpa_attention_forward(module, *parts, attention_mask, scaling=scaling, **more)
     rows, heads, _, size = query_RHLD.shape
     kv_heads, length = key_RKLD.shape[1:3]
     scale = size**-0.5 if scaling is None else scaling
@@ -37,6 +52,29 @@ def _attend(
     scores = torch.bmm(query, key.transpose(1, 2)).view(rows, kv_heads, -1, length)
     weights = (scores + attention_mask).softmax(dim=-1).view(rows * kv_heads, -1, length)
     return torch.bmm(weights, value).view(rows, 1, heads, size), None
+
+
+def _is_slow_to_differentiate(*parts: torch.Tensor) -> bool:
+    on_cpu = parts[0].device.type == "cpu"
+    in_16_bits = torch.is_autocast_enabled("cpu") or parts[0].dtype == torch.bfloat16
+    return on_cpu and in_16_bits and any(one.requires_grad for one in parts)
+
+
+def _is_one_token(
+    query_RHLD: torch.Tensor,
+    key_RKLD: torch.Tensor,
+    value_RKLD: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+) -> bool:
+    """Whether it can be two matrix products, with a mask that is added to scores."""
+    return (
+        query_RHLD.device.type == "cpu"
+        and query_RHLD.shape[2] == 1
+        and attention_mask is not None
+        and attention_mask.is_floating_point()
+        and key_RKLD.is_contiguous()
+        and value_RKLD.is_contiguous()
+    )
 
 
 AttentionInterface.register(NAME, _attend)

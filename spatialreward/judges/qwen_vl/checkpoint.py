@@ -79,6 +79,8 @@ def load(
     """
     import torch
 
+    from spatialreward.judges.qwen_vl.faster import make_faster
+
     if adapter is not None:
         check_adapter(adapter, str(folder))
     cuda = torch.cuda.is_available()
@@ -86,6 +88,7 @@ def load(
     model, processor = _load_both(found, torch.bfloat16 if cuda else torch.float32, square_side)
     if adapter is not None:
         model = apply_adapter(model, folder, adapter)
+    make_faster(model)
     model.to("cuda" if cuda else "cpu")
     return model, processor
 
