@@ -1,4 +1,4 @@
-"""``python -m serving.bench.training``: the judge's training beside TRL's, ZeRO-3's, and by heart.
+"""``python -m serving.bench.training``: SFT beside TRL's, ZeRO-3's, its vision, and by heart.
 
 Beside each other stand things that ran in this process, in turn: a neighbour's load cancels.
 """
@@ -74,6 +74,7 @@ def measure(folder: Path, effort: Effort) -> "tuple[list[Figure], dict[str, obje
         folder: new, for what is made on the way.
         effort: how much is measured.
     """
+    from serving.bench import vision
     from serving.bench.overfit import overfit
     from serving.bench.zero3 import largest_loss_difference
     from spatialreward.figures import Figure
@@ -92,6 +93,7 @@ def measure(folder: Path, effort: Effort) -> "tuple[list[Figure], dict[str, obje
         Figure.at_most("zero3/largest_loss_difference", difference, _ZERO3_DIFFERENCE),
         Figure.at_least("overfit/exact_share", learnt.exact_share, _EXACT_SHARE),
         Figure(name="overfit/last_loss", value=learnt.loss),
+        *vision.measure(),
     ]
     ratios = {"ratios_to_trl": {"tiny": tiny.ratios, "lora": large.ratios}}
     return figures, ratios

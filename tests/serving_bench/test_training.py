@@ -47,7 +47,8 @@ def test_a_random_judge_is_a_checkpoint_with_the_rules_of_qwens_tokenizer(tmp_pa
 
 def test_edits_to_be_learnt_by_heart_keep_their_answers_word_for_word(tmp_path):
     data = build_edits(tmp_path, 6)
-    rows = [json.loads(line) for line in (tmp_path / "raw" / "edits.jsonl").open()]
+    lines = (tmp_path / "raw" / "edits.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
     by_instruction = {row["instruction"]: row for row in rows}
     sizes = set()
     for edit in data:
