@@ -15,7 +15,7 @@ STARTED_AT := $(shell date +%s)
 export GOMP_SPINCOUNT ?= 0
 PIP_OPTIONS ?= --quiet --disable-pip-version-check
 
-.PHONY: bench-artifacts bench-data bench-promotion bench-real-shaped bench-serving check-images clean compose-env demo first-hour images lint-manifests pin-images promtool push test
+.PHONY: bench-artifacts bench-data bench-promotion bench-real-shaped bench-serving bench-training check-images clean compose-env demo first-hour images lint-manifests pin-images promtool push test
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -51,6 +51,9 @@ bench-promotion: $(VENV)/.ready $(TRITON_VENV)/.ready  ## measure a promotion be
 
 bench-artifacts: $(VENV)/.ready  ## measure a large artifact on its way to the object store and back
 	$(VENV)/bin/python -m serving.bench.artifacts $(BENCH_OPTIONS)
+
+bench-training: $(VENV)/.ready  ## measure the judge's training beside TRL's
+	$(VENV)/bin/python -m serving.bench.training $(BENCH_OPTIONS)
 
 bench-data: $(VENV)/.ready  ## measure data building beside its baselines
 	$(VENV)/bin/python -m components.data_building.bench $(BENCH_OPTIONS)

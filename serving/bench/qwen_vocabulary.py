@@ -1,12 +1,13 @@
-"""The tokenizer of the public Qwen checkpoints, from the ranks in the wheel ``dashscope``.
+"""The tokenizer of the public Qwen checkpoints, and small ones with its rules.
 
-Vocabulary, merges, pre-tokenisation and added tokens are the public ones; the command
-``make bench-real-shaped`` gets the file. Only the chat template is the project's own, shorter one.
+The whole one is made from the ranks in the wheel ``dashscope``: vocabulary, merges,
+pre-tokenisation and added tokens are the public ones; the command ``make bench-real-shaped`` gets
+the file. Only the chat template is the project's own, shorter one.
 """
 
 import base64
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,10 @@ _MARKS = ("fim_prefix", "fim_middle", "fim_suffix", "fim_pad", "repo_name", "fil
 _PLAIN = (
     *("<tool_call>", "</tool_call>", *(f"<|{name}|>" for name in _MARKS)),
     *("<tool_response>", "</tool_response>", "<think>", "</think>"),
+)
+_FITTED_SPECIAL = (
+    *("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"),
+    *("<|image_pad|>", "<|video_pad|>"),
 )
 
 
@@ -58,6 +63,42 @@ def qwen_tokenizer(ranks: Mapping[bytes, int]) -> "PreTrainedTokenizerFast":
         clean_up_tokenization_spaces=False,
         additional_special_tokens=[f"<|{name}|>" for name in _SPECIAL[1:]],
     )
+    fast.chat_template = CHAT_TEMPLATE
+    return fast
+
+
+def fitted_tokenizer(texts: Iterable[str], size: int) -> "PreTrainedTokenizerFast":
+    """A tokenizer of ``size`` tokens at most that is fitted to ``texts``, with Qwen's rules.
+
+    Digits are split one by one, any other character is spelled in bytes, and the tokens for
+    thoughts are no special ones: they stay in a text.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(SPLITS), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=list(_FITTED_SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<|endoftext|>",
+        eos_token="<|im_end|>",
+        padding_side="left",
+        additional_special_tokens=list(_FITTED_SPECIAL[1:]),
+    )
+    fast.add_tokens(["<think>", "</think>"])
     fast.chat_template = CHAT_TEMPLATE
     return fast
 

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 _VISION = "model.visual."
 _LINEAR = r"self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj"
-_TARGETS = rf".*language_model\.layers\.\d+\.({_LINEAR})"
+LORA_TARGETS = rf".*language_model\.layers\.\d+\.({_LINEAR})"
 """A pattern of its own: peft's ``all-linear`` takes the vision part too."""
 _ADAPTER = re.compile(rf".*language_model\.layers\.\d+\.({_LINEAR})\.lora_(A|B)\.default\.weight")
 
@@ -68,7 +68,7 @@ def _with_lora(
         r=tuning.rank,
         lora_alpha=tuning.alpha,
         lora_dropout=tuning.dropout,
-        target_modules=_TARGETS,
+        target_modules=LORA_TARGETS,
         task_type="CAUSAL_LM",
     )
     model.name_or_path = base

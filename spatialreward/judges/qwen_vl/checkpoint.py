@@ -99,7 +99,11 @@ def load_for_training(folder: Path, dtype: "torch.dtype") -> tuple["PreTrainedMo
     Raises:
         InvalidInputError: as ``load`` does.
     """
-    return _load_both(CheckpointFolder.read(folder), dtype, None)
+    from spatialreward.judges.qwen_vl.faster import make_faster
+
+    model, processor = _load_both(CheckpointFolder.read(folder), dtype, None)
+    make_faster(model)
+    return model, processor
 
 
 def load_merged(folder: Path, adapter: Path) -> tuple["PreTrainedModel", Processor]:

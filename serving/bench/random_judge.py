@@ -1,0 +1,121 @@
+"""A judge in the shape of Qwen3-VL with random weights and a tokenizer of Qwen's rules."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from serving.bench.qwen_vocabulary import fitted_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+_TOKENS = ("image", "video", "vision_start", "vision_end")
+_NAMES = {"image": "image_pad", "video": "video_pad"}
+
+
+class Tower(NamedTuple):
+    """Of the language model, or of the vision part."""
+
+    width: int
+    mlp_width: int
+    layers: int
+    heads: int
+
+
+class Shape(NamedTuple):
+    """What a random judge is like; everything else is as in the public configurations."""
+
+    language: Tower
+    vision: Tower
+    vocabulary: int
+    """Rows of the embedding; the tokenizer has as many tokens or fewer."""
+    patch_px: int
+    pixels: tuple[int, int]
+    """Fewest and most of a picture."""
+    initializer_range: float = 0.02
+
+
+def write_random_judge(folder: Path, shape: Shape, texts: Iterable[str], *, seed: int) -> int:
+    """Write a checkpoint without a protocol; returns its number of weights.
+
+    Args:
+        folder: new, for the checkpoint.
+        shape: of the model.
+        texts: that the tokenizer is fitted to.
+        seed: of the weights.
+    """
+    import torch
+    from transformers import (
+        Qwen2VLImageProcessorPil,
+        Qwen3VLConfig,
+        Qwen3VLForConditionalGeneration,
+    )
+
+    from spatialreward.judges.qwen_vl import checkpoint
+    from spatialreward.judges.qwen_vl.processor import Processor
+
+    tokenizer = fitted_tokenizer(texts, shape.vocabulary - 2)
+    pictures = Qwen2VLImageProcessorPil(
+        patch_size=shape.patch_px,
+        temporal_patch_size=2,
+        merge_size=2,
+        size={"shortest_edge": shape.pixels[0], "longest_edge": shape.pixels[1]},
+        image_mean=[0.5] * 3,
+        image_std=[0.5] * 3,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = Qwen3VLForConditionalGeneration(Qwen3VLConfig(**_config(shape, tokenizer)))
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    processor = Processor(tokenizer, pictures, None)
+    checkpoint.save(folder, model, processor, {"kind": "random weights"})
+    return model.num_parameters()
+
+
+def _config(shape: Shape, tokenizer: "PreTrainedTokenizerFast") -> dict[str, object]:
+    language, vision = shape.language, shape.vision
+    head = language.width // language.heads
+    # A turn of each pair of a head's numbers: for time, height and width.
+    turns = head // 2
+    sides = turns // 3
+    side_patches = round(shape.pixels[1] ** 0.5) // shape.patch_px
+    ids = {
+        f"{name}_token_id": tokenizer.convert_tokens_to_ids(f"<|{_NAMES.get(name, name)}|>")
+        for name in _TOKENS
+    }
+    return {
+        "text_config": {
+            "vocab_size": shape.vocabulary,
+            "hidden_size": language.width,
+            "intermediate_size": language.mlp_width,
+            "num_hidden_layers": language.layers,
+            "num_attention_heads": language.heads,
+            "num_key_value_heads": language.heads // 2,
+            "head_dim": head,
+            "max_position_embeddings": 8_192,
+            "initializer_range": shape.initializer_range,
+            "tie_word_embeddings": True,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 5_000_000.0,
+                "mrope_section": [turns - 2 * sides, sides, sides],
+                "mrope_interleaved": True,
+            },
+        },
+        "vision_config": {
+            "depth": vision.layers,
+            "hidden_size": vision.width,
+            "intermediate_size": vision.mlp_width,
+            "num_heads": vision.heads,
+            "patch_size": shape.patch_px,
+            "temporal_patch_size": 2,
+            "spatial_merge_size": 2,
+            "out_hidden_size": language.width,
+            "num_position_embeddings": side_patches**2,
+            "deepstack_visual_indexes": [0],
+            "initializer_range": shape.initializer_range,
+        },
+        "tie_word_embeddings": True,
+        **ids,
+    }

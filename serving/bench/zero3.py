@@ -1,0 +1,71 @@
+"""ZeRO-3 on two processes beside one process without DeepSpeed: the loss of every step.
+
+``python -m serving.bench.zero3 BASE DATA OUT SETTINGS`` is one of the processes; torchrun starts
+them.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from spatialreward.data.dataset import Dataset
+from spatialreward.training.config import JudgeTrainingConfig
+from spatialreward.training.processes import joined, run_together
+from spatialreward.training.sft import Base, train_judge
+
+_PROCESSES = 2
+
+
+def largest_loss_difference(
+    base: Path, data: Path, config: JudgeTrainingConfig, out: Path
+) -> float:
+    """Train the same twice, and compare the losses step by step.
+
+    Args:
+        base: a checkpoint.
+        data: folder of edits with labels.
+        config: how to train, without DeepSpeed; reports every step.
+        out: new folder, for both judges.
+
+    Raises:
+        ProcessesError: one of the processes failed.
+    """
+    out.mkdir(parents=True)
+    alone = _losses(base, data, config, out / "alone")
+    divided = config.model_copy(update={"deepspeed": "zero3"})
+    arguments = [str(base), str(data), str(out / "zero3"), divided.model_dump_json()]
+    run_together(_PROCESSES, "serving.bench.zero3", arguments)
+    together = json.loads(_losses_file(out / "zero3").read_text())
+    pairs = list(zip(alone, together, strict=True))
+    assert len(pairs) == config.num_steps
+    return max(abs(one - other) for one, other in pairs)
+
+
+def _losses(base: Path, data: Path, config: JudgeTrainingConfig, out: Path) -> list[float]:
+    """Of each step, in the first process; of the others none."""
+    losses: list[float] = []
+    with joined(config) as processes:
+        train_judge(
+            Base(base),
+            config,
+            Dataset(data),
+            out,
+            lambda metrics, step: losses.append(metrics["loss/all"]),
+            processes=processes,
+        )
+    return losses
+
+
+def _losses_file(out: Path) -> Path:
+    return out.with_suffix(".losses.json")
+
+
+def main(base: str, data: str, out: str, settings: str) -> None:
+    """Train as one of several processes; the first one keeps the losses."""
+    config = JudgeTrainingConfig.model_validate_json(settings)
+    if losses := _losses(Path(base), Path(data), config, Path(out)):
+        _losses_file(Path(out)).write_text(json.dumps(losses))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
