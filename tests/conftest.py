@@ -24,10 +24,10 @@ from spatialreward.training.conversations import Planned
 from spatialreward.training.fitting import fit_in_memory
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
-from spatialreward.world.grounding import untrained_tiny
 from spatialreward.world.targets import scene_conversation
 from spatialreward.world.tiny_config import EditorNetworkConfig
 from spatialreward.world.tiny_editor import TinyEditor
+from spatialreward.world.untrained_judge import untrained_tiny
 
 # A shell that runs the tests in its background has them ignore Ctrl-C, and all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -91,7 +91,7 @@ def _untrained(seed: int, config: JudgeEvaluationStep, folder: Path) -> "Judge":
     """A judge of random weights, loaded as the judge beside it is: on the same device."""
     from spatialreward.judges.engines.engine import Judge
     from spatialreward.judges.qwen_vl import checkpoint
-    from spatialreward.world.grounding import untrained_tiny
+    from spatialreward.world.untrained_judge import untrained_tiny
 
     model, processor = untrained_tiny(seed, config.world)
     checkpoint.save(folder, model, processor, {"notice": "random weights"}, TINY)

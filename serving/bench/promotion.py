@@ -235,7 +235,7 @@ def _judges(checkpoint: Path, folder: Path) -> dict[str, Path]:
     from spatialreward.judges.qwen_vl.weights import WEIGHTS_FILE
     from spatialreward.protocol.prompts import Protocol
     from spatialreward.world.config import DataConfig
-    from spatialreward.world.grounding import untrained_tiny
+    from spatialreward.world.untrained_judge import untrained_tiny
 
     made = {name: folder / name for name in ("first", "broken", "silent", "second")}
     for name in ("first", "broken", "second"):

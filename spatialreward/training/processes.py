@@ -73,6 +73,9 @@ def joined(config: JudgeTrainingConfig) -> Iterator[Processes]:
     if config.deepspeed:
         import deepspeed
 
+        # What it would compile at its start, for a minute, is a faster way between processes of one
+        # machine without a GPU; gloo does the same without a compiler.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
         # Torch's group alone is not enough: ZeRO-3 would take itself for one process.
         deepspeed.init_distributed(backend)
     else:

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from spatialreward.data.views import Conversation
-from spatialreward.edits import Edit
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.progress import ReportMetrics
@@ -23,25 +21,18 @@ from spatialreward.training.fitting import fit
 from spatialreward.training.processes import ALONE, Processes
 from spatialreward.training.sft import Base
 from spatialreward.training.states import States
-from spatialreward.world import tiny_judge
 from spatialreward.world.config import DataConfig
-from spatialreward.world.drawing import draw_sample, draw_samples, photo_names
+from spatialreward.world.drawing import draw_sample, photo_names
 from spatialreward.world.targets import (
+    DESCRIBING,
     DescribingTask,
-    Task,
-    answer,
-    question_about,
     scene_conversation,
 )
 from spatialreward.world.tiny_config import GroundingConfig, TaskShares
+from spatialreward.world.untrained_judge import untrained_tiny
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
-
-
-_TOKENIZER_SAMPLES = 2_000
-_DESCRIBING: tuple[DescribingTask, ...] = ("differences", "artifacts", "scenes", "request")
-_TASKS: tuple[Task, ...] = (*_DESCRIBING, "semantic", "perceptual")
+    from transformers import Qwen3VLForConditionalGeneration
 
 
 def build_base(
@@ -82,15 +73,6 @@ def build_base(
     checkpoint.save(out, model.to(torch.bfloat16), processor, card)
 
 
-def untrained_tiny(
-    seed: int, data: DataConfig
-) -> tuple["Qwen3VLForConditionalGeneration", Processor]:
-    """A tiny judge of random weights, with a tokenizer fitted to the world's texts."""
-    tokenizer = _tokenizer(data)
-    processor = Processor(tokenizer, tiny_judge.build_image_processor(), TINY.square_side)
-    return tiny_judge.build_model(tokenizer, seed), processor
-
-
 def ground(
     model: "Qwen3VLForConditionalGeneration",
     processor: Processor,
@@ -113,7 +95,7 @@ def ground(
         model,
         training_arguments(settings, settings.num_steps, state_folder, processes.world_size),
         Planned(_Scenes(config, data), np.arange(settings.num_samples)),
-        Collator(processor, _DESCRIBING),
+        Collator(processor, DESCRIBING),
         matrices=config.optimiser.matrices,
         report=report,
         description="grounding",
@@ -171,9 +153,9 @@ class _Scenes:
         rng = np.random.default_rng(config.seed)
         self._tasks: list[DescribingTask] = []
         for count, shares in _phases(config):
-            chances = [getattr(shares, task) for task in _DESCRIBING]
-            drawn = rng.choice(len(_DESCRIBING), size=count // size, p=chances)
-            self._tasks += [_DESCRIBING[int(number)] for number in drawn]
+            chances = [getattr(shares, task) for task in DESCRIBING]
+            drawn = rng.choice(len(DESCRIBING), size=count // size, p=chances)
+            self._tasks += [DESCRIBING[int(number)] for number in drawn]
         self._size = size
         self._data = data
         # Dense descriptions alone come first, and an artifact would be in their way.
@@ -188,18 +170,3 @@ class _Scenes:
         data = self._clean if number < self._num_clean else self._data
         sample = draw_sample(data, "train", number, self._photos)
         return scene_conversation(self._tasks[number // self._size], sample, TINY)
-
-
-def _tokenizer(data: DataConfig) -> "PreTrainedTokenizerFast":
-    samples = draw_samples(data, "train", _TOKENIZER_SAMPLES)
-    # Words alone count, so the samples' own pictures need not be decoded.
-    blank = Image.new("RGB", (1, 1))
-    return tiny_judge.build_tokenizer(
-        text
-        for sample in samples
-        for task in _TASKS
-        for text in (
-            question_about(task, Edit(blank, blank, sample.instruction), TINY).text,
-            answer(task, sample),
-        )
-    )

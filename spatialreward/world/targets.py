@@ -27,6 +27,7 @@ JudgingTask = Literal["semantic", "perceptual"]
 DescribingTask = Literal["scenes", "differences", "artifacts", "request"]
 Task = DescribingTask | JudgingTask
 
+DESCRIBING: tuple[DescribingTask, ...] = ("differences", "artifacts", "scenes", "request")
 _STREAMS: Mapping[Task, Streams] = MappingProxyType(
     {"semantic": Streams.SEMANTIC, "perceptual": Streams.PERCEPTUAL}
 )

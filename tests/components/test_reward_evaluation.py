@@ -3,7 +3,7 @@ import torch
 from components.reward_evaluation.steps import _untrained
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.ops.config import JudgeEvaluationStep
-from spatialreward.world import grounding
+from spatialreward.world import untrained_judge
 from spatialreward.world.config import DataConfig
 
 
@@ -14,7 +14,7 @@ def test_the_untrained_judge_is_loaded_to_where_every_judge_is(tmp_path, monkeyp
 
     # Another precision shows on a CPU what another device would.
     monkeypatch.setattr(checkpoint, "load", load)
-    monkeypatch.setattr(grounding, "untrained_tiny", lambda seed, world: untrained)
+    monkeypatch.setattr(untrained_judge, "untrained_tiny", lambda seed, world: untrained)
     config = JudgeEvaluationStep(world=DataConfig(seed=21))
     judge = _untrained(config, tmp_path / "untrained")
     weights, random = (model.state_dict() for model in (judge._engine._model, untrained[0]))

@@ -141,7 +141,8 @@ def test_help_needs_no_extra(tmp_path):
         ("demote judge", "tracking"),
         ("deploy watch --backend local --endpoint localhost:1 --repository r", "deployer"),
         ("deploy webhook --url http://a/b --secret x", "deployer"),
-        ("train base --out base", "judge"),
+        ("train base --out base", "training"),
+        ("train judge --data d --base shipped --out judge", "training"),
         ("rl train --editor {checkpoint} --judge pixels --out tuned", "judge"),
         ("data build edits.toml --out data", "data"),
         ("data regions a.png a.png --picture regions.png", "data"),
@@ -165,7 +166,7 @@ def test_a_command_says_which_extra_it_lacks(line, extra, inputs):
     ("module", "line", "extra"),
     [
         ("pipelines", "compile --profile tiny --out pipeline.yaml", "pipelines"),
-        ("pipelines", "run --profile tiny", "deployer,judge,pipelines"),
+        ("pipelines", "run --profile tiny", "deployer,pipelines,training"),
         ("pipelines", "costs RUN", "pipelines"),
         ("components.reward_training", "train-judge --config {{}} --data s3://a/b", "container"),
     ],
