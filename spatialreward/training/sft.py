@@ -229,7 +229,7 @@ def _identity(
         **settings,
         **optimiser,
         "base": base.origin or str(base.folder),
-        "data": [f"{one}, {len(one)} edits" for one in data_sets],
+        "data": [one.digest for one in data_sets],
         "processes": processes.world_size,
     }
 
