@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.folder import MODEL_TYPES
+from spatialreward.judges.qwen_vl.vision import PatchProjection
 from spatialreward.protocol.prompts import FULL
 from spatialreward.world.shipped import SHIPPED_BASE
 from tests.judges.models import copied, small_model, with_json, write_model
@@ -82,7 +83,16 @@ def test_weights_in_16_bits_are_loaded_in_32_on_a_cpu_and_for_training(tmp_path,
     write_model(tmp_path, small_model("qwen3_vl", tokenizer).to(torch.bfloat16), tokenizer)
     on_gpu = torch.bfloat16 if torch.cuda.is_available() else torch.float32
     assert checkpoint.load(tmp_path, None)[0].dtype == on_gpu
-    assert checkpoint.load(tmp_path, None, for_training=True)[0].dtype == torch.float32
+    assert checkpoint.load_for_training(tmp_path, torch.float32)[0].dtype == torch.float32
+
+
+def test_models_are_faster_for_judging_and_for_training(tmp_path, tokenizer):
+    write_model(tmp_path, small_model("qwen3_vl", tokenizer), tokenizer)
+    for model in (
+        checkpoint.load(tmp_path, None)[0],
+        checkpoint.load_for_training(tmp_path, torch.float32)[0],
+    ):
+        assert isinstance(model.model.visual.patch_embed.proj, PatchProjection)
 
 
 @pytest.mark.parametrize("kind", MODEL_TYPES)

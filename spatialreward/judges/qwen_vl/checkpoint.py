@@ -79,8 +79,6 @@ def load(
     """
     import torch
 
-    from spatialreward.judges.qwen_vl.faster import make_faster
-
     if adapter is not None:
         check_adapter(adapter, str(folder))
     cuda = torch.cuda.is_available()
@@ -88,7 +86,6 @@ def load(
     model, processor = _load_both(found, torch.bfloat16 if cuda else torch.float32, square_side)
     if adapter is not None:
         model = apply_adapter(model, folder, adapter)
-    make_faster(model)
     model.to("cuda" if cuda else "cpu")
     return model, processor
 
@@ -125,9 +122,12 @@ def load_merged(folder: Path, adapter: Path) -> tuple["PreTrainedModel", Process
 def _load_both(
     found: CheckpointFolder, dtype: "torch.dtype", square_side: int | None
 ) -> tuple["PreTrainedModel", Processor]:
+    from spatialreward.judges.qwen_vl.faster import make_faster
+
     model = _load_model(found, dtype)
     processor = Processor.load(found.path, square_side)
     _check_tokens(found, model, processor)
+    make_faster(model)
     return model, processor
 
 
