@@ -61,7 +61,7 @@ def _adamw(
     weights: Iterable[torch.nn.Parameter], learning_rate: float, weight_decay: float
 ) -> torch.optim.Optimizer:
     return torch.optim.AdamW(
-        weights, lr=learning_rate, betas=(0.9, 0.95), weight_decay=weight_decay
+        weights, lr=learning_rate, betas=(0.9, 0.95), weight_decay=weight_decay, fused=True
     )
 
 
