@@ -96,11 +96,7 @@ def load_for_training(folder: Path, dtype: "torch.dtype") -> tuple["PreTrainedMo
     Raises:
         InvalidInputError: as ``load`` does.
     """
-    from spatialreward.judges.qwen_vl.faster import make_faster
-
-    model, processor = _load_both(CheckpointFolder.read(folder), dtype, None)
-    make_faster(model)
-    return model, processor
+    return _load_both(CheckpointFolder.read(folder), dtype, None)
 
 
 def load_merged(folder: Path, adapter: Path) -> tuple["PreTrainedModel", Processor]:
