@@ -44,6 +44,8 @@ class Mark(NamedTuple):
 
     step: int
     at_s: float
+    at_cpu_s: float
+    """Of all threads of this process."""
     loss: float
     """Mean since the mark before."""
 
@@ -54,6 +56,8 @@ class Beside(NamedTuple):
     ours: list[float]
     """Samples a second."""
     trl: list[float]
+    cpu_ratios: list[float]
+    """How much more time of the processor TRL takes: no neighbour changes it much."""
     loss_difference: float
     """Largest relative difference of the mean losses of the last steps."""
 
@@ -85,7 +89,7 @@ def beside_trl(
         "trl": lambda folder: _trl(base, planned, processor, protocol, config, folder),
     }
     speeds: dict[str, list[float]] = {name: [] for name in ways}
-    differences = []
+    differences, cpu_ratios = [], []
     for number in track(range(rounds), total=rounds, description=f"rounds beside TRL: {base}"):
         marks = {}
         # Each is the first one in every second round.
@@ -93,10 +97,11 @@ def beside_trl(
             with TemporaryDirectory() as folder, warnings.catch_warnings():
                 marks[name] = ways[name](Path(folder))
             speeds[name].append(_samples_per_s(marks[name], config))
+        cpu_ratios.append(_cpu_s(marks["trl"]) / _cpu_s(marks["ours"]))
         ours, theirs = marks["ours"][-1], marks["trl"][-1]
         assert ours.step == theirs.step
         differences.append(abs(ours.loss - theirs.loss) / theirs.loss)
-    return Beside(speeds["ours"], speeds["trl"], max(differences))
+    return Beside(speeds["ours"], speeds["trl"], cpu_ratios, max(differences))
 
 
 def _planned(
@@ -125,6 +130,10 @@ def _samples_per_s(marks: Sequence[Mark], config: JudgeTrainingConfig) -> float:
     return (last.step - first.step) * config.optimiser.batch_size / (last.at_s - first.at_s)
 
 
+def _cpu_s(marks: Sequence[Mark]) -> float:
+    return marks[-1].at_cpu_s - marks[0].at_cpu_s
+
+
 def _dtype(config: JudgeTrainingConfig) -> "torch.dtype":
     """Of the weights as they are read, as ``train_judge`` does."""
     import torch
@@ -147,7 +156,7 @@ def _ours(
     marks: list[Mark] = []
 
     def report(metrics: Mapping[str, float], step: int) -> None:
-        marks.append(Mark(step, time.perf_counter(), metrics["loss/all"]))
+        marks.append(Mark(step, time.perf_counter(), time.process_time(), metrics["loss/all"]))
 
     model, _ = checkpoint.load_for_training(base, _dtype(config))
     arguments = _arguments(config, folder)
@@ -185,7 +194,9 @@ def _trl(
     class Marks(TrainerCallback):
         def on_log(self, args, state, control, logs=None, **rest) -> None:
             if logs and "loss" in logs:
-                marks.append(Mark(state.global_step, time.perf_counter(), logs["loss"]))
+                marks.append(
+                    Mark(state.global_step, time.perf_counter(), time.process_time(), logs["loss"])
+                )
 
     # TRL 1.16 and peft 0.21 ask transformers 5.23 for what has other names there.
     warnings.filterwarnings("ignore", "`(is_)?gradient_checkpointing", FutureWarning)

@@ -105,7 +105,7 @@ def overfit(folder: Path, num_edits: int, num_steps: int, *, batch_size: int = 8
         report_every=50,
         optimiser=OptimiserConfig(
             matrices="muon",
-            learning_rate=2e-3,
+            learning_rate=3e-3,
             weight_decay=0.0,
             precision="fastest",
             warmup_steps=20,
@@ -149,7 +149,7 @@ def _row(folder: Path, number: int, draw: np.random.Generator) -> dict[str, str]
     edited = source.copy()
     regions, told = [], []
     # Of a grid of two by two, so that no two touch.
-    for place, cell in enumerate(draw.permutation(4)[: 1 + number % 3].tolist()):
+    for place, cell in enumerate(draw.permutation(4)[: 1 + number % 2].tolist()):
         colour, thing = str(draw.choice(_COLOURS)), str(draw.choice(_THINGS))
         box = _box(cell, draw)
         pixels = [box[0] * width // 1000, box[1] * height // 1000]
@@ -180,10 +180,10 @@ def _row(folder: Path, number: int, draw: np.random.Generator) -> dict[str, str]
 
 
 def _box(cell: int, draw: np.random.Generator) -> list[int]:
-    """A box in 0..1000 within a quarter of the picture."""
+    """A box in 0..1000 within a quarter of the picture, in round numbers, as people write them."""
     left, top = cell % 2 * 500, cell // 2 * 500
-    x1, y1 = draw.integers(40, 120, 2).tolist()
-    x2, y2 = draw.integers(360, 460, 2).tolist()
+    x1, y1 = (20 * draw.integers(2, 6, 2)).tolist()
+    x2, y2 = (20 * draw.integers(18, 24, 2)).tolist()
     return [left + x1, top + y1, left + x2, top + y2]
 
 

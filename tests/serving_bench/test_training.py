@@ -32,7 +32,7 @@ def test_all_weights_have_the_losses_that_they_have_under_trl(tmp_path):
 def test_a_lora_has_the_losses_that_it_has_under_trl(tmp_path):
     beside = beside_trl_lora(tmp_path, LITTLE, SMALL, side=64)
     assert beside.loss_difference < 0.02
-    assert min(*beside.ours, *beside.trl) > 0
+    assert min(*beside.ours, *beside.trl, *beside.cpu_ratios) > 0
 
 
 def test_a_random_judge_is_a_checkpoint_with_the_rules_of_qwens_tokenizer(tmp_path):
@@ -62,7 +62,7 @@ def test_edits_to_be_learnt_by_heart_keep_their_answers_word_for_word(tmp_path):
 
 @pytest.mark.slow
 def test_edits_are_learnt_by_heart(tmp_path):
-    assert overfit(tmp_path, num_edits=8, num_steps=120).exact_share == 1.0
+    assert overfit(tmp_path, num_edits=8, num_steps=200).exact_share == 1.0
 
 
 @pytest.mark.slow
