@@ -41,7 +41,7 @@ class Effort(NamedTuple):
     large_batch_size: int = 4
     zero3_steps: int = 20
     overfit_edits: int = 64
-    overfit_steps: int = 600
+    overfit_steps: int = 500
 
 
 @app.command()

@@ -49,10 +49,10 @@ def test_edits_to_be_learnt_by_heart_keep_their_answers_word_for_word(tmp_path):
     data = build_edits(tmp_path, 6)
     lines = (tmp_path / "raw" / "edits.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
-    by_instruction = {row["instruction"]: row for row in rows}
+    by_id = {row["id"]: row for row in rows}
     sizes = set()
     for edit in data:
-        row = by_instruction[edit.instruction]
+        row = by_id[edit.id]
         semantic, perceptual = sft_conversations(edit, FULL)
         assert parse_semantic(answer_of(semantic)) == parse_semantic(row["sc"])
         assert parse_perceptual(answer_of(perceptual)) == parse_perceptual(row["pq"])
