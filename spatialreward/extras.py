@@ -32,6 +32,7 @@ EXTRAS = {
     "spatialreward.judges.load": "",
     "spatialreward.judges.engines.vllm_engine": "vllm",
     "spatialreward.ops.kubeflow": "kubeflow",
+    "spatialreward.ops.logged_models": "tracking",
     "spatialreward.ops.promotion": "tracking",
     "spatialreward.ops.registry": "tracking",
     "spatialreward.rl": "judge",

@@ -5,13 +5,14 @@ them.
 """
 
 import json
-import sys
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.training.config import JudgeTrainingConfig
 from spatialreward.training.processes import joined, run_together
-from spatialreward.training.sft import Base, train_judge
 
 _PROCESSES = 2
 
@@ -43,6 +44,8 @@ def largest_loss_difference(
 
 def _losses(base: Path, data: Path, config: JudgeTrainingConfig, out: Path) -> list[float]:
     """Of each step, in the first process; of the others none."""
+    from spatialreward.training.sft import Base, train_judge
+
     losses: list[float] = []
     with joined(config) as processes:
         train_judge(
@@ -60,12 +63,17 @@ def _losses_file(out: Path) -> Path:
     return out.with_suffix(".losses.json")
 
 
-def main(base: str, data: str, out: str, settings: str) -> None:
+def main(
+    base: Annotated[Path, typer.Argument(help="A checkpoint.")],
+    data: Annotated[Path, typer.Argument(help="Folder of edits with labels.")],
+    out: Annotated[Path, typer.Argument(help="The judge's folder.")],
+    settings: Annotated[str, typer.Argument(help="How to train, as JSON.")],
+) -> None:
     """Train as one of several processes; the first one keeps the losses."""
     config = JudgeTrainingConfig.model_validate_json(settings)
-    if losses := _losses(Path(base), Path(data), config, Path(out)):
-        _losses_file(Path(out)).write_text(json.dumps(losses))
+    if losses := _losses(base, data, config, out):
+        _losses_file(out).write_text(json.dumps(losses))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    typer.run(main)

@@ -1,8 +1,8 @@
 """transformers' Trainer with the loss of a judge's answers, told by part.
 
 Trainer and not TRL's ``SFTTrainer``, since that one wants ``Qwen3VLProcessor``, whose video part
-needs torchvision, computes logits of the prompt's tokens that no loss is taken of, and shortens
-conversations that are too long.
+needs torchvision, shortens conversations that are too long, and on a CPU computes logits of the
+prompt's tokens, which have no loss.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -16,7 +16,7 @@ def test_the_untrained_judge_is_loaded_to_where_every_judge_is(tmp_path, monkeyp
     monkeypatch.setattr(checkpoint, "load", load)
     monkeypatch.setattr(untrained_judge, "untrained_tiny", lambda seed, world: untrained)
     config = JudgeEvaluationStep(world=DataConfig(seed=21))
-    judge = _untrained(config, tmp_path / "untrained")
+    judge = _untrained(5, config, tmp_path / "untrained")
     weights, random = (model.state_dict() for model in (judge._engine._model, untrained[0]))
     assert all(torch.equal(weights[name], random[name].double()) for name in random)
     assert judge.notice == "random weights"

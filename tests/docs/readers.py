@@ -26,6 +26,7 @@ from spatialreward.ops.deployer.config import DeployerConfig
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import FULL, Protocol
 from spatialreward.serving.config import ServingConfig
+from spatialreward.training.config import JudgeTrainingConfig
 from tests.entries import ROOT
 from tests.manifests.cluster import LOCAL, kustomize, render, site
 
@@ -35,6 +36,7 @@ _SETTINGS: dict[type[BaseModel], dict[str, Any]] = {
     DeployerConfig: {"backend": _LOCAL},
     ClientConfig: {"endpoints": ["triton:8001"]},
     JudgeGate: {},
+    JudgeTrainingConfig: {},
     EditorGate: {},
 }
 """Records that a file of settings may hold, with what a part of such a file leaves out."""

@@ -66,10 +66,12 @@ def test_what_is_not_in_the_store_is_not_registered(client, checkpoint):
 
 
 def test_a_copy_that_mlflow_holds_is_named(client):
-    client.create_registered_model("copied")
-    client.create_model_version("copied", "s3://mlflow/1/ab/artifacts/model")
-    found = look_up(ModelVersion("copied", 1).uri)
-    with pytest.raises(InvalidInputError, match="models:/copied/1: its source is no artifact"):
+    client.create_registered_model("copied-by-hand")
+    client.create_model_version("copied-by-hand", "s3://mlflow/1/ab/artifacts/model")
+    found = look_up(ModelVersion("copied-by-hand", 1).uri)
+    with pytest.raises(
+        InvalidInputError, match="models:/copied-by-hand/1: its source is no artifact"
+    ):
         bring(found)
 
 

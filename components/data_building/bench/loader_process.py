@@ -5,21 +5,31 @@ what it cost; ``... train PACKED CACHE STEPS NUM_ROWS`` goes through an epoch.
 """
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow.parquet as pq
+import typer
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.rows import EditRows
+from spatialreward.figures import peak_memory_bytes
 
 SEED = 31
 BATCH_SIZE = 64
+
+
+class What(StrEnum):
+    """What a process does."""
+
+    OPEN_ROWS = "open-rows"
+    READ_WHOLE = "read-whole"
+    TRAIN = "train"
 
 
 def open_rows(packed: Path, cache: Path) -> Any:
@@ -72,22 +82,29 @@ def _measured(work: Callable[[Path, Path], Any], packed: Path, cache: Path) -> N
     cost = {
         "rows": len(rows),
         "seconds": time.perf_counter() - start,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+        "peak_mb": peak_memory_bytes() / 1e6,
     }
     sys.stdout.write(json.dumps(cost))
 
 
-def main(what: str, packed: str, cache: str, *more: str) -> None:
+def main(
+    what: Annotated[What, typer.Argument(help="What is done.")],
+    packed: Annotated[Path, typer.Argument(help="Folder of the data set.")],
+    cache: Annotated[Path, typer.Argument(help="Folder of its copy.")],
+    steps: Annotated[Path | None, typer.Argument(help="Of train: what a kill leaves.")] = None,
+    num_rows: Annotated[int, typer.Argument(help="Of train: rows of the epoch.")] = 0,
+) -> None:
     """Do one of the three."""
     match what:
-        case "open-rows":
-            _measured(open_rows, Path(packed), Path(cache))
-        case "read-whole":
-            _measured(read_whole, Path(packed), Path(cache))
-        case "train":
-            steps, num_rows = more
-            train(Path(packed), Path(cache), Path(steps), int(num_rows))
+        case What.OPEN_ROWS:
+            _measured(open_rows, packed, cache)
+        case What.READ_WHOLE:
+            _measured(read_whole, packed, cache)
+        case What.TRAIN:
+            if steps is None:
+                raise typer.BadParameter("train: expected STEPS and NUM_ROWS")
+            train(packed, cache, steps, num_rows)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    typer.run(main)

@@ -4,7 +4,6 @@ A worker is a process with one thread, as a pod with one core would run it. It h
 everything and waits; starting it is no part of what is measured.
 """
 
-import resource
 import shutil
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import NamedTuple, Self
 import cv2
 
 from spatialreward.errors import SpatialRewardError
+from spatialreward.figures import peak_memory_bytes
 
 _LONGEST_S = 900
 
@@ -123,4 +123,4 @@ def _timed(do: Do, data: Path, out: Path) -> Work:
     start, cpu_start = time.monotonic(), time.process_time()
     do(data, out)
     end, cpu_s = time.monotonic(), time.process_time() - cpu_start
-    return Work(start, end, cpu_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    return Work(start, end, cpu_s, peak_memory_bytes())
