@@ -111,6 +111,22 @@ def test_an_earlier_checkpoint_is_kept_beside_the_judge(client, tmp_path, monkey
 
 
 @pytest.mark.slow
+def test_one_machine_trains_with_two_processes(client, tmp_path, monkeypatch, data):
+    monkeypatch.setenv("SPATIALREWARD_WORK_DIR", str(tmp_path / "work"))
+    monkeypatch.setenv("SPATIALREWARD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    both = settings(seed=13, earlier_share=0.5, processes=2)
+    made = train_judge(both, data, "")
+    store = ObjectStore.from_environment()
+    for reference in made.split(" "):
+        ref = ArtifactRef.parse(reference)
+        folder = store.fetch_folder(ref, tmp_path / ref.sha256)
+        assert json.loads((folder / "card.json").read_text())["training_processes"] == 2
+    # It is found done, and no process is started.
+    assert train_judge(both, data, "") == made
+
+
+@pytest.mark.slow
 def test_nodes_train_one_judge_and_a_later_run_finds_it_done(cluster, parent, data, capfd):
     nodes_train(cluster)
     # Of a seed of its own: another test trains the same with one process.
