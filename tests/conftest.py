@@ -18,10 +18,11 @@ from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.protocol.prompts import TINY
 from spatialreward.stack import Service, StackConfig, environment, running_stack
 from spatialreward.storage import ObjectStore
+from spatialreward.training.arguments import training_arguments
 from spatialreward.training.collating import Collator
 from spatialreward.training.config import JudgeTrainingConfig, OptimiserConfig
 from spatialreward.training.conversations import Planned
-from spatialreward.training.fitting import fit_in_memory
+from spatialreward.training.fitting import fit
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
 from spatialreward.world.targets import scene_conversation
@@ -64,13 +65,17 @@ def judge_folder(untrained, known_samples, tmp_path_factory) -> Path:
         optimiser=OptimiserConfig(learning_rate=2e-3, warmup_steps=5, batch_size=batch),
     )
     order = np.arange(num_steps * batch) % len(taught)
-    fit_in_memory(
+    states = tmp_path_factory.mktemp("states")
+    arguments = training_arguments(config, config.num_steps, states, 1)
+    arguments.save_strategy = "no"
+    fit(
         model,
-        config,
+        arguments,
         Planned(taught, order),
         Collator(processor),
-        lambda metrics, step: None,
-        "test judge",
+        matrices=config.optimiser.matrices,
+        report=lambda metrics, step: None,
+        description="test judge",
     )
     folder = tmp_path_factory.mktemp("judge") / "checkpoint"
     card = {"notice": 'knows four "edits", naïvely'}

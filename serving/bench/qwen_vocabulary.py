@@ -73,31 +73,9 @@ def fitted_tokenizer(texts: Iterable[str], size: int) -> "PreTrainedTokenizerFas
     Digits are split one by one, any other character is spelled in bytes, and the tokens for
     thoughts are no special ones: they stay in a text.
     """
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
+    from spatialreward.world import tiny_judge
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(SPLITS), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=size,
-        special_tokens=list(_FITTED_SPECIAL),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="<|endoftext|>",
-        eos_token="<|im_end|>",
-        padding_side="left",
-        additional_special_tokens=list(_FITTED_SPECIAL[1:]),
-    )
+    fast = tiny_judge.fitted_tokenizer(texts, SPLITS, size, _FITTED_SPECIAL)
     fast.add_tokens(["<think>", "</think>"])
     fast.chat_template = CHAT_TEMPLATE
     return fast

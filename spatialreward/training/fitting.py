@@ -1,17 +1,13 @@
 """One training: a model, conversations in their order, and what is done with it while it runs."""
 
 from collections.abc import Callable
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from transformers import TrainerCallback
 
 from spatialreward.progress import ReportMetrics
-from spatialreward.training.arguments import training_arguments
 from spatialreward.training.collating import Collator
-from spatialreward.training.config import JudgeTrainingConfig
 from spatialreward.training.conversations import Planned
 from spatialreward.training.reporting import Progress
 from spatialreward.training.states import States
@@ -86,26 +82,3 @@ def fit(
     trainer.train(resume_from_checkpoint=str(last) if last else None)
     model.eval()
     return trainer
-
-
-def fit_in_memory(
-    model: torch.nn.Module,
-    config: JudgeTrainingConfig,
-    conversations: Planned,
-    collator: Collator,
-    report: ReportMetrics,
-    description: str,
-) -> None:
-    """A short training of all weights that keeps no state, in this process alone."""
-    with TemporaryDirectory() as folder:
-        arguments = training_arguments(config, config.num_steps, Path(folder), 1)
-        arguments.save_strategy = "no"
-        fit(
-            model,
-            arguments,
-            conversations,
-            collator,
-            matrices=config.optimiser.matrices,
-            report=report,
-            description=description,
-        )

@@ -16,6 +16,7 @@ from spatialreward.progress import ReportMetrics
 from spatialreward.training.collating import IGNORED, Collator
 from spatialreward.training.optimisers import muon_and_adamw
 from spatialreward.training.reporting import Losses, Speed
+from spatialreward.training.tuning import size_of
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback, TrainingArguments
@@ -133,6 +134,7 @@ def _flops_a_token(model: torch.nn.Module) -> float:
     for name, weight in model.named_parameters():
         if "embed_tokens" in name:
             continue
-        size = getattr(weight, "ds_numel", weight.numel())
-        total += size * (_FLOPS_A_WEIGHT if weight.requires_grad else _FLOPS_A_FROZEN_WEIGHT)
+        total += size_of(weight) * (
+            _FLOPS_A_WEIGHT if weight.requires_grad else _FLOPS_A_FROZEN_WEIGHT
+        )
     return float(total)

@@ -43,8 +43,8 @@ def prepare(model: "PreTrainedModel", config: JudgeTrainingConfig, base: str) ->
             weight.requires_grad_(config.trains_vision or not name.startswith(_VISION))
         prepared = model
     check(prepared, config)
-    trained = sum(_size(one) for one in prepared.parameters() if one.requires_grad)
-    total = sum(_size(one) for one in prepared.parameters())
+    trained = sum(size_of(one) for one in prepared.parameters() if one.requires_grad)
+    total = sum(size_of(one) for one in prepared.parameters())
     logger.info("training %.3g of %.3g million weights", trained / 1e6, total / 1e6)
     return prepared
 
@@ -82,6 +82,6 @@ def _with_lora(
         raise InvalidInputError(f"LoRA: {' '.join(str(error).split())}") from error
 
 
-def _size(weight: "torch.nn.Parameter") -> int:
-    # Under ZeRO-3 a weight is empty between its uses, and knows how large it is.
+def size_of(weight: "torch.nn.Parameter") -> int:
+    """Numbers of a weight; under ZeRO-3 it is empty between its uses, and knows how many."""
     return getattr(weight, "ds_numel", weight.numel())

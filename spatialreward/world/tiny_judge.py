@@ -1,6 +1,6 @@
 """The tiny judge: the 8B judge's class at 3 million parameters, with a tokenizer of its own."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -49,34 +49,48 @@ CHAT_TEMPLATE = (
 
 def build_tokenizer(texts: Iterable[str]) -> "PreTrainedTokenizerFast":
     """A byte-level BPE tokenizer fitted to ``texts``; any other text still has tokens."""
+    # Every score must be one token: soft scores are read off one distribution.
+    scores = [" ".join(str(score) for score in range(26))] * 100
+    fast = fitted_tokenizer([*texts, *scores], _PRE_TOKENS, _VOCABULARY, _SPECIAL_TOKENS)
+    fast.chat_template = CHAT_TEMPLATE
+    return fast
+
+
+def fitted_tokenizer(
+    texts: Iterable[str], splits: str, size: int, special_tokens: Sequence[str]
+) -> "PreTrainedTokenizerFast":
+    """A byte-level BPE tokenizer without a chat template.
+
+    Args:
+        texts: what it is fitted to.
+        splits: pattern of the pieces that no token goes beyond.
+        size: of the vocabulary, at most.
+        special_tokens: the first one pads.
+    """
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(_PRE_TOKENS), behavior="isolated"),
+            pre_tokenizers.Split(Regex(splits), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=_VOCABULARY,
-        special_tokens=list(_SPECIAL_TOKENS),
+        vocab_size=size,
+        special_tokens=list(special_tokens),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    # Every score must be one token: soft scores are read off one distribution.
-    scores = [" ".join(str(score) for score in range(26))] * 100
-    tokenizer.train_from_iterator([*texts, *scores], trainer)
-    fast = PreTrainedTokenizerFast(
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="<|endoftext|>",
         eos_token="<|im_end|>",
         padding_side="left",
-        additional_special_tokens=list(_SPECIAL_TOKENS[1:]),
+        additional_special_tokens=list(special_tokens[1:]),
     )
-    fast.chat_template = CHAT_TEMPLATE
-    return fast
 
 
 def build_image_processor() -> "Qwen2VLImageProcessorPil":
