@@ -5,12 +5,13 @@ the step, with its run, its marker and its checkpoint, and the others help it.
 """
 
 import logging
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatialreward.data.dataset import Dataset, DatasetRef
-from spatialreward.errors import InvalidInputError
+from spatialreward.errors import InvalidInputError, SpatialRewardError
 from spatialreward.folder_manifest import digest_folder
 from spatialreward.hub import JUDGE, fetch_from_hub
 from spatialreward.judges.qwen_vl.folder import CARD_FILE
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 STEP = "train-judge"
 _JUDGE, _EARLIER = "judge", "earlier-judge"
+_FIRST_SPEAKS_S = 30.0
+"""How long a helper that has failed leaves the first process to fail of the same."""
 
 
 def train_judge(config: JudgeTrainingStep, data: str, parent_run_id: str, drawn: str = "") -> str:
@@ -143,7 +146,13 @@ def _help(config: JudgeTrainingStep, inputs: Mapping[str, str], processes: "Proc
     if processes.from_first(None):
         logging.getLogger("spatialreward").setLevel(logging.WARNING)
         folder = processes.from_first(None)
-        _train(config, _shared(inputs), folder, processes, lambda metrics, step: None)
+        try:
+            _train(config, _shared(inputs), folder, processes, lambda metrics, step: None)
+        except SpatialRewardError:
+            # What is wrong with the input is wrong for all, and the first process tells it and
+            # records it. torchrun ends the others as soon as one has failed, so that one is first.
+            time.sleep(_FIRST_SPEAKS_S)
+            raise
 
 
 def _train(

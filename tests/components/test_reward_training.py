@@ -156,6 +156,8 @@ def test_what_the_nodes_cannot_do_is_told_in_their_words_and_not_tried_again(
     with pytest.raises(TrainJobError, match=r"error: batch_size 3: cannot be divided evenly"):
         train_judge_on_nodes(settings(batch_size=3), NODES, data, "", SOON)
     assert not cluster.jobs
+    (run,) = child_runs(parent)
+    assert run.tags["final"] == "true"
     monkeypatch.setenv("KFP_RETRY_INDEX", "1")
     with pytest.raises(InvalidInputError, match=r"batch_size 3: .* \(not tried again\)"):
         train_judge_on_nodes(settings(batch_size=3), NODES, data, "", SOON)
