@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.settings import Profile
+from pipelines.settings import Goals, Profile
 from spatialreward.benchmarks.config import EditorGate, JudgeGate
 from spatialreward.benchmarks.gate import Gate, bounds_of
 from spatialreward.figures import Figure, figures_console, figures_table
@@ -20,9 +20,6 @@ from spatialreward.stack import StackConfig, stack_command
 
 logger = logging.getLogger(__name__)
 
-MAX_TOTAL_S = 1800
-MAX_PEAK_GB = 8
-MIN_WITHIN_GROUP_AGREEMENT = 0.4
 _PICTURE_FOLDERS = ("samples", "curves")
 _BY_TASK = ("pairwise_within_accuracy", "pairwise_across_accuracy")
 """Of pairs of one instruction and source, and of two; not all edits tell both."""
@@ -30,16 +27,17 @@ _BY_REASON = ("failed_share/", "mended_edits/")
 """Begins the names of figures that only judges have to which it happened."""
 
 
-class Gates(NamedTuple):
-    """What decides about the models of a run, and what their figures are shown beside."""
+class Targets(NamedTuple):
+    """What the figures of a run are shown beside."""
 
     judge: JudgeGate
     editor: EditorGate
+    goals: Goals
 
     @classmethod
     def of(cls, profile: Profile) -> Self:
-        """The gates with which a profile's pipeline registers its models."""
-        return cls(profile.judge.gate, profile.editor_gate)
+        """The gates with which a profile's pipeline registers its models, and its goals."""
+        return cls(profile.judge.gate, profile.editor_gate, profile.goals)
 
 
 class Report(NamedTuple):
@@ -54,6 +52,8 @@ class Report(NamedTuple):
     run: list[Figure]
     on_disk: Sequence[Figure] = ()
     """Of edits on disk; their baseline is the region proposal from pixels."""
+    steps: Sequence[ChildRun] = ()
+    """The runs of its steps in MLflow."""
 
     @property
     def figures(self) -> list[Figure]:
@@ -63,7 +63,7 @@ class Report(NamedTuple):
 
 def make_report(
     answers: Mapping[str, str],
-    gates: Gates,
+    targets: Targets,
     total_s: float,
     peak_bytes: int,
     on_disk: Sequence[Figure] = (),
@@ -72,7 +72,7 @@ def make_report(
 
     Args:
         answers: the pipeline's; one without a judge, or without an editor, has no figures of it.
-        gates: those that decided; their bounds are the targets.
+        targets: the gates that decided, and the run's goals.
         total_s: how long the run took.
         peak_bytes: memory that all processes held together at most.
         on_disk: figures of edits on disk, where some were judged.
@@ -80,16 +80,17 @@ def make_report(
     judges = json.loads(answers.get("judge_figures", "{}"))
     edits = json.loads(answers.get("editor_figures", "{}"))
     untrained = judges.get("untrained_judge", {})
+    goals = targets.goals
     return Report(
         judge=[
-            *(_judge_figures(judges, gates.judge) if judges else ()),
-            *_agreement(edits.get("agreement", {})),
+            *(_judge_figures(judges, targets.judge) if judges else ()),
+            *_agreement(edits.get("agreement", {}), goals),
         ],
         untrained={f"judge/{name}": value for name, value in untrained.items()},
-        editor=_editor_figures(edits["editor"], gates.editor) if edits else [],
+        editor=_editor_figures(edits["editor"], targets.editor) if edits else [],
         run=[
-            Figure.at_most("time/total_s", total_s, MAX_TOTAL_S, unit="s"),
-            Figure.at_most("memory/peak_gb", peak_bytes / 1e9, MAX_PEAK_GB, unit="GB"),
+            Figure.at_most("time/total_s", total_s, goals.max_total_s, unit="s"),
+            Figure.at_most("memory/peak_gb", peak_bytes / 1e9, goals.max_peak_gb, unit="GB"),
         ],
         on_disk=on_disk,
     )
@@ -117,7 +118,7 @@ def _editor_figures(editor: Mapping[str, float], gate: EditorGate) -> list[Figur
     ]
 
 
-def _agreement(taus: Mapping[str, float]) -> list[Figure]:
+def _agreement(taus: Mapping[str, float], goals: Goals) -> list[Figure]:
     """The judge's order within groups of an editor's edits, where a group had an order at all."""
     if not taus:
         return []
@@ -125,7 +126,7 @@ def _agreement(taus: Mapping[str, float]) -> list[Figure]:
         Figure.at_least(
             "judge/within_group_agreement",
             taus["judge"],
-            MIN_WITHIN_GROUP_AGREEMENT,
+            goals.min_within_group_agreement,
             baseline=taus["pixel_difference"],
         ),
         Figure(name="judge/within_group_ceiling", value=taus["ceiling"]),

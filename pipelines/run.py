@@ -18,8 +18,8 @@ from pipelines.parts import INPUTS, Part, run_name
 from pipelines.placement import Here
 from pipelines.refusals import refuse_here
 from pipelines.report import (
-    Gates,
     Report,
+    Targets,
     gather_pictures,
     make_report,
     next_steps,
@@ -54,6 +54,8 @@ class RunOptions(NamedTuple):
     """Seconds since the epoch, from when on time counts; by default from the run's beginning."""
     out: Path = Path("build")
     """Folder of figures, pictures and overlays."""
+    figures: str = "demo"
+    """Name of the file of figures of a whole run."""
 
 
 def run_here(
@@ -111,9 +113,10 @@ def run_here(
         reused = [step.name for step in steps if step.tags.get("reused") == "true"]
         gather_pictures(steps, demo / "pictures")
         report = make_report(
-            answers, Gates.of(profile), time.time() - started_at, memory.peak_bytes, on_disk
-        )
-        figures = _record(profile, parent, report, reused, options.out, part)
+            answers, Targets.of(profile), time.time() - started_at, memory.peak_bytes, on_disk
+        )._replace(steps=steps)
+        name = options.figures if part is Part.FULL else f"pipeline-{part}"
+        figures = _record(profile, parent, report, reused, options.out / "figures", name)
     places = {
         what: answers[f"{what}_model"] for what in ("judge", "editor") if f"{what}_model" in answers
     }
@@ -140,15 +143,15 @@ def _record(
     parent: Tracker,
     report: Report,
     reused: Sequence[str],
-    out: Path,
-    part: Part,
+    folder: Path,
+    name: str,
 ) -> Path:
     path = write_figures(
-        "demo" if part is Part.FULL else f"pipeline-{part}",
+        name,
         report.figures,
         seeds=profile.seeds(),
         more={"baselines": {"untrained judge": report.untrained}, "reused_steps": list(reused)},
-        folder=out / "figures",
+        folder=folder,
     )
     parent.log_metrics({figure.name: figure.value for figure in report.figures})
     parent.log_file(path)

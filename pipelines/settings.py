@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, PositiveFloat, field_validator
 
 from pipelines.resources import Resources
 from spatialreward.benchmarks.config import EditorEvaluationConfig, EditorGate, JudgeGate
@@ -119,6 +119,17 @@ VARIANTS: Mapping[tuple[str, str], type[Record]] = {
 """Records that a table may be, by the table's place and its ``kind``."""
 
 
+class Goals(Record):
+    """What a run on this machine is measured by, beside its gates; None: shown without a goal."""
+
+    max_total_s: PositiveFloat | None = None
+    """Of everything, setting up included."""
+    max_peak_gb: PositiveFloat | None = None
+    """Memory that all processes hold together."""
+    min_within_group_agreement: float | None = Field(None, ge=-1, le=1)
+    """Kendall's tau of judge and oracle within groups of edits that the editor drew."""
+
+
 class Profile(Record):
     """All settings of a pipeline run."""
 
@@ -130,6 +141,7 @@ class Profile(Record):
     rl: FlowGrpoConfig = FlowGrpoConfig()
     editor_evaluation: EditorEvaluationConfig = EditorEvaluationConfig()
     editor_gate: EditorGate = EditorGate()
+    goals: Goals = Goals()
     resources: dict[StepName, Resources] = {}  # noqa: RUF012 - pydantic copies it
 
     @field_validator("resources")

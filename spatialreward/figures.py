@@ -52,9 +52,10 @@ class Figure(Record):
     where they are hundreds."""
 
     @classmethod
-    def at_least(cls, name: str, value: float, target: float, **more: Any) -> Self:
-        """A figure that should be as large as its target, or larger."""
-        return cls(name=name, value=value, target=target, reached=value >= target, **more)
+    def at_least(cls, name: str, value: float, target: float | None, **more: Any) -> Self:
+        """A figure that should be as large as its target, if it has one, or larger."""
+        reached = None if target is None else value >= target
+        return cls(name=name, value=value, target=target, reached=reached, **more)
 
     @classmethod
     def above(cls, name: str, value: float, target: float, **more: Any) -> Self:
@@ -62,9 +63,10 @@ class Figure(Record):
         return cls(name=name, value=value, target=target, reached=value > target, **more)
 
     @classmethod
-    def at_most(cls, name: str, value: float, target: float, **more: Any) -> Self:
-        """A figure that should be as small as its target, or smaller."""
-        return cls(name=name, value=value, target=target, reached=value <= target, **more)
+    def at_most(cls, name: str, value: float, target: float | None, **more: Any) -> Self:
+        """A figure that should be as small as its target, if it has one, or smaller."""
+        reached = None if target is None else value <= target
+        return cls(name=name, value=value, target=target, reached=reached, **more)
 
 
 def peak_memory_bytes() -> int:

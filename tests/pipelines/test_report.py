@@ -1,8 +1,8 @@
 import json
 from pathlib import Path
 
-from pipelines.report import Gates, make_report, next_steps, print_report
-from pipelines.settings import Profile, TinyJudge
+from pipelines.report import Targets, make_report, next_steps, print_report
+from pipelines.settings import Goals, Profile, TinyJudge
 from spatialreward.benchmarks.config import EditorGate, JudgeGate
 from spatialreward.figures import Figure
 from spatialreward.stack import StackConfig
@@ -10,7 +10,8 @@ from spatialreward.stack import StackConfig
 JUDGE = {"pairwise_accuracy": 0.9, "mean_iou": 0.7, "unparsable_share": 0.0}
 PIXELS = {"pairwise_accuracy": 0.6, "mean_iou": 0.5, "unparsable_share": 0.0}
 UNTRAINED = {"pairwise_accuracy": 0.0, "mean_iou": 0.0, "unparsable_share": 1.0}
-GATES = Gates.of(Profile())
+GOALS = Goals(max_total_s=1800, max_peak_gb=8, min_within_group_agreement=0.4)
+TARGETS = Targets.of(Profile(goals=GOALS))
 EDITOR = {"oracle_reward_before": 0.5, "oracle_reward_after": 0.6, "gain_ci95_low": 0.05}
 AGREEMENT = {"judge": 0.5, "pixel_difference": 0.1, "ceiling": 0.9, "over_editing": 0.4}
 ANSWERS = {
@@ -22,7 +23,7 @@ ANSWERS = {
 
 
 def test_the_figures_are_those_that_were_asked_for():
-    report = make_report(ANSWERS, GATES, total_s=1700.0, peak_bytes=7_900_000_000)
+    report = make_report(ANSWERS, TARGETS, total_s=1700.0, peak_bytes=7_900_000_000)
     assert [figure.name for figure in report.figures] == [
         "judge/pairwise_accuracy",
         "judge/mean_iou",
@@ -45,7 +46,7 @@ def test_failures_by_reason_and_mendings_stand_beside_where_there_were_any():
     judges = {"judge": JUDGE, "pixel_difference": PIXELS, "untrained_judge": UNTRAINED}
     judges["judge"] = JUDGE | {"failed_share/cut_off": 0.1, "mended_edits/thought": 4}
     answers = ANSWERS | {"judge_figures": json.dumps(judges)}
-    report = make_report(answers, GATES, total_s=1.0, peak_bytes=1)
+    report = make_report(answers, TARGETS, total_s=1.0, peak_bytes=1)
     apart = {figure.name: (figure.value, figure.target) for figure in report.judge[3:5]}
     assert apart == {
         "judge/failed_share/cut_off": (0.1, None),
@@ -57,7 +58,7 @@ def test_accuracies_of_pairs_by_task_stand_beside_where_they_were_measured():
     judges = {"judge": JUDGE, "pixel_difference": PIXELS, "untrained_judge": UNTRAINED}
     judges["judge"] = JUDGE | {"pairwise_within_accuracy": 0.6, "pairwise_across_accuracy": 0.95}
     answers = ANSWERS | {"judge_figures": json.dumps(judges)}
-    report = make_report(answers, GATES, total_s=1.0, peak_bytes=1)
+    report = make_report(answers, TARGETS, total_s=1.0, peak_bytes=1)
     apart = {figure.name: (figure.value, figure.target) for figure in report.judge[3:5]}
     assert apart == {
         "judge/pairwise_within_accuracy": (0.6, None),
@@ -68,7 +69,7 @@ def test_accuracies_of_pairs_by_task_stand_beside_where_they_were_measured():
 def test_what_is_not_reached_is_said():
     editor = {"editor": EDITOR | {"gain_ci95_low": 0.0}, "agreement": AGREEMENT | {"judge": 0.39}}
     worse = ANSWERS | {"editor_figures": json.dumps(editor)}
-    report = make_report(worse, GATES, total_s=1801.0, peak_bytes=8_100_000_000)
+    report = make_report(worse, TARGETS, total_s=1801.0, peak_bytes=8_100_000_000)
     missed = [figure.name for figure in report.figures if figure.reached is False]
     assert missed == [
         "judge/within_group_agreement",
@@ -78,9 +79,14 @@ def test_what_is_not_reached_is_said():
     ]
 
 
+def test_a_profile_without_goals_has_figures_without_targets():
+    report = make_report(ANSWERS, Targets.of(Profile()), total_s=1e6, peak_bytes=10**12)
+    assert [(figure.target, figure.reached) for figure in report.run] == [(None, None)] * 2
+
+
 def test_an_editor_whose_edits_have_no_order_has_no_agreement():
     answers = ANSWERS | {"editor_figures": json.dumps({"editor": EDITOR, "agreement": {}})}
-    report = make_report(answers, GATES, total_s=1.0, peak_bytes=1)
+    report = make_report(answers, TARGETS, total_s=1.0, peak_bytes=1)
     assert [figure.name for figure in report.judge][-1] == "judge/unparsable_share"
 
 
@@ -91,7 +97,7 @@ def test_the_targets_are_those_of_the_profiles_gates():
         ),
         editor_gate=EditorGate(gain_ci95_low_above=0.06),
     )
-    report = make_report(ANSWERS, Gates.of(profile), total_s=1.0, peak_bytes=1)
+    report = make_report(ANSWERS, Targets.of(profile), total_s=1.0, peak_bytes=1)
     assert [figure.target for figure in report.judge[:3]] == [0.95, 0.1, 0.2]
     assert [figure.reached for figure in report.judge[:3]] == [False, True, True]
     assert (report.editor[-1].target, report.editor[-1].reached) == (0.06, False)
@@ -100,7 +106,7 @@ def test_the_targets_are_those_of_the_profiles_gates():
 def test_the_tables_hold_both_baselines_and_where_to_look(capsys):
     on_disk = [Figure(name="on_disk/mean_iou", value=0.1, baseline=0.7)]
     print_report(
-        make_report(ANSWERS, GATES, 10.0, 10**9, on_disk),
+        make_report(ANSWERS, TARGETS, 10.0, 10**9, on_disk),
         {"figures": "build/figures/demo.json"},
         next_steps(StackConfig(state_dir=Path("elsewhere"))),
     )
