@@ -29,7 +29,6 @@ from spatialreward.ops.config import (
     HubBase,
     OmniGen2Config,
     ShippedBase,
-    TinyEditorConfig,
 )
 from spatialreward.world.shipped import SHIPPED_BASE
 
@@ -115,8 +114,6 @@ def _missing_parts(profile: Profile, part: Part) -> Iterator[str]:
         )
     if part is Part.DATA and isinstance(data, WorldData) and isinstance(editor, OmniGen2Config):
         yield f"editor: {editor.repository} does not draw the generated world, expected kind tiny"
-    if part.makes_editor and isinstance(data, CorpusData) and isinstance(editor, TinyEditorConfig):
-        yield "editor: the tiny editor draws the generated world alone, but data.kind is corpus"
     if part is Part.FULL and isinstance(data, CorpusData):
         if profile.draws_edits:
             yield "judge.training.drawn_share: expected 0, since data.kind corpus draws no edits"

@@ -75,17 +75,13 @@ def test_a_pod_sees_no_folder_of_this_machine(tmp_path):
     )
 
 
-def test_real_edits_need_labels_and_an_editor_for_them(monkeypatch):
+def test_real_edits_need_labels():
     tiny = load_profile("tiny", ["judge.training.drawn_share=0"])
     unlabelled = {"kind": "jsonl", "folder": "edits", "columns": "magicbrush"}
     data = CorpusData(corpus=corpus(source=unlabelled))
     profile = tiny.model_copy(update={"data": data})
     given = {"heldout": ARTIFACT, "editor": ARTIFACT}
-    assert "the tiny editor draws the generated world alone" in said(
-        refuse, profile, "mine", Part.FULL, given
-    )
-    other = profile.model_copy(update={"editor": None})
-    assert "no [data.corpus.teacher] makes any" in said(refuse, other, "mine", Part.FULL, given)
+    assert "no [data.corpus.teacher] makes any" in said(refuse, profile, "mine", Part.FULL, given)
 
 
 def test_what_cannot_run_here_is_all_named_at_once():
