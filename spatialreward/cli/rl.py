@@ -97,7 +97,7 @@ def train(
         pictures = _draw(settings, start, folder, judging, prompts, rewards)
     folder.finish(folder.unfinished_editor)
     typer.echo(_summary(rewards))
-    typer.echo(f"the editor and its card are in {folder.editor}, metrics in {folder.metrics}")
+    typer.echo(f"the editor and its card are in {folder.editor}, metrics in {folder.metrics.path}")
     typer.echo(f"to look at: {', '.join(map(str, pictures))}")
 
 
@@ -144,7 +144,7 @@ def _train(
     from spatialreward.rl.training import finetune_editor
 
     def report(metrics: dict[str, float], step: int) -> None:
-        folder.report(metrics, step)
+        folder.metrics.report(metrics, step)
         logger.info("step %d/%d: %s", step, settings.rl.num_steps, _line(metrics))
 
     return finetune_editor(

@@ -1,6 +1,5 @@
 """``spatialreward train judge``: fine-tune a checkpoint on labelled edits."""
 
-import json
 import logging
 import shutil
 import sys
@@ -13,6 +12,7 @@ from spatialreward.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from spatialreward.data.dataset import Dataset
+    from spatialreward.metrics_file import MetricsFile
     from spatialreward.progress import ReportMetrics
     from spatialreward.training.config import JudgeTrainingConfig
     from spatialreward.training.sft import Base
@@ -79,6 +79,7 @@ def judge(
         run_together(settings.processes, "spatialreward.cli", sys.argv[1:])
         typer.echo(f"the judge and its card are in {out}")
         return
+    from spatialreward.metrics_file import MetricsFile
     from spatialreward.training.sft import train_judge
 
     with joined(settings) as processes:
@@ -86,19 +87,20 @@ def judge(
             logging.getLogger("spatialreward").setLevel(logging.WARNING)
         folder = out.with_name(f"{out.name}.training")
         folder.mkdir(parents=True, exist_ok=True)
+        metrics = MetricsFile(folder / _METRICS)
         train_judge(
             _base(base),
             settings,
             _open(data),
             folder / "judge",
-            _reporter(folder / _METRICS),
+            _reporter(metrics),
             drawn=None if drawn is None else _open(drawn),
             earlier_out=out.with_name(f"{out.name}-earlier"),
             state_folder=folder / "states",
             processes=processes,
         )
         if processes.is_first:
-            _keep_metrics(folder / _METRICS, folder / "judge" / _METRICS)
+            metrics.path.rename(folder / "judge" / _METRICS)
             (folder / "judge").rename(out)
             shutil.rmtree(folder)
             typer.echo(f"the judge and its card are in {out}")
@@ -118,7 +120,7 @@ def _base(name: str) -> "Base":
     from spatialreward.world.shipped import SHIPPED_BASE
 
     if name == _SHIPPED:
-        return Base(SHIPPED_BASE, "the shipped grounded base")
+        return Base(SHIPPED_BASE, "the shipped base")
     return Base(fetch(name).folder, name)
 
 
@@ -128,19 +130,12 @@ def _open(name: str) -> "Dataset":
     return DatasetRef.parse(name).open()
 
 
-def _keep_metrics(written: Path, kept: Path) -> None:
-    """One line a step: what a killed run had told of steps that were done again is dropped."""
-    lines = {json.loads(line)["step"]: line for line in written.read_text().splitlines()}
-    kept.write_text("".join(f"{line}\n" for _, line in sorted(lines.items())))
-
-
-def _reporter(path: Path) -> "ReportMetrics":
+def _reporter(file: "MetricsFile") -> "ReportMetrics":
     """Logs metrics, and adds a line of them to a file."""
 
     def report(metrics: dict[str, float], step: int) -> None:
         told = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         logger.info("step %d: %s", step, told)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step} | metrics) + "\n")
+        file.report(metrics, step)
 
     return report

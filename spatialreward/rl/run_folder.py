@@ -5,12 +5,12 @@ line of metrics is there for each step, once, also after a kill.
 """
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from spatialreward.errors import InvalidInputError
+from spatialreward.metrics_file import MetricsFile
 from spatialreward.reading import parse_json, read_text
 
 _SETTINGS_FILE = "settings.json"
@@ -26,8 +26,7 @@ class RunFolder:
         self.editor = path / "editor"
         """The checkpoint; it is there when the training is finished."""
         self.resume_file = path / "state.pt"
-        self.metrics = path / "metrics.jsonl"
-        """A line of JSON a step."""
+        self.metrics = MetricsFile(path / "metrics.jsonl")
 
     @classmethod
     def checked(cls, path: Path) -> Self:
@@ -79,25 +78,6 @@ class RunFolder:
                     f"{self.path}: was begun with {name} {_told(before.get(name))}, now it is "
                     f"{_told(now.get(name))}; give the same settings to go on, or a new folder"
                 )
-
-    def report(self, metrics: Mapping[str, float], step: int) -> None:
-        """Write the metrics of a step; those that a killed run had of it and of later ones go."""
-        line = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
-        earlier = self.lines()
-        if earlier and earlier[-1]["step"] >= step:
-            kept = [one for one in earlier if one["step"] < step]
-            _replace(self.metrics, "".join(json.dumps(one) + "\n" for one in kept))
-        with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step} | line) + "\n")
-
-    def lines(self) -> list[dict[str, Any]]:
-        """The metrics so far, without a last line that a kill has cut off."""
-        if not self.metrics.is_file():
-            return []
-        *whole, rest = self.metrics.read_text(encoding="utf-8").split("\n")
-        if rest:
-            _replace(self.metrics, "".join(f"{line}\n" for line in whole))
-        return [json.loads(line) for line in whole]
 
     def finish(self, checkpoint: Path) -> None:
         """Make a checkpoint that is written as a whole the training's editor."""

@@ -9,10 +9,10 @@ from spatialreward.rl.run_folder import RunFolder
 def test_steps_that_a_killed_run_had_further_are_written_once(tmp_path):
     folder = RunFolder.checked(tmp_path)
     for step in (1, 2, 3):
-        folder.report({"reward/mean": 0.1}, step)
+        folder.metrics.report({"reward/mean": 0.1}, step)
     for step in (2, 3, 4):
-        folder.report({"reward/mean": 0.2}, step)
-    assert [(line["step"], line["reward/mean"]) for line in folder.lines()] == [
+        folder.metrics.report({"reward/mean": 0.2}, step)
+    assert [(line["step"], line["reward/mean"]) for line in folder.metrics.lines()] == [
         (1, 0.1),
         (2, 0.2),
         (3, 0.2),
@@ -22,17 +22,17 @@ def test_steps_that_a_killed_run_had_further_are_written_once(tmp_path):
 
 def test_a_line_that_was_cut_off_is_dropped(tmp_path):
     folder = RunFolder.checked(tmp_path)
-    folder.report({"a": 1.0}, 1)
-    with folder.metrics.open("a") as file:
+    folder.metrics.report({"a": 1.0}, 1)
+    with folder.metrics.path.open("a") as file:
         file.write('{"step": 2, "a"')
-    folder.report({"a": 2.0}, 2)
-    assert folder.lines() == [{"step": 1, "a": 1.0}, {"step": 2, "a": 2.0}]
+    folder.metrics.report({"a": 2.0}, 2)
+    assert folder.metrics.lines() == [{"step": 1, "a": 1.0}, {"step": 2, "a": 2.0}]
 
 
 def test_a_reward_of_no_edit_is_null(tmp_path):
     folder = RunFolder.checked(tmp_path)
-    folder.report({"reward/mean": float("nan")}, 1)
-    assert folder.metrics.read_text() == '{"step": 1, "reward/mean": null}\n'
+    folder.metrics.report({"reward/mean": float("nan")}, 1)
+    assert folder.metrics.path.read_text() == '{"step": 1, "reward/mean": null}\n'
 
 
 def test_a_folder_goes_on_with_its_settings_only(tmp_path):
