@@ -15,7 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="The pipeline: data, judge, gate, service, editor.",
 )
-ProfileName = Annotated[str, typer.Option(help="tiny, one-gpu, paper, or a TOML file.")]
+ProfileName = Annotated[str, typer.Option(help="tiny, rehearsal, one-gpu, paper, or a TOML file.")]
 Pipeline = Annotated[Part, typer.Option(help="The whole, or one of its parts.")]
 Corpus = Annotated[
     Path | None,

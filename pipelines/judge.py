@@ -10,16 +10,18 @@ from components.reward_evaluation.component import evaluate_judge
 from components.reward_training.component import train_judge, train_judge_on_nodes
 from pipelines.compiling import answer_of
 from pipelines.placement import Placement
-from pipelines.settings import Profile, QwenJudge
+from pipelines.settings import Profile, TinyJudge
 from pipelines.training_nodes import launcher_resources, nodes_of
 from spatialreward.ops.config import (
     FolderBase,
     JudgeEvaluationStep,
     JudgeRegistrationStep,
     JudgeTrainingStep,
+    ShippedBase,
 )
 
 LAST_JUDGE_STEP = "register-judge"
+_UNTRAINED_SEED = 5
 
 
 class JudgeAnswers(NamedTuple):
@@ -83,10 +85,15 @@ def _examine(
 ) -> tuple[dsl.PipelineTask, dsl.PipelineTask]:
     """The evaluation and registration of one of the judges that the training has made."""
     is_earlier, checkpoint = which == "earlier", given.trained.outputs[which]
-    measuring = JudgeEvaluationStep(world=profile.world, alone=is_earlier)
-    if isinstance(profile.judge, QwenJudge):
-        # Random weights of the tiny judge are no baseline for another one's pictures.
-        measuring = measuring.model_copy(update={"untrained_seed": None})
+    is_shipped = isinstance(profile.judge.base, ShippedBase)
+    # Random weights of the tiny judge are no baseline for another one's pictures.
+    is_untrained = isinstance(profile.judge, TinyJudge) and not is_shipped
+    measuring = JudgeEvaluationStep(
+        world=profile.world,
+        untrained_seed=_UNTRAINED_SEED if is_untrained else None,
+        shipped_base=is_shipped,
+        alone=is_earlier,
+    )
     registering = JudgeRegistrationStep(gate=profile.judge.gate, earlier=is_earlier)
     measured = evaluate_judge(
         config=measuring.model_dump_json(), judge=checkpoint, heldout=given.heldout, **given.run

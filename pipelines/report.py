@@ -21,6 +21,7 @@ from spatialreward.stack import StackConfig, stack_command
 logger = logging.getLogger(__name__)
 
 _PICTURE_FOLDERS = ("samples", "curves")
+_OTHER_JUDGES = {"untrained_judge": "untrained judge", "base_judge": "before training"}
 _BY_TASK = ("pairwise_within_accuracy", "pairwise_across_accuracy")
 """Of pairs of one instruction and source, and of two; not all edits tell both."""
 _BY_REASON = ("failed_share/", "mended_edits/")
@@ -41,12 +42,12 @@ class Targets(NamedTuple):
 
 
 class Report(NamedTuple):
-    """Figures of one run, and the second baseline."""
+    """Figures of one run, and further baselines."""
 
     judge: list[Figure]
     """Their baseline is the difference of pixels."""
-    untrained: dict[str, float]
-    """The untrained judge's, by the figures' names."""
+    others: dict[str, dict[str, float]]
+    """Those of other judges, by what they are and by the figures' names."""
     editor: list[Figure]
     """Their baseline is the editor before RL."""
     run: list[Figure]
@@ -79,14 +80,17 @@ def make_report(
     """
     judges = json.loads(answers.get("judge_figures", "{}"))
     edits = json.loads(answers.get("editor_figures", "{}"))
-    untrained = judges.get("untrained_judge", {})
     goals = targets.goals
     return Report(
         judge=[
             *(_judge_figures(judges, targets.judge) if judges else ()),
             *_agreement(edits.get("agreement", {}), goals),
         ],
-        untrained={f"judge/{name}": value for name, value in untrained.items()},
+        others={
+            called: {f"judge/{name}": value for name, value in judges[judge].items()}
+            for judge, called in _OTHER_JUDGES.items()
+            if judge in judges
+        },
         editor=_editor_figures(edits["editor"], targets.editor) if edits else [],
         run=[
             Figure.at_most("time/total_s", total_s, goals.max_total_s, unit="s"),
@@ -120,22 +124,22 @@ def _editor_figures(editor: Mapping[str, float], gate: EditorGate) -> list[Figur
 
 def _agreement(taus: Mapping[str, float], goals: Goals) -> list[Figure]:
     """The judge's order within groups of an editor's edits, where a group had an order at all."""
-    if not taus:
-        return []
-    return [
-        Figure.at_least(
-            "judge/within_group_agreement",
-            taus["judge"],
-            goals.min_within_group_agreement,
-            baseline=taus["pixel_difference"],
-        ),
-        Figure(name="judge/within_group_ceiling", value=taus["ceiling"]),
-        *(
-            Figure(name=f"judge/within_group/{score}", value=taus[score])
-            for score in Scores.model_fields
-            if score in taus
-        ),
+    figures = []
+    if "judge" in taus:
+        figures.append(
+            Figure.at_least(
+                "judge/within_group_agreement",
+                taus["judge"],
+                goals.min_within_group_agreement,
+                baseline=taus.get("pixel_difference"),
+            )
+        )
+    names = {"ceiling": "within_group_ceiling"}
+    names |= {score: f"within_group/{score}" for score in Scores.model_fields}
+    figures += [
+        Figure(name=f"judge/{name}", value=taus[tau]) for tau, name in names.items() if tau in taus
     ]
+    return figures
 
 
 def _beside_bounds(
@@ -188,10 +192,9 @@ def print_report(
 ) -> None:
     """Print the figures as tables, where there is more to look at, and how to go on."""
     console = figures_console()
-    untrained = {"untrained judge": report.untrained} if report.untrained else {}
     on_disk = "The same judge on edits on disk, which are nothing like what it was trained on"
     tables = [
-        (report.judge, "Judge on held-out edits", untrained, "pixel difference"),
+        (report.judge, "Judge on held-out edits", report.others, "pixel difference"),
         (report.on_disk, on_disk, {}, "region proposal"),
         (report.editor, "Editor on held-out instructions", {}, "before RL"),
         (report.run, "Run", {}, "baseline"),

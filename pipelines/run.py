@@ -150,7 +150,7 @@ def _record(
         name,
         report.figures,
         seeds=profile.seeds(),
-        more={"baselines": {"untrained judge": report.untrained}, "reused_steps": list(reused)},
+        more={"baselines": report.others, "reused_steps": list(reused)},
         folder=folder,
     )
     parent.log_metrics({figure.name: figure.value for figure in report.figures})

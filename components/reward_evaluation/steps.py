@@ -1,4 +1,4 @@
-"""The step of the judge's evaluation: a judge and two baselines on the same held-out edits."""
+"""The step of the judge's evaluation: a judge and baselines on the same held-out edits."""
 
 import itertools
 import json
@@ -15,6 +15,7 @@ from spatialreward.ops.logged_models import log_model_figures
 from spatialreward.ops.step import Outputs, Step, run_step
 from spatialreward.protocol.prompts import TINY
 from spatialreward.records import Judgement
+from spatialreward.world.shipped import SHIPPED_BASE
 
 if TYPE_CHECKING:
     from spatialreward.judges.engines.engine import Judge
@@ -48,6 +49,8 @@ def evaluate_judge(
             if config.untrained_seed is not None:
                 folder = step.new_folder("untrained")
                 judgings["untrained_judge"] = _untrained(config.untrained_seed, config, folder)
+            if config.shipped_base:
+                judgings["base_judge"] = Judge.load(SHIPPED_BASE)
         opinions = {name: judge_edits(one, data) for name, one in judgings.items()}
         if not config.alone:
             shown = itertools.islice(data, config.num_sheet_rows)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def submit(
     connection: Connection,
     profile: Annotated[
-        str | None, typer.Option(help="What to run: tiny, one-gpu, paper, or a TOML file.")
+        str | None, typer.Option(help="A profile: tiny, one-gpu, paper, or a TOML file.")
     ] = None,
     pipeline: Annotated[
         Literal["full", "data", "judge", "editor"],

@@ -29,7 +29,7 @@ class NoSettings(Record):
 
 
 class ShippedBase(Record):
-    """Start from the grounded base that comes with the library."""
+    """Start from the tiny judge that comes with the library."""
 
     kind: Literal["shipped"] = "shipped"
 
@@ -116,12 +116,14 @@ class JudgeRegistrationStep(Record):
 
 
 class JudgeEvaluationStep(Record):
-    """Measure a judge, and two baselines beside it."""
+    """Measure a judge, and baselines beside it."""
 
     world: DataConfig
     """Whose words the untrained judge's tokenizer is fitted to."""
-    untrained_seed: int | None = 5
+    untrained_seed: int | None = None
     """Of the untrained judge's random weights; None: there is none beside it."""
+    shipped_base: bool = False
+    """Measure the base that comes with the library beside it: what training has added to that."""
     num_sheet_rows: PositiveInt = 12
     """Edits on the sample sheet."""
     alone: bool = False

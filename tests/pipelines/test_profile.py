@@ -14,7 +14,7 @@ def test_every_profile_validates(name):
 
 
 def test_the_profiles_are_those_of_the_readme():
-    assert names() == ["one-gpu", "paper", "tiny"]
+    assert names() == ["one-gpu", "paper", "rehearsal", "tiny"]
 
 
 def test_a_profile_says_only_what_is_different():
@@ -173,7 +173,7 @@ def test_a_wrong_override_is_named_as_such():
 
 def test_a_profile_that_is_not_there_is_named():
     with pytest.raises(
-        InvalidInputError, match="profile huge: expected one of one-gpu, paper, tiny"
+        InvalidInputError, match="profile huge: expected one of one-gpu, paper, rehearsal, tiny"
     ):
         load_profile("huge")
 

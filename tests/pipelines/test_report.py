@@ -90,6 +90,13 @@ def test_an_editor_whose_edits_have_no_order_has_no_agreement():
     assert [figure.name for figure in report.judge][-1] == "judge/unparsable_share"
 
 
+def test_groups_in_which_all_judge_alike_have_some_figures():
+    editor = {"editor": EDITOR, "agreement": {"naturalness": 1.0}}
+    answers = ANSWERS | {"editor_figures": json.dumps(editor)}
+    report = make_report(answers, TARGETS, total_s=1.0, peak_bytes=1)
+    assert [figure.name for figure in report.judge][-1] == "judge/within_group/naturalness"
+
+
 def test_the_targets_are_those_of_the_profiles_gates():
     profile = Profile(
         judge=TinyJudge(
