@@ -13,9 +13,12 @@ TEST_WORKERS = -n 2 --dist loadfile --no-loadscope-reorder
 STARTED_AT := $(shell date +%s)
 # Waiting threads sleep: beside a busy neighbour they would make a training ten times as long.
 export GOMP_SPINCOUNT ?= 0
-PIP_OPTIONS ?= --quiet --disable-pip-version-check
+# What is imported is compiled then; most of what is installed never is.
+PIP_OPTIONS ?= --quiet --disable-pip-version-check --no-compile
+# The environments are made side by side.
+MAKEFLAGS += --jobs=2
 
-.PHONY: bench-artifacts bench-data bench-promotion bench-real-shaped bench-serving bench-training check-images clean compose-env demo first-hour images lint-manifests pin-images promtool push test
+.PHONY: bench-artifacts bench-data bench-promotion bench-real-shaped bench-serving bench-training check-images clean compose-env demo first-hour images lint-manifests pin-images promtool push rehearsal test
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +39,9 @@ demo: $(VENV)/.ready $(TRITON_VENV)/.ready  ## set up everything, then run the m
 
 first-hour: $(VENV)/.ready $(TRITON_VENV)/.ready  ## after a demo: run every command of the pages for newcomers
 	$(VENV)/bin/python -m docs.first_hour $(if $(REAL_EDITS),--real-edits '$(REAL_EDITS)')
+
+rehearsal: $(VENV)/.ready $(TRITON_VENV)/.ready  ## the paper's classes at toy sizes through the whole pipeline
+	$(VENV)/bin/python -m tests.rehearsal --started-at $(STARTED_AT) $(if $(REAL_EDITS),--real-edits '$(REAL_EDITS)')
 
 test: $(VENV)/.ready $(TRITON_VENV)/.ready  ## set up everything, then lint and run the tests
 	$(VENV)/bin/ruff check .
