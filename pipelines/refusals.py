@@ -179,7 +179,7 @@ def _missing_base(profile: Profile) -> Iterator[str]:
         case FolderBase(folder=folder) if not (folder / "config.json").is_file():
             yield f"judge.base.folder: no checkpoint in {folder}"
         case ShippedBase() if not (SHIPPED_BASE / "config.json").is_file():
-            yield f"judge.base: the grounded base is not in {SHIPPED_BASE}"
+            yield f"judge.base: the shipped base is not in {SHIPPED_BASE}"
 
 
 def _is_cached(repository: str, revision: str) -> bool:

@@ -199,7 +199,7 @@ def _base(
                 config.base.grounding, config.world, report, folder / "grounded", processes
             )
         case ShippedBase():
-            return Base(SHIPPED_BASE, "the shipped grounded base")
+            return Base(SHIPPED_BASE, "the shipped base")
         case _:
             return Base(find_base(config.base))
 

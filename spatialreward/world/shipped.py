@@ -1,6 +1,6 @@
-"""The grounded base that comes with the library: a tiny model that describes and never scores."""
+"""The tiny judge that comes with the library, for trainings to start from."""
 
 from pathlib import Path
 
-SHIPPED_BASE = Path(__file__).parent / "grounded_base"
+SHIPPED_BASE = Path(__file__).parent / "base_judge"
 """Its checkpoint."""

@@ -69,7 +69,7 @@ def test_every_module_of_the_library_the_components_and_the_pipelines_is_in(name
 
 
 def test_the_files_that_modules_read_are_in(names):
-    read = ("pipelines/profiles/", "serving/judge/", "spatialreward/world/grounded_base/")
+    read = ("pipelines/profiles/", "serving/judge/", "spatialreward/world/base_judge/")
     wanted = {name for name in tracked() if name.startswith(read)}
     assert {"serving/judge/config.pbtxt", "pipelines/profiles/tiny.toml"} <= wanted
     assert wanted <= names

@@ -10,6 +10,7 @@ from spatialreward.judges.engines.engine import Judge
 from spatialreward.protocol.prompts import PROTOCOL_FILE
 from spatialreward.records import JudgementStatus
 from spatialreward.world.shipped import SHIPPED_BASE
+from tests.judges.models import copied, with_json
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,8 @@ def test_no_edits_are_no_judgements(judge):
     assert judge.judge([]) == []
 
 
-def test_a_checkpoint_whose_card_says_that_it_only_describes_cannot_judge():
+def test_a_checkpoint_whose_card_says_that_it_only_describes_cannot_judge(tmp_path):
+    folder = copied(SHIPPED_BASE, tmp_path / "base")
+    with_json(folder / "card.json", judges=False)
     with pytest.raises(InvalidInputError, match="was not trained to judge"):
-        Judge.load(SHIPPED_BASE, protocol="tiny")
+        Judge.load(folder, protocol="tiny")
