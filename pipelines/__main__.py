@@ -38,6 +38,12 @@ StateDir = Annotated[
     Path, typer.Option(envvar="SPATIALREWARD_STATE_DIR", help="Folder of the local stack.")
 ]
 STATE_DIR = Path("build/stack")
+_FROM_NOISE = (
+    "judge.base.kind=grounding",
+    "judge.training.num_samples=44000",
+    "judge.training.optimiser.learning_rate=8e-4",
+    "drawing.num_edits=4000",
+)
 ImagesLock = Annotated[
     Path | None,
     typer.Option(
@@ -114,7 +120,9 @@ def run(
     from_noise: Annotated[
         bool,
         typer.Option(
-            "--from-noise", help="Train the judge from random weights instead of the shipped base."
+            "--from-noise",
+            help="Train the judge from random weights instead of the shipped base: a grounding "
+            "first, then as long as the base was trained. About two hours.",
         ),
     ] = False,
     photos: Annotated[
@@ -149,9 +157,10 @@ def run(
     """
     from pipelines.profile import load_profile
 
-    changes = list(overrides or ())
-    if from_noise:
-        changes.append("judge.base.kind=grounding")
+    changes = list(_FROM_NOISE) if from_noise else []
+    if from_noise and corpus is None:
+        changes.append("data.num_train=28800")
+    changes += overrides or ()
     if photos is not None:
         changes.append(f"data.photos={photos.absolute()}")
     settings = load_profile(profile, changes, corpus)
