@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -74,6 +75,8 @@ def joined(config: JudgeTrainingConfig) -> Iterator[Processes]:
     if config.deepspeed:
         import deepspeed
 
+        # DeepSpeed 0.19 calls torch 2.13 by names that will change, and every process says so.
+        warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
         # What it would compile at its start, for a minute, is a faster way between processes of one
         # machine without a GPU; gloo does the same without a compiler.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
