@@ -32,5 +32,5 @@ def test_the_classes_of_the_paper_go_through_the_whole_pipeline(tmp_path, monkey
         "editor/gain_ci95_low",
         "time/total_s",
     }
-    assert found["rehearsal/steps_done"].value == 13
+    assert found["rehearsal/steps_done"].value == found["rehearsal/steps_done"].target == 14
     assert found["rehearsal/served_is_trained"].value == 1
