@@ -56,7 +56,7 @@ def test_the_other_benchmarks_have_commands_too(tmp_path):
     write_editreward(tmp_path / "erb", pair("ab", "overall"), pair("ac", "consistency"))
     write_built(tmp_path / "mmrb2", built_pair("p", "A", sources=3))
     for command, name, row in (
-        ("editreward-bench", "erb", "prompt"),
+        ("editreward-bench", "erb", "overall_min"),
         ("mmrb2", "mmrb2", "accuracy_official"),
     ):
         place, out = tmp_path / name, tmp_path / f"{name}-out"
