@@ -44,7 +44,7 @@ class Pair(NamedTuple):
         return abs(self.ours - self.published)
 
 
-@app.command()
+@app.callback(invoke_without_command=True)
 def main(
     fixtures: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder of the published layouts in small.")
