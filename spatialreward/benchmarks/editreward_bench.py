@@ -19,7 +19,7 @@ from spatialreward.benchmarks.interface import (
     Metric,
     Published,
 )
-from spatialreward.benchmarks.orders import is_higher, is_tie
+from spatialreward.benchmarks.orders import is_higher, is_tie, settled
 from spatialreward.benchmarks.published import (
     Row,
     collect,
@@ -163,10 +163,10 @@ def _score(judgement: Judgement | None, dimension: str) -> float | None:
     scores = judgement.soft_scores or judgement.scores
     match dimension:
         case "prompt_following":
-            return scores.editing_success
+            return settled(scores.editing_success)
         case "consistency":
-            return scores.over_editing
-    return judgement.reward
+            return settled(scores.over_editing)
+    return settled(judgement.reward)
 
 
 def _reference(pairs: Sequence[_Pair], *, with_min: bool = False) -> dict[tuple[str, str], float]:

@@ -135,7 +135,8 @@ def _group(item: Item, judgements: Judgements) -> _Group:
     if None not in four:
         weighted = [one.weighted() for one in four]
         reference = order_metrics(predicted_order(weighted), weighted)
-    return _Group(item, tuple(one and one.reward for one in judged), reference)
+    rewards = tuple(orders.settled(one and one.reward) for one in judged)
+    return _Group(item, rewards, reference)
 
 
 def _overall(groups: Sequence[_Group]) -> Iterator[Metric]:

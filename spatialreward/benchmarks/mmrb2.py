@@ -19,7 +19,7 @@ from spatialreward.benchmarks.interface import (
     Picture,
     Published,
 )
-from spatialreward.benchmarks.orders import is_higher, is_tie
+from spatialreward.benchmarks.orders import is_higher, is_tie, settled
 from spatialreward.benchmarks.published import (
     Row,
     collect,
@@ -198,7 +198,7 @@ def _parts(row: Row, content: Any, field: str) -> tuple[list[str], list[Picture]
 
 def _pair(item: Item, judgements: Judgements) -> _Pair:
     judged = [judgements.get(candidate.key) for candidate in item.candidates]
-    rewards = [one and one.reward for one in judged]
+    rewards = [settled(one and one.reward) for one in judged]
     first, second = (four_scores(one) for one in judged)
     said = None
     if first is not None and second is not None:

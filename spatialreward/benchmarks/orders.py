@@ -12,8 +12,15 @@ from collections.abc import Callable, Sequence
 
 from spatialreward.benchmarks.reference import kendall
 
+_DIGITS = 9
+
 Order = Sequence[int]
 Measure = Callable[[Order], float]
+
+
+def settled(score: float | None) -> float | None:
+    """A score without its last digits, where rounding makes equal scores differ."""
+    return None if score is None else round(score, _DIGITS)
 
 
 def expected(

@@ -72,6 +72,16 @@ def test_each_rule_has_its_own_way_with_ties_failures_and_gaps(tmp_path):
     assert mean_of(found["failed"].ours) == 2 / 4
 
 
+def test_a_tie_is_not_broken_by_rounding(tmp_path):
+    bench = read(tmp_path, built_pair("p", "A"), built_pair("q", "B"))
+    # 0.6 * 8 + 0.4 * 12 is 0.6 * 10 + 0.4 * 9, but not to the last bit.
+    two = [judged(8, 12, 9, 9), judged(10, 9, 9, 9)]
+    assert two[0].reward != two[1].reward
+    found = figures(bench, judgements_of(bench, {"p": two, "q": two}))
+    assert mean_of(found["ties"].ours) == 1.0
+    assert mean_of(found["accuracy"].ours) == 0.0
+
+
 def test_the_official_script_counts_orders_as_trials():
     said = [{"judgement": "A"}, {"judgement": "B"}]
     answers = {
