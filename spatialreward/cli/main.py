@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from spatialreward.cli import (
+    benchmark,
     data,
     deploy,
     evaluate,
@@ -30,7 +31,7 @@ _TRAINING, _JUDGING = "Data and training", "Judging"
 _SERVING, _PLATFORM = "Versions and serving", "Pipelines and services"
 _ORDER = (
     *("data", "train", "rl"),
-    *("judge", "evaluate", "protocol"),
+    *("judge", "evaluate", "benchmark", "protocol"),
     *("promote", "demote", "deploy"),
     *("submit", "runs", "stack"),
 )
@@ -64,6 +65,7 @@ app.add_typer(train, name="train", rich_help_panel=_TRAINING)
 app.add_typer(rl.app, name="rl", rich_help_panel=_TRAINING)
 app.command(rich_help_panel=_JUDGING)(judge.judge)
 app.command(rich_help_panel=_JUDGING)(evaluate.evaluate)
+app.add_typer(benchmark.app, name="benchmark", rich_help_panel=_JUDGING)
 app.add_typer(protocol.app, name="protocol", rich_help_panel=_JUDGING)
 app.command(rich_help_panel=_SERVING)(promote.promote)
 app.command(rich_help_panel=_SERVING)(promote.demote)

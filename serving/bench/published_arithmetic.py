@@ -1,0 +1,195 @@
+"""The arithmetic of the published evaluation scripts, on their own result files, step by step.
+
+Written from their description and on purpose without ``spatialreward.benchmarks.reference``: it is
+what that is held against. MER-Bench, EditReward-Bench and MMRB2 of SpatialReward's scripts, the
+overall of EditScore's, and the official one of MMRB2.
+"""
+
+import math
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from spatialreward.benchmarks.interface import Benchmark, Judgements
+from spatialreward.records import Judgement
+
+_TO_TEN = 25 / 10
+_GROUPS = {
+    "object": "subject-add subject-remove subject-replace",
+    "appearance": "color_alter material_alter style_change tone_transfer",
+    "scene": "background_change extract",
+    "advanced": "ps_human text_change motion_change compose",
+}
+_DIMENSIONS = ("overall", "prompt_following", "consistency")
+
+
+def mer_results(bench: Benchmark, judgements: Judgements) -> dict[str, dict[str, Any]]:
+    """MER-Bench: of each group that was judged, scores and both orders."""
+    results = {}
+    for item in bench.published.items:
+        if any(one.key not in judgements for one in item.candidates):
+            continue
+        scores = [_scores(judgements[one.key])["overall"] for one in item.candidates]
+        ranked = sorted(enumerate(scores), key=lambda pair: pair[1], reverse=True)
+        results[item.id] = {
+            "scores": scores,
+            "pred_rank": [place for place, _ in ranked],
+            "gt_rank": list(range(len(scores))),
+            "label": item.labels["label"],
+            "pair_type": item.labels["pair_type"],
+        }
+    return results
+
+
+def mer_figures(results: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """MER-Bench's statistics, by our names."""
+    rows = [_order(row) for row in results.values()]
+    figures = {}
+    if rows:
+        for name in ("exact", "kendall", "spearman", "ndcg", "top1", "top2", "position_error"):
+            figures[name] = float(np.mean([row[name] for row in rows]))
+    for field, names in (
+        ("pair_type", ("exact", "kendall", "ndcg")),
+        ("label", ("exact", "kendall", "ndcg", "top1")),
+    ):
+        sums: dict[tuple[str, str], float] = defaultdict(int)
+        counts: dict[str, int] = defaultdict(int)
+        for result, row in zip(results.values(), rows, strict=True):
+            counts[result[field]] += 1
+            for name in names:
+                sums[name, result[field]] += row[name]
+        for (name, part), total in sums.items():
+            figures[f"{name}/{part}"] = float(total / counts[part])
+    for row in rows:
+        if row["error"]:
+            name = f"error_type/{row['error']}"
+            figures[name] = figures.get(name, 0.0) + 1
+    return figures
+
+
+def _order(row: dict[str, Any]) -> dict[str, Any]:
+    pred, truth, scores = row["pred_rank"], row["gt_rank"], row["scores"]
+    n = len(pred)
+    agreeing = disagreeing = 0
+    for i in range(n):
+        for j in range(i + 1, n):
+            product = (pred[i] - pred[j]) * (truth[i] - truth[j])
+            agreeing += product > 0
+            disagreeing += product < 0
+    gained = ideal = 0
+    for i in range(n):
+        gained = gained + (n - truth[i]) / np.log2(pred[i] + 2)
+        ideal = ideal + (n - i) / np.log2(i + 2)
+    exact = pred == truth and len(set(scores)) == n
+    squares = sum((pred[i] - truth[i]) ** 2 for i in range(n))
+    return {
+        "exact": exact,
+        "kendall": (agreeing - disagreeing) / (0.5 * n * (n - 1)),
+        "spearman": 1 - (6 * squares) / (n * (n**2 - 1)),
+        "ndcg": gained / ideal,
+        "top1": int(pred[0] == 0),
+        "top2": int(sorted(pred[:2]) == [0, 1]),
+        "position_error": np.mean([abs(pred[i] - i) for i in range(n)]),
+        "error": "" if exact else _error(pred, n),
+    }
+
+
+def _error(pred: list[int], n: int) -> str:
+    off_by_one = [place for place in range(n - 1) if pred[place] in (place - 1, place + 1)]
+    if pred == sorted(pred, reverse=True):
+        return "full_reverse"
+    if len(off_by_one) == n - 1:
+        return "adjacent_swap"
+    if pred[0] != 0:
+        return "top_confused"
+    return "mixed" if pred[-1] == n - 1 else "bottom_confused"
+
+
+def editreward_results(bench: Benchmark, judgements: Judgements) -> dict[str, dict[str, float]]:
+    """EditReward-Bench: scores by the picture's id."""
+    candidates = [one for item in bench.published.items for one in item.candidates]
+    return {one.name: _scores(judgements[one.key]) for one in candidates if one.key in judgements}
+
+
+def editreward_figures(bench: Benchmark, results: dict[str, dict[str, float]]) -> dict[str, float]:
+    """EditReward-Bench's accuracies, by our names."""
+    right: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for item in bench.published.items:
+        first, second = (one.name for one in item.candidates)
+        if first not in results or second not in results:
+            continue
+        dimension = item.labels["dimension"]
+        names = ("overall", "overall_min") if dimension == "overall" else (dimension,)
+        for name in names:
+            is_right = 1 if results[first][name] > results[second][name] else 0
+            right[item.labels["task_type"]][name].append(is_right)
+    accuracies = {
+        task: {
+            name: float(np.mean(np.array(of_task[name]))) if of_task[name] else 0.0
+            for name in (*_DIMENSIONS, "overall_min")
+        }
+        for task, of_task in right.items()
+    }
+    tasks = sorted(accuracies)
+    if not tasks:
+        return {}
+    figures = {
+        name: float(np.mean([accuracies[task][name] for task in tasks]))
+        for name in (*_DIMENSIONS, "overall_min")
+    }
+    for name in _DIMENSIONS:
+        for part, members in {**_GROUPS, **{task: task for task in tasks}}.items():
+            known = [task for task in members.split() if task in accuracies]
+            if known:
+                mean = np.mean([accuracies[task][name] for task in known])
+                figures[f"{name}/{part}"] = float(mean)
+    return figures
+
+
+def mmrb2_results(bench: Benchmark, judgements: Judgements) -> dict[str, dict[str, float]]:
+    """MMRB2: scores by pair and side."""
+    return {
+        f"{item.id}_{one.name}": _scores(judgements[one.key])
+        for item in bench.published.items
+        for one in item.candidates
+        if one.key in judgements
+    }
+
+
+def mmrb2_figures(bench: Benchmark, results: dict[str, dict[str, float]]) -> dict[str, float]:
+    """MMRB2's accuracies by both scripts, by our names."""
+    right: dict[str, int] = defaultdict(int)
+    total: dict[str, int] = defaultdict(int)
+    official = {"right": 0, "total": 0}
+    for item in bench.published.items:
+        sides = [results.get(f"{item.id}_{side}") for side in ("A", "B")]
+        if None in sides:
+            continue
+        a, b = (side["overall"] for side in sides)
+        chosen = "AB"[item.order[0]]
+        said = "A" if a > b else "B" if b > a else "tie"
+        parts = {f"accuracy/{item.labels[one]}" for one in ("pictures", "num_pictures", "source")}
+        for name in ("accuracy", *parts):
+            total[name] += 1
+            right[name] += said == chosen
+        if not any(side["failed"] for side in sides):
+            official["total"] += 2
+            official["right"] += 2 * (said == chosen)
+    figures = {name: right[name] / total[name] for name in total}
+    share = official["right"] / official["total"] if official["total"] else 0.0
+    return figures | {"accuracy_official": share}
+
+
+def _scores(judgement: Judgement) -> dict[str, float]:
+    four = [12.5] * 4
+    if judgement.scores is not None:
+        four = [judgement.scores.given()[name] for name in type(judgement.scores).model_fields]
+    s1, s2, s3, s4 = (score / _TO_TEN for score in four)
+    return {
+        "prompt_following": s1,
+        "consistency": s2,
+        "overall": (0.6 * s1 + 0.4 * s2) ** 0.8 * (0.5 * s3 + 0.5 * s4) ** (1 - 0.8),
+        "overall_min": math.sqrt(min(four[:2]) / _TO_TEN * (min(four[2:]) / _TO_TEN)),
+        "failed": float(judgement.scores is None),
+    }
