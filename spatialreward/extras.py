@@ -16,6 +16,7 @@ EXTRAS = {
     "spatialreward.ops.attempts": "container",
     "spatialreward.ops.backups": "storage",
     "spatialreward.buckets": "storage",
+    "spatialreward.chat": "chat",
     "spatialreward.cli.run_view": "kubeflow",
     "spatialreward.client": "client",
     "spatialreward.ops.cluster": "cluster",
