@@ -32,6 +32,10 @@ EXTRAS = {
     # What each kind of judge needs is told by the part that it is in.
     "spatialreward.judges.load": "",
     "spatialreward.judges.engines.vllm_engine": "vllm",
+    "spatialreward.judges.openai": "chat",
+    "spatialreward.judges.openai_asking": "chat",
+    "spatialreward.judges.openai_config": "",
+    "spatialreward.judges.passes": "",
     "spatialreward.ops.kubeflow": "kubeflow",
     "spatialreward.ops.logged_models": "tracking",
     "spatialreward.ops.promotion": "tracking",

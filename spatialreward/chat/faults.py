@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from spatialreward.errors import SpatialRewardError
+
 
 class ServerFault(StrEnum):
     """Why a request has no answer."""
@@ -39,3 +41,7 @@ class ChatFault(Exception):
         self.fault = fault
         self.detail = detail
         self.retry_after_s = retry_after_s
+
+
+class ServerAway(SpatialRewardError):
+    """So many questions in a row got no answer that there is no use in going on."""
