@@ -21,8 +21,8 @@ from pipelines.settings import (
     WorldStep,
 )
 from spatialreward.artifacts import ArtifactRef
+from spatialreward.chat.keys import key_of
 from spatialreward.data.sources.config import WorldSource
-from spatialreward.data.teacher.keys import key_of
 from spatialreward.errors import InvalidInputError
 from spatialreward.ops.config import (
     FolderBase,

@@ -16,6 +16,7 @@ EXTRAS = {
     "spatialreward.ops.attempts": "container",
     "spatialreward.ops.backups": "storage",
     "spatialreward.buckets": "storage",
+    "spatialreward.chat": "chat",
     "spatialreward.cli.run_view": "kubeflow",
     "spatialreward.client": "client",
     "spatialreward.ops.cluster": "cluster",
@@ -31,6 +32,10 @@ EXTRAS = {
     # What each kind of judge needs is told by the part that it is in.
     "spatialreward.judges.load": "",
     "spatialreward.judges.engines.vllm_engine": "vllm",
+    "spatialreward.judges.openai": "chat",
+    "spatialreward.judges.openai_asking": "chat",
+    "spatialreward.judges.openai_config": "",
+    "spatialreward.judges.passes": "",
     "spatialreward.ops.kubeflow": "kubeflow",
     "spatialreward.ops.logged_models": "tracking",
     "spatialreward.ops.promotion": "tracking",

@@ -125,6 +125,11 @@ class JudgingOptions(Record):
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """The answers are drawn with this seed; None: they are the likeliest, token by token."""
 
+    @property
+    def names_soft_scores(self) -> bool:
+        """Whether soft scores were asked for by name, so that a judge that has none must fail."""
+        return self.scores is ScoreKind.SOFT and "scores" in self.model_fields_set
+
 
 class Mending(StrEnum):
     """What may be put right in an answer before it is read; none of these invents a score."""
@@ -172,15 +177,17 @@ class JudgeIdentity(Record):
     name: Text = Field(min_length=1)
     """Of the served or registered model, of a checkpoint's folder, or of the baseline."""
     version: Text = ""
-    """Number of the served or registered model, or the hub's commit; empty for a folder."""
+    """Number of the served or registered model, or the hub's commit; empty for a folder. Of a model
+    behind an address: what else changes its answers, such as ``temperature=0.7``."""
     weights: Text = ""
     """SHA-256 of the checkpoint's folder, as the registry and deployments have it, and behind a
-    ``+`` that of an adapter; empty for a judge without weights."""
+    ``+`` that of an adapter; empty for a judge without weights. ``unknown`` for a model behind an
+    address, which may be another one tomorrow under the same name."""
     protocol: Text = ""
     """Name of the protocol and the beginning of its SHA-256, as ``tiny@0a1b2c3d4e5f``; empty for a
     judge that is not asked in words."""
     aggregation: Text = ""
-    """The form in which scores become a reward."""
+    """The form in which scores become a reward, and over how many passes if there are several."""
 
     def __str__(self) -> str:
         """One line, with the beginning of the weights' digest; see ``name_in``."""

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from spatialreward.artifacts import ArtifactRef
+from spatialreward.chat.keys import key_of
 from spatialreward.data.corpus import stages
 from spatialreward.data.corpus.config import CorpusConfig, CorpusShardStep, CorpusStep
 from spatialreward.data.corpus.running import finish, lineage_of
 from spatialreward.data.packing.manifest import FILE_NAME, ShardReport
-from spatialreward.data.teacher.keys import key_of
 from spatialreward.errors import InvalidInputError
 from spatialreward.ops.data_registration import log_packed
 from spatialreward.ops.step import Outputs, Step, run_step, step_key, work_dir

@@ -2,12 +2,11 @@
 
 import functools
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from spatialreward.cli.judge_options import JUDGES, AdapterFolder, ProtocolName
+from spatialreward.cli.judge_options import JUDGES, AdapterFolder, Passes, ProtocolName
 from spatialreward.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ def evaluate(
     ] = None,
     adapter: AdapterFolder = None,
     protocol: ProtocolName = None,
+    passes: Passes = 1,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure a judge on held-out edits: order of rewards, regions, failures by reason.
@@ -51,28 +51,26 @@ def evaluate(
     from spatialreward.data.dataset import DatasetRef
 
     edits = None if heldout is None else DatasetRef.parse(heldout)
-    if _has_report(model, edits, adapter, protocol):
+    several = None if passes == 1 else passes
+    if _has_report(model, edits, adapter=adapter, protocol=protocol, passes=several):
         from spatialreward.ops.registered import evaluate_version
 
         version = evaluate_version(model, edits)
         measured = _Measured(version.figures, version.edits, version.report)
     else:
-        measured = _without_report(model, edits, adapter, protocol)
+        how = {"adapter": adapter, "protocol": protocol, "passes": passes}
+        measured = _without_report(model, edits, how)
     if json_output:
         typer.echo(_as_json(model, measured))
     else:
         _print(model, measured)
 
 
-def _has_report(
-    model: str, edits: "DatasetRef | None", adapter: Path | None, protocol: str | None
-) -> bool:
+def _has_report(model: str, edits: "DatasetRef | None", **options: object) -> bool:
     """Whether a version is measured as it is registered, on edits that a report can name."""
     if not model.startswith(_REGISTERED):
         return False
-    changed = [
-        name for name, value in (("adapter", adapter), ("protocol", protocol)) if value is not None
-    ]
+    changed = [name for name, value in options.items() if value is not None]
     if changed:
         why = f"--{changed[0]} makes another judge of {model} than is registered"
     elif edits is not None and not edits.has_checksum:
@@ -83,9 +81,7 @@ def _has_report(
     return False
 
 
-def _without_report(
-    model: str, edits: "DatasetRef | None", adapter: Path | None, protocol: str | None
-) -> _Measured:
+def _without_report(model: str, edits: "DatasetRef | None", how: dict[str, Any]) -> _Measured:
     from spatialreward.benchmarks.judge import measure_judge
     from spatialreward.judges.load import load_judge
 
@@ -94,7 +90,7 @@ def _without_report(
             f"--heldout missing: expected the edits to measure {model} on, a folder or "
             "s3://...#sha256=..."
         )
-    opening = functools.partial(load_judge, model, adapter=adapter, protocol=protocol)
+    opening = functools.partial(load_judge, model, **how)
     return _Measured(measure_judge(opening, edits.open()), edits, None)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spatialreward.cli.edits import EditRequest, read_requests
-from spatialreward.cli.judge_options import JUDGES, AdapterFolder, ProtocolName
+from spatialreward.cli.judge_options import JUDGES, AdapterFolder, Passes, ProtocolName
 from spatialreward.cli.verdict import (
     check_pictures,
     print_verdict,
@@ -49,6 +49,7 @@ def judge(
     ] = None,
     adapter: AdapterFolder = None,
     protocol: ProtocolName = None,
+    passes: Passes = 1,
     endpoint: Annotated[
         str | None,
         typer.Option(
@@ -79,7 +80,9 @@ def judge(
 
     # The judge comes last: nothing slow is loaded for a request that cannot be judged.
     judge_name = model if endpoint is None else f"triton:{endpoint}"
-    opening = functools.partial(load_judge, judge_name, adapter=adapter, protocol=protocol)
+    opening = functools.partial(
+        load_judge, judge_name, adapter=adapter, protocol=protocol, passes=passes
+    )
     if edits is not None:
         _refuse("--edits", source=source, edited=edited, instruction=instruction, overlay=overlay)
         _judge_many(edits, overlay_dir, opening)
@@ -172,8 +175,8 @@ def _check_judge(model: str | None, endpoint: str | None) -> None:
     if (model is None) == (endpoint is None):
         wrong = "no judge given" if model is None else "two judges given"
         raise InvalidInputError(
-            f"{wrong}: use either --model JUDGE (a folder, hub:..., models:/..., pixels, oracle) "
-            "or --endpoint HOST:PORT (or TRITON_GRPC_URL)"
+            f"{wrong}: use either --model JUDGE (a folder, hub:..., models:/..., openai:..., "
+            "pixels, oracle) or --endpoint HOST:PORT (or TRITON_GRPC_URL)"
         )
     if endpoint is not None and not all(map(_ENDPOINT.fullmatch, endpoint.split(","))):
         raise InvalidInputError(f"--endpoint: expected HOST:PORT, got {endpoint!r}")

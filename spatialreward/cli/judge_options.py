@@ -7,8 +7,8 @@ import typer
 
 JUDGES = (
     "a folder, hub:OWNER/NAME@REVISION, models:/NAME@ALIAS, models:/NAME/VERSION, "
-    "triton:HOST:PORT, pixels, which needs no model, or oracle, which knows the truth about edits "
-    "of the generated world"
+    "triton:HOST:PORT, openai:MODEL@https://HOST/v1, pixels, which needs no model, or oracle, "
+    "which knows the truth about edits of the generated world"
 )
 
 AdapterFolder = Annotated[
@@ -21,5 +21,13 @@ ProtocolName = Annotated[
         metavar="full|tiny|FILE",
         show_default="full",
         help="How to ask a model that has no protocol.json of its own.",
+    ),
+]
+Passes = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Judge each edit so often from drawn answers and take the mean; costs as many times "
+        "as much.",
     ),
 ]

@@ -7,6 +7,11 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.extras import missing_package
 from spatialreward.hub import JUDGE, ON_HUB, fetch_from_hub
 from spatialreward.judges.interface import Judging
+from spatialreward.judges.openai_config import PREFIX as OPENAI
+from spatialreward.judges.openai_config import OpenAiConfig
+from spatialreward.judges.passes import SelfEnsemble
+from spatialreward.protocol.choice import named_protocol
+from spatialreward.protocol.prompts import FULL
 
 PIXELS = "pixels"
 ORACLE = "oracle"
@@ -14,7 +19,7 @@ _REGISTERED = "models:/"
 _SERVED = "triton:"
 _EXPECTED = (
     "a folder, hub:OWNER/NAME@REVISION, models:/NAME@ALIAS, models:/NAME/VERSION, "
-    "triton:HOST:PORT, pixels, oracle or oracle:PHOTOS"
+    "triton:HOST:PORT, openai:MODEL@https://HOST/v1, pixels, oracle or oracle:PHOTOS"
 )
 
 
@@ -23,6 +28,7 @@ def load_judge(
     *,
     adapter: str | Path | None = None,
     protocol: str | Path | None = None,
+    passes: int = 1,
 ) -> Judging:
     """Load a judge into this process, or connect to one that is served.
 
@@ -37,28 +43,39 @@ def load_judge(
               ``S3_ENDPOINT_URL``;
             - ``triton:HOST:PORT``, a Triton server's gRPC address, or several with commas between
               them; it is asked when the first edits are judged;
+            - ``openai:MODEL@https://HOST/v1``, any model that speaks OpenAI's chat completions,
+              with settings behind a ``?``, such as ``?temperature=0.7&api_key_variable=NAME``;
             - ``pixels``, the baseline that compares pixels and needs no model;
             - ``oracle``, which knows the truth about edits of the generated world and fails on all
               others; ``oracle:PHOTOS`` where some are made on photographs, which that folder holds.
         adapter: folder of a LoRA that is merged into the weights; for a model in this process.
-        protocol: how a checkpoint without a protocol file is asked: ``full``, ``tiny`` or a
-            protocol file; by default ``full``, and that is logged.
+        protocol: how a checkpoint without a protocol file, or a model behind an address, is asked:
+            ``full``, ``tiny`` or a protocol file; by default ``full``.
+        passes: how often each edit is judged, with answers that are drawn; of more than one the
+            mean counts, and it costs as many times as much.
 
     Raises:
         InvalidInputError: there is no such folder, it holds no judge, a damaged one or one
-            that cannot read what its protocol shows, the adapter is for another model, or an
-            address is none.
+            that cannot read what its protocol shows, the adapter is for another model, an
+            address is none, its key is not set, or there are several passes of a judge that draws
+            nothing.
         HubError: the hub does not hand the model over.
         MissingPackageError: a package that such a judge needs is not installed.
         TrackingError: the registry does not answer, or has no such model.
         StorageError: the object store does not answer, or does not have all of the model.
     """
+    name = str(judge)
+    if passes < 1:
+        raise InvalidInputError(f"passes: expected 1 or more, got {passes}")
+    if passes > 1 and (name == PIXELS or name.partition(":")[0] == ORACLE):
+        raise InvalidInputError(f"judge {name}: draws no answers, so {passes} passes are all alike")
     try:
-        return _load(judge, None if adapter is None else Path(adapter), protocol)
+        judging = _load(judge, None if adapter is None else Path(adapter), protocol)
     except ModuleNotFoundError as error:
         if missing := missing_package(error):
             raise missing from error
         raise
+    return judging if passes == 1 else SelfEnsemble(judging, passes)
 
 
 def _load(judge: str | Path, adapter: Path | None, protocol: str | Path | None) -> Judging:
@@ -68,6 +85,8 @@ def _load(judge: str | Path, adapter: Path | None, protocol: str | Path | None) 
         for option, value in (("adapter", adapter), ("protocol", protocol)):
             if value is not None:
                 raise InvalidInputError(f"judge {name}: takes no {option}, got {value}")
+    if name.startswith(OPENAI):
+        return _behind_address(name, adapter, protocol)
     if name == PIXELS:
         from spatialreward.judges.pixels import PixelDifference
 
@@ -94,6 +113,15 @@ def _load(judge: str | Path, adapter: Path | None, protocol: str | Path | None) 
         name=fetched.name,
         version=fetched.version,
     )
+
+
+def _behind_address(name: str, adapter: Path | None, protocol: str | Path | None) -> Judging:
+    config = OpenAiConfig.parse(name)
+    if adapter is not None:
+        raise InvalidInputError(f"judge {config.name}: takes no adapter, got {adapter}")
+    from spatialreward.judges.openai import OpenAiJudge
+
+    return OpenAiJudge(config, FULL if protocol is None else named_protocol(protocol))
 
 
 class Fetched(NamedTuple):

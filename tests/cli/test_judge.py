@@ -212,16 +212,24 @@ def opened_with(monkeypatch, *arguments):
 def test_without_a_judge_the_one_in_the_environment_is_asked(pair, monkeypatch):
     pictures, model = pair[:4], pair[5]
     monkeypatch.setenv("TRITON_GRPC_URL", "127.0.0.1:8001")
-    as_it_is = {"adapter": None, "protocol": None}
+    as_it_is = {"adapter": None, "protocol": None, "passes": 1}
     assert opened_with(monkeypatch, *pictures) == ("triton:127.0.0.1:8001", as_it_is)
     assert opened_with(monkeypatch, *pictures, "--endpoint", "h:1") == ("triton:h:1", as_it_is)
     assert opened_with(monkeypatch, *pictures, "--model", model) == (str(model), as_it_is)
 
 
-def test_adapter_and_protocol_are_handed_on(pair, monkeypatch, tmp_path):
-    options = ("--adapter", tmp_path, "--protocol", "tiny")
+def test_adapter_protocol_and_passes_are_handed_on(pair, monkeypatch, tmp_path):
+    options = ("--adapter", tmp_path, "--protocol", "tiny", "--passes", 4)
     _, how = opened_with(monkeypatch, *pair, *options)
-    assert how == {"adapter": tmp_path, "protocol": "tiny"}
+    assert how == {"adapter": tmp_path, "protocol": "tiny", "passes": 4}
+
+
+def test_several_passes_of_a_judge_that_draws_nothing_are_refused(pair):
+    arguments = [*map(str, pair[:4]), "--instruction", "a", "--model", "pixels", "--passes"]
+    result = CliRunner().invoke(app, ["judge", *arguments, "4"])
+    assert result.exit_code == 1
+    assert result.stderr == ("error: judge pixels: draws no answers, so 4 passes are all alike\n")
+    assert CliRunner().invoke(app, ["judge", *arguments, "0"]).exit_code == 2
 
 
 def test_every_kind_of_judge_can_be_named(pair, tmp_path):

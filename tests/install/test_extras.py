@@ -134,6 +134,10 @@ def test_help_needs_no_extra(tmp_path):
         ("judge --source a.png --edited a.png --instruction x --model {checkpoint}", "judge"),
         ("judge --source a.png --edited a.png --instruction x --model models:/a@b", "tracking"),
         ("judge --source a.png --edited a.png --instruction x --endpoint localhost:1", "client"),
+        (
+            "judge --source a.png --edited a.png --instruction x --model openai:m@https://h/v1",
+            "chat",
+        ),
         ("deploy --model folder --endpoint localhost:1 --repository r", "deployer"),
         ("deploy rollback --endpoint localhost:1 --repository r", "deployer"),
         ("deploy list --endpoint localhost:1 --repository r", "deployer"),

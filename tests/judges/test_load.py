@@ -73,7 +73,11 @@ def test_a_folder_without_a_judge_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "missing", "extra"),
-    [("FOLDER", "torch", "judge"), ("triton:a:1", "tritonclient", "client")],
+    [
+        ("FOLDER", "torch", "judge"),
+        ("triton:a:1", "tritonclient", "client"),
+        ("openai:m@https://h/v1", "openai", "chat"),
+    ],
 )
 def test_what_is_not_installed_is_named(name, missing, extra, judge_folder):
     """In a process that cannot import it, as where only the library itself is installed."""

@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from spatialreward.chat.keys import key_of
 from spatialreward.data.corpus import stages
 from spatialreward.data.corpus.config import CorpusConfig
 from spatialreward.data.packing.card import About, write_card
@@ -25,7 +26,6 @@ from spatialreward.data.packing.manifest import (
     write_manifest,
 )
 from spatialreward.data.sources.opening import open_source
-from spatialreward.data.teacher.keys import key_of
 from spatialreward.data.teacher.usage import TeacherUsage
 from spatialreward.errors import InvalidInputError
 from spatialreward.progress import track

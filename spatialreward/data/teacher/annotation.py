@@ -4,11 +4,12 @@ import asyncio
 import json
 from dataclasses import dataclass
 
+from spatialreward.chat.faults import ChatFault
 from spatialreward.data.edits import LabelledEdit, Rejected
 from spatialreward.data.teacher import prompts
 from spatialreward.data.teacher.answers import AnnotationAnswer, VerificationAnswer
 from spatialreward.data.teacher.asking import Asker
-from spatialreward.data.teacher.faults import REASON_PREFIX, TeacherFault
+from spatialreward.data.teacher.faults import REASON_PREFIX, reason_of
 from spatialreward.data.teacher.pictures import EditPictures
 from spatialreward.data.teacher.questions import Question
 from spatialreward.data.teacher.usage import Tally
@@ -42,8 +43,8 @@ async def annotate(asker: Asker, edit: LabelledEdit, tally: Tally) -> LabelledEd
     )
     try:
         return await _Passes(asker, edit, pictures, proposed, tally).run()
-    except TeacherFault as fault:
-        return _rejected(edit, fault.reason, fault.detail)
+    except ChatFault as fault:
+        return _rejected(edit, reason_of(fault), fault.detail)
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
+from spatialreward.chat.faults import ServerFault
+from spatialreward.chat.reply import Reply
 from spatialreward.data.teacher.config import Language
 from spatialreward.data.teacher.faults import Fault, TeacherFault
-from spatialreward.data.teacher.ledger import Reply
 from spatialreward.errors import Failure, JudgementError
 from spatialreward.protocol.mending import Mended
 from spatialreward.protocol.parsing import answer_value
@@ -214,7 +215,7 @@ def _plain(schema: Mapping[str, Any]) -> dict[str, Any]:
 def _text_of(reply: Reply) -> str:
     text = (reply.text or "").strip()
     if reply.finish_reason == "content_filter":
-        raise TeacherFault(Fault.CONTENT_FILTER, "the server withheld the answer")
+        raise TeacherFault(ServerFault.CONTENT_FILTER, "the server withheld the answer")
     if reply.refusal:
         raise TeacherFault(Fault.REFUSED, f"the model refused: {reply.refusal[:200]!r}")
     if reply.finish_reason == "length":

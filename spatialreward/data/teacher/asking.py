@@ -6,25 +6,25 @@ the server answered is on disk before anybody looks at it.
 
 import asyncio
 import logging
-import random
 import weakref
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential
+from tenacity import RetryCallState
 
+from spatialreward.chat.endpoint import Endpoint
+from spatialreward.chat.faults import ChatFault, ServerFault
+from spatialreward.chat.patience import Pause, sending_again
+from spatialreward.chat.reply import Reply
 from spatialreward.data.teacher.answers import Answer, read_answer
 from spatialreward.data.teacher.config import Structured, TeacherConfig
-from spatialreward.data.teacher.endpoint import Endpoint
-from spatialreward.data.teacher.faults import REMEDIES, BudgetSpent, Fault, Remedy, TeacherFault
-from spatialreward.data.teacher.ledger import Entry, Ledger, Paid, Reply
-from spatialreward.data.teacher.limits import Pause, Rate
+from spatialreward.data.teacher.faults import ASKED_AGAIN, BudgetSpent, TeacherFault
+from spatialreward.data.teacher.ledger import Entry, Ledger, Paid
+from spatialreward.data.teacher.limits import Rate
 from spatialreward.data.teacher.prompts import AGAIN
 from spatialreward.data.teacher.questions import Question, Request, estimated_tokens, request_for
 from spatialreward.data.teacher.usage import Tally
 from spatialreward.errors import SpatialRewardError
 
 logger = logging.getLogger(__name__)
-
-_LONGEST_BACKOFF_S = 60.0
 
 
 class Asker:
@@ -45,13 +45,12 @@ class Asker:
         self._locks: weakref.WeakValueDictionary[bytes, asyncio.Lock] = (
             weakref.WeakValueDictionary()
         )
-        self._backoff_s = wait_exponential(multiplier=config.backoff_s, max=_LONGEST_BACKOFF_S)
 
     async def ask(self, question: Question[Answer], tally: Tally) -> Answer:
         """The first answer that can be used.
 
         Raises:
-            TeacherFault: there is none; all of them, and all that was tried, is in ``tally``.
+            ChatFault: there is none; all of them, and all that was tried, is in ``tally``.
             BudgetSpent: the next request would be beyond the budget.
             InvalidInputError: the server will answer nothing: see ``Endpoint.send``.
         """
@@ -65,7 +64,7 @@ class Asker:
             except TeacherFault as fault:
                 tally.fault(fault.fault)
                 is_last = number == self.config.max_answers
-                if is_last or REMEDIES[fault.fault] is not Remedy.ASK_AGAIN:
+                if is_last or fault.fault not in ASKED_AGAIN:
                     raise
                 logger.info("edit %s, %s: asking again, %s", question.edit, question.stage, fault)
                 note = AGAIN.format(problem=fault.detail)
@@ -98,25 +97,18 @@ class Asker:
         return entry
 
     async def _pay(self, request: Request, tally: Tally) -> Entry:
-        again = AsyncRetrying(
-            retry=retry_if_exception(_is_worth_another_try),
-            stop=self._is_enough,
-            wait=self._wait_s,
-            before_sleep=lambda state: self._before_sleep(state, request, tally),
-            sleep=asyncio.sleep,
-            reraise=True,
-        )
+        again = sending_again(self.config, lambda state: self._before_sleep(state, request, tally))
         return await again(self._attempt, request, tally)
 
     async def _attempt(self, request: Request, tally: Tally) -> Entry:
         """Send a request once, or once in each way to ask for JSON until the server takes one."""
         ways = self._ways.setdefault(request.stage, _Ways(self.config.structured))
-        refusal: TeacherFault | None = None
+        refusal: ChatFault | None = None
         for structured in ways.open:
             try:
                 entry = await self._send(request, structured, tally)
-            except TeacherFault as fault:
-                if fault.fault is not Fault.REQUEST_REFUSED or ways.is_settled_on(structured):
+            except ChatFault as fault:
+                if fault.fault is not ServerFault.REQUEST_REFUSED or ways.is_settled_on(structured):
                     tally.fault(fault.fault)
                     raise
                 refusal = refusal or fault
@@ -144,9 +136,8 @@ class Asker:
         """Send a request now, and put down what comes back before anybody looks at it."""
         try:
             reply, tokens = await self._endpoint.send(request.body_with(structured))
-        except TeacherFault as fault:
-            if fault.retry_after_s and fault.retry_after_s <= self.config.longest_wait_s:
-                self._pause.extend(fault.retry_after_s)
+        except ChatFault as fault:
+            self._pause.extend_for(fault, self.config)
             raise
         except SpatialRewardError as error:
             # Those that wait for their turn need not be refused one by one.
@@ -186,17 +177,6 @@ class Asker:
         else:
             return
         raise BudgetSpent(f"teacher: the budget of {ledger.path} is spent ({spent})")
-
-    def _wait_s(self, state: RetryCallState) -> float:
-        """The backoff or the server's hint, and more at random, so that not all come at once."""
-        backoff_s = self._backoff_s(state)
-        hint_s = state.outcome.exception().retry_after_s or 0.0
-        return max(backoff_s, hint_s) + random.uniform(0.0, backoff_s)
-
-    def _is_enough(self, state: RetryCallState) -> bool:
-        hint_s = state.outcome.exception().retry_after_s or 0.0
-        is_last = state.attempt_number >= self.config.max_attempts
-        return is_last or hint_s > self.config.longest_wait_s
 
     def _before_sleep(self, state: RetryCallState, request: Request, tally: Tally) -> None:
         tally.add(retries=1)
@@ -241,7 +221,3 @@ def ways_from(strictest: Structured) -> tuple[Structured, ...]:
     """
     ways = tuple(Structured)
     return ways[ways.index(strictest) :]
-
-
-def _is_worth_another_try(error: BaseException) -> bool:
-    return isinstance(error, TeacherFault) and REMEDIES[error.fault] is Remedy.SEND_AGAIN

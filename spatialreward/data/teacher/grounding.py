@@ -10,12 +10,13 @@ from pathlib import Path
 
 from pydantic import Field
 
+from spatialreward.chat.faults import ChatFault
 from spatialreward.data.edits import LabelledEdit, Rejected
 from spatialreward.data.teacher import prompts
 from spatialreward.data.teacher.answers import GroundingAnswer
 from spatialreward.data.teacher.asking import Asker
 from spatialreward.data.teacher.config import TeacherConfig
-from spatialreward.data.teacher.faults import REASON_PREFIX, TeacherFault
+from spatialreward.data.teacher.faults import REASON_PREFIX, reason_of
 from spatialreward.data.teacher.in_order import ask_in_order
 from spatialreward.data.teacher.pictures import EditPictures
 from spatialreward.data.teacher.questions import Question
@@ -81,8 +82,8 @@ async def _ground(asker: Asker, edit: LabelledEdit, tally: Tally) -> Grounding |
             stage="ground", edit=edit.id, parts=(*pictures.plain, text), form=GroundingAnswer
         )
         answer = await asker.ask(question, tally)
-    except TeacherFault as fault:
-        return rejected(fault.reason, fault.detail)
+    except ChatFault as fault:
+        return rejected(reason_of(fault), fault.detail)
     return Grounding(id=edit.id, regions=_regions(answer), usage=tally.usage)
 
 

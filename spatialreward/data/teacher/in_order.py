@@ -17,10 +17,10 @@ from typing import Generic, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from spatialreward.chat.endpoint import Endpoint
 from spatialreward.data.edits import Rejected
 from spatialreward.data.teacher.asking import Asker
 from spatialreward.data.teacher.config import TeacherConfig
-from spatialreward.data.teacher.endpoint import Endpoint
 from spatialreward.data.teacher.faults import (
     UNANSWERED,
     BudgetSpent,

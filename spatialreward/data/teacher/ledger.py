@@ -14,20 +14,11 @@ from typing import Self
 
 from pydantic import Field, NonNegativeInt, ValidationError
 
+from spatialreward.chat.reply import Reply
 from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
 
 logger = logging.getLogger(__name__)
-
-
-class Reply(Record):
-    """What a model answered, as far as it matters here."""
-
-    text: str | None
-    refusal: str | None = None
-    finish_reason: str | None = None
-    model: str = ""
-    """What the server calls the model that answered."""
 
 
 class Paid(Record):

@@ -1,6 +1,4 @@
-"""How fast a server may be asked: a rate a minute, and pauses that the server asks for."""
-
-import asyncio
+"""How fast a server may be asked."""
 
 from aiolimiter import AsyncLimiter
 
@@ -28,21 +26,3 @@ class Rate:
             part = min(amount, self._at_once)
             await self._limiter.acquire(part)
             amount -= part
-
-
-class Pause:
-    """Keeps all requests back when the server told one of them to wait."""
-
-    def __init__(self) -> None:
-        """Begin without a pause."""
-        self._until = 0.0
-
-    def extend(self, seconds: float) -> None:
-        """Ask nothing for so long from now."""
-        self._until = max(self._until, asyncio.get_running_loop().time() + seconds)
-
-    async def wait(self) -> None:
-        """Wait until the server may be asked."""
-        loop = asyncio.get_running_loop()
-        while (left_s := self._until - loop.time()) > 0:
-            await asyncio.sleep(left_s)

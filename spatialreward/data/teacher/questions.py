@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic
 
+from spatialreward.chat.pictures import SentPicture, content_part
 from spatialreward.data.teacher.answers import Answer, schema_of
 from spatialreward.data.teacher.config import Structured, TeacherConfig
-from spatialreward.data.teacher.pictures import SentPicture
 from spatialreward.data.teacher.prompts import SYSTEM
 
 _CHARACTERS_A_TOKEN = 3
@@ -63,18 +63,9 @@ class Request:
 def request_for(question: Question, number: int, note: str, config: TeacherConfig) -> Request:
     """What is sent for the ``number``-th answer to a question; ``note`` says why not the last."""
     parts = (*question.parts, note) if note else question.parts
-    content = [_part(part, config) for part in parts]
-    body: dict[str, Any] = {
-        "model": config.model,
-        "messages": [
-            {"role": "system", "content": SYSTEM},
-            {"role": "user", "content": content},
-        ],
-        config.token_limit_field: config.max_tokens,
-        **config.extra,
-    }
-    if config.temperature is not None:
-        body["temperature"] = config.temperature
+    content = [content_part(part, config.pictures) for part in parts]
+    messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": content}]
+    body = config.body(messages, config.max_tokens)
     schema = schema_of(question.form)
     everything = [question.stage, number, schema, body]
     canonical = json.dumps(everything, sort_keys=True, ensure_ascii=False)
@@ -96,12 +87,3 @@ def estimated_tokens(text: str) -> int:
 
 def _estimated_tokens(part: str | SentPicture) -> int:
     return estimated_tokens(part) if isinstance(part, str) else part.estimated_tokens
-
-
-def _part(part: str | SentPicture, config: TeacherConfig) -> dict[str, Any]:
-    if isinstance(part, str):
-        return {"type": "text", "text": part}
-    picture = {"url": part.url}
-    if config.pictures.detail is not None:
-        picture["detail"] = config.pictures.detail
-    return {"type": "image_url", "image_url": picture}

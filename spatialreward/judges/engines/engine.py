@@ -22,23 +22,11 @@ from spatialreward.judges.qwen_vl.answers import AnswerEngine, Generated
 from spatialreward.judges.qwen_vl.folder import CheckpointFolder
 from spatialreward.judges.qwen_vl.limits import check_limits
 from spatialreward.judges.qwen_vl.processor import Processor
+from spatialreward.judges.reading import judgement_of, paired_scores
 from spatialreward.protocol.choice import place_of, protocol_of
-from spatialreward.protocol.parsing import (
-    PerceptualAnswer,
-    SemanticAnswer,
-    parse_perceptual,
-    parse_semantic,
-)
+from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import Protocol
-from spatialreward.records import (
-    JudgeIdentity,
-    Judgement,
-    JudgementStatus,
-    Mending,
-    ScoreKind,
-    Scores,
-    Streams,
-)
+from spatialreward.records import JudgeIdentity, Judgement, ScoreKind, Scores, Streams
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -318,7 +306,6 @@ class Judge:
         allowed = self._protocol.mendings
         semantic = None if sc is None else parse_semantic(sc.text, allowed)
         perceptual = None if pq is None else parse_perceptual(pq.text, allowed)
-        hard = _scores(semantic and semantic.score, perceptual and perceptual.score)
         soft = _soft_scores(sc, pq)
         wants_soft = asked.edit.options.scores is ScoreKind.SOFT
         if wants_soft and soft is None:
@@ -327,35 +314,12 @@ class Judge:
                 "0..25; ask for hard scores",
                 Failure.NO_SOFT_SCORE,
             )
-        return Judgement(
-            status=JudgementStatus.OK,
-            regions=semantic.edit_region if semantic else (),
-            sc_reasoning=semantic.reasoning if semantic else "",
-            pq_reasoning=perceptual.reasoning if perceptual else "",
-            scores=hard,
-            soft_scores=soft,
-            reward=self._protocol.aggregation.reward(soft if wants_soft and soft else hard),
-            mended=_mended(semantic, perceptual),
+        return judgement_of(
+            semantic, perceptual, self._protocol.aggregation, soft=soft, wants_soft=wants_soft
         )
-
-
-def _mended(*answers: SemanticAnswer | PerceptualAnswer | None) -> tuple[Mending, ...]:
-    named = {one for answer in answers if answer is not None for one in answer.mended}
-    return tuple(one for one in Mending if one in named)
 
 
 def _soft_scores(semantic: Generated | None, perceptual: Generated | None) -> Scores | None:
     if any(one is not None and len(one.soft_scores) != 2 for one in (semantic, perceptual)):
         return None
-    return _scores(semantic and semantic.soft_scores, perceptual and perceptual.soft_scores)
-
-
-def _scores(semantic: Sequence[float] | None, perceptual: Sequence[float] | None) -> Scores:
-    success, over_editing = semantic or (None, None)
-    naturalness, freedom = perceptual or (None, None)
-    return Scores(
-        editing_success=success,
-        over_editing=over_editing,
-        naturalness=naturalness,
-        artifact_freedom=freedom,
-    )
+    return paired_scores(semantic and semantic.soft_scores, perceptual and perceptual.soft_scores)

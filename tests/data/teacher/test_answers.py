@@ -11,7 +11,7 @@ from spatialreward.data.teacher.answers import (
     read_answer,
     schema_of,
 )
-from spatialreward.data.teacher.faults import REMEDIES, Fault, TeacherFault
+from spatialreward.data.teacher.faults import Fault, TeacherFault
 from spatialreward.data.teacher.ledger import Reply
 from spatialreward.records import Mending
 
@@ -156,7 +156,3 @@ def test_a_schema_is_one_that_strict_servers_take(form):
     text = json.dumps(schema)
     for keyword in ("minItems", "prefixItems", "default", "description", "maxLength", "anyOf"):
         assert f'"{keyword}"' not in text
-
-
-def test_every_fault_has_a_remedy():
-    assert set(REMEDIES) == set(Fault)

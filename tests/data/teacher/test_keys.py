@@ -7,9 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from pydantic import ValidationError
 
+from spatialreward.chat.config import OPENAI_ADDRESS
+from spatialreward.chat.keys import key_of
 from spatialreward.data.corpus.running import build_corpus
-from spatialreward.data.teacher.config import OPENAI_ADDRESS, TeacherConfig
-from spatialreward.data.teacher.keys import key_of
+from spatialreward.data.teacher.config import TeacherConfig
 from spatialreward.data.teacher.teaching import annotate_all
 from spatialreward.errors import InvalidInputError
 from tests.data.corpus.made import settings, write_edits

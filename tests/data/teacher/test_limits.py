@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spatialreward.data.teacher.endpoint import retry_after_s
-from spatialreward.data.teacher.limits import Pause, Rate
+from spatialreward.chat.endpoint import retry_after_s
+from spatialreward.chat.patience import Pause
+from spatialreward.data.teacher.limits import Rate
 from spatialreward.data.teacher.teaching import annotate_all
 from tests.data.teacher import virtual_time
 from tests.data.teacher.edits_to_annotate import edits

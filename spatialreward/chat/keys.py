@@ -1,12 +1,12 @@
-"""Which key a teacher's server gets, and where no key may go; free of everything heavy."""
+"""Which key a server gets, and where no key may go; free of everything heavy."""
 
 import os
 
-from spatialreward.data.teacher.config import TeacherConfig
+from spatialreward.chat.config import ChatServer
 from spatialreward.errors import InvalidInputError
 
 
-def key_of(config: TeacherConfig) -> str:
+def key_of(config: ChatServer) -> str:
     """The key to send; empty for a server that gets none.
 
     Raises:
@@ -17,13 +17,12 @@ def key_of(config: TeacherConfig) -> str:
     if not variable:
         return ""
     key = os.environ.get(variable, "").strip()
+    where = f"{config.role} {config.base_url}"
     if not key:
-        raise InvalidInputError(
-            f"teacher {config.base_url}: environment variable {variable} holds no key"
-        )
+        raise InvalidInputError(f"{where}: environment variable {variable} holds no key")
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise InvalidInputError(
-            f"teacher {config.base_url}: what environment variable {variable} holds is no key: "
+            f"{where}: what environment variable {variable} holds is no key: "
             "expected letters, digits and signs without spaces"
         )
     return key

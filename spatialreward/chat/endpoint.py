@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 import openai
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
-from spatialreward.data.teacher.config import TeacherConfig
-from spatialreward.data.teacher.faults import Fault, TeacherFault
-from spatialreward.data.teacher.keys import key_of
-from spatialreward.data.teacher.ledger import Reply
+from spatialreward.chat.config import ChatServer
+from spatialreward.chat.faults import ChatFault, ServerFault
+from spatialreward.chat.keys import key_of
+from spatialreward.chat.reply import Reply
 from spatialreward.errors import InvalidInputError
 
 _NO_KEY = "none"
@@ -67,7 +67,7 @@ class _Completion(_Lenient):
 class Endpoint:
     """A server's chat completions; belongs to the event loop that first uses it."""
 
-    def __init__(self, config: TeacherConfig) -> None:
+    def __init__(self, config: ChatServer) -> None:
         """Connect when first used.
 
         Raises:
@@ -96,13 +96,13 @@ class Endpoint:
         """The model's answer, and its prompt and completion tokens where the server tells them.
 
         Raises:
-            TeacherFault: there is no answer.
+            ChatFault: there is no answer.
             InvalidInputError: there never will be: the key, the model or the address is wrong.
         """
         fields = dict(body)
         model, messages = fields.pop("model"), fields.pop("messages")
         create = self._client.chat.completions.with_raw_response.create
-        late = TeacherFault(Fault.TIMEOUT, f"no answer within {self._config.timeout_s:.3g} s")
+        late = ChatFault(ServerFault.TIMEOUT, f"no answer within {self._config.timeout_s:.3g} s")
         try:
             # httpx counts each read; a server that sends a byte now and then would never be late.
             async with asyncio.timeout(self._config.timeout_s):
@@ -110,10 +110,10 @@ class Endpoint:
             return _read(response.content)
         except (openai.APITimeoutError, TimeoutError):
             raise late from None
-        except TeacherFault as fault:
-            raise TeacherFault(fault.fault, self._clean(fault.detail)) from None
+        except ChatFault as fault:
+            raise ChatFault(fault.fault, self._clean(fault.detail)) from None
         except openai.APIConnectionError as error:
-            raise TeacherFault(Fault.CONNECTION, self._clean(_root_of(error))) from None
+            raise ChatFault(ServerFault.CONNECTION, self._clean(_root_of(error))) from None
         except openai.APIStatusError as error:
             # Without the cause: a server may quote the key in what it says.
             raise self._refusal(error) from None
@@ -133,13 +133,13 @@ class Endpoint:
         if self._key:
             request.headers["Authorization"] = f"Bearer {self._key}"
 
-    def _refusal(self, error: openai.APIStatusError) -> TeacherFault | InvalidInputError:
+    def _refusal(self, error: openai.APIStatusError) -> ChatFault | InvalidInputError:
         status = error.status_code
         text = self._clean(f"HTTP {status}: {_said(error)}")
-        where = f"teacher {self._config.base_url}"
+        where = f"{self._config.role} {self._config.base_url}"
         variable = self._config.key_variable
         if status in (400, 403, 422) and _FILTERED.search(text):
-            return TeacherFault(Fault.CONTENT_FILTER, text)
+            return ChatFault(ServerFault.CONTENT_FILTER, text)
         if status in (401, 403):
             what = (
                 f"the key in {variable} was refused"
@@ -158,10 +158,10 @@ class Endpoint:
             )
         wait_s = retry_after_s(error.response.headers)
         if status == 429:
-            return TeacherFault(Fault.RATE_LIMITED, text, wait_s)
+            return ChatFault(ServerFault.RATE_LIMITED, text, wait_s)
         if status >= 500 or status in _BUSY_STATUSES:
-            return TeacherFault(Fault.SERVER_ERROR, text, wait_s)
-        return TeacherFault(Fault.REQUEST_REFUSED, text)
+            return ChatFault(ServerFault.SERVER_ERROR, text, wait_s)
+        return ChatFault(ServerFault.REQUEST_REFUSED, text)
 
     def _clean(self, text: str) -> str:
         """One short line without the key."""
@@ -202,8 +202,8 @@ def _read(body: bytes) -> tuple[Reply, tuple[int, int] | None]:
     except (ValueError, RecursionError, IndexError) as error:
         what = error.errors()[0]["loc"] if isinstance(error, ValidationError) else error
         beginning = body[:120].decode(errors="replace")
-        raise TeacherFault(
-            Fault.MALFORMED_REPLY, f"no chat completion ({what}); begins {beginning!r}"
+        raise ChatFault(
+            ServerFault.MALFORMED_REPLY, f"no chat completion ({what}); begins {beginning!r}"
         ) from error
     content, usage = choice.message.content, completion.usage
     reply = Reply(

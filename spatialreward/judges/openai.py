@@ -1,0 +1,166 @@
+"""Any model that speaks OpenAI's chat completions as a judge, asked in the words of a protocol.
+
+It writes scores and tells no distribution of them, so it has no soft scores; nor can it say which
+weights answered. Left out: asking again for an answer that cannot be read, which would be another
+judgement, and asking the server to hold answers to a form, which servers do in different ways.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Self
+
+from anyio.from_thread import start_blocking_portal
+
+from spatialreward.chat.endpoint import Endpoint
+from spatialreward.chat.faults import ChatFault, ServerFault
+from spatialreward.chat.keys import key_of
+from spatialreward.chat.reply import Reply
+from spatialreward.edits import Edit
+from spatialreward.errors import Failure, InvalidInputError, JudgementError, SpatialRewardError
+from spatialreward.judges.interface import check_edits
+from spatialreward.judges.openai_asking import Asker, Silence, longest_answer, read_reply
+from spatialreward.judges.openai_config import OpenAiConfig
+from spatialreward.judges.questions import perceptual_question, semantic_question
+from spatialreward.judges.reading import judgement_of
+from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
+from spatialreward.protocol.prompts import FULL, Protocol
+from spatialreward.records import JudgeIdentity, Judgement, Streams
+
+logger = logging.getLogger(__name__)
+
+_ASK = {Streams.SEMANTIC: semantic_question, Streams.PERCEPTUAL: perceptual_question}
+
+
+class OpenAiJudge:
+    """A model behind an address; safe to use from several threads.
+
+    Each call of ``judge`` has connections of its own, so nothing is held between calls.
+    """
+
+    def __init__(self, config: OpenAiConfig, protocol: Protocol = FULL) -> None:
+        """Send nothing yet.
+
+        Args:
+            config: which model, where, and how it is asked.
+            protocol: the words it is asked in, and how its scores become a reward.
+
+        Raises:
+            InvalidInputError: the key is not set, or the protocol has a chat template, which the
+                server of a model puts around a prompt itself.
+        """
+        if protocol.chat_template is not None:
+            raise InvalidInputError(
+                f"judge {config.name}: protocol {protocol.name} has a chat template of its own, "
+                "which a server cannot be given; use full or a protocol file without one"
+            )
+        key_of(config)
+        self._config = config
+        self._protocol = protocol
+        self._silence = Silence(config)
+        self._is_closed = False
+        self.notice = (
+            f"scores as {config.name} wrote them, without soft scores; which weights answer there "
+            "is not known"
+        )
+        self.identity = JudgeIdentity(
+            name=config.name,
+            version=config.changes,
+            weights="unknown",
+            protocol=protocol.reference,
+            aggregation=protocol.aggregation.form,
+        )
+
+    def judge(self, edits: Iterable[Edit]) -> list[Judgement]:
+        """One judgement an edit, in order.
+
+        An edit whose answer cannot be read, or that the server does not answer, gets a failed one,
+        whose reason names it; so does one for which soft scores are asked for by name.
+
+        Raises:
+            InvalidInputError: something among ``edits`` is no edit; or the server refuses the key,
+                knows no such model, wants money or redirects.
+            ServerAway: so many edits in a row as ``give_up_after`` says got no answer.
+            SpatialRewardError: the judge has been closed.
+        """
+        edits = check_edits(edits)
+        if self._is_closed:
+            raise SpatialRewardError("this judge has been closed")
+        if not edits:
+            return []
+        with start_blocking_portal(name="openai-judge") as portal:
+            return portal.call(self._judge_all, edits)
+
+    def close(self) -> None:
+        """Nothing is held; the judge cannot be asked any more."""
+        self._is_closed = True
+
+    def __enter__(self) -> Self:
+        """The judge itself; it is closed at the end of the ``with`` block."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """See ``close``."""
+        self.close()
+
+    async def _judge_all(self, edits: list[Edit]) -> list[Judgement]:
+        endpoint = Endpoint(self._config)
+        asker = Asker(self._config, endpoint, self._protocol)
+        tasks = [
+            asyncio.create_task(self._judge_one(asker, edit, f"edit {edit.id or number}"))
+            for number, edit in enumerate(edits)
+        ]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await endpoint.close()
+
+    async def _judge_one(self, asker: Asker, edit: Edit, name: str) -> Judgement:
+        try:
+            judgement = await self._ask_streams(asker, edit, name)
+        except JudgementError as error:
+            logger.info("%s: no judgement, %s", name, error)
+            judgement = Judgement.failed(f"{name}: {error}", error.failure)
+        return judgement.model_copy(update={"judged_by": str(self.identity)})
+
+    async def _ask_streams(self, asker: Asker, edit: Edit, name: str) -> Judgement:
+        if edit.options.names_soft_scores:
+            raise JudgementError(
+                "soft scores were asked for, and a model behind an address tells no distribution "
+                "of its scores; ask for hard scores",
+                Failure.NO_SOFT_SCORE,
+            )
+        asked = [one for one in _ASK if edit.options.streams in (one, Streams.BOTH)]
+        # Both to their end: one answer tells that the server is there.
+        answers = await asyncio.gather(
+            *(
+                asker.ask(_ASK[one](self._protocol, edit), f"{name}, {one.upper()}")
+                for one in asked
+            ),
+            return_exceptions=True,
+        )
+        self._silence.note(answers)
+        replies: dict[Streams, Reply] = {}
+        for stream, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, ChatFault):
+                raise JudgementError(f"{stream.upper()}: {answer}", _failure_of(answer))
+            if isinstance(answer, BaseException):
+                raise answer
+            replies[stream] = answer
+        return self._read(replies)
+
+    def _read(self, replies: Mapping[Streams, Reply]) -> Judgement:
+        allowed, aggregation = self._protocol.mendings, self._protocol.aggregation
+        limit = longest_answer(self._config, self._protocol)
+        sc, pq = (replies.get(one) for one in (Streams.SEMANTIC, Streams.PERCEPTUAL))
+        semantic = None if sc is None else read_reply(sc, "SC", parse_semantic, allowed, limit)
+        perceptual = None if pq is None else read_reply(pq, "PQ", parse_perceptual, allowed, limit)
+        return judgement_of(semantic, perceptual, aggregation)
+
+
+def _failure_of(fault: ChatFault) -> Failure:
+    is_withheld = fault.fault is ServerFault.CONTENT_FILTER
+    return Failure.NO_ANSWER if is_withheld else Failure.JUDGE_FAILED

@@ -1,0 +1,158 @@
+"""A judge's question to a model behind an address: sent until it is answered, and what is read."""
+
+import asyncio
+import logging
+import math
+import threading
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, TypeVar
+
+from PIL import Image
+from tenacity import RetryCallState
+
+from spatialreward.chat.endpoint import Endpoint
+from spatialreward.chat.faults import UNANSWERED, ChatFault, ServerAway
+from spatialreward.chat.patience import Pause, sending_again
+from spatialreward.chat.pictures import content_part, encoded, shrunk
+from spatialreward.chat.reply import Reply
+from spatialreward.errors import Failure, JudgementError
+from spatialreward.judges.openai_config import OpenAiConfig
+from spatialreward.judges.questions import Question
+from spatialreward.protocol.prompts import Protocol
+from spatialreward.records import Mending
+
+logger = logging.getLogger(__name__)
+
+_DRAWN_TEMPERATURE = 1.0
+"""Of an answer that is drawn with a seed, where the settings name no temperature above 0."""
+Answer = TypeVar("Answer")
+Parse = Callable[[str, Collection[Mending]], Answer]
+
+
+class Asker:
+    """Asks one endpoint on one event loop, so many questions at a time as the settings say."""
+
+    def __init__(self, config: OpenAiConfig, endpoint: Endpoint, protocol: Protocol) -> None:
+        """Ask nothing yet."""
+        self._config = config
+        self._endpoint = endpoint
+        self._protocol = protocol
+        self._in_flight = asyncio.Semaphore(config.concurrency)
+        self._pause = Pause()
+
+    async def ask(self, question: Question, name: str) -> Reply:
+        """What the model answers; ``name`` says in the log what was asked.
+
+        Raises:
+            ChatFault: there is no answer.
+            InvalidInputError: there never will be: see ``Endpoint.send``.
+        """
+
+        def before_sleep(state: RetryCallState) -> None:
+            logger.info(
+                "%s: %s; attempt %d of %d in %.2f s",
+                name,
+                state.outcome.exception(),
+                state.attempt_number + 1,
+                self._config.max_attempts,
+                state.upcoming_sleep,
+            )
+
+        return await sending_again(self._config, before_sleep)(self._attempt, question)
+
+    async def _attempt(self, question: Question) -> Reply:
+        # Encoded when its turn comes: the files of all that wait would fill the memory.
+        async with self._in_flight:
+            await self._pause.wait()
+            body = await asyncio.to_thread(request_body, question, self._config, self._protocol)
+            try:
+                reply, _ = await self._endpoint.send(body)
+            except ChatFault as fault:
+                self._pause.extend_for(fault, self._config)
+                raise
+        return reply
+
+
+def request_body(question: Question, config: OpenAiConfig, protocol: Protocol) -> dict[str, Any]:
+    """What is sent for a question."""
+    form = config.pictures
+    content = [
+        content_part(
+            part if isinstance(part, str) else encoded(_shown(part, config, protocol), form), form
+        )
+        for part in question.parts
+    ]
+    body = config.body([{"role": "user", "content": content}], longest_answer(config, protocol))
+    if question.seed is not None:
+        body["seed"] = question.seed
+        if config.temperature == 0.0:
+            body["temperature"] = _DRAWN_TEMPERATURE
+    return body
+
+
+def longest_answer(config: OpenAiConfig, protocol: Protocol) -> int:
+    """How many tokens an answer may have."""
+    return config.max_tokens or protocol.max_answer_tokens
+
+
+def read_reply(
+    reply: Reply, stream: str, parse: Parse[Answer], allowed: Collection[Mending], limit: int
+) -> Answer:
+    """What a model answered, by the parser of all judges.
+
+    Raises:
+        JudgementError: that is no judgement; the reason begins with the stream.
+    """
+    if reply.finish_reason == "content_filter":
+        raise JudgementError(f"{stream}: the server withheld the answer", Failure.NO_ANSWER)
+    if reply.refusal:
+        raise JudgementError(
+            f"{stream}: the model refused: {reply.refusal[:200]!r}", Failure.NO_ANSWER
+        )
+    try:
+        return parse(reply.text or "", allowed)
+    except JudgementError as error:
+        if reply.finish_reason == "length":
+            raise JudgementError(
+                f"{stream}: answer is longer than {limit} tokens", Failure.CUT_OFF
+            ) from error
+        raise JudgementError(f"{stream}: {error}", error.failure) from error
+
+
+class Silence:
+    """Counts the edits in a row that a server did not answer; safe to use from several threads."""
+
+    def __init__(self, config: OpenAiConfig) -> None:
+        """Begin at none."""
+        self._config = config
+        self._edits = 0
+        self._lock = threading.Lock()
+
+    def note(self, answers: Sequence[Reply | BaseException]) -> None:
+        """Count an edit by what came of its questions.
+
+        Raises:
+            ServerAway: it is one too many.
+        """
+        faults = [one for one in answers if isinstance(one, ChatFault) and one.fault in UNANSWERED]
+        with self._lock:
+            self._edits = self._edits + 1 if len(faults) == len(answers) else 0
+            count, limit = self._edits, self._config.give_up_after
+        if limit is not None and count >= limit:
+            raise ServerAway(
+                f"judge {self._config.base_url}: {count} edits in a row got no answer; the last "
+                f"one: {faults[-1]}"
+            )
+
+
+def _shown(picture: Image.Image, config: OpenAiConfig, protocol: Protocol) -> Image.Image:
+    """A picture as the protocol shows it, and no larger than the settings allow."""
+    size = picture.size
+    if protocol.square_side is not None:
+        size = (protocol.square_side, protocol.square_side)
+    elif protocol.max_pixels is not None and math.prod(size) > protocol.max_pixels:
+        scale = math.sqrt(protocol.max_pixels / math.prod(size))
+        size = (max(1, int(size[0] * scale)), max(1, int(size[1] * scale)))
+    if size != picture.size:
+        picture = picture.resize(size, Image.Resampling.BICUBIC)
+    return shrunk(picture, config.pictures)

@@ -1,0 +1,144 @@
+"""A self-ensemble: several drawn judgements of an edit, and their mean.
+
+N passes cost N times as much as one. The seeds are those of the edit and the next N - 1, so that
+the same edit gets the same draws again wherever the judge holds to a seed.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Self
+
+from spatialreward.edits import Edit
+from spatialreward.errors import Failure, InvalidInputError
+from spatialreward.judges.interface import Judging, check_edits
+from spatialreward.records import JudgeIdentity, Judgement, JudgementStatus, Mending, Scores
+
+logger = logging.getLogger(__name__)
+
+_SEEDS = 2**63
+
+
+class SelfEnsemble:
+    """A judge that draws its answers, asked several times an edit."""
+
+    def __init__(self, judging: Judging, passes: int) -> None:
+        """Take over the judge; it is closed with the ensemble.
+
+        Args:
+            judging: draws its answers with the seed of an edit.
+            passes: how often each edit is judged, 2 at least.
+
+        Raises:
+            InvalidInputError: that is no number of passes.
+        """
+        if passes < 2:
+            raise InvalidInputError(f"passes: expected 2 or more for a mean, got {passes}")
+        self._judging = judging
+        self._passes = passes
+        self.failed_passes: Counter[Failure] = Counter()
+        """Passes without a judgement so far, by reason, those of failed judgements included."""
+
+    @property
+    def notice(self) -> str:
+        """What a reader of the judgements must know about the model."""
+        told = f"each score and reward is the mean of up to {self._passes} drawn judgements"
+        return f"{self._judging.notice}; {told}" if self._judging.notice else told
+
+    @property
+    def identity(self) -> JudgeIdentity:
+        """Who judges, and in how many passes."""
+        one = self._judging.identity
+        parts = filter(None, (one.aggregation, self._suffix))
+        return one.model_copy(update={"aggregation": ", ".join(parts)})
+
+    def judge(self, edits: Iterable[Edit]) -> list[Judgement]:
+        """The mean of the passes over each edit, in order; all passes are asked for at once.
+
+        Raises:
+            InvalidInputError: something among ``edits`` is no edit; and whatever the judge raises.
+        """
+        edits = check_edits(edits)
+        drawn = [_drawn(edit, number) for edit in edits for number in range(self._passes)]
+        judged = self._judging.judge(drawn)
+        judgements = []
+        for number in range(len(edits)):
+            of_edit = judged[number * self._passes : (number + 1) * self._passes]
+            self._count(edits[number].id or str(number), of_edit)
+            mean = mean_judgement(of_edit)
+            line = f"{of_edit[0].judged_by}, {self._suffix}" if of_edit[0].judged_by else ""
+            judgements.append(mean.model_copy(update={"judged_by": line}))
+        return judgements
+
+    def close(self) -> None:
+        """Close the judge."""
+        self._judging.close()
+
+    def __enter__(self) -> Self:
+        """The ensemble itself; its judge is closed at the end of the ``with`` block."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """See ``close``."""
+        self.close()
+
+    @property
+    def _suffix(self) -> str:
+        return f"mean of {self._passes} passes"
+
+    def _count(self, name: str, judgements: Sequence[Judgement]) -> None:
+        if failures := _failures(judgements):
+            self.failed_passes += failures
+            logger.warning("edit %s: %s", name, _told(failures, len(judgements)))
+
+
+def mean_judgement(passes: Sequence[Judgement]) -> Judgement:
+    """The mean of several judgements of one edit.
+
+    Each score and the reward is the mean of those that can be read; regions and reasoning are the
+    first one's, since boxes have no mean. Soft scores have one where all of them have soft scores.
+    Where fewer than half can be read there is no judgement.
+    """
+    readable = [one for one in passes if one.status is JudgementStatus.OK]
+    failures = _failures(passes)
+    if 2 * len(readable) < len(passes):
+        first = next(one for one in passes if one.status is JudgementStatus.FAILED)
+        return Judgement.failed(
+            f"{_told(failures, len(passes))}; the first: {first.reason}",
+            failures.most_common(1)[0][0],
+        )
+    first = readable[0]
+    soft = [one.soft_scores for one in readable if one.soft_scores is not None]
+    mended = {one for each in readable for one in each.mended}
+    return first.model_copy(
+        update={
+            "scores": _mean_scores([one.scores for one in readable if one.scores is not None]),
+            "soft_scores": _mean_scores(soft) if len(soft) == len(readable) else None,
+            "reward": _mean([one.reward for one in readable if one.reward is not None]),
+            "mended": tuple(one for one in Mending if one in mended),
+        }
+    )
+
+
+def _drawn(edit: Edit, number: int) -> Edit:
+    seed = ((edit.options.seed or 0) + number) % _SEEDS
+    return replace(edit, options=edit.options.model_copy(update={"seed": seed}))
+
+
+def _failures(judgements: Sequence[Judgement]) -> Counter[Failure]:
+    return Counter(one.failure for one in judgements if one.failure is not None)
+
+
+def _told(failures: Counter[Failure], passes: int) -> str:
+    reasons = ", ".join(f"{count} {failure}" for failure, count in failures.most_common())
+    return f"{failures.total()} of {passes} passes have no judgement ({reasons})"
+
+
+def _mean_scores(scores: Sequence[Scores]) -> Scores:
+    given = [one.given() for one in scores]
+    return Scores(**{name: _mean([one[name] for one in given]) for name in given[0]})
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,54 @@
+"""From the answers of the streams to a judgement, whoever wrote them; free of torch."""
+
+from collections.abc import Sequence
+
+from spatialreward.protocol.aggregation import Aggregation
+from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer
+from spatialreward.records import Judgement, JudgementStatus, Mending, Scores
+
+
+def judgement_of(
+    semantic: SemanticAnswer | None,
+    perceptual: PerceptualAnswer | None,
+    aggregation: Aggregation,
+    *,
+    soft: Scores | None = None,
+    wants_soft: bool = False,
+) -> Judgement:
+    """What the answers say.
+
+    Args:
+        semantic: of the SC stream; None where it was not asked.
+        perceptual: of the PQ stream; None where it was not asked.
+        aggregation: how scores become a reward.
+        soft: soft scores, where the engine can tell them.
+        wants_soft: the reward is made of these, if there are any.
+    """
+    hard = paired_scores(semantic and semantic.score, perceptual and perceptual.score)
+    return Judgement(
+        status=JudgementStatus.OK,
+        regions=semantic.edit_region if semantic else (),
+        sc_reasoning=semantic.reasoning if semantic else "",
+        pq_reasoning=perceptual.reasoning if perceptual else "",
+        scores=hard,
+        soft_scores=soft,
+        reward=aggregation.reward(soft if wants_soft and soft else hard),
+        mended=_mended(semantic, perceptual),
+    )
+
+
+def paired_scores(semantic: Sequence[float] | None, perceptual: Sequence[float] | None) -> Scores:
+    """The scores of the streams that were asked, two each."""
+    success, over_editing = semantic or (None, None)
+    naturalness, freedom = perceptual or (None, None)
+    return Scores(
+        editing_success=success,
+        over_editing=over_editing,
+        naturalness=naturalness,
+        artifact_freedom=freedom,
+    )
+
+
+def _mended(*answers: SemanticAnswer | PerceptualAnswer | None) -> tuple[Mending, ...]:
+    named = {one for answer in answers if answer is not None for one in answer.mended}
+    return tuple(one for one in Mending if one in named)
