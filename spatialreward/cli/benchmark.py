@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spatialreward.cli.benchmark_trust import trust
 from spatialreward.cli.judge_options import JUDGES, ProtocolName
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Measure judges on public benchmarks, by the published rules and by ours.",
+    help="Measure judges on public benchmarks, by the published rules and by ours; attack them.",
 )
 
 Folder = Annotated[
@@ -100,6 +101,9 @@ def mmrb2(
         return Mmrb2.read(folder)
 
     _measure(read, folder, judge, out, protocol, resized)
+
+
+app.command()(trust)
 
 
 def _measure(

@@ -4,6 +4,8 @@ import pytest
 from typer.testing import CliRunner
 
 from spatialreward.cli.main import app
+from spatialreward.world.building import build_shard
+from spatialreward.world.config import DataConfig
 from tests.benchmarks.folders import (
     built_pair,
     group,
@@ -71,3 +73,16 @@ def test_what_is_no_benchmark_is_refused_before_a_judge_is_loaded(tmp_path):
     assert refused.exit_code == 1
     assert "expected edit/test-*.parquet or test-*.parquet or edit.json in it" in refused.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_judge_is_attacked_and_the_edits_are_drawn(tmp_path):
+    build_shard(DataConfig(seed=31, num_heldout=40), "heldout", 0, tmp_path / "edits")
+    out = tmp_path / "out"
+    asked = ("--data", tmp_path / "edits", "--judge", "pixels", "--num-edits", 4)
+    done = run("trust", *asked, "--out", out)
+    assert done.exit_code == 0, done.stderr
+    assert "trust/other_source/mean_change" in done.stdout
+    told = json.loads((out / "trust.json").read_text())
+    assert told["judge"] == "pixels/1, geometric"
+    assert told["num_bad_edits"] == 4
+    assert (out / "trust.png").is_file()
