@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spatialreward.cli.benchmark_attention import attention
 from spatialreward.cli.benchmark_trust import trust
 from spatialreward.cli.judge_options import JUDGES, ProtocolName
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Measure judges on public benchmarks, by the published rules and by ours; attack them.",
+    help="Measure judges: on public benchmarks, under attack, and where they look.",
 )
 
 Folder = Annotated[
@@ -104,6 +105,7 @@ def mmrb2(
 
 
 app.command()(trust)
+app.command()(attention)
 
 
 def _measure(
