@@ -43,7 +43,7 @@ def safetensors(tensors, *, without=0):
 def test_a_whole_folder_tells_its_type_and_its_tensors():
     found = CheckpointFolder.read(SHIPPED_BASE)
     assert found.model_type == "qwen3_vl"
-    assert found.card["judges"] is False
+    assert found.card["kind"] == "judge: edit regions, reasoning and four scores"
     assert found.tensors["model.visual.pos_embed.weight"] == ("BF16", (64, 128))
 
 

@@ -97,7 +97,8 @@ def test_a_profile_may_begin_with_a_byte_order_mark(tmp_path):
 def test_a_table_keeps_the_defaults_of_its_place():
     here = Profile().judge.training.optimiser
     changed = load_profile("tiny", ["judge.training.optimiser.batch_size=16"])
-    assert changed.judge.training.optimiser == here.model_copy(update={"batch_size": 16})
+    expected = {"batch_size": 16, "learning_rate": 4e-4}
+    assert changed.judge.training.optimiser == here.model_copy(update=expected)
 
 
 def test_another_kind_has_its_own_settings():

@@ -41,7 +41,7 @@ def test_what_a_part_needs_and_is_not_given_is_named_at_once():
     tiny = load_profile("tiny")
     assert said(refuse, tiny, "tiny", Part.JUDGE, {"data": ARTIFACT}) == (
         "--pipeline judge: needs --heldout REF, --drawn REF; "
-        "--set judge.training.drawn_share=0, now 0.35, does without --drawn"
+        "--set judge.training.drawn_share=0, now 0.6, does without --drawn"
     )
     assert said(refuse, tiny, "tiny", Part.EDITOR, {}) == "--pipeline editor: needs --editor REF"
 
