@@ -5,22 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spatialreward.cli.data_options import LabelledEdits, make_out
 from spatialreward.cli.judge_options import ProtocolName
-from spatialreward.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from spatialreward.benchmarks.attention import Attention
 
 
 def attention(
-    data: Annotated[
-        str,
-        typer.Option(
-            metavar="DATASET",
-            help="Edits with labels: a folder, s3://BUCKET/PREFIX#sha256=HEX or "
-            "hub:OWNER/NAME@REVISION.",
-        ),
-    ],
+    data: LabelledEdits,
     judge: Annotated[
         str,
         typer.Option(
@@ -43,10 +36,7 @@ def attention(
 
     Example: spatialreward benchmark attention --data edits --judge judge --out attention
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInputError(f"--out {out}: {error.strerror}") from error
+    make_out(out)
     from spatialreward.benchmarks.attention import attention_figures, measure_attention
     from spatialreward.data.dataset import DatasetRef
     from spatialreward.figures import figures_console, figures_table, write_figures

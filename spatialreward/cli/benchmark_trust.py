@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spatialreward.cli.data_options import LabelledEdits, make_out
 from spatialreward.cli.judge_options import JUDGES, AdapterFolder, ProtocolName
-from spatialreward.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from spatialreward.benchmarks.trust import Trust
@@ -15,14 +15,7 @@ _SEED = 17
 
 
 def trust(
-    data: Annotated[
-        str,
-        typer.Option(
-            metavar="DATASET",
-            help="Edits with labels: a folder, s3://BUCKET/PREFIX#sha256=HEX or "
-            "hub:OWNER/NAME@REVISION.",
-        ),
-    ],
+    data: LabelledEdits,
     judge: Annotated[str, typer.Option(metavar="JUDGE", help=f"Attack: {JUDGES}.")],
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Gets trust.json, and trust.png to look at.")
@@ -42,10 +35,7 @@ def trust(
 
     Example: spatialreward benchmark trust --data edits --judge pixels --out trust
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInputError(f"--out {out}: {error.strerror}") from error
+    make_out(out)
     from spatialreward.benchmarks.trust import Chosen, measure_trust, trust_figures
     from spatialreward.data.dataset import DatasetRef
     from spatialreward.figures import figures_console, figures_table, write_figures

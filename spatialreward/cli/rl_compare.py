@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spatialreward.cli.data_options import make_out
 from spatialreward.cli.editor_options import EDITORS, editor_folder
 from spatialreward.cli.judge_options import JUDGES, AdapterFolder, ProtocolName
 from spatialreward.errors import InvalidInputError
@@ -67,7 +68,7 @@ def compare(
     if judge is None and (adapter or protocol):
         raise InvalidInputError("--adapter and --protocol are about a judge: give --judge, too")
     if out is not None:
-        _make(out)
+        make_out(out)
     folders = editor_folder(before, "--before"), editor_folder(after, "--after")
     from spatialreward.judges.load import load_judge
     from spatialreward.visuals import sample_sheet
@@ -80,13 +81,6 @@ def compare(
         for name, rows in (("before", compared.rows_before), ("after", compared.rows_after)):
             sample_sheet(rows).save(out / f"{name}.png")
     _print(compared.figures, json_output)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInputError(f"--out {folder}: {error.strerror}") from error
 
 
 def _print(figures: "EditorFigures", json_output: bool) -> None:

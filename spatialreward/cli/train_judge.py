@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spatialreward.cli.data_options import LabelledEdits
 from spatialreward.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -27,14 +28,7 @@ _BASES = (
 
 
 def judge(
-    data: Annotated[
-        str,
-        typer.Option(
-            metavar="DATASET",
-            help="Edits with labels: a folder, s3://BUCKET/PREFIX#sha256=HEX or "
-            "hub:OWNER/NAME@REVISION.",
-        ),
-    ],
+    data: LabelledEdits,
     base: Annotated[str, typer.Option(metavar="JUDGE", help=f"Start from: {_BASES}.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The judge's folder; must not exist.")],
     drawn: Annotated[
