@@ -44,6 +44,21 @@ from spatialreward.reading import parse_json
 _COLUMNS = ("pair_id", "label", "instruction", "original_image", "edited_images")
 _SIZES = range(2, 5)
 _SIZE = re.compile(r"([234])pair")
+_MEASURES: dict[str, Callable[[Sequence[float | None]], float]] = {
+    "exact": orders.exact,
+    "kendall": lambda scores: orders.expected(orders.tau, scores),
+    "spearman": lambda scores: orders.expected(orders.spearman, scores),
+    "ndcg": lambda scores: orders.expected(orders.ndcg, scores),
+    "top1": lambda scores: orders.expected(orders.top1, scores),
+    "top2": lambda scores: orders.expected(orders.top2, scores),
+    "position_error": lambda scores: orders.expected(orders.position_error, scores, max),
+}
+"""Ours, of the scores of one group, best edit first."""
+_BY_FIELD = {
+    "pair_type": ("exact", "kendall", "ndcg"),
+    "label": ("exact", "kendall", "ndcg", "top1"),
+}
+"""Which of them are told apart by a label, as in the published script."""
 
 
 class _Group(NamedTuple):
@@ -81,7 +96,7 @@ class MerBench(NamedTuple):
         groups = [_group(item, judgements) for item in self.published.items]
         return [
             *_overall(groups),
-            *(one for field in ("pair_type", "label") for one in _by(field, groups)),
+            *(one for field in _BY_FIELD for one in _by(field, groups)),
             *_error_types(groups),
         ]
 
@@ -142,16 +157,7 @@ def _group(item: Item, judgements: Judgements) -> _Group:
 def _overall(groups: Sequence[_Group]) -> Iterator[Metric]:
     known = [one.reference for one in groups if one.reference is not None]
     large = [one for one in groups if len(one.scores) > 2]
-    measures: dict[str, Callable[[Sequence[float | None]], float]] = {
-        "exact": orders.exact,
-        "kendall": lambda scores: orders.expected(orders.tau, scores),
-        "spearman": lambda scores: orders.expected(orders.spearman, scores),
-        "ndcg": lambda scores: orders.expected(orders.ndcg, scores),
-        "top1": lambda scores: orders.expected(orders.top1, scores),
-        "top2": lambda scores: orders.expected(orders.top2, scores),
-        "position_error": lambda scores: orders.expected(orders.position_error, scores, max),
-    }
-    for name, measure in measures.items():
+    for name, measure in _MEASURES.items():
         reference = float(np.mean([getattr(one, name) for one in known])) if known else None
         # Of a group of two both are always the first two.
         yield Metric(name, reference, _values(large if name == "top2" else groups, measure))
@@ -164,17 +170,10 @@ def _by(field: str, groups: Sequence[_Group]) -> Iterator[Metric]:
     for part in sorted({one.item.labels[field] for one in groups} - {""}):
         chosen = [one for one in groups if one.item.labels[field] == part]
         known = [one.reference for one in chosen if one.reference is not None]
-        measures: dict[str, Callable[[Sequence[float | None]], float]] = {
-            "exact": orders.exact,
-            "kendall": lambda scores: orders.expected(orders.tau, scores),
-            "ndcg": lambda scores: orders.expected(orders.ndcg, scores),
-        }
-        if field == "label":
-            measures["top1"] = lambda scores: orders.expected(orders.top1, scores)
-        for name, measure in measures.items():
+        for name in _BY_FIELD[field]:
             total = sum(getattr(one, name) for one in known)
             reference = float(total / len(known)) if known else None
-            yield Metric(f"{name}/{part}", reference, _values(chosen, measure))
+            yield Metric(f"{name}/{part}", reference, _values(chosen, _MEASURES[name]))
 
 
 def _error_types(groups: Sequence[_Group]) -> Iterator[Metric]:
