@@ -36,13 +36,13 @@ def attention(
 
     Example: spatialreward benchmark attention --data edits --judge judge --out attention
     """
-    make_out(out)
     from spatialreward.benchmarks.attention import attention_figures, measure_attention
     from spatialreward.data.dataset import DatasetRef
     from spatialreward.figures import figures_console, figures_table, write_figures
     from spatialreward.judges.load import fetch
 
     edits = DatasetRef.parse(data).open()
+    make_out(out)
     measured = measure_attention(fetch(judge).folder, edits, num_edits, protocol)
     figures = attention_figures(measured)
     by_layer = {part: shares.tolist() for part, shares in measured.shares.items()}

@@ -35,13 +35,13 @@ def trust(
 
     Example: spatialreward benchmark trust --data edits --judge pixels --out trust
     """
-    make_out(out)
     from spatialreward.benchmarks.trust import Chosen, measure_trust, trust_figures
     from spatialreward.data.dataset import DatasetRef
     from spatialreward.figures import figures_console, figures_table, write_figures
     from spatialreward.judges.load import load_judge
 
     chosen = Chosen.of(DatasetRef.parse(data).open(), num_edits)
+    make_out(out)
     with load_judge(judge, adapter=adapter, protocol=protocol) as judging:
         if judging.notice:
             typer.echo(f"note: {judging.notice}", err=True)
