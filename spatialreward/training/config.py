@@ -7,6 +7,11 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from spatialreward.records import Record
 
 
+Kind = Literal["regions", "no_regions", "scores", "discriminative", "joint"]
+"""What a judge learns to give: an answer with or without regions, scores alone, no answer but a
+scalar head's, or an answer and a head's."""
+
+
 class OptimiserConfig(Record):
     """Warm-up, then a cosine down to a tenth."""
 

@@ -1,8 +1,9 @@
-"""Curves of rewards over steps, drawn without matplotlib's global state: safe in any thread."""
+"""Curves and bars, drawn without matplotlib's global state: safe in any thread."""
 
 import io
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,6 +14,8 @@ from PIL import Image
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _SMOOTH_FROM = 20
 _DOTS_PER_INCH = 120
+_COLUMNS = 3
+_GROUP_WIDTH = 0.8
 
 
 def reward_curve(
@@ -53,6 +56,43 @@ def reward_curve(
     axes.spines[["top", "right"]].set_visible(False)
     if len(values) > 1 or max(map(len, values.values())) >= _SMOOTH_FROM:
         axes.legend(frameon=False)
+    return _drawn(figure)
+
+
+class Bar(NamedTuple):
+    """A value, and the interval in which it is thought to lie."""
+
+    value: float
+    interval: tuple[float, float] | None = None
+
+
+def bar_panels(panels: Mapping[str, Mapping[str, Sequence[Bar | None]]]) -> Image.Image:
+    """Draw one panel a title, three in a row: one group of bars a name, side by side.
+
+    Where there is None, there is room and no bar.
+    """
+    rows = -(-len(panels) // _COLUMNS)
+    figure = Figure(figsize=(13, 3.6 * rows), dpi=_DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    for place, (title, groups) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(rows, _COLUMNS, place)
+        for group, bars in enumerate(groups.values()):
+            width = _GROUP_WIDTH / len(bars)
+            for number, bar in enumerate(bars):
+                if bar is None:
+                    continue
+                x = group + (number - (len(bars) - 1) / 2) * width
+                axes.bar(x, bar.value, width * 0.9, color=_COLOURS[group % len(_COLOURS)])
+                if bar.interval is not None:
+                    axes.vlines(x, *bar.interval, color="black", linewidth=1.2)
+        axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
+        axes.set_xticks(range(len(groups)), groups, rotation=20, fontsize=8)
+        axes.grid(axis="y", alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    return _drawn(figure)
+
+
+def _drawn(figure: Figure) -> Image.Image:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return Image.open(buffer).convert("RGB")
