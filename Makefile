@@ -18,7 +18,7 @@ PIP_OPTIONS ?= --quiet --disable-pip-version-check --no-compile
 # The environments are made side by side.
 MAKEFLAGS += --jobs=2
 
-.PHONY: bench-artifacts bench-data bench-parity bench-promotion bench-real-shaped bench-serving bench-training check-images claim-judge clean compose-env demo first-hour images lint-manifests pin-images promtool push rehearsal test
+.PHONY: bench-artifacts bench-data bench-gpu bench-parity bench-promotion bench-real-shaped bench-serving bench-training check-images claim-judge clean compose-env demo first-hour images lint-manifests pin-images promtool push rehearsal test
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -66,6 +66,9 @@ bench-data: $(VENV)/.ready  ## measure data building beside its baselines
 
 claim-judge: $(VENV)/.ready  ## a judge that predicts regions beside its four rivals, where the truth is known
 	$(VENV)/bin/python -m serving.bench.claim_judge $(BENCH_OPTIONS)
+
+bench-gpu: $(VENV)/.ready  ## measure SFT, GRPO and judging of 2B and 8B judges with random weights
+	$(VENV)/bin/python -m serving.bench.gpu $(BENCH_OPTIONS)
 
 bench-parity: $(VENV)/.ready  ## hold the benchmarks' reference figures against the published arithmetic
 	$(VENV)/bin/python -m serving.bench.parity $(BENCH_OPTIONS)

@@ -83,7 +83,7 @@ def beside_trl(
         rounds: how many of each.
     """
     processor = Processor.load(base, None).following(protocol)
-    planned = _planned(data, protocol, processor, config)
+    planned = planned_of(data, protocol, processor, config)
     ways: Mapping[str, Callable[[Path], list[Mark]]] = {
         "ours": lambda folder: _ours(base, planned, processor, config, folder),
         "trl": lambda folder: _trl(base, planned, processor, protocol, config, folder),
@@ -104,9 +104,10 @@ def beside_trl(
     return Beside(speeds["ours"], speeds["trl"], cpu_ratios, max(differences))
 
 
-def _planned(
+def planned_of(
     data: Dataset, protocol: Protocol, processor: Processor, config: JudgeTrainingConfig
 ) -> Planned:
+    """The conversations of a training with these settings, in its order."""
     limits = Limits(answer=protocol.max_answer_tokens, whole=config.max_tokens)
     streams = {
         Streams.SEMANTIC: 1 - config.perceptual_share,

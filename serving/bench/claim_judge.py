@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from spatialreward.cli.command import CommandGroup, configure_logging
+from spatialreward.cli.command import SingleCommand, configure_logging
 
-app = typer.Typer(cls=CommandGroup, pretty_exceptions_enable=False)
+app = typer.Typer(pretty_exceptions_enable=False)
 
 
-@app.command()
+@app.command(cls=SingleCommand)
 def main(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Keeps everything; the same command goes on in it.")

@@ -19,7 +19,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from spatialreward.cli.command import CommandGroup, configure_logging
+from spatialreward.cli.command import SingleCommand, configure_logging
 from spatialreward.figures import Figure
 
 SEED = 4
@@ -34,7 +34,7 @@ _POLL_S = 0.1
 _GATE = "min_pairwise_accuracy = 0\nmin_mean_iou = 0\nmax_unparsable_share = 1\n"
 _FIGURES = {"pairwise_accuracy": 0.0, "mean_iou": 0.0, "unparsable_share": 1.0}
 
-app = typer.Typer(cls=CommandGroup, pretty_exceptions_enable=False)
+app = typer.Typer(pretty_exceptions_enable=False)
 
 
 class Answer(NamedTuple):
@@ -94,7 +94,7 @@ class Clients:
                 self.answers.append(Answer(now, now - sent, told, error))
 
 
-@app.command()
+@app.command(cls=SingleCommand)
 def main(
     judge: Annotated[
         Path | None,

@@ -6,7 +6,6 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from spatialreward.records import Record
 
-
 Kind = Literal["regions", "no_regions", "scores", "discriminative", "joint"]
 """What a judge learns to give: an answer with or without regions, scores alone, no answer but a
 scalar head's, or an answer and a head's."""
