@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from spatialreward.cli.command import AroundBars, CommandGroup
+from spatialreward.cli.command import AroundBars, CommandGroup, SingleCommand
 from spatialreward.cli.main import app
 from spatialreward.errors import SpatialRewardError
 from tests.docs.shell import check, commands_of, export
