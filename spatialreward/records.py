@@ -134,12 +134,9 @@ class AnswerForm(StrEnum):
         return self in (AnswerForm.REGIONS, AnswerForm.REASONING)
 
 
-def _is_regions(form: AnswerForm) -> bool:
-    """Left out where it is written: what is stored and sent stays as older readers know it."""
+def is_regions(form: AnswerForm) -> bool:
+    """Whether a form is left out where it is written, so that older readers know all there is."""
     return form is AnswerForm.REGIONS
-
-
-AnswerFormField = Annotated[AnswerForm, Field(exclude_if=_is_regions)]
 
 
 class JudgingOptions(Record):
@@ -243,7 +240,7 @@ class Judgement(Record):
 
     status: JudgementStatus
     regions: tuple[EditRegion, ...] = ()
-    answer: AnswerFormField = AnswerForm.REGIONS
+    answer: AnswerForm = Field(AnswerForm.REGIONS, exclude_if=is_regions)
     """How much its judge writes. In the form ``regions`` an empty list of regions means that none
     was found; in the others there never are any. Not in the JSON where it is ``regions``."""
     sc_reasoning: Text = ""

@@ -7,13 +7,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, PositiveInt, ValidationError
+from pydantic import AfterValidator, Field, PositiveInt, ValidationError
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.protocol.parsing import ALL_MENDINGS
 from spatialreward.reading import read_text
-from spatialreward.records import AnswerForm, AnswerFormField, Mending, Record
+from spatialreward.records import AnswerForm, Mending, Record, is_regions
 from spatialreward.validation import first_problem
 
 PROTOCOL_FILE = "protocol.json"
@@ -66,7 +66,7 @@ class Protocol(Record):
     """Prompt of the SC stream; ``{source}``, ``{edited}`` and ``{instruction}`` are filled in."""
     perceptual: Annotated[str, _needs(source=0, edited=1, instruction=0)]
     """Prompt of the PQ stream, with ``{edited}``."""
-    answer: AnswerFormField = AnswerForm.REGIONS
+    answer: AnswerForm = Field(AnswerForm.REGIONS, exclude_if=is_regions)
     """What the prompts ask for, and what an answer has to be; not in the file where it is
     ``regions``, which older files mean."""
     chat_template: str | None = None
