@@ -111,6 +111,6 @@ def test_each_form_of_an_answer_fits_its_own_pattern_alone(form):
     assert answer_form(Question((edit.source, "what is it?"))) is None
 
 
-@pytest.mark.parametrize(("form", "count"), zip(AnswerForm, (2, 1, 1), strict=True))
+@pytest.mark.parametrize(("form", "count"), list(zip(AnswerForm, (2, 1, 1), strict=True)))
 def test_a_pattern_that_both_streams_share_is_compiled_once(form, count):
     assert len(set(answer_forms(form))) == len(answer_forms(form)) == count

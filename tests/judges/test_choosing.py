@@ -69,6 +69,16 @@ def test_behind_a_first_digit_only_what_makes_a_score_is_possible(possible, toke
     assert told == (nothing if is_whole(tokenizer) else split)
 
 
+@pytest.mark.parametrize("text", ['{"score"', '{"score": ', '{"score": [25', '{"score": [25 '])
+def test_no_token_runs_into_a_score(possible, tokenizer, text):
+    # The tiny vocabulary has beginnings of boxes, such as "[2" and "0, 5".
+    into = {one for one in tokenizer.get_vocab() if re.search("[^0-9][0-9]", one)}
+    assert bool(into) is is_whole(tokenizer)
+    told = possible(text)
+    assert told is None or not any(re.search("[^0-9][0-9]", one) for one in told)
+    assert (told is None) <= (not into)
+
+
 @pytest.mark.parametrize("text", ["", '{"reasoning": "', '{"score": [1, 2]', '<think>{"score": ['])
 def test_elsewhere_anything_is_possible(possible, text):
     assert possible(text) is None

@@ -81,6 +81,11 @@ class GrowingAnswer:
         return self._scanner.at_score
 
     @property
+    def nears_score(self) -> bool:
+        """Whether a score is to come that is not due yet."""
+        return self._scanner.nears_score
+
+    @property
     def score_digits(self) -> str:
         """What is written of a score that may go on; empty where none is being written."""
         return self._scanner.score_digits

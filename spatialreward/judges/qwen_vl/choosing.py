@@ -153,11 +153,12 @@ class Chooser:
         return formal & numeric
 
     def _rule(self, text: GrowingAnswer) -> torch.Tensor | None:
-        """What a score leaves open at this place; None where no score is being written."""
+        """What a score leaves open at this place; None where it is no matter."""
         tokens = self._vocabulary.scores
-        if tokens is None or not (text.at_score or text.score_digits):
+        nears = text.nears_score and bool(self._vocabulary.crossing)
+        if tokens is None or not (text.at_score or text.score_digits or nears):
             return None
-        place = "begin" if text.at_score else text.score_digits
+        place = "begin" if text.at_score else text.score_digits or "near"
         if place not in self._rules:
             self._rules[place] = self._mask(place, tokens)
         return self._rules[place]
@@ -167,12 +168,15 @@ class Chooser:
         match tokens:
             case _ if place == "begin":
                 mask_V[[*self._vocabulary.first_tokens, *self._vocabulary.white_space]] = True
+            case _ if place == "near":
+                mask_V[:] = True
             case Whole():
                 mask_V[:] = True
                 mask_V[list(self._vocabulary.numeric)] = False
             case Digits():
                 seconds = tokens.after(int(place)) if len(place) == 1 else ()
                 mask_V[[*seconds, *tokens.endings]] = True
+        mask_V[list(self._vocabulary.crossing)] = False
         return mask_V.to(self._device)
 
     def _note_soft_scores(
