@@ -59,7 +59,8 @@ def judge(
     DIR gets weights, tokenizer, protocol and card, and training.jsonl with losses and speed. With
     tuning.kind=lora low-rank matrices are trained and merged; with processes=N or deepspeed=zero2
     or zero3 this command starts N processes of this machine. On several machines, start it with
-    torchrun. States are kept in DIR.training: after a kill the same command goes on.
+    torchrun. States are kept in DIR.training: after a kill the same command goes on. Rivals that
+    write less are trained with kind=no_regions and kind=scores.
 
     Example: spatialreward train judge --data edits --base hub:Qwen/Qwen3-VL-2B-Instruct@main
     --set protocol=full --set tuning.kind=lora --set trains_vision=false --out judge

@@ -6,6 +6,7 @@ from PIL import Image
 
 from spatialreward.edits import Edit
 from spatialreward.protocol.prompts import Protocol, Slot, fill
+from spatialreward.records import AnswerForm
 
 
 class Question(NamedTuple):
@@ -14,8 +15,8 @@ class Question(NamedTuple):
     parts: tuple[str | Image.Image, ...]
     seed: int | None = None
     """The answer is drawn with this seed; None: it is the likeliest one, token by token."""
-    is_judged: bool = False
-    """Whether the answer is a judgement, which has a form."""
+    form: AnswerForm | None = None
+    """Of the answer, where that is a judgement; None: it may be anything."""
 
     @property
     def pictures(self) -> list[Image.Image]:
@@ -37,10 +38,10 @@ def semantic_question(protocol: Protocol, edit: Edit) -> Question:
     """What the SC stream is asked about an edit."""
     pictures = {Slot.SOURCE: edit.sources, Slot.EDITED: (edit.edited,)}
     parts = fill(protocol.semantic_parts(edit.instruction), pictures)
-    return Question(parts, edit.options.seed, is_judged=True)
+    return Question(parts, edit.options.seed, protocol.answer)
 
 
 def perceptual_question(protocol: Protocol, edit: Edit) -> Question:
     """What the PQ stream is asked about an edit."""
     parts = fill(protocol.perceptual_parts(), {Slot.EDITED: (edit.edited,)})
-    return Question(parts, edit.options.seed, is_judged=True)
+    return Question(parts, edit.options.seed, protocol.answer)

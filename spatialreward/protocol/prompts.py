@@ -7,13 +7,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, PositiveInt, ValidationError
+from pydantic import AfterValidator, Field, PositiveInt, ValidationError
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.protocol.parsing import ALL_MENDINGS
 from spatialreward.reading import read_text
-from spatialreward.records import Mending, Record
+from spatialreward.records import AnswerForm, Mending, Record, is_regions
 from spatialreward.validation import first_problem
 
 PROTOCOL_FILE = "protocol.json"
@@ -66,6 +66,9 @@ class Protocol(Record):
     """Prompt of the SC stream; ``{source}``, ``{edited}`` and ``{instruction}`` are filled in."""
     perceptual: Annotated[str, _needs(source=0, edited=1, instruction=0)]
     """Prompt of the PQ stream, with ``{edited}``."""
+    answer: AnswerForm = Field(AnswerForm.REGIONS, exclude_if=is_regions)
+    """What the prompts ask for, and what an answer has to be; not in the file where it is
+    ``regions``, which older files mean."""
     chat_template: str | None = None
     """Jinja template of the conversation around a prompt; None: the tokenizer's own."""
     square_side: PositiveInt | None = None
@@ -153,27 +156,62 @@ TINY = Protocol(
 )
 """For the tiny judge, whose every prompt token costs training time."""
 
+TINY_REASONING = TINY.model_copy(update={"name": "tiny-reasoning", "answer": AnswerForm.REASONING})
+TINY_SCORES = TINY.model_copy(update={"name": "tiny-scores", "answer": AnswerForm.SCORES})
+
+_TASK = (
+    "You are shown two pictures. The first one is the source, the second one came out of an "
+    "image editor that was given this instruction:\n{instruction}\n\n"
+    "Compare the two pictures and answer with one JSON object. "
+)
+_KEYS = "Its keys, in this order:\n"
+_ONE_KEY = "Its only key, without a word before or behind it:\n"
+_SC_SCORES = (
+    '"score": two whole numbers from 0 to 25: how far the instruction was carried out, and '
+    "how well everything else was left alone (25 when nothing else changed).\n"
+)
+_SC_PICTURES = "Source: {source}\nEdited: {edited}"
+_LOOK = "Judge a picture only by how it looks. Answer with one JSON object. "
+_PQ_SCORES = (
+    '"score": two whole numbers from 0 to 25: how natural it looks, and how free of '
+    "artifacts it is (25 when there are none).\n"
+)
+_PQ_PICTURE = "Picture: {edited}"
+
 FULL = Protocol(
     name="full",
     semantic=(
-        "You are shown two pictures. The first one is the source, the second one came out of an "
-        "image editor that was given this instruction:\n{instruction}\n\n"
-        "Compare the two pictures and answer with one JSON object. Its keys, in this order:\n"
+        f"{_TASK}{_KEYS}"
         '"edit_region": every place where the second picture differs from the first, as a list '
         'of {"id": 0, "label": "what is there", "bbox_2d": [x1, y1, x2, y2]} with coordinates '
         "from 0 to 1000; an empty list when nothing was edited.\n"
         '"reasoning": for each region "<|bbox_ID|>" and what became of it and whether that was '
         'asked for; at the end "<|global|>" and whether anything asked for is missing and '
         "anything else was changed.\n"
-        '"score": two whole numbers from 0 to 25: how far the instruction was carried out, and '
-        "how well everything else was left alone (25 when nothing else changed).\n"
-        "Source: {source}\nEdited: {edited}"
+        f"{_SC_SCORES}{_SC_PICTURES}"
     ),
     perceptual=(
-        "Judge a picture only by how it looks. Answer with one JSON object. Its keys, in "
-        'this order:\n"reasoning": what looks unnatural or broken.\n'
-        '"score": two whole numbers from 0 to 25: how natural it looks, and how free of '
-        "artifacts it is (25 when there are none).\nPicture: {edited}"
+        f'{_LOOK}{_KEYS}"reasoning": what looks unnatural or broken.\n{_PQ_SCORES}{_PQ_PICTURE}'
     ),
 )
 """For large models that follow a prompt in words."""
+
+FULL_REASONING = Protocol(
+    name="full-reasoning",
+    semantic=(
+        f"{_TASK}{_KEYS}"
+        '"reasoning": in plain sentences every difference between the two, what became of what was '
+        "there and whether that was asked for; at the end whether anything asked for is missing "
+        "and anything else was changed. Name no coordinates.\n"
+        f"{_SC_SCORES}{_SC_PICTURES}"
+    ),
+    perceptual=FULL.perceptual,
+    answer=AnswerForm.REASONING,
+)
+
+FULL_SCORES = Protocol(
+    name="full-scores",
+    semantic=f"{_TASK}{_ONE_KEY}{_SC_SCORES}{_SC_PICTURES}",
+    perceptual=f"{_LOOK}{_ONE_KEY}{_PQ_SCORES}{_PQ_PICTURE}",
+    answer=AnswerForm.SCORES,
+)

@@ -66,6 +66,15 @@ class AnswerScanner:
         )
 
     @property
+    def nears_score(self) -> bool:
+        """Whether a score is to come that is not due yet: before the list, or before its comma."""
+        if self._in_scores:
+            before_comma = self._expected == "comma" and not self._digits
+            return before_comma and (self._num_scores or 0) + 1 < NUM_SCORES
+        before_list = self._open == ["{"] and self._key == "score" and self._string is None
+        return before_list and self._expected in ("colon", "value")
+
+    @property
     def score_digits(self) -> str:
         """What is written of a score that may go on; empty where none is being written."""
         return self._digits
