@@ -29,7 +29,7 @@ BASES = (
 
 
 class Run(NamedTuple):
-    """Where a training writes, whom it tells, and which process this is."""
+    """Where a training writes, what it reports to, and which process this is."""
 
     judge: Path
     states: Path

@@ -6,7 +6,7 @@ or by a vLLM server beside them; vLLM within these processes wants another trans
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from transformers import set_seed
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.judges.openai_config import OpenAiConfig
+from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.progress import ReportMetrics
 from spatialreward.protocol.choice import protocol_of
 from spatialreward.protocol.prompts import Protocol
@@ -32,6 +33,7 @@ from spatialreward.training.trl_processor import trl_processor
 from spatialreward.training.tuning import prepare
 
 if TYPE_CHECKING:
+    from transformers import TrainerCallback
     from trl import GRPOConfig
 
 logger = logging.getLogger(__name__)
@@ -80,27 +82,11 @@ def tune_judge(
     states.last = processes.from_first(states.last)
     bound = KlBound(config.max_kl)
     with _known_warnings():
-        # Before the model is made: DeepSpeed divides it while it is read.
-        arguments = _arguments(config, protocol, state_folder, processes.world_size)
-        model, processor = load_base(base, config, protocol)
-        # Where TRL reads the judge once more, to keep the divergence from it small.
-        model.config._name_or_path = str(base.folder)
-        prompts = GrpoPrompts(data, config, protocol, processor)
-        logger.info("GRPO: %d steps, from %s", config.num_steps, base.origin or base.folder)
-        # A LoRA begins with numbers that are drawn.
-        set_seed(config.seed)
-        trainer = GrpoTrainer(
-            prepare(model, config, str(base.folder)),
-            arguments,
-            prompts,
-            trl_processor(processor),
-            Judged(config, protocol, _consistency_judge(config, protocol)),
-            report=report,
-            callbacks=[states, bound],
+        trainer, processor, prompts = made_trainer(
+            base, config, data, protocol, report, state_folder, [states, bound], processes
         )
         bound.trainer = trainer
-        if processes.is_first:
-            trainer.add_callback(Progress("GRPO"))
+        logger.info("GRPO: %d steps, from %s", config.num_steps, base.origin or base.folder)
         last = states.last
         trainer.train(resume_from_checkpoint=str(last) if last else None)
         card = _card(base, config, data, prompts, processes)
@@ -112,6 +98,37 @@ def tune_judge(
         trainer.model.eval()
         writer = JudgeWriter(base, config.tuning, protocol, processor, processes)
         writer.write(trainer, out, card | {"training_minutes": round(states.seconds / 60, 1)})
+
+
+def made_trainer(
+    base: Base,
+    config: GrpoConfig,
+    data: Dataset,
+    protocol: Protocol,
+    report: ReportMetrics,
+    state_folder: Path,
+    callbacks: Sequence["TrainerCallback"],
+    processes: Processes,
+) -> tuple[GrpoTrainer, Processor, GrpoPrompts]:
+    """The trainer, before its first step, with the judge's processor and what it is asked."""
+    # Before the model is made: DeepSpeed divides it while it is read.
+    arguments = _arguments(config, protocol, state_folder, processes.world_size)
+    model, processor = load_base(base, config, protocol)
+    # Where TRL reads the judge once more, to measure the divergence from it.
+    model.config._name_or_path = str(base.folder)
+    prompts = GrpoPrompts(data, config, protocol, processor)
+    # A LoRA begins with numbers that are drawn.
+    set_seed(config.seed)
+    trainer = GrpoTrainer(
+        prepare(model, config, str(base.folder)),
+        arguments,
+        prompts,
+        trl_processor(processor),
+        Judged(config, protocol, _consistency_judge(config, protocol)),
+        report=report,
+        callbacks=[*callbacks, *([Progress("GRPO")] if processes.is_first else [])],
+    )
+    return trainer, processor, prompts
 
 
 def _arguments(
