@@ -37,7 +37,7 @@ class Effort(NamedTuple):
     batch_size: int = 32
     num_edits: int = 400
     num_held_out: int = 200
-    noise: float = 0.1
+    noise: float = 0.2
     """Standard deviation of what is added to a matrix of weights, in its own ones."""
     learning_rate: float = 1e-4
     seeds: tuple[int, ...] = (11,)

@@ -146,12 +146,8 @@ def _arguments(
             # Else it may write one, for which there is no picture; transformers suppresses it.
             "generation_kwargs": {"bad_words": [_IMAGE_TOKEN]},
         }
-    common = common_arguments(config, config.num_steps, state_folder, world_size)
-    # TRL's own name of it, and by default on.
-    common["gradient_checkpointing"] = common.pop("activation_checkpointing")
-    common["gradient_checkpointing_kwargs"] = common.pop("activation_checkpointing_kwargs")
     return GRPOConfig(
-        **common,
+        **common_arguments(config, config.num_steps, state_folder, world_size),
         **drawing,
         logging_steps=config.report_every,
         save_steps=config.save_every,

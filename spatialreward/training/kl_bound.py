@@ -5,6 +5,7 @@ that was written just before it is too, and the last good state is the one befor
 """
 
 import logging
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,8 @@ class KlBound(TrainerCallback):
     """Watches a training; ``trainer`` is set when there is one."""
 
     def __init__(self, bound: float | None) -> None:
-        """End at a divergence above ``bound``; None: never."""
-        self._bound = bound
+        """End at a divergence above ``bound``, or at one that is no number; None: no bound."""
+        self._bound = math.inf if bound is None else bound
         self.trainer: GrpoTrainer | None = None
         self.stopped_at: int | None = None
         """The step whose divergence was above the bound; None: none was."""
@@ -44,7 +45,7 @@ class KlBound(TrainerCallback):
         assert self.trainer is not None
         parts = self.trainer.kl_of_step
         self.kl = sum(parts) / len(parts)
-        if self._bound is not None and self.kl > self._bound:
+        if not self.kl <= self._bound:
             self.stopped_at = state.global_step
             control.should_training_stop = True
             control.should_save = False

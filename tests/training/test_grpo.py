@@ -1,8 +1,10 @@
+import itertools
 import json
 import math
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.errors import InvalidInputError
@@ -10,9 +12,10 @@ from spatialreward.judges.load import load_judge
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.metrics_file import MetricsFile
 from spatialreward.protocol.prompts import TINY
+from spatialreward.training import rewards
 from spatialreward.training.config import LoraTuning, OptimiserConfig
 from spatialreward.training.grpo import made_trainer, tune_judge
-from spatialreward.training.grpo_config import GrpoConfig, RewardWeights
+from spatialreward.training.grpo_config import GrpoConfig, RewardWeights, SamplingConfig
 from spatialreward.training.grpo_trainer import GrpoTrainer, MaskedError
 from spatialreward.training.kl_bound import DivergenceError
 from spatialreward.training.processes import ALONE
@@ -24,6 +27,8 @@ from tests.data.teacher.teacher_server import TeacherServer, fails, says
 
 BASE = Base(SHIPPED_BASE, "the shipped base")
 WITHOUT_JUDGE = RewardWeights(consistency=0, agreement=1)
+# Answers that differ: of two that are the same, one cancels what is learnt from the other.
+WILD = SamplingConfig(temperature=2, top_p=1, top_k=0)
 
 
 def settings(rate=1e-6, **more):
@@ -49,6 +54,13 @@ def server(monkeypatch, tmp_path):
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     with TeacherServer().running() as running:
         yield running
+
+
+@pytest.fixture
+def differing(monkeypatch):
+    """Rewards that differ within each group, so that there is something to learn; see ``WILD``."""
+    turns = itertools.cycle([1.0, 0.0])
+    monkeypatch.setattr(rewards, "form", lambda read: next(turns))
 
 
 def tuned(folder, data, config, base=BASE):
@@ -80,15 +92,19 @@ def test_a_judge_is_tuned_and_judges(data, tmp_path, known_edits):
         assert len(judge.judge(known_edits[:1])) == 1
 
 
-def test_a_lora_is_merged_and_the_divergence_is_from_the_judge_without_it(data, tmp_path):
+def test_a_lora_is_merged_and_the_divergence_is_from_the_judge_without_it(
+    data, tmp_path, differing
+):
     lora = {"tuning": LoraTuning(rank=4, alpha=8), "trains_vision": False}
-    _, lines = tuned(tmp_path, data, settings(rate=1e-3, **lora))
-    assert abs(lines[0]["kl"]) < 1e-5 < lines[1]["kl"]
+    # The first update has a learning rate of 0.
+    _, lines = tuned(tmp_path, data, settings(rate=1e-2, num_steps=3, sampling=WILD, **lora))
+    assert abs(lines[0]["kl"]) < 1e-5 < lines[2]["kl"]
     written = {one.name for one in (tmp_path / "judge").iterdir()}
     assert "model.safetensors" in written
     assert not any("adapter" in name for name in written)
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 @pytest.mark.parametrize("consistency", [[None, 1, 0.5, 0], [None, None, None, 1], [None] * 4])
 def test_a_masked_answer_has_no_advantage_and_is_in_no_mean(
     data, tmp_path, monkeypatch, server, consistency
@@ -165,22 +181,25 @@ def test_a_training_goes_on_after_a_kill_with_the_next_step(data, tmp_path, monk
     assert [line["step"] for line in lines] == [1, 2, 3]
 
 
-def test_a_judge_that_goes_too_far_ends_at_the_last_good_state(data, tmp_path):
-    rate = 2e-3
-    _, lines = tuned(tmp_path / "free", data, settings(rate=rate, num_steps=3, max_kl=None))
-    assert lines[1]["kl"] < lines[2]["kl"]
-    bound = (lines[1]["kl"] + lines[2]["kl"]) / 2
-    card, lines = tuned(tmp_path / "held", data, settings(rate=rate, num_steps=3, max_kl=bound))
-    assert len(lines) == 3
-    assert card["stopped_after_step"] == 1
-    assert card["stopped_because"].endswith("in step 3")
-    once, _ = tuned(tmp_path / "once", data, settings(rate=rate, num_steps=3, max_kl=None))
-    assert once.keys() < card.keys()
+def test_a_judge_that_goes_too_far_ends_at_the_last_good_state(data, tmp_path, differing):
+    free = settings(rate=1e-3, num_steps=4, max_kl=None, sampling=WILD)
+    _, lines = tuned(tmp_path / "free", data, free)
+    assert lines[2]["kl"] < lines[3]["kl"]
+    bound = (lines[2]["kl"] + lines[3]["kl"]) / 2
+    card, lines = tuned(tmp_path / "held", data, free.model_copy(update={"max_kl": bound}))
+    assert len(lines) == 4
+    # That step began with the weights of state 3, so they are too far; the last good ones are 2.
+    assert card["stopped_after_step"] == 2
+    assert card["stopped_because"].endswith("in step 4")
+    state = load_file(tmp_path / "held" / "states" / "checkpoint-2" / "model.safetensors")
+    written = load_file(tmp_path / "held" / "judge" / "model.safetensors")
+    assert all(torch.equal(weight, state[name]) for name, weight in written.items())
 
 
-def test_a_judge_that_goes_too_far_at_once_is_no_judge(data, tmp_path):
-    with pytest.raises(DivergenceError, match=r"^step 2: kl .* no state of an earlier step"):
-        tuned(tmp_path, data, settings(rate=1e-2, max_kl=1e-6))
+def test_a_judge_that_goes_too_far_at_once_is_no_judge(data, tmp_path, differing):
+    far = settings(rate=1e-2, num_steps=3, max_kl=1e-6, save_every=2, sampling=WILD)
+    with pytest.raises(DivergenceError, match=r"^step 3: kl .* no state of an earlier step"):
+        tuned(tmp_path, data, far)
     assert not (tmp_path / "judge").exists()
 
 
