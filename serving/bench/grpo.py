@@ -35,7 +35,7 @@ class Effort(NamedTuple):
 
     steps: int = 60
     batch_size: int = 32
-    num_edits: int = 400
+    num_edits: int = 96
     num_held_out: int = 200
     noise: float = 0.2
     """Standard deviation of what is added to a matrix of weights, in its own ones."""
@@ -142,7 +142,7 @@ def config(effort: Effort, seed: int, judge: str) -> "GrpoConfig":
     return GrpoConfig(
         seed=seed,
         num_steps=effort.steps,
-        rewards=RewardWeights(iou=1.0, agreement=1.0),
+        rewards=RewardWeights(iou=2.0, agreement=1.0),
         consistency_judge=judge,
         perceptual_share=0.25,
         save_every=20,

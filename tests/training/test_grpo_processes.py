@@ -10,13 +10,15 @@ import pytest
 from safetensors.torch import load_file
 
 import spatialreward
-from spatialreward.data.edits import LabelledEdit
+from spatialreward.data.dataset import Dataset
+from spatialreward.data.edits import RankedPicture, Ranking
 from spatialreward.data.packing.manifest import ShardReport, gather, write_manifest
 from spatialreward.data.packing.rankings import RANKINGS
 from spatialreward.data.packing.shards import ShardWriter, write_shard
 from spatialreward.judges.load import load_judge
+from spatialreward.world.building import build_shard
+from spatialreward.world.config import DataConfig
 from spatialreward.world.shipped import SHIPPED_BASE
-from tests.data.packing.making import make_edit, make_ranking
 
 ROOT = Path(spatialreward.__file__).parents[1]
 SETTINGS = {
@@ -33,15 +35,30 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """Edits and rankings, of which a step has one beside three single prompts."""
-    folder = tmp_path_factory.mktemp("edits")
-    edits: list[LabelledEdit] = [make_edit(number) for number in range(4)]
+    made, folder = tmp_path_factory.mktemp("made"), tmp_path_factory.mktemp("edits")
+    build_shard(DataConfig(seed=21, num_train=9, num_shards=1), "train", 0, made)
+    edits = list(Dataset(made))
     shard = write_shard(folder / "edits-00000.parquet", edits)
     with ShardWriter(folder / "rankings-00000.parquet", layout=RANKINGS) as writer:
-        for number in range(3):
-            writer.write(make_ranking(number, orders={"overall": (0, 1, 2)}))
+        for first in range(0, len(edits), 3):
+            writer.write(ranking_of(edits[first : first + 3]))
     report = ShardReport(shard=shard, rankings=writer.shard, counts={}, left_out={})
     write_manifest(gather([report], {}), folder)
     return folder
+
+
+def ranking_of(edits):
+    """Edited pictures as if they were of the first one's task."""
+    first = edits[0]
+    return Ranking(
+        id=f"{first.id}/ranking",
+        instruction=first.instruction,
+        sources=first.sources,
+        edits=tuple(RankedPicture(id=edit.id, edited=edit.edited) for edit in edits),
+        orders={"overall": (0, 1, 2)},
+        fingerprints=(first.fingerprints[0], *(edit.fingerprints[-1] for edit in edits)),
+        origin=first.origin,
+    )
 
 
 @pytest.mark.parametrize("deepspeed", ["zero2", "zero3"])
