@@ -250,17 +250,7 @@ def _lora(tuning: LoraTuning) -> "LoraConfig":
 
 def _trl_processor(processor: Processor, protocol: Protocol) -> "ProcessorMixin":
     """As TRL wants it; the pictures have the size already that the protocol shows."""
-    from transformers import Qwen3VLProcessor
-
-    class WithoutVideos(Qwen3VLProcessor):
-        # The parts of a processor are read from this signature.
-        def __init__(self, image_processor=None, tokenizer=None, chat_template=None) -> None:
-            self.image_token, self.video_token = "<|image_pad|>", "<|video_pad|>"
-            self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
-            self.video_token_id = tokenizer.convert_tokens_to_ids(self.video_token)
-            super(Qwen3VLProcessor, self).__init__(
-                image_processor, tokenizer, chat_template=chat_template
-            )
+    from spatialreward.training.trl_processor import trl_processor
 
     template = protocol.chat_template
     assert template is not None
@@ -268,4 +258,4 @@ def _trl_processor(processor: Processor, protocol: Protocol) -> "ProcessorMixin"
     template = template.replace(
         "{{ message.role }}", "{{ message.role if message.role == 'user' else '' }}"
     )
-    return WithoutVideos(processor.image_processor, processor.tokenizer, template)
+    return trl_processor(processor, template)

@@ -9,16 +9,16 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import stats
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.edits import LabelledEdit
-from spatialreward.data.regions.overlap import box_iou
+from spatialreward.data.regions.overlap import matched_iou
 from spatialreward.data.tasks import edit_to_judge
 from spatialreward.errors import Failure, InvalidInputError
 from spatialreward.judges.interface import Judging
 from spatialreward.progress import track
-from spatialreward.records import EditRegion, Judgement, JudgementStatus, Mending
+from spatialreward.records import Judgement, JudgementStatus, Mending
 
 MIN_TRUE_DIFFERENCE = 0.05
 """Pairs of edits whose true rewards are closer than this are not compared."""
@@ -240,20 +240,6 @@ def _compared_pairs(true_rewards: NDArray[np.float64], rewards: NDArray[np.float
     difference = rewards[first] - rewards[second]
     is_right = np.sign(difference) == np.sign(true_difference)
     return _Pairs(first[compared], second[compared], is_right[compared])
-
-
-def matched_iou(truth: Sequence[EditRegion], predicted: Sequence[EditRegion]) -> float:
-    """Sum of IoUs of the best one-to-one matching over the larger number of regions.
-
-    1 when both are empty; a missing region and a superfluous one both cost.
-    """
-    if not truth and not predicted:
-        return 1.0
-    if not truth or not predicted:
-        return 0.0
-    ious = np.array([[box_iou(t.bbox_2d, p.bbox_2d) for p in predicted] for t in truth])
-    rows, columns = optimize.linear_sum_assignment(ious, maximize=True)
-    return float(ious[rows, columns].sum() / max(len(truth), len(predicted)))
 
 
 def mean_reward_by_grade(

@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 
 from spatialreward.artifacts import ArtifactRef
 from spatialreward.data.edits import LabelledEdit
-from spatialreward.data.packing.manifest import FILE_NAME, verify
+from spatialreward.data.packing.manifest import FILE_NAME, read_manifest, verify
 from spatialreward.data.packing.shards import Footer, read_edits, read_footer
 from spatialreward.errors import InvalidInputError
 from spatialreward.folder_manifest import digest_file
@@ -142,6 +142,8 @@ class Dataset:
             for path, checked in _shard_paths(folder, self.name).items()
         )
         """Its files, in order."""
+        self.ranking_shards = _ranking_paths(folder)
+        """Files of rankings, in order; none without a manifest that names them."""
 
     def __str__(self) -> str:
         """Its name."""
@@ -207,6 +209,12 @@ def _shard_paths(folder: Path, name: str) -> dict[Path, str | None]:
             "build writes them"
         )
     return dict.fromkeys(paths)
+
+
+def _ranking_paths(folder: Path) -> tuple[Path, ...]:
+    if not (folder / FILE_NAME).is_file():
+        return ()
+    return tuple(folder / shard.name for shard in read_manifest(folder).rankings)
 
 
 def _fetched(ref: ArtifactRef, cache: Path | None) -> Path:

@@ -1,6 +1,6 @@
-"""Two views of packed edits: conversations that teach a judge, and prompts for an editor's RL.
+"""Views of packed edits: conversations that teach a judge, and prompts for RL of judge and editor.
 
-Both are views and not further data sets: nothing is stored twice, and a change of prompts needs no
+All are views and not further data sets: nothing is stored twice, and a change of prompts needs no
 new shards. Their rows are what Hugging Face ``datasets`` and TRL take: ``images`` in the order in
 which the messages show them, each ``{"bytes": ..., "path": None}``, which the features decode.
 
@@ -57,6 +57,17 @@ class Conversation(NamedTuple):
             "id": self.id,
             "stream": str(self.stream),
         }
+
+
+class JudgePrompt(NamedTuple):
+    """One question about an edit, for the RL of a judge that answers by itself."""
+
+    id: str
+    """The edit's."""
+    stream: Streams
+    question: Message
+    pictures: tuple[bytes, ...]
+    """Picture files in the order in which the question shows them."""
 
 
 class RlPrompt(NamedTuple):
@@ -117,16 +128,29 @@ def sft_conversations(edit: LabelledEdit, protocol: Protocol) -> list[Conversati
 
 def conversation(name: str, stream: str, asked: Sequence[str | bytes], answer: str) -> Conversation:
     """A question of texts and picture files in reading order, and its answer."""
-    content = [
-        {"type": "image", "text": None}
-        if isinstance(part, bytes)
-        else {"type": "text", "text": part}
-        for part in asked
-    ]
-    shown = [part for part in asked if isinstance(part, bytes)]
-    question = {"role": "user", "content": content}
+    question, shown = _question(asked)
     answered = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
-    return Conversation(name, stream, question, answered, tuple(shown))
+    return Conversation(name, stream, question, answered, shown)
+
+
+def judge_prompts(edit: LabelledEdit, protocol: Protocol) -> list[JudgePrompt]:
+    """What a judge is asked about an edit, labelled or not: SC if there is a source, and PQ.
+
+    The questions are those of ``sft_conversations``, and of judging in service.
+
+    Raises:
+        InvalidInputError: the instruction is not fit for a prompt.
+    """
+    if edit.edited is None:
+        return []
+    pictures = {Slot.SOURCE: edit.sources, Slot.EDITED: (edit.edited,)}
+    parts = {Streams.PERCEPTUAL: protocol.perceptual_parts()}
+    if edit.sources:
+        parts = {Streams.SEMANTIC: protocol.semantic_parts(_instruction(edit)), **parts}
+    return [
+        JudgePrompt(edit.id, stream, *_question(fill(one, pictures)))
+        for stream, one in parts.items()
+    ]
 
 
 def rl_prompt(edit: LabelledEdit) -> RlPrompt:
@@ -189,6 +213,18 @@ def rl_features() -> "Features":
             "id": Value("string"),
         }
     )
+
+
+def _question(asked: Sequence[str | bytes]) -> tuple[Message, tuple[bytes, ...]]:
+    """The message of a prompt in reading order, and its pictures."""
+    content = [
+        {"type": "image", "text": None}
+        if isinstance(part, bytes)
+        else {"type": "text", "text": part}
+        for part in asked
+    ]
+    shown = tuple(part for part in asked if isinstance(part, bytes))
+    return {"role": "user", "content": content}, shown
 
 
 def _semantic_answer(

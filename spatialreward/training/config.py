@@ -1,4 +1,4 @@
-"""Settings of the judge's training."""
+"""Settings of the judge's trainings."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
@@ -57,13 +57,40 @@ _FORMS: Mapping[JudgeKind, AnswerForm] = {
 Tuning = Annotated[FullTuning | LoraTuning, Field(discriminator="kind")]
 
 
-class JudgeTrainingConfig(Record):
+class TrainingConfig(Record):
+    """What all trainings of a judge have in common."""
+
+    seed: int = 11
+    tuning: Tuning = FullTuning()
+    trains_vision: bool = True
+    """Whether vision tower and mergers are trained; LoRA leaves them as they are."""
+    deepspeed: Literal["zero2", "zero3"] | None = None
+    """What DeepSpeed divides among the processes: gradients and optimiser, or the weights too."""
+    processes: PositiveInt = 1
+    """Processes that train together on this machine, unless torchrun has started them already."""
+    samples_at_a_time: PositiveInt | None = None
+    """Samples of a batch that one process has in memory; the others follow by accumulation."""
+    gradient_checkpointing: bool = False
+    """Compute activations twice to keep fewer of them."""
+    workers: int = Field(0, ge=0)
+    """Processes that decode pictures beside each training process."""
+    optimiser: OptimiserConfig = OptimiserConfig()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.tuning.kind == "lora" and self.trains_vision:
+            raise ValueError("trains_vision: LoRA trains the language model alone, expected false")
+        if self.deepspeed and self.optimiser.matrices == "muon":
+            raise ValueError(f"deepspeed {self.deepspeed}: takes adamw alone, not muon")
+        return self
+
+
+class JudgeTrainingConfig(TrainingConfig):
     """Fine-tunes a checkpoint on judgements."""
 
     kind: JudgeKind = "regions"
     """What the judge writes before its scores: regions and reasoning, reasoning alone, or nothing.
     The last two are rivals of the first on the same data."""
-    seed: int = 11
     num_samples: PositiveInt = 28_800
     """Judgements to train on; a smaller data set is gone through again."""
     perceptual_share: float = Field(0.15, ge=0, le=1)
@@ -74,21 +101,8 @@ class JudgeTrainingConfig(Record):
     """Share of the steps after which an earlier checkpoint is kept, as a second judge; 0: none."""
     protocol: Literal["tiny", "full"] = "tiny"
     """What the judge is asked, in the form that ``kind`` says."""
-    tuning: Tuning = FullTuning()
-    trains_vision: bool = True
-    """Whether vision tower and mergers are trained; LoRA leaves them as they are."""
-    deepspeed: Literal["zero2", "zero3"] | None = None
-    """What DeepSpeed divides among the processes: gradients and optimiser, or the weights too."""
-    processes: PositiveInt = 1
-    """Processes that train together on this machine, unless torchrun has started them already."""
-    samples_at_a_time: PositiveInt | None = None
-    """Samples of a batch that one process has in memory; the others follow by accumulation."""
     max_tokens: PositiveInt = 8_192
     """Of prompt, pictures and answer; a longer row is left out, never cut."""
-    gradient_checkpointing: bool = False
-    """Compute activations twice to keep fewer of them."""
-    workers: int = Field(0, ge=0)
-    """Processes that decode pictures beside each training process."""
     report_every: PositiveInt = 50
     """Steps between two reports of losses and speed."""
     save_every: PositiveInt = 250
@@ -123,12 +137,4 @@ class JudgeTrainingConfig(Record):
                 f"earlier_share {self.earlier_share:g} of {self.num_steps} steps is none of those "
                 "before the last"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _parts_fit(self) -> Self:
-        if self.tuning.kind == "lora" and self.trains_vision:
-            raise ValueError("trains_vision: LoRA trains the language model alone, expected false")
-        if self.deepspeed and self.optimiser.matrices == "muon":
-            raise ValueError(f"deepspeed {self.deepspeed}: takes adamw alone, not muon")
         return self

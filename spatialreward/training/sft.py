@@ -28,7 +28,7 @@ from spatialreward.training.arguments import (
     training_arguments,
 )
 from spatialreward.training.collating import Collator
-from spatialreward.training.config import JudgeTrainingConfig
+from spatialreward.training.config import JudgeTrainingConfig, TrainingConfig, Tuning
 from spatialreward.training.conversations import (
     Joined,
     Limits,
@@ -42,8 +42,9 @@ from spatialreward.training.states import States
 from spatialreward.training.tuning import prepare
 
 if TYPE_CHECKING:
+    from transformers import Trainer
+
     from spatialreward.judges.qwen_vl.processor import Processor
-    from spatialreward.training.trainer import JudgeTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ def train_judge(
             arguments.save_strategy = "no"
         protocol = in_form(config.protocol, config.answer)
         _tell_other_form(base, protocol)
-        model, processor = _load(base, config, protocol)
+        model, processor = load_base(base, config, protocol)
         conversations, num_long = _conversations(config, data_sets, protocol, processor, processes)
         card = _card(base, config, data_sets, num_edits, processes) | {
             "num_long_left_out": num_long
@@ -135,7 +136,7 @@ def train_judge(
             states.last = processes.from_first(states.last)
         # A LoRA begins with numbers that are drawn.
         set_seed(config.seed)
-        writer = _Writer(base, config, protocol, processor, processes)
+        writer = JudgeWriter(base, config.tuning, protocol, processor, processes)
         trainer = fit(
             prepare(model, config, str(base.folder)),
             arguments,
@@ -192,7 +193,12 @@ def _conversations(
     return Planned(Joined(packed), order), sum(one.num_left_out for one in packed)
 
 
-def _load(base: Base, config: JudgeTrainingConfig, protocol: Protocol) -> tuple[Any, "Processor"]:
+def load_base(base: Base, config: TrainingConfig, protocol: Protocol) -> tuple[Any, "Processor"]:
+    """Model and processor of what a training begins with.
+
+    Raises:
+        InvalidInputError: it is no checkpoint, or too small for the protocol.
+    """
     import torch
 
     # What LoRA leaves as it is, and what DeepSpeed keeps a 32-bit copy of, takes half the memory.
@@ -251,7 +257,7 @@ def _identity(
 
 
 def _earlier(
-    config: JudgeTrainingConfig, writer: "_Writer", out: Path | None, card: dict[str, Any]
+    config: JudgeTrainingConfig, writer: "JudgeWriter", out: Path | None, card: dict[str, Any]
 ) -> Snapshot | None:
     if not config.earlier_step:
         return None
@@ -260,24 +266,25 @@ def _earlier(
     return Snapshot(config.earlier_step, lambda trainer: writer.write(trainer, out, card | steps))
 
 
-class _Writer:
+class JudgeWriter:
     """Writes a judge, or an adapter, from what is trained."""
 
     def __init__(
         self,
         base: Base,
-        config: JudgeTrainingConfig,
+        tuning: Tuning,
         protocol: Protocol,
         processor: "Processor",
         processes: Processes,
     ) -> None:
+        """Take what the judge was trained from and how, and what lies beside its weights."""
         self._base = base
-        self._tuning = config.tuning
+        self._tuning = tuning
         self._protocol = protocol
         self._processor = processor
         self._processes = processes
 
-    def write(self, trainer: "JudgeTrainer", out: Path, card: dict[str, Any]) -> None:
+    def write(self, trainer: "Trainer", out: Path, card: dict[str, Any]) -> None:
         """Write it whole, in the first process; what is divided among all is gathered by all."""
         weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
         if self._processes.is_first:

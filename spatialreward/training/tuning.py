@@ -10,7 +10,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from spatialreward.errors import InvalidInputError
-from spatialreward.training.config import JudgeTrainingConfig, LoraTuning
+from spatialreward.training.config import LoraTuning, TrainingConfig
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +25,7 @@ LORA_TARGETS = rf".*language_model\.layers\.\d+\.({_LINEAR})"
 _ADAPTER = re.compile(rf".*language_model\.layers\.\d+\.({_LINEAR})\.lora_(A|B)\.default\.weight")
 
 
-def prepare(model: "PreTrainedModel", config: JudgeTrainingConfig, base: str) -> "torch.nn.Module":
+def prepare(model: "PreTrainedModel", config: TrainingConfig, base: str) -> "torch.nn.Module":
     """Freeze what is not trained, and put a LoRA on, if the settings say so.
 
     Args:
@@ -49,7 +49,7 @@ def prepare(model: "PreTrainedModel", config: JudgeTrainingConfig, base: str) ->
     return prepared
 
 
-def check(model: "torch.nn.Module", config: JudgeTrainingConfig) -> None:
+def check(model: "torch.nn.Module", config: TrainingConfig) -> None:
     """Make sure by name that what is trained is what the settings say, and nothing else."""
     for name, weight in model.named_parameters():
         if config.tuning.kind == "lora":

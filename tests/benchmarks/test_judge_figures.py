@@ -10,12 +10,12 @@ from spatialreward.benchmarks.judge import (
     Known,
     judge_edits,
     judge_figures,
-    matched_iou,
     mean_reward_by_grade,
     pairwise_accuracy,
     pairwise_by_task,
 )
 from spatialreward.data.edits import RowOrigin
+from spatialreward.data.regions.overlap import matched_iou
 from spatialreward.errors import Failure, InvalidInputError
 from spatialreward.judges.pixels import PixelDifference
 from spatialreward.records import AnswerForm, EditRegion, Judgement, Mending, Scores

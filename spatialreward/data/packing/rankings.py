@@ -1,8 +1,9 @@
 """Rankings in Parquet: shards of their own beside those of the edits, ``rankings-*.parquet``."""
 
+import bisect
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -54,6 +55,53 @@ def read_rankings(shard: Path | BinaryIO, *, name: str = "") -> Iterator[Ranking
         for number in range(file.num_row_groups):
             for row in file.read_row_group(number, use_threads=False).to_pylist():
                 yield _from_row(row, name)
+
+
+class RankingRows:
+    """The rankings of shards by number; reads the row group that one is in, and keeps the last."""
+
+    def __init__(self, shards: Sequence[Path]) -> None:
+        """Look at the shards' footers.
+
+        Raises:
+            InvalidInputError: a shard is damaged, holds no rankings, or is of another version.
+        """
+        self._groups: list[tuple[Path, int]] = []
+        self._ends: list[int] = []
+        for shard in shards:
+            with opened(shard, str(shard), RANKINGS) as file:
+                for number in range(file.num_row_groups):
+                    before = self._ends[-1] if self._ends else 0
+                    self._groups.append((shard, number))
+                    self._ends.append(before + file.metadata.row_group(number).num_rows)
+        self._last: tuple[int, list[dict[str, Any]]] = (-1, [])
+        self._shards = tuple(shards)
+
+    def orders(self) -> Iterator[dict[str, tuple[int, ...]]]:
+        """The orders of each ranking, by dimension; no picture is read."""
+        for shard in self._shards:
+            with opened(shard, str(shard), RANKINGS) as file:
+                column = file.read(["orders"], use_threads=False)["orders"]
+            yield from map(_ORDERS.validate_json, column.to_pylist())
+
+    def __len__(self) -> int:
+        """Number of rankings."""
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, number: int) -> Ranking:
+        """Ranking ``number``.
+
+        Raises:
+            InvalidInputError: the shard is damaged; names it.
+        """
+        group = bisect.bisect_right(self._ends, number)
+        shard, in_shard = self._groups[group]
+        if self._last[0] != group:
+            with opened(shard, str(shard), RANKINGS) as file:
+                rows = file.read_row_group(in_shard, use_threads=False).to_pylist()
+            self._last = group, rows
+        rows = self._last[1]
+        return _from_row(rows[number - self._ends[group] + len(rows)], str(shard))
 
 
 def count_rankings(shard: Path) -> dict[str, int]:
