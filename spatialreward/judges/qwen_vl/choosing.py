@@ -117,7 +117,9 @@ class Chooser:
         form = None
         if self._guidance and question.is_judged:
             form = self._guidance.form(answer_form(question, thinking=thinking))
-        text = GrowingAnswer(self._vocabulary.bytes_of, thinking=thinking)
+        text = GrowingAnswer(
+            self._vocabulary.bytes_of, thinking=thinking, in_words=question.in_words
+        )
         return Answer(number, question.seed, max_tokens, text, form)
 
     def choose(
