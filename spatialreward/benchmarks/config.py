@@ -11,6 +11,7 @@ class JudgeGate(Record):
 
     min_pairwise_accuracy: float = Field(0.85, ge=0, le=1)
     min_mean_iou: float = Field(0.65, ge=0, le=1)
+    """0: no regions are asked for, so that a judge which predicts none can pass."""
     max_unparsable_share: float = Field(0.01, ge=0, le=1)
 
 

@@ -31,12 +31,14 @@ class Range(NamedTuple):
         return f"{self.low:g}..{self.high:g}"
 
 
+_MEAN_IOU = "mean_iou"
+_WHY_ABSENT = {_MEAN_IOU: ": the judge predicts no regions; min_mean_iou = 0 asks for none"}
 _SHARE, _DIFFERENCE, _COUNT = Range(0, 1), Range(-1, 1), Range(0, math.inf)
 RANGES: Mapping[str, Range] = {
     "pairwise_accuracy": _SHARE,
     "pairwise_within_accuracy": _SHARE,
     "pairwise_across_accuracy": _SHARE,
-    "mean_iou": _SHARE,
+    _MEAN_IOU: _SHARE,
     "unparsable_share": _SHARE,
     "reward_spearman": _DIFFERENCE,
     "reward_mae": _SHARE,
@@ -108,9 +110,10 @@ def bounds_of(gate: Gate) -> tuple[Bound, ...]:
     """What a gate asks for, figure by figure."""
     match gate:
         case JudgeGate():
+            iou = Bound(_MEAN_IOU, Side.AT_LEAST, gate.min_mean_iou)
             return (
                 Bound("pairwise_accuracy", Side.AT_LEAST, gate.min_pairwise_accuracy),
-                Bound("mean_iou", Side.AT_LEAST, gate.min_mean_iou),
+                *((iou,) if gate.min_mean_iou else ()),
                 Bound("unparsable_share", Side.AT_MOST, gate.max_unparsable_share),
             )
         case EditorGate():
@@ -132,7 +135,7 @@ def check_gate(gate: Gate, figures: Mapping[str, float]) -> None:
     for bound in bounds_of(gate):
         value = figures.get(bound.figure)
         if value is None:
-            short.append(f"{bound.figure} was not measured")
+            short.append(f"{bound.figure} was not measured{_WHY_ABSENT.get(bound.figure, '')}")
         elif not bound.holds(value):
             short.append(bound.complaint(value))
     if short:

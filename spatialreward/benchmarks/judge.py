@@ -35,7 +35,8 @@ class JudgeFigures(NamedTuple):
     pairwise_across_accuracy: float
     """The same, of the pairs of two tasks. NaN where there is none."""
     mean_iou: float
-    """Mean over edits of ``matched_iou``; a failed judgement counts as 0."""
+    """Mean over edits of ``matched_iou``; a failed judgement counts as 0. NaN of a judge that
+    predicts no regions."""
     unparsable_share: float
     """Share of edits without a judgement."""
     reward_spearman: float
@@ -140,7 +141,7 @@ def judge_figures(
 
     Args:
         truths: of each edit.
-        judgements: of each edit.
+        judgements: of each edit, all by one judge.
         tasks: equal for edits of the same instruction and source.
 
     Raises:
@@ -148,12 +149,6 @@ def judge_figures(
     """
     rewards = np.array([np.nan if j.reward is None else j.reward for j in judgements])
     true_rewards = np.array([truth.reward for truth in truths])
-    ious = [
-        matched_iou(truth.regions, judgement.regions)
-        if judgement.status is JudgementStatus.OK
-        else 0.0
-        for truth, judgement in zip(truths, judgements, strict=True)
-    ]
     known = np.isfinite(rewards)
     spread = known.sum() > 1 and np.ptp(rewards[known]) > 0 and np.ptp(true_rewards[known]) > 0
     within, across = pairwise_by_task(true_rewards, rewards, tasks)
@@ -161,7 +156,7 @@ def judge_figures(
         pairwise_accuracy=pairwise_accuracy(true_rewards, rewards),
         pairwise_within_accuracy=within,
         pairwise_across_accuracy=across,
-        mean_iou=float(np.mean(ious)),
+        mean_iou=_mean_iou(truths, judgements),
         unparsable_share=float(np.mean(~known)),
         reward_spearman=float(stats.spearmanr(true_rewards[known], rewards[known]).statistic)
         if spread
@@ -171,6 +166,18 @@ def judge_figures(
         mended_edits=_mended_edits(judgements),
         num_edits=len(judgements),
     )
+
+
+def _mean_iou(truths: Sequence[Judgement], judgements: Sequence[Judgement]) -> float:
+    if not all(judgement.answer.has_regions for judgement in judgements):
+        return math.nan
+    ious = [
+        matched_iou(truth.regions, judgement.regions)
+        if judgement.status is JudgementStatus.OK
+        else 0.0
+        for truth, judgement in zip(truths, judgements, strict=True)
+    ]
+    return float(np.mean(ious))
 
 
 def _failed_share(judgements: Sequence[Judgement]) -> dict[Failure, float]:

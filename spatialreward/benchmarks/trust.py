@@ -105,7 +105,7 @@ def measure_trust(judging: Judging, chosen: Chosen, seed: int = 17) -> Trust:
     draw = np.random.default_rng(seed)
     attacks = []
     for name in track(ATTACKS, total=len(ATTACKS), description="attacks"):
-        attacked = list(_attack(name, chosen.bad, praise_of(best), draw))
+        attacked = list(_attack(name, chosen.bad, best, draw))
         judged = judging.judge(attacked)
         attacks.append(_compare(name, chosen.bad, before, attacked, judged, bar))
     return Trust(bar, bad_mean, _share_above(before, bar), len(chosen.bad), tuple(attacks))
@@ -145,12 +145,13 @@ def _kind(edit: LabelledEdit, bad: list[Edit], good: list[Edit]) -> list[Edit] |
 
 
 def _attack(
-    name: str, edits: Sequence[Edit], praise: str, draw: np.random.Generator
+    name: str, edits: Sequence[Edit], best: Judgement, draw: np.random.Generator
 ) -> Iterator[Edit]:
+    praise = praise_of(best)
     for place, edit in enumerate(edits):
         behind = (*edits[place + 1 :], *edits[:place])
         other = next(one for one in behind if one.instruction != edit.instruction)
-        yield ATTACKS[name](edit, Means(other, praise, draw))
+        yield ATTACKS[name](edit, Means(other, praise, draw, best.answer))
 
 
 def _compare(

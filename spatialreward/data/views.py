@@ -81,10 +81,11 @@ class RlPrompt(NamedTuple):
 def sft_conversations(edit: LabelledEdit, protocol: Protocol) -> list[Conversation]:
     """The SC and the PQ conversation of an edit, in a protocol's words.
 
-    An answer is what ``spatialreward.protocol.parsing`` reads: the annotation's regions and
-    reasoning, and its scores as whole numbers, which is what prompts ask for and what soft scores
-    are made of. A stream without scores has no conversation, nor has an edit without annotation;
-    of an edit without a source picture there is the PQ conversation alone.
+    An answer is what ``spatialreward.protocol.parsing`` reads: of the annotation's regions and
+    reasoning what the protocol's form has, and its scores as whole numbers, which is what prompts
+    ask for and what soft scores are made of. A stream without scores has no conversation, nor has
+    an edit without annotation; of an edit without a source picture there is the PQ conversation
+    alone.
 
     Raises:
         InvalidInputError: the instruction, or what the answer would be, is not fit for a prompt.
@@ -101,12 +102,14 @@ def sft_conversations(edit: LabelledEdit, protocol: Protocol) -> list[Conversati
         answer = _semantic_answer(
             edit.id, annotation, (scores.editing_success, scores.over_editing)
         )
+        text = render_semantic(answer, protocol.answer)
         asked = fill(parts, pictures)
-        conversations.append(conversation(edit.id, Streams.SEMANTIC, asked, answer))
+        conversations.append(conversation(edit.id, Streams.SEMANTIC, asked, text))
     if scores.naturalness is not None and scores.artifact_freedom is not None:
         parts = protocol.perceptual_parts()
         pair = _whole((scores.naturalness, scores.artifact_freedom))
-        text = render_perceptual(PerceptualAnswer(reasoning=annotation.pq_reasoning, score=pair))
+        answered = PerceptualAnswer(reasoning=annotation.pq_reasoning, score=pair)
+        text = render_perceptual(answered, protocol.answer)
         asked = fill(parts, pictures)
         conversations.append(conversation(edit.id, Streams.PERCEPTUAL, asked, text))
     return conversations
@@ -188,18 +191,18 @@ def rl_features() -> "Features":
     )
 
 
-def _semantic_answer(edit: str, annotation: Judgement, scores: tuple[float, float]) -> str:
-    pair = _whole(scores)
+def _semantic_answer(
+    edit: str, annotation: Judgement, scores: tuple[float, float]
+) -> SemanticAnswer:
     try:
-        answer = SemanticAnswer(
-            edit_region=annotation.regions, reasoning=annotation.sc_reasoning, score=pair
+        return SemanticAnswer(
+            edit_region=annotation.regions, reasoning=annotation.sc_reasoning, score=_whole(scores)
         )
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise InvalidInputError(
             f"edit {edit}: annotation is no judge's answer: {reason}"
         ) from error
-    return render_semantic(answer)
 
 
 def _whole(scores: tuple[float, float]) -> tuple[int, int]:

@@ -50,7 +50,8 @@ def load_judge(
               others; ``oracle:PHOTOS`` where some are made on photographs, which that folder holds.
         adapter: folder of a LoRA that is merged into the weights; for a model in this process.
         protocol: how a checkpoint without a protocol file, or a model behind an address, is asked:
-            ``full``, ``tiny`` or a protocol file; by default ``full``.
+            ``full``, ``tiny``, one of them in another form such as ``full-scores``, or a protocol
+            file; by default ``full``.
         passes: how often each edit is judged, with answers that are drawn; of more than one the
             mean counts, and it costs as many times as much.
 

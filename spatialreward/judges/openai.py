@@ -139,7 +139,8 @@ class OpenAiJudge:
         except JudgementError as error:
             logger.info("%s: no judgement, %s", name, error)
             judgement = Judgement.failed(f"{name}: {error}", error.failure)
-        return judgement.model_copy(update={"judged_by": str(self.identity)})
+        told = {"judged_by": str(self.identity), "answer": self._protocol.answer}
+        return judgement.model_copy(update=told)
 
     async def _ask_streams(self, asker: Asker, edit: Edit, name: str) -> Judgement:
         if edit.options.names_soft_scores:
@@ -177,12 +178,12 @@ class OpenAiJudge:
         return read_public(self._protocol, texts, streams)
 
     def _read(self, replies: Mapping[Streams, Reply]) -> Judgement:
-        allowed, aggregation = self._protocol.mendings, self._protocol.aggregation
         limit = longest_answer(self._config, self._protocol)
         sc, pq = (replies.get(one) for one in (Streams.SEMANTIC, Streams.PERCEPTUAL))
-        semantic = None if sc is None else read_reply(sc, "SC", parse_semantic, allowed, limit)
-        perceptual = None if pq is None else read_reply(pq, "PQ", parse_perceptual, allowed, limit)
-        return judgement_of(semantic, perceptual, aggregation)
+        told = (self._protocol, limit)
+        semantic = None if sc is None else read_reply(sc, "SC", parse_semantic, *told)
+        perceptual = None if pq is None else read_reply(pq, "PQ", parse_perceptual, *told)
+        return judgement_of(semantic, perceptual, self._protocol)
 
 
 def _failure_of(fault: ChatFault) -> Failure:

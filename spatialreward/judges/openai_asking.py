@@ -19,14 +19,14 @@ from spatialreward.errors import Failure, JudgementError
 from spatialreward.judges.openai_config import OpenAiConfig
 from spatialreward.judges.questions import Question
 from spatialreward.protocol.prompts import Protocol
-from spatialreward.records import Mending
+from spatialreward.records import AnswerForm, Mending
 
 logger = logging.getLogger(__name__)
 
 _DRAWN_TEMPERATURE = 1.0
 """Of an answer that is drawn with a seed, where the settings name no temperature above 0."""
 Answer = TypeVar("Answer")
-Parse = Callable[[str, Collection[Mending]], Answer]
+Parse = Callable[[str, Collection[Mending], AnswerForm], Answer]
 
 
 class Asker:
@@ -99,7 +99,7 @@ def longest_answer(config: OpenAiConfig, protocol: Protocol) -> int:
 
 
 def read_reply(
-    reply: Reply, stream: str, parse: Parse[Answer], allowed: Collection[Mending], limit: int
+    reply: Reply, stream: str, parse: Parse[Answer], protocol: Protocol, limit: int
 ) -> Answer:
     """What a model answered, by the parser of all judges.
 
@@ -108,7 +108,7 @@ def read_reply(
     """
     _refuse_silence(reply, stream)
     try:
-        return parse(reply.text or "", allowed)
+        return parse(reply.text or "", protocol.mendings, protocol.answer)
     except JudgementError as error:
         if reply.finish_reason == "length":
             raise JudgementError(

@@ -8,7 +8,7 @@ from spatialreward.edits import Edit
 from spatialreward.errors import Failure
 from spatialreward.protocol.formats import AnswerFormat
 from spatialreward.protocol.prompts import Protocol, Slot, fill
-from spatialreward.records import Judgement
+from spatialreward.records import AnswerForm, Judgement
 
 
 class Question(NamedTuple):
@@ -17,8 +17,8 @@ class Question(NamedTuple):
     parts: tuple[str | Image.Image, ...]
     seed: int | None = None
     """The answer is drawn with this seed; None: it is the likeliest one, token by token."""
-    is_judged: bool = False
-    """Whether the answer is a judgement, which has a form."""
+    form: AnswerForm | None = None
+    """Of the answer, where that is a judgement in our format; None: it may be anything."""
     in_words: bool = False
     """Whether the answer is a text, which ends where its writer says so, and no object."""
     system: str | None = None
@@ -69,7 +69,7 @@ def _question(protocol: Protocol, edit: Edit, parts: tuple[str | Image.Image, ..
     return Question(
         parts,
         edit.options.seed,
-        is_judged=written is AnswerFormat.JSON,
+        form=protocol.answer if written is AnswerFormat.JSON else None,
         in_words=written is AnswerFormat.CRITIQUE,
         system=protocol.system,
     )

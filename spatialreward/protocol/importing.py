@@ -19,6 +19,7 @@ from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.protocol.formats import AnswerFormat, ScoreScale
 from spatialreward.protocol.prompts import Protocol
 from spatialreward.protocol.python_texts import PythonSource
+from spatialreward.records import AnswerForm
 from spatialreward.validation import first_problem
 
 SOURCE_FILE = Path("eval/MERBench/dataset.py")
@@ -127,6 +128,7 @@ def _editscore(checkout: Path) -> dict[str, Any]:
     return {
         "semantic": _BOTH + semantic,
         "perceptual": "{edited}" + "\n".join((context, quality)),
+        "answer": AnswerForm.REASONING,
         "max_sources": 1,
         "max_answer_tokens": 512,
         "aggregation": Aggregation(form="min"),
@@ -162,6 +164,7 @@ def _editreward(checkout: Path) -> dict[str, Any]:
         "format": AnswerFormat.HEADS,
         "semantic": following,
         "perceptual": quality,
+        "answer": AnswerForm.SCORES,
         "max_sources": 1,
         "min_pixels": 256 * 28 * 28,
         "max_pixels": 256 * 28 * 28,
@@ -187,6 +190,7 @@ def _rationalrewards(checkout: Path) -> dict[str, Any]:
         "semantic": f"{before}{{source}}{between}{{edited}}{behind}",
         "perceptual": "",
         "scale": ScoreScale(lowest=1, highest=4),
+        "answer": AnswerForm.REASONING,
         "max_sources": 1,
         "max_answer_tokens": 2048,
     }
@@ -204,6 +208,7 @@ def _firm_edit(checkout: Path) -> dict[str, Any]:
         "semantic": execution,
         "perceptual": consistency,
         "scale": ScoreScale(lowest=1, highest=5, zero=0),
+        "answer": AnswerForm.REASONING,
         "max_sources": 1,
         "max_answer_tokens": 256,
         "aggregation": Aggregation(form="modulated", editing_success=0.6, over_editing=0.4),
@@ -217,6 +222,7 @@ def _unifiedreward_edit(checkout: Path) -> dict[str, Any]:
     return {
         "semantic": _BOTH + asked,
         "perceptual": "{edited}" + quality,
+        "answer": AnswerForm.REASONING,
         "max_sources": 1,
         "max_answer_tokens": 4096,
     }

@@ -15,7 +15,15 @@ from spatialreward.protocol.formats import AnswerFormat, ScoreScale
 from spatialreward.protocol.parsing import answer_value
 from spatialreward.protocol.prompts import Protocol
 from spatialreward.protocol.scanning import THOUGHT_ENDS
-from spatialreward.records import MAX_SCORE, Judgement, JudgementStatus, Mending, Scores, Streams
+from spatialreward.records import (
+    MAX_SCORE,
+    AnswerForm,
+    Judgement,
+    JudgementStatus,
+    Mending,
+    Scores,
+    Streams,
+)
 
 _ONE_SCORE_KEYS = ("reasoning", "score")
 _SUMMARY = re.compile(r"^[ \t*]*#+[ \t]*Summary\b", re.MULTILINE)
@@ -75,6 +83,7 @@ def _of_one_score_each(protocol: Protocol, texts: Mapping[Streams, str]) -> Judg
     scores = Scores(editing_success=execution, over_editing=consistency)
     return Judgement(
         status=JudgementStatus.OK,
+        answer=AnswerForm.REASONING,
         sc_reasoning="\n".join(filter(None, (why_execution, why_consistency))),
         scores=scores,
         reward=protocol.aggregation.reward(scores),
@@ -113,6 +122,7 @@ def _of_critique(text: str, scale: ScoreScale, streams: Streams) -> Judgement:
     quality = scores.get("physical")
     return Judgement(
         status=JudgementStatus.OK,
+        answer=AnswerForm.REASONING,
         sc_reasoning=_told(sections, Streams.SEMANTIC, streams),
         pq_reasoning=_told(sections, Streams.PERCEPTUAL, streams),
         scores=Scores(

@@ -1,10 +1,11 @@
 """Settings of the judge's training."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from spatialreward.records import Record
+from spatialreward.records import AnswerForm, Record
 
 
 class OptimiserConfig(Record):
@@ -42,12 +43,22 @@ class LoraTuning(Record):
     """Write a whole judge; false: the adapter alone, which is read together with its base."""
 
 
+JudgeKind = Literal["regions", "no_regions", "scores"]
+_FORMS: Mapping[JudgeKind, AnswerForm] = {
+    "regions": AnswerForm.REGIONS,
+    "no_regions": AnswerForm.REASONING,
+    "scores": AnswerForm.SCORES,
+}
+
 Tuning = Annotated[FullTuning | LoraTuning, Field(discriminator="kind")]
 
 
 class JudgeTrainingConfig(Record):
     """Fine-tunes a checkpoint on judgements."""
 
+    kind: JudgeKind = "regions"
+    """What the judge writes before its scores: regions and reasoning, reasoning alone, or nothing.
+    The last two are rivals of the first on the same data."""
     seed: int = 11
     num_samples: PositiveInt = 28_800
     """Judgements to train on; a smaller data set is gone through again."""
@@ -58,7 +69,7 @@ class JudgeTrainingConfig(Record):
     earlier_share: float = Field(0.0, ge=0, lt=1)
     """Share of the steps after which an earlier checkpoint is kept, as a second judge; 0: none."""
     protocol: Literal["tiny", "full"] = "tiny"
-    """What the judge is asked, and how it has to answer."""
+    """What the judge is asked, in the form that ``kind`` says."""
     tuning: Tuning = FullTuning()
     trains_vision: bool = True
     """Whether vision tower and mergers are trained; LoRA leaves them as they are."""
@@ -85,6 +96,11 @@ class JudgeTrainingConfig(Record):
         warmup_steps=20,
         batch_size=24,
     )
+
+    @property
+    def answer(self) -> AnswerForm:
+        """The form in which the judge learns to answer."""
+        return _FORMS[self.kind]
 
     @property
     def num_steps(self) -> int:

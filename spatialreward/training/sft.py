@@ -19,9 +19,9 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.limits import check_limits
 from spatialreward.progress import ReportMetrics
-from spatialreward.protocol.choice import named_protocol
-from spatialreward.protocol.prompts import Protocol
-from spatialreward.records import Streams
+from spatialreward.protocol.choice import in_form
+from spatialreward.protocol.prompts import PROTOCOL_FILE, Protocol
+from spatialreward.records import AnswerForm, Streams
 from spatialreward.training.arguments import (
     reduces_precision,
     samples_at_a_time,
@@ -53,6 +53,11 @@ GENERATED_WORLD_NOTICE = (
 )
 _TINY_NOTICE = "this judge is a tiny model; its opinion of real pictures is worth little"
 _TINY = "tiny"
+_WRITES = {
+    AnswerForm.REGIONS: "edit regions, reasoning and four scores",
+    AnswerForm.REASONING: "reasoning and four scores",
+    AnswerForm.SCORES: "four scores",
+}
 _SCORES = {
     Streams.SEMANTIC: ("editing_success", "over_editing"),
     Streams.PERCEPTUAL: ("naturalness", "artifact_freedom"),
@@ -116,7 +121,8 @@ def train_judge(
         )
         if state_folder is None:
             arguments.save_strategy = "no"
-        protocol = named_protocol(config.protocol)
+        protocol = in_form(config.protocol, config.answer)
+        _tell_other_form(base, protocol)
         model, processor = _load(base, config, protocol)
         conversations, num_long = _conversations(config, data_sets, protocol, processor, processes)
         card = _card(base, config, data_sets, num_edits, processes) | {
@@ -143,6 +149,16 @@ def train_judge(
         )
         seconds = states.seconds if states else time.perf_counter() - start
         writer.write(trainer, out, card | {"training_minutes": round(seconds / 60, 1)})
+
+
+def _tell_other_form(base: Base, protocol: Protocol) -> None:
+    """Log that a base was taught another form; what it is taught here counts."""
+    own = Protocol.read(base.folder) if (base.folder / PROTOCOL_FILE).is_file() else None
+    if own is not None and own.answer is not protocol.answer:
+        logger.info(
+            "judge: %s answers in the form %s; this training teaches the form %s, protocol %s",
+            *(base.origin or base.folder, own.answer, protocol.answer, protocol.name),
+        )
 
 
 def _conversations(
@@ -210,7 +226,7 @@ def _card(
     elif config.protocol == _TINY:
         notice = _TINY_NOTICE
     return {
-        "kind": "judge: edit regions, reasoning and four scores",
+        "kind": f"judge: {_WRITES[config.answer]}",
         **({"notice": notice} if notice else {}),
         "trained_from": base.origin or str(base.folder),
         "num_training_edits": num_edits,

@@ -18,7 +18,7 @@ from spatialreward.benchmarks.judge import (
 from spatialreward.data.edits import RowOrigin
 from spatialreward.errors import Failure, InvalidInputError
 from spatialreward.judges.pixels import PixelDifference
-from spatialreward.records import EditRegion, Judgement, Mending, Scores
+from spatialreward.records import AnswerForm, EditRegion, Judgement, Mending, Scores
 from spatialreward.world.building import labelled_edit
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
@@ -192,3 +192,15 @@ def test_an_edit_without_a_whole_label_is_named_and_the_others_are_counted(label
         f"edit {second.id}: {problem} to compare a judgement with; "
         "1 of 3 edits have a label of both streams"
     )
+
+
+@pytest.mark.parametrize("form", [AnswerForm.REASONING, AnswerForm.SCORES])
+def test_a_judge_that_predicts_no_regions_has_no_iou(form):
+    truths = [edit.label for edit in edits(6)]
+    told = {"answer": form, "regions": ()}
+    judgements = [one.model_copy(update=told) for one in truths]
+    figures = judge_figures(truths, judgements, range(6)).measured()
+    assert "mean_iou" not in figures
+    assert figures["pairwise_accuracy"] == 1.0
+    # A server's own failures do not know the form.
+    assert "mean_iou" not in judge_figures(truths, [FAILED, *judgements[1:]], range(6)).measured()

@@ -11,6 +11,7 @@ from spatialreward.judges.engines.transformers_engine import TransformersEngine
 from spatialreward.judges.questions import Question
 from spatialreward.judges.qwen_vl import choosing
 from spatialreward.judges.qwen_vl.vocabulary import Vocabulary
+from spatialreward.records import AnswerForm
 from tests.judges.qwen_like import qwen_like_parts
 
 _SCORE = f"(?:{'|'.join(map(str, range(26)))})"
@@ -36,7 +37,7 @@ def possible(tokenizer):
     )
 
     def possible(text):
-        question = Question((Image.new("RGB", (64, 64)),), is_judged=True)
+        question = Question((Image.new("RGB", (64, 64)),), form=AnswerForm.REGIONS)
         answer = chooser.begin(question, 0, 99, thinking=False)
         for token in tokenizer(text, add_special_tokens=False)["input_ids"]:
             answer.write(token, is_end=False)
@@ -103,7 +104,7 @@ def test_soft_scores_of_split_numbers_are_brute_forces(qwen_like, scores_only, w
     engine = TransformersEngine(model, processor, max_answer_tokens=40)
     tokens = Vocabulary(processor.tokenizer).scores
     pictures = [Image.new("RGB", (64, 64), colour) for colour in ("teal", "red", "gold")]
-    questions = [Question((one, "how is it?"), is_judged=True) for one in pictures]
+    questions = [Question((one, "how is it?"), form=AnswerForm.REGIONS) for one in pictures]
     told = dict(engine.answer(questions))
     for number, question in enumerate(questions):
         assert told[number].complete
@@ -118,7 +119,9 @@ def test_soft_scores_of_split_numbers_are_brute_forces(qwen_like, scores_only, w
 def test_a_batch_gives_what_single_questions_give(qwen_like, scores_only):
     engine = TransformersEngine(*qwen_like, max_answer_tokens=40)
     pictures = [Image.new("RGB", (64, 64), (20 * number, 90, 200)) for number in range(12)]
-    questions = [Question((one, f"look {n}"), is_judged=True) for n, one in enumerate(pictures)]
+    questions = [
+        Question((one, f"look {n}"), form=AnswerForm.REGIONS) for n, one in enumerate(pictures)
+    ]
     together = dict(engine.answer(questions))
     for number, question in enumerate(questions):
         (alone,) = dict(engine.answer([question])).values()
@@ -128,7 +131,7 @@ def test_a_batch_gives_what_single_questions_give(qwen_like, scores_only):
 
 def test_guidance_keeps_a_model_that_knows_nothing_in_the_form(qwen_like, scores_only):
     engine = TransformersEngine(*qwen_like, max_answer_tokens=40)
-    question = Question((Image.new("RGB", (64, 64)), "?"), seed=3, is_judged=True)
+    question = Question((Image.new("RGB", (64, 64)), "?"), seed=3, form=AnswerForm.REGIONS)
     drawn = {dict(engine.answer([question._replace(seed=seed)]))[0].text for seed in range(8)}
     assert len(drawn) > 1
     assert all(re.fullmatch(SHORT_FORM, text) for text in drawn)

@@ -28,7 +28,7 @@ from spatialreward.judges.qwen_vl.folder import CheckpointFolder
 from spatialreward.judges.qwen_vl.limits import check_limits
 from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.judges.reading import judgement_of, paired_scores
-from spatialreward.protocol.choice import place_of, protocol_of
+from spatialreward.protocol.choice import home_of, place_of, protocol_of
 from spatialreward.protocol.formats import AnswerFormat
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import Protocol
@@ -208,9 +208,9 @@ class Judge:
         Args:
             folder: the checkpoint.
             engine: what runs it; vLLM needs a GPU and an environment of its own.
-            adapter: folder of a LoRA that is merged into the weights.
-            protocol: for a checkpoint without one: ``full``, ``tiny`` or a protocol file; by
-                default ``full``.
+            adapter: folder of a LoRA that is merged into the weights; a protocol in it counts.
+            protocol: for a checkpoint without one: ``full``, ``tiny``, one of them in another form
+                such as ``full-scores``, or a protocol file; by default ``full``.
             share_prefixes: compute what prompts have in common once; vLLM always does.
             guided: hold answers to their form while they are written.
             more: as for ``Judge``; the name is by default the folder's.
@@ -223,12 +223,13 @@ class Judge:
         checked = CheckpointFolder.read(folder, adapter=adapter)
         if adapter is None:
             checked.require_judge()
-        followed = protocol_of(folder, protocol)
+        home = home_of(folder, adapter)
+        followed = protocol_of(home, protocol)
         folders = [one for one in (folder, adapter) if one is not None]
         more["weights"] = "+".join(map(digest_folder, folders))
         more.setdefault("name", folder.resolve().name)
         more["notice"] = str(checked.card.get("notice", ""))
-        place = place_of(folder, protocol)
+        place = place_of(home, protocol)
         if engine == "vllm":
             from spatialreward.judges.engines.vllm_engine import VllmEngine
 
@@ -253,7 +254,7 @@ class Judge:
         Raises:
             SpatialRewardError: the judge has been closed.
         """
-        self._running().prepare()
+        self._running().prepare(self._protocol.answer)
 
     def judge(self, edits: Iterable[Edit], measure: Measure = ignore) -> list[Judgement]:
         """One judgement an edit, in order; one that cannot be read is a failure with a reason.
@@ -289,7 +290,7 @@ class Judge:
                 if asked := intake.answered(number, answer):
                     start = time.perf_counter()
                     judgement = self._read_or_fail(asked, measure).model_copy(
-                        update={"judged_by": str(self.identity)}
+                        update={"judged_by": str(self.identity), "answer": self._protocol.answer}
                     )
                     measure("seconds/parse", time.perf_counter() - start)
                     yield asked.number, judgement
@@ -335,9 +336,9 @@ class Judge:
                 raise JudgementError(reason, Failure.CUT_OFF)
         if self._protocol.format is not AnswerFormat.JSON:
             return self._read_public(asked)
-        allowed = self._protocol.mendings
-        semantic = None if sc is None else parse_semantic(sc.text, allowed)
-        perceptual = None if pq is None else parse_perceptual(pq.text, allowed)
+        allowed, form = self._protocol.mendings, self._protocol.answer
+        semantic = None if sc is None else parse_semantic(sc.text, allowed, form)
+        perceptual = None if pq is None else parse_perceptual(pq.text, allowed, form)
         soft = _soft_scores(sc, pq)
         wants_soft = asked.edit.options.scores is ScoreKind.SOFT
         if wants_soft and soft is None:
@@ -346,9 +347,7 @@ class Judge:
                 "0..25; ask for hard scores",
                 Failure.NO_SOFT_SCORE,
             )
-        return judgement_of(
-            semantic, perceptual, self._protocol.aggregation, soft=soft, wants_soft=wants_soft
-        )
+        return judgement_of(semantic, perceptual, self._protocol, soft=soft, wants_soft=wants_soft)
 
     def _read_public(self, asked: "_Asked") -> Judgement:
         if asked.edit.options.names_soft_scores:

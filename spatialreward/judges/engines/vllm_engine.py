@@ -26,6 +26,7 @@ from spatialreward.judges.qwen_vl.soft_scores import (
 )
 from spatialreward.judges.qwen_vl.vocabulary import Digits, Vocabulary
 from spatialreward.protocol.prompts import Protocol
+from spatialreward.records import AnswerForm
 
 if TYPE_CHECKING:
     from vllm import LLM, SamplingParams
@@ -107,11 +108,12 @@ class VllmEngine:
             guided=guided,
         )
 
-    def prepare(self) -> None:
+    def prepare(self, form: AnswerForm) -> None:
         """Have vLLM compile the forms of judgements, by writing one token of each."""
         if not self._guided:
             return
-        sampling = [self._held_to(form, None, 1) for form in answer_forms(thinking=self._thinks)]
+        patterns = answer_forms(form, thinking=self._thinks)
+        sampling = [self._held_to(pattern, None, 1) for pattern in patterns]
         prompt = {"prompt_token_ids": self._processor.tokenizer("judge")["input_ids"]}
         with self._turn:
             self._llm.generate([prompt] * len(sampling), sampling, use_tqdm=False)
@@ -162,13 +164,12 @@ class VllmEngine:
         from vllm import SamplingParams
         from vllm.sampling_params import StructuredOutputsParams
 
+        is_held = self._guided and form is not None
         return SamplingParams(
             temperature=0.0 if seed is None else 1.0,
             seed=seed,
             max_tokens=max_tokens,
-            structured_outputs=StructuredOutputsParams(regex=form)
-            if self._guided and form
-            else None,
+            structured_outputs=StructuredOutputsParams(regex=form) if is_held else None,
             **self._told_chances(),
         )
 

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from spatialreward.judges.interface import Measure, ignore
 from spatialreward.judges.questions import Question
 from spatialreward.protocol.scanning import THOUGHT_BEGINS, AnswerScanner
+from spatialreward.records import AnswerForm
 
 _INCREMENTAL = codecs.getincrementaldecoder("utf-8")
 
@@ -34,7 +35,7 @@ def nothing(num_writing: int) -> Sequence[Question]:
 class AnswerEngine(Protocol):
     """Whatever lets a model answer: transformers in this process, vLLM on a GPU."""
 
-    def prepare(self) -> None:
+    def prepare(self, form: AnswerForm) -> None:
         """Do once what the first questions would else wait for, such as compiling their forms."""
         ...
 

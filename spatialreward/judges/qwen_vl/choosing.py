@@ -18,6 +18,7 @@ from spatialreward.judges.qwen_vl.soft_scores import (
     mean_of_whole,
 )
 from spatialreward.judges.qwen_vl.vocabulary import Digits, Vocabulary, Whole
+from spatialreward.records import AnswerForm
 
 Branch = Callable[[Sequence[int], Sequence[int]], torch.Tensor]
 """The logits ``[B, V]`` behind a token that each of some rows is not to keep."""
@@ -103,20 +104,19 @@ class Chooser:
     def _everything(self) -> torch.Tensor:
         return torch.ones(self._num_words, dtype=torch.bool, device=self._device)
 
-    def prepare(self, *, thinking: bool) -> None:
+    def prepare(self, form: AnswerForm, *, thinking: bool) -> None:
         """Compile the forms of judgements, where there is guidance; ``thinking`` as for ``begin``.
 
         With Qwen's vocabulary that takes seconds.
         """
         if self._guidance:
-            for form in answer_forms(thinking=thinking):
-                self._guidance.form(form)
+            for pattern in answer_forms(form, thinking=thinking):
+                self._guidance.form(pattern)
 
     def begin(self, question: Question, number: int, max_tokens: int, *, thinking: bool) -> Answer:
         """An empty answer to a question; ``thinking``: its prompt ends within a thought."""
-        form = None
-        if self._guidance and question.is_judged:
-            form = self._guidance.form(answer_form(question, thinking=thinking))
+        pattern = answer_form(question, thinking=thinking) if self._guidance else None
+        form = self._guidance.form(pattern) if self._guidance and pattern else None
         text = GrowingAnswer(
             self._vocabulary.bytes_of, thinking=thinking, in_words=question.in_words
         )

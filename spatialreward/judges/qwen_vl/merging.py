@@ -5,6 +5,7 @@ from pathlib import Path
 
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.folder import read_card
+from spatialreward.protocol.choice import home_of
 from spatialreward.protocol.prompts import PROTOCOL_FILE, Protocol
 
 
@@ -13,15 +14,15 @@ def merge_adapter(base: Path, adapter: Path, out: Path) -> None:
 
     Args:
         base: the checkpoint.
-        adapter: the LoRA.
+        adapter: the LoRA; a protocol file in it counts, else the base's.
         out: folder of the new checkpoint, weights in as many bits as the base's.
 
     Raises:
         InvalidInputError: either is damaged, or they do not fit.
     """
     model, processor = checkpoint.load_merged(base, adapter)
-    own = base / PROTOCOL_FILE
-    protocol = Protocol.read(base) if own.is_file() else None
+    home = home_of(base, adapter)
+    protocol = Protocol.read(home) if (home / PROTOCOL_FILE).is_file() else None
     unfinished = out.with_name(f"{out.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
     # A base that only describes may judge with an adapter.
