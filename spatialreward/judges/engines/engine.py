@@ -226,6 +226,12 @@ class Judge:
         home = home_of(folder, adapter)
         followed = protocol_of(home, protocol)
         folders = [one for one in (folder, adapter) if one is not None]
+        if followed.format is AnswerFormat.HEADS:
+            raise InvalidInputError(
+                f"{place_of(folder, protocol)}: format {followed.format}: a judge with score heads "
+                "writes no answers; load_judge and the commands that take --model read it, a "
+                "server does not"
+            )
         more["weights"] = "+".join(map(digest_folder, folders))
         more.setdefault("name", folder.resolve().name)
         more["notice"] = str(checked.card.get("notice", ""))
