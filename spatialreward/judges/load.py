@@ -10,8 +10,9 @@ from spatialreward.judges.interface import Judging
 from spatialreward.judges.openai_config import PREFIX as OPENAI
 from spatialreward.judges.openai_config import OpenAiConfig
 from spatialreward.judges.passes import SelfEnsemble
-from spatialreward.protocol.choice import named_protocol
-from spatialreward.protocol.prompts import FULL
+from spatialreward.protocol.choice import named_protocol, place_of, protocol_of
+from spatialreward.protocol.formats import AnswerFormat
+from spatialreward.protocol.prompts import FULL, PROTOCOL_FILE
 
 PIXELS = "pixels"
 ORACLE = "oracle"
@@ -71,7 +72,7 @@ def load_judge(
     if passes > 1 and (name == PIXELS or name.partition(":")[0] == ORACLE):
         raise InvalidInputError(f"judge {name}: draws no answers, so {passes} passes are all alike")
     try:
-        judging = _load(judge, None if adapter is None else Path(adapter), protocol)
+        judging = _load(judge, None if adapter is None else Path(adapter), protocol, passes)
     except ModuleNotFoundError as error:
         if missing := missing_package(error):
             raise missing from error
@@ -79,7 +80,9 @@ def load_judge(
     return judging if passes == 1 else SelfEnsemble(judging, passes)
 
 
-def _load(judge: str | Path, adapter: Path | None, protocol: str | Path | None) -> Judging:
+def _load(
+    judge: str | Path, adapter: Path | None, protocol: str | Path | None, passes: int
+) -> Judging:
     name = str(judge)
     of_oracle, _, photos = name.partition(":")
     if name == PIXELS or of_oracle == ORACLE or name.startswith(_SERVED):
@@ -105,6 +108,8 @@ def _load(judge: str | Path, adapter: Path | None, protocol: str | Path | None) 
 
         check_adapter(adapter, name)
     fetched = fetch(judge)
+    if _reads_heads(fetched.folder, protocol):
+        return _with_heads(fetched, adapter, protocol, passes)
     from spatialreward.judges.engines.engine import Judge
 
     return Judge.load(
@@ -113,6 +118,30 @@ def _load(judge: str | Path, adapter: Path | None, protocol: str | Path | None) 
         protocol=protocol,
         name=fetched.name,
         version=fetched.version,
+    )
+
+
+def _reads_heads(folder: Path, protocol: str | Path | None) -> bool:
+    """Whether a checkpoint's protocol is one of score heads, in which nothing is written."""
+    if protocol is None and not (folder / PROTOCOL_FILE).is_file():
+        return False
+    return protocol_of(folder, protocol).format is AnswerFormat.HEADS
+
+
+def _with_heads(
+    fetched: "Fetched", adapter: Path | None, protocol: str | Path | None, passes: int
+) -> Judging:
+    if adapter is not None:
+        raise InvalidInputError(f"judge {fetched.name}: takes no adapter, got {adapter}")
+    if passes > 1:
+        raise InvalidInputError(
+            f"judge {fetched.name}: draws no answers, so {passes} passes are all alike"
+        )
+    from spatialreward.judges.editreward import EditReward
+
+    followed, place = protocol_of(fetched.folder, protocol), place_of(fetched.folder, protocol)
+    return EditReward.load(
+        fetched.folder, followed, name=fetched.name, version=fetched.version, place=place
     )
 
 

@@ -19,12 +19,20 @@ from spatialreward.chat.reply import Reply
 from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError, JudgementError, SpatialRewardError
 from spatialreward.judges.interface import check_edits
-from spatialreward.judges.openai_asking import Asker, Silence, longest_answer, read_reply
+from spatialreward.judges.openai_asking import (
+    Asker,
+    Silence,
+    longest_answer,
+    read_reply,
+    whole_text,
+)
 from spatialreward.judges.openai_config import OpenAiConfig
-from spatialreward.judges.questions import perceptual_question, semantic_question
+from spatialreward.judges.questions import perceptual_question, refusal, semantic_question
 from spatialreward.judges.reading import judgement_of
+from spatialreward.protocol.formats import AnswerFormat
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import FULL, Protocol
+from spatialreward.protocol.public_answers import read_public
 from spatialreward.records import JudgeIdentity, Judgement, Streams
 
 logger = logging.getLogger(__name__)
@@ -46,9 +54,14 @@ class OpenAiJudge:
             protocol: the words it is asked in, and how its scores become a reward.
 
         Raises:
-            InvalidInputError: the key is not set, or the protocol has a chat template, which the
-                server of a model puts around a prompt itself.
+            InvalidInputError: the key is not set, the protocol has a chat template, which the
+                server of a model puts around a prompt itself, or it reads score heads.
         """
+        if protocol.format is AnswerFormat.HEADS:
+            raise InvalidInputError(
+                f"judge {config.name}: protocol {protocol.name} reads score heads, which a server "
+                "of chat completions does not hand out"
+            )
         if protocol.chat_template is not None:
             raise InvalidInputError(
                 f"judge {config.name}: protocol {protocol.name} has a chat template of its own, "
@@ -63,12 +76,14 @@ class OpenAiJudge:
             f"scores as {config.name} wrote them, without soft scores; which weights answer there "
             "is not known"
         )
+        if protocol.notice:
+            self.notice += f"; {protocol.notice}"
         self.identity = JudgeIdentity(
             name=config.name,
             version=config.changes,
             weights="unknown",
             protocol=protocol.reference,
-            aggregation=protocol.aggregation.form,
+            aggregation=protocol.reward_of,
         )
 
     def judge(self, edits: Iterable[Edit]) -> list[Judgement]:
@@ -134,7 +149,9 @@ class OpenAiJudge:
                 "of its scores; ask for hard scores",
                 Failure.NO_SOFT_SCORE,
             )
-        asked = [one for one in _ASK if edit.options.streams in (one, Streams.BOTH)]
+        if failed := refusal(self._protocol, edit):
+            return failed
+        asked = self._protocol.format.questions(edit.options.streams)
         # Both to their end: one answer tells that the server is there.
         answers = await asyncio.gather(
             *(
@@ -151,7 +168,14 @@ class OpenAiJudge:
             if isinstance(answer, BaseException):
                 raise answer
             replies[stream] = answer
-        return self._read(replies)
+        if self._protocol.format is AnswerFormat.JSON:
+            return self._read(replies)
+        return self._read_public(replies, edit.options.streams)
+
+    def _read_public(self, replies: Mapping[Streams, Reply], streams: Streams) -> Judgement:
+        limit = longest_answer(self._config, self._protocol)
+        texts = {one: whole_text(reply, one.upper(), limit) for one, reply in replies.items()}
+        return read_public(self._protocol, texts, streams)
 
     def _read(self, replies: Mapping[Streams, Reply]) -> Judgement:
         limit = longest_answer(self._config, self._protocol)

@@ -82,7 +82,10 @@ def request_body(question: Question, config: OpenAiConfig, protocol: Protocol) -
         )
         for part in question.parts
     ]
-    body = config.body([{"role": "user", "content": content}], longest_answer(config, protocol))
+    turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
+    if question.system is not None:
+        turns.insert(0, {"role": "system", "content": question.system})
+    body = config.body(turns, longest_answer(config, protocol))
     if question.seed is not None:
         body["seed"] = question.seed
         if config.temperature == 0.0:
@@ -103,12 +106,7 @@ def read_reply(
     Raises:
         JudgementError: that is no judgement; the reason begins with the stream.
     """
-    if reply.finish_reason == "content_filter":
-        raise JudgementError(f"{stream}: the server withheld the answer", Failure.NO_ANSWER)
-    if reply.refusal:
-        raise JudgementError(
-            f"{stream}: the model refused: {reply.refusal[:200]!r}", Failure.NO_ANSWER
-        )
+    _refuse_silence(reply, stream)
     try:
         return parse(reply.text or "", protocol.mendings, protocol.answer)
     except JudgementError as error:
@@ -117,6 +115,27 @@ def read_reply(
                 f"{stream}: answer is longer than {limit} tokens", Failure.CUT_OFF
             ) from error
         raise JudgementError(f"{stream}: {error}", error.failure) from error
+
+
+def whole_text(reply: Reply, stream: str, limit: int) -> str:
+    """All of an answer that no object ends.
+
+    Raises:
+        JudgementError: there is none, or it was cut off; the reason begins with the stream.
+    """
+    _refuse_silence(reply, stream)
+    if reply.finish_reason == "length":
+        raise JudgementError(f"{stream}: answer is longer than {limit} tokens", Failure.CUT_OFF)
+    return reply.text or ""
+
+
+def _refuse_silence(reply: Reply, stream: str) -> None:
+    if reply.finish_reason == "content_filter":
+        raise JudgementError(f"{stream}: the server withheld the answer", Failure.NO_ANSWER)
+    if reply.refusal:
+        raise JudgementError(
+            f"{stream}: the model refused: {reply.refusal[:200]!r}", Failure.NO_ANSWER
+        )
 
 
 class Silence:

@@ -30,7 +30,8 @@ class AnswerScanner:
 
         Args:
             thinking: the prompt ends within a thought.
-            begins: the brackets that an answer may begin with: ``{[`` where it may be a list.
+            begins: the brackets that an answer may begin with: ``{[`` where it may be a list, and
+                none where it is no object.
         """
         self.text = ""
         self.begin: int | None = None

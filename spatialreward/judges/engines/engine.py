@@ -16,7 +16,12 @@ from spatialreward.errors import (
 )
 from spatialreward.folder_manifest import digest_folder
 from spatialreward.judges.interface import Measure, check_edits, ignore
-from spatialreward.judges.questions import Question, perceptual_question, semantic_question
+from spatialreward.judges.questions import (
+    Question,
+    perceptual_question,
+    refusal,
+    semantic_question,
+)
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.answers import AnswerEngine, Generated
 from spatialreward.judges.qwen_vl.folder import CheckpointFolder
@@ -24,14 +29,19 @@ from spatialreward.judges.qwen_vl.limits import check_limits
 from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.judges.reading import judgement_of, paired_scores
 from spatialreward.protocol.choice import home_of, place_of, protocol_of
+from spatialreward.protocol.formats import AnswerFormat
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import Protocol
+from spatialreward.protocol.public_answers import read_public
 from spatialreward.records import JudgeIdentity, Judgement, ScoreKind, Scores, Streams
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+NO_SOFT_SCORES = (
+    "soft scores were asked for, and answers in this format have none; ask for hard scores"
+)
 EngineName = Literal["transformers", "vllm"]
 Take = Callable[[int], Sequence[Edit]]
 """Gives at most so many edits; none when there are none for now."""
@@ -43,12 +53,13 @@ class _Asked:
 
     edit: Edit
     number: int
+    questions: tuple[Streams, ...]
+    """Of the protocol's prompts, those that are asked."""
     answers: dict[Streams, Generated] = field(default_factory=dict)
 
     @property
     def is_answered(self) -> bool:
-        wanted = 2 if self.edit.options.streams is Streams.BOTH else 1
-        return len(self.answers) == wanted
+        return len(self.answers) == len(self.questions)
 
 
 class _Stream(NamedTuple):
@@ -69,6 +80,7 @@ class _Intake:
         self._num_edits = 0
         self._num_questions = 0
         self._open: dict[int, _Stream] = {}
+        self._refused: list[tuple[int, Judgement]] = []
 
     def begin(self) -> list[Question]:
         """The questions of a new batch; their numbers begin at 0."""
@@ -88,17 +100,29 @@ class _Intake:
         asked.answers[name] = answer
         return asked if asked.is_answered else None
 
+    def refused(self) -> list[tuple[int, Judgement]]:
+        """Numbers and failed judgements of the edits that were not asked about, each once."""
+        refused, self._refused = self._refused, []
+        return refused
+
     def _ask(self, room: int) -> list[Question]:
-        questions = []
-        for edit in self._take(room):
-            asked = _Asked(edit, self._num_edits)
-            self._num_edits += 1
-            for name, ask in _ASK.items():
-                if edit.options.streams in (name, Streams.BOTH):
-                    self._open[self._num_questions] = _Stream(asked, name)
-                    self._num_questions += 1
-                    questions.append(ask(self._protocol, edit))
+        """Questions about the next edits; none only where there are no edits for now."""
+        questions: list[Question] = []
+        while not questions and (edits := self._take(room)):
+            for edit in edits:
+                asked = self._protocol.format.questions(edit.options.streams)
+                questions += self._questions(_Asked(edit, self._num_edits, asked))
+                self._num_edits += 1
         return questions
+
+    def _questions(self, asked: _Asked) -> Iterator[Question]:
+        if failed := refusal(self._protocol, asked.edit):
+            self._refused.append((asked.number, failed))
+            return
+        for name in asked.questions:
+            self._open[self._num_questions] = _Stream(asked, name)
+            self._num_questions += 1
+            yield _ASK[name](self._protocol, asked.edit)
 
 
 _ASK = {Streams.SEMANTIC: semantic_question, Streams.PERCEPTUAL: perceptual_question}
@@ -135,13 +159,13 @@ class Judge:
         self._protocol = protocol
         self._batch_size = batch_size
         self._join_below = join_below
-        self.notice = notice
+        self.notice = "; ".join(filter(None, (notice, protocol.notice)))
         self.identity = JudgeIdentity(
             name=name,
             version=version,
             weights=weights,
             protocol=protocol.reference,
-            aggregation=protocol.aggregation.form,
+            aggregation=protocol.reward_of,
         )
 
     @classmethod
@@ -202,6 +226,12 @@ class Judge:
         home = home_of(folder, adapter)
         followed = protocol_of(home, protocol)
         folders = [one for one in (folder, adapter) if one is not None]
+        if followed.format is AnswerFormat.HEADS:
+            raise InvalidInputError(
+                f"{place_of(folder, protocol)}: format {followed.format}: a judge with score heads "
+                "writes no answers; load_judge and the commands that take --model read it, a "
+                "server does not"
+            )
         more["weights"] = "+".join(map(digest_folder, folders))
         more.setdefault("name", folder.resolve().name)
         more["notice"] = str(checked.card.get("notice", ""))
@@ -261,6 +291,7 @@ class Judge:
         engine = self._running()
         intake = _Intake(take, self._protocol, self._batch_size, self._join_below)
         while questions := intake.begin():
+            yield from self._refuse(intake)
             for number, answer in engine.answer(questions, measure, intake.fill_up):
                 if asked := intake.answered(number, answer):
                     start = time.perf_counter()
@@ -269,6 +300,11 @@ class Judge:
                     )
                     measure("seconds/parse", time.perf_counter() - start)
                     yield asked.number, judgement
+        yield from self._refuse(intake)
+
+    def _refuse(self, intake: _Intake) -> Iterator[tuple[int, Judgement]]:
+        for number, failed in intake.refused():
+            yield number, failed.model_copy(update={"judged_by": str(self.identity)})
 
     def close(self) -> None:
         """Let go of the model; its memory is free as soon as nothing else holds it."""
@@ -304,6 +340,8 @@ class Judge:
                 limit = self._protocol.max_answer_tokens
                 reason = f"{stream} answer is longer than {limit} tokens"
                 raise JudgementError(reason, Failure.CUT_OFF)
+        if self._protocol.format is not AnswerFormat.JSON:
+            return self._read_public(asked)
         allowed, form = self._protocol.mendings, self._protocol.answer
         semantic = None if sc is None else parse_semantic(sc.text, allowed, form)
         perceptual = None if pq is None else parse_perceptual(pq.text, allowed, form)
@@ -316,6 +354,12 @@ class Judge:
                 Failure.NO_SOFT_SCORE,
             )
         return judgement_of(semantic, perceptual, self._protocol, soft=soft, wants_soft=wants_soft)
+
+    def _read_public(self, asked: "_Asked") -> Judgement:
+        if asked.edit.options.names_soft_scores:
+            raise JudgementError(NO_SOFT_SCORES, Failure.NO_SOFT_SCORE)
+        texts = {name: one.text for name, one in asked.answers.items()}
+        return read_public(self._protocol, texts, asked.edit.options.streams)
 
 
 def _soft_scores(semantic: Generated | None, perceptual: Generated | None) -> Scores | None:

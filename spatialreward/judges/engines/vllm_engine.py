@@ -137,7 +137,10 @@ class VllmEngine:
         with self._turn:
             start = time.perf_counter()
             outputs = self._llm.generate(prompts, sampling, use_tqdm=False)
-            written = [self._read(output.outputs[0]) for output in outputs]
+            written = [
+                self._read(output.outputs[0], in_words=question.in_words)
+                for question, output in zip(questions, outputs, strict=True)
+            ]
             means = self._soft_scores(prompts, written)
             measure("seconds/generate", time.perf_counter() - start)
         _measure_sharing(outputs, measure)
@@ -154,7 +157,7 @@ class VllmEngine:
         }
 
     def _sampling(self, question: Question) -> "SamplingParams":
-        form = answer_form(question, thinking=self._thinks)
+        form = answer_form(question, thinking=self._thinks) if question.is_judged else None
         return self._held_to(form, question.seed, self._max_answer_tokens)
 
     def _held_to(self, form: str | None, seed: int | None, max_tokens: int) -> "SamplingParams":
@@ -184,10 +187,10 @@ class VllmEngine:
             "detokenize": False,
         }
 
-    def _read(self, output: "CompletionOutput") -> _Written:
+    def _read(self, output: "CompletionOutput", *, in_words: bool) -> _Written:
         if output.finish_reason not in ("stop", "length"):
             raise RuntimeError(f"vLLM ended an answer with {output.finish_reason!r}")
-        text = GrowingAnswer(self._vocabulary.bytes_of, thinking=self._thinks)
+        text = GrowingAnswer(self._vocabulary.bytes_of, thinking=self._thinks, in_words=in_words)
         firsts = self._vocabulary.first_tokens
         places = []
         for position, token in enumerate(output.token_ids):

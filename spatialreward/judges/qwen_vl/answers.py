@@ -58,16 +58,19 @@ class GrowingAnswer:
     when the last of them is written.
     """
 
-    def __init__(self, bytes_of: Mapping[int, bytes], *, thinking: bool = False) -> None:
+    def __init__(
+        self, bytes_of: Mapping[int, bytes], *, thinking: bool = False, in_words: bool = False
+    ) -> None:
         """Nothing has been written.
 
         Args:
             bytes_of: what each token spells; the others, such as a text's end, spell nothing.
             thinking: the prompt ends within a thought.
+            in_words: no object ends the answer.
         """
         self._bytes_of = bytes_of
         self._decoder = _INCREMENTAL("replace")
-        self._scanner = AnswerScanner(thinking=thinking)
+        self._scanner = AnswerScanner(thinking=thinking, begins="" if in_words else "{")
         self._before = THOUGHT_BEGINS if thinking else ""
 
     @property

@@ -117,7 +117,9 @@ class Chooser:
         """An empty answer to a question; ``thinking``: its prompt ends within a thought."""
         pattern = answer_form(question, thinking=thinking) if self._guidance else None
         form = self._guidance.form(pattern) if self._guidance and pattern else None
-        text = GrowingAnswer(self._vocabulary.bytes_of, thinking=thinking)
+        text = GrowingAnswer(
+            self._vocabulary.bytes_of, thinking=thinking, in_words=question.in_words
+        )
         return Answer(number, question.seed, max_tokens, text, form)
 
     def choose(
