@@ -7,13 +7,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, PositiveInt, ValidationError
+from pydantic import AfterValidator, Field, PositiveInt, ValidationError
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.protocol.parsing import ALL_MENDINGS
 from spatialreward.reading import read_text
-from spatialreward.records import Mending, Record
+from spatialreward.records import AnswerForm, Mending, Record
 from spatialreward.validation import first_problem
 
 PROTOCOL_FILE = "protocol.json"
@@ -72,6 +72,10 @@ class Protocol(Record):
     """Pictures are resized to squares of this side; None keeps their shape and size."""
     max_pixels: PositiveInt | None = None
     """Larger pictures are made smaller, in their own shape, to this many pixels."""
+    answer: AnswerForm = Field(
+        AnswerForm.REGIONS, exclude_if=lambda form: form is AnswerForm.REGIONS
+    )
+    """What the judge writes; not stored where it is ``regions``, so digests stay what they were."""
     max_answer_tokens: PositiveInt = 1024
     """An answer longer than this counts as a failed judgement."""
     mendings: tuple[Mending, ...] = ALL_MENDINGS
