@@ -45,9 +45,37 @@ class LoraTuning(Record):
 Tuning = Annotated[FullTuning | LoraTuning, Field(discriminator="kind")]
 
 
+Dimension = Literal["editing_success", "over_editing", "naturalness", "artifact_freedom"]
+
+
+class HeadTraining(Record):
+    """What the scalar head of a judge learns from; other kinds have none."""
+
+    pairs: float = Field(1.0, ge=0)
+    """Weight of the Bradley-Terry loss over the pairs of edits of one task, a dimension each; a tie
+    has the target 0.5. 0: no pairs are needed."""
+    known_scores: float | None = Field(None, ge=0)
+    """Weight of the cross-entropy between ``sigmoid(logit)`` and a known score / 25; None: 1 for
+    ``joint``, 0 for ``discriminative``."""
+    ranked_by: dict[Dimension, tuple[str, ...]] = {  # noqa: RUF012 - pydantic copies it
+        "editing_success": ("editing_success", "instruction_following", "prompt_following"),
+        "over_editing": ("over_editing", "consistency", "instruction_following"),
+        "naturalness": ("naturalness", "quality_aesthetic"),
+        "artifact_freedom": ("artifact_freedom", "quality_aesthetic"),
+    }
+    """By score, the dimensions of rankings that order it; the first that a ranking has counts."""
+    rankings_share: float | None = Field(None, ge=0, le=1)
+    """Share of the samples that are edits of rankings; None: their share of all there are."""
+
+
 class JudgeTrainingConfig(Record):
     """Fine-tunes a checkpoint on judgements."""
 
+    kind: Literal["regions", "discriminative", "joint"] = "regions"
+    """``regions``: the judge writes regions, reasoning and scores; ``discriminative``: it writes
+    nothing and scores with a head; ``joint``: it learns both in the same passes."""
+    head: HeadTraining = HeadTraining()
+    """Of the kinds ``discriminative`` and ``joint``."""
     seed: int = 11
     num_samples: PositiveInt = 28_800
     """Judgements to train on; a smaller data set is gone through again."""
@@ -87,6 +115,23 @@ class JudgeTrainingConfig(Record):
     )
 
     @property
+    def has_head(self) -> bool:
+        """Whether a scalar head is trained."""
+        return self.kind in ("discriminative", "joint")
+
+    @property
+    def learns_pairs(self) -> bool:
+        """Whether edits of one task have to come together."""
+        return self.has_head and self.head.pairs > 0
+
+    @property
+    def known_scores_weight(self) -> float:
+        """Weight of the head's loss against known scores."""
+        if self.head.known_scores is None:
+            return 1.0 if self.kind == "joint" else 0.0
+        return self.head.known_scores
+
+    @property
     def num_steps(self) -> int:
         """Batches to train on."""
         return self.num_samples // self.optimiser.batch_size
@@ -102,6 +147,20 @@ class JudgeTrainingConfig(Record):
             raise ValueError(
                 f"earlier_share {self.earlier_share:g} of {self.num_steps} steps is none of those "
                 "before the last"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _head_can_learn(self) -> Self:
+        if not self.has_head:
+            return self
+        if not self.head.pairs and not self.known_scores_weight:
+            raise ValueError("head: pairs and known_scores are 0, so it would learn nothing")
+        together = self.samples_at_a_time or self.optimiser.batch_size // self.processes
+        if self.learns_pairs and together < 2:
+            raise ValueError(
+                f"kind {self.kind}: a pair needs 2 samples in memory at a time, expected "
+                "samples_at_a_time, or batch_size of a process, of 2 or more, or head.pairs 0"
             )
         return self
 

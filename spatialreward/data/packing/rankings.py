@@ -36,24 +36,48 @@ RANKINGS_SCHEMA = pa.schema(
     ],
     metadata={_VERSION_KEY: str(RANKINGS_VERSION).encode()},
 )
+_PICTURES = ("sources", "edited")
 _ORDERS = TypeAdapter(dict[str, tuple[int, ...]])
 
 
-def read_rankings(shard: Path | BinaryIO, *, name: str = "") -> Iterator[Ranking]:
+def read_rankings(
+    shard: Path | BinaryIO, *, name: str = "", pictures: bool = True
+) -> Iterator[Ranking]:
     """The rankings of a shard in order; one row group is in memory.
 
     Args:
         shard: a file, or anything that can be read and sought, such as an object in S3.
         name: what an error calls the shard, if it is no file on disk.
+        pictures: False reads none, and has an empty file in the place of each.
 
     Raises:
         InvalidInputError: the shard is damaged, holds no rankings, or is of another version.
     """
     name = name or str(shard)
+    columns = None if pictures else [one for one in RANKINGS_SCHEMA.names if one not in _PICTURES]
     with opened(shard, name, RANKINGS) as file:
         for number in range(file.num_row_groups):
-            for row in file.read_row_group(number, use_threads=False).to_pylist():
-                yield _from_row(row, name)
+            table = file.read_row_group(number, columns, use_threads=False)
+            yield from rankings_of(table, name)
+
+
+def rankings_of(rows: pa.Table, name: str) -> list[Ranking]:
+    """The rankings in rows of a shard; without columns of pictures, with an empty file for each.
+
+    Raises:
+        InvalidInputError: a row is no ranking; ``name`` is what the message calls the shard.
+    """
+    return [_from_row(row, name) for row in rows.to_pylist()]
+
+
+def num_rankings_in(shard: Path) -> int:
+    """Number of a shard's rankings, from its footer.
+
+    Raises:
+        InvalidInputError: the shard is damaged or none of rankings.
+    """
+    with opened(shard, str(shard), RANKINGS) as file:
+        return file.metadata.num_rows
 
 
 def count_rankings(shard: Path) -> dict[str, int]:
@@ -107,11 +131,15 @@ def _to_row(ranking: Ranking) -> dict[str, Any]:
 
 def _from_row(row: Mapping[str, Any], name: str) -> Ranking:
     try:
-        edits = zip(row["edit_ids"], row["edited"], row["editors"], strict=True)
+        ids = row["edit_ids"]
+        edited = row.get("edited", [b""] * len(ids))
+        # Fingerprints are the sources' first, and then one an edited picture.
+        sources = row.get("sources", [b""] * (len(row["fingerprints"]) - len(ids)))
+        edits = zip(ids, edited, row["editors"], strict=True)
         return Ranking(
             id=row["id"],
             instruction=row["instruction"],
-            sources=tuple(row["sources"]),
+            sources=tuple(sources),
             edits=tuple(
                 RankedPicture(id=id, edited=edited, editor=editor) for id, edited, editor in edits
             ),

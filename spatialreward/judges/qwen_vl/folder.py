@@ -94,7 +94,7 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def head_home(folder: Path, adapter: Path | None = None) -> Path | None:
-    """Where the scalar head lies: in the adapter, if it has one, else beside the weights, or None."""
+    """Where the scalar head lies: in the adapter if it has one, else beside the weights."""
     homes = [one for one in (adapter, folder) if one is not None]
     return next((one for one in homes if (one / HEAD_FILE).is_file()), None)
 

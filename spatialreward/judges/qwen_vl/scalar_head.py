@@ -76,10 +76,7 @@ def read_head(folder: Path, hidden_size: int) -> ScalarHead:
         for part, shape in (("weight", (hidden_size,)), ("bias", (1,)))
     }
     if not streams or expected != found:
-        differing = sorted(
-            name for name in expected | found if expected.get(name) != found.get(name)
-        )
-        name = differing[0] if differing else "editing_success.weight"
+        name = min(set(expected.items()) ^ set(found.items()), default=("a head's tensors",))[0]
         raise InvalidInputError(
             f"{path}: a head file that does not fit: {name}: expected "
             f"{_shape(expected.get(name))}, found {_shape(found.get(name))}"
