@@ -18,7 +18,7 @@ PIP_OPTIONS ?= --quiet --disable-pip-version-check --no-compile
 # The environments are made side by side.
 MAKEFLAGS += --jobs=2
 
-.PHONY: bench-artifacts bench-data bench-parity bench-promotion bench-real-shaped bench-serving bench-training check-images clean compose-env demo first-hour images lint-manifests pin-images promtool push rehearsal test
+.PHONY: bench-artifacts bench-data bench-modes bench-parity bench-promotion bench-real-shaped bench-serving bench-training check-images clean compose-env demo first-hour images lint-manifests pin-images promtool push rehearsal test
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -63,6 +63,9 @@ bench-training: $(VENV)/.ready  ## measure the judge's training beside TRL's
 
 bench-data: $(VENV)/.ready  ## measure data building beside its baselines
 	$(VENV)/bin/python -m components.data_building.bench $(BENCH_OPTIONS)
+
+bench-modes: $(VENV)/.ready  ## measure a joint judge's scalar head beside its written answers
+	$(VENV)/bin/python -m spatialreward.cli benchmark modes $(BENCH_OPTIONS)
 
 bench-parity: $(VENV)/.ready  ## hold the benchmarks' reference figures against the published arithmetic
 	$(VENV)/bin/python -m serving.bench.parity $(BENCH_OPTIONS)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spatialreward.cli.benchmark_attention import attention
+from spatialreward.cli.benchmark_modes import modes
 from spatialreward.cli.benchmark_trust import trust
 from spatialreward.cli.judge_options import JUDGES, Mode, ProtocolName
 
@@ -121,6 +122,7 @@ def mmrb2(
 
 app.command()(trust)
 app.command()(attention)
+app.command()(modes)
 
 
 def _measure(

@@ -37,6 +37,14 @@ def judge(
             metavar="DATASET", help="Edits that an editor drew; drawn_share says how many."
         ),
     ] = None,
+    rankings: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATASET",
+            help="Rankings, as `data build` packs preferences; for kind=discriminative and "
+            "kind=joint. Those of --data count by themselves.",
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -59,7 +67,9 @@ def judge(
     DIR gets weights, tokenizer, protocol and card, and training.jsonl with losses and speed. With
     tuning.kind=lora low-rank matrices are trained and merged; with processes=N or deepspeed=zero2
     or zero3 this command starts N processes of this machine. On several machines, start it with
-    torchrun. States are kept in DIR.training: after a kill the same command goes on.
+    torchrun. States are kept in DIR.training: after a kill the same command goes on. With
+    kind=discriminative the judge writes nothing, and a scalar head learns which edit of one task is
+    better; with kind=joint it learns both, and `--mode` of other commands says which is used.
 
     Example: spatialreward train judge --data edits --base hub:Qwen/Qwen3-VL-2B-Instruct@main
     --set protocol=full --set tuning.kind=lora --set trains_vision=false --out judge
@@ -92,6 +102,7 @@ def judge(
             earlier_out=out.with_name(f"{out.name}-earlier"),
             state_folder=folder / "states",
             processes=processes,
+            rankings=None if rankings is None else _open(rankings),
         )
         if processes.is_first:
             metrics.path.rename(folder / "judge" / _METRICS)
