@@ -70,7 +70,8 @@ class HeadTrainer(JudgeTrainer):
             + self._weights.pairs * head.pairs / counts.pairs
             + self._weights.known_scores * head.known / counts.known
         )
-        self._sums += torch.tensor([float(one) for one in head], dtype=torch.float64)
+        counted = [float(one) for one in head.detached()]
+        self._sums += torch.tensor(counted, dtype=torch.float64)
         self._speed.add(inputs["attention_mask"])
         return self.checked(loss, ids)
 

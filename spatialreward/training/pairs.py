@@ -4,7 +4,7 @@ Bradley-Terry with ties : the probability that the first
 of two is better is ``sigmoid`` of the difference of their logits, and a tie has the target 0.5.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch.nn import functional
@@ -48,6 +48,10 @@ class HeadLosses(NamedTuple):
     """Pairs without ties that the logits put in the right order."""
     num_decided: int
     """Pairs without ties."""
+
+    def detached(self) -> Self:
+        """The same without gradients."""
+        return self._replace(pairs=self.pairs.detach(), known=self.known.detach())
 
 
 def head_losses(

@@ -51,8 +51,8 @@ def rankings_of(folder, num_rankings, dimensions, first=0):
     bare = [one.model_copy(update={"label": None, "truth": None}) for one in edits]
     write_shard(folder / "edits.parquet", bare)
     with ShardWriter(folder / "rankings-00000.parquet", layout=RANKINGS) as writer:
-        for task in itertools.batched(edits, 3):
-            writer.write(ranking(task, dimensions))
+        for start in range(0, len(edits), 3):
+            writer.write(ranking(edits[start : start + 3], dimensions))
     return Dataset(folder)
 
 
