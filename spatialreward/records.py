@@ -125,12 +125,22 @@ class ScoreKind(StrEnum):
 
 
 class AnswerForm(StrEnum):
-    """What a judge writes."""
+    """How much a judge writes before its scores."""
 
     REGIONS = "regions"
-    """Edit regions, reasoning and scores, as in the paper."""
+    """Edit regions, then reasoning about each of them, then scores."""
     NONE = "none"
-    """Nothing: its scores are read from a head on the model."""
+    """Nothing, its scores neither: they are read from a head on the model."""
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether a judge says where: then a list without regions means that nothing was edited."""
+        return self is AnswerForm.REGIONS
+
+
+def is_regions(form: AnswerForm) -> bool:
+    """Whether a form is left out where it is written, so that older readers know all there is."""
+    return form is AnswerForm.REGIONS
 
 
 class JudgeMode(StrEnum):
@@ -243,6 +253,9 @@ class Judgement(Record):
 
     status: JudgementStatus
     regions: tuple[EditRegion, ...] = ()
+    answer: AnswerForm = Field(AnswerForm.REGIONS, exclude_if=is_regions)
+    """How much its judge writes. In the form ``regions`` an empty list of regions means that none
+    was found; in the others there never are any. Not in the JSON where it is ``regions``."""
     sc_reasoning: Text = ""
     pq_reasoning: Text = ""
     scores: Scores | None = None
@@ -266,6 +279,12 @@ class Judgement(Record):
     def failed(cls, reason: str, failure: Failure) -> Self:
         """A judgement that says why there is none."""
         return cls(status=JudgementStatus.FAILED, reason=reason, failure=failure)
+
+    @model_validator(mode="after")
+    def _regions_only_of_a_form_with_regions(self) -> Self:
+        if self.regions and not self.answer.has_regions:
+            raise ValueError(f"a judgement in the form {self.answer} has no regions")
+        return self
 
     @model_validator(mode="after")
     def _scores_if_and_only_if_ok(self) -> Self:

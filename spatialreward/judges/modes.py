@@ -5,9 +5,8 @@ from typing import Any
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.engines.engine import EngineName, Judge
-from spatialreward.judges.qwen_vl.local import protocol_home
 from spatialreward.judges.scalar import ScalarJudge
-from spatialreward.protocol.choice import named_protocol
+from spatialreward.protocol.choice import home_of, named_protocol
 from spatialreward.protocol.prompts import PROTOCOL_FILE, Protocol
 from spatialreward.records import AnswerForm, JudgeMode
 
@@ -56,7 +55,7 @@ def load_local(
 
 
 def _writes_answers(folder: Path, adapter: Path | None, given: str | Path | None) -> bool:
-    home = protocol_home(folder, adapter)
+    home = home_of(folder, adapter)
     if (home / PROTOCOL_FILE).is_file():
         followed = Protocol.read(home)
     elif given is not None:

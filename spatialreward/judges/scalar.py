@@ -22,6 +22,7 @@ from spatialreward.judges.reading import paired_scores
 from spatialreward.protocol import prompts
 from spatialreward.records import (
     SCORES_OF,
+    AnswerForm,
     JudgeIdentity,
     Judgement,
     JudgementStatus,
@@ -220,19 +221,19 @@ class ScalarJudge:
         values = [score for pair in pairs.values() for score in pair]
         if len(pairs) < wanted:
             trained = ", ".join(self._head.streams)
-            failed = Judgement.failed(
+            judgement = Judgement.failed(
                 f"streams: the head was trained for {trained} alone, got {edit.options.streams}",
                 Failure.BAD_INPUT,
             )
         elif not all(map(math.isfinite, values)):
-            failed = Judgement.failed("the head's logits are no numbers", Failure.JUDGE_FAILED)
+            judgement = Judgement.failed("the head's logits are no numbers", Failure.JUDGE_FAILED)
         else:
             scores = paired_scores(pairs.get(Streams.SEMANTIC), pairs.get(Streams.PERCEPTUAL))
-            return Judgement(
+            judgement = Judgement(
                 status=JudgementStatus.OK,
                 scores=scores,
                 soft_scores=scores,
                 reward=self._protocol.aggregation.reward(scores),
-                judged_by=str(self.identity),
             )
-        return failed.model_copy(update={"judged_by": str(self.identity)})
+        told = {"judged_by": str(self.identity), "answer": AnswerForm.NONE}
+        return judgement.model_copy(update=told)

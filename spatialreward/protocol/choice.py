@@ -12,6 +12,11 @@ BY_NAME = {one.name: one for one in (FULL, TINY)}
 """The protocols that come with the library."""
 
 
+def home_of(folder: Path, adapter: Path | None = None) -> Path:
+    """Where to look for a checkpoint's protocol: an adapter's own counts, being trained last."""
+    return adapter if adapter is not None and (adapter / PROTOCOL_FILE).is_file() else folder
+
+
 def protocol_of(folder: Path, given: str | Path | None = None) -> Protocol:
     """The protocol of a checkpoint.
 

@@ -13,7 +13,7 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.protocol.parsing import ALL_MENDINGS
 from spatialreward.reading import read_text
-from spatialreward.records import AnswerForm, Mending, Record
+from spatialreward.records import AnswerForm, Mending, Record, is_regions
 from spatialreward.validation import first_problem
 
 PROTOCOL_FILE = "protocol.json"
@@ -66,16 +66,15 @@ class Protocol(Record):
     """Prompt of the SC stream; ``{source}``, ``{edited}`` and ``{instruction}`` are filled in."""
     perceptual: Annotated[str, _needs(source=0, edited=1, instruction=0)]
     """Prompt of the PQ stream, with ``{edited}``."""
+    answer: AnswerForm = Field(AnswerForm.REGIONS, exclude_if=is_regions)
+    """What the prompts ask for, and what an answer has to be; not in the file where it is
+    ``regions``, which older files mean."""
     chat_template: str | None = None
     """Jinja template of the conversation around a prompt; None: the tokenizer's own."""
     square_side: PositiveInt | None = None
     """Pictures are resized to squares of this side; None keeps their shape and size."""
     max_pixels: PositiveInt | None = None
     """Larger pictures are made smaller, in their own shape, to this many pixels."""
-    answer: AnswerForm = Field(
-        AnswerForm.REGIONS, exclude_if=lambda form: form is AnswerForm.REGIONS
-    )
-    """What the judge writes; not stored where it is ``regions``, so digests stay what they were."""
     max_answer_tokens: PositiveInt = 1024
     """An answer longer than this counts as a failed judgement."""
     mendings: tuple[Mending, ...] = ALL_MENDINGS

@@ -1,10 +1,11 @@
 """Settings of the judge's training."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from spatialreward.records import Record
+from spatialreward.records import AnswerForm, Record
 
 
 class OptimiserConfig(Record):
@@ -45,6 +46,12 @@ class LoraTuning(Record):
 Tuning = Annotated[FullTuning | LoraTuning, Field(discriminator="kind")]
 
 
+JudgeKind = Literal["regions", "discriminative", "joint"]
+_FORMS: Mapping[JudgeKind, AnswerForm] = {
+    "regions": AnswerForm.REGIONS,
+    "discriminative": AnswerForm.NONE,
+    "joint": AnswerForm.REGIONS,
+}
 Dimension = Literal["editing_success", "over_editing", "naturalness", "artifact_freedom"]
 
 
@@ -71,7 +78,7 @@ class HeadTraining(Record):
 class JudgeTrainingConfig(Record):
     """Fine-tunes a checkpoint on judgements."""
 
-    kind: Literal["regions", "discriminative", "joint"] = "regions"
+    kind: JudgeKind = "regions"
     """``regions``: the judge writes regions, reasoning and scores; ``discriminative``: it writes
     nothing and scores with a head; ``joint``: it learns both in the same passes."""
     head: HeadTraining = HeadTraining()
@@ -113,6 +120,11 @@ class JudgeTrainingConfig(Record):
         warmup_steps=20,
         batch_size=24,
     )
+
+    @property
+    def answer(self) -> AnswerForm:
+        """The form in which the judge learns to answer."""
+        return _FORMS[self.kind]
 
     @property
     def has_head(self) -> bool:

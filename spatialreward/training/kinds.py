@@ -9,9 +9,10 @@ from spatialreward.training.config import JudgeTrainingConfig
 def protocol_for(config: JudgeTrainingConfig) -> Protocol:
     """The protocol of the settings, with the answer that this kind of judge writes."""
     protocol = named_protocol(config.protocol)
-    if config.kind == "discriminative":
-        return protocol.model_copy(update={"answer": AnswerForm.NONE})
-    return protocol
+    if config.answer is AnswerForm.REGIONS:
+        return protocol
+    name = f"{protocol.name}-{config.answer}"
+    return protocol.model_copy(update={"name": name, "answer": config.answer})
 
 
 def trained_streams(config: JudgeTrainingConfig) -> dict[Streams, float]:

@@ -108,6 +108,7 @@ def test_a_discriminative_judge_scores_and_refuses_to_reason(place, trained, edi
         assert one.status is JudgementStatus.OK
         assert one.scores == one.soft_scores
         assert (one.regions, one.sc_reasoning, one.pq_reasoning) == ((), "", "")
+        assert one.answer is AnswerForm.NONE
         assert "scalar head" in one.judged_by
     assert len({one.reward for one in judgements}) > 4
     with pytest.raises(InvalidInputError, match="writes no answer, its scores are read from a sca"):

@@ -7,20 +7,13 @@ from spatialreward.folder_manifest import digest_folder
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.folder import CheckpointFolder
 from spatialreward.judges.qwen_vl.limits import check_limits
-from spatialreward.protocol.choice import place_of, protocol_of
-from spatialreward.protocol.prompts import PROTOCOL_FILE, Protocol
+from spatialreward.protocol.choice import home_of, place_of, protocol_of
+from spatialreward.protocol.prompts import Protocol
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from spatialreward.judges.qwen_vl.processor import Processor
-
-
-def protocol_home(folder: Path, adapter: Path | None) -> Path:
-    """Where the protocol is that counts: in the adapter, if it has one, else in the checkpoint."""
-    if adapter is not None and (adapter / PROTOCOL_FILE).is_file():
-        return adapter
-    return folder
 
 
 class LocalCheckpoint(NamedTuple):
@@ -49,7 +42,7 @@ class LocalCheckpoint(NamedTuple):
         checked = CheckpointFolder.read(folder, adapter=adapter)
         if adapter is None:
             checked.require_judge()
-        home = protocol_home(folder, adapter)
+        home = home_of(folder, adapter)
         return cls(checked, adapter, protocol_of(home, protocol), place_of(home, protocol))
 
     @property

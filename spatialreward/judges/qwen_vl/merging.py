@@ -5,8 +5,8 @@ from pathlib import Path
 
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.folder import HEAD_FILE, head_home, read_card
-from spatialreward.judges.qwen_vl.local import protocol_home
 from spatialreward.judges.qwen_vl.scalar_head import read_head
+from spatialreward.protocol.choice import home_of
 from spatialreward.protocol.prompts import PROTOCOL_FILE, Protocol
 
 
@@ -24,7 +24,7 @@ def merge_adapter(base: Path, adapter: Path, out: Path) -> None:
         InvalidInputError: either is damaged, or they or the head do not fit.
     """
     model, processor = checkpoint.load_merged(base, adapter)
-    home = protocol_home(base, adapter)
+    home = home_of(base, adapter)
     protocol = Protocol.read(home) if (home / PROTOCOL_FILE).is_file() else None
     head = head_home(base, adapter)
     if head is not None:
