@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from spatialreward.errors import Failure, InvalidInputError, SpatialRewardError
 from spatialreward.images import encode_png
+from spatialreward.judges.engines.vllm_engine import without_head
 from spatialreward.judges.modes import load_local
 from spatialreward.judges.qwen_vl.folder import HEAD_FILE
 from spatialreward.judges.qwen_vl.scalar_head import ScalarHead, read_head, write_head
@@ -130,6 +131,16 @@ def test_the_head_is_part_of_the_digest(joint_folder, judge_folder, tmp_path):
 def test_vllm_has_no_hidden_states_for_a_head(joint_folder):
     with pytest.raises(InvalidInputError, match="mode scalar: expected engine transformers, which"):
         load_local(joint_folder, mode=JudgeMode.SCALAR, engine="vllm")
+
+
+def test_vllm_sees_a_joint_checkpoint_without_its_head(joint_folder, judge_folder):
+    with without_head(joint_folder) as seen:
+        assert {path.name for path in seen.iterdir()} == {
+            path.name for path in joint_folder.iterdir()
+        } - {HEAD_FILE}
+        assert (seen / "model.safetensors").samefile(joint_folder / "model.safetensors")
+    with without_head(judge_folder) as seen:
+        assert seen == judge_folder
 
 
 def test_a_protocol_that_writes_nothing_decides_the_mode(joint_folder, tmp_path):
