@@ -18,7 +18,7 @@ PIP_OPTIONS ?= --quiet --disable-pip-version-check --no-compile
 # The environments are made side by side.
 MAKEFLAGS += --jobs=2
 
-.PHONY: bench-artifacts bench-data bench-gpu bench-grpo bench-parity bench-promotion bench-real-shaped bench-serving bench-training check-images claim-judge clean compose-env demo first-hour images lint-manifests pin-images promtool push rehearsal test
+.PHONY: bench-artifacts bench-data bench-gpu bench-grpo bench-modes bench-parity bench-promotion bench-real-shaped bench-serving bench-training check-images claim-judge clean compose-env demo first-hour images lint-manifests pin-images promtool push rehearsal test
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -72,6 +72,9 @@ claim-judge: $(VENV)/.ready  ## a judge that predicts regions beside its four ri
 
 bench-gpu: $(VENV)/.ready  ## measure SFT, GRPO and judging of 2B and 8B judges with random weights
 	$(VENV)/bin/python -m serving.bench.gpu $(BENCH_OPTIONS)
+
+bench-modes: $(VENV)/.ready  ## measure a joint judge's scalar head beside its written answers
+	$(VENV)/bin/python -m spatialreward.cli benchmark modes $(BENCH_OPTIONS)
 
 bench-parity: $(VENV)/.ready  ## hold the benchmarks' reference figures against the published arithmetic
 	$(VENV)/bin/python -m serving.bench.parity $(BENCH_OPTIONS)

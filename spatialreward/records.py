@@ -1,6 +1,8 @@
 """What the parts of the system hand each other. Frozen, closed, and free of torch."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -103,6 +105,15 @@ class Streams(StrEnum):
     PERCEPTUAL = "pq"
 
 
+SCORES_OF: Mapping[Streams, tuple[str, str]] = MappingProxyType(
+    {
+        Streams.SEMANTIC: ("editing_success", "over_editing"),
+        Streams.PERCEPTUAL: ("naturalness", "artifact_freedom"),
+    }
+)
+"""The two scores of each stream, by their names in ``Scores``."""
+
+
 class ScoreKind(StrEnum):
     """What a reward is made of."""
 
@@ -122,6 +133,8 @@ class AnswerForm(StrEnum):
     """Reasoning in plain prose, then scores; no regions."""
     SCORES = "scores"
     """Scores and nothing else, in both streams."""
+    NONE = "none"
+    """Nothing, its scores neither: they are read from a head on the model."""
 
     @property
     def has_regions(self) -> bool:
@@ -137,6 +150,15 @@ class AnswerForm(StrEnum):
 def is_regions(form: AnswerForm) -> bool:
     """Whether a form is left out where it is written, so that older readers know all there is."""
     return form is AnswerForm.REGIONS
+
+
+class JudgeMode(StrEnum):
+    """How a checkpoint that can do both comes to its scores."""
+
+    REASON = "reason"
+    """It writes an answer, and the scores are those in it."""
+    SCALAR = "scalar"
+    """A scalar head reads them off the prompt, without an answer."""
 
 
 class JudgingOptions(Record):

@@ -37,20 +37,20 @@ def evaluate_judge(
             mean_reward_by_grade,
         )
         from spatialreward.benchmarks.report import judge_report, store_report
-        from spatialreward.judges.engines.engine import Judge
+        from spatialreward.judges.modes import load_local
         from spatialreward.judges.pixels import PixelDifference
 
         data = DatasetRef(place=step.fetch("heldout")).open()
         truths, grades, tasks = Known.of(data)
         checkpoint = step.fetch("judge")
-        judgings: dict[str, Judging] = {"judge": Judge.load(checkpoint)}
+        judgings: dict[str, Judging] = {"judge": load_local(checkpoint)}
         if not config.alone:
             judgings["pixel_difference"] = PixelDifference()
             if config.untrained_seed is not None:
                 folder = step.new_folder("untrained")
                 judgings["untrained_judge"] = _untrained(config.untrained_seed, config, folder)
             if config.shipped_base:
-                judgings["base_judge"] = Judge.load(SHIPPED_BASE)
+                judgings["base_judge"] = load_local(SHIPPED_BASE)
         opinions = {name: judge_edits(one, data) for name, one in judgings.items()}
         if not config.alone:
             shown = itertools.islice(data, config.num_sheet_rows)

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from spatialreward.cli.benchmark_attention import attention
+from spatialreward.cli.benchmark_modes import modes
 from spatialreward.cli.benchmark_trust import trust
-from spatialreward.cli.judge_options import JUDGES, ProtocolName
+from spatialreward.cli.judge_options import JUDGES, Mode, ProtocolName
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -48,7 +49,12 @@ Resized = Annotated[
 
 @app.command()
 def mer_bench(
-    folder: Folder, judge: Judges, out: Out, protocol: ProtocolName = None, resized: Resized = False
+    folder: Folder,
+    judge: Judges,
+    out: Out,
+    protocol: ProtocolName = None,
+    mode: Mode = None,
+    resized: Resized = False,
 ) -> None:
     """MER-Bench: order two to four edits of one task. Figures: exact order, Kendall, NDCG, ...
 
@@ -62,12 +68,17 @@ def mer_bench(
 
         return MerBench.read(folder)
 
-    _measure(read, folder, judge, out, protocol, resized)
+    _measure(read, folder, judge, out, {"protocol": protocol, "mode": mode}, resized)
 
 
 @app.command()
 def editreward_bench(
-    folder: Folder, judge: Judges, out: Out, protocol: ProtocolName = None, resized: Resized = False
+    folder: Folder,
+    judge: Judges,
+    out: Out,
+    protocol: ProtocolName = None,
+    mode: Mode = None,
+    resized: Resized = False,
 ) -> None:
     """EditReward-Bench of EditScore: which of two edits is better, on three dimensions.
 
@@ -82,12 +93,17 @@ def editreward_bench(
 
         return EditRewardBench.read(folder)
 
-    _measure(read, folder, judge, out, protocol, resized)
+    _measure(read, folder, judge, out, {"protocol": protocol, "mode": mode}, resized)
 
 
 @app.command()
 def mmrb2(
-    folder: Folder, judge: Judges, out: Out, protocol: ProtocolName = None, resized: Resized = False
+    folder: Folder,
+    judge: Judges,
+    out: Out,
+    protocol: ProtocolName = None,
+    mode: Mode = None,
+    resized: Resized = False,
 ) -> None:
     """Multimodal RewardBench 2, image editing: which of two edits is better, of 1 to 3 sources.
 
@@ -101,11 +117,12 @@ def mmrb2(
 
         return Mmrb2.read(folder)
 
-    _measure(read, folder, judge, out, protocol, resized)
+    _measure(read, folder, judge, out, {"protocol": protocol, "mode": mode}, resized)
 
 
 app.command()(trust)
 app.command()(attention)
+app.command()(modes)
 
 
 def _measure(
@@ -113,7 +130,7 @@ def _measure(
     folder: Path,
     judges: list[str],
     out: Path,
-    protocol: str | None,
+    how: dict[str, Any],
     resized: bool,
 ) -> None:
     from spatialreward.benchmarks.results import report_on, write_report
@@ -123,7 +140,7 @@ def _measure(
     benchmark = read(folder)
     runs = []
     for number, name in enumerate(judges, start=1):
-        with load_judge(name, protocol=protocol) as judging:
+        with load_judge(name, **how) as judging:
             if judging.notice:
                 typer.echo(f"note: {judging.notice}", err=True)
             place = out / f"judge-{number}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spatialreward.cli.data_options import LabelledEdits, make_out
-from spatialreward.cli.judge_options import JUDGES, AdapterFolder, ProtocolName
+from spatialreward.cli.judge_options import JUDGES, AdapterFolder, Mode, ProtocolName
 
 if TYPE_CHECKING:
     from spatialreward.benchmarks.trust import Trust
@@ -22,6 +22,7 @@ def trust(
     ],
     adapter: AdapterFolder = None,
     protocol: ProtocolName = None,
+    mode: Mode = None,
     num_edits: Annotated[
         int, typer.Option(min=2, help="Bad edits to attack, and good ones to compare them with.")
     ] = 60,
@@ -42,7 +43,7 @@ def trust(
 
     chosen = Chosen.of(DatasetRef.parse(data).open(), num_edits)
     make_out(out)
-    with load_judge(judge, adapter=adapter, protocol=protocol) as judging:
+    with load_judge(judge, adapter=adapter, protocol=protocol, mode=mode) as judging:
         if judging.notice:
             typer.echo(f"note: {judging.notice}", err=True)
         measured = measure_trust(judging, chosen, _SEED)

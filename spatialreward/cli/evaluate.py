@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from spatialreward.cli.judge_options import JUDGES, AdapterFolder, Passes, ProtocolName
+from spatialreward.cli.judge_options import JUDGES, AdapterFolder, Mode, Passes, ProtocolName
 from spatialreward.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def evaluate(
     adapter: AdapterFolder = None,
     protocol: ProtocolName = None,
     passes: Passes = 1,
+    mode: Mode = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure a judge on held-out edits: order of rewards, regions, failures by reason.
@@ -52,13 +53,14 @@ def evaluate(
 
     edits = None if heldout is None else DatasetRef.parse(heldout)
     several = None if passes == 1 else passes
-    if _has_report(model, edits, adapter=adapter, protocol=protocol, passes=several):
+    changed = {"adapter": adapter, "protocol": protocol, "passes": several, "mode": mode}
+    if _has_report(model, edits, **changed):
         from spatialreward.ops.registered import evaluate_version
 
         version = evaluate_version(model, edits)
         measured = _Measured(version.figures, version.edits, version.report)
     else:
-        how = {"adapter": adapter, "protocol": protocol, "passes": passes}
+        how = {"adapter": adapter, "protocol": protocol, "passes": passes, "mode": mode}
         measured = _without_report(model, edits, how)
     if json_output:
         typer.echo(_as_json(model, measured))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spatialreward.cli.edits import EditRequest, read_requests
-from spatialreward.cli.judge_options import JUDGES, AdapterFolder, Passes, ProtocolName
+from spatialreward.cli.judge_options import JUDGES, AdapterFolder, Mode, Passes, ProtocolName
 from spatialreward.cli.verdict import (
     check_pictures,
     print_verdict,
@@ -50,6 +50,7 @@ def judge(
     adapter: AdapterFolder = None,
     protocol: ProtocolName = None,
     passes: Passes = 1,
+    mode: Mode = None,
     endpoint: Annotated[
         str | None,
         typer.Option(
@@ -81,7 +82,7 @@ def judge(
     # The judge comes last: nothing slow is loaded for a request that cannot be judged.
     judge_name = model if endpoint is None else f"triton:{endpoint}"
     opening = functools.partial(
-        load_judge, judge_name, adapter=adapter, protocol=protocol, passes=passes
+        load_judge, judge_name, adapter=adapter, protocol=protocol, passes=passes, mode=mode
     )
     if edits is not None:
         _refuse("--edits", source=source, edited=edited, instruction=instruction, overlay=overlay)

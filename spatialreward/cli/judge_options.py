@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from spatialreward.records import JudgeMode
+
 JUDGES = (
     "a folder, hub:OWNER/NAME@REVISION, models:/NAME@ALIAS, models:/NAME/VERSION, "
     "triton:HOST:PORT, openai:MODEL@https://HOST/v1, pixels, which needs no model, or oracle, "
@@ -30,5 +32,13 @@ Passes = Annotated[
         min=1,
         help="Judge each edit so often from drawn answers and take the mean; costs as many times "
         "as much.",
+    ),
+]
+Mode = Annotated[
+    JudgeMode | None,
+    typer.Option(
+        metavar="reason|scalar",
+        show_default="reason where the checkpoint can",
+        help="Have a checkpoint write its answers, or read scores from its scalar head.",
     ),
 ]

@@ -22,8 +22,8 @@ def merge_adapter(
 ) -> None:
     """Write a checkpoint with a LoRA merged into its weights, to be deployed or run by vLLM.
 
-    The product is added in 32 bits and stored in as many as the base has. The base's card is kept,
-    and its protocol file where the adapter has none of its own.
+    The product is added in 32 bits and stored in as many as the base has. The base's card is kept;
+    protocol file and scalar head are the adapter's, if it has some, else the base's.
 
     Example: spatialreward train merge-adapter --model base --adapter lora --out merged
     """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spatialreward.cli.editor_options import EDITORS, editor_folder
-from spatialreward.cli.judge_options import JUDGES, AdapterFolder, Passes, ProtocolName
+from spatialreward.cli.judge_options import JUDGES, AdapterFolder, Mode, Passes, ProtocolName
 from spatialreward.cli.rl_compare import compare
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def train(
     adapter: AdapterFolder = None,
     protocol: ProtocolName = None,
     passes: Passes = 1,
+    mode: Mode = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -87,7 +88,8 @@ def train(
 
     load_editor(start)
     prompts = open_prompts(settings.rl, settings.world)
-    with load_judge(judge, adapter=adapter, protocol=protocol, passes=passes) as judging:
+    how = {"adapter": adapter, "protocol": protocol, "passes": passes, "mode": mode}
+    with load_judge(judge, **how) as judging:
         folder.hold_to(_what_it_follows_from(settings, start, judging))
         if folder.is_finished:
             typer.echo(f"{folder.editor} is finished; for another training use a new folder")

@@ -10,7 +10,7 @@ import typer
 
 from spatialreward.cli.data_options import make_out
 from spatialreward.cli.editor_options import EDITORS, editor_folder
-from spatialreward.cli.judge_options import JUDGES, AdapterFolder, ProtocolName
+from spatialreward.cli.judge_options import JUDGES, AdapterFolder, Mode, ProtocolName
 from spatialreward.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def compare(
     ] = None,
     adapter: AdapterFolder = None,
     protocol: ProtocolName = None,
+    mode: Mode = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Draw a sheet of edits of each editor to this folder."),
@@ -65,8 +66,10 @@ def compare(
 
     usual = EditorEvaluationStep(evaluation=EditorEvaluationConfig(), world=DataConfig())
     settings = settings_over(usual, [Table.read(config)] if config else [], overrides or [])
-    if judge is None and (adapter or protocol):
-        raise InvalidInputError("--adapter and --protocol are about a judge: give --judge, too")
+    if judge is None and (adapter or protocol or mode):
+        raise InvalidInputError(
+            "--adapter, --protocol and --mode are about a judge: give --judge, too"
+        )
     if out is not None:
         make_out(out)
     folders = editor_folder(before, "--before"), editor_folder(after, "--after")
@@ -74,7 +77,8 @@ def compare(
     from spatialreward.visuals import sample_sheet
     from spatialreward.world.editor_evaluation import compare_editors
 
-    opened = load_judge(judge, adapter=adapter, protocol=protocol) if judge else nullcontext()
+    how = {"adapter": adapter, "protocol": protocol, "mode": mode}
+    opened = load_judge(judge, **how) if judge else nullcontext()
     with opened as judging:
         compared = compare_editors(*folders, settings.world, settings.evaluation, judging)
     if out is not None:

@@ -22,6 +22,14 @@ def judge(
             metavar="DATASET", help="Edits that an editor drew; drawn_share says how many."
         ),
     ] = None,
+    rankings: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATASET",
+            help="Rankings, as `data build` packs preferences; for kind=discriminative and "
+            "kind=joint. Those of --data count by themselves.",
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -45,7 +53,9 @@ def judge(
     tuning.kind=lora low-rank matrices are trained and merged; with processes=N or deepspeed=zero2
     or zero3 this command starts N processes of this machine. On several machines, start it with
     torchrun. States are kept in DIR.training: after a kill the same command goes on. Rivals that
-    write less are trained with kind=no_regions and kind=scores.
+    write less are trained with kind=no_regions and kind=scores. With kind=discriminative the judge
+    writes nothing, and a scalar head learns which edit of one task is better; with kind=joint it
+    learns both, and `--mode` of other commands says which is used.
 
     Example: spatialreward train judge --data edits --base hub:Qwen/Qwen3-VL-2B-Instruct@main
     --set protocol=full --set tuning.kind=lora --set trains_vision=false --out judge
@@ -65,6 +75,7 @@ def judge(
             earlier_out=out.with_name(f"{out.name}-earlier"),
             state_folder=run.states,
             processes=run.processes,
+            rankings=None if rankings is None else open_data(rankings),
         )
 
     run_training(settings, out, train)

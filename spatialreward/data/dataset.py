@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from spatialreward.artifacts import ArtifactRef
-from spatialreward.data.edits import LabelledEdit
+from spatialreward.data.edits import LabelledEdit, Ranking
 from spatialreward.data.packing.manifest import FILE_NAME, read_manifest, verify
+from spatialreward.data.packing.rankings import num_rankings_in, read_rankings
 from spatialreward.data.packing.shards import Footer, read_edits, read_footer
 from spatialreward.errors import InvalidInputError
 from spatialreward.folder_manifest import digest_file
@@ -25,6 +26,7 @@ from spatialreward.records import Record
 _HUB = re.compile(r"hub:(?P<id>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)")
 _FORMS = "expected a folder, s3://BUCKET/PREFIX#sha256=HEX or hub:OWNER/NAME@REVISION, a data set"
 _DIGEST_LETTERS = 16
+_RANKINGS = "rankings-*.parquet"
 
 
 class HubId(Record):
@@ -122,11 +124,28 @@ class Shard(NamedTuple):
         return read_edits(self.path, row_groups, name=self.name, pictures=pictures)
 
 
+class RankingShard(NamedTuple):
+    """One Parquet file of preferences."""
+
+    path: Path
+    name: str
+    """What an error calls it."""
+    num_rankings: int
+    checked: str | None
+    """As of ``Shard``."""
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of its bytes, which are read unless they were compared before."""
+        return self.checked or digest_file(self.path)
+
+
 class Dataset:
     """The labelled edits of a folder of packed shards, always in the same order.
 
     A folder with a manifest holds the manifest's shards, and they are compared with its checksums
-    when it is opened. Without one, all Parquet files of the folder are its shards, by name.
+    when it is opened. Without one, all Parquet files of the folder are its shards, by name. Shards
+    of rankings, ``rankings-*.parquet``, lie beside those of the edits.
     """
 
     def __init__(self, folder: Path, *, name: str = "") -> None:
@@ -142,8 +161,11 @@ class Dataset:
             for path, checked in _shard_paths(folder, self.name).items()
         )
         """Its files, in order."""
-        self.ranking_shards = _ranking_paths(folder)
-        """Files of rankings, in order; none without a manifest that names them."""
+        self.ranking_shards = tuple(
+            RankingShard(path, f"{self.name}/{path.name}", num_rankings_in(path), checked)
+            for path, checked in _ranking_paths(folder).items()
+        )
+        """Its files of preferences, in order."""
 
     def __str__(self) -> str:
         """Its name."""
@@ -182,11 +204,29 @@ class Dataset:
         rounds = (self.edits() for _ in itertools.count())
         return itertools.chain(self.edits(first % len(self)), itertools.chain.from_iterable(rounds))
 
+    def rankings(self, *, pictures: bool = True) -> Iterator[Ranking]:
+        """All rankings, in order; without ``pictures`` an empty file stands in the place of each.
+
+        Raises:
+            InvalidInputError: a shard is damaged, or a row is no ranking; names the file.
+        """
+        for shard in self.ranking_shards:
+            yield from read_rankings(shard.path, name=shard.name, pictures=pictures)
+
+    @property
+    def num_rankings(self) -> int:
+        """Number of rankings, from the footers alone."""
+        return sum(shard.num_rankings for shard in self.ranking_shards)
+
     @property
     def digest(self) -> str:
-        """SHA-256 over the shards in order; reads all of their bytes unless a manifest has it."""
-        lines = (f"{shard.sha256}  {shard.path.name}\n" for shard in self.shards)
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        """SHA-256 over the shards of edits; reads all of their bytes unless a manifest has it."""
+        return _digest(self.shards)
+
+    @property
+    def rankings_digest(self) -> str:
+        """As ``digest``, over the shards of rankings."""
+        return _digest(self.ranking_shards)
 
     def count(self, column: str) -> int:
         """How many edits have a value in a flat or JSON column of the shards, such as ``truth``."""
@@ -198,23 +238,29 @@ class Dataset:
         return self.count("annotation")
 
 
+def _digest(shards: Sequence[Shard] | Sequence[RankingShard]) -> str:
+    lines = (f"{shard.sha256}  {shard.path.name}\n" for shard in shards)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _ranking_paths(folder: Path) -> dict[Path, str | None]:
+    if (folder / FILE_NAME).is_file():
+        rankings = read_manifest(folder).rankings
+        return {folder / shard.name: shard.sha256 for shard in rankings}
+    return dict.fromkeys(sorted(folder.glob(_RANKINGS)))
+
+
 def _shard_paths(folder: Path, name: str) -> dict[Path, str | None]:
     """The shards, each with its checksum if there is a manifest that says it."""
     if (folder / FILE_NAME).is_file():
         return {folder / shard.name: shard.sha256 for shard in verify(folder, name).shards}
-    paths = sorted(folder.glob("*.parquet"))
+    paths = sorted(set(folder.glob("*.parquet")) - set(folder.glob(_RANKINGS)))
     if not paths:
         raise InvalidInputError(
             f"{name}: no data set here, expected {FILE_NAME} and *.parquet, as spatialreward data "
             "build writes them"
         )
     return dict.fromkeys(paths)
-
-
-def _ranking_paths(folder: Path) -> tuple[Path, ...]:
-    if not (folder / FILE_NAME).is_file():
-        return ()
-    return tuple(folder / shard.name for shard in read_manifest(folder).rankings)
 
 
 def _fetched(ref: ArtifactRef, cache: Path | None) -> Path:

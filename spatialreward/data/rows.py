@@ -1,4 +1,4 @@
-"""The edits of a data set by number, for a training that reads them in any order.
+"""The edits and the rankings of a data set by number, for a training that reads them in any order.
 
 Which rows come when is the sampler's part: a seeded one gives every rank the same order, and a
 training that goes on skips in the sampler what was seen (``accelerate.skip_first_batches``), so no
@@ -10,7 +10,8 @@ import itertools
 from pathlib import Path
 
 from spatialreward.data.dataset import Dataset
-from spatialreward.data.edits import LabelledEdit
+from spatialreward.data.edits import LabelledEdit, Ranking
+from spatialreward.data.packing.rankings import RANKINGS, rankings_of
 from spatialreward.data.packing.schema import edits_of
 
 
@@ -54,3 +55,35 @@ class EditRows:
             raise IndexError(f"no edit {number}, there are {len(self)}")
         name = self._names[bisect.bisect_right(self._ends, number)]
         return edits_of(self._rows[number], name)[0]
+
+
+class RankingRows:
+    """The rankings of a data set by number, as ``EditRows`` are its edits."""
+
+    def __init__(self, data: Dataset, cache: Path | None = None) -> None:
+        """Map the copy of the shards in ``cache``, and write it first unless it is there.
+
+        Raises:
+            InvalidInputError: as ``EditRows``.
+        """
+        from spatialreward.data.row_cache import cached_rows
+
+        self._rows = cached_rows(data, cache, RANKINGS)
+        self._ends = list(itertools.accumulate(one.num_rankings for one in data.ranking_shards))
+        self._names = [shard.name for shard in data.ranking_shards]
+
+    def __len__(self) -> int:
+        """Number of rankings."""
+        return len(self._rows)
+
+    def __getitem__(self, number: int) -> Ranking:
+        """Ranking ``number``, with all of its pictures; reads no other row's bytes.
+
+        Raises:
+            IndexError: there is none.
+            InvalidInputError: the row is no ranking; names the shard.
+        """
+        if not 0 <= number < len(self):
+            raise IndexError(f"no ranking {number}, there are {len(self)}")
+        name = self._names[bisect.bisect_right(self._ends, number)]
+        return rankings_of(self._rows[number], name)[0]

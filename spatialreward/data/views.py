@@ -9,7 +9,7 @@ and pictures it cannot, so a model would be trained on its own questions. Hence 
 the former, and the latter is there as ``Conversation.messages`` for programs that want it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
@@ -21,7 +21,7 @@ from spatialreward.images import check_instruction
 from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer
 from spatialreward.protocol.prompts import Protocol, Slot, fill
 from spatialreward.protocol.rendering import render_perceptual, render_semantic
-from spatialreward.records import Judgement, Streams
+from spatialreward.records import SCORES_OF, AnswerForm, Judgement, Streams
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -96,7 +96,7 @@ def sft_conversations(edit: LabelledEdit, protocol: Protocol) -> list[Conversati
     reasoning what the protocol's form has, and its scores as whole numbers, which is what prompts
     ask for and what soft scores are made of. A stream without scores has no conversation, nor has
     an edit without annotation; of an edit without a source picture there is the PQ conversation
-    alone.
+    alone. Of a judge that writes nothing the answers are empty.
 
     Raises:
         InvalidInputError: the instruction, or what the answer would be, is not fit for a prompt.
@@ -108,6 +108,13 @@ def sft_conversations(edit: LabelledEdit, protocol: Protocol) -> list[Conversati
         raise InvalidInputError(f"edit {edit.id}: {reserved}")
     pictures = {Slot.SOURCE: edit.sources, Slot.EDITED: (edit.edited,)}
     scores, conversations = annotation.scores, []
+    if protocol.answer is AnswerForm.NONE:
+        instruction = _instruction(edit) if scores.is_semantic else ""
+        return [
+            unanswered(edit.id, stream, instruction, pictures, protocol)
+            for stream, names in SCORES_OF.items()
+            if names[0] in scores.given()
+        ]
     if scores.editing_success is not None and scores.over_editing is not None:
         parts = protocol.semantic_parts(_instruction(edit))
         answer = _semantic_answer(
@@ -124,6 +131,21 @@ def sft_conversations(edit: LabelledEdit, protocol: Protocol) -> list[Conversati
         asked = fill(parts, pictures)
         conversations.append(conversation(edit.id, Streams.PERCEPTUAL, asked, text))
     return conversations
+
+
+def unanswered(
+    name: str,
+    stream: Streams,
+    instruction: str,
+    pictures: Mapping[Slot, tuple[bytes, ...]],
+    protocol: Protocol,
+) -> Conversation:
+    """What a stream is asked about an edited picture, with nothing for an answer."""
+    if stream is Streams.SEMANTIC:
+        parts = protocol.semantic_parts(instruction)
+    else:
+        parts = protocol.perceptual_parts()
+    return conversation(name, stream, fill(parts, pictures), "")
 
 
 def conversation(name: str, stream: str, asked: Sequence[str | bytes], answer: str) -> Conversation:

@@ -13,6 +13,7 @@ from spatialreward.judges.passes import SelfEnsemble
 from spatialreward.protocol.choice import named_protocol, place_of, protocol_of
 from spatialreward.protocol.formats import AnswerFormat
 from spatialreward.protocol.prompts import FULL, PROTOCOL_FILE
+from spatialreward.records import JudgeMode
 
 PIXELS = "pixels"
 ORACLE = "oracle"
@@ -30,6 +31,7 @@ def load_judge(
     adapter: str | Path | None = None,
     protocol: str | Path | None = None,
     passes: int = 1,
+    mode: JudgeMode | str | None = None,
 ) -> Judging:
     """Load a judge into this process, or connect to one that is served.
 
@@ -55,12 +57,14 @@ def load_judge(
             file; by default ``full``.
         passes: how often each edit is judged, with answers that are drawn; of more than one the
             mean counts, and it costs as many times as much.
+        mode: of a checkpoint in this process: ``reason``, it writes an answer, or ``scalar``, its
+            scalar head scores without one; by default ``reason`` where it can.
 
     Raises:
         InvalidInputError: there is no such folder, it holds no judge, a damaged one or one
             that cannot read what its protocol shows, the adapter is for another model, an
-            address is none, its key is not set, or there are several passes of a judge that draws
-            nothing.
+            address is none, its key is not set, there are several passes of a judge that draws
+            nothing, or the checkpoint cannot judge in that mode.
         HubError: the hub does not hand the model over.
         MissingPackageError: a package that such a judge needs is not installed.
         TrackingError: the registry does not answer, or has no such model.
@@ -71,8 +75,9 @@ def load_judge(
         raise InvalidInputError(f"passes: expected 1 or more, got {passes}")
     if passes > 1 and (name == PIXELS or name.partition(":")[0] == ORACLE):
         raise InvalidInputError(f"judge {name}: draws no answers, so {passes} passes are all alike")
+    asked = None if mode is None else _mode(mode)
     try:
-        judging = _load(judge, None if adapter is None else Path(adapter), protocol, passes)
+        judging = _load(judge, None if adapter is None else Path(adapter), protocol, asked, passes)
     except ModuleNotFoundError as error:
         if missing := missing_package(error):
             raise missing from error
@@ -80,13 +85,27 @@ def load_judge(
     return judging if passes == 1 else SelfEnsemble(judging, passes)
 
 
+def _mode(given: JudgeMode | str) -> JudgeMode:
+    try:
+        return JudgeMode(given)
+    except ValueError as error:
+        expected = " or ".join(JudgeMode)
+        raise InvalidInputError(f"mode: expected {expected}, got {given!r}") from error
+
+
 def _load(
-    judge: str | Path, adapter: Path | None, protocol: str | Path | None, passes: int
+    judge: str | Path,
+    adapter: Path | None,
+    protocol: str | Path | None,
+    mode: JudgeMode | None,
+    passes: int,
 ) -> Judging:
     name = str(judge)
     of_oracle, _, photos = name.partition(":")
+    if name.startswith(OPENAI) and mode is not None:
+        raise InvalidInputError(f"judge {name}: takes no mode, got {mode}")
     if name == PIXELS or of_oracle == ORACLE or name.startswith(_SERVED):
-        for option, value in (("adapter", adapter), ("protocol", protocol)):
+        for option, value in (("adapter", adapter), ("protocol", protocol), ("mode", mode)):
             if value is not None:
                 raise InvalidInputError(f"judge {name}: takes no {option}, got {value}")
     if name.startswith(OPENAI):
@@ -103,22 +122,43 @@ def _load(
         from spatialreward.client.triton import TritonJudge
 
         return TritonJudge(name.removeprefix(_SERVED))
+    return _here(judge, adapter, protocol, mode, passes)
+
+
+def _here(
+    judge: str | Path,
+    adapter: Path | None,
+    protocol: str | Path | None,
+    mode: JudgeMode | None,
+    passes: int,
+) -> Judging:
     if adapter is not None:
         from spatialreward.judges.qwen_vl.adapter import check_adapter
 
-        check_adapter(adapter, name)
+        check_adapter(adapter, str(judge))
     fetched = fetch(judge)
     if _reads_heads(fetched.folder, protocol):
+        if mode is not None:
+            raise InvalidInputError(
+                f"judge {judge}: has score heads of its own, so it takes no mode, got {mode}"
+            )
         return _with_heads(fetched, adapter, protocol, passes)
-    from spatialreward.judges.engines.engine import Judge
+    from spatialreward.judges.modes import load_local
+    from spatialreward.judges.scalar import ScalarJudge
 
-    return Judge.load(
+    judging = load_local(
         fetched.folder,
+        mode=mode,
         adapter=adapter,
         protocol=protocol,
         name=fetched.name,
         version=fetched.version,
     )
+    if passes > 1 and isinstance(judging, ScalarJudge):
+        raise InvalidInputError(
+            f"judge {judge}: a scalar head draws no answers, so {passes} passes are all alike"
+        )
+    return judging
 
 
 def _reads_heads(folder: Path, protocol: str | Path | None) -> bool:

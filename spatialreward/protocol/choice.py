@@ -24,8 +24,14 @@ BY_NAME = {
 """The protocols that come with the library."""
 
 
-def in_form(family: str, form: AnswerForm) -> Protocol:
-    """The protocol of a family, ``full`` or ``tiny``, that asks for a form of answers."""
+def in_form(family: str | Path, form: AnswerForm) -> Protocol:
+    """The protocol of a family, ``full`` or ``tiny``, that asks for a form of answers.
+
+    What a scalar head reads asks for as much as the family itself does.
+    """
+    if form is AnswerForm.NONE:
+        usual = named_protocol(family)
+        return usual.model_copy(update={"name": f"{usual.name}-{form}", "answer": form})
     return BY_NAME[family if form is AnswerForm.REGIONS else f"{family}-{form}"]
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.engines.engine import EngineName
-from spatialreward.records import Record
+from spatialreward.records import JudgeMode, Record
 from spatialreward.validation import first_problem
 
 _MOST_WORKERS = 4
@@ -21,6 +21,9 @@ class ServingConfig(Record):
 
     engine: EngineName = "transformers"
     """What runs the model; ``vllm`` needs a GPU and an environment with vLLM."""
+    mode: JudgeMode | None = None
+    """``reason``: answers are written; ``scalar``: the checkpoint's scalar head scores without any;
+    None: ``reason`` where the checkpoint can."""
     guided: bool = True
     """Answers are held to their form while they are written; else any text may be answered."""
     workers: PositiveInt | None = None

@@ -11,8 +11,9 @@ from typing import Self
 
 import numpy as np
 
-from spatialreward.judges.engines.engine import Judge, Take
+from spatialreward.judges.engines.engine import Take
 from spatialreward.judges.interface import Measure
+from spatialreward.judges.modes import load_local
 from spatialreward.records import JudgeIdentity, Judgement, JudgementStatus
 from spatialreward.serving.config import ServingConfig
 from spatialreward.serving.faults import (
@@ -102,8 +103,9 @@ class JudgeServer:
         config = config.model_copy(update={"workers": workers})
         # By itself torch takes the cores, or fewer where OMP_NUM_THREADS says so.
         threads = Threads(torch.get_num_threads(), workers, torch.set_num_threads)
-        judge = Judge.load(
+        judge = load_local(
             checkpoint,
+            mode=config.mode,
             engine=config.engine,
             guided=config.guided,
             batch_size=config.max_batch_edits,

@@ -7,10 +7,6 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from spatialreward.records import AnswerForm, Record
 
-Kind = Literal["regions", "no_regions", "scores", "discriminative", "joint"]
-"""What a judge learns to give: an answer with or without regions, scores alone, no answer but a
-scalar head's, or an answer and a head's."""
-
 
 class OptimiserConfig(Record):
     """Warm-up, then a cosine down to a tenth."""
@@ -47,14 +43,39 @@ class LoraTuning(Record):
     """Write a whole judge; false: the adapter alone, which is read together with its base."""
 
 
-JudgeKind = Literal["regions", "no_regions", "scores"]
+JudgeKind = Literal["regions", "no_regions", "scores", "discriminative", "joint"]
 _FORMS: Mapping[JudgeKind, AnswerForm] = {
     "regions": AnswerForm.REGIONS,
     "no_regions": AnswerForm.REASONING,
     "scores": AnswerForm.SCORES,
+    "discriminative": AnswerForm.NONE,
+    "joint": AnswerForm.REGIONS,
 }
 
 Tuning = Annotated[FullTuning | LoraTuning, Field(discriminator="kind")]
+
+
+Dimension = Literal["editing_success", "over_editing", "naturalness", "artifact_freedom"]
+
+
+class HeadTraining(Record):
+    """What the scalar head of a judge learns from; other kinds have none."""
+
+    pairs: float = Field(1.0, ge=0)
+    """Weight of the Bradley-Terry loss over the pairs of edits of one task, a dimension each; a tie
+    has the target 0.5. 0: no pairs are needed."""
+    known_scores: float | None = Field(None, ge=0)
+    """Weight of the cross-entropy between ``sigmoid(logit)`` and a known score / 25; None: 1 for
+    ``joint``, 0 for ``discriminative``."""
+    ranked_by: dict[Dimension, tuple[str, ...]] = {  # noqa: RUF012 - pydantic copies it
+        "editing_success": ("editing_success", "instruction_following", "prompt_following"),
+        "over_editing": ("over_editing", "consistency", "instruction_following"),
+        "naturalness": ("naturalness", "quality_aesthetic"),
+        "artifact_freedom": ("artifact_freedom", "quality_aesthetic"),
+    }
+    """By score, the dimensions of rankings that order it; the first that a ranking has counts."""
+    rankings_share: float | None = Field(None, ge=0, le=1)
+    """Share of the samples that are edits of rankings; None: their share of all there are."""
 
 
 class TrainingConfig(Record):
@@ -76,6 +97,11 @@ class TrainingConfig(Record):
     """Processes that decode pictures beside each training process."""
     optimiser: OptimiserConfig = OptimiserConfig()
 
+    @property
+    def writes(self) -> bool:
+        """Whether the judge writes an answer, so that its output layer is of use."""
+        return True
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         if self.tuning.kind == "lora" and self.trains_vision:
@@ -89,8 +115,12 @@ class JudgeTrainingConfig(TrainingConfig):
     """Fine-tunes a checkpoint on judgements."""
 
     kind: JudgeKind = "regions"
-    """What the judge writes before its scores: regions and reasoning, reasoning alone, or nothing.
-    The last two are rivals of the first on the same data."""
+    """``regions``: the judge writes regions, reasoning about each, and scores. Rivals on the same
+    data: ``no_regions`` writes reasoning and scores, ``scores`` those alone, ``discriminative``
+    nothing: it scores with a head; ``joint`` learns to write as ``regions`` and to score with a
+    head in the same passes."""
+    head: HeadTraining = HeadTraining()
+    """Of the kinds ``discriminative`` and ``joint``."""
     num_samples: PositiveInt = 28_800
     """Judgements to train on; a smaller data set is gone through again."""
     perceptual_share: float = Field(0.15, ge=0, le=1)
@@ -121,6 +151,28 @@ class JudgeTrainingConfig(TrainingConfig):
         return _FORMS[self.kind]
 
     @property
+    def writes(self) -> bool:
+        """See ``TrainingConfig``."""
+        return self.answer is not AnswerForm.NONE
+
+    @property
+    def has_head(self) -> bool:
+        """Whether a scalar head is trained."""
+        return self.kind in ("discriminative", "joint")
+
+    @property
+    def learns_pairs(self) -> bool:
+        """Whether edits of one task have to come together."""
+        return self.has_head and self.head.pairs > 0
+
+    @property
+    def known_scores_weight(self) -> float:
+        """Weight of the head's loss against known scores."""
+        if self.head.known_scores is None:
+            return 1.0 if self.kind == "joint" else 0.0
+        return self.head.known_scores
+
+    @property
     def num_steps(self) -> int:
         """Batches to train on."""
         return self.num_samples // self.optimiser.batch_size
@@ -136,5 +188,19 @@ class JudgeTrainingConfig(TrainingConfig):
             raise ValueError(
                 f"earlier_share {self.earlier_share:g} of {self.num_steps} steps is none of those "
                 "before the last"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _head_can_learn(self) -> Self:
+        if not self.has_head:
+            return self
+        if not self.head.pairs and not self.known_scores_weight:
+            raise ValueError("head: pairs and known_scores are 0, so it would learn nothing")
+        together = self.samples_at_a_time or self.optimiser.batch_size // self.processes
+        if self.learns_pairs and together < 2:
+            raise ValueError(
+                f"kind {self.kind}: a pair needs 2 samples in memory at a time, expected "
+                "samples_at_a_time, or batch_size of a process, of 2 or more, or head.pairs 0"
             )
         return self

@@ -8,7 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import nlargest
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -31,20 +31,22 @@ logger = logging.getLogger(__name__)
 
 STREAM_NAMES = {Streams.SEMANTIC: "semantic", Streams.PERCEPTUAL: "perceptual"}
 _STREAMS = tuple(STREAM_NAMES)
+Item = TypeVar("Item", covariant=True)
+"""A conversation, or one with what else is known of it."""
 _BATCH = 512
 _NAMED = 3
 """Rows that are named, of however many are left out."""
 
 
-class Conversations(Protocol):
+class Conversations(Protocol[Item]):
     """Conversations by number, as PyTorch takes a map-style data set."""
 
     def __len__(self) -> int:
         """How many there are."""
         ...
 
-    def __getitem__(self, number: int, /) -> Conversation:
-        """Conversation ``number``, with its pictures."""
+    def __getitem__(self, number: int, /) -> Item:
+        """Conversation ``number``, with its pictures, and what else is known of it."""
         ...
 
 
@@ -97,21 +99,31 @@ class PackedConversations:
 
     def __getitem__(self, number: int) -> Conversation:
         """Conversation ``number``, in the order of the edits."""
+        return self.read(number)[1]
+
+    def read(self, number: int) -> tuple[LabelledEdit, Conversation]:
+        """Conversation ``number``, with the edit that it is about."""
         row, stream = self._places[number].tolist()
-        for conversation in sft_conversations(self._rows[row], self._protocol):
+        edit = self._rows[row]
+        for conversation in sft_conversations(edit, self._protocol):
             if conversation.stream is _STREAMS[stream]:
-                return conversation
+                return edit, conversation
         raise AssertionError(f"{self.name}: edit {row} has lost its {_STREAMS[stream]} scores")
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Number of each conversation's edit in the data set."""
+        return self._places[:, 0]
 
     def of(self, stream: Streams) -> np.ndarray:
         """Numbers of the conversations of a stream."""
         return np.flatnonzero(self._places[:, 1] == _STREAMS.index(stream))
 
 
-class Joined:
+class Joined(Generic[Item]):
     """Several conversations after another, under running numbers."""
 
-    def __init__(self, parts: Sequence[Conversations]) -> None:
+    def __init__(self, parts: Sequence[Conversations[Item]]) -> None:
         """Put ``parts`` behind each other."""
         self._parts = parts
         self._ends = np.cumsum([len(part) for part in parts])
@@ -120,16 +132,16 @@ class Joined:
         """How many there are in all."""
         return int(self._ends[-1])
 
-    def __getitem__(self, number: int) -> Conversation:
+    def __getitem__(self, number: int) -> Item:
         """Conversation ``number``."""
         part = int(np.searchsorted(self._ends, number, side="right"))
         return self._parts[part][number - (int(self._ends[part - 1]) if part else 0)]
 
 
-class Planned:
+class Planned(Generic[Item]):
     """Conversations in the order in which a training sees them, those that come again too."""
 
-    def __init__(self, conversations: Conversations, order: np.ndarray) -> None:
+    def __init__(self, conversations: Conversations[Item], order: np.ndarray) -> None:
         """Take the conversations, and the number of each in turn."""
         self._conversations = conversations
         self._order = order
@@ -138,7 +150,7 @@ class Planned:
         """How many samples the training sees."""
         return len(self._order)
 
-    def __getitem__(self, number: int) -> Conversation:
+    def __getitem__(self, number: int) -> Item:
         """What sample ``number`` of the training is."""
         return self._conversations[int(self._order[number])]
 
@@ -208,7 +220,7 @@ class _Measured:
             [answer_of(one) for _, one in self._waiting], add_special_tokens=False
         ).input_ids
         asked = encode(
-            [self._processor.prompt(_blank(one)) for _, one in self._waiting],
+            [self._processor.prompt(blank_question(one)) for _, one in self._waiting],
             add_special_tokens=False,
         ).input_ids
         for (row, one), answer, prompt in zip(self._waiting, answers, asked, strict=True):
@@ -268,7 +280,7 @@ def _each(
 _BLANK = Image.new("RGB", (1, 1))
 
 
-def _blank(conversation: Conversation) -> Question:
+def blank_question(conversation: Conversation) -> Question:
     """The question with something small in each picture's place."""
     parts = conversation.question["content"]
     return Question(tuple(one["text"] if one["type"] == "text" else _BLANK for one in parts))

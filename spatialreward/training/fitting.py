@@ -9,6 +9,7 @@ from transformers import TrainerCallback
 from spatialreward.progress import ReportMetrics
 from spatialreward.training.collating import Collator
 from spatialreward.training.conversations import Planned
+from spatialreward.training.head_trainer import HeadTrainer, HeadWeights
 from spatialreward.training.reporting import Progress
 from spatialreward.training.states import States
 from spatialreward.training.trainer import JudgeTrainer
@@ -53,8 +54,11 @@ def fit(
     description: str,
     states: States | None = None,
     snapshot: Snapshot | None = None,
+    weights: HeadWeights | None = None,
 ) -> JudgeTrainer:
     """Train in place, from the last state if there is one; returns the trainer, for saving.
+
+    ``weights`` are those of the losses of a scalar head, if the model has one.
 
     Raises:
         DivergedError: the loss is no number any more.
@@ -67,14 +71,11 @@ def fit(
         callbacks.append(states)
     if snapshot is not None:
         callbacks.append(snapshots := _Snapshots(snapshot))
-    trainer = JudgeTrainer(
-        model,
-        arguments,
-        conversations,
-        collator,
-        matrices=matrices,
-        report=report,
-        callbacks=callbacks,
+    more: dict[str, Any] = {"matrices": matrices, "report": report, "callbacks": callbacks}
+    trainer = (
+        JudgeTrainer(model, arguments, conversations, collator, **more)
+        if weights is None
+        else HeadTrainer(model, arguments, conversations, collator, weights=weights, **more)
     )
     if snapshot is not None:
         snapshots.trainer = trainer

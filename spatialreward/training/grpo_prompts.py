@@ -15,9 +15,8 @@ from PIL import Image
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.edits import LabelledEdit, Ranking
-from spatialreward.data.packing.rankings import RankingRows
 from spatialreward.data.regions.overlap import Region
-from spatialreward.data.rows import EditRows
+from spatialreward.data.rows import EditRows, RankingRows
 from spatialreward.data.views import JudgePrompt, judge_prompts
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import decode_image
@@ -79,8 +78,8 @@ class GrpoPrompts:
         found.check(config)
         rankings: dict[int, int] = {}
         if config.rankings is not None:
-            self._rankings = RankingRows(data.ranking_shards)
-            rankings = _sizes(self._rankings, str(data), config)
+            rankings = _sizes(data, config)
+            self._rankings = RankingRows(data)
         self._plan = _planned(config, found.rows, rankings)
         self.num_edits = len(data)
         self.num_rankings = len(rankings)
@@ -158,7 +157,7 @@ class _Found:
                 )
 
 
-def _sizes(rankings: RankingRows, name: str, config: GrpoConfig) -> dict[int, int]:
+def _sizes(data: Dataset, config: GrpoConfig) -> dict[int, int]:
     """How many candidates each ranking has, of those that can be used.
 
     Raises:
@@ -167,31 +166,31 @@ def _sizes(rankings: RankingRows, name: str, config: GrpoConfig) -> dict[int, in
     """
     assert config.rankings is not None
     dimension = config.rankings.dimension
-    if not len(rankings):
+    if not data.num_rankings:
         raise InvalidInputError(
-            f"{name}: has no rankings, expected some or no rankings in the settings"
+            f"{data}: has no rankings, expected some or no rankings in the settings"
         )
     sizes: dict[int, int] = {}
     others: set[str] = set()
-    for number, orders in enumerate(rankings.orders()):
-        others |= orders.keys()
-        if dimension in orders:
-            sizes[number] = len(orders[dimension])
+    for number, ranking in enumerate(data.rankings(pictures=False)):
+        others |= ranking.orders.keys()
+        if dimension in ranking.orders:
+            sizes[number] = len(ranking.orders[dimension])
     if not sizes:
         raise InvalidInputError(
-            f"{name}: none of {len(rankings):,} rankings has an order in rankings.dimension "
+            f"{data}: none of {data.num_rankings:,} rankings has an order in rankings.dimension "
             f"{dimension!r}; expected one of {', '.join(sorted(others))}"
         )
     kept = {one: size for one, size in sizes.items() if size <= config.prompts_a_step}
     if not kept:
         raise InvalidInputError(
-            f"{name}: the smallest ranking has {min(sizes.values())} edits, and a step has "
+            f"{data}: the smallest ranking has {min(sizes.values())} edits, and a step has "
             f"{config.prompts_a_step} prompts; expected a larger optimiser.batch_size"
         )
-    if left_out := len(rankings) - len(kept):
+    if left_out := data.num_rankings - len(kept):
         logger.info(
             "%s: %d of %d rankings are left out: no order of %s, or too many edits for a step",
-            *(name, left_out, len(rankings), dimension),
+            *(str(data), left_out, data.num_rankings, dimension),
         )
     return kept
 

@@ -71,7 +71,7 @@ def _trained(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
 
 # Tables and outer layers, which are AdamW's by Muon's own rule, and the mergers of the vision
 # tower: the widest matrices of the tiny judge, on which Muon spent half of its time.
-_NOT_HIDDEN = ("embed", "lm_head", "position", "modulation", "merger")
+_NOT_HIDDEN = ("embed", "lm_head", "position", "modulation", "merger", "scalar_head")
 
 
 def _is_hidden(name: str, weight: torch.nn.Parameter) -> bool:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 # Batches that are drawn together and sorted by length: less padding, same samples.
-_SORTED_BATCHES = 8
+SORTED_BATCHES = 8
 
 
 class Part(NamedTuple):
@@ -45,17 +45,22 @@ def training_order(
         seed: decides the order.
     """
     rng = np.random.default_rng(seed)
-    shares = np.array([part.share for part in parts])
-    chosen = rng.choice(len(parts), size=num_samples, p=shares / shares.sum())
+    chosen = chosen_parts(parts, num_samples, rng)
     order = np.empty(num_samples, dtype=np.int64)
     for number, part in enumerate(parts):
         places = np.flatnonzero(chosen == number)
         order[places] = _in_epochs(part.numbers, len(places), rng)
-    window = batch_size * _SORTED_BATCHES
+    window = batch_size * SORTED_BATCHES
     pieces = [order[start : start + window] for start in range(0, num_samples, window)]
     return np.concatenate(
         [_grouped(piece, lengths, batch_size, samples_at_a_time, rng) for piece in pieces]
     )
+
+
+def chosen_parts(parts: Sequence[Part], num_samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Which part each sample is of, by the parts' shares."""
+    shares = np.array([part.share for part in parts])
+    return rng.choice(len(parts), size=num_samples, p=shares / shares.sum())
 
 
 def _in_epochs(numbers: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -6,7 +6,7 @@ One function for the tiny judge and the 8B one; what differs is in the settings.
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,17 +18,18 @@ from spatialreward.data.dataset import Dataset
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.limits import check_limits
+from spatialreward.judges.qwen_vl.scalar_head import write_head
 from spatialreward.progress import ReportMetrics
 from spatialreward.protocol.choice import in_form
 from spatialreward.protocol.prompts import PROTOCOL_FILE, Protocol
-from spatialreward.records import AnswerForm, Streams
+from spatialreward.records import SCORES_OF, Streams
 from spatialreward.training.arguments import (
     reduces_precision,
     samples_at_a_time,
     training_arguments,
 )
 from spatialreward.training.collating import Collator
-from spatialreward.training.config import JudgeTrainingConfig, TrainingConfig, Tuning
+from spatialreward.training.config import JudgeKind, JudgeTrainingConfig, TrainingConfig, Tuning
 from spatialreward.training.conversations import (
     Joined,
     Limits,
@@ -36,6 +37,11 @@ from spatialreward.training.conversations import (
     Planned,
 )
 from spatialreward.training.fitting import Snapshot, fit
+from spatialreward.training.graded_collating import GradedCollator
+from spatialreward.training.graded_order import graded_conversations, rankings_among
+from spatialreward.training.head import head_in, head_weights, is_of_head, prepare_head
+from spatialreward.training.head_trainer import HeadWeights
+from spatialreward.training.kinds import trained_streams
 from spatialreward.training.order import Part, training_order
 from spatialreward.training.processes import ALONE, Processes
 from spatialreward.training.states import States
@@ -54,15 +60,14 @@ GENERATED_WORLD_NOTICE = (
 )
 _TINY_NOTICE = "this judge is a tiny model; its opinion of real pictures is worth little"
 _TINY = "tiny"
-_WRITES = {
-    AnswerForm.REGIONS: "edit regions, reasoning and four scores",
-    AnswerForm.REASONING: "reasoning and four scores",
-    AnswerForm.SCORES: "four scores",
+KINDS: Mapping[JudgeKind, str] = {
+    "regions": "judge: edit regions, reasoning and four scores",
+    "no_regions": "judge: reasoning and four scores",
+    "scores": "judge: four scores",
+    "discriminative": "judge: four scores of a scalar head, nothing written",
+    "joint": "judge: edit regions, reasoning and four scores, and a scalar head for the scores",
 }
-_SCORES = {
-    Streams.SEMANTIC: ("editing_success", "over_editing"),
-    Streams.PERCEPTUAL: ("naturalness", "artifact_freedom"),
-}
+"""What a card says."""
 
 
 class Base(NamedTuple):
@@ -85,6 +90,7 @@ def train_judge(
     earlier_out: Path | None = None,
     state_folder: Path | None = None,
     processes: Processes = ALONE,
+    rankings: Dataset | None = None,
 ) -> None:
     """Write a judge's checkpoint with its protocol and card.
 
@@ -101,16 +107,23 @@ def train_judge(
             goes on after a kill finds it there.
         state_folder: where states are kept now and then, to go on after a kill; processes share it.
         processes: this process among those that train together.
+        rankings: a data set with rankings, for a judge with a scalar head; those of ``data`` and
+            ``drawn`` count too.
 
     Raises:
         InvalidInputError: the base is no checkpoint, or too small for the protocol; the data has no
-            labels of a stream that is trained, or none short enough; there are drawn edits without
+            labels of a stream that is trained, or none short enough; there is no pair to learn from
+            where the settings ask for some; there are drawn edits without
             a share or the other way round; a batch cannot be divided evenly among the processes;
             or the last state is that of another training.
         DivergedError: the loss is no number any more.
     """
     samples_at_a_time(config, processes.world_size)
     data_sets = _trained_on(data, drawn, config)
+    ranked = rankings_among(data_sets, rankings, config)
+    if config.kind == "discriminative" and ranked:
+        # An order is enough for a judge that writes nothing.
+        data_sets = tuple(one for one in data_sets if one.num_labelled)
     num_edits = sum(check_labels(one, config) for one in data_sets)
     from transformers import set_seed
 
@@ -125,13 +138,25 @@ def train_judge(
         protocol = in_form(config.protocol, config.answer)
         _tell_other_form(base, protocol)
         model, processor = load_base(base, config, protocol)
-        conversations, num_long = _conversations(config, data_sets, protocol, processor, processes)
-        card = _card(base, config, data_sets, num_edits, processes) | {
+        head = prepare_head(model, base.folder, config)
+        collator = Collator(processor)
+        if head is None:
+            planned = _conversations(config, data_sets, protocol, processor, processes)
+        else:
+            planned = graded_conversations(
+                config, data_sets, ranked, protocol, processor, processes.world_size
+            )
+            collator = GradedCollator(processor, head, writes=config.kind == "joint")
+        conversations, num_long = planned
+        card = _card(base, config, data_sets, num_edits, ranked, processes) | {
             "num_long_left_out": num_long
         }
         states = None
         if state_folder is not None:
-            states = States(state_folder, _identity(base, config, data_sets, processes))
+            identity = _identity(base, config, data_sets, processes)
+            if ranked:
+                identity["rankings"] = [one.rankings_digest for one in ranked]
+            states = States(state_folder, identity)
             # The first process alone marks a state as whole.
             states.last = processes.from_first(states.last)
         # A LoRA begins with numbers that are drawn.
@@ -141,12 +166,13 @@ def train_judge(
             prepare(model, config, str(base.folder)),
             arguments,
             conversations,
-            Collator(processor),
+            collator,
             matrices=config.optimiser.matrices,
             report=report,
             description="judge training",
             states=states,
             snapshot=_earlier(config, writer, earlier_out, card),
+            weights=head and HeadWeights(config.head.pairs, config.known_scores_weight),
         )
         seconds = states.seconds if states else time.perf_counter() - start
         writer.write(trainer, out, card | {"training_minutes": round(seconds / 60, 1)})
@@ -171,7 +197,7 @@ def _conversations(
 ) -> tuple[Planned, int]:
     """What is trained on in its order, and how many conversations are too long for it."""
     limits = Limits(answer=protocol.max_answer_tokens, whole=config.max_tokens)
-    streams = _trained_streams(config)
+    streams = trained_streams(config)
     packed = [
         PackedConversations(data, protocol, processor, limits, list(streams)) for data in data_sets
     ]
@@ -216,6 +242,7 @@ def _card(
     config: JudgeTrainingConfig,
     data_sets: Sequence[Dataset],
     num_edits: int,
+    ranked: Sequence[Dataset],
     processes: Processes,
 ) -> dict[str, Any]:
     logger.info(
@@ -227,15 +254,16 @@ def _card(
             logger.info("judge: %s: %d edits without a label are left out", one, left_out)
     num_made = sum(one.count("truth") for one in data_sets)
     notice = ""
-    if num_made == num_edits:
+    if num_made == num_edits and not ranked:
         notice = GENERATED_WORLD_NOTICE
     elif config.protocol == _TINY:
         notice = _TINY_NOTICE
     return {
-        "kind": f"judge: {_WRITES[config.answer]}",
+        "kind": KINDS[config.kind],
         **({"notice": notice} if notice else {}),
         "trained_from": base.origin or str(base.folder),
         "num_training_edits": num_edits,
+        **({"num_training_rankings": sum(one.num_rankings for one in ranked)} if ranked else {}),
         "training": config.model_dump(),
         "training_processes": processes.world_size,
     }
@@ -292,12 +320,16 @@ class JudgeWriter:
             unfinished = out.with_name(out.name + ".partial")
             shutil.rmtree(unfinished, ignore_errors=True)
             model = trainer.accelerator.unwrap_model(trainer.model)
+            of_head = head_weights(weights)
+            own = {name: one for name, one in weights.items() if not is_of_head(name)}
             if self._tuning.kind == "full":
                 checkpoint.save(
-                    unfinished, model, self._processor, card, self._protocol, weights=weights
+                    unfinished, model, self._processor, card, self._protocol, weights=own
                 )
             else:
-                self._write_adapter(model, weights, unfinished, card)
+                self._write_adapter(model, own, unfinished, card)
+            if of_head:
+                write_head(unfinished, head_in(model), of_head)
             unfinished.rename(out)
         self._processes.wait()
 
@@ -350,15 +382,6 @@ def _trained_on(
     return (data,) if drawn is None else (data, drawn)
 
 
-def _trained_streams(config: JudgeTrainingConfig) -> dict[Streams, float]:
-    """The streams that are trained, with the share of each."""
-    shares = {
-        Streams.SEMANTIC: 1 - config.perceptual_share,
-        Streams.PERCEPTUAL: config.perceptual_share,
-    }
-    return {stream: share for stream, share in shares.items() if share}
-
-
 def check_labels(data: Dataset, config: JudgeTrainingConfig) -> int:
     """Number of edits that a judge can learn from.
 
@@ -371,8 +394,8 @@ def check_labels(data: Dataset, config: JudgeTrainingConfig) -> int:
             f"{data}: 0 of {total} edits have a label to train a judge on; build it with a teacher "
             "or from a source that brings labels along"
         )
-    for stream in _trained_streams(config):
-        names = _SCORES[stream]
+    for stream in trained_streams(config):
+        names = SCORES_OF[stream]
         if not data.count(names[0]):
             raise InvalidInputError(
                 f"{data}: {usable} of {total} edits have a label, but 0 have the scores "

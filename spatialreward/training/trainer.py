@@ -5,6 +5,7 @@ needs torchvision, shortens conversations that are too long, and on a CPU comput
 prompt's tokens, which have no loss.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -97,20 +98,34 @@ class JudgeTrainer(Trainer):
         ids, _ = inputs.pop("ids"), inputs.pop("shift_labels")
         kept = labels_BK.shape[1] + 1
         logits_BKV = model(**inputs, logits_to_keep=kept, use_cache=False).logits[:, :-1]
+        loss = self.answer_loss(logits_BKV, labels_BK, parts_BK) / num_items_in_batch
+        self._speed.add(inputs["attention_mask"])
+        return self.checked(loss, ids)
+
+    def answer_loss(
+        self, logits_BKV: torch.Tensor, labels_BK: torch.Tensor, parts_BK: torch.Tensor
+    ) -> torch.Tensor:
+        """The sum over a batch's answer tokens, which is also counted by part."""
         loss_BK = functional.cross_entropy(
             logits_BKV.float().flatten(0, 1),
             labels_BK.flatten(),
             ignore_index=IGNORED,
             reduction="none",
         ).view_as(labels_BK)
-        loss = loss_BK.sum() / num_items_in_batch
+        self._losses.add(loss_BK, parts_BK, labels_BK != IGNORED)
+        return loss_BK.sum()
+
+    def checked(self, loss: torch.Tensor, ids: list[str]) -> torch.Tensor:
+        """This process's part of an update's loss, as the Trainer takes it.
+
+        Raises:
+            DivergedError: it is no number; names the batch.
+        """
         if not torch.isfinite(loss):
             raise DivergedError(
                 f"step {self.state.global_step + 1}: the loss is {loss.item()} in the batch of "
                 f"{', '.join(ids)}; expected a number: lower the learning rate, or look at these"
             )
-        self._losses.add(loss_BK, parts_BK, labels_BK != IGNORED)
-        self._speed.add(inputs["attention_mask"])
         # Gradients are averaged over processes, of which each has its part of the sum.
         return loss * self.accelerator.num_processes
 
@@ -118,7 +133,7 @@ class JudgeTrainer(Trainer):
         """Report what the Trainer knows in our names, and what it does not."""
         if "loss" not in logs:
             return
-        metrics = self._losses.take(lambda sums: self.accelerator.reduce(sums, reduction="sum"))
+        metrics = self.take_figures(lambda sums: self.accelerator.reduce(sums, reduction="sum"))
         metrics |= self._speed.take(self.accelerator.num_processes)
         metrics["loss/all"] = logs["loss"]
         metrics["optimiser/learning_rate"] = logs["learning_rate"]
@@ -126,6 +141,10 @@ class JudgeTrainer(Trainer):
             metrics["optimiser/gradient_norm"] = logs["grad_norm"]
         if self.is_world_process_zero():
             self._report(metrics, self.state.global_step)
+
+    def take_figures(self, gather: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, float]:
+        """What was counted since the last report, over all processes."""
+        return self._losses.take(gather)
 
 
 def _flops_a_token(model: torch.nn.Module) -> float:

@@ -22,6 +22,9 @@ _VISION = "model.visual."
 _LINEAR = r"self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj"
 LORA_TARGETS = rf".*language_model\.layers\.\d+\.({_LINEAR})"
 """A pattern of its own: peft's ``all-linear`` takes the vision part too."""
+_HEAD = "scalar_head."
+_UNUSED = "lm_head."
+"""The output layer, where nothing is written; that of tied weights is the table of embeddings."""
 _ADAPTER = re.compile(rf".*language_model\.layers\.\d+\.({_LINEAR})\.lora_(A|B)\.default\.weight")
 
 
@@ -40,7 +43,7 @@ def prepare(model: "PreTrainedModel", config: TrainingConfig, base: str) -> "tor
         prepared = _with_lora(model, config.tuning, base, is_sharded=config.deepspeed == "zero3")
     else:
         for name, weight in model.named_parameters():
-            weight.requires_grad_(config.trains_vision or not name.startswith(_VISION))
+            weight.requires_grad_(_is_trained(name, config))
         prepared = model
     check(prepared, config)
     trained = sum(size_of(one) for one in prepared.parameters() if one.requires_grad)
@@ -53,10 +56,17 @@ def check(model: "torch.nn.Module", config: TrainingConfig) -> None:
     """Make sure by name that what is trained is what the settings say, and nothing else."""
     for name, weight in model.named_parameters():
         if config.tuning.kind == "lora":
-            expected = _ADAPTER.fullmatch(name) is not None
+            expected = _ADAPTER.fullmatch(name) is not None or _HEAD in name
         else:
-            expected = config.trains_vision or not name.startswith(_VISION)
+            expected = _is_trained(name, config)
         assert weight.requires_grad == expected, f"{name}: requires_grad is {weight.requires_grad}"
+
+
+def _is_trained(name: str, config: TrainingConfig) -> bool:
+    """Whether a weight is, where all of them could be."""
+    if not config.writes and name.startswith(_UNUSED):
+        return False
+    return config.trains_vision or not name.startswith(_VISION)
 
 
 def _with_lora(
@@ -77,9 +87,13 @@ def _with_lora(
             # peft 0.21 asks transformers 5.23 for what has another name there.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
             # ZeRO-3 computes in one precision, the adapter included.
-            return get_peft_model(model, lora, autocast_adapter_dtype=not is_sharded)
+            wrapped = get_peft_model(model, lora, autocast_adapter_dtype=not is_sharded)
     except ValueError as error:
         raise InvalidInputError(f"LoRA: {' '.join(str(error).split())}") from error
+    for name, weight in wrapped.named_parameters():
+        if _HEAD in name:
+            weight.requires_grad_(True)
+    return wrapped
 
 
 def size_of(weight: "torch.nn.Parameter") -> int:

@@ -4,7 +4,7 @@ import torch
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.packing.manifest import ShardReport, gather, write_manifest
-from spatialreward.data.packing.rankings import RANKINGS, RankingRows, read_rankings
+from spatialreward.data.packing.rankings import RANKINGS
 from spatialreward.data.packing.shards import ShardWriter, write_shard
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.questions import Question
@@ -137,16 +137,6 @@ def test_candidates_of_a_ranking_come_in_the_same_step(tmp_path, asked):
         seen += [place.ranking for place in of_step]
     assert len(seen) / (20 * 4) == pytest.approx(0.5, abs=0.1)
     assert set(seen) == {one.id for one in rankings}
-
-
-def test_rankings_are_read_by_number(tmp_path):
-    rankings = [ranking(number) for number in range(1, 6)]
-    data = packed(tmp_path, [make_edit(1)], rankings)
-    rows = RankingRows(data.ranking_shards)
-    assert len(rows) == 5
-    assert [rows[number] for number in (4, 0, 3)] == [rankings[number] for number in (4, 0, 3)]
-    assert list(read_rankings(data.ranking_shards[0])) == rankings
-    assert list(rows.orders()) == [{"overall": (0, 1, 2)}] * 5
 
 
 def test_a_reward_without_what_it_is_made_of_is_refused(tmp_path, asked):

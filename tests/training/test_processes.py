@@ -11,12 +11,16 @@ from safetensors.torch import load_file
 
 import spatialreward
 from spatialreward.judges.qwen_vl import checkpoint
+from spatialreward.judges.qwen_vl.folder import HEAD_FILE
 from spatialreward.training.config import JudgeTrainingConfig
 from spatialreward.training.processes import ALONE, ProcessesError, joined, run_together
 from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig
+from tests.training.graded import tasks_of
 
 ROOT = Path(spatialreward.__file__).parents[1]
+FIGURES = ("loss/all", "loss/regions", "loss/scores", "optimiser/gradient_norm")
+OF_HEAD = ("loss/pairs", "loss/known_scores", "pairs/per_batch", "pairs/accuracy")
 SETTINGS = {
     "num_samples": 12,
     "report_every": 1,
@@ -31,6 +35,7 @@ def place(tmp_path_factory, untrained):
     folder = tmp_path_factory.mktemp("processes")
     checkpoint.save(folder / "base", *untrained, {})
     build_shard(DataConfig(seed=21, num_train=24, num_shards=1), "train", 0, folder / "data")
+    tasks_of(folder / "tasks", 6)
     return folder
 
 
@@ -54,8 +59,9 @@ def run(place, name, settings, processes):
     if processes:
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         command += [f"--nproc-per-node={processes}", "--module", module]
+    data = place / ("tasks" if settings.get("kind") == "joint" else "data")
     done = subprocess.run(
-        [*command, str(place / "base"), str(place / "data"), str(out), json.dumps(settings)],
+        [*command, str(place / "base"), str(data), str(out), json.dumps(settings)],
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         cwd=ROOT,
         capture_output=True,
@@ -67,14 +73,22 @@ def run(place, name, settings, processes):
     reports = [
         json.loads((place / f"{name}.{rank}.json").read_text()) for rank in range(processes or 1)
     ]
-    return load_file(out / "model.safetensors"), reports
+    head = out / HEAD_FILE
+    weights = load_file(out / "model.safetensors") | (load_file(head) if head.is_file() else {})
+    return weights, reports
 
 
+# The same samples are in memory together, however many processes there are.
+JOINT = {"kind": "joint", "perceptual_share": 0.5, "samples_at_a_time": 2}
 CASES = {
     "plain": ({}, {}),
     "zero2": ({"deepspeed": "zero2"}, {}),
     "zero3": ({"deepspeed": "zero3"}, {}),
     "lora-zero3": ({"deepspeed": "zero3"} | LORA, LORA),
+    "joint": (JOINT, JOINT),
+    "joint-zero3": ({"deepspeed": "zero3"} | JOINT, JOINT),
+    "joint-lora-zero3": ({"deepspeed": "zero3"} | JOINT | LORA, JOINT | LORA),
+    "joint-lora-zero2": ({"deepspeed": "zero2"} | JOINT | LORA, JOINT | LORA),
 }
 
 
@@ -82,11 +96,11 @@ CASES = {
 def test_two_processes_do_what_one_does_with_the_whole_batch(trained, case):
     together, alone = CASES[case]
     weights, reports = trained(case, together, 2)
-    expected, [reports_alone] = trained("alone" + "-lora" * bool(alone), alone, 0)
+    expected, [reports_alone] = trained("alone-" + "-".join(alone), alone, 0)
     assert [step for step, _ in reports[0]] == [1, 2, 3]
     assert reports[1] == []
     for (_, mine), (_, theirs) in zip(reports[0], reports_alone, strict=True):
-        for figure in ("loss/all", "loss/regions", "loss/scores", "optimiser/gradient_norm"):
+        for figure in (*FIGURES, *(one for one in OF_HEAD if one in theirs)):
             assert mine[figure] == pytest.approx(theirs[figure], rel=1e-4), figure
     # Under the published names, whole, and nothing twice.
     assert weights.keys() == expected.keys()

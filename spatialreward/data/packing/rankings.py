@@ -1,9 +1,8 @@
 """Rankings in Parquet: shards of their own beside those of the edits, ``rankings-*.parquet``."""
 
-import bisect
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,71 +36,48 @@ RANKINGS_SCHEMA = pa.schema(
     ],
     metadata={_VERSION_KEY: str(RANKINGS_VERSION).encode()},
 )
+_PICTURES = ("sources", "edited")
 _ORDERS = TypeAdapter(dict[str, tuple[int, ...]])
 
 
-def read_rankings(shard: Path | BinaryIO, *, name: str = "") -> Iterator[Ranking]:
+def read_rankings(
+    shard: Path | BinaryIO, *, name: str = "", pictures: bool = True
+) -> Iterator[Ranking]:
     """The rankings of a shard in order; one row group is in memory.
 
     Args:
         shard: a file, or anything that can be read and sought, such as an object in S3.
         name: what an error calls the shard, if it is no file on disk.
+        pictures: False reads none, and has an empty file in the place of each.
 
     Raises:
         InvalidInputError: the shard is damaged, holds no rankings, or is of another version.
     """
     name = name or str(shard)
+    columns = None if pictures else [one for one in RANKINGS_SCHEMA.names if one not in _PICTURES]
     with opened(shard, name, RANKINGS) as file:
         for number in range(file.num_row_groups):
-            for row in file.read_row_group(number, use_threads=False).to_pylist():
-                yield _from_row(row, name)
+            table = file.read_row_group(number, columns, use_threads=False)
+            yield from rankings_of(table, name)
 
 
-class RankingRows:
-    """The rankings of shards by number; reads the row group that one is in, and keeps the last."""
+def rankings_of(rows: pa.Table, name: str) -> list[Ranking]:
+    """The rankings in rows of a shard; without columns of pictures, with an empty file for each.
 
-    def __init__(self, shards: Sequence[Path]) -> None:
-        """Look at the shards' footers.
+    Raises:
+        InvalidInputError: a row is no ranking; ``name`` is what the message calls the shard.
+    """
+    return [_from_row(row, name) for row in rows.to_pylist()]
 
-        Raises:
-            InvalidInputError: a shard is damaged, holds no rankings, or is of another version.
-        """
-        self._groups: list[tuple[Path, int]] = []
-        self._ends: list[int] = []
-        for shard in shards:
-            with opened(shard, str(shard), RANKINGS) as file:
-                for number in range(file.num_row_groups):
-                    before = self._ends[-1] if self._ends else 0
-                    self._groups.append((shard, number))
-                    self._ends.append(before + file.metadata.row_group(number).num_rows)
-        self._last: tuple[int, list[dict[str, Any]]] = (-1, [])
-        self._shards = tuple(shards)
 
-    def orders(self) -> Iterator[dict[str, tuple[int, ...]]]:
-        """The orders of each ranking, by dimension; no picture is read."""
-        for shard in self._shards:
-            with opened(shard, str(shard), RANKINGS) as file:
-                column = file.read(["orders"], use_threads=False)["orders"]
-            yield from map(_ORDERS.validate_json, column.to_pylist())
+def num_rankings_in(shard: Path) -> int:
+    """Number of a shard's rankings, from its footer.
 
-    def __len__(self) -> int:
-        """Number of rankings."""
-        return self._ends[-1] if self._ends else 0
-
-    def __getitem__(self, number: int) -> Ranking:
-        """Ranking ``number``.
-
-        Raises:
-            InvalidInputError: the shard is damaged; names it.
-        """
-        group = bisect.bisect_right(self._ends, number)
-        shard, in_shard = self._groups[group]
-        if self._last[0] != group:
-            with opened(shard, str(shard), RANKINGS) as file:
-                rows = file.read_row_group(in_shard, use_threads=False).to_pylist()
-            self._last = group, rows
-        rows = self._last[1]
-        return _from_row(rows[number - self._ends[group] + len(rows)], str(shard))
+    Raises:
+        InvalidInputError: the shard is damaged or none of rankings.
+    """
+    with opened(shard, str(shard), RANKINGS) as file:
+        return file.metadata.num_rows
 
 
 def count_rankings(shard: Path) -> dict[str, int]:
@@ -155,11 +131,15 @@ def _to_row(ranking: Ranking) -> dict[str, Any]:
 
 def _from_row(row: Mapping[str, Any], name: str) -> Ranking:
     try:
-        edits = zip(row["edit_ids"], row["edited"], row["editors"], strict=True)
+        ids = row["edit_ids"]
+        edited = row.get("edited", [b""] * len(ids))
+        # Fingerprints are the sources' first, and then one an edited picture.
+        sources = row.get("sources", [b""] * (len(row["fingerprints"]) - len(ids)))
+        edits = zip(ids, edited, row["editors"], strict=True)
         return Ranking(
             id=row["id"],
             instruction=row["instruction"],
-            sources=tuple(row["sources"]),
+            sources=tuple(sources),
             edits=tuple(
                 RankedPicture(id=id, edited=edited, editor=editor) for id, edited, editor in edits
             ),

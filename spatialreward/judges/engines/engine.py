@@ -14,7 +14,6 @@ from spatialreward.errors import (
     JudgementError,
     SpatialRewardError,
 )
-from spatialreward.folder_manifest import digest_folder
 from spatialreward.judges.interface import Measure, check_edits, ignore
 from spatialreward.judges.questions import (
     Question,
@@ -24,16 +23,22 @@ from spatialreward.judges.questions import (
 )
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.answers import AnswerEngine, Generated
-from spatialreward.judges.qwen_vl.folder import CheckpointFolder
 from spatialreward.judges.qwen_vl.limits import check_limits
+from spatialreward.judges.qwen_vl.local import LocalCheckpoint
 from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.judges.reading import judgement_of, paired_scores
-from spatialreward.protocol.choice import home_of, place_of, protocol_of
 from spatialreward.protocol.formats import AnswerFormat
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import Protocol
 from spatialreward.protocol.public_answers import read_public
-from spatialreward.records import JudgeIdentity, Judgement, ScoreKind, Scores, Streams
+from spatialreward.records import (
+    AnswerForm,
+    JudgeIdentity,
+    Judgement,
+    ScoreKind,
+    Scores,
+    Streams,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -217,25 +222,25 @@ class Judge:
 
         Raises:
             InvalidInputError: the folder holds no checkpoint, a damaged one or one that cannot
-                judge, or an adapter that nobody asked for; or ``adapter`` does not fit it, or its
-                protocol shows larger pictures or allows longer answers than the model can read.
+                judge or writes no answer, or an adapter that nobody asked for; or ``adapter`` does
+                not fit it, or its protocol shows larger pictures or allows longer answers than the
+                model can read.
         """
-        checked = CheckpointFolder.read(folder, adapter=adapter)
-        if adapter is None:
-            checked.require_judge()
-        home = home_of(folder, adapter)
-        followed = protocol_of(home, protocol)
-        folders = [one for one in (folder, adapter) if one is not None]
+        local = LocalCheckpoint.read(folder, adapter, protocol)
+        followed = local.protocol
         if followed.format is AnswerFormat.HEADS:
             raise InvalidInputError(
-                f"{place_of(folder, protocol)}: format {followed.format}: a judge with score heads "
-                "writes no answers; load_judge and the commands that take --model read it, a "
-                "server does not"
+                f"{local.place}: format {followed.format}: a judge with score heads writes no "
+                "answers; load_judge and the commands that take --model read it, a server does not"
             )
-        more["weights"] = "+".join(map(digest_folder, folders))
-        more.setdefault("name", folder.resolve().name)
-        more["notice"] = str(checked.card.get("notice", ""))
-        place = place_of(home, protocol)
+        if followed.answer is AnswerForm.NONE:
+            raise InvalidInputError(
+                f"{local.place}: this judge writes no answer, its scores are read from a scalar "
+                "head: expected mode scalar, got reason"
+            )
+        more["weights"] = local.weights
+        more.setdefault("name", local.name)
+        more["notice"] = local.notice
         if engine == "vllm":
             from spatialreward.judges.engines.vllm_engine import VllmEngine
 
@@ -245,11 +250,10 @@ class Judge:
                     "`spatialreward train merge-adapter`"
                 )
             processor = Processor.load(folder, followed.square_side)
-            check_limits(followed, place, checkpoint.config_of(checked), processor)
+            check_limits(followed, local.place, checkpoint.config_of(local.checked), processor)
             running = VllmEngine.load(folder, processor, followed, guided=guided)
             return cls(running, followed, **more)
-        model, processor = checkpoint.load(folder, followed.square_side, adapter=adapter)
-        check_limits(followed, place, model.config, processor)
+        model, processor = local.load()
         return cls.of_model(
             model, processor, followed, share_prefixes=share_prefixes, guided=guided, **more
         )

@@ -76,6 +76,16 @@ class _Rows(NamedTuple):
     logits_RV: torch.Tensor
 
 
+class _Read(NamedTuple):
+    """Prompts that the model has read."""
+
+    cache: BlockCache
+    mask_RL: torch.Tensor
+    next_position_R: torch.Tensor
+    hidden_RH: torch.Tensor
+    """Of each prompt's last token, as the output layer takes it."""
+
+
 class TransformersEngine:
     """Greedy or sampled answers of a Qwen-VL model; safe to use from several threads."""
 
@@ -146,14 +156,32 @@ class TransformersEngine:
                 rows = _join(rows, new_rows) if writing else new_rows
                 writing = [*writing, *new_writing]
 
+    @torch.inference_mode()
+    def last_hidden(self, questions: Sequence[Question], measure: Measure = ignore) -> torch.Tensor:
+        """The hidden state of the last token of each question's prompt, ``[R, H]``.
+
+        Nothing is written. It is what the output layer takes, behind the last norm.
+
+        Args:
+            questions: at least one; they are read in one batch.
+            measure: as for ``answer``.
+        """
+        return self._read_questions(questions, measure).hidden_RH
+
+    def _read_questions(self, questions: Sequence[Question], measure: Measure) -> _Read:
+        with _timed(measure, "seconds/encode"):
+            prompts, features = self._encode(questions, measure)
+        with _timed(measure, "seconds/prefill"):
+            return self._read_prompts(prompts, features, measure)
+
     def _begin(
         self, questions: Sequence[Question], first_number: int, measure: Measure
     ) -> tuple[_Rows, list[Answer]]:
         """Have the model read questions' prompts."""
-        with _timed(measure, "seconds/encode"):
-            prompts, features = self._encode(questions, measure)
+        read = self._read_questions(questions, measure)
         with _timed(measure, "seconds/prefill"):
-            rows = self._read_prompts(prompts, features, measure)
+            logits_RV = self._model.lm_head(read.hidden_RH)
+        rows = _Rows(read.cache, read.mask_RL, read.next_position_R, logits_RV)
         limit = self._max_answer_tokens
         return rows, [
             self._chooser.begin(question, first_number + number, limit, thinking=self._thinks)
@@ -203,7 +231,7 @@ class TransformersEngine:
         prompts: Sequence[_Prompt],
         features: ModelOutput,
         measure: Measure,
-    ) -> _Rows:
+    ) -> _Read:
         prefixes: dict[tuple, int] = {}
         prefix_of = []
         beginnings = []
@@ -225,7 +253,7 @@ class TransformersEngine:
         mask_RL, hidden_RH = self._read(endings, features, cache, mask_PL[rows_R])
         last = [int(prompt.positions_3L.max()) + 1 for prompt in prompts]
         next_position_R = torch.tensor(last, device=self._model.device)
-        return _Rows(cache, mask_RL, next_position_R, self._model.lm_head(hidden_RH))
+        return _Read(cache, mask_RL, next_position_R, hidden_RH)
 
     def _read(
         self,

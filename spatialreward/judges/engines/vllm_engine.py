@@ -9,14 +9,17 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import repeat
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from spatialreward.judges.interface import Measure, ignore
 from spatialreward.judges.questions import Question
 from spatialreward.judges.qwen_vl.answer_schema import answer_form, answer_forms
 from spatialreward.judges.qwen_vl.answers import Generated, GrowingAnswer, More, nothing
+from spatialreward.judges.qwen_vl.folder import HEAD_FILE, head_home
 from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.judges.qwen_vl.soft_scores import (
     LogChances,
@@ -45,6 +48,22 @@ class _Written(NamedTuple):
     tokens: Sequence[int]
     places: Sequence[int]
     """Numbers of the tokens that begin a score."""
+
+
+@contextmanager
+def without_head(folder: Path) -> Iterator[Path]:
+    """A checkpoint's folder, or one of links to all of its files but a scalar head.
+
+    Of a folder without an index vLLM loads every safetensors file as weights of the model.
+    """
+    if head_home(folder) is None:
+        yield folder
+        return
+    with TemporaryDirectory() as others:
+        for path in folder.iterdir():
+            if path.name != HEAD_FILE:
+                (Path(others) / path.name).symlink_to(path.resolve())
+        yield Path(others)
 
 
 class VllmEngine:
@@ -92,15 +111,16 @@ class VllmEngine:
         """
         from vllm import LLM
 
-        llm = LLM(
-            model=str(folder),
-            dtype="bfloat16",
-            enable_prefix_caching=True,
-            gpu_memory_utilization=gpu_memory_share,
-            limit_mm_per_prompt={"video": 0},
-            max_model_len=-1,  # the longest that fits the memory
-            tensor_parallel_size=num_gpus,
-        )
+        with without_head(folder) as weights:
+            llm = LLM(
+                model=str(weights),
+                dtype="bfloat16",
+                enable_prefix_caching=True,
+                gpu_memory_utilization=gpu_memory_share,
+                limit_mm_per_prompt={"video": 0},
+                max_model_len=-1,  # the longest that fits the memory
+                tensor_parallel_size=num_gpus,
+            )
         return cls(
             llm,
             processor.following(protocol),

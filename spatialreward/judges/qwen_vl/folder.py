@@ -20,6 +20,7 @@ CARD_FILE = "card.json"
 GENERATION_FILE = "generation_config.json"
 ADAPTER_CONFIG_FILE = "adapter_config.json"
 ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors"
+HEAD_FILE = "scalar_head.safetensors"
 MODEL_TYPES = ("qwen3_vl", "qwen3_vl_moe", "qwen2_5_vl")
 """Architectures that can judge, as ``config.json`` names them."""
 
@@ -90,6 +91,12 @@ def read_card(folder: Path) -> dict[str, Any]:
     """
     path = folder / CARD_FILE
     return read_object(path) if path.is_file() else {}
+
+
+def head_home(folder: Path, adapter: Path | None = None) -> Path | None:
+    """Where the scalar head lies: in the adapter if it has one, else beside the weights."""
+    homes = [one for one in (adapter, folder) if one is not None]
+    return next((one for one in homes if (one / HEAD_FILE).is_file()), None)
 
 
 def own_chat_template(folder: Path) -> str | None:

@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 from spatialreward.judges.qwen_vl import checkpoint
-from spatialreward.judges.qwen_vl.folder import read_card
+from spatialreward.judges.qwen_vl.folder import HEAD_FILE, head_home, read_card
+from spatialreward.judges.qwen_vl.scalar_head import read_head
 from spatialreward.protocol.choice import home_of
 from spatialreward.protocol.prompts import PROTOCOL_FILE, Protocol
 
@@ -12,21 +13,29 @@ from spatialreward.protocol.prompts import PROTOCOL_FILE, Protocol
 def merge_adapter(base: Path, adapter: Path, out: Path) -> None:
     """Write a base with an adapter merged into it; nothing is at ``out`` unless all is.
 
+    Protocol and scalar head are the adapter's, if it has some, else the base's.
+
     Args:
         base: the checkpoint.
         adapter: the LoRA; a protocol file in it counts, else the base's.
         out: folder of the new checkpoint, weights in as many bits as the base's.
 
     Raises:
-        InvalidInputError: either is damaged, or they do not fit.
+        InvalidInputError: either is damaged, or they or the head do not fit.
     """
     model, processor = checkpoint.load_merged(base, adapter)
     home = home_of(base, adapter)
     protocol = Protocol.read(home) if (home / PROTOCOL_FILE).is_file() else None
+    head = head_home(base, adapter)
+    if head is not None:
+        # One that does not fit is found out before anything is written.
+        read_head(head, model.config.get_text_config().hidden_size)
     unfinished = out.with_name(f"{out.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
     # A base that only describes may judge with an adapter.
     card = {key: value for key, value in read_card(base).items() if key != "judges"}
     card["adapter"] = str(adapter)
     checkpoint.save(unfinished, model, processor, card, protocol)
+    if head is not None:
+        shutil.copyfile(head / HEAD_FILE, unfinished / HEAD_FILE)
     unfinished.rename(out)

@@ -9,7 +9,7 @@ from scipy import stats
 
 from spatialreward.benchmarks.statistics import Interval
 from spatialreward.figures import Figure
-from spatialreward.training.config import Kind
+from spatialreward.training.config import JudgeKind
 from spatialreward.world.claim.measuring import MEASURES, Measured
 
 _CONFIDENCE = 0.95
@@ -39,13 +39,13 @@ class Mean(NamedTuple):
 
 
 BySeed = Mapping[int, float]
-Table = Mapping[str, Mapping[Kind, BySeed]]
+Table = Mapping[str, Mapping[JudgeKind, BySeed]]
 """By measure and kind; a kind without such a figure is left out."""
 
 
 def tabulate(judges: Sequence[Measured]) -> Table:
     """All measures of all judges."""
-    table: dict[str, dict[Kind, dict[int, float]]] = {name: {} for name in MEASURES}
+    table: dict[str, dict[JudgeKind, dict[int, float]]] = {name: {} for name in MEASURES}
     for name, measure in MEASURES.items():
         for one in judges:
             value = measure(one)
@@ -54,7 +54,7 @@ def tabulate(judges: Sequence[Measured]) -> Table:
     return table
 
 
-def claim_figures(table: Table, ours: Kind) -> list[Figure]:
+def claim_figures(table: Table, ours: JudgeKind) -> list[Figure]:
     """Means with intervals over seeds, then ours minus the best rival, measure by measure.
 
     The rival that is best on the mean is taken, and the difference is taken seed by seed; it is
@@ -75,7 +75,7 @@ def claim_figures(table: Table, ours: Kind) -> list[Figure]:
     return [*_differences(table, ours), *figures]
 
 
-def _differences(table: Table, ours: Kind) -> list[Figure]:
+def _differences(table: Table, ours: JudgeKind) -> list[Figure]:
     figures = []
     for name, kinds in table.items():
         rivals = {kind: by_seed for kind, by_seed in kinds.items() if kind != ours}

@@ -6,18 +6,18 @@ from pydantic import Field, PositiveInt, model_validator
 
 from spatialreward.benchmarks.config import EditorEvaluationConfig
 from spatialreward.records import Record
-from spatialreward.training.config import JudgeTrainingConfig, Kind, OptimiserConfig
+from spatialreward.training.config import JudgeKind, JudgeTrainingConfig, OptimiserConfig
 from spatialreward.world.config import DataConfig
 from spatialreward.world.tiny_config import EditorPretrainingConfig
 
-OURS: Kind = "regions"
-RIVALS: tuple[Kind, ...] = ("no_regions", "scores", "discriminative", "joint")
+OURS: JudgeKind = "regions"
+RIVALS: tuple[JudgeKind, ...] = ("no_regions", "scores", "discriminative", "joint")
 
 
 class ClaimConfig(Record):
     """One comparison: a judge of each kind and seed, from one base, on the same data."""
 
-    kinds: tuple[Kind, ...] = (OURS, *RIVALS)
+    kinds: tuple[JudgeKind, ...] = (OURS, *RIVALS)
     """What is trained; the first one is held against the best of the others."""
     seeds: tuple[int, ...] = (11, 12, 13)
     """Of the order in which a judge sees its data, the same for all kinds."""
@@ -59,6 +59,6 @@ class ClaimConfig(Record):
                 raise ValueError(f"{name}: expected two different ones or more, got {values}")
         return self
 
-    def training_of(self, kind: Kind, seed: int) -> JudgeTrainingConfig:
+    def training_of(self, kind: JudgeKind, seed: int) -> JudgeTrainingConfig:
         """Settings of one judge's training."""
         return self.training.model_copy(update={"kind": kind, "seed": seed})

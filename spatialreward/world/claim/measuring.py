@@ -20,11 +20,11 @@ from spatialreward.data.tasks import edit_to_judge
 from spatialreward.judges.interface import Judging
 from spatialreward.judges.load import load_judge
 from spatialreward.records import MAX_SCORE, Judgement, JudgementStatus, Record
-from spatialreward.training.config import Kind
+from spatialreward.training.config import JudgeKind
 from spatialreward.world.agreement import DrawnGroups, agreement_figures
 from spatialreward.world.claim.config import OURS, ClaimConfig
 
-BY_HEAD: tuple[Kind, ...] = ("discriminative", "joint")
+BY_HEAD: tuple[JudgeKind, ...] = ("discriminative", "joint")
 """Kinds that judge by their scalar head."""
 _HAIR = 1e-9
 
@@ -46,7 +46,7 @@ class Row(Record):
 class Measured(Record):
     """One judge."""
 
-    kind: Kind
+    kind: JudgeKind
     seed: int
     rows: tuple[Row, ...]
     source_attention: float | None
@@ -60,7 +60,7 @@ class Measured(Record):
 
 def measure(
     config: ClaimConfig,
-    kind: Kind,
+    kind: JudgeKind,
     seed: int,
     folder: Path,
     heldout: Dataset,

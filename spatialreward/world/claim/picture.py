@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image
 
-from spatialreward.training.config import Kind
+from spatialreward.training.config import JudgeKind
 from spatialreward.visuals.charts import Bar, bar_panels
 from spatialreward.world.claim.comparing import Mean, Table
 
@@ -18,7 +18,7 @@ _PANELS: Mapping[str, Sequence[str]] = {
 }
 
 
-def draw_claim(table: Table, kinds: Sequence[Kind]) -> Image.Image:
+def draw_claim(table: Table, kinds: Sequence[JudgeKind]) -> Image.Image:
     """One panel a measure; a kind without such a figure has no bar."""
     return bar_panels(
         {

@@ -13,7 +13,7 @@ from typing import Any
 from spatialreward.data.dataset import Dataset
 from spatialreward.errors import InvalidInputError, SpatialRewardError
 from spatialreward.progress import track
-from spatialreward.training.config import Kind
+from spatialreward.training.config import JudgeKind
 from spatialreward.world.agreement import DrawnGroups, draw_groups
 from spatialreward.world.building import build_shard
 from spatialreward.world.claim.config import ClaimConfig
@@ -108,7 +108,7 @@ class ClaimFolder:
         return out
 
     def _judge(
-        self, kind: Kind, seed: int, base: Path, heldout: Dataset, groups: DrawnGroups
+        self, kind: JudgeKind, seed: int, base: Path, heldout: Dataset, groups: DrawnGroups
     ) -> Measured:
         folder = self._folder / "judges" / f"{kind}-{seed}"
         path = folder / _MEASURED
@@ -122,7 +122,7 @@ class ClaimFolder:
         unfinished.replace(path)
         return measured
 
-    def _train(self, kind: Kind, seed: int, base: Path, folder: Path) -> float:
+    def _train(self, kind: JudgeKind, seed: int, base: Path, folder: Path) -> float:
         """Seconds that it took; of a training that went on after a kill, those of its last part."""
         seconds = folder / _SECONDS
         if not seconds.is_file():

@@ -1,0 +1,65 @@
+"""A checkpoint in this process, in the mode that its user asks for: written answers, or a head."""
+
+from pathlib import Path
+from typing import Any
+
+from spatialreward.errors import InvalidInputError
+from spatialreward.judges.engines.engine import EngineName, Judge
+from spatialreward.judges.scalar import ScalarJudge
+from spatialreward.protocol.choice import home_of, named_protocol
+from spatialreward.protocol.prompts import PROTOCOL_FILE, Protocol
+from spatialreward.records import AnswerForm, JudgeMode
+
+
+def load_local(
+    folder: Path,
+    *,
+    mode: JudgeMode | None = None,
+    engine: EngineName = "transformers",
+    adapter: Path | None = None,
+    protocol: str | Path | None = None,
+    guided: bool = True,
+    join_below: float | None = None,
+    **more: Any,
+) -> Judge | ScalarJudge:
+    """Read a judge's checkpoint.
+
+    Args:
+        folder: the checkpoint.
+        mode: ``reason`` or ``scalar``; None: ``reason`` where it can, else ``scalar``.
+        engine: as for ``Judge.load``; a head is read with transformers alone.
+        adapter: as for ``Judge.load``.
+        protocol: as for ``Judge.load``.
+        guided: as for ``Judge.load``; a head has no answer that could be held to a form.
+        join_below: as for ``Judge``; a batch of prompts ends all at once, so nothing joins it.
+        more: of both kinds of judge.
+
+    Raises:
+        InvalidInputError: as ``Judge.load`` and ``ScalarJudge.load``, or the checkpoint cannot do
+            what the mode asks.
+    """
+    if mode is None:
+        writes = _writes_answers(folder, adapter, protocol)
+        mode = JudgeMode.REASON if writes else JudgeMode.SCALAR
+    if mode is JudgeMode.REASON:
+        if join_below is not None:
+            more["join_below"] = join_below
+        return Judge.load(
+            folder, engine=engine, adapter=adapter, protocol=protocol, guided=guided, **more
+        )
+    if engine != "transformers":
+        raise InvalidInputError(
+            f"mode scalar: expected engine transformers, which gives hidden states, got {engine}"
+        )
+    return ScalarJudge.load(folder, adapter=adapter, protocol=protocol, **more)
+
+
+def _writes_answers(folder: Path, adapter: Path | None, given: str | Path | None) -> bool:
+    home = home_of(folder, adapter)
+    if (home / PROTOCOL_FILE).is_file():
+        followed = Protocol.read(home)
+    elif given is not None:
+        followed = named_protocol(given)
+    else:
+        return True
+    return followed.answer is not AnswerForm.NONE

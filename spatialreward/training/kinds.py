@@ -1,0 +1,13 @@
+"""The streams that a judge is trained in."""
+
+from spatialreward.records import Streams
+from spatialreward.training.config import JudgeTrainingConfig
+
+
+def trained_streams(config: JudgeTrainingConfig) -> dict[Streams, float]:
+    """The streams that are trained, with the share of each."""
+    shares = {
+        Streams.SEMANTIC: 1 - config.perceptual_share,
+        Streams.PERCEPTUAL: config.perceptual_share,
+    }
+    return {stream: share for stream, share in shares.items() if share}
