@@ -55,6 +55,9 @@ class JudgeTrainingConfig(Record):
     """Share of batches that train the PQ stream."""
     drawn_share: float = Field(0.0, ge=0, lt=1)
     """Share of the judgements that are of edits which an editor drew; 0: none are needed."""
+    negatives_share: float = Field(0.0, ge=0, lt=1)
+    """Share of the samples that are attacked copies of edits: words behind the instruction that
+    change no label, and pictures that cannot be the edit of their source."""
     earlier_share: float = Field(0.0, ge=0, lt=1)
     """Share of the steps after which an earlier checkpoint is kept, as a second judge; 0: none."""
     protocol: Literal["tiny", "full"] = "tiny"
