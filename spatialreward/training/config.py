@@ -127,6 +127,9 @@ class JudgeTrainingConfig(TrainingConfig):
     """Share of batches that train the PQ stream."""
     drawn_share: float = Field(0.0, ge=0, lt=1)
     """Share of the judgements that are of edits which an editor drew; 0: none are needed."""
+    negatives_share: float = Field(0.0, ge=0, lt=1)
+    """Share of the samples that are attacked copies of edits: words behind the instruction that
+    change no label, and pictures that cannot be the edit of their source."""
     earlier_share: float = Field(0.0, ge=0, lt=1)
     """Share of the steps after which an earlier checkpoint is kept, as a second judge; 0: none."""
     protocol: Literal["tiny", "full"] = "tiny"
@@ -195,6 +198,11 @@ class JudgeTrainingConfig(TrainingConfig):
     def _head_can_learn(self) -> Self:
         if not self.has_head:
             return self
+        if self.negatives_share:
+            raise ValueError(
+                f"negatives_share {self.negatives_share:g}: a scalar head learns from edits as "
+                "they are, expected 0"
+            )
         if not self.head.pairs and not self.known_scores_weight:
             raise ValueError("head: pairs and known_scores are 0, so it would learn nothing")
         together = self.samples_at_a_time or self.optimiser.batch_size // self.processes

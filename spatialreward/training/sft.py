@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from spatialreward.data.dataset import Dataset
+from spatialreward.data.negatives.copies import AttackedCopies
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.limits import check_limits
@@ -196,17 +197,13 @@ def _conversations(
     processes: Processes,
 ) -> tuple[Planned, int]:
     """What is trained on in its order, and how many conversations are too long for it."""
-    limits = Limits(answer=protocol.max_answer_tokens, whole=config.max_tokens)
     streams = trained_streams(config)
-    packed = [
-        PackedConversations(data, protocol, processor, limits, list(streams)) for data in data_sets
-    ]
-    shares = [1 - config.drawn_share, config.drawn_share][: len(packed)]
-    parts, first = [], 0
-    for one, share in zip(packed, shares, strict=True):
-        parts += [
-            Part(first + one.of(stream), share * of_stream) for stream, of_stream in streams.items()
-        ]
+    packed, parts, first = [], [], 0
+    for one, share in _packed(config, data_sets, protocol, processor):
+        packed.append(one)
+        numbers = {stream: first + one.of(stream) for stream in streams}
+        # Attacked copies of a few edits may all be of one stream.
+        parts += [Part(of, share * streams[name]) for name, of in numbers.items() if of.size]
         first += len(one)
     order = training_order(
         parts,
@@ -217,6 +214,27 @@ def _conversations(
         seed=config.seed,
     )
     return Planned(Joined(packed), order), sum(one.num_left_out for one in packed)
+
+
+def _packed(
+    config: JudgeTrainingConfig,
+    data_sets: Sequence[Dataset],
+    protocol: Protocol,
+    processor: "Processor",
+) -> Iterator[tuple[PackedConversations, float]]:
+    """The conversations of each data set, and those of its attacked copies, with their shares."""
+    limits = Limits(answer=protocol.max_answer_tokens, whole=config.max_tokens)
+    streams = list(trained_streams(config))
+    of_drawn = config.drawn_share
+    for data, share in zip(data_sets, (1 - of_drawn, of_drawn), strict=False):
+        negatives = share * config.negatives_share
+        yield PackedConversations(data, protocol, processor, limits, streams), share - negatives
+        if negatives:
+            copies = AttackedCopies(data.edits(pictures=False), config.seed, str(data))
+            yield (
+                PackedConversations(data, protocol, processor, limits, streams, copies),
+                negatives,
+            )
 
 
 def load_base(base: Base, config: TrainingConfig, protocol: Protocol) -> tuple[Any, "Processor"]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import ImageChops
 
-from spatialreward.benchmarks.attacks import ATTACKS, Means, praise_of
+from spatialreward.benchmarks.attacks import ATTACKS, Means
 from spatialreward.benchmarks.trust import Chosen, measure_trust, trust_figures
 from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError
@@ -108,9 +108,3 @@ def test_an_attack_changes_one_thing_and_leaves_the_edit_alone(name, chosen):
     ]
     assert sum(changed) == 1
     assert edit.edited.tobytes() == before.edited.tobytes()
-
-
-def test_praise_is_without_marks_and_short_enough_to_be_said():
-    assert praise_of(judgement(0.5)) == "the hat is red, as asked. all else is as it was."
-    long = judgement(0.5).model_copy(update={"sc_reasoning": "word " * 1_000})
-    assert len(praise_of(long)) <= 600
