@@ -34,8 +34,8 @@ from spatialreward.progress import ReportMetrics
 from spatialreward.world.shipped import SHIPPED_BASE
 
 if TYPE_CHECKING:
+    from spatialreward.training.base import Base
     from spatialreward.training.processes import Processes
-    from spatialreward.training.sft import Base
 
 STEP = "train-judge"
 _JUDGE, _EARLIER = "judge", "earlier-judge"
@@ -190,7 +190,7 @@ def _shared(inputs: Mapping[str, str]) -> dict[str, Dataset]:
 def _base(
     config: JudgeTrainingStep, folder: Path, processes: "Processes", report: ReportMetrics
 ) -> "Base":
-    from spatialreward.training.sft import Base
+    from spatialreward.training.base import Base
     from spatialreward.world.grounding import grounded_from_noise
 
     match config.base:

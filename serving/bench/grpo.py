@@ -117,8 +117,8 @@ def run(
     """Tune a judge beside a server that fails on a share of the questions, and look at it."""
     from serving.bench.consistency_server import ConsistencyServer
     from spatialreward.metrics_file import MetricsFile
+    from spatialreward.training.base import Base
     from spatialreward.training.grpo import tune_judge
-    from spatialreward.training.sft import Base
 
     folder.mkdir(parents=True)
     metrics = MetricsFile(folder / "training.jsonl")

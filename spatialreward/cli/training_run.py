@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from spatialreward.data.dataset import Dataset
     from spatialreward.metrics_file import MetricsFile
     from spatialreward.progress import ReportMetrics
+    from spatialreward.training.base import Base
     from spatialreward.training.config import TrainingConfig
     from spatialreward.training.processes import Processes
-    from spatialreward.training.sft import Base
 
 logger = logging.getLogger(__name__)
 _SHIPPED = "shipped"
@@ -78,7 +78,7 @@ def run_training(settings: "TrainingConfig", out: Path, train: Callable[[Run], N
 def training_base(name: str) -> "Base":
     """What a training begins with, by its name."""
     from spatialreward.judges.load import fetch
-    from spatialreward.training.sft import Base
+    from spatialreward.training.base import Base
     from spatialreward.world.shipped import SHIPPED_BASE
 
     if name == _SHIPPED:

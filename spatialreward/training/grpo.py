@@ -20,6 +20,7 @@ from spatialreward.progress import ReportMetrics
 from spatialreward.protocol.choice import protocol_of
 from spatialreward.protocol.prompts import Protocol
 from spatialreward.training.arguments import common_arguments, samples_at_a_time
+from spatialreward.training.base import Base, load_base
 from spatialreward.training.consistency import ConsistencyJudge
 from spatialreward.training.grpo_config import GrpoConfig
 from spatialreward.training.grpo_prompts import GrpoPrompts
@@ -27,10 +28,11 @@ from spatialreward.training.grpo_trainer import GrpoTrainer, Judged
 from spatialreward.training.kl_bound import KlBound
 from spatialreward.training.processes import ALONE, Processes
 from spatialreward.training.reporting import Progress
-from spatialreward.training.sft import GENERATED_WORLD_NOTICE, Base, JudgeWriter, load_base
+from spatialreward.training.sft import GENERATED_WORLD_NOTICE
 from spatialreward.training.states import States
 from spatialreward.training.trl_processor import trl_processor
 from spatialreward.training.tuning import prepare
+from spatialreward.training.writing import JudgeWriter
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback

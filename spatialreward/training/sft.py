@@ -4,33 +4,28 @@ One function for the tiny judge and the 8B one; what differs is in the settings.
 """
 
 import logging
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.negatives.copies import AttackedCopies
 from spatialreward.errors import InvalidInputError
-from spatialreward.judges.qwen_vl import checkpoint
-from spatialreward.judges.qwen_vl.limits import check_limits
-from spatialreward.judges.qwen_vl.scalar_head import write_head
 from spatialreward.progress import ReportMetrics
 from spatialreward.protocol.choice import in_form
 from spatialreward.protocol.prompts import PROTOCOL_FILE, Protocol
 from spatialreward.records import SCORES_OF, Streams
 from spatialreward.training.arguments import (
-    reduces_precision,
     samples_at_a_time,
     training_arguments,
 )
+from spatialreward.training.base import Base, load_base
 from spatialreward.training.collating import Collator
-from spatialreward.training.config import JudgeKind, JudgeTrainingConfig, TrainingConfig, Tuning
+from spatialreward.training.config import JudgeKind, JudgeTrainingConfig
 from spatialreward.training.conversations import (
     Joined,
     Limits,
@@ -40,17 +35,16 @@ from spatialreward.training.conversations import (
 from spatialreward.training.fitting import Snapshot, fit
 from spatialreward.training.graded_collating import GradedCollator
 from spatialreward.training.graded_order import graded_conversations, rankings_among
-from spatialreward.training.head import head_in, head_weights, is_of_head, prepare_head
+from spatialreward.training.head import prepare_head
 from spatialreward.training.head_trainer import HeadWeights
 from spatialreward.training.kinds import trained_streams
 from spatialreward.training.order import Part, training_order
 from spatialreward.training.processes import ALONE, Processes
 from spatialreward.training.states import States
 from spatialreward.training.tuning import prepare
+from spatialreward.training.writing import JudgeWriter
 
 if TYPE_CHECKING:
-    from transformers import Trainer
-
     from spatialreward.judges.qwen_vl.processor import Processor
 
 logger = logging.getLogger(__name__)
@@ -69,15 +63,6 @@ KINDS: Mapping[JudgeKind, str] = {
     "joint": "judge: edit regions, reasoning and four scores, and a scalar head for the scores",
 }
 """What a card says."""
-
-
-class Base(NamedTuple):
-    """What a training begins with."""
-
-    folder: Path
-    """A checkpoint."""
-    origin: str = ""
-    """What it is, for the card, in other words than the folder's."""
 
 
 def train_judge(
@@ -237,24 +222,6 @@ def _packed(
             )
 
 
-def load_base(base: Base, config: TrainingConfig, protocol: Protocol) -> tuple[Any, "Processor"]:
-    """Model and processor of what a training begins with.
-
-    Raises:
-        InvalidInputError: it is no checkpoint, or too small for the protocol.
-    """
-    import torch
-
-    # What LoRA leaves as it is, and what DeepSpeed keeps a 32-bit copy of, takes half the memory.
-    is_halved = config.tuning.kind == "lora" or config.deepspeed is not None
-    halved = is_halved and reduces_precision(config)
-    dtype = torch.bfloat16 if halved else torch.float32
-    model, processor = checkpoint.load_for_training(base.folder, dtype)
-    processor = processor.following(protocol)
-    check_limits(protocol, f"protocol {protocol.name}", model.config, processor)
-    return model, processor
-
-
 def _card(
     base: Base,
     config: JudgeTrainingConfig,
@@ -310,74 +277,6 @@ def _earlier(
     assert out is not None
     steps = {"stopped_after_step": config.earlier_step}
     return Snapshot(config.earlier_step, lambda trainer: writer.write(trainer, out, card | steps))
-
-
-class JudgeWriter:
-    """Writes a judge, or an adapter, from what is trained."""
-
-    def __init__(
-        self,
-        base: Base,
-        tuning: Tuning,
-        protocol: Protocol,
-        processor: "Processor",
-        processes: Processes,
-    ) -> None:
-        """Take what the judge was trained from and how, and what lies beside its weights."""
-        self._base = base
-        self._tuning = tuning
-        self._protocol = protocol
-        self._processor = processor
-        self._processes = processes
-
-    def write(self, trainer: "Trainer", out: Path, card: dict[str, Any]) -> None:
-        """Write it whole, in the first process; what is divided among all is gathered by all."""
-        weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-        if self._processes.is_first:
-            shutil.rmtree(out, ignore_errors=True)
-            unfinished = out.with_name(out.name + ".partial")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            model = trainer.accelerator.unwrap_model(trainer.model)
-            of_head = head_weights(weights)
-            own = {name: one for name, one in weights.items() if not is_of_head(name)}
-            if self._tuning.kind == "full":
-                checkpoint.save(
-                    unfinished, model, self._processor, card, self._protocol, weights=own
-                )
-            else:
-                self._write_adapter(model, own, unfinished, card)
-            if of_head:
-                write_head(unfinished, head_in(model), of_head)
-            unfinished.rename(out)
-        self._processes.wait()
-
-    def _write_adapter(
-        self, model: Any, weights: dict[str, Any], out: Path, card: dict[str, Any]
-    ) -> None:
-        if not self._tuning.merge:
-            model.save_pretrained(out, state_dict=weights, save_embedding_layers=False)
-            checkpoint.write_card(out, card)
-            self._protocol.write(out)
-            return
-        with TemporaryDirectory(dir=out.parent) as folder:
-            adapter = Path(folder)
-            model.save_pretrained(adapter, state_dict=weights, save_embedding_layers=False)
-            with _undivided():
-                merged, _ = checkpoint.load_merged(self._base.folder, adapter)
-            checkpoint.save(out, merged, self._processor, card, self._protocol)
-
-
-@contextmanager
-def _undivided() -> Iterator[None]:
-    """Have models read whole that ZeRO-3 would divide among all processes."""
-    from transformers.integrations import deepspeed
-
-    reference = deepspeed._hf_deepspeed_config_weak_ref
-    deepspeed.unset_hf_deepspeed_config()
-    try:
-        yield
-    finally:
-        deepspeed._hf_deepspeed_config_weak_ref = reference
 
 
 def _trained_on(

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from spatialreward.data.dataset import Dataset
+from spatialreward.training.base import Base
 from spatialreward.training.grpo_config import GrpoConfig
 from spatialreward.training.processes import joined
-from spatialreward.training.sft import Base
 from spatialreward.world.shipped import SHIPPED_BASE
 
 

@@ -13,13 +13,14 @@ from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.metrics_file import MetricsFile
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training import rewards
+from spatialreward.training.base import Base
 from spatialreward.training.config import LoraTuning, OptimiserConfig
 from spatialreward.training.grpo import made_trainer, tune_judge
 from spatialreward.training.grpo_config import GrpoConfig, RewardWeights, SamplingConfig
 from spatialreward.training.grpo_trainer import GrpoTrainer, MaskedError
 from spatialreward.training.kl_bound import DivergenceError
 from spatialreward.training.processes import ALONE
-from spatialreward.training.sft import GENERATED_WORLD_NOTICE, Base
+from spatialreward.training.sft import GENERATED_WORLD_NOTICE
 from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig
 from spatialreward.world.shipped import SHIPPED_BASE

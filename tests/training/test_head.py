@@ -22,12 +22,13 @@ from spatialreward.judges.qwen_vl.scalar_head import ScalarHead
 from spatialreward.judges.scalar import ScalarJudge
 from spatialreward.protocol.prompts import TINY, Protocol
 from spatialreward.records import AnswerForm, JudgementStatus, Streams
+from spatialreward.training.base import Base
 from spatialreward.training.config import HeadTraining, JudgeTrainingConfig, OptimiserConfig
 from spatialreward.training.graded_collating import GradedCollator
 from spatialreward.training.graded_order import graded_conversations
 from spatialreward.training.head import attach_head
 from spatialreward.training.kinds import protocol_for
-from spatialreward.training.sft import Base, train_judge
+from spatialreward.training.sft import train_judge
 from tests.data.corpus.made import settings
 from tests.data.corpus.test_rankings import write_pairs
 from tests.data.packing.making import make_edit

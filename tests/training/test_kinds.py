@@ -16,8 +16,9 @@ from spatialreward.judges.qwen_vl.merging import merge_adapter
 from spatialreward.protocol.choice import in_form
 from spatialreward.protocol.prompts import Protocol
 from spatialreward.records import AnswerForm, JudgementStatus
+from spatialreward.training.base import Base
 from spatialreward.training.config import JudgeTrainingConfig, LoraTuning, OptimiserConfig
-from spatialreward.training.sft import Base, train_judge
+from spatialreward.training.sft import train_judge
 from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig
 from spatialreward.world.shipped import SHIPPED_BASE

@@ -14,15 +14,11 @@ from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.folder import ADAPTER_CONFIG_FILE
 from spatialreward.protocol.prompts import TINY
 from spatialreward.records import Scores
+from spatialreward.training.base import Base
 from spatialreward.training.config import JudgeTrainingConfig, LoraTuning, OptimiserConfig
 from spatialreward.training.conversations import question_of
 from spatialreward.training.processes import ALONE
-from spatialreward.training.sft import (
-    GENERATED_WORLD_NOTICE,
-    Base,
-    _conversations,
-    train_judge,
-)
+from spatialreward.training.sft import GENERATED_WORLD_NOTICE, _conversations, train_judge
 from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig
 from spatialreward.world.shipped import SHIPPED_BASE
