@@ -20,7 +20,7 @@ from spatialreward.data.regions.proposal import propose
 from spatialreward.errors import InvalidInputError
 from spatialreward.progress import track
 from spatialreward.world.config import DataConfig, Split
-from spatialreward.world.drawing import draw_sample, origin_of, photo_names
+from spatialreward.world.drawing import draw_group, draw_sample, origin_of, photo_names
 from spatialreward.world.labelling import scene_edit
 from spatialreward.world.samples import SceneSample
 
@@ -65,6 +65,39 @@ def build_shard(config: DataConfig, split: Split, shard: int, out: Path) -> int:
     settings = {"split": split, "world": config.model_dump(mode="json")}
     write_manifest(gather([report], settings), out)
     return len(numbers)
+
+
+def build_groups(config: DataConfig, num_tasks: int, group_size: int, out: Path) -> None:
+    """Write a packed data set of tasks with several edits each, unless it is there.
+
+    Args:
+        config: seed, pictures and artifacts; its grades and sizes of splits do not count.
+        num_tasks: how many tasks.
+        group_size: edits of each, of as many grades as there are.
+        out: folder of the data set.
+
+    Raises:
+        InvalidInputError: the folder holds another data set.
+    """
+    settings = {
+        "num_tasks": num_tasks,
+        "group_size": group_size,
+        "world": config.model_dump(mode="json"),
+    }
+    if (out / FILE_NAME).exists():
+        if read_manifest(out).settings != settings:
+            raise InvalidInputError(f"{out}: another data set is here, use a new folder")
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    edits = (
+        labelled_edit(sample, RowOrigin(file=f"world seed {config.seed} groups", row=sample.id))
+        for number in track(range(num_tasks), total=num_tasks, description="drawing tasks")
+        for sample in draw_group(config, number, group_size)
+    )
+    path = out / "groups-00000.parquet"
+    packed = write_shard(path, edits)
+    report = ShardReport(shard=packed, counts=count_edits(path), left_out={})
+    write_manifest(gather([report], settings), out)
 
 
 def merge_shards(folders: list[Path], out: Path) -> Manifest:

@@ -14,6 +14,7 @@ from spatialreward.world.config import DataConfig, Split
 from spatialreward.world.rendering import paint, to_image
 from spatialreward.world.samples import SceneSample, World
 from spatialreward.world.sampling import (
+    GRADES,
     OPERATION_KINDS,
     CannotDrawError,
     Grade,
@@ -30,6 +31,7 @@ from spatialreward.world.truth import truth_of
 _PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 # Splits draw from different streams, so no held-out sample can turn up in training.
 _SPLIT_STREAM: dict[Split, int] = {"train": 0, "heldout": 1}
+_GROUP_STREAM = 12
 
 
 def origin_of(config: DataConfig, split: Split, number: int) -> RowOrigin:
@@ -70,19 +72,64 @@ def draw_sample(
     photo = pick(rng, photos) if photos and rng.random() < 0.5 else ""
     source = draw_scene(rng, background="photo" if photo else None)
     grade, operations, instruction, edited = _draw_edit(rng, source, config)
-    artifact = None
-    if rng.random() < config.artifact_share:
-        artifact = draw_artifact(rng, has_regions=edited != source)
+    artifact = _draw_artifact(rng, source, edited, config)
     world = World(source=source, operations=operations, edited=edited, look=draw_look(rng, photo))
-    truth = truth_of(source, operations, edited, artifact)
-    pictures = _paint(world, edited, artifact, config, rng)
+    name = f"{split}-{config.seed}-{number}"
+    return _sample(name, world, grade, instruction, artifact, config, rng)
+
+
+def draw_group(config: DataConfig, number: int, size: int) -> list[SceneSample]:
+    """Several edits of one task, each of a grade of its own: what a judge has to tell apart.
+
+    The same for the same seed and number; of a stream that no split draws from.
+    """
+    rng = np.random.default_rng((config.seed, _GROUP_STREAM, number))
+    source = draw_scene(rng)
+    look = draw_look(rng)
+    while True:
+        operations, instruction = draw_request(rng, source, pick(rng, OPERATION_KINDS))
+        try:
+            drawn = [
+                (grade, draw_edited_scene(rng, source, operations, grade))
+                for grade in rng.choice(GRADES, size=size, replace=size > len(GRADES)).tolist()
+            ]
+        except CannotDrawError:
+            continue
+        break
+    samples = []
+    for place, (grade, edited) in enumerate(drawn):
+        artifact = _draw_artifact(rng, source, edited, config)
+        world = World(source=source, operations=operations, edited=edited, look=look)
+        name = f"group-{config.seed}-{number}-{place}"
+        samples.append(_sample(name, world, grade, instruction, artifact, config, rng))
+    return samples
+
+
+def _draw_artifact(
+    rng: np.random.Generator, source: Scene, edited: Scene, config: DataConfig
+) -> Artifact | None:
+    if rng.random() >= config.artifact_share:
+        return None
+    return draw_artifact(rng, has_regions=edited != source)
+
+
+def _sample(
+    name: str,
+    world: World,
+    grade: str,
+    instruction: str,
+    artifact: Artifact | None,
+    config: DataConfig,
+    rng: np.random.Generator,
+) -> SceneSample:
+    source, edited = _paint(world, world.edited, artifact, config, rng)
     return SceneSample(
-        id=f"{split}-{config.seed}-{number}",
+        id=name,
         instruction=instruction,
         grade=grade,
-        source=pictures[0],
-        edited=pictures[1],
-        truth=truth,
+        source=source,
+        edited=edited,
+        truth=truth_of(world.source, world.operations, world.edited, artifact),
         world=world,
     )
 
