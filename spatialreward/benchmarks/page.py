@@ -76,6 +76,11 @@ def _lines(report: Evaluation) -> Iterator[str]:
     yield ""
     yield f"- our rules: {report.our_rules}"
     yield f"- calibration: {report.calibration_rules}"
+    yield from ("", "| benchmark | judge | first figure | 95 % interval | no judgement | seconds |")
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for benchmark in report.benchmarks:
+        for result in benchmark.judges:
+            yield _in_short(benchmark, result)
     for benchmark in report.benchmarks:
         yield ""
         yield from _of_benchmark(benchmark)
@@ -84,6 +89,19 @@ def _lines(report: Evaluation) -> Iterator[str]:
         for one in report.missing:
             where = " on ".join(filter(None, (one.judge, one.benchmark)))
             yield f"- {where}: {' '.join(one.reason.split())}"
+
+
+def headline(benchmark: BenchmarkReport) -> str:
+    """The figure that a benchmark is known by, and promotion goes by."""
+    return next(row.name for row in benchmark.judges[0].metrics if row.ours is not None)
+
+
+def _in_short(benchmark: BenchmarkReport, result: JudgeResult) -> str:
+    [row] = [one for one in result.metrics if one.name == headline(benchmark)]
+    failed = f"{sum(result.failed.values()):,} of {result.num_edits:,}"
+    figure = f"{row.name} {shown(row.ours)}"
+    cells = (figure, shown_interval(row.interval), failed, f"{result.cost.seconds:,.1f}")
+    return f"| {' | '.join((benchmark.benchmark, named(result), *cells))} |"
 
 
 def _of_benchmark(report: BenchmarkReport) -> Iterator[str]:
@@ -137,14 +155,14 @@ def _draw(report: Evaluation, folder: Path) -> list[Path]:
     written = []
     for benchmark in report.benchmarks:
         first, *reliabilities = _plots_of(benchmark)
-        headline = next(row.name for row in benchmark.judges[0].metrics if row.ours is not None)
+        figure = headline(benchmark)
         bars = {
             named(result): (row.ours, row.interval)
             for result in benchmark.judges
             for row in result.metrics
-            if row.name == headline and row.ours is not None
+            if row.name == figure and row.ours is not None
         }
-        figure_with_intervals(bars, f"{benchmark.title}: {headline}").save(folder / first)
+        figure_with_intervals(bars, f"{benchmark.title}: {figure}").save(folder / first)
         written.append(folder / first)
         kinds = dict.fromkeys(one.of for result in benchmark.judges for one in result.calibration)
         for kind, name in zip(kinds, reliabilities, strict=True):

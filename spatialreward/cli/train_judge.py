@@ -111,10 +111,10 @@ def _settings(path: Path | None, overrides: list[str]) -> "JudgeTrainingConfig":
 def _base(name: str) -> "Base":
     from spatialreward.judges.load import fetch
     from spatialreward.training.sft import Base
-    from spatialreward.world.shipped import SHIPPED_BASE
+    from spatialreward.world.shipped import SHIPPED_BASE, SHIPPED_ORIGIN
 
     if name == _SHIPPED:
-        return Base(SHIPPED_BASE, "the shipped base")
+        return Base(SHIPPED_BASE, SHIPPED_ORIGIN)
     return Base(fetch(name).folder, name)
 
 
