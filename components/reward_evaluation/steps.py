@@ -34,7 +34,7 @@ def evaluate_judge(
 
     def work(step: Step) -> Outputs:
         from spatialreward.benchmarks.evaluation import evaluate_judges, evidence_of
-        from spatialreward.benchmarks.judge import mean_reward_by_grade
+        from spatialreward.benchmarks.judge import mean_reward_by_grade, problem_with
         from spatialreward.benchmarks.labelled import LabelledEdits
         from spatialreward.benchmarks.page import write_report
         from spatialreward.benchmarks.report import judge_report, store_report
@@ -52,7 +52,8 @@ def evaluate_judge(
         told = world.in_order(judgements["judge"])
         truths = list(world.truths.values())
         if not config.alone:
-            _show(step, itertools.islice(data, config.num_sheet_rows), told, truths)
+            labelled = (edit for edit in data if not problem_with(edit.label))
+            _show(step, itertools.islice(labelled, config.num_sheet_rows), told, truths)
         by_grade = mean_reward_by_grade(list(world.grades.values()), told)
         step.tracker.log_metrics(
             {f"reward_by_grade/{grade}": reward for grade, reward in by_grade.items()}
