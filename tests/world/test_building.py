@@ -5,9 +5,9 @@ import pytest
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.packing.manifest import verify
 from spatialreward.errors import InvalidInputError
-from spatialreward.world.building import build_shard, labelled_edit, merge_shards
+from spatialreward.world.building import build_groups, build_shard, labelled_edit, merge_shards
 from spatialreward.world.config import DataConfig
-from spatialreward.world.drawing import draw_sample, draw_samples, origin_of
+from spatialreward.world.drawing import draw_group, draw_sample, draw_samples, origin_of
 
 CONFIG = DataConfig(num_train=40, num_heldout=10, num_shards=2)
 
@@ -76,3 +76,21 @@ def test_right_edits_have_full_success_and_no_extra_change():
     right = [sample.truth.scores for sample in samples if sample.grade == "right"]
     assert {scores.editing_success for scores in right} == {25.0}
     assert {scores.over_editing for scores in right} == {25.0}
+
+
+def test_a_group_is_several_grades_of_one_task():
+    group = draw_group(CONFIG, 3, 4)
+    assert len({(one.instruction, one.source) for one in group}) == 1
+    assert len({one.grade for one in group}) == len({one.id for one in group}) == 4
+    assert draw_group(CONFIG, 3, 4) == group
+    assert draw_group(CONFIG, 4, 4)[0].source != group[0].source
+
+
+def test_groups_are_a_packed_data_set_that_is_built_once(tmp_path):
+    build_groups(CONFIG, 2, 3, tmp_path)
+    before = verify(tmp_path)
+    assert len(list(Dataset(tmp_path))) == 6
+    build_groups(CONFIG, 2, 3, tmp_path)
+    assert verify(tmp_path) == before
+    with pytest.raises(InvalidInputError, match="another data set is here, use a new folder"):
+        build_groups(CONFIG, 3, 3, tmp_path)
