@@ -85,7 +85,7 @@ def build_groups(config: DataConfig, num_tasks: int, group_size: int, out: Path)
         "world": config.model_dump(mode="json"),
     }
     if (out / FILE_NAME).exists():
-        if read_manifest(out).settings != settings:
+        if read_manifest(out).config != settings:
             raise InvalidInputError(f"{out}: another data set is here, use a new folder")
         return
     out.mkdir(parents=True, exist_ok=True)

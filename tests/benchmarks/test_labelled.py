@@ -35,9 +35,11 @@ def packed(folder, edits):
 
 
 def drawn(count):
+    """Edits whose true rewards differ."""
     origin = RowOrigin(file="test", row="")
-    samples = draw_samples(DataConfig(seed=5), "heldout", count)
-    return [labelled_edit(sample, origin) for sample in samples]
+    samples = draw_samples(DataConfig(seed=5), "heldout", 8 * count)
+    edits = [labelled_edit(sample, origin) for sample in samples]
+    return sorted(edits, key=lambda edit: edit.label.reward)[::8]
 
 
 def metric_of(metrics, name) -> Metric:
