@@ -40,7 +40,7 @@ class How(NamedTuple):
         return (found + ["passes"] * (self.passes > 1) + [""])[0]
 
 
-class Field(NamedTuple):
+class Lineup(NamedTuple):
     """All that take part, and bases that cannot."""
 
     contestants: list[Contestant]
@@ -54,7 +54,7 @@ def contestants(
     prices: Mapping[str, Price],
     *,
     with_pixels: bool,
-) -> Field:
+) -> Lineup:
     """The judges, then their bases, then the baseline that compares pixels.
 
     Args:
@@ -87,7 +87,7 @@ def contestants(
                 found.append(Contestant(base, opening, Role.BASE))
     if with_pixels and PIXELS not in judges:
         found.append(Contestant(PIXELS, functools.partial(load_judge, PIXELS), Role.BASELINE))
-    return Field(found, missing)
+    return Lineup(found, missing)
 
 
 def _load(name: str, how: How) -> Judging:

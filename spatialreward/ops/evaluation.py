@@ -5,6 +5,7 @@ promotion goes by.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -100,18 +101,23 @@ def run_evaluation(plan: Plan, notice: Callable[[str], None]) -> Outcome:
 
 
 def log_evaluation(tracker: Tracker, report: Evaluation, files: Sequence[Path]) -> None:
-    """Log the report, and each judge's figures of ours as ``BENCHMARK/JUDGE/FIGURE``."""
+    """Log the report, and each judge's figures of ours as ``BENCHMARK/JUDGE/FIGURE``.
+
+    Judges of the same name are numbered.
+    """
     for path in files:
         tracker.log_file(path, "evaluation" if path.suffix != ".png" else "evaluation/plots")
-    tracker.log_metrics(
-        {
-            _metric_name(f"{benchmark.benchmark}/{result.judge.name}/{row.name}"): row.ours
-            for benchmark in report.benchmarks
-            for result in benchmark.judges
-            for row in result.metrics
-            if row.ours is not None
-        }
-    )
+    figures: dict[str, float] = {}
+    for benchmark in report.benchmarks:
+        seen: Counter[str] = Counter()
+        for result in benchmark.judges:
+            seen[result.judge.name] += 1
+            number = seen[result.judge.name]
+            name = result.judge.name if number == 1 else f"{result.judge.name}-{number}"
+            for row in result.metrics:
+                if row.ours is not None:
+                    figures[_metric_name(f"{benchmark.benchmark}/{name}/{row.name}")] = row.ours
+    tracker.log_metrics(figures)
 
 
 def _metric_name(name: str) -> str:
