@@ -101,7 +101,7 @@ def run_evaluation(plan: Plan, notice: Callable[[str], None]) -> Outcome:
 
 
 def log_evaluation(tracker: Tracker, report: Evaluation, files: Sequence[Path]) -> None:
-    """Log the report, and each judge's figures of ours as ``BENCHMARK/JUDGE/FIGURE``.
+    """Log the report, and each judge's figures of all rows, ours, as ``BENCHMARK/JUDGE/FIGURE``.
 
     Judges of the same name are numbered.
     """
@@ -115,7 +115,7 @@ def log_evaluation(tracker: Tracker, report: Evaluation, files: Sequence[Path]) 
             number = seen[result.judge.name]
             name = result.judge.name if number == 1 else f"{result.judge.name}-{number}"
             for row in result.metrics:
-                if row.ours is not None:
+                if row.ours is not None and "/" not in row.name:
                     figures[_metric_name(f"{benchmark.benchmark}/{name}/{row.name}")] = row.ours
     tracker.log_metrics(figures)
 
