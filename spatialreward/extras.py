@@ -25,6 +25,7 @@ EXTRAS = {
     "spatialreward.ops.deployment": "deployer",
     "spatialreward.editors": "judge",
     "spatialreward.benchmarks": "judge",
+    "spatialreward.ops.evaluation": "judge",
     "spatialreward.ops.registered": "judge,storage,tracking",
     "spatialreward.benchmarks.report": "storage",
     "spatialreward.hub": "judge",

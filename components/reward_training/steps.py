@@ -31,7 +31,7 @@ from spatialreward.ops.step import (
     work_dir,
 )
 from spatialreward.progress import ReportMetrics
-from spatialreward.world.shipped import SHIPPED_BASE
+from spatialreward.world.shipped import SHIPPED_BASE, SHIPPED_ORIGIN
 
 if TYPE_CHECKING:
     from spatialreward.training.base import Base
@@ -199,7 +199,7 @@ def _base(
                 config.base.grounding, config.world, report, folder / "grounded", processes
             )
         case ShippedBase():
-            return Base(SHIPPED_BASE, "the shipped base")
+            return Base(SHIPPED_BASE, SHIPPED_ORIGIN)
         case _:
             return Base(find_base(config.base))
 

@@ -1,7 +1,7 @@
 """Whether a judge or an editor is good enough to become champion."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -120,16 +120,17 @@ def bounds_of(gate: Gate) -> tuple[Bound, ...]:
             return (Bound("gain_ci95_low", Side.ABOVE, gate.gain_ci95_low_above),)
 
 
-def check_gate(gate: Gate, figures: Mapping[str, float]) -> None:
+def check_gate(gate: Gate, figures: Mapping[str, float], complaints: Sequence[str] = ()) -> None:
     """Let a model pass that reaches every figure.
 
     Args:
         gate: of a judge or an editor.
         figures: what was measured, by name; more than the gate asks for is fine.
+        complaints: what else stands against it, such as how it compares with the champion.
 
     Raises:
         GateError: it does not pass; the message names each figure that falls short and by how
-            much, lies outside its range, or was never measured.
+            much, lies outside its range, or was never measured, and the complaints.
     """
     short = []
     for bound in bounds_of(gate):
@@ -138,6 +139,7 @@ def check_gate(gate: Gate, figures: Mapping[str, float]) -> None:
             short.append(f"{bound.figure} was not measured{_WHY_ABSENT.get(bound.figure, '')}")
         elif not bound.holds(value):
             short.append(bound.complaint(value))
+    short += complaints
     if short:
         whose = "judge" if isinstance(gate, JudgeGate) else "editor"
         raise GateError(f"the {whose} does not pass its gate: {'; '.join(short)}")

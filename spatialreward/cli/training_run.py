@@ -79,10 +79,10 @@ def training_base(name: str) -> "Base":
     """What a training begins with, by its name."""
     from spatialreward.judges.load import fetch
     from spatialreward.training.base import Base
-    from spatialreward.world.shipped import SHIPPED_BASE
+    from spatialreward.world.shipped import SHIPPED_BASE, SHIPPED_ORIGIN
 
     if name == _SHIPPED:
-        return Base(SHIPPED_BASE, "the shipped base")
+        return Base(SHIPPED_BASE, SHIPPED_ORIGIN)
     return Base(fetch(name).folder, name)
 
 

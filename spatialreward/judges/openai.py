@@ -18,10 +18,11 @@ from spatialreward.chat.keys import key_of
 from spatialreward.chat.reply import Reply
 from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError, JudgementError, SpatialRewardError
-from spatialreward.judges.interface import check_edits
+from spatialreward.judges.interface import Tokens, check_edits
 from spatialreward.judges.openai_asking import (
     Asker,
     Silence,
+    Spent,
     longest_answer,
     read_reply,
     whole_text,
@@ -71,6 +72,7 @@ class OpenAiJudge:
         self._config = config
         self._protocol = protocol
         self._silence = Silence(config)
+        self._spent = Spent()
         self._is_closed = False
         self.notice = (
             f"scores as {config.name} wrote them, without soft scores; which weights answer there "
@@ -106,6 +108,11 @@ class OpenAiJudge:
         with start_blocking_portal(name="openai-judge") as portal:
             return portal.call(self._judge_all, edits)
 
+    @property
+    def tokens(self) -> Tokens:
+        """See ``Metered``."""
+        return self._spent.tokens
+
     def close(self) -> None:
         """Nothing is held; the judge cannot be asked any more."""
         self._is_closed = True
@@ -120,7 +127,7 @@ class OpenAiJudge:
 
     async def _judge_all(self, edits: list[Edit]) -> list[Judgement]:
         endpoint = Endpoint(self._config)
-        asker = Asker(self._config, endpoint, self._protocol)
+        asker = Asker(self._config, endpoint, self._protocol, self._spent)
         tasks = [
             asyncio.create_task(self._judge_one(asker, edit, f"edit {edit.id or number}"))
             for number, edit in enumerate(edits)

@@ -16,6 +16,7 @@ from spatialreward.chat.patience import Pause, sending_again
 from spatialreward.chat.pictures import content_part, encoded, shrunk
 from spatialreward.chat.reply import Reply
 from spatialreward.errors import Failure, JudgementError
+from spatialreward.judges.interface import Tokens
 from spatialreward.judges.openai_config import OpenAiConfig
 from spatialreward.judges.questions import Question
 from spatialreward.protocol.prompts import Protocol
@@ -32,9 +33,12 @@ Parse = Callable[[str, Collection[Mending], AnswerForm], Answer]
 class Asker:
     """Asks one endpoint on one event loop, so many questions at a time as the settings say."""
 
-    def __init__(self, config: OpenAiConfig, endpoint: Endpoint, protocol: Protocol) -> None:
-        """Ask nothing yet."""
+    def __init__(
+        self, config: OpenAiConfig, endpoint: Endpoint, protocol: Protocol, spent: "Spent"
+    ) -> None:
+        """Ask nothing yet; tokens are added to ``spent``."""
         self._config = config
+        self._spent = spent
         self._endpoint = endpoint
         self._protocol = protocol
         self._in_flight = asyncio.Semaphore(config.concurrency)
@@ -66,10 +70,12 @@ class Asker:
             await self._pause.wait()
             body = await asyncio.to_thread(request_body, question, self._config, self._protocol)
             try:
-                reply, _ = await self._endpoint.send(body)
+                reply, used = await self._endpoint.send(body)
             except ChatFault as fault:
                 self._pause.extend_for(fault, self._config)
                 raise
+        if used is not None:
+            self._spent.add(*used)
         return reply
 
 
@@ -136,6 +142,21 @@ def _refuse_silence(reply: Reply, stream: str) -> None:
         raise JudgementError(
             f"{stream}: the model refused: {reply.refusal[:200]!r}", Failure.NO_ANSWER
         )
+
+
+class Spent:
+    """Adds up tokens; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        """Begin at none."""
+        self.tokens = Tokens(0, 0)
+        self._lock = threading.Lock()
+
+    def add(self, prompt: int, completion: int) -> None:
+        """Count an answer."""
+        with self._lock:
+            before = self.tokens
+            self.tokens = Tokens(before.prompt + prompt, before.completion + completion)
 
 
 class Silence:

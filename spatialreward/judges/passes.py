@@ -12,7 +12,7 @@ from typing import Self
 
 from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError
-from spatialreward.judges.interface import Judging, check_edits
+from spatialreward.judges.interface import Judging, Metered, Tokens, check_edits
 from spatialreward.records import JudgeIdentity, Judgement, JudgementStatus, Mending, Scores
 
 logger = logging.getLogger(__name__)
@@ -70,6 +70,11 @@ class SelfEnsemble:
             line = f"{of_edit[0].judged_by}, {self._suffix}" if of_edit[0].judged_by else ""
             judgements.append(mean.model_copy(update={"judged_by": line}))
         return judgements
+
+    @property
+    def tokens(self) -> Tokens:
+        """Of all passes; none where the judge counts none. See ``Metered``."""
+        return self._judging.tokens if isinstance(self._judging, Metered) else Tokens(0, 0)
 
     def close(self) -> None:
         """Close the judge."""

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import stats
 
 from spatialreward.benchmarks.config import EditorEvaluationConfig
+from spatialreward.benchmarks.orders import group_tau
 from spatialreward.editors.sampling import draw_edits
 from spatialreward.edits import Edit, EditTask
 from spatialreward.judges.interface import Judging
@@ -68,18 +68,11 @@ def within_group_agreement(
         -1..1; NaN where no group has an order.
     """
     taus = [
-        _tau(rewards_N, truths_N)
+        group_tau(rewards_N, truths_N)
         for rewards_N, truths_N in zip(rewards_GN, truths_GN, strict=True)
         if np.ptp(truths_N) > 0
     ]
     return float(np.mean(taus)) if taus else float("nan")
-
-
-def _tau(rewards_N: NDArray[np.float64], truths_N: NDArray[np.float64]) -> float:
-    known = np.isfinite(rewards_N)
-    if known.sum() < 2 or np.ptp(rewards_N[known]) == 0 or np.ptp(truths_N[known]) == 0:
-        return 0.0
-    return float(stats.kendalltau(rewards_N[known], truths_N[known]).statistic)
 
 
 class DrawnGroups(NamedTuple):

@@ -14,6 +14,7 @@ from spatialreward.chat.faults import ServerAway
 from spatialreward.cli.main import app
 from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError, SpatialRewardError
+from spatialreward.judges.interface import Tokens
 from spatialreward.judges.load import load_judge
 from spatialreward.judges.openai import OpenAiJudge
 from spatialreward.judges.openai_config import OpenAiConfig
@@ -347,3 +348,16 @@ def test_a_model_is_asked_for_less_and_held_to_it(server, opened, form):
     (refused,) = judge.judge([edit()])
     assert refused.failure is Failure.WRONG_FORM
     assert refused.answer is named_protocol(form).answer
+
+
+def test_tokens_are_counted_as_the_server_tells_them(opened, server):
+    judge, twice = opened(), opened(passes=2)
+    server.plan = lambda asked: says(
+        SEMANTIC if compares(asked) else PERCEPTUAL,
+        usage={"prompt_tokens": 700, "completion_tokens": 30},
+    )
+    assert judge.tokens == Tokens(0, 0)
+    judge.judge([edit()])
+    assert judge.tokens == Tokens(2 * 700, 2 * 30)
+    twice.judge([edit()])
+    assert twice.tokens == Tokens(4 * 700, 4 * 30)

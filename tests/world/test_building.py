@@ -6,7 +6,7 @@ import pytest
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.packing.manifest import verify
 from spatialreward.errors import InvalidInputError
-from spatialreward.world.building import build_shard, labelled_edit, merge_shards
+from spatialreward.world.building import build_groups, build_shard, labelled_edit, merge_shards
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_sample, draw_samples, origin_of
 
@@ -112,3 +112,13 @@ def test_shares_of_small_objects_and_of_two_things_asked_for():
         for thing in sample.world.source.objects.values()
     )
     assert all(len(sample.world.operations) == 2 for sample in samples)
+
+
+def test_groups_are_a_packed_data_set_that_is_built_once(tmp_path):
+    build_groups(CONFIG, 2, 3, tmp_path)
+    before = verify(tmp_path)
+    assert len(list(Dataset(tmp_path))) == 6
+    build_groups(CONFIG, 2, 3, tmp_path)
+    assert verify(tmp_path) == before
+    with pytest.raises(InvalidInputError, match="another data set is here, use a new folder"):
+        build_groups(CONFIG, 3, 3, tmp_path)
