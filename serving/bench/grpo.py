@@ -157,19 +157,21 @@ def config(effort: Effort, seed: int, judge: str) -> "GrpoConfig":
 
 def quality(judge: Path, held_out: "Dataset") -> np.ndarray:
     """How well a judge in service knows each held-out edit, 0..1; 0 where it does not judge."""
-    from spatialreward.benchmarks.judge import Known, judge_edits
+    from spatialreward.benchmarks.labelled import LabelledEdits
+    from spatialreward.benchmarks.run import judge_benchmark
     from spatialreward.data.regions.overlap import matched_iou
     from spatialreward.judges.load import load_judge
 
-    truths = Known.of(held_out.edits(pictures=False)).truths
+    known = LabelledEdits.of(held_out)
     with load_judge(judge) as judging:
-        judgements = judge_edits(judging, held_out)
+        run = judge_benchmark(known, judging, judge.with_name("judged"))
+    pairs = zip(known.truths.values(), known.in_order(run.judgements), strict=True)
     return np.array(
         [
             0.0
             if said.reward is None or true.reward is None
             else (matched_iou(true.regions, said.regions) + 1 - abs(said.reward - true.reward)) / 2
-            for true, said in zip(truths, judgements, strict=True)
+            for true, said in pairs
         ]
     )
 

@@ -103,7 +103,7 @@ def measure(folder: Path, effort: Effort) -> dict[str, Measured]:
     train_together(folder, effort, shares)
     judges = {_BASE: SHIPPED_BASE, **{name: folder / name for name in shares}}
     heldout = Dataset(folder / "heldout")
-    return {name: _measured(judge, heldout, effort) for name, judge in judges.items()}
+    return {name: _measured(folder, judge, heldout, effort) for name, judge in judges.items()}
 
 
 def train_together(folder: Path, effort: Effort, shares: Mapping[str, float]) -> None:
@@ -131,15 +131,18 @@ def _command(folder: Path, effort: Effort, name: str, share: float) -> Sequence[
     return [sys.executable, "-c", _PROGRAM, "train", "judge", *places, *given]
 
 
-def _measured(judge: Path, heldout: "Dataset", effort: Effort) -> Measured:
-    from spatialreward.benchmarks.judge import measure_judge
+def _measured(folder: Path, judge: Path, heldout: "Dataset", effort: Effort) -> Measured:
+    from spatialreward.benchmarks.labelled import LabelledEdits
+    from spatialreward.benchmarks.run import judge_benchmark
     from spatialreward.benchmarks.trust import Chosen, measure_trust
     from spatialreward.judges.load import load_judge
 
     chosen = Chosen.of(heldout, effort.num_attacked)
     with load_judge(str(judge)) as judging:
         trust = measure_trust(judging, chosen)
-    return Measured(trust, measure_judge(lambda: load_judge(str(judge)), heldout))
+        known = LabelledEdits.of(heldout)
+        run = judge_benchmark(known, judging, folder / f"judged-{judge.name}")
+    return Measured(trust, known.figures(run.judgements))
 
 
 def figures_of(measured: Mapping[str, Measured]) -> "list[Figure]":

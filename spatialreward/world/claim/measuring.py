@@ -8,14 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from spatialreward.benchmarks.attention import measure_attention
-from spatialreward.benchmarks.judge import (
-    MIN_TRUE_DIFFERENCE,
-    Known,
-    judge_edits,
-    matched_iou,
-    pairwise_by_task,
-)
+from spatialreward.benchmarks.judge import MIN_TRUE_DIFFERENCE, pairwise_by_task
+from spatialreward.benchmarks.labelled import LabelledEdits
+from spatialreward.benchmarks.run import judge_benchmark
 from spatialreward.data.dataset import Dataset
+from spatialreward.data.regions.overlap import matched_iou
 from spatialreward.data.tasks import edit_to_judge
 from spatialreward.judges.interface import Judging
 from spatialreward.judges.load import load_judge
@@ -73,17 +70,21 @@ def measure(
         config: on how many edits the rest is measured.
         kind: of the judge; a joint one judges by its head.
         seed: of its training.
-        folder: its checkpoint.
+        folder: its checkpoint; what it judges is kept beside it.
         heldout: edits of known truth.
         groups: edits that one editor drew.
         training_s: what the training took.
     """
-    truths, _, tasks = Known.of(heldout)
+    known = LabelledEdits.of(heldout)
     with load_judge(folder, mode="scalar" if kind in BY_HEAD else "reason") as judging:
-        judged = judge_edits(judging, heldout)
+        run = judge_benchmark(known, judging, folder.with_name("judged"))
         speed = _judgements_per_s(judging, heldout, config.timed_edits)
         agreement = agreement_figures(groups, judging).judge
-    numbers = {task: number for number, task in enumerate(dict.fromkeys(tasks))}
+    rows = [
+        _row(task, known.truths[one.key], run.judgements[one.key], has_regions=kind == OURS)
+        for task, item in enumerate(known.published.items)
+        for one in item.candidates
+    ]
     attention = None
     if kind != "discriminative":
         looked = measure_attention(folder, heldout, config.attention_edits)
@@ -91,10 +92,7 @@ def measure(
     return Measured(
         kind=kind,
         seed=seed,
-        rows=tuple(
-            _row(numbers[task], truth, judgement, has_regions=kind == OURS)
-            for task, truth, judgement in zip(tasks, truths, judged, strict=True)
-        ),
+        rows=tuple(rows),
         source_attention=attention,
         group_agreement=agreement,
         judgements_per_s=speed,
