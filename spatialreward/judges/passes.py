@@ -109,10 +109,11 @@ def mean_judgement(passes: Sequence[Judgement]) -> Judgement:
     failures = _failures(passes)
     if 2 * len(readable) < len(passes):
         first = next(one for one in passes if one.status is JudgementStatus.FAILED)
-        return Judgement.failed(
+        failed = Judgement.failed(
             f"{_told(failures, len(passes))}; the first: {first.reason}",
             failures.most_common(1)[0][0],
         )
+        return failed.model_copy(update={"answer": first.answer})
     first = readable[0]
     soft = [one.soft_scores for one in readable if one.soft_scores is not None]
     mended = {one for each in readable for one in each.mended}
