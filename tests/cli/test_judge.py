@@ -111,7 +111,9 @@ def test_programs_get_one_json_object_with_every_field(run, pair):
     result = run(*pair, "--instruction", 'add "a" dog\n圆', "--json")
     record = json.loads(result.stdout)
     assert result.stdout.count("\n") == 1
-    assert set(record) == {"source", "edited", "instruction", "notice", *Judgement.model_fields}
+    # The form of an answer is told where it is another than the usual one.
+    fields = set(Judgement.model_fields) - {"answer"}
+    assert set(record) == {"source", "edited", "instruction", "notice", *fields}
     assert record["instruction"] == 'add "a" dog\n圆'
     assert record["notice"] == NOTICE
     assert record["reward"] == 1.0
@@ -212,16 +214,16 @@ def opened_with(monkeypatch, *arguments):
 def test_without_a_judge_the_one_in_the_environment_is_asked(pair, monkeypatch):
     pictures, model = pair[:4], pair[5]
     monkeypatch.setenv("TRITON_GRPC_URL", "127.0.0.1:8001")
-    as_it_is = {"adapter": None, "protocol": None, "passes": 1}
+    as_it_is = {"adapter": None, "protocol": None, "passes": 1, "mode": None}
     assert opened_with(monkeypatch, *pictures) == ("triton:127.0.0.1:8001", as_it_is)
     assert opened_with(monkeypatch, *pictures, "--endpoint", "h:1") == ("triton:h:1", as_it_is)
     assert opened_with(monkeypatch, *pictures, "--model", model) == (str(model), as_it_is)
 
 
-def test_adapter_protocol_and_passes_are_handed_on(pair, monkeypatch, tmp_path):
-    options = ("--adapter", tmp_path, "--protocol", "tiny", "--passes", 4)
+def test_adapter_protocol_passes_and_mode_are_handed_on(pair, monkeypatch, tmp_path):
+    options = ("--adapter", tmp_path, "--protocol", "tiny", "--passes", 4, "--mode", "scalar")
     _, how = opened_with(monkeypatch, *pair, *options)
-    assert how == {"adapter": tmp_path, "protocol": "tiny", "passes": 4}
+    assert how == {"adapter": tmp_path, "protocol": "tiny", "passes": 4, "mode": "scalar"}
 
 
 def test_several_passes_of_a_judge_that_draws_nothing_are_refused(pair):
