@@ -102,7 +102,8 @@ def make_report(
 
 def _judge_figures(judges: Mapping[str, Mapping[str, float]], gate: JudgeGate) -> list[Figure]:
     judge, pixels = judges["judge"], judges["pixel_difference"]
-    apart = [name for name in _BY_TASK if name in judge]
+    bound = {one.figure for one in bounds_of(gate)}
+    apart = [name for name in ("mean_iou", *_BY_TASK) if name in judge and name not in bound]
     apart += [name for name in judge if name.startswith(_BY_REASON)]
     return [
         *_beside_bounds("judge", gate, judge, pixels),
@@ -155,6 +156,7 @@ def _beside_bounds(
             reached=bound.holds(figures[bound.figure]),
         )
         for bound in bounds_of(gate)
+        if bound.figure in figures
     ]
 
 
