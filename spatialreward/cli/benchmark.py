@@ -86,6 +86,26 @@ def editreward_bench(
 
 
 @app.command()
+def tiger_editreward_bench(
+    folder: Folder, judge: Judges, out: Out, protocol: ProtocolName = None, resized: Resized = False
+) -> None:
+    """EditReward-Bench of TIGER-Lab: order two to four edits of one task, with ties in pairs.
+
+    Not EditScore's benchmark of the same name. The folder holds the hub's 2pair/, 3pair/ and 4pair/
+    with Parquet files.
+
+    Example: spatialreward benchmark tiger-editreward-bench --folder DIR --judge pixels --out tiger
+    """
+
+    def read(folder: Path) -> "Benchmark":
+        from spatialreward.benchmarks.tiger_bench import TigerBench
+
+        return TigerBench.read(folder)
+
+    _measure(read, folder, judge, out, protocol, resized)
+
+
+@app.command()
 def mmrb2(
     folder: Folder, judge: Judges, out: Out, protocol: ProtocolName = None, resized: Resized = False
 ) -> None:
