@@ -144,12 +144,30 @@ def _tiger(fixtures: Path, num_judges: int) -> Iterator[Pair]:
             yield from _compared(bench, judgements, tiger_figures(tiger_results(bench, judgements)))
 
 
+def _vcreward_bench(fixtures: Path, num_judges: int) -> Iterator[Pair]:
+    """Pairs without pictures, which no rule looks at."""
+    from serving.bench.published_arithmetic import vcreward_figures
+    from spatialreward.benchmarks.interface import Candidate, Item, Published
+    from spatialreward.benchmarks.published import FilePicture
+    from spatialreward.benchmarks.vcreward_bench import VcRewardBench
+
+    picture, items = FilePicture(fixtures, "none"), []
+    for number in range(24):
+        candidates = tuple(Candidate(f"{number}/{side}", side, picture) for side in "AB")
+        order, labels = ((0, 1), (1, 0))[number % 2], {"task": f"task_{number % 3}"}
+        items.append(Item(str(number), str(number), "", (), candidates, order, labels))
+    bench = VcRewardBench(Published(tuple(items), ()))
+    for judgements in _random_judges(bench, num_judges):
+        yield from _compared(bench, judgements, vcreward_figures(bench, judgements))
+
+
 _ORDERS = tuple(order for size in (2, 2, 2, 3, 4) for order in itertools.permutations(range(size)))
 _COMPARED: dict[str, Callable[[Path, int], Iterator[Pair]]] = {
     "mer_bench": _mer_bench,
     "editreward_bench": _editreward_bench,
     "mmrb2": _mmrb2,
     "tiger_editreward_bench": _tiger,
+    "vcreward_bench": _vcreward_bench,
 }
 
 

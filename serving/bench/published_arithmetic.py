@@ -2,7 +2,8 @@
 
 Written from their description and on purpose without ``spatialreward.benchmarks.reference``: it is
 what that is held against. MER-Bench, EditReward-Bench and MMRB2 of SpatialReward's scripts, the
-overall of EditScore's, the official one of MMRB2, and EditReward's of TIGER-Lab's benchmark.
+overall of EditScore's, the official one of MMRB2, EditReward's of
+TIGER-Lab's benchmark, and GEditBench v2's of VCReward-Bench.
 """
 
 import math
@@ -235,6 +236,26 @@ def tiger_figures(results: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
         figures["strict"] = right / total
         figures["pairs"] = _calibrated(all_votes, all_differences)[0]
     return figures
+
+
+def vcreward_figures(bench: Benchmark, judgements: Judgements) -> dict[str, float]:
+    """VCReward-Bench's accuracies, by our names."""
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for item in bench.published.items:
+        a, b = (judgements.get(one.key) for one in item.candidates)
+        if a is None or b is None or a.scores is None or b.scores is None:
+            continue
+        winner = "AB"[item.order[0]]
+        told = {
+            "reward": (a.reward, b.reward),
+            "consistency": (a.scores.over_editing, b.scores.over_editing),
+        }
+        for name, (of_a, of_b) in told.items():
+            said = "A" if of_a > of_b else "B" if of_b > of_a else "tie"
+            for place in (name, f"{name}/{item.labels['task']}"):
+                counts[place][0] += said == winner
+                counts[place][1] += 1
+    return {place: right / total for place, (right, total) in counts.items()}
 
 
 def _calibrated(votes: list[int], differences: list[float]) -> tuple[float, float]:

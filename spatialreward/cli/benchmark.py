@@ -124,6 +124,25 @@ def mmrb2(
     _measure(read, folder, judge, out, protocol, resized)
 
 
+@app.command()
+def vcreward_bench(
+    folder: Folder, judge: Judges, out: Out, protocol: ProtocolName = None, resized: Resized = False
+) -> None:
+    """VCReward-Bench of GEditBench v2: which of two edits left the rest of the picture alone.
+
+    The folder holds metadata.jsonl with pictures.
+
+    Example: spatialreward benchmark vcreward-bench --folder DIR --judge pixels --out vcrb-pixels
+    """
+
+    def read(folder: Path) -> "Benchmark":
+        from spatialreward.benchmarks.vcreward_bench import VcRewardBench
+
+        return VcRewardBench.read(folder)
+
+    _measure(read, folder, judge, out, protocol, resized)
+
+
 app.command()(trust)
 app.command()(attention)
 

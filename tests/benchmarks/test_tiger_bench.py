@@ -104,7 +104,7 @@ def test_groups_with_gaps_are_left_out_by_one_and_wrong_by_the_other(tmp_path):
         (lambda rows: rows[0].update(ranking="B>C"), "ranking: expected one of"),
         (lambda rows: rows[0].update(ranking="A=B"), "ranking: expected one of"),
         (lambda rows: rows[0].update(comparison_type="A"), "expected such as AvsB"),
-        (lambda rows: rows[0].update(ranking="B>A"), "make no order"),
+        (lambda rows: rows[1].update(ranking="C>A"), "make no order"),
         (lambda rows: rows[1].update(candidate_1=inside(png())), "candidate A is another one"),
         (lambda rows: rows[1].update(candidate_2=inside(b"no")), "candidate_2"),
     ],

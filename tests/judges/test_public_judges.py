@@ -178,7 +178,7 @@ def test_a_critique_comes_over_http_with_a_system_turn(served):
 
 
 def test_failures_over_http_are_of_the_closed_list(served):
-    judge = served(PublicJudge.RATIONALREWARDS, says(critique(), finish_reason="length"))
+    judge = served(PublicJudge.RATIONALREWARDS, says(critique(), finish="length"))
     assert judge.judge([edit()])[0].failure is Failure.CUT_OFF
     judge = served(PublicJudge.FIRM_EDIT, says('{"score": [9]}'))
     assert judge.judge([edit()])[0].failure is Failure.SCORE_OUT_OF_RANGE
