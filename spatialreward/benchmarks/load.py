@@ -9,6 +9,8 @@ from spatialreward.benchmarks.interface import Benchmark
 from spatialreward.benchmarks.labelled import LabelledEdits
 from spatialreward.benchmarks.mer_bench import MerBench
 from spatialreward.benchmarks.mmrb2 import Mmrb2
+from spatialreward.benchmarks.tiger_bench import TigerBench
+from spatialreward.benchmarks.vcreward_bench import VcRewardBench
 from spatialreward.data.dataset import DatasetRef
 from spatialreward.errors import InvalidInputError
 from spatialreward.hub import BENCHMARK, ON_HUB, fetch_from_hub
@@ -17,6 +19,8 @@ WORLD = "world"
 PUBLISHED: Mapping[str, Callable[[Path], Benchmark]] = {
     "mer-bench": MerBench.read,
     "editreward-bench": EditRewardBench.read,
+    "tiger-editreward-bench": TigerBench.read,
+    "vcreward-bench": VcRewardBench.read,
     "mmrb2": Mmrb2.read,
 }
 """What reads each in a folder as it is published."""

@@ -8,7 +8,6 @@ no bounds, in practice about -3 to 2; the logistic function brings them to 0..1,
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import batched
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -169,9 +168,6 @@ class EditReward:
         self.close()
 
     def _refusal(self, edit: Edit) -> Judgement | None:
-        if REWARD_TOKEN in edit.instruction:
-            reason = f"the instruction holds {REWARD_TOKEN}, which the score is read behind"
-            return Judgement.failed(reason, Failure.BAD_INPUT)
         if edit.options.names_soft_scores:
             reason = "soft scores were asked for, and score heads have none; ask for hard scores"
             return Judgement.failed(reason, Failure.NO_SOFT_SCORE)
@@ -181,9 +177,9 @@ class EditReward:
         import torch
 
         head = self._heads[_HEAD_OF[stream]]
-        for some_of_them in batched(questions, _BATCH):
+        for start in range(0, len(questions), _BATCH):
             with torch.inference_mode():
-                states_BH = self._states(some_of_them)
+                states_BH = self._states(questions[start : start + _BATCH])
                 for mean, log_sigma in head(states_BH.float()).tolist():
                     yield _Read(mean, log_sigma)
 
