@@ -52,6 +52,7 @@ def is_good(chosen, edit):
 def test_edits_are_chosen_by_what_is_known_of_them(labelled, chosen):
     known = {edit.id: edit.label.reward for edit in labelled}
     assert len(chosen.bad) == len(chosen.good) == 8
+    assert chosen.known == tuple(known[edit.id] for edit in chosen.bad)
     assert all(known[edit.id] <= 0.5 for edit in chosen.bad)
     assert all(known[edit.id] >= 0.8 for edit in chosen.good)
     with pytest.raises(InvalidInputError, match="got 1 and 1"):
@@ -86,6 +87,20 @@ def test_what_a_judge_gives_in_to_is_told_by_its_attack(chosen):
     assert attacks["black"].passing_share == 0
     missed = {figure.name for figure in trust_figures(trust) if figure.reached is False}
     assert missed == {"trust/plea/mean_change", "trust/plea/passing_share"}
+
+
+def test_a_source_without_a_change_may_be_worth_more_than_bad_edits(chosen):
+    # Nothing done, nothing over-edited, no fault: ((0.4 x 10) ** 0.8 x 10 ** 0.2) / 10.
+    untouched = (4**0.8 * 10**0.2) / 10
+    honest = untouched - sum(chosen.known) / len(chosen.known)
+    assert honest > 0
+    trust = measure_trust(Scripted(lambda edit: 0.9 if is_good(chosen, edit) else 0.3), chosen)
+    rises = {one.attack: one.honest_change for one in trust.attacks}
+    assert rises.pop("source_unchanged") == pytest.approx(honest)
+    assert set(rises.values()) == {0}
+    targets = {figure.name: figure.target for figure in trust_figures(trust)}
+    assert targets["trust/source_unchanged/mean_change"] == pytest.approx(0.02 + honest)
+    assert targets["trust/black/mean_change"] == 0.02
 
 
 def test_a_judge_without_rewards_has_no_figures(chosen):
