@@ -77,7 +77,7 @@ class ScalarJudge:
             batch_size: edits that are judged at once.
         """
         self._reader: PromptReader | None = reader
-        self._head = head
+        self._head = head.requires_grad_(False)
         self._protocol = protocol
         self._batch_size = batch_size
         self.notice = notice
