@@ -1,16 +1,26 @@
 """What a training of a judge begins with: a checkpoint, and what it is called."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.limits import check_limits
 from spatialreward.protocol.prompts import Protocol
+from spatialreward.records import AnswerForm
 from spatialreward.training.arguments import reduces_precision
 from spatialreward.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from spatialreward.judges.qwen_vl.processor import Processor
+
+
+_WRITES: Mapping[AnswerForm, str] = {
+    AnswerForm.REGIONS: "edit regions, reasoning and four scores",
+    AnswerForm.REASONING: "reasoning and four scores",
+    AnswerForm.SCORES: "four scores",
+    AnswerForm.NONE: "nothing written",
+}
 
 
 class Base(NamedTuple):
@@ -20,6 +30,11 @@ class Base(NamedTuple):
     """A checkpoint."""
     origin: str = ""
     """What it is, for the card, in other words than the folder's."""
+
+
+def kind_in_words(form: AnswerForm, *, has_head: bool = False) -> str:
+    """What a judge gives, as its card says it."""
+    return f"judge: {_WRITES[form]}{', and scores of a scalar head' if has_head else ''}"
 
 
 def load_base(base: Base, config: TrainingConfig, protocol: Protocol) -> tuple[Any, "Processor"]:

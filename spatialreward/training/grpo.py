@@ -15,12 +15,13 @@ from transformers import set_seed
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.judges.openai_config import OpenAiConfig
+from spatialreward.judges.qwen_vl.folder import head_home
 from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.progress import ReportMetrics
 from spatialreward.protocol.choice import protocol_of
 from spatialreward.protocol.prompts import Protocol
 from spatialreward.training.arguments import common_arguments, samples_at_a_time
-from spatialreward.training.base import Base, load_base
+from spatialreward.training.base import Base, kind_in_words, load_base
 from spatialreward.training.consistency import ConsistencyJudge
 from spatialreward.training.grpo_config import GrpoConfig
 from spatialreward.training.grpo_prompts import GrpoPrompts
@@ -78,6 +79,12 @@ def tune_judge(
     config.check_rewards()
     samples_at_a_time(config, processes.world_size)
     protocol = protocol_of(base.folder, config.protocol)
+    config.check_protocol(protocol)
+    if head_home(base.folder) is not None:
+        logger.info(
+            "GRPO: %s has a scalar head, which is for the weights as they are and is left out",
+            base.origin or base.folder,
+        )
     identity = _identity(base, config, data, protocol, processes)
     states = States(state_folder, identity)
     # The first process alone marks a state as whole.
@@ -91,7 +98,7 @@ def tune_judge(
         logger.info("GRPO: %d steps, from %s", config.num_steps, base.origin or base.folder)
         last = states.last
         trainer.train(resume_from_checkpoint=str(last) if last else None)
-        card = _card(base, config, data, prompts, processes)
+        card = _card(base, config, data, protocol, prompts, processes)
         if bound.stopped_at is not None:
             card |= {
                 "stopped_after_step": bound.go_back(state_folder),
@@ -177,11 +184,16 @@ def _consistency_judge(config: GrpoConfig, protocol: Protocol) -> ConsistencyJud
 
 
 def _card(
-    base: Base, config: GrpoConfig, data: Dataset, prompts: GrpoPrompts, processes: Processes
+    base: Base,
+    config: GrpoConfig,
+    data: Dataset,
+    protocol: Protocol,
+    prompts: GrpoPrompts,
+    processes: Processes,
 ) -> dict[str, Any]:
     is_made = data.count("truth") == len(data)
     return {
-        "kind": "judge: edit regions, reasoning and four scores",
+        "kind": kind_in_words(protocol.answer),
         **({"notice": GENERATED_WORLD_NOTICE} if is_made else {}),
         "trained_from": base.origin or str(base.folder),
         "trained_by": "GRPO",

@@ -6,7 +6,9 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.openai_config import OpenAiConfig
-from spatialreward.records import Record
+from spatialreward.protocol.formats import AnswerFormat
+from spatialreward.protocol.prompts import Protocol
+from spatialreward.records import AnswerForm, Record
 from spatialreward.training.config import OptimiserConfig, TrainingConfig
 
 
@@ -110,6 +112,25 @@ class GrpoConfig(TrainingConfig):
         if not self.rewards.used:
             raise ValueError("rewards: expected a weight above 0")
         return self
+
+    def check_protocol(self, protocol: Protocol) -> None:
+        """Make sure that a judge writes what the rewards are given for.
+
+        Raises:
+            InvalidInputError: it does not; names the setting, or the protocol.
+        """
+        form = protocol.answer
+        if protocol.format is not AnswerFormat.JSON or form is AnswerForm.NONE:
+            raise InvalidInputError(
+                f"protocol {protocol.name}: GRPO needs a judge that writes answers in JSON, got "
+                f"the form {form} in the format {protocol.format}"
+            )
+        for reward, has_it in (("iou", form.has_regions), ("consistency", form.has_reasoning)):
+            if getattr(self.rewards, reward) and not has_it:
+                raise InvalidInputError(
+                    f"rewards.{reward}: the answers of protocol {protocol.name} are of the form "
+                    f"{form}, expected 0"
+                )
 
     def check_rewards(self) -> None:
         """Make sure that each reward that counts has what it needs beside the data.

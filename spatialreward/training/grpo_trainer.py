@@ -128,7 +128,7 @@ class GrpoTrainer(GRPOTrainer):
                 self._tokenizer.decode(ids, skip_special_tokens=True),
                 len(ids),
                 one.known.stream,
-                self._judged.protocol.mendings,
+                self._judged.protocol,
             )
             for one, ids in zip(asked, completion_ids_list, strict=True)
         ]

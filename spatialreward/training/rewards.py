@@ -5,7 +5,7 @@ given, and the consistency judge is not asked about it. A reward that a prompt c
 regions in the PQ stream, is None for all of its answers and so decides between none of them.
 """
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +20,8 @@ from spatialreward.protocol.parsing import (
     parse_perceptual,
     parse_semantic,
 )
-from spatialreward.records import MAX_SCORE, Mending, Scores, Streams
+from spatialreward.protocol.prompts import Protocol
+from spatialreward.records import MAX_SCORE, Scores, Streams
 
 _MENDED = 0.5
 _LONG_FROM = 0.75
@@ -57,13 +58,11 @@ class ReadAnswer(NamedTuple):
     """None: it is no answer."""
 
 
-def read_answer(
-    text: str, num_tokens: int, stream: Streams, allowed: Collection[Mending]
-) -> ReadAnswer:
+def read_answer(text: str, num_tokens: int, stream: Streams, protocol: Protocol) -> ReadAnswer:
     """Read what a judge wrote, as in service."""
     parse = parse_semantic if stream is Streams.SEMANTIC else parse_perceptual
     try:
-        return ReadAnswer(text, num_tokens, parse(text, allowed))
+        return ReadAnswer(text, num_tokens, parse(text, protocol.mendings, protocol.answer))
     except JudgementError:
         return ReadAnswer(text, num_tokens, None)
 

@@ -5,7 +5,7 @@ One function for the tiny judge and the 8B one; what differs is in the settings.
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -23,9 +23,9 @@ from spatialreward.training.arguments import (
     samples_at_a_time,
     training_arguments,
 )
-from spatialreward.training.base import Base, load_base
+from spatialreward.training.base import Base, kind_in_words, load_base
 from spatialreward.training.collating import Collator
-from spatialreward.training.config import JudgeKind, JudgeTrainingConfig
+from spatialreward.training.config import JudgeTrainingConfig
 from spatialreward.training.conversations import (
     Joined,
     Limits,
@@ -55,14 +55,6 @@ GENERATED_WORLD_NOTICE = (
 )
 _TINY_NOTICE = "this judge is a tiny model; its opinion of real pictures is worth little"
 _TINY = "tiny"
-KINDS: Mapping[JudgeKind, str] = {
-    "regions": "judge: edit regions, reasoning and four scores",
-    "no_regions": "judge: reasoning and four scores",
-    "scores": "judge: four scores",
-    "discriminative": "judge: four scores of a scalar head, nothing written",
-    "joint": "judge: edit regions, reasoning and four scores, and a scalar head for the scores",
-}
-"""What a card says."""
 
 
 def train_judge(
@@ -244,7 +236,7 @@ def _card(
     elif config.protocol == _TINY:
         notice = _TINY_NOTICE
     return {
-        "kind": KINDS[config.kind],
+        "kind": kind_in_words(config.answer, has_head=config.has_head),
         **({"notice": notice} if notice else {}),
         "trained_from": base.origin or str(base.folder),
         "num_training_edits": num_edits,

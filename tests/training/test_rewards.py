@@ -2,6 +2,7 @@ import pytest
 
 from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.protocol.parsing import ALL_MENDINGS
+from spatialreward.protocol.prompts import FULL, FULL_SCORES
 from spatialreward.records import EditRegion, Streams
 from spatialreward.training import rewards
 from spatialreward.training.rewards import Known, Place, ReadAnswer, read_answer
@@ -14,8 +15,8 @@ GOOD = (
 )
 
 
-def read(text, stream=SC, tokens=10, allowed=ALL_MENDINGS):
-    return read_answer(text, tokens, stream, allowed)
+def read(text, stream=SC, tokens=10, allowed=ALL_MENDINGS, protocol=FULL):
+    return read_answer(text, tokens, stream, protocol.model_copy(update={"mendings": allowed}))
 
 
 def of_words(reasoning):
@@ -28,6 +29,12 @@ def test_form_tells_strict_from_mended_from_unreadable():
     assert rewards.form(read(f"```json\n{GOOD}\n```", allowed=())) == 0.0
     assert rewards.form(read(GOOD[:-5])) == 0.0
     assert rewards.form(read("")) == 0.0
+
+
+def test_an_answer_has_the_form_that_its_protocol_asks_for():
+    assert rewards.form(read('{"score": [20, 10]}', protocol=FULL_SCORES)) == 1.0
+    assert rewards.form(read('{"score": [20, 10]}')) == 0.0
+    assert rewards.form(read(GOOD, protocol=FULL_SCORES)) == 0.0
 
 
 def test_regions_are_matched_and_only_the_sc_stream_has_some():
