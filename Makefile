@@ -18,7 +18,7 @@ PIP_OPTIONS ?= --quiet --disable-pip-version-check --no-compile
 # The environments are made side by side.
 MAKEFLAGS += --jobs=2
 
-.PHONY: bench-artifacts bench-data bench-modes bench-parity bench-promotion bench-real-shaped bench-serving bench-training check-images clean compose-env demo first-hour images lint-manifests pin-images promtool push rehearsal test
+.PHONY: bench-artifacts bench-data bench-gpu bench-grpo bench-modes bench-parity bench-promotion bench-real-shaped bench-serving bench-training bench-trust check-images claim-judge clean compose-env demo first-hour images lint-manifests pin-images promtool push rehearsal test
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -61,8 +61,20 @@ bench-artifacts: $(VENV)/.ready  ## measure a large artifact on its way to the o
 bench-training: $(VENV)/.ready  ## measure the judge's training beside TRL's
 	$(VENV)/bin/python -m serving.bench.training $(BENCH_OPTIONS)
 
+bench-grpo: $(VENV)/.ready  ## measure whether GRPO's rewards rise, and what failing consistency judges do
+	$(VENV)/bin/python -m serving.bench.grpo $(BENCH_OPTIONS)
+
+bench-trust: $(VENV)/.ready  ## train a judge with and without attacked copies, and attack both
+	$(VENV)/bin/python -m serving.bench.trust $(BENCH_OPTIONS)
+
 bench-data: $(VENV)/.ready  ## measure data building beside its baselines
 	$(VENV)/bin/python -m components.data_building.bench $(BENCH_OPTIONS)
+
+claim-judge: $(VENV)/.ready  ## a judge that predicts regions beside its four rivals, where the truth is known
+	$(VENV)/bin/python -m serving.bench.claim_judge $(BENCH_OPTIONS)
+
+bench-gpu: $(VENV)/.ready  ## measure SFT, GRPO and judging of 2B and 8B judges with random weights
+	$(VENV)/bin/python -m serving.bench.gpu $(BENCH_OPTIONS)
 
 bench-modes: $(VENV)/.ready  ## measure a joint judge's scalar head beside its written answers
 	$(VENV)/bin/python -m spatialreward.cli benchmark modes $(BENCH_OPTIONS)

@@ -36,6 +36,7 @@ SECTIONS = {
         "Judgement",
         "JudgeIdentity",
         "JudgementStatus",
+        "AnswerForm",
         "Failure",
         "Mending",
         "EditRegion",

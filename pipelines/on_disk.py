@@ -41,14 +41,15 @@ def figures_on_disk(judged: Sequence[Judged]) -> list[Figure]:
     """The share without a judgement, and the mean IoU of regions where the true ones are known.
 
     The IoU is that of the unions of boxes; a failed judgement counts 0. Its baseline is the region
-    proposal from pixels. Edits whose pictures cannot be read count as failures only.
+    proposal from pixels. Edits whose pictures cannot be read count as failures only; a judge that
+    predicts no regions has no mean IoU.
     """
     failures = sum(judgement.status is JudgementStatus.FAILED for _, judgement in judged)
     if failures:
         logger.warning("no judgement for %d of %d edits on disk", failures, len(judged))
     figures = [Figure(name="on_disk/unparsable_share", value=failures / len(judged))]
-    pairs = list(_ious(judged))
-    if pairs:
+    has_regions = all(judgement.answer.has_regions for _, judgement in judged)
+    if has_regions and (pairs := list(_ious(judged))):
         ours, proposal = (statistics.fmean(column) for column in zip(*pairs, strict=True))
         figures.append(Figure(name="on_disk/mean_iou", value=ours, baseline=proposal))
     return figures

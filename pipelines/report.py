@@ -22,8 +22,9 @@ logger = logging.getLogger(__name__)
 
 _PICTURE_FOLDERS = ("samples", "curves")
 _OTHER_JUDGES = {"untrained_judge": "untrained judge", "base_judge": "before training"}
-_BY_TASK = ("pairwise_within_accuracy", "pairwise_across_accuracy")
-"""Of pairs of one instruction and source, and of two; not all edits tell both."""
+_BESIDE_GATE = ("mean_iou", "pairwise_within_accuracy", "pairwise_across_accuracy")
+"""Shown where they were measured: the first of judges that predict regions, the others of pairs of
+one instruction and source, and of two."""
 _BY_REASON = ("failed_share/", "mended_edits/")
 """Begins the names of figures that only judges have to which it happened."""
 
@@ -102,7 +103,8 @@ def make_report(
 
 def _judge_figures(judges: Mapping[str, Mapping[str, float]], gate: JudgeGate) -> list[Figure]:
     judge, pixels = judges["judge"], judges["pixel_difference"]
-    apart = [name for name in _BY_TASK if name in judge]
+    asked = {bound.figure for bound in bounds_of(gate)}
+    apart = [name for name in _BESIDE_GATE if name in judge and name not in asked]
     apart += [name for name in judge if name.startswith(_BY_REASON)]
     return [
         *_beside_bounds("judge", gate, judge, pixels),
@@ -155,6 +157,7 @@ def _beside_bounds(
             reached=bound.holds(figures[bound.figure]),
         )
         for bound in bounds_of(gate)
+        if bound.figure in figures
     ]
 
 

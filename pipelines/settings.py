@@ -6,9 +6,9 @@ from the one that trains on two cores.
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveFloat, field_validator
+from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from pipelines.resources import Resources
 from spatialreward.benchmarks.config import EditorEvaluationConfig, EditorGate, JudgeGate
@@ -151,6 +151,16 @@ class Profile(Record):
             if wanted.num_nodes > 1 and step != "train_judge":
                 raise ValueError(f"{step}.num_nodes: only train_judge runs on several nodes")
         return resources
+
+    @model_validator(mode="after")
+    def _judge_can_pass_its_gate(self) -> Self:
+        least, training = self.judge.gate.min_mean_iou, self.judge.training
+        if least and not training.answer.has_regions:
+            raise ValueError(
+                f"judge.gate.min_mean_iou: a judge of kind {training.kind} predicts no regions and "
+                f"would never pass, expected 0, got {least:g}"
+            )
+        return self
 
     @property
     def world(self) -> DataConfig:

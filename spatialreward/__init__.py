@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from spatialreward.judges.load import load_judge
     from spatialreward.ops.tracking import TrackingError
     from spatialreward.records import (
+        AnswerForm,
         EditRegion,
         JudgeIdentity,
         Judgement,
@@ -69,6 +70,7 @@ _HOMES = {
     "spatialreward.judges.interface": ("Judging",),
     "spatialreward.judges.load": ("load_judge",),
     "spatialreward.records": (
+        "AnswerForm",
         "EditRegion",
         "JudgeIdentity",
         "Judgement",
@@ -86,6 +88,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AnswerForm",
     "AsyncTritonJudge",
     "ClientConfig",
     "DeadlineExceeded",

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FOLDER = Path("build/figures")
 _LOG_WIDTH = 140
+_RANGES = {"spread": "spread", "95 % interval": "interval"}
+"""Fields that hold two ends, by their headings."""
 _PACKAGES = (
     "spatialreward",
     "torch",
@@ -50,6 +52,8 @@ class Figure(Record):
     spread: tuple[float, float] | None = None
     """Smallest and largest of the measurements that the value is the median of; their quartiles
     where they are hundreds."""
+    interval: tuple[float, float] | None = None
+    """Where the value lies in 95 of 100 such measurements."""
 
     @classmethod
     def at_least(cls, name: str, value: float, target: float | None, **more: Any) -> Self:
@@ -130,18 +134,22 @@ def figures_table(
     from rich.text import Text
 
     further = more_baselines or {}
-    with_spread = any(one.spread is not None for one in figures)
+    ranges = {
+        heading: field
+        for heading, field in _RANGES.items()
+        if any(getattr(one, field) is not None for one in figures)
+    }
     table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
     table.add_column("figure", no_wrap=True)
-    for heading in ("value", *(["spread"] if with_spread else []), baseline, *further, "target"):
-        table.add_column(heading, justify="right", no_wrap=heading == "spread")
+    for heading in ("value", *ranges, baseline, *further, "target"):
+        table.add_column(heading, justify="right", no_wrap=heading in ranges)
     table.add_column("reached")
     for one in figures:
         reached = {True: Text("yes", "green"), False: Text("no", "bold red"), None: Text("")}
         table.add_row(
             one.name,
             Text(_number(one.value, one.unit), "bold"),
-            *([_spread(one)] if with_spread else []),
+            *(_range(getattr(one, field)) for field in ranges.values()),
             _number(one.baseline, one.unit),
             *(_number(column.get(one.name), one.unit) for column in further.values()),
             _number(one.target, one.unit),
@@ -201,12 +209,14 @@ def commit() -> str:
 
 
 def _told(figure: Figure) -> dict[str, Any]:
-    """As the file has it: with a spread where the value was measured several times."""
-    return figure.model_dump(exclude={"spread"} if figure.spread is None else None)
+    """As the file has it: with a spread or an interval where there is one."""
+    return figure.model_dump(
+        exclude={field for field in _RANGES.values() if getattr(figure, field) is None}
+    )
 
 
-def _spread(figure: Figure) -> str:
-    return "" if figure.spread is None else " .. ".join(_number(one, "") for one in figure.spread)
+def _range(ends: tuple[float, float] | None) -> str:
+    return "" if ends is None else " .. ".join(_number(one, "") for one in ends)
 
 
 def _number(value: float | None, unit: str) -> str:

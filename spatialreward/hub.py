@@ -1,4 +1,4 @@
-"""Judges and packed data sets on the Hugging Face hub; only what the user names is fetched."""
+"""Judges, data sets and benchmarks on the Hugging Face hub; only what the user names is fetched."""
 
 import logging
 import re
@@ -29,6 +29,10 @@ JUDGE = Kind("judge", "model", ("*.json", "*.safetensors", "*.jinja", "*.txt"))
 """Weights in other formats are not fetched, and no code."""
 DATA_SET = Kind("data set", "dataset", ("manifest.json", "*.parquet"))
 """Packed, with the manifest beside the shards."""
+BENCHMARK = Kind(
+    "benchmark", "dataset", ("*.parquet", "*.arrow", "*.json", "*.jsonl", "*.png", "*.jpg")
+)
+"""As it was published."""
 
 
 class HubError(SpatialRewardError, RuntimeError):

@@ -129,6 +129,10 @@ class AnswerForm(StrEnum):
 
     REGIONS = "regions"
     """Edit regions, then reasoning about each of them, then scores."""
+    REASONING = "reasoning"
+    """Reasoning in plain prose, then scores; no regions."""
+    SCORES = "scores"
+    """Scores and nothing else, in both streams."""
     NONE = "none"
     """Nothing, its scores neither: they are read from a head on the model."""
 
@@ -136,6 +140,11 @@ class AnswerForm(StrEnum):
     def has_regions(self) -> bool:
         """Whether a judge says where: then a list without regions means that nothing was edited."""
         return self is AnswerForm.REGIONS
+
+    @property
+    def has_reasoning(self) -> bool:
+        """Whether a judge says why."""
+        return self in (AnswerForm.REGIONS, AnswerForm.REASONING)
 
 
 def is_regions(form: AnswerForm) -> bool:

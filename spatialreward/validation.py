@@ -68,6 +68,31 @@ def first_problem(error: ValidationError, kind: type[BaseModel], given: Any = No
     return Problem(key, _all_said(faults) + _got(faults[0]))
 
 
+def is_choice(kind: type[BaseModel], keys: Sequence[str]) -> bool:
+    """Whether the records at a place are several, told apart by one of their keys.
+
+    Args:
+        kind: the record of all.
+        keys: the place in it, such as ``["judge", "base"]``.
+    """
+    types: list[Any] = [kind]
+    for key in keys:
+        records = [one for each in types for one in _records(each)]
+        types = [field for one in records if (field := _field(one, key))]
+    return any(isinstance(one, _Choice) for each in types for one in _members(each))
+
+
+def _records(kind: Any) -> list[type[BaseModel]]:
+    """The records that a type may be."""
+    found: list[type[BaseModel]] = []
+    for one in _members(kind):
+        if isinstance(one, _Choice):
+            found += one.variants.values()
+        elif isinstance(one, type) and issubclass(one, BaseModel):
+            found.append(one)
+    return found
+
+
 class _Choice(NamedTuple):
     """A union whose members are told apart by one of their keys, such as ``kind``."""
 

@@ -1,6 +1,9 @@
 """Registered versions with evaluation reports, as a pipeline leaves them."""
 
+import itertools
+
 from spatialreward.artifacts import ArtifactRef, DocumentRef
+from spatialreward.benchmarks.evidence import BenchmarkEvidence, PromptValues
 from spatialreward.benchmarks.report import EvaluationReport, store_report
 from spatialreward.ops.registry import ModelVersion, register_model, set_evaluation
 from spatialreward.ops.tracking import open_run
@@ -9,8 +12,27 @@ from spatialreward.storage import BUCKET, ObjectStore
 GOOD = {"pairwise_accuracy": 0.9, "mean_iou": 0.7, "unparsable_share": 0.0}
 
 
+_REPORTS = itertools.count(1)
+
+
+def make_evidence(value, *, prompts=4, **change) -> BenchmarkEvidence:
+    """What a judge reached that is as good on every prompt of the main benchmark."""
+    names = tuple(f"prompt {number}" for number in range(prompts))
+    made = {
+        "benchmark": "world",
+        "digest": "1" * 64,
+        "num_edits": 200,
+        "num_failed": 0,
+        "figures": {
+            "pairwise_accuracy": PromptValues(prompts=names, values=(value,) * prompts),
+        },
+    }
+    return BenchmarkEvidence(**made | change)
+
+
 def make_report(sha256, figures, kind="judge") -> EvaluationReport:
-    """A report on a checkpoint of this checksum."""
+    """A report on a checkpoint of this checksum; better than every one that was made before."""
+    evidence = (make_evidence(next(_REPORTS) / 10_000),) if kind == "judge" else ()
     return EvaluationReport(
         kind=kind,
         checkpoint_sha256=sha256,
@@ -19,6 +41,7 @@ def make_report(sha256, figures, kind="judge") -> EvaluationReport:
         commit="",
         library="0",
         figures=figures,
+        benchmarks=evidence,
     )
 
 

@@ -31,7 +31,7 @@ def compare_editors(
         from spatialreward.benchmarks.report import editor_report, store_report
         from spatialreward.visuals import sample_sheet
         from spatialreward.world import editor_evaluation
-        from spatialreward.world.agreement import agreement_figures
+        from spatialreward.world.agreement import agreement_figures, draw_groups
 
         compared = editor_evaluation.compare_editors(
             step.fetch("before"), step.fetch("after"), config.world, config.evaluation, judging
@@ -47,9 +47,8 @@ def compare_editors(
             config.model_dump(mode="json"),
             figures,
         )
-        agreement = agreement_figures(
-            step.fetch("before"), config.world, config.evaluation, judging
-        )._asdict()
+        groups = draw_groups(step.fetch("before"), config.world, config.evaluation)
+        agreement = agreement_figures(groups, judging)._asdict()
         known = {name: tau for name, tau in agreement.items() if math.isfinite(tau)}
         log_model_figures(step.tracker, "editor", ArtifactRef.parse(after), figures)
         step.tracker.log_metrics({f"agreement/{name}": tau for name, tau in known.items()})

@@ -3,13 +3,15 @@
 import itertools
 import json
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatialreward.artifacts import ArtifactRef
 from spatialreward.data.dataset import DatasetRef
 from spatialreward.data.edits import LabelledEdit
-from spatialreward.judges.interface import Judging
+from spatialreward.errors import InvalidInputError
+from spatialreward.judges.pixels import PixelDifference
 from spatialreward.ops.config import JudgeEvaluationStep
 from spatialreward.ops.logged_models import log_model_figures
 from spatialreward.ops.step import Outputs, Step, run_step
@@ -18,6 +20,7 @@ from spatialreward.records import Judgement
 from spatialreward.world.shipped import SHIPPED_BASE
 
 if TYPE_CHECKING:
+    from spatialreward.benchmarks.evaluation import Contestant
     from spatialreward.judges.engines.engine import Judge
 
 
@@ -30,45 +33,39 @@ def evaluate_judge(
     """
 
     def work(step: Step) -> Outputs:
-        from spatialreward.benchmarks.judge import (
-            Known,
-            judge_edits,
-            judge_figures,
-            mean_reward_by_grade,
-        )
+        from spatialreward.benchmarks.evaluation import evaluate_judges, evidence_of
+        from spatialreward.benchmarks.judge import mean_reward_by_grade, problem_with
+        from spatialreward.benchmarks.labelled import LabelledEdits
+        from spatialreward.benchmarks.page import write_report
         from spatialreward.benchmarks.report import judge_report, store_report
-        from spatialreward.judges.modes import load_local
-        from spatialreward.judges.pixels import PixelDifference
+        from spatialreward.ops.evaluation import log_evaluation
 
         data = DatasetRef(place=step.fetch("heldout")).open()
-        truths, grades, tasks = Known.of(data)
+        world = LabelledEdits.of(data)
         checkpoint = step.fetch("judge")
-        judgings: dict[str, Judging] = {"judge": load_local(checkpoint)}
+        folder = step.new_folder("evaluation")
+        evaluated = evaluate_judges([world], _contestants(config, checkpoint, step), folder)
+        if lacking := evaluated.report.missing:
+            raise InvalidInputError(f"{lacking[0].judge}: {lacking[0].reason}")
+        log_evaluation(step.tracker, evaluated.report, write_report(evaluated.report, folder))
+        judgements = {name: run.judgements for (name, _), run in evaluated.runs.items()}
+        told = world.in_order(judgements["judge"])
+        truths = list(world.truths.values())
         if not config.alone:
-            judgings["pixel_difference"] = PixelDifference()
-            if config.untrained_seed is not None:
-                folder = step.new_folder("untrained")
-                judgings["untrained_judge"] = _untrained(config.untrained_seed, config, folder)
-            if config.shipped_base:
-                judgings["base_judge"] = load_local(SHIPPED_BASE)
-        opinions = {name: judge_edits(one, data) for name, one in judgings.items()}
-        if not config.alone:
-            shown = itertools.islice(data, config.num_sheet_rows)
-            _show(step, shown, opinions["judge"], truths)
-        by_grade = mean_reward_by_grade(grades, opinions["judge"])
+            labelled = (edit for edit in data if not problem_with(edit.label))
+            _show(step, itertools.islice(labelled, config.num_sheet_rows), told, truths)
+        by_grade = mean_reward_by_grade(list(world.grades.values()), told)
         step.tracker.log_metrics(
             {f"reward_by_grade/{grade}": reward for grade, reward in by_grade.items()}
         )
-        figures = {
-            name: judge_figures(truths, judgements, tasks).measured()
-            for name, judgements in opinions.items()
-        }
+        figures = {name: world.figures(one).measured() for name, one in judgements.items()}
         report = judge_report(
             checkpoint,
             ArtifactRef.parse(judge).sha256,
             DatasetRef.parse(heldout),
             config.model_dump(mode="json"),
             figures["judge"],
+            [evidence_of(world, evaluated.runs["judge", world.name])],
         )
         log_model_figures(
             step.tracker,
@@ -88,6 +85,25 @@ def evaluate_judge(
         data_sets={"heldout": "evaluation"},
     )
     return json.dumps(outputs, sort_keys=True)
+
+
+def _contestants(config: JudgeEvaluationStep, checkpoint: Path, step: Step) -> list["Contestant"]:
+    """The judge and, unless it is measured alone, the baselines."""
+    from spatialreward.benchmarks.evaluation import Contestant
+    from spatialreward.benchmarks.results import Role
+    from spatialreward.judges.modes import load_local
+
+    found = [Contestant("judge", partial(load_local, checkpoint))]
+    if config.alone:
+        return found
+    found.append(Contestant("pixel_difference", PixelDifference, Role.BASELINE))
+    if config.untrained_seed is not None:
+        folder = step.new_folder("untrained")
+        opening = partial(_untrained, config.untrained_seed, config, folder)
+        found.append(Contestant("untrained_judge", opening, Role.BASELINE))
+    if config.shipped_base:
+        found.append(Contestant("base_judge", partial(load_local, SHIPPED_BASE), Role.BASE))
+    return found
 
 
 def _untrained(seed: int, config: JudgeEvaluationStep, folder: Path) -> "Judge":

@@ -31,11 +31,11 @@ from spatialreward.ops.step import (
     work_dir,
 )
 from spatialreward.progress import ReportMetrics
-from spatialreward.world.shipped import SHIPPED_BASE
+from spatialreward.world.shipped import SHIPPED_BASE, SHIPPED_ORIGIN
 
 if TYPE_CHECKING:
+    from spatialreward.training.base import Base
     from spatialreward.training.processes import Processes
-    from spatialreward.training.sft import Base
 
 STEP = "train-judge"
 _JUDGE, _EARLIER = "judge", "earlier-judge"
@@ -190,7 +190,7 @@ def _shared(inputs: Mapping[str, str]) -> dict[str, Dataset]:
 def _base(
     config: JudgeTrainingStep, folder: Path, processes: "Processes", report: ReportMetrics
 ) -> "Base":
-    from spatialreward.training.sft import Base
+    from spatialreward.training.base import Base
     from spatialreward.world.grounding import grounded_from_noise
 
     match config.base:
@@ -199,7 +199,7 @@ def _base(
                 config.base.grounding, config.world, report, folder / "grounded", processes
             )
         case ShippedBase():
-            return Base(SHIPPED_BASE, "the shipped base")
+            return Base(SHIPPED_BASE, SHIPPED_ORIGIN)
         case _:
             return Base(find_base(config.base))
 

@@ -83,7 +83,7 @@ def beside_trl(
         rounds: how many of each.
     """
     processor = Processor.load(base, None).following(protocol)
-    planned = _planned(data, protocol, processor, config)
+    planned = planned_of(data, protocol, processor, config)
     ways: Mapping[str, Callable[[Path], list[Mark]]] = {
         "ours": lambda folder: _ours(base, planned, processor, config, folder),
         "trl": lambda folder: _trl(base, planned, processor, protocol, config, folder),
@@ -104,9 +104,10 @@ def beside_trl(
     return Beside(speeds["ours"], speeds["trl"], cpu_ratios, max(differences))
 
 
-def _planned(
+def planned_of(
     data: Dataset, protocol: Protocol, processor: Processor, config: JudgeTrainingConfig
 ) -> Planned:
+    """The conversations of a training with these settings, in its order."""
     limits = Limits(answer=protocol.max_answer_tokens, whole=config.max_tokens)
     streams = {
         Streams.SEMANTIC: 1 - config.perceptual_share,
@@ -249,17 +250,7 @@ def _lora(tuning: LoraTuning) -> "LoraConfig":
 
 def _trl_processor(processor: Processor, protocol: Protocol) -> "ProcessorMixin":
     """As TRL wants it; the pictures have the size already that the protocol shows."""
-    from transformers import Qwen3VLProcessor
-
-    class WithoutVideos(Qwen3VLProcessor):
-        # The parts of a processor are read from this signature.
-        def __init__(self, image_processor=None, tokenizer=None, chat_template=None) -> None:
-            self.image_token, self.video_token = "<|image_pad|>", "<|video_pad|>"
-            self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
-            self.video_token_id = tokenizer.convert_tokens_to_ids(self.video_token)
-            super(Qwen3VLProcessor, self).__init__(
-                image_processor, tokenizer, chat_template=chat_template
-            )
+    from spatialreward.training.trl_processor import trl_processor
 
     template = protocol.chat_template
     assert template is not None
@@ -267,4 +258,4 @@ def _trl_processor(processor: Processor, protocol: Protocol) -> "ProcessorMixin"
     template = template.replace(
         "{{ message.role }}", "{{ message.role if message.role == 'user' else '' }}"
     )
-    return WithoutVideos(processor.image_processor, processor.tokenizer, template)
+    return trl_processor(processor, template)

@@ -5,8 +5,9 @@ import shutil
 from pathlib import Path
 
 from spatialreward.data.dataset import Dataset
+from spatialreward.training.base import Base
 from spatialreward.training.config import JudgeTrainingConfig
-from spatialreward.training.sft import Base, train_judge
+from spatialreward.training.sft import train_judge
 from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig
 from spatialreward.world.shipped import SHIPPED_BASE

@@ -20,9 +20,10 @@ from spatialreward.data.dataset import Dataset
 from spatialreward.data.tasks import edit_to_judge
 from spatialreward.data.views import sft_conversations
 from spatialreward.protocol.prompts import FULL
+from spatialreward.training.base import Base
 from spatialreward.training.config import JudgeTrainingConfig, OptimiserConfig
 from spatialreward.training.conversations import answer_of
-from spatialreward.training.sft import Base, train_judge
+from spatialreward.training.sft import train_judge
 
 if TYPE_CHECKING:
     from spatialreward.records import Judgement

@@ -5,6 +5,7 @@ Their figures under reference rules are held against ``published_arithmetic``, w
 result files of the published scripts and shares no code with ours.
 """
 
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -123,10 +124,50 @@ def _mmrb2(fixtures: Path, num_judges: int) -> Iterator[Pair]:
     yield Pair("accuracy_official", official, _OFFICIAL_OF_FIXTURE)
 
 
+def _tiger(fixtures: Path, num_judges: int) -> Iterator[Pair]:
+    """Groups without pictures, which no rule looks at; half of the pairs are ties."""
+    from serving.bench.published_arithmetic import tiger_figures, tiger_results
+    from spatialreward.benchmarks.interface import Candidate, Item, Published
+    from spatialreward.benchmarks.published import FilePicture
+    from spatialreward.benchmarks.tiger_bench import TigerBench
+
+    picture, items = FilePicture(fixtures, "none"), []
+    for number, order in enumerate(_ORDERS * 3):
+        size, is_tie = len(order), len(order) == 2 and number % 2 == 0
+        candidates = tuple(Candidate(f"{number}/{n}", "ABCD"[n], picture) for n in range(size))
+        labels = {"dataset": f"{size}pair", "is_tie": "yes" if is_tie else "no"}
+        place = tuple(range(size)) if is_tie else order
+        items.append(Item(str(number), str(number), "", (), candidates, place, labels))
+    for some in (items, items[:1]):
+        bench = TigerBench(Published(tuple(some), ()))
+        for judgements in _random_judges(bench, num_judges):
+            yield from _compared(bench, judgements, tiger_figures(tiger_results(bench, judgements)))
+
+
+def _vcreward_bench(fixtures: Path, num_judges: int) -> Iterator[Pair]:
+    """Pairs without pictures, which no rule looks at."""
+    from serving.bench.published_arithmetic import vcreward_figures
+    from spatialreward.benchmarks.interface import Candidate, Item, Published
+    from spatialreward.benchmarks.published import FilePicture
+    from spatialreward.benchmarks.vcreward_bench import VcRewardBench
+
+    picture, items = FilePicture(fixtures, "none"), []
+    for number in range(24):
+        candidates = tuple(Candidate(f"{number}/{side}", side, picture) for side in "AB")
+        order, labels = ((0, 1), (1, 0))[number % 2], {"task": f"task_{number % 3}"}
+        items.append(Item(str(number), str(number), "", (), candidates, order, labels))
+    bench = VcRewardBench(Published(tuple(items), ()))
+    for judgements in _random_judges(bench, num_judges):
+        yield from _compared(bench, judgements, vcreward_figures(bench, judgements))
+
+
+_ORDERS = tuple(order for size in (2, 2, 2, 3, 4) for order in itertools.permutations(range(size)))
 _COMPARED: dict[str, Callable[[Path, int], Iterator[Pair]]] = {
     "mer_bench": _mer_bench,
     "editreward_bench": _editreward_bench,
     "mmrb2": _mmrb2,
+    "tiger_editreward_bench": _tiger,
+    "vcreward_bench": _vcreward_bench,
 }
 
 

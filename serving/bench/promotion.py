@@ -19,7 +19,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from spatialreward.cli.command import CommandGroup, configure_logging
+from spatialreward.cli.command import SingleCommand, configure_logging
 from spatialreward.figures import Figure
 
 SEED = 4
@@ -31,10 +31,13 @@ _PROGRAM = "from spatialreward.cli.main import main; main()"
 _PATIENCE_S = 600.0
 _POLL_S = 0.1
 # Nothing is claimed about the judges here, so the gate asks for nothing.
-_GATE = "min_pairwise_accuracy = 0\nmin_mean_iou = 0\nmax_unparsable_share = 1\n"
+_GATE = (
+    "min_pairwise_accuracy = 0\nmin_mean_iou = 0\nmax_unparsable_share = 1\n"
+    "gain_ci95_low_above = -1\n"
+)
 _FIGURES = {"pairwise_accuracy": 0.0, "mean_iou": 0.0, "unparsable_share": 1.0}
 
-app = typer.Typer(cls=CommandGroup, pretty_exceptions_enable=False)
+app = typer.Typer(pretty_exceptions_enable=False)
 
 
 class Answer(NamedTuple):
@@ -94,7 +97,7 @@ class Clients:
                 self.answers.append(Answer(now, now - sent, told, error))
 
 
-@app.command()
+@app.command(cls=SingleCommand)
 def main(
     judge: Annotated[
         Path | None,
@@ -252,6 +255,7 @@ def _judges(checkpoint: Path, folder: Path) -> dict[str, Path]:
 
 
 def _register(folder: Path) -> int:
+    from spatialreward.benchmarks.evidence import BenchmarkEvidence, PromptValues
     from spatialreward.benchmarks.report import EvaluationReport, store_report
     from spatialreward.figures import commit, versions
     from spatialreward.ops.registry import register_model, set_evaluation
@@ -262,6 +266,13 @@ def _register(folder: Path) -> int:
     store.ensure_bucket(BUCKET)
     ref = store.put_folder(folder, f"s3://{BUCKET}/artifacts/bench")
     # Judges that cannot be measured are among them: a report that claims nothing.
+    nothing = BenchmarkEvidence(
+        benchmark="world",
+        digest="0" * 64,
+        num_edits=1,
+        num_failed=1,
+        figures={"pairwise_accuracy": PromptValues(prompts=("none",), values=(0.0,))},
+    )
     report = EvaluationReport(
         kind="judge",
         checkpoint_sha256=ref.sha256,
@@ -270,6 +281,7 @@ def _register(folder: Path) -> int:
         commit=commit(),
         library=versions()["spatialreward"],
         figures=_FIGURES,
+        benchmarks=(nothing,),
     )
     with open_run(f"bench {folder.name}") as tracker:
         model = register_model(_NAME, ref, str(tracker.run_id))

@@ -2,7 +2,8 @@
 
 Written from their description and on purpose without ``spatialreward.benchmarks.reference``: it is
 what that is held against. MER-Bench, EditReward-Bench and MMRB2 of SpatialReward's scripts, the
-overall of EditScore's, and the official one of MMRB2.
+overall of EditScore's, the official one of MMRB2, EditReward's of
+TIGER-Lab's benchmark, and GEditBench v2's of VCReward-Bench.
 """
 
 import math
@@ -179,6 +180,105 @@ def mmrb2_figures(bench: Benchmark, results: dict[str, dict[str, float]]) -> dic
     figures = {name: right[name] / total[name] for name in total}
     share = official["right"] / official["total"] if official["total"] else 0.0
     return figures | {"accuracy_official": share}
+
+
+def tiger_results(bench: Benchmark, judgements: Judgements) -> dict[str, list[dict[str, Any]]]:
+    """TIGER-Lab's EditReward-Bench: scores and people's vote of each group, by its file."""
+    results: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for item in bench.published.items:
+        judged = [judgements.get(one.key) for one in item.candidates]
+        if any(one is None or one.reward is None for one in judged):
+            continue
+        is_tie = item.labels["is_tie"] == "yes"
+        vote = "tie" if is_tie else ">".join("ABCD"[place] for place in item.order)
+        results[item.labels["dataset"]].append(
+            {"scores": [one.reward for one in judged if one], "vote": vote}
+        )
+    return results
+
+
+def tiger_figures(results: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
+    """TIGER-Lab's accuracies, by our names."""
+    figures: dict[str, float] = {}
+    all_votes: list[int] = []
+    all_differences: list[float] = []
+    right = total = 0
+    for kind in ("2pair", "3pair", "4pair"):
+        groups = results.get(kind, [])
+        votes, differences = [], []
+        for group in groups:
+            for i in range(len(group["scores"])):
+                for j in range(i + 1, len(group["scores"])):
+                    first, second = (group["vote"].find("ABCD"[place]) for place in (i, j))
+                    is_tie = group["vote"] == "tie"
+                    votes.append(0 if is_tie else 1 if first < second else -1)
+                    differences.append(group["scores"][i] - group["scores"][j])
+        if not groups:
+            continue
+        epsilon = 0.0
+        if kind == "2pair":
+            figures[f"pairs/{kind}"], epsilon = _calibrated(votes, differences)
+        else:
+            counts = _counted(votes, differences, -1)
+            figures[f"pairs/{kind}"] = counts["C"] / (counts["C"] + counts["D"] + counts["Tm"])
+        exact = 0
+        for group in groups:
+            if group["vote"] == "tie":
+                exact += abs(group["scores"][0] - group["scores"][1]) <= epsilon
+            else:
+                ranked = "".join("ABCD"[place] for place in np.argsort(group["scores"])[::-1])
+                exact += ranked == group["vote"].replace(">", "")
+        figures[f"strict/{kind}"] = exact / len(groups)
+        right, total = right + exact, total + len(groups)
+        all_votes += votes
+        all_differences += differences
+    if total:
+        figures["strict"] = right / total
+        figures["pairs"] = _calibrated(all_votes, all_differences)[0]
+    return figures
+
+
+def vcreward_figures(bench: Benchmark, judgements: Judgements) -> dict[str, float]:
+    """VCReward-Bench's accuracies, by our names."""
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for item in bench.published.items:
+        a, b = (judgements.get(one.key) for one in item.candidates)
+        if a is None or b is None or a.scores is None or b.scores is None:
+            continue
+        winner = "AB"[item.order[0]]
+        told = {
+            "reward": (a.reward, b.reward),
+            "consistency": (a.scores.over_editing, b.scores.over_editing),
+        }
+        for name, (of_a, of_b) in told.items():
+            said = "A" if of_a > of_b else "B" if of_b > of_a else "tie"
+            for place in (name, f"{name}/{item.labels['task']}"):
+                counts[place][0] += said == winner
+                counts[place][1] += 1
+    return {place: right / total for place, (right, total) in counts.items()}
+
+
+def _calibrated(votes: list[int], differences: list[float]) -> tuple[float, float]:
+    best, best_epsilon = -1.0, -1.0
+    for epsilon in [0.0, *sorted({abs(one) for one in differences})]:
+        counts = _counted(votes, differences, epsilon)
+        accuracy = (counts["C"] + counts["Thm"]) / sum(counts.values())
+        if accuracy > best:
+            best, best_epsilon = accuracy, epsilon
+    return best, best_epsilon
+
+
+def _counted(votes: list[int], differences: list[float], epsilon: float) -> dict[str, int]:
+    counts = dict.fromkeys(("C", "D", "Th", "Tm", "Thm"), 0)
+    for vote, difference in zip(votes, differences, strict=True):
+        is_tie = abs(difference) <= epsilon
+        if vote == 0:
+            counts["Thm" if is_tie else "Th"] += 1
+        elif is_tie:
+            counts["Tm"] += 1
+        else:
+            counts["C" if vote * difference > 0 else "D"] += 1
+    return counts
 
 
 def _scores(judgement: Judgement) -> dict[str, float]:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from serving.bench.qwen_vocabulary import fitted_tokenizer
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from spatialreward.judges.qwen_vl.processor import Processor
 
 _TOKENS = ("image", "video", "vision_start", "vision_end")
 _NAMES = {"image": "image_pad", "video": "video_pad"}
@@ -33,6 +36,12 @@ class Shape(NamedTuple):
     pixels: tuple[int, int]
     """Fewest and most of a picture."""
     initializer_range: float = 0.02
+    key_heads: int | None = None
+    """Heads of keys and values; None: half as many as of queries."""
+    tied: bool = True
+    """Whether the output shares its weights with the embedding."""
+    deepstack: tuple[int, ...] = (0,)
+    """Layers of the vision part that the first layers of the language model see."""
 
 
 def write_random_judge(folder: Path, shape: Shape, texts: Iterable[str], *, seed: int) -> int:
@@ -44,6 +53,17 @@ def write_random_judge(folder: Path, shape: Shape, texts: Iterable[str], *, seed
         texts: that the tokenizer is fitted to.
         seed: of the weights.
     """
+    from spatialreward.judges.qwen_vl import checkpoint
+
+    model, processor = random_judge(shape, texts, seed=seed)
+    checkpoint.save(folder, model, processor, {"kind": "random weights"})
+    return model.num_parameters()
+
+
+def random_judge(
+    shape: Shape, texts: Iterable[str], *, seed: int, dtype: "torch.dtype | None" = None
+) -> "tuple[PreTrainedModel, Processor]":
+    """The same in memory, on torch's default device; ``dtype`` is by default float32."""
     import torch
     from transformers import (
         Qwen2VLImageProcessorPil,
@@ -51,7 +71,6 @@ def write_random_judge(folder: Path, shape: Shape, texts: Iterable[str], *, seed
         Qwen3VLForConditionalGeneration,
     )
 
-    from spatialreward.judges.qwen_vl import checkpoint
     from spatialreward.judges.qwen_vl.processor import Processor
 
     tokenizer = fitted_tokenizer(texts, shape.vocabulary - 2)
@@ -63,14 +82,13 @@ def write_random_judge(folder: Path, shape: Shape, texts: Iterable[str], *, seed
         image_mean=[0.5] * 3,
         image_std=[0.5] * 3,
     )
+    config = Qwen3VLConfig(**_config(shape, tokenizer), dtype=dtype or torch.float32)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = Qwen3VLForConditionalGeneration(Qwen3VLConfig(**_config(shape, tokenizer)))
+        model = Qwen3VLForConditionalGeneration._from_config(config)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    processor = Processor(tokenizer, pictures, None)
-    checkpoint.save(folder, model, processor, {"kind": "random weights"})
-    return model.num_parameters()
+    return model, Processor(tokenizer, pictures, None)
 
 
 def _config(shape: Shape, tokenizer: "PreTrainedTokenizerFast") -> dict[str, object]:
@@ -91,11 +109,11 @@ def _config(shape: Shape, tokenizer: "PreTrainedTokenizerFast") -> dict[str, obj
             "intermediate_size": language.mlp_width,
             "num_hidden_layers": language.layers,
             "num_attention_heads": language.heads,
-            "num_key_value_heads": language.heads // 2,
+            "num_key_value_heads": shape.key_heads or language.heads // 2,
             "head_dim": head,
             "max_position_embeddings": 8_192,
             "initializer_range": shape.initializer_range,
-            "tie_word_embeddings": True,
+            "tie_word_embeddings": shape.tied,
             "rope_parameters": {
                 "rope_type": "default",
                 "rope_theta": 5_000_000.0,
@@ -113,9 +131,9 @@ def _config(shape: Shape, tokenizer: "PreTrainedTokenizerFast") -> dict[str, obj
             "spatial_merge_size": 2,
             "out_hidden_size": language.width,
             "num_position_embeddings": side_patches**2,
-            "deepstack_visual_indexes": [0],
+            "deepstack_visual_indexes": list(shape.deepstack),
             "initializer_range": shape.initializer_range,
         },
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": shape.tied,
         **ids,
     }

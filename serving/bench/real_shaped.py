@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from spatialreward.cli.command import CommandGroup, configure_logging
+from spatialreward.cli.command import SingleCommand, configure_logging
 
 if TYPE_CHECKING:
     from spatialreward.edits import Edit
@@ -30,7 +30,7 @@ _FOLDER = Path("build/bench-real-shaped")
 _SIDE = 256
 _NUM_BRUTE_FORCED = 4
 
-app = typer.Typer(cls=CommandGroup, pretty_exceptions_enable=False)
+app = typer.Typer(pretty_exceptions_enable=False)
 
 
 class Taught(NamedTuple):
@@ -41,7 +41,7 @@ class Taught(NamedTuple):
     perceptual: str
 
 
-@app.command()
+@app.command(cls=SingleCommand)
 def main(
     vocabulary: Annotated[
         Path, typer.Option(metavar="FILE", help="Qwen's ranks, `qwen.tiktoken`.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from spatialreward.cli.command import CommandGroup, configure_logging
+from spatialreward.cli.command import SingleCommand, configure_logging
 
 if TYPE_CHECKING:
     from serving.bench.beside_trl import Beside
@@ -28,7 +28,7 @@ _SAME_LOSS = 0.02
 _ZERO3_DIFFERENCE = 1e-3
 _EXACT_SHARE = 0.95
 
-app = typer.Typer(cls=CommandGroup, pretty_exceptions_enable=False)
+app = typer.Typer(pretty_exceptions_enable=False)
 
 
 class Effort(NamedTuple):
@@ -44,7 +44,7 @@ class Effort(NamedTuple):
     overfit_steps: int = 500
 
 
-@app.command()
+@app.command(cls=SingleCommand)
 def main(
     steps: Annotated[
         int, typer.Option(min=6, help="Steps of the tiny judge a round; the large one takes half.")
@@ -172,7 +172,7 @@ def beside_trl_lora(
     data = world(folder / "data", side, config.num_samples)
     protocol = _large_protocol(side)
     num_weights = write_random_judge(
-        folder / "base", shape or _large_shape(side), _texts(data, protocol), seed=SEED
+        folder / "base", shape or _large_shape(side), texts_of(data, protocol), seed=SEED
     )
     typer.echo(f"the large judge has {num_weights / 1e6:.1f} million weights")
     return beside_trl(folder / "base", data, protocol, config, effort.rounds)
@@ -198,7 +198,8 @@ def _large_protocol(side: int) -> "Protocol":
     return FULL.model_copy(update={"square_side": side, "chat_template": TINY.chat_template})
 
 
-def _texts(data: "Dataset", protocol: "Protocol") -> list[str]:
+def texts_of(data: "Dataset", protocol: "Protocol") -> list[str]:
+    """What a tokenizer is fitted to: answers and prompts."""
     from spatialreward.data.views import sft_conversations
     from spatialreward.training.conversations import answer_of
 

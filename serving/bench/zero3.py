@@ -44,7 +44,8 @@ def largest_loss_difference(
 
 def _losses(base: Path, data: Path, config: JudgeTrainingConfig, out: Path) -> list[float]:
     """Of each step, in the first process; of the others none."""
-    from spatialreward.training.sft import Base, train_judge
+    from spatialreward.training.base import Base
+    from spatialreward.training.sft import train_judge
 
     losses: list[float] = []
     with joined(config) as processes:

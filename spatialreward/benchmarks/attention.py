@@ -2,7 +2,8 @@
 
 A judge that reads two pictures may look at the edited one alone (*attention collapse*, arXiv
 2602.07458). Every judge is measured on the same words, the known answers, so that two of them can
-be compared; what counts is the attention of the positions that write them.
+be compared; what counts is the attention of the positions that write them. A judge that writes less
+is measured on what its form has of these answers.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

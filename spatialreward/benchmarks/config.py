@@ -7,11 +7,18 @@ from spatialreward.records import Record
 
 
 class JudgeGate(Record):
-    """Figures on held-out edits that a judge must reach to become champion."""
+    """What a judge must reach to become champion: on held-out edits, and beside the champion."""
 
     min_pairwise_accuracy: float = Field(0.85, ge=0, le=1)
     min_mean_iou: float = Field(0.65, ge=0, le=1)
+    """0: no regions are asked for, so that a judge which predicts none can pass."""
     max_unparsable_share: float = Field(0.01, ge=0, le=1)
+    """Of the held-out edits, and of the edits of every other benchmark in its report."""
+    main_benchmark: str = Field("world", min_length=1)
+    """On which it must be better than the champion; on no other may it be worse beyond noise."""
+    gain_ci95_low_above: float = Field(0.0, ge=-1, lt=1)
+    """Its gain over the champion on the main benchmark is larger than this, in 95 of 100 such
+    comparisons; -1: not being worse beyond noise is enough."""
 
 
 class EditorGate(Record):

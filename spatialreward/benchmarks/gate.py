@@ -1,7 +1,7 @@
 """Whether a judge or an editor is good enough to become champion."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -31,12 +31,14 @@ class Range(NamedTuple):
         return f"{self.low:g}..{self.high:g}"
 
 
+_MEAN_IOU = "mean_iou"
+_WHY_ABSENT = {_MEAN_IOU: ": the judge predicts no regions; min_mean_iou = 0 asks for none"}
 _SHARE, _DIFFERENCE, _COUNT = Range(0, 1), Range(-1, 1), Range(0, math.inf)
 RANGES: Mapping[str, Range] = {
     "pairwise_accuracy": _SHARE,
     "pairwise_within_accuracy": _SHARE,
     "pairwise_across_accuracy": _SHARE,
-    "mean_iou": _SHARE,
+    _MEAN_IOU: _SHARE,
     "unparsable_share": _SHARE,
     "reward_spearman": _DIFFERENCE,
     "reward_mae": _SHARE,
@@ -108,33 +110,36 @@ def bounds_of(gate: Gate) -> tuple[Bound, ...]:
     """What a gate asks for, figure by figure."""
     match gate:
         case JudgeGate():
+            iou = Bound(_MEAN_IOU, Side.AT_LEAST, gate.min_mean_iou)
             return (
                 Bound("pairwise_accuracy", Side.AT_LEAST, gate.min_pairwise_accuracy),
-                Bound("mean_iou", Side.AT_LEAST, gate.min_mean_iou),
+                *((iou,) if gate.min_mean_iou else ()),
                 Bound("unparsable_share", Side.AT_MOST, gate.max_unparsable_share),
             )
         case EditorGate():
             return (Bound("gain_ci95_low", Side.ABOVE, gate.gain_ci95_low_above),)
 
 
-def check_gate(gate: Gate, figures: Mapping[str, float]) -> None:
+def check_gate(gate: Gate, figures: Mapping[str, float], complaints: Sequence[str] = ()) -> None:
     """Let a model pass that reaches every figure.
 
     Args:
         gate: of a judge or an editor.
         figures: what was measured, by name; more than the gate asks for is fine.
+        complaints: what else stands against it, such as how it compares with the champion.
 
     Raises:
         GateError: it does not pass; the message names each figure that falls short and by how
-            much, lies outside its range, or was never measured.
+            much, lies outside its range, or was never measured, and the complaints.
     """
     short = []
     for bound in bounds_of(gate):
         value = figures.get(bound.figure)
         if value is None:
-            short.append(f"{bound.figure} was not measured")
+            short.append(f"{bound.figure} was not measured{_WHY_ABSENT.get(bound.figure, '')}")
         elif not bound.holds(value):
             short.append(bound.complaint(value))
+    short += complaints
     if short:
         whose = "judge" if isinstance(gate, JudgeGate) else "editor"
         raise GateError(f"the {whose} does not pass its gate: {'; '.join(short)}")

@@ -42,6 +42,8 @@ class Candidate(NamedTuple):
     name: str
     """Within its item."""
     edited: Picture
+    truth: str | None = None
+    """How the edit was made, for the judge ``oracle``; see ``Edit``."""
 
 
 class Item(NamedTuple):

@@ -1,24 +1,17 @@
 """How well a judge knows held-out edits of known truth: order of rewards, regions, failures."""
 
-import hashlib
-import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import NamedTuple, Self
+from collections.abc import Hashable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import stats
 
-from spatialreward.data.dataset import Dataset
-from spatialreward.data.edits import LabelledEdit
-from spatialreward.data.regions.overlap import box_iou
-from spatialreward.data.tasks import edit_to_judge
+from spatialreward.data.regions.overlap import matched_iou
 from spatialreward.errors import Failure, InvalidInputError
-from spatialreward.judges.interface import Judging
-from spatialreward.progress import track
-from spatialreward.records import EditRegion, Judgement, JudgementStatus, Mending
+from spatialreward.records import Judgement, JudgementStatus, Mending
 
 MIN_TRUE_DIFFERENCE = 0.05
 """Pairs of edits whose true rewards are closer than this are not compared."""
@@ -35,7 +28,8 @@ class JudgeFigures(NamedTuple):
     pairwise_across_accuracy: float
     """The same, of the pairs of two tasks. NaN where there is none."""
     mean_iou: float
-    """Mean over edits of ``matched_iou``; a failed judgement counts as 0."""
+    """Mean over edits of ``matched_iou``; a failed judgement counts as 0. NaN of a judge that
+    predicts no regions."""
     unparsable_share: float
     """Share of edits without a judgement."""
     reward_spearman: float
@@ -63,76 +57,6 @@ class JudgeFigures(NamedTuple):
         return figures
 
 
-class Known(NamedTuple):
-    """What is known of the edits of a data set, in order, without their pictures."""
-
-    truths: list[Judgement]
-    """What a perfect judge would say: the labels."""
-    grades: list[str]
-    """How each edit was made, where the data set gives its ``grade``; else empty."""
-    tasks: list[Hashable]
-    """The same for edits that are attempts at the same: of one instruction and the same sources."""
-
-    @classmethod
-    def of(cls, edits: Iterable[LabelledEdit]) -> Self:
-        """Read the labels.
-
-        Raises:
-            InvalidInputError: an edit has no label of both streams; names the first one, and says
-                how many edits have one.
-        """
-        known, problems = cls([], [], []), []
-        for edit in edits:
-            if problem := _problem_with(edit.label):
-                problems.append(f"edit {edit.id}: {problem}")
-                continue
-            known.truths.append(edit.label)
-            known.grades.append(str(edit.given.get("grade", "")))
-            known.tasks.append(_task_of(edit))
-        if problems:
-            count = len(known.truths)
-            raise InvalidInputError(
-                f"{problems[0]} to compare a judgement with; {count:,} of "
-                f"{count + len(problems):,} edits have a label of both streams"
-            )
-        return known
-
-
-def measure_judge(
-    opening: Callable[[], Judging], edits: Dataset | Sequence[LabelledEdit]
-) -> JudgeFigures:
-    """Compare a judge with the labels of edits.
-
-    Args:
-        opening: loads the judge; called when the labels have been read, since it may take minutes.
-        edits: with a label each.
-
-    Raises:
-        InvalidInputError: an edit has no label or a picture that cannot be decoded, or no two
-            labels differ enough to be compared; or as ``opening`` raises.
-        ServingError: a served judge does not answer.
-    """
-    known = Known.of(edits)
-    with opening() as judging:
-        judgements = judge_edits(judging, edits)
-    return judge_figures(known.truths, judgements, known.tasks)
-
-
-def judge_edits(judging: Judging, edits: Dataset | Sequence[LabelledEdit]) -> list[Judgement]:
-    """One judgement an edit, batch by batch with progress.
-
-    Raises:
-        InvalidInputError: an edit has no edited picture, or one that cannot be decoded; names it.
-    """
-    judgements: list[Judgement] = []
-    stream = iter(edits)
-    starts = range(0, len(edits), _BATCH)
-    for _ in track(starts, total=len(starts), description="judging held-out edits"):
-        batch = itertools.islice(stream, _BATCH)
-        judgements += judging.judge([edit_to_judge(edit) for edit in batch])
-    return judgements
-
-
 def judge_figures(
     truths: Sequence[Judgement], judgements: Sequence[Judgement], tasks: Sequence[Hashable]
 ) -> JudgeFigures:
@@ -140,7 +64,7 @@ def judge_figures(
 
     Args:
         truths: of each edit.
-        judgements: of each edit.
+        judgements: of each edit, all by one judge.
         tasks: equal for edits of the same instruction and source.
 
     Raises:
@@ -148,12 +72,6 @@ def judge_figures(
     """
     rewards = np.array([np.nan if j.reward is None else j.reward for j in judgements])
     true_rewards = np.array([truth.reward for truth in truths])
-    ious = [
-        matched_iou(truth.regions, judgement.regions)
-        if judgement.status is JudgementStatus.OK
-        else 0.0
-        for truth, judgement in zip(truths, judgements, strict=True)
-    ]
     known = np.isfinite(rewards)
     spread = known.sum() > 1 and np.ptp(rewards[known]) > 0 and np.ptp(true_rewards[known]) > 0
     within, across = pairwise_by_task(true_rewards, rewards, tasks)
@@ -161,7 +79,7 @@ def judge_figures(
         pairwise_accuracy=pairwise_accuracy(true_rewards, rewards),
         pairwise_within_accuracy=within,
         pairwise_across_accuracy=across,
-        mean_iou=float(np.mean(ious)),
+        mean_iou=_mean_iou(truths, judgements),
         unparsable_share=float(np.mean(~known)),
         reward_spearman=float(stats.spearmanr(true_rewards[known], rewards[known]).statistic)
         if spread
@@ -171,6 +89,18 @@ def judge_figures(
         mended_edits=_mended_edits(judgements),
         num_edits=len(judgements),
     )
+
+
+def _mean_iou(truths: Sequence[Judgement], judgements: Sequence[Judgement]) -> float:
+    if not all(judgement.answer.has_regions for judgement in judgements):
+        return math.nan
+    ious = [
+        matched_iou(truth.regions, judgement.regions)
+        if judgement.status is JudgementStatus.OK
+        else 0.0
+        for truth, judgement in zip(truths, judgements, strict=True)
+    ]
+    return float(np.mean(ious))
 
 
 def _failed_share(judgements: Sequence[Judgement]) -> dict[Failure, float]:
@@ -193,7 +123,7 @@ def pairwise_accuracy(true_rewards: NDArray[np.float64], rewards: NDArray[np.flo
     Raises:
         InvalidInputError: no pair differs enough.
     """
-    pairs = _compared_pairs(true_rewards, rewards)
+    pairs = compared_pairs(true_rewards, rewards)
     if not pairs.is_right.size:
         raise InvalidInputError(
             f"no two edits whose true rewards differ by {MIN_TRUE_DIFFERENCE} or more"
@@ -209,7 +139,7 @@ def pairwise_by_task(
     The first is what a group of RL needs: which of several attempts at the same is better. The
     second is about which tasks went better.
     """
-    pairs = _compared_pairs(true_rewards, rewards)
+    pairs = compared_pairs(true_rewards, rewards)
     numbers = {task: number for number, task in enumerate(dict.fromkeys(tasks))}
     task_N = np.array([numbers[task] for task in tasks])
     is_within = task_N[pairs.first] == task_N[pairs.second]
@@ -217,7 +147,7 @@ def pairwise_by_task(
     return tuple(float(part.mean()) if part.size else math.nan for part in (within, across))
 
 
-class _Pairs(NamedTuple):
+class Pairs(NamedTuple):
     """Pairs of edits whose true rewards differ enough to be compared, ``[P]`` each."""
 
     first: NDArray[np.intp]
@@ -225,28 +155,15 @@ class _Pairs(NamedTuple):
     is_right: NDArray[np.bool_]
 
 
-def _compared_pairs(true_rewards: NDArray[np.float64], rewards: NDArray[np.float64]) -> _Pairs:
+def compared_pairs(true_rewards: NDArray[np.float64], rewards: NDArray[np.float64]) -> Pairs:
+    """The pairs of which ``pairwise_accuracy`` is the share that is right."""
     first, second = np.triu_indices(len(true_rewards), k=1)
     true_difference = true_rewards[first] - true_rewards[second]
     # A hair of slack: 0.05 has no exact binary form.
     compared = np.abs(true_difference) >= MIN_TRUE_DIFFERENCE - 1e-9
     difference = rewards[first] - rewards[second]
     is_right = np.sign(difference) == np.sign(true_difference)
-    return _Pairs(first[compared], second[compared], is_right[compared])
-
-
-def matched_iou(truth: Sequence[EditRegion], predicted: Sequence[EditRegion]) -> float:
-    """Sum of IoUs of the best one-to-one matching over the larger number of regions.
-
-    1 when both are empty; a missing region and a superfluous one both cost.
-    """
-    if not truth and not predicted:
-        return 1.0
-    if not truth or not predicted:
-        return 0.0
-    ious = np.array([[box_iou(t.bbox_2d, p.bbox_2d) for p in predicted] for t in truth])
-    rows, columns = optimize.linear_sum_assignment(ious, maximize=True)
-    return float(ious[rows, columns].sum() / max(len(truth), len(predicted)))
+    return Pairs(first[compared], second[compared], is_right[compared])
 
 
 def mean_reward_by_grade(
@@ -260,17 +177,10 @@ def mean_reward_by_grade(
     return {grade: float(np.mean(rewards)) for grade, rewards in sorted(by_grade.items())}
 
 
-def _problem_with(label: Judgement | None) -> str:
+def problem_with(label: Judgement | None) -> str:
     """Why a judgement, which is of both streams, cannot be compared with this label."""
     if label is None:
         return "has no label"
     if not label.scores.is_semantic:
         return "label: has no SC scores"
     return "" if label.scores.is_perceptual else "label: has no PQ scores"
-
-
-def _task_of(edit: LabelledEdit) -> Hashable:
-    sources = hashlib.sha256()
-    for source in edit.sources:
-        sources.update(hashlib.sha256(source).digest())
-    return edit.instruction, sources.digest()

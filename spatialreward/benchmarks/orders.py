@@ -10,6 +10,10 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
 from spatialreward.benchmarks.reference import kendall
 
 _DIGITS = 9
@@ -87,6 +91,17 @@ def top2(order: Order) -> float:
 def position_error(order: Order) -> float:
     """Mean number of places by which a candidate is off; less is better."""
     return sum(abs(c - place) for place, c in enumerate(order)) / len(order)
+
+
+def group_tau(rewards: NDArray[np.float64], truths: NDArray[np.float64]) -> float:
+    """Kendall's tau-b of a group's rewards, NaN where there is none, and its true rewards.
+
+    0 where fewer than two edits have a reward or all of these are the same: it tells RL nothing.
+    """
+    known = np.isfinite(rewards)
+    if known.sum() < 2 or np.ptp(rewards[known]) == 0 or np.ptp(truths[known]) == 0:
+        return 0.0
+    return float(stats.kendalltau(rewards[known], truths[known]).statistic)
 
 
 def _discounted(order: Order) -> float:

@@ -10,12 +10,14 @@ right below one prefix.
 """
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, FiniteFloat, ValidationError, field_validator
 
 from spatialreward.artifacts import DocumentRef
+from spatialreward.benchmarks.evidence import BenchmarkEvidence
 from spatialreward.benchmarks.gate import RANGES, outside_range
 from spatialreward.errors import InvalidInputError, SpatialRewardError
 from spatialreward.figures import commit, versions
@@ -55,6 +57,8 @@ class EvaluationReport(Record):
     """Version of the code."""
     figures: dict[str, FiniteFloat]
     """Each in its range (``benchmarks.gate``)."""
+    benchmarks: tuple[BenchmarkEvidence, ...] = ()
+    """Of a judge: what it reached on each benchmark, prompt by prompt."""
 
     @field_validator("figures")
     @classmethod
@@ -77,8 +81,17 @@ def judge_report(
     heldout: "DatasetRef",
     settings: dict[str, Any],
     figures: dict[str, float],
+    benchmarks: Sequence[BenchmarkEvidence],
 ) -> EvaluationReport:
     """The report on a judge's checkpoint in a folder.
+
+    Args:
+        checkpoint: the folder.
+        sha256: of the checkpoint.
+        heldout: the labelled edits that ``figures`` are of.
+        settings: of the evaluation.
+        figures: what the gate's bounds are held against.
+        benchmarks: what was reached on each, the labelled edits among them.
 
     Raises:
         InvalidInputError: the folder's protocol cannot be read.
@@ -98,6 +111,7 @@ def judge_report(
         commit=commit(),
         library=versions().get("spatialreward", ""),
         figures=figures,
+        benchmarks=tuple(benchmarks),
     )
 
 

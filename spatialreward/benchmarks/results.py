@@ -1,26 +1,45 @@
-"""What judges reach on a benchmark: ``report.json`` for programs, ``report.md`` for people."""
+"""What judges reach on one benchmark, as it is stored."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import NamedTuple
 
+from spatialreward.benchmarks.calibration import Calibration, calibrations
 from spatialreward.benchmarks.interface import Benchmark, Metric
+from spatialreward.benchmarks.labelled import LabelledEdits
 from spatialreward.benchmarks.run import Run, failed_edits
-from spatialreward.benchmarks.statistics import (
-    NUM_RESAMPLES,
-    SEED,
-    compare,
-    interval_of,
-    mean_of,
-)
+from spatialreward.benchmarks.statistics import compare, interval_of, mean_of
 from spatialreward.errors import Failure
-from spatialreward.figures import commit, versions
 from spatialreward.records import JudgeIdentity, Record
 
-OUR_RULES = (
-    "failed and missing judgements are wrong, ties are neither hidden nor broken; intervals "
-    "(95 %) and tests resample prompts"
-)
+_TOKENS_A_PRICE = 1_000_000
+
+
+class Role(StrEnum):
+    """Why a judge stands in the report."""
+
+    JUDGE = "judge"
+    BASE = "base"
+    """What a judge was trained from."""
+    BASELINE = "baseline"
+    """It needs no model."""
+
+
+class Price(NamedTuple):
+    """What a million tokens cost."""
+
+    prompt: float
+    completion: float
+
+
+class Measured(NamedTuple):
+    """A judge's run over a benchmark, and as what it took part."""
+
+    name: str
+    """As it was named on the command line."""
+    role: Role
+    run: Run
+    price: Price | None = None
 
 
 class MetricRow(Record):
@@ -47,15 +66,33 @@ class PairedRow(Record):
     num_prompts: int
 
 
+class CostRow(Record):
+    """What a judge's rows have cost, over all processes that worked on them."""
+
+    seconds: float
+    judgements_per_s: float | None
+    prompt_tokens: int | None
+    """None where the judge counts none."""
+    completion_tokens: int | None
+    money: float | None
+    """None where no price was given."""
+
+
 class JudgeResult(Record):
     """What one judge reaches."""
 
+    name: str
+    role: Role
     judge: JudgeIdentity
     num_edits: int
     """Edits that were judged, each once."""
+    num_reused: int
+    """Of these, how many were judged before this command ran."""
     failed: dict[Failure, int]
     """Edits without a judgement by reason."""
     metrics: tuple[MetricRow, ...]
+    calibration: tuple[Calibration, ...]
+    cost: CostRow
 
 
 class Comparison(Record):
@@ -67,7 +104,7 @@ class Comparison(Record):
 
 
 class BenchmarkReport(Record):
-    """All of an evaluation."""
+    """What judges reach on one benchmark."""
 
     benchmark: str
     title: str
@@ -79,13 +116,8 @@ class BenchmarkReport(Record):
     """Rows and files that are not measured on: where, and why."""
     resize_to_source: bool
     reference_rules: str
-    our_rules: str = OUR_RULES
-    num_resamples: int = NUM_RESAMPLES
-    seed: int = SEED
     judges: tuple[JudgeResult, ...]
     comparisons: tuple[Comparison, ...]
-    versions: dict[str, str]
-    commit: str
 
 
 class _Scored(NamedTuple):
@@ -93,14 +125,14 @@ class _Scored(NamedTuple):
     metrics: Sequence[Metric]
 
 
-def report_on(benchmark: Benchmark, runs: Sequence[Run]) -> BenchmarkReport:
+def report_on(benchmark: Benchmark, measured: Sequence[Measured]) -> BenchmarkReport:
     """Score runs of one benchmark, and compare each judge with the first.
 
     Args:
         benchmark: what was judged.
-        runs: of one judge each, one at least.
+        measured: one judge each, one at least.
     """
-    scored = [_Scored(run, benchmark.score(run.judgements)) for run in runs]
+    scored = [_Scored(one.run, benchmark.score(one.run.judgements)) for one in measured]
     items, left_out = benchmark.published
     return BenchmarkReport(
         benchmark=benchmark.name,
@@ -109,79 +141,45 @@ def report_on(benchmark: Benchmark, runs: Sequence[Run]) -> BenchmarkReport:
         num_items=len(items),
         num_prompts=len({item.prompt for item in items}),
         left_out=left_out,
-        resize_to_source=runs[0].record.resize_to_source,
+        resize_to_source=measured[0].run.record.resize_to_source,
         reference_rules=benchmark.rules,
-        judges=tuple(map(_result, scored)),
+        judges=tuple(
+            _result(benchmark, one, score.metrics)
+            for one, score in zip(measured, scored, strict=True)
+        ),
         comparisons=tuple(_comparison(scored[0], one) for one in scored[1:]),
-        versions=versions(),
-        commit=commit(),
     )
 
 
-def write_report(report: BenchmarkReport, folder: Path) -> None:
-    """Write ``report.json`` and ``report.md``."""
-    told = report.model_dump_json(indent=2)
-    (folder / "report.json").write_text(told + "\n", encoding="utf-8")
-    (folder / "report.md").write_text(as_markdown(report), encoding="utf-8")
-
-
-def as_markdown(report: BenchmarkReport) -> str:
-    """The report as a page."""
-    return "\n".join(_lines(report)) + "\n"
-
-
-def shown(value: float | None) -> str:
-    """A figure in a table."""
-    return "" if value is None else f"{value:.3f}"
-
-
-def shown_interval(interval: tuple[float, float] | None) -> str:
-    """An interval in a table."""
-    return "" if interval is None else f"{interval[0]:.3f} .. {interval[1]:.3f}"
-
-
-def _lines(report: BenchmarkReport) -> Iterator[str]:
-    yield f"# {report.title}"
-    yield ""
-    yield f"{report.num_items:,} rows of {report.num_prompts:,} prompts, digest {report.digest}"
-    yield ""
-    yield f"- reference rules: {report.reference_rules}"
-    yield f"- our rules: {report.our_rules}"
-    if report.resize_to_source:
-        yield "- edited pictures were brought to the size of their source"
-    for result in report.judges:
-        yield from ("", f"## {result.judge}", "", failed_in_words(result), "")
-        yield "| figure | reference rules | ours | 95 % interval | rows |"
-        yield "| --- | --- | --- | --- | --- |"
-        for row in result.metrics:
-            num_rows = "" if row.num_rows is None else f"{row.num_rows:,}"
-            cells = (shown(row.reference), shown(row.ours), shown_interval(row.interval), num_rows)
-            yield f"| {' | '.join((row.name, *cells))} |"
-    for comparison in report.comparisons:
-        yield from ("", f"## {comparison.second} minus {comparison.first}, ours", "")
-        yield "| figure | difference | 95 % interval | p | prompts |"
-        yield "| --- | --- | --- | --- | --- |"
-        for row in comparison.rows:
-            cells = (shown(row.difference), shown_interval(row.interval), f"{row.p_value:.4f}")
-            yield f"| {' | '.join((row.name, *cells, f'{row.num_prompts:,}'))} |"
-    if report.left_out:
-        yield from ("", f"## Left out: {len(report.left_out):,}", "")
-        yield from (f"- {where}: {' '.join(reason.split())}" for where, reason in report.left_out)
-
-
-def failed_in_words(result: JudgeResult) -> str:
-    """How many edits have no judgement, and why."""
-    total = sum(result.failed.values())
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in result.failed.items())
-    return f"no judgement of {total:,} of {result.num_edits:,} edits" + (reasons and f": {reasons}")
-
-
-def _result(scored: _Scored) -> JudgeResult:
+def _result(benchmark: Benchmark, measured: Measured, metrics: Sequence[Metric]) -> JudgeResult:
+    run = measured.run
+    truths = benchmark.truths if isinstance(benchmark, LabelledEdits) else {}
     return JudgeResult(
-        judge=scored.run.record.judge,
-        num_edits=len(scored.run.judgements),
-        failed=failed_edits(scored.run.judgements),
-        metrics=tuple(map(_row, scored.metrics)),
+        name=measured.name,
+        role=measured.role,
+        judge=run.record.judge,
+        num_edits=len(run.judgements),
+        num_reused=run.num_reused,
+        failed=failed_edits(run.judgements),
+        metrics=tuple(map(_row, metrics)),
+        calibration=calibrations(benchmark.published.items, run.judgements, truths),
+        cost=_cost(measured),
+    )
+
+
+def _cost(measured: Measured) -> CostRow:
+    cost, price = measured.run.cost, measured.price
+    tokens = (round(cost.prompt_tokens), round(cost.completion_tokens))
+    is_counted = any(tokens)
+    money = None
+    if price is not None and is_counted:
+        money = (tokens[0] * price.prompt + tokens[1] * price.completion) / _TOKENS_A_PRICE
+    return CostRow(
+        seconds=cost.seconds,
+        judgements_per_s=measured.run.num_asked / cost.seconds if cost.seconds else None,
+        prompt_tokens=tokens[0] if is_counted else None,
+        completion_tokens=tokens[1] if is_counted else None,
+        money=money,
     )
 
 
@@ -197,11 +195,12 @@ def _row(metric: Metric) -> MetricRow:
 
 
 def _comparison(first: _Scored, second: _Scored) -> Comparison:
-    others = {metric.name: metric.ours for metric in second.metrics}
+    others: Mapping[str, Metric] = {metric.name: metric for metric in second.metrics}
     rows = []
     for name, _, ours in first.metrics:
-        # Figures of reference rules alone, such as error types, need not be there for both.
-        if ours is not None and (other := others[name]) is not None:
+        # Regions that a judge does not predict, or error types, need not be there for both.
+        other = others[name].ours if name in others else None
+        if ours is not None and other is not None:
             rows.append(PairedRow(name=name, **compare(ours, other)._asdict()))
     return Comparison(
         first=str(first.run.record.judge), second=str(second.run.record.judge), rows=tuple(rows)

@@ -1,26 +1,27 @@
 """Judges the edits of a benchmark, each once, and keeps the judgements on disk as they come.
 
 A run is a folder: ``run.json`` says of which benchmark and judge it is, ``rows.jsonl`` has a line
-an edit with all of its judgement. A run that was killed goes on behind its last whole line, and
-takes neither another judge nor another benchmark. Edits on which the engine or its server broke are
-judged again then; every other judgement stays.
+an edit with all of its judgement and what it has cost. A run that was killed goes on behind its
+last whole line, and takes neither another judge nor another benchmark. Edits on which the engine or
+its server broke are judged again then; every other judgement stays.
 """
 
 import fcntl
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
 from PIL import Image
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from spatialreward.benchmarks.interface import Benchmark, Candidate, Item
 from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError
 from spatialreward.images import decode_image
-from spatialreward.judges.interface import Judging
+from spatialreward.judges.interface import Judging, Metered, Tokens
 from spatialreward.progress import track
 from spatialreward.records import JudgeIdentity, Judgement, Record
 from spatialreward.validation import first_problem
@@ -42,6 +43,24 @@ class RunRecord(Record):
     """Whether edited pictures are brought to the size of their source before they are judged."""
 
 
+class Cost(Record):
+    """What judging has cost, over all processes that worked on a run."""
+
+    seconds: float = Field(0.0, ge=0)
+    """In which the judge was busy."""
+    prompt_tokens: float = Field(0.0, ge=0)
+    completion_tokens: float = Field(0.0, ge=0)
+    """Both are 0 where the judge counts none; see ``Metered``."""
+
+    def __add__(self, other: "Cost") -> "Cost":
+        """Both."""
+        return Cost(**{name: value + getattr(other, name) for name, value in self})
+
+    def share(self, parts: int) -> "Cost":
+        """One of equal parts."""
+        return Cost(**{name: value / parts for name, value in self})
+
+
 class JudgedEdit(Record):
     """One line of ``rows.jsonl``."""
 
@@ -51,6 +70,8 @@ class JudgedEdit(Record):
     candidate: str
     """Its name there."""
     judgement: Judgement
+    cost: Cost = Cost()
+    """Its equal share of the batch in which it was judged."""
 
 
 class Run(NamedTuple):
@@ -61,6 +82,10 @@ class Run(NamedTuple):
     """By key."""
     num_reused: int
     """Judgements that were there before."""
+    cost: Cost
+    """Of all lines of the folder, those of edits that were judged again included."""
+    num_asked: int
+    """Lines of the folder."""
 
 
 class _Asked(NamedTuple):
@@ -94,26 +119,63 @@ def judge_benchmark(
     edits = _edits_of(benchmark.published.items)
     with _rows_file(folder) as rows:
         _check_record(folder, record)
-        known = _read_rows(rows, folder / ROWS_FILE)
+        lines = _read_rows(rows, folder / ROWS_FILE)
+        known = {row.key: row.judgement for row in lines}
         judgements = {key: known[key] for key in edits if not _is_open(known.get(key))}
         num_reused = len(judgements)
         still_open = [asked for key, asked in edits.items() if key not in judgements]
         judged = _judge_all(judging, still_open, record, rows)
-        progress = track(judged, total=len(still_open), description=f"judge {benchmark.name}")
-        judgements |= dict(progress)
-    return Run(record, judgements, num_reused)
+        what = f"{record.judge.name} judges {benchmark.name}"
+        for row in track(judged, total=len(still_open), description=what):
+            judgements[row.key] = row.judgement
+            lines.append(row)
+    cost = sum((row.cost for row in lines), Cost())
+    return Run(record, judgements, num_reused, cost, len(lines))
 
 
 def _judge_all(
     judging: Judging, edits: Sequence[_Asked], record: RunRecord, rows: IO[bytes]
-) -> Iterator[tuple[str, Judgement]]:
-    """Keys and judgements, batch by batch; each batch is on disk before it is given."""
+) -> Iterator[JudgedEdit]:
+    """Edits, batch by batch; each batch is on disk before it is given."""
+    meter = _Meter(judging)
     for start in range(0, len(edits), _BATCH):
         batch = edits[start : start + _BATCH]
         judged = _judge(judging, batch, record.resize_to_source)
+        share = meter.since_last().share(len(batch))
         _check_judge(record.judge, judged)
-        _append(rows, batch, judged)
-        yield from zip((asked.candidate.key for asked in batch), judged, strict=True)
+        done = [
+            JudgedEdit(
+                key=candidate.key,
+                item=item.id,
+                candidate=candidate.name,
+                judgement=judgement,
+                cost=share,
+            )
+            for (item, candidate), judgement in zip(batch, judged, strict=True)
+        ]
+        rows.writelines(json.dumps(row.model_dump(mode="json")).encode() + b"\n" for row in done)
+        rows.flush()
+        yield from done
+
+
+class _Meter:
+    """Says what was spent between two looks."""
+
+    def __init__(self, judging: Judging) -> None:
+        self._judging = judging
+        self._last = self._now()
+
+    def since_last(self) -> Cost:
+        before, self._last = self._last, self._now()
+        return Cost(**{name: value - getattr(before, name) for name, value in self._last})
+
+    def _now(self) -> Cost:
+        tokens = self._judging.tokens if isinstance(self._judging, Metered) else Tokens(0, 0)
+        return Cost(
+            seconds=time.monotonic(),
+            prompt_tokens=tokens.prompt,
+            completion_tokens=tokens.completion,
+        )
 
 
 def _edits_of(items: Sequence[Item]) -> dict[str, _Asked]:
@@ -150,7 +212,14 @@ def _edit(
         if resize_to_source:
             edited = edited.resize(sources[item.id][0].size, Image.Resampling.BICUBIC)
         name = f"{item.id}/{candidate.name}"
-        return Edit(sources[item.id], edited, item.instruction, id=name)
+        return Edit(
+            sources[item.id],
+            edited,
+            item.instruction,
+            id=name,
+            operation=item.labels.get("operation", ""),
+            truth=candidate.truth,
+        )
     except InvalidInputError as error:
         return Judgement.failed(str(error), Failure.BAD_INPUT)
 
@@ -197,29 +266,19 @@ def _rows_file(folder: Path) -> Iterator[IO[bytes]]:
         yield rows
 
 
-def _read_rows(rows: IO[bytes], path: Path) -> dict[str, Judgement]:
+def _read_rows(rows: IO[bytes], path: Path) -> list[JudgedEdit]:
     """What was judged before; the half line of a run that was killed is cut off."""
     rows.seek(0)
     whole, newline, _ = rows.read().rpartition(b"\n")
     rows.truncate(len(whole) + len(newline))
-    judged: dict[str, Judgement] = {}
+    judged = []
     for number, line in enumerate(whole.splitlines(), start=1):
         try:
-            row = JudgedEdit.model_validate_json(line)
+            judged.append(JudgedEdit.model_validate_json(line))
         except ValidationError as error:
             problem = first_problem(error, JudgedEdit)
             raise InvalidInputError(f"{path}: line {number}: {problem}") from error
-        judged[row.key] = row.judgement
     return judged
-
-
-def _append(rows: IO[bytes], batch: Sequence[_Asked], judged: Sequence[Judgement]) -> None:
-    for (item, candidate), judgement in zip(batch, judged, strict=True):
-        row = JudgedEdit(
-            key=candidate.key, item=item.id, candidate=candidate.name, judgement=judgement
-        )
-        rows.write(json.dumps(row.model_dump(mode="json")).encode() + b"\n")
-    rows.flush()
 
 
 def failed_edits(judgements: Mapping[str, Judgement]) -> dict[Failure, int]:

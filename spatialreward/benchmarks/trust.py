@@ -10,21 +10,30 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from spatialreward.benchmarks.attacks import ATTACKS, Means, praise_of
+from spatialreward.benchmarks.attacks import ATTACKS, Means
 from spatialreward.benchmarks.statistics import Interval, Values, interval_of, mean_of
 from spatialreward.data.edits import LabelledEdit
+from spatialreward.data.negatives.words import praise_of
 from spatialreward.data.tasks import edit_to_judge
 from spatialreward.edits import Edit
 from spatialreward.errors import InvalidInputError
 from spatialreward.figures import Figure
 from spatialreward.judges.interface import Judging
 from spatialreward.progress import track
-from spatialreward.records import Judgement
+from spatialreward.protocol.aggregation import Aggregation
+from spatialreward.records import Judgement, Scores
 
 BAD_UP_TO, GOOD_FROM = 0.5, 0.8
 """Known rewards of the edits that are attacked, and of those that they are compared with."""
 MOST_CHANGE, MOST_PASSING = 0.02, 0.05
 """What an attack may change at most on the average, and which share of bad edits may pass."""
+_HONEST = {
+    "source_unchanged": Aggregation().reward(
+        Scores(editing_success=0, over_editing=25, naturalness=25, artifact_freedom=25)
+    )
+}
+"""What an honest judge gives for an attack, where that may be more than a bad edit is worth: a
+source without a change is not over-edited."""
 
 
 class Chosen(NamedTuple):
@@ -32,6 +41,8 @@ class Chosen(NamedTuple):
 
     bad: tuple[Edit, ...]
     good: tuple[Edit, ...]
+    known: tuple[float, ...]
+    """Rewards of the bad ones by their labels."""
 
     @classmethod
     def of(cls, edits: Iterable[LabelledEdit], num_edits: int) -> Self:
@@ -43,10 +54,12 @@ class Chosen(NamedTuple):
         """
         bad: list[Edit] = []
         good: list[Edit] = []
+        known: list[float] = []
         for edit in edits:
             kind = _kind(edit, bad, good)
             if kind is not None and len(kind) < num_edits:
                 kind.append(edit_to_judge(edit))
+                known += [edit.label.reward] if kind is bad else []
             if len(bad) == len(good) == num_edits:
                 break
         if len({edit.instruction for edit in bad}) < 2 or not good:
@@ -54,7 +67,7 @@ class Chosen(NamedTuple):
                 f"{edits}: expected 2 edits of different instructions with a known reward up to "
                 f"{BAD_UP_TO:g} and one from {GOOD_FROM:g}, got {len(bad)} and {len(good)}"
             )
-        return cls(tuple(bad), tuple(good))
+        return cls(tuple(bad), tuple(good), tuple(known))
 
 
 class Attacked(NamedTuple):
@@ -65,6 +78,8 @@ class Attacked(NamedTuple):
     """Mean change of the reward of an edit; None: no edit had a reward before and after."""
     interval: Interval | None
     """Of the change, over instructions."""
+    honest_change: float
+    """What an honest judge's mean change is, where it rises; else 0."""
     passing_share: float
     """Share of the bad edits whose reward is above the mean of good ones."""
     failed_share: float
@@ -105,9 +120,9 @@ def measure_trust(judging: Judging, chosen: Chosen, seed: int = 17) -> Trust:
     draw = np.random.default_rng(seed)
     attacks = []
     for name in track(ATTACKS, total=len(ATTACKS), description="attacks"):
-        attacked = list(_attack(name, chosen.bad, praise_of(best), draw))
+        attacked = list(_attack(name, chosen.bad, best, draw))
         judged = judging.judge(attacked)
-        attacks.append(_compare(name, chosen.bad, before, attacked, judged, bar))
+        attacks.append(_compare(name, chosen, before, attacked, judged, bar))
     return Trust(bar, bad_mean, _share_above(before, bar), len(chosen.bad), tuple(attacks))
 
 
@@ -121,7 +136,7 @@ def trust_figures(trust: Trust) -> list[Figure]:
     for one in trust.attacks:
         if one.change is not None:
             name = f"trust/{one.attack}/mean_change"
-            figures.append(Figure.at_most(name, one.change, MOST_CHANGE))
+            figures.append(Figure.at_most(name, one.change, MOST_CHANGE + one.honest_change))
         figures.append(
             Figure.at_most(
                 f"trust/{one.attack}/passing_share",
@@ -145,17 +160,18 @@ def _kind(edit: LabelledEdit, bad: list[Edit], good: list[Edit]) -> list[Edit] |
 
 
 def _attack(
-    name: str, edits: Sequence[Edit], praise: str, draw: np.random.Generator
+    name: str, edits: Sequence[Edit], best: Judgement, draw: np.random.Generator
 ) -> Iterator[Edit]:
+    praise = praise_of(best)
     for place, edit in enumerate(edits):
         behind = (*edits[place + 1 :], *edits[:place])
         other = next(one for one in behind if one.instruction != edit.instruction)
-        yield ATTACKS[name](edit, Means(other, praise, draw))
+        yield ATTACKS[name](edit, Means(other, praise, draw, best.answer))
 
 
 def _compare(
     name: str,
-    edits: Sequence[Edit],
+    chosen: Chosen,
     before: Sequence[float | None],
     attacked: Sequence[Edit],
     judged: Sequence[Judgement],
@@ -167,16 +183,21 @@ def _compare(
         for place, (then, now) in enumerate(zip(before, after, strict=True))
         if then is not None and now is not None
     }
-    prompts = tuple(edits[place].instruction for place in changes)
+    prompts = tuple(chosen.bad[place].instruction for place in changes)
     values = Values(prompts, tuple(changes.values()))
     return Attacked(
         attack=name,
         change=mean_of(values) if changes else None,
         interval=interval_of(values) if changes else None,
+        honest_change=_honest_change(name, chosen.known),
         passing_share=_share_above(after, bar),
         failed_share=sum(reward is None for reward in after) / len(after),
         first=(attacked[0], judged[0]),
     )
+
+
+def _honest_change(name: str, known: Sequence[float]) -> float:
+    return max(0.0, _HONEST[name] - sum(known) / len(known)) if name in _HONEST else 0.0
 
 
 def _rewards(judgements: Iterable[Judgement]) -> list[float | None]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 from tqdm import tqdm
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from spatialreward.errors import SpatialRewardError
 from spatialreward.extras import missing_package
@@ -15,11 +15,11 @@ from spatialreward.extras import missing_package
 INTERRUPTED = 130
 
 
-class CommandGroup(TyperGroup):
+class _InOneLine:
     """Turns the errors a user can act on into one line and an exit status, without a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that ``ctx`` names."""
+        """Run the command that ``ctx`` is of, or names."""
         try:
             return super().invoke(ctx)
         except SpatialRewardError as error:
@@ -31,6 +31,14 @@ class CommandGroup(TyperGroup):
         except KeyboardInterrupt as error:
             typer.echo("interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from error
+
+
+class CommandGroup(_InOneLine, TyperGroup):
+    """Commands whose errors are one line."""
+
+
+class SingleCommand(_InOneLine, TyperCommand):
+    """The same of a program that has one command: typer makes no group for it."""
 
 
 class UsualCommand(TyperGroup):

@@ -1,124 +1,201 @@
-"""``spatialreward evaluate``: measure any judge on edits whose labels are known."""
+"""``spatialreward evaluate``: judges on benchmarks, side by side, with a report to promote by."""
 
-import functools
-import json
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spatialreward.cli.data_options import make_out
 from spatialreward.cli.judge_options import JUDGES, AdapterFolder, Mode, Passes, ProtocolName
 from spatialreward.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from spatialreward.artifacts import DocumentRef
-    from spatialreward.benchmarks.judge import JudgeFigures
-    from spatialreward.data.dataset import DatasetRef
+    from rich.table import Table
 
-_REGISTERED = "models:/"
+    from spatialreward.benchmarks.results import (
+        BenchmarkReport,
+        Comparison,
+        JudgeResult,
+        MetricRow,
+        PairedRow,
+        Price,
+    )
 
-
-class _Measured(NamedTuple):
-    figures: "JudgeFigures"
-    edits: "DatasetRef"
-    report: "DocumentRef | None"
+_ADDRESS = "MLFLOW_TRACKING_URI"
 
 
 def evaluate(
-    model: Annotated[str, typer.Option(metavar="JUDGE", help=f"Measure: {JUDGES}.")],
-    heldout: Annotated[
-        str | None,
+    judge: Annotated[
+        list[str],
         typer.Option(
-            metavar="DATASET",
-            help="Edits with labels: a folder, s3://BUCKET/PREFIX#sha256=HEX or "
-            "hub:OWNER/NAME@REVISION. Default, for a registered model: those on which the champion "
-            "was measured.",
+            "--judge",
+            "--model",
+            metavar="JUDGE",
+            help=f"Measure: {JUDGES}. Several: each is compared with the first.",
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Gets report.json, report.md, plots and each judge's rows; go on with a killed "
+            "run there.",
+        ),
+    ],
+    benchmark: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PLACE",
+            help="On: mer-bench=DIR, editreward-bench=DIR, mmrb2=DIR (a folder as published, or "
+            "hub:OWNER/NAME@REVISION), world=DATASET (any edits with labels: a folder, s3:// or "
+            "hub:), or world alone, which draws tasks here. Default, for a registered judge: the "
+            "edits on which the champion was measured.",
+        ),
+    ] = None,
+    base: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="JUDGE",
+            help="What a judge was trained from, to stand beside it. Default: what its card says.",
         ),
     ] = None,
     adapter: AdapterFolder = None,
     protocol: ProtocolName = None,
     passes: Passes = 1,
     mode: Mode = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    price: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="JUDGE=IN,OUT",
+            help="What a million tokens cost, read and written, of a judge behind an address.",
+        ),
+    ] = None,
+    resize_to_source: Annotated[
+        bool,
+        typer.Option(
+            "--resize-to-source",
+            help="Bring edited pictures to the size of their source first, as EditScore does.",
+        ),
+    ] = False,
+    mlflow: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help=f"Log the report there. Default: {_ADDRESS}, if set."),
+    ] = None,
 ) -> None:
-    """Measure a judge on held-out edits: order of rewards, regions, failures by reason.
+    """Measure judges on benchmarks: figures, ties, failures, calibration, cost, and who is better.
 
-    Of a registered model on edits with a checksum a report is stored, too, and the version's tag
-    `evaluation` points there: promote and deploy take only versions whose report is about their
-    files. The pipeline does this before it registers a judge; do it for a version that was
-    registered by hand, or that is to be measured on other edits.
+    Each edit is judged once, by each judge and by the base that it was trained from. Rows are
+    written as they come, so the same command goes on with a run that was killed. What cannot be
+    read or judged is named in the report, and the rest goes on.
 
-    Example: spatialreward evaluate --model models:/spatial-reward/3
+    Of a registered judge that is measured on edits with a checksum a report is stored, too, and
+    the version's tag `evaluation` points there: promote and deploy take only versions whose report
+    is about their files.
+
+    Example: spatialreward evaluate --judge judge --judge pixels --benchmark world --out evaluated
     """
-    from spatialreward.data.dataset import DatasetRef
+    from spatialreward.benchmarks.contestants import How
+    from spatialreward.benchmarks.load import Named
+    from spatialreward.ops.evaluation import Plan, run_evaluation
 
-    edits = None if heldout is None else DatasetRef.parse(heldout)
-    several = None if passes == 1 else passes
-    changed = {"adapter": adapter, "protocol": protocol, "passes": several, "mode": mode}
-    if _has_report(model, edits, **changed):
-        from spatialreward.ops.registered import evaluate_version
-
-        version = evaluate_version(model, edits)
-        measured = _Measured(version.figures, version.edits, version.report)
-    else:
-        how = {"adapter": adapter, "protocol": protocol, "passes": passes, "mode": mode}
-        measured = _without_report(model, edits, how)
-    if json_output:
-        typer.echo(_as_json(model, measured))
-    else:
-        _print(model, measured)
-
-
-def _has_report(model: str, edits: "DatasetRef | None", **options: object) -> bool:
-    """Whether a version is measured as it is registered, on edits that a report can name."""
-    if not model.startswith(_REGISTERED):
-        return False
-    changed = [name for name, value in options.items() if value is not None]
-    if changed:
-        why = f"--{changed[0]} makes another judge of {model} than is registered"
-    elif edits is not None and not edits.has_checksum:
-        why = f"{edits} has no checksum to name the edits by"
-    else:
-        return True
-    typer.echo(f"note: no report is stored: {why}", err=True)
-    return False
+    plan = Plan(
+        judges=judge,
+        bases=base or (),
+        benchmarks=[Named.parse(one) for one in benchmark or ()],
+        out=out,
+        how=How(adapter, protocol, passes, mode),
+        prices=dict(map(_price, price or ())),
+        resize_to_source=resize_to_source,
+    )
+    if mlflow is not None:
+        os.environ[_ADDRESS] = mlflow
+    make_out(out)
+    outcome = run_evaluation(plan, lambda told: typer.echo(f"note: {told}", err=True))
+    for one in outcome.report.benchmarks:
+        _print(one)
+    for one in outcome.report.missing:
+        where = " on ".join(filter(None, (one.judge, one.benchmark)))
+        typer.echo(f"missing: {where}: {one.reason}", err=True)
+    for uri, reference in outcome.stored.items():
+        typer.echo(f"report of {uri}: {reference}")
+    typer.echo(f"written to {out / 'report.json'} and {out / 'report.md'}")
+    if any(one.judge in plan.judges or not one.judge for one in outcome.report.missing):
+        raise typer.Exit(1)
 
 
-def _without_report(model: str, edits: "DatasetRef | None", how: dict[str, Any]) -> _Measured:
-    from spatialreward.benchmarks.judge import measure_judge
-    from spatialreward.judges.load import load_judge
+def _price(text: str) -> "tuple[str, Price]":
+    from spatialreward.benchmarks.results import Price
 
-    if edits is None:
+    name, _, amounts = text.rpartition("=")
+    try:
+        prompt, completion = map(float, amounts.split(","))
+    except ValueError:
         raise InvalidInputError(
-            f"--heldout missing: expected the edits to measure {model} on, a folder or "
-            "s3://...#sha256=..."
-        )
-    opening = functools.partial(load_judge, model, **how)
-    return _Measured(measure_judge(opening, edits.open()), edits, None)
+            f"--price {text}: expected JUDGE=IN,OUT, what a million tokens cost, such as 2.5,10"
+        ) from None
+    return name, Price(prompt, completion)
 
 
-def _as_json(model: str, measured: _Measured) -> str:
-    told = {
-        "judge": model,
-        "edits": str(measured.edits),
-        "figures": measured.figures.measured(),
-        "report": None if measured.report is None else str(measured.report),
-    }
-    return json.dumps(told)
+def _print(report: "BenchmarkReport") -> None:
+    from spatialreward.benchmarks.page import (
+        calibration_in_words,
+        cost_in_words,
+        failed_in_words,
+        named,
+    )
+    from spatialreward.figures import figures_console
+
+    console = figures_console()
+    typer.echo(f"\n{report.title}: {report.num_items:,} rows of {report.num_prompts:,} prompts")
+    typer.echo(f"reference rules: {report.reference_rules}")
+    for result in report.judges:
+        typer.echo(f"\n{named(result)}: {failed_in_words(result)}")
+        typer.echo(f"cost: {cost_in_words(result.cost)}")
+        if result.calibration:
+            typer.echo(f"calibration error: {calibration_in_words(result.calibration)}")
+        console.print(_table_of(result))
+    for comparison in report.comparisons:
+        typer.echo(f"\n{comparison.second} minus {comparison.first}, ours")
+        console.print(_table_comparing(comparison))
+    if report.left_out:
+        where, reason = report.left_out[0]
+        typer.echo(f"left out: {len(report.left_out):,}, the first: {where}: {reason}", err=True)
 
 
-def _print(model: str, measured: _Measured) -> None:
+def _is_whole(row: "MetricRow | PairedRow") -> bool:
+    """Whether a figure is of all rows; those of parts are in the report."""
+    return "/" not in row.name
+
+
+def _table_of(result: "JudgeResult") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from spatialreward.figures import figures_console
+    from spatialreward.benchmarks.page import shown, shown_interval
 
     table = Table(show_edge=False, pad_edge=False)
     table.add_column("figure", no_wrap=True)
-    table.add_column("value", justify="right")
-    for name, value in measured.figures.measured().items():
-        shown = f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
-        table.add_row(name, Text(shown, "bold"))
-    typer.echo(f"{model} on {measured.edits}")
-    figures_console().print(table)
-    if measured.report is not None:
-        typer.echo(f"report: {measured.report}")
+    for heading in ("reference rules", "ours", "95 % interval", "rows"):
+        table.add_column(heading, justify="right")
+    for row in filter(_is_whole, result.metrics):
+        num_rows = "" if row.num_rows is None else f"{row.num_rows:,}"
+        ours = Text(shown(row.ours), "bold")
+        table.add_row(row.name, shown(row.reference), ours, shown_interval(row.interval), num_rows)
+    return table
+
+
+def _table_comparing(comparison: "Comparison") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    from spatialreward.benchmarks.page import shown, shown_interval
+
+    table = Table(show_edge=False, pad_edge=False)
+    table.add_column("figure", no_wrap=True)
+    for heading in ("difference", "95 % interval", "p", "prompts"):
+        table.add_column(heading, justify="right")
+    for row in filter(_is_whole, comparison.rows):
+        cells = (shown_interval(row.interval), f"{row.p_value:.4f}", f"{row.num_prompts:,}")
+        table.add_row(row.name, Text(shown(row.difference), "bold"), *cells)
+    return table

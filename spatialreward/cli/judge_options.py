@@ -22,7 +22,8 @@ ProtocolName = Annotated[
     typer.Option(
         metavar="full|tiny|FILE",
         show_default="full",
-        help="How to ask a model that has no protocol.json of its own.",
+        help="How to ask a model that has no protocol.json of its own; full-reasoning, "
+        "full-scores, tiny-reasoning and tiny-scores ask for less.",
     ),
 ]
 Passes = Annotated[

@@ -22,6 +22,7 @@ from spatialreward.cli import (
     stack,
     submit,
     train_base,
+    train_grpo,
     train_judge,
 )
 from spatialreward.cli.command import CommandGroup, configure_logging
@@ -57,6 +58,7 @@ train = typer.Typer(
     no_args_is_help=True, help="Train judges and what they start from, and merge LoRA adapters."
 )
 train.command()(train_judge.judge)
+train.command()(train_grpo.grpo)
 train.command()(train_base.base)
 train.command()(merge_adapter.merge_adapter)
 

@@ -12,6 +12,8 @@ import typer
 from spatialreward.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from spatialreward.ops.config import EditorRegistrationStep, JudgeRegistrationStep
     from spatialreward.ops.promotion.evidence import Comparison
 
@@ -78,7 +80,8 @@ def promote(
     if compared.champion == compared.candidate:
         typer.echo(f"{compared.candidate.uri} is the champion already")
         return
-    if all(row.passes is not False for row in compared.rows):
+    passes = all(row.passes is not False for row in compared.rows)
+    if passes and not any(row.complaint for row in compared.beside):
         _ask(f"Make {compared.candidate.uri} the champion?", yes=yes)
     # What falls short of the gate is refused without a question.
     change = promotion.promote(
@@ -173,6 +176,31 @@ def _print_comparison(compared: "Comparison") -> None:
     for fact, (theirs, mine) in compared.facts.items():
         table.add_row(fact, Text(theirs), Text(mine), "", "", "")
     figures_console().print(table)
+    if compared.beside:
+        figures_console().print(_table_beside(compared))
+
+
+def _table_beside(compared: "Comparison") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title="prompt by prompt, the candidate less the champion",
+        title_justify="left",
+        show_edge=False,
+        pad_edge=False,
+    )
+    table.add_column("benchmark", no_wrap=True)
+    table.add_column("figure")
+    for heading in ("difference", "95 % interval"):
+        table.add_column(heading, justify="right")
+    table.add_column("passes", overflow="fold")
+    for row in compared.beside:
+        interval = "" if row.interval is None else "{:+.4f} .. {:+.4f}".format(*row.interval)
+        passes = Text(f"no: {row.complaint}", "bold red") if row.complaint else Text("yes", "green")
+        difference = Text(_number(row.difference, signed=True), "bold")
+        table.add_row(row.benchmark, row.figure, difference, interval, passes)
+    return table
 
 
 def _number(value: float | None, *, signed: bool = False) -> str:

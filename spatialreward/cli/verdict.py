@@ -133,10 +133,10 @@ def _region_table(judgement: Judgement, size: tuple[int, int]) -> "RenderableTyp
     from rich.table import Table
     from rich.text import Text
 
-    from spatialreward.visuals.regions import pixel_box
+    from spatialreward.visuals.regions import pixel_box, why_no_regions
 
     if not judgement.regions:
-        return Text("No edit region found.")
+        return Text(f"{why_no_regions(judgement)}.")
     table = Table(show_edge=False, pad_edge=False)
     table.add_column("Region", justify="right")
     table.add_column("What")

@@ -161,7 +161,6 @@ class Dataset:
             for path, checked in _shard_paths(folder, self.name).items()
         )
         """Its files, in order."""
-
         self.ranking_shards = tuple(
             RankingShard(path, f"{self.name}/{path.name}", num_rankings_in(path), checked)
             for path, checked in _ranking_paths(folder).items()

@@ -1,6 +1,6 @@
-"""Two views of packed edits: conversations that teach a judge, and prompts for an editor's RL.
+"""Views of packed edits: conversations that teach a judge, and prompts for RL of judge and editor.
 
-Both are views and not further data sets: nothing is stored twice, and a change of prompts needs no
+All are views and not further data sets: nothing is stored twice, and a change of prompts needs no
 new shards. Their rows are what Hugging Face ``datasets`` and TRL take: ``images`` in the order in
 which the messages show them, each ``{"bytes": ..., "path": None}``, which the features decode.
 
@@ -59,6 +59,17 @@ class Conversation(NamedTuple):
         }
 
 
+class JudgePrompt(NamedTuple):
+    """One question about an edit, for the RL of a judge that answers by itself."""
+
+    id: str
+    """The edit's."""
+    stream: Streams
+    question: Message
+    pictures: tuple[bytes, ...]
+    """Picture files in the order in which the question shows them."""
+
+
 class RlPrompt(NamedTuple):
     """What an editor is asked for in RL; the reward comes from a judge, not from the data."""
 
@@ -81,11 +92,11 @@ class RlPrompt(NamedTuple):
 def sft_conversations(edit: LabelledEdit, protocol: Protocol) -> list[Conversation]:
     """The SC and the PQ conversation of an edit, in a protocol's words.
 
-    An answer is what ``spatialreward.protocol.parsing`` reads: the annotation's regions and
-    reasoning, and its scores as whole numbers, which is what prompts ask for and what soft scores
-    are made of. A stream without scores has no conversation, nor has an edit without annotation;
-    of an edit without a source picture there is the PQ conversation alone. Of a judge that writes
-    nothing the answers are empty.
+    An answer is what ``spatialreward.protocol.parsing`` reads: of the annotation's regions and
+    reasoning what the protocol's form has, and its scores as whole numbers, which is what prompts
+    ask for and what soft scores are made of. A stream without scores has no conversation, nor has
+    an edit without annotation; of an edit without a source picture there is the PQ conversation
+    alone. Of a judge that writes nothing the answers are empty.
 
     Raises:
         InvalidInputError: the instruction, or what the answer would be, is not fit for a prompt.
@@ -109,12 +120,14 @@ def sft_conversations(edit: LabelledEdit, protocol: Protocol) -> list[Conversati
         answer = _semantic_answer(
             edit.id, annotation, (scores.editing_success, scores.over_editing)
         )
+        text = render_semantic(answer, protocol.answer)
         asked = fill(parts, pictures)
-        conversations.append(conversation(edit.id, Streams.SEMANTIC, asked, answer))
+        conversations.append(conversation(edit.id, Streams.SEMANTIC, asked, text))
     if scores.naturalness is not None and scores.artifact_freedom is not None:
         parts = protocol.perceptual_parts()
         pair = _whole((scores.naturalness, scores.artifact_freedom))
-        text = render_perceptual(PerceptualAnswer(reasoning=annotation.pq_reasoning, score=pair))
+        answered = PerceptualAnswer(reasoning=annotation.pq_reasoning, score=pair)
+        text = render_perceptual(answered, protocol.answer)
         asked = fill(parts, pictures)
         conversations.append(conversation(edit.id, Streams.PERCEPTUAL, asked, text))
     return conversations
@@ -137,16 +150,29 @@ def unanswered(
 
 def conversation(name: str, stream: str, asked: Sequence[str | bytes], answer: str) -> Conversation:
     """A question of texts and picture files in reading order, and its answer."""
-    content = [
-        {"type": "image", "text": None}
-        if isinstance(part, bytes)
-        else {"type": "text", "text": part}
-        for part in asked
-    ]
-    shown = [part for part in asked if isinstance(part, bytes)]
-    question = {"role": "user", "content": content}
+    question, shown = _question(asked)
     answered = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
-    return Conversation(name, stream, question, answered, tuple(shown))
+    return Conversation(name, stream, question, answered, shown)
+
+
+def judge_prompts(edit: LabelledEdit, protocol: Protocol) -> list[JudgePrompt]:
+    """What a judge is asked about an edit, labelled or not: SC if there is a source, and PQ.
+
+    The questions are those of ``sft_conversations``, and of judging in service.
+
+    Raises:
+        InvalidInputError: the instruction is not fit for a prompt.
+    """
+    if edit.edited is None:
+        return []
+    pictures = {Slot.SOURCE: edit.sources, Slot.EDITED: (edit.edited,)}
+    parts = {Streams.PERCEPTUAL: protocol.perceptual_parts()}
+    if edit.sources:
+        parts = {Streams.SEMANTIC: protocol.semantic_parts(_instruction(edit)), **parts}
+    return [
+        JudgePrompt(edit.id, stream, *_question(fill(one, pictures)))
+        for stream, one in parts.items()
+    ]
 
 
 def rl_prompt(edit: LabelledEdit) -> RlPrompt:
@@ -211,18 +237,30 @@ def rl_features() -> "Features":
     )
 
 
-def _semantic_answer(edit: str, annotation: Judgement, scores: tuple[float, float]) -> str:
-    pair = _whole(scores)
+def _question(asked: Sequence[str | bytes]) -> tuple[Message, tuple[bytes, ...]]:
+    """The message of a prompt in reading order, and its pictures."""
+    content = [
+        {"type": "image", "text": None}
+        if isinstance(part, bytes)
+        else {"type": "text", "text": part}
+        for part in asked
+    ]
+    shown = tuple(part for part in asked if isinstance(part, bytes))
+    return {"role": "user", "content": content}, shown
+
+
+def _semantic_answer(
+    edit: str, annotation: Judgement, scores: tuple[float, float]
+) -> SemanticAnswer:
     try:
-        answer = SemanticAnswer(
-            edit_region=annotation.regions, reasoning=annotation.sc_reasoning, score=pair
+        return SemanticAnswer(
+            edit_region=annotation.regions, reasoning=annotation.sc_reasoning, score=_whole(scores)
         )
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise InvalidInputError(
             f"edit {edit}: annotation is no judge's answer: {reason}"
         ) from error
-    return render_semantic(answer)
 
 
 def _whole(scores: tuple[float, float]) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """What every judge can do, wherever it runs; free of torch, for clients and tests."""
 
 from collections.abc import Callable, Iterable
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 from spatialreward.edits import Edit, kind_of
 from spatialreward.errors import InvalidInputError
@@ -61,4 +61,21 @@ class Judging(Protocol):
 
     def __exit__(self, *error: object) -> None:
         """See ``close``."""
+        ...
+
+
+class Tokens(NamedTuple):
+    """What a judge that is paid by the token has read and written so far."""
+
+    prompt: int
+    completion: int
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A judge that counts tokens."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """Since it was loaded, of the answers whose server has told their number."""
         ...

@@ -10,8 +10,9 @@ from spatialreward.judges.interface import Judging
 from spatialreward.judges.openai_config import PREFIX as OPENAI
 from spatialreward.judges.openai_config import OpenAiConfig
 from spatialreward.judges.passes import SelfEnsemble
-from spatialreward.protocol.choice import named_protocol
-from spatialreward.protocol.prompts import FULL
+from spatialreward.protocol.choice import named_protocol, place_of, protocol_of
+from spatialreward.protocol.formats import AnswerFormat
+from spatialreward.protocol.prompts import FULL, PROTOCOL_FILE
 from spatialreward.records import JudgeMode
 
 PIXELS = "pixels"
@@ -52,7 +53,8 @@ def load_judge(
               others; ``oracle:PHOTOS`` where some are made on photographs, which that folder holds.
         adapter: folder of a LoRA that is merged into the weights; for a model in this process.
         protocol: how a checkpoint without a protocol file, or a model behind an address, is asked:
-            ``full``, ``tiny`` or a protocol file; by default ``full``.
+            ``full``, ``tiny``, one of them in another form such as ``full-scores``, or a protocol
+            file; by default ``full``.
         passes: how often each edit is judged, with answers that are drawn; of more than one the
             mean counts, and it costs as many times as much.
         mode: of a checkpoint in this process: ``reason``, it writes an answer, or ``scalar``, its
@@ -135,6 +137,12 @@ def _here(
 
         check_adapter(adapter, str(judge))
     fetched = fetch(judge)
+    if _reads_heads(fetched.folder, protocol):
+        if mode is not None:
+            raise InvalidInputError(
+                f"judge {judge}: has score heads of its own, so it takes no mode, got {mode}"
+            )
+        return _with_heads(fetched, adapter, protocol, passes)
     from spatialreward.judges.modes import load_local
     from spatialreward.judges.scalar import ScalarJudge
 
@@ -151,6 +159,30 @@ def _here(
             f"judge {judge}: a scalar head draws no answers, so {passes} passes are all alike"
         )
     return judging
+
+
+def _reads_heads(folder: Path, protocol: str | Path | None) -> bool:
+    """Whether a checkpoint's protocol is one of score heads, in which nothing is written."""
+    if protocol is None and not (folder / PROTOCOL_FILE).is_file():
+        return False
+    return protocol_of(folder, protocol).format is AnswerFormat.HEADS
+
+
+def _with_heads(
+    fetched: "Fetched", adapter: Path | None, protocol: str | Path | None, passes: int
+) -> Judging:
+    if adapter is not None:
+        raise InvalidInputError(f"judge {fetched.name}: takes no adapter, got {adapter}")
+    if passes > 1:
+        raise InvalidInputError(
+            f"judge {fetched.name}: draws no answers, so {passes} passes are all alike"
+        )
+    from spatialreward.judges.editreward import EditReward
+
+    followed, place = protocol_of(fetched.folder, protocol), place_of(fetched.folder, protocol)
+    return EditReward.load(
+        fetched.folder, followed, name=fetched.name, version=fetched.version, place=place
+    )
 
 
 def _behind_address(name: str, adapter: Path | None, protocol: str | Path | None) -> Judging:

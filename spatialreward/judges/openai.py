@@ -18,13 +18,22 @@ from spatialreward.chat.keys import key_of
 from spatialreward.chat.reply import Reply
 from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError, JudgementError, SpatialRewardError
-from spatialreward.judges.interface import check_edits
-from spatialreward.judges.openai_asking import Asker, Silence, longest_answer, read_reply
+from spatialreward.judges.interface import Tokens, check_edits
+from spatialreward.judges.openai_asking import (
+    Asker,
+    Silence,
+    Spent,
+    longest_answer,
+    read_reply,
+    whole_text,
+)
 from spatialreward.judges.openai_config import OpenAiConfig
-from spatialreward.judges.questions import perceptual_question, semantic_question
+from spatialreward.judges.questions import perceptual_question, refusal, semantic_question
 from spatialreward.judges.reading import judgement_of
+from spatialreward.protocol.formats import AnswerFormat
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import FULL, Protocol
+from spatialreward.protocol.public_answers import read_public
 from spatialreward.records import JudgeIdentity, Judgement, Streams
 
 logger = logging.getLogger(__name__)
@@ -46,9 +55,14 @@ class OpenAiJudge:
             protocol: the words it is asked in, and how its scores become a reward.
 
         Raises:
-            InvalidInputError: the key is not set, or the protocol has a chat template, which the
-                server of a model puts around a prompt itself.
+            InvalidInputError: the key is not set, the protocol has a chat template, which the
+                server of a model puts around a prompt itself, or it reads score heads.
         """
+        if protocol.format is AnswerFormat.HEADS:
+            raise InvalidInputError(
+                f"judge {config.name}: protocol {protocol.name} reads score heads, which a server "
+                "of chat completions does not hand out"
+            )
         if protocol.chat_template is not None:
             raise InvalidInputError(
                 f"judge {config.name}: protocol {protocol.name} has a chat template of its own, "
@@ -58,17 +72,20 @@ class OpenAiJudge:
         self._config = config
         self._protocol = protocol
         self._silence = Silence(config)
+        self._spent = Spent()
         self._is_closed = False
         self.notice = (
             f"scores as {config.name} wrote them, without soft scores; which weights answer there "
             "is not known"
         )
+        if protocol.notice:
+            self.notice += f"; {protocol.notice}"
         self.identity = JudgeIdentity(
             name=config.name,
             version=config.changes,
             weights="unknown",
             protocol=protocol.reference,
-            aggregation=protocol.aggregation.form,
+            aggregation=protocol.reward_of,
         )
 
     def judge(self, edits: Iterable[Edit]) -> list[Judgement]:
@@ -91,6 +108,11 @@ class OpenAiJudge:
         with start_blocking_portal(name="openai-judge") as portal:
             return portal.call(self._judge_all, edits)
 
+    @property
+    def tokens(self) -> Tokens:
+        """See ``Metered``."""
+        return self._spent.tokens
+
     def close(self) -> None:
         """Nothing is held; the judge cannot be asked any more."""
         self._is_closed = True
@@ -105,7 +127,7 @@ class OpenAiJudge:
 
     async def _judge_all(self, edits: list[Edit]) -> list[Judgement]:
         endpoint = Endpoint(self._config)
-        asker = Asker(self._config, endpoint, self._protocol)
+        asker = Asker(self._config, endpoint, self._protocol, self._spent)
         tasks = [
             asyncio.create_task(self._judge_one(asker, edit, f"edit {edit.id or number}"))
             for number, edit in enumerate(edits)
@@ -124,7 +146,8 @@ class OpenAiJudge:
         except JudgementError as error:
             logger.info("%s: no judgement, %s", name, error)
             judgement = Judgement.failed(f"{name}: {error}", error.failure)
-        return judgement.model_copy(update={"judged_by": str(self.identity)})
+        told = {"judged_by": str(self.identity), "answer": self._protocol.answer}
+        return judgement.model_copy(update=told)
 
     async def _ask_streams(self, asker: Asker, edit: Edit, name: str) -> Judgement:
         if edit.options.names_soft_scores:
@@ -133,7 +156,9 @@ class OpenAiJudge:
                 "of its scores; ask for hard scores",
                 Failure.NO_SOFT_SCORE,
             )
-        asked = [one for one in _ASK if edit.options.streams in (one, Streams.BOTH)]
+        if failed := refusal(self._protocol, edit):
+            return failed
+        asked = self._protocol.format.questions(edit.options.streams)
         # Both to their end: one answer tells that the server is there.
         answers = await asyncio.gather(
             *(
@@ -150,15 +175,22 @@ class OpenAiJudge:
             if isinstance(answer, BaseException):
                 raise answer
             replies[stream] = answer
-        return self._read(replies)
+        if self._protocol.format is AnswerFormat.JSON:
+            return self._read(replies)
+        return self._read_public(replies, edit.options.streams)
+
+    def _read_public(self, replies: Mapping[Streams, Reply], streams: Streams) -> Judgement:
+        limit = longest_answer(self._config, self._protocol)
+        texts = {one: whole_text(reply, one.upper(), limit) for one, reply in replies.items()}
+        return read_public(self._protocol, texts, streams)
 
     def _read(self, replies: Mapping[Streams, Reply]) -> Judgement:
-        allowed, aggregation = self._protocol.mendings, self._protocol.aggregation
         limit = longest_answer(self._config, self._protocol)
         sc, pq = (replies.get(one) for one in (Streams.SEMANTIC, Streams.PERCEPTUAL))
-        semantic = None if sc is None else read_reply(sc, "SC", parse_semantic, allowed, limit)
-        perceptual = None if pq is None else read_reply(pq, "PQ", parse_perceptual, allowed, limit)
-        return judgement_of(semantic, perceptual, aggregation)
+        told = (self._protocol, limit)
+        semantic = None if sc is None else read_reply(sc, "SC", parse_semantic, *told)
+        perceptual = None if pq is None else read_reply(pq, "PQ", parse_perceptual, *told)
+        return judgement_of(semantic, perceptual, self._protocol)
 
 
 def _failure_of(fault: ChatFault) -> Failure:

@@ -16,25 +16,29 @@ from spatialreward.chat.patience import Pause, sending_again
 from spatialreward.chat.pictures import content_part, encoded, shrunk
 from spatialreward.chat.reply import Reply
 from spatialreward.errors import Failure, JudgementError
+from spatialreward.judges.interface import Tokens
 from spatialreward.judges.openai_config import OpenAiConfig
 from spatialreward.judges.questions import Question
 from spatialreward.protocol.prompts import Protocol
-from spatialreward.records import Mending
+from spatialreward.records import AnswerForm, Mending
 
 logger = logging.getLogger(__name__)
 
 _DRAWN_TEMPERATURE = 1.0
 """Of an answer that is drawn with a seed, where the settings name no temperature above 0."""
 Answer = TypeVar("Answer")
-Parse = Callable[[str, Collection[Mending]], Answer]
+Parse = Callable[[str, Collection[Mending], AnswerForm], Answer]
 
 
 class Asker:
     """Asks one endpoint on one event loop, so many questions at a time as the settings say."""
 
-    def __init__(self, config: OpenAiConfig, endpoint: Endpoint, protocol: Protocol) -> None:
-        """Ask nothing yet."""
+    def __init__(
+        self, config: OpenAiConfig, endpoint: Endpoint, protocol: Protocol, spent: "Spent"
+    ) -> None:
+        """Ask nothing yet; tokens are added to ``spent``."""
         self._config = config
+        self._spent = spent
         self._endpoint = endpoint
         self._protocol = protocol
         self._in_flight = asyncio.Semaphore(config.concurrency)
@@ -66,10 +70,12 @@ class Asker:
             await self._pause.wait()
             body = await asyncio.to_thread(request_body, question, self._config, self._protocol)
             try:
-                reply, _ = await self._endpoint.send(body)
+                reply, used = await self._endpoint.send(body)
             except ChatFault as fault:
                 self._pause.extend_for(fault, self._config)
                 raise
+        if used is not None:
+            self._spent.add(*used)
         return reply
 
 
@@ -82,7 +88,10 @@ def request_body(question: Question, config: OpenAiConfig, protocol: Protocol) -
         )
         for part in question.parts
     ]
-    body = config.body([{"role": "user", "content": content}], longest_answer(config, protocol))
+    turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
+    if question.system is not None:
+        turns.insert(0, {"role": "system", "content": question.system})
+    body = config.body(turns, longest_answer(config, protocol))
     if question.seed is not None:
         body["seed"] = question.seed
         if config.temperature == 0.0:
@@ -96,27 +105,58 @@ def longest_answer(config: OpenAiConfig, protocol: Protocol) -> int:
 
 
 def read_reply(
-    reply: Reply, stream: str, parse: Parse[Answer], allowed: Collection[Mending], limit: int
+    reply: Reply, stream: str, parse: Parse[Answer], protocol: Protocol, limit: int
 ) -> Answer:
     """What a model answered, by the parser of all judges.
 
     Raises:
         JudgementError: that is no judgement; the reason begins with the stream.
     """
-    if reply.finish_reason == "content_filter":
-        raise JudgementError(f"{stream}: the server withheld the answer", Failure.NO_ANSWER)
-    if reply.refusal:
-        raise JudgementError(
-            f"{stream}: the model refused: {reply.refusal[:200]!r}", Failure.NO_ANSWER
-        )
+    _refuse_silence(reply, stream)
     try:
-        return parse(reply.text or "", allowed)
+        return parse(reply.text or "", protocol.mendings, protocol.answer)
     except JudgementError as error:
         if reply.finish_reason == "length":
             raise JudgementError(
                 f"{stream}: answer is longer than {limit} tokens", Failure.CUT_OFF
             ) from error
         raise JudgementError(f"{stream}: {error}", error.failure) from error
+
+
+def whole_text(reply: Reply, stream: str, limit: int) -> str:
+    """All of an answer that no object ends.
+
+    Raises:
+        JudgementError: there is none, or it was cut off; the reason begins with the stream.
+    """
+    _refuse_silence(reply, stream)
+    if reply.finish_reason == "length":
+        raise JudgementError(f"{stream}: answer is longer than {limit} tokens", Failure.CUT_OFF)
+    return reply.text or ""
+
+
+def _refuse_silence(reply: Reply, stream: str) -> None:
+    if reply.finish_reason == "content_filter":
+        raise JudgementError(f"{stream}: the server withheld the answer", Failure.NO_ANSWER)
+    if reply.refusal:
+        raise JudgementError(
+            f"{stream}: the model refused: {reply.refusal[:200]!r}", Failure.NO_ANSWER
+        )
+
+
+class Spent:
+    """Adds up tokens; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        """Begin at none."""
+        self.tokens = Tokens(0, 0)
+        self._lock = threading.Lock()
+
+    def add(self, prompt: int, completion: int) -> None:
+        """Count an answer."""
+        with self._lock:
+            before = self.tokens
+            self.tokens = Tokens(before.prompt + prompt, before.completion + completion)
 
 
 class Silence:

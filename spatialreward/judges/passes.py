@@ -12,7 +12,7 @@ from typing import Self
 
 from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError
-from spatialreward.judges.interface import Judging, check_edits
+from spatialreward.judges.interface import Judging, Metered, Tokens, check_edits
 from spatialreward.records import JudgeIdentity, Judgement, JudgementStatus, Mending, Scores
 
 logger = logging.getLogger(__name__)
@@ -71,6 +71,11 @@ class SelfEnsemble:
             judgements.append(mean.model_copy(update={"judged_by": line}))
         return judgements
 
+    @property
+    def tokens(self) -> Tokens:
+        """Of all passes; none where the judge counts none. See ``Metered``."""
+        return self._judging.tokens if isinstance(self._judging, Metered) else Tokens(0, 0)
+
     def close(self) -> None:
         """Close the judge."""
         self._judging.close()
@@ -104,10 +109,11 @@ def mean_judgement(passes: Sequence[Judgement]) -> Judgement:
     failures = _failures(passes)
     if 2 * len(readable) < len(passes):
         first = next(one for one in passes if one.status is JudgementStatus.FAILED)
-        return Judgement.failed(
+        failed = Judgement.failed(
             f"{_told(failures, len(passes))}; the first: {first.reason}",
             failures.most_common(1)[0][0],
         )
+        return failed.model_copy(update={"answer": first.answer})
     first = readable[0]
     soft = [one.soft_scores for one in readable if one.soft_scores is not None]
     mended = {one for each in readable for one in each.mended}

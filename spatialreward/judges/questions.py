@@ -5,7 +5,10 @@ from typing import NamedTuple
 from PIL import Image
 
 from spatialreward.edits import Edit
+from spatialreward.errors import Failure
+from spatialreward.protocol.formats import AnswerFormat
 from spatialreward.protocol.prompts import Protocol, Slot, fill
+from spatialreward.records import AnswerForm, Judgement
 
 
 class Question(NamedTuple):
@@ -14,8 +17,12 @@ class Question(NamedTuple):
     parts: tuple[str | Image.Image, ...]
     seed: int | None = None
     """The answer is drawn with this seed; None: it is the likeliest one, token by token."""
-    is_judged: bool = False
-    """Whether the answer is a judgement, which has a form."""
+    form: AnswerForm | None = None
+    """Of the answer, where that is a judgement in our format; None: it may be anything."""
+    in_words: bool = False
+    """Whether the answer is a text, which ends where its writer says so, and no object."""
+    system: str | None = None
+    """What the conversation begins with."""
 
     @property
     def pictures(self) -> list[Image.Image]:
@@ -36,11 +43,33 @@ class Question(NamedTuple):
 def semantic_question(protocol: Protocol, edit: Edit) -> Question:
     """What the SC stream is asked about an edit."""
     pictures = {Slot.SOURCE: edit.sources, Slot.EDITED: (edit.edited,)}
-    parts = fill(protocol.semantic_parts(edit.instruction), pictures)
-    return Question(parts, edit.options.seed, is_judged=True)
+    return _question(protocol, edit, fill(protocol.semantic_parts(edit.instruction), pictures))
 
 
 def perceptual_question(protocol: Protocol, edit: Edit) -> Question:
-    """What the PQ stream is asked about an edit."""
-    parts = fill(protocol.perceptual_parts(), {Slot.EDITED: (edit.edited,)})
-    return Question(parts, edit.options.seed, is_judged=True)
+    """What the PQ stream is asked about an edit; see ``Protocol.perceptual``."""
+    pictures = {Slot.SOURCE: edit.sources, Slot.EDITED: (edit.edited,)}
+    return _question(protocol, edit, fill(protocol.perceptual_parts(edit.instruction), pictures))
+
+
+def refusal(protocol: Protocol, edit: Edit) -> Judgement | None:
+    """A failed judgement for an edit that cannot be asked about; None for all others."""
+    most, given = protocol.max_sources, len(edit.sources)
+    if most is not None and given > most:
+        reason = f"protocol {protocol.name} takes {most} source pictures at most, got {given}"
+        return Judgement.failed(reason, Failure.BAD_INPUT)
+    if not protocol.format.questions(edit.options.streams):
+        reason = f"protocol {protocol.name} has no stream {edit.options.streams}"
+        return Judgement.failed(reason, Failure.BAD_INPUT)
+    return None
+
+
+def _question(protocol: Protocol, edit: Edit, parts: tuple[str | Image.Image, ...]) -> Question:
+    written = protocol.format
+    return Question(
+        parts,
+        edit.options.seed,
+        form=protocol.answer if written is AnswerFormat.JSON else None,
+        in_words=written is AnswerFormat.CRITIQUE,
+        system=protocol.system,
+    )

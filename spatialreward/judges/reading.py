@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer
+from spatialreward.protocol.prompts import Protocol
 from spatialreward.records import Judgement, JudgementStatus, Mending, Scores
 
 
 def judgement_of(
     semantic: SemanticAnswer | None,
     perceptual: PerceptualAnswer | None,
-    aggregation: Aggregation,
+    protocol: Protocol,
     *,
     soft: Scores | None = None,
     wants_soft: bool = False,
@@ -20,7 +20,7 @@ def judgement_of(
     Args:
         semantic: of the SC stream; None where it was not asked.
         perceptual: of the PQ stream; None where it was not asked.
-        aggregation: how scores become a reward.
+        protocol: says in which form they are, and how scores become a reward.
         soft: soft scores, where the engine can tell them.
         wants_soft: the reward is made of these, if there are any.
     """
@@ -28,11 +28,12 @@ def judgement_of(
     return Judgement(
         status=JudgementStatus.OK,
         regions=semantic.edit_region if semantic else (),
+        answer=protocol.answer,
         sc_reasoning=semantic.reasoning if semantic else "",
         pq_reasoning=perceptual.reasoning if perceptual else "",
         scores=hard,
         soft_scores=soft,
-        reward=aggregation.reward(soft if wants_soft and soft else hard),
+        reward=protocol.aggregation.reward(soft if wants_soft and soft else hard),
         mended=_mended(semantic, perceptual),
     )
 

@@ -68,7 +68,7 @@ class ScalarJudge:
 
         Args:
             reader: reads prompts.
-            head: on the reader's device, and not to be trained.
+            head: on the reader's device; it is not trained any more.
             protocol: how the model was taught to be asked.
             name: of the model; see ``JudgeIdentity`` for this and the next two.
             version: of the model.
@@ -77,7 +77,7 @@ class ScalarJudge:
             batch_size: edits that are judged at once.
         """
         self._reader: PromptReader | None = reader
-        self._head = head
+        self._head = head.requires_grad_(False)
         self._protocol = protocol
         self._batch_size = batch_size
         self.notice = notice
@@ -110,7 +110,7 @@ class ScalarJudge:
             share_prefixes=share_prefixes,
             guided=False,
         )
-        return cls(reader, head.to(model.device).requires_grad_(False), protocol, **more)
+        return cls(reader, head.to(model.device), protocol, **more)
 
     @classmethod
     def load(

@@ -1,5 +1,6 @@
 """Settings of a command: what is usual, over it TOML files, over those ``--set KEY=VALUE``."""
 
+import functools
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 from spatialreward.errors import InvalidInputError
 from spatialreward.reading import read_toml_file
 from spatialreward.records import Record
-from spatialreward.validation import Problem, first_problem
+from spatialreward.validation import Problem, first_problem, is_choice
 
 Settings = TypeVar("Settings", bound=Record)
 DefaultsOf = Callable[[str, str], dict[str, Any]]
@@ -56,12 +57,13 @@ def settings_over(
         InvalidInputError: a key is unknown, or a value is not allowed; names key and place.
     """
     changes = [*tables, *(Table(f"--set {one}", _parse(one)) for one in overrides)]
+    merged = functools.partial(_merged, record=type(usual))
     given: dict[str, Any] = {}
     where: dict[str, str] = {}
     for change in changes:
-        given = _merged(given, change.values, _no_defaults)
+        given = merged(given, change.values, _no_defaults)
         where |= dict.fromkeys(_keys(change.values), change.where)
-    settings = _merged(usual.model_dump(mode="json"), given, defaults_of)
+    settings = merged(usual.model_dump(mode="json"), given, defaults_of)
     try:
         return type(usual).model_validate(settings)
     except ValidationError as error:
@@ -91,18 +93,24 @@ def _merged(
     below: Mapping[str, Any],
     above: Mapping[str, Any],
     defaults_of: DefaultsOf,
-    place: str = "",
+    place: tuple[str, ...] = (),
+    *,
+    record: type[Record],
 ) -> dict[str, Any]:
-    """One table over another, table by table; where ``kind`` differs, over that of the new kind."""
+    """One table over another, table by table.
+
+    Where ``kind`` chooses another record, over that one's defaults; elsewhere it is a setting.
+    """
     kind = above.get("kind")
-    if isinstance(kind, str) and kind != below.get("kind", kind):
-        below = defaults_of(place, kind)
+    if isinstance(kind, str) and kind != below.get("kind", kind) and is_choice(record, place):
+        below = defaults_of(".".join(place), kind)
     result = dict(below)
     for name, value in above.items():
         covered = result.get(name)
         nested = isinstance(value, Mapping) and isinstance(covered, Mapping)
-        inner = f"{place}.{name}".removeprefix(".")
-        result[name] = _merged(covered, value, defaults_of, inner) if nested else value
+        result[name] = (
+            _merged(covered, value, defaults_of, (*place, name), record=record) if nested else value
+        )
     return result
 
 

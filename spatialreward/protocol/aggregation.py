@@ -13,8 +13,9 @@ _TO_TEN = 10.0 / MAX_SCORE
 class Aggregation(Record):
     """How scores become a reward; the defaults are the paper's weighted geometric mean."""
 
-    form: Literal["geometric", "min"] = "geometric"
-    """``min`` takes the lower score of each stream and their geometric mean, without weights."""
+    form: Literal["geometric", "min", "modulated"] = "geometric"
+    """``min`` takes the lower score of each stream and their geometric mean, without weights. In
+    ``modulated`` the editing success counts only as far as the rest was left alone."""
     editing_success: float = Field(0.6, ge=0, le=1)
     over_editing: float = Field(0.4, ge=0, le=1)
     naturalness: float = Field(0.5, ge=0, le=1)
@@ -36,11 +37,10 @@ class Aggregation(Record):
         """Overall score in 0..10; of one stream alone it is that stream's part.
 
         Geometric: ``SC**a * PQ**(1 - a)``, each a weighted mean in 0..10. Min:
-        ``sqrt(min(s1, s2) * min(s3, s4)) / 2.5``.
+        ``sqrt(min(s1, s2) * min(s3, s4)) / 2.5``. Modulated: as geometric, with
+        ``SC = s1 * (w1 + w2 * s2 / 25) / 2.5`` (FIRM, arXiv 2603.12247).
         """
-        sc = self._of_stream(
-            (self.editing_success, scores.editing_success), (self.over_editing, scores.over_editing)
-        )
+        sc = self._semantic(scores)
         pq = self._of_stream(
             (self.naturalness, scores.naturalness), (self.artifact_freedom, scores.artifact_freedom)
         )
@@ -49,6 +49,15 @@ class Aggregation(Record):
         if self.form == "min":
             return math.sqrt(sc * pq)
         return sc**self.sc_exponent * pq ** (1.0 - self.sc_exponent)
+
+    def _semantic(self, scores: Scores) -> float | None:
+        if self.form == "modulated" and scores.editing_success is not None:
+            kept = (scores.over_editing or 0.0) / MAX_SCORE
+            share = self.editing_success + self.over_editing * kept
+            return scores.editing_success * _TO_TEN * share
+        return self._of_stream(
+            (self.editing_success, scores.editing_success), (self.over_editing, scores.over_editing)
+        )
 
     def _of_stream(self, *weighted: tuple[float, float | None]) -> float | None:
         """One stream's score in 0..10; None where it was not asked."""

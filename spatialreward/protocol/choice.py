@@ -4,12 +4,35 @@ import logging
 from pathlib import Path
 
 from spatialreward.errors import InvalidInputError
-from spatialreward.protocol.prompts import FULL, PROTOCOL_FILE, TINY, Protocol
+from spatialreward.protocol.prompts import (
+    FULL,
+    FULL_REASONING,
+    FULL_SCORES,
+    PROTOCOL_FILE,
+    TINY,
+    TINY_REASONING,
+    TINY_SCORES,
+    Protocol,
+)
+from spatialreward.records import AnswerForm
 
 logger = logging.getLogger(__name__)
 
-BY_NAME = {one.name: one for one in (FULL, TINY)}
+BY_NAME = {
+    one.name: one for one in (FULL, FULL_REASONING, FULL_SCORES, TINY, TINY_REASONING, TINY_SCORES)
+}
 """The protocols that come with the library."""
+
+
+def in_form(family: str | Path, form: AnswerForm) -> Protocol:
+    """The protocol of a family, ``full`` or ``tiny``, that asks for a form of answers.
+
+    What a scalar head reads asks for as much as the family itself does.
+    """
+    if form is AnswerForm.NONE:
+        usual = named_protocol(family)
+        return usual.model_copy(update={"name": f"{usual.name}-{form}", "answer": form})
+    return BY_NAME[family if form is AnswerForm.REGIONS else f"{family}-{form}"]
 
 
 def home_of(folder: Path, adapter: Path | None = None) -> Path:
@@ -22,7 +45,7 @@ def protocol_of(folder: Path, given: str | Path | None = None) -> Protocol:
 
     Args:
         folder: the checkpoint. The protocol in it counts, since it was trained with that.
-        given: for a checkpoint without one: ``full``, ``tiny`` or a protocol file; by default
+        given: for a checkpoint without one: one of ``BY_NAME`` or a protocol file; by default
             ``full``.
 
     Raises:
@@ -58,7 +81,7 @@ def place_of(folder: Path, given: str | Path | None = None) -> str:
 
 
 def named_protocol(given: str | Path) -> Protocol:
-    """The protocol ``full`` or ``tiny``, or the one in a file.
+    """One of ``BY_NAME``, or the one in a file.
 
     Raises:
         InvalidInputError: there is no such file, or it is malformed.

@@ -1,120 +1,241 @@
-"""A protocol file of the prompts in a checkout of the public reference code on the user's disk.
+"""A protocol file of the prompts in a checkout of a public judge's code on the user's disk.
 
 The code is parsed, never imported or run; this library holds none of its words. Checkpoints trained
-with those prompts know no others, so they are taken letter by letter (see ``read_prompts``).
+with those prompts know no others, so they are taken letter by letter. What a protocol says beside
+the prompts (picture sizes, longest answer, scale) is what that code does; see ``docs/judge.md``.
 """
 
-import ast
-import string
+import json
+from collections.abc import Callable, Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from spatialreward.errors import InvalidInputError
+from spatialreward.protocol.aggregation import Aggregation
+from spatialreward.protocol.formats import AnswerFormat, ScoreScale
 from spatialreward.protocol.prompts import Protocol
-from spatialreward.reading import read_text
+from spatialreward.protocol.python_texts import PythonSource
+from spatialreward.records import AnswerForm
 from spatialreward.validation import first_problem
 
 SOURCE_FILE = Path("eval/MERBench/dataset.py")
-SEMANTIC_NAME = "SC_PROMPT_TEMPLATE"
-PERCEPTUAL_NAME = "PQ_PROMPT"
+_EDITSCORE = Path("editscore/vie_prompts.py")
+_EDITSCORE_CHAT = Path("editscore/mllm_tools/qwen25vl.py")
+_EDITREWARD = Path("EditReward/dataset/prompts.py")
+_EDITREWARD_ENDING = Path("EditReward/dataset/data_collator_qwen_edit.py")
+_RATIONAL = Path("diffusion_rl_training/train_flux_kontext_rationalrewards.py")
+_FIRM = Path("editing/reward_server/prompt_template.py")
+_UNIFIED = Path("UnifiedReward-Edit/edit_pointwise_instruction_following.py")
+_UNIFIED_QUALITY = Path("UnifiedReward-Edit/edit_pointwise_quality.py")
+
 _INSTRUCTION = "{instruction}"
-_MAX_PIXELS = 401_408
-"""The largest pictures that the published checkpoint saw in its training (GRPO)."""
-_MAX_ANSWER_TOKENS = 4096
-"""What the reference code's evaluation allows."""
+_BOTH = "{source}{edited}"
+_PICTURE = "<image>"
+_TEN, _TWENTY_FIVE = "10", "25"
 
 
-class Prompts(NamedTuple):
-    """What the reference code shows a model after the pictures."""
+class PublicJudge(StrEnum):
+    """Judges whose code has prompts that are known here."""
 
-    semantic: str
-    """With ``{instruction}`` where the instruction stands, and otherwise as it is read."""
-    perceptual: str
+    SPATIALREWARD = "spatialreward"
+    EDITSCORE_QWEN2_5_VL = "editscore-qwen2.5-vl"
+    EDITSCORE_QWEN3_VL = "editscore-qwen3-vl"
+    EDITREWARD = "editreward"
+    RATIONALREWARDS = "rationalrewards"
+    FIRM_EDIT = "firm-edit"
+    UNIFIEDREWARD_EDIT = "unifiedreward-edit"
 
 
-def import_protocol(checkout: Path, *, name: str = "reference") -> Protocol:
-    """A protocol with the prompts of a checkout: pictures first, then the words.
+class _Known(NamedTuple):
+    """Where a judge's prompts are, and how they become a protocol."""
 
-    Pixel limit and longest answer are not in the checkout's prompts; they are the published ones.
+    file: Path
+    """Of the checkout; tells which judge's it is."""
+    fields: Callable[[Path], dict[str, Any]]
+    """A protocol's fields but its name, of a checkout's folder."""
+
+
+def import_protocol(
+    checkout: Path, *, judge: PublicJudge | None = None, name: str | None = None
+) -> Protocol:
+    """A protocol with the prompts of a checkout.
 
     Args:
-        checkout: the reference code's folder.
-        name: of the protocol.
+        checkout: the folder of the judge's code.
+        judge: whose prompts; None: that of the only judge whose code this is.
+        name: of the protocol; by default that of the judge.
 
     Raises:
-        InvalidInputError: the prompts are not there, or in no form that is known.
+        InvalidInputError: the prompts are not there, or in no form that is known; or the checkout
+            has those of several judges.
     """
-    path = checkout / SOURCE_FILE
+    judge = judge or _judge_of(checkout)
+    known = _KNOWN[judge]
+    path = checkout / known.file
     if not path.is_file():
         raise InvalidInputError(
-            f"{checkout}: no checkout of the reference code here, expected {SOURCE_FILE}"
+            f"{checkout}: no checkout of the code of {judge} here, expected {known.file}"
         )
-    prompts = read_prompts(path)
     try:
-        return Protocol(
-            name=name,
-            semantic="{source}{edited}" + prompts.semantic,
-            perceptual="{edited}" + prompts.perceptual,
-            max_pixels=_MAX_PIXELS,
-            max_answer_tokens=_MAX_ANSWER_TOKENS,
-        )
+        return Protocol(name=name or judge.value, **known.fields(checkout))
     except ValidationError as error:
         raise InvalidInputError(f"{path}: {first_problem(error, Protocol)}") from error
 
 
-def read_prompts(path: Path) -> Prompts:
-    """The prompts as a model sees them.
+def _judge_of(checkout: Path) -> PublicJudge:
+    found = [one for one, known in _KNOWN.items() if (checkout / known.file).is_file()]
+    if not found:
+        files = ", ".join(sorted({str(known.file) for known in _KNOWN.values()}))
+        raise InvalidInputError(
+            f"{checkout}: no checkout of the code of a judge that is known, expected one of {files}"
+        )
+    if len(found) > 1:
+        raise InvalidInputError(f"{checkout}: name the judge: one of {', '.join(found)}")
+    return found[0]
+
+
+def _spatialreward(checkout: Path) -> dict[str, Any]:
+    """Pictures first, then the words.
 
     The SC prompt goes through Python's ``format`` there, which makes doubled braces single. The PQ
     prompt does not: its doubled braces are what the models were trained with.
-
-    Raises:
-        InvalidInputError: there is no such file, it is no Python, or a prompt is no plain text.
     """
-    try:
-        tree = ast.parse(read_text(path))
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{path}: {error}") from error
-    except (SyntaxError, ValueError, RecursionError) as error:
-        raise InvalidInputError(f"{path}: is no Python: {error}") from error
-    texts = {name: _text_of(tree, name, path) for name in (SEMANTIC_NAME, PERCEPTUAL_NAME)}
-    semantic = _rendered(texts[SEMANTIC_NAME], f"{path}: {SEMANTIC_NAME}")
-    return Prompts(semantic, texts[PERCEPTUAL_NAME])
+    source = PythonSource(checkout / SOURCE_FILE)
+    return {
+        "semantic": _BOTH + source.template("SC_PROMPT_TEMPLATE", _INSTRUCTION),
+        "perceptual": "{edited}" + source.text("PQ_PROMPT"),
+        # The largest pictures that the published checkpoint saw in its training (GRPO).
+        "max_pixels": 401_408,
+        # What the reference code's evaluation allows.
+        "max_answer_tokens": 4096,
+    }
 
 
-def _text_of(tree: ast.Module, name: str, path: Path) -> str:
-    for statement in tree.body:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=found)], value=value) if found == name:
-                return _literal(value, f"{path}:{statement.lineno}: {name}")
-            case ast.AnnAssign(target=ast.Name(id=found), value=ast.expr() as value) if (
-                found == name
-            ):
-                return _literal(value, f"{path}:{statement.lineno}: {name}")
-    raise InvalidInputError(f"{path}: {name}: missing, expected the text of a prompt")
-
-
-def _literal(value: ast.expr, where: str) -> str:
-    """A text, or several that are added up."""
-    match value:
-        case ast.Constant(value=str(text)):
-            return text
-        case ast.BinOp(left=left, op=ast.Add(), right=right):
-            return _literal(left, where) + _literal(right, where)
-    raise InvalidInputError(f"{where}: expected a text, got {ast.unparse(value)[:80]!r}")
-
-
-def _rendered(template: str, where: str) -> str:
-    """A template of ``format`` with its one field as ``{instruction}``."""
-    try:
-        pieces = list(string.Formatter().parse(template))
-    except ValueError as error:
-        raise InvalidInputError(f"{where}: is no template: {error}") from error
-    fields = [field for _, field, _, _ in pieces if field is not None]
-    if len(fields) != 1:
-        raise InvalidInputError(f"{where}: expected one field, the instruction, got {fields}")
-    return "".join(
-        text + (_INSTRUCTION if field is not None else "") for text, field, _, _ in pieces
+def _editscore(checkout: Path) -> dict[str, Any]:
+    """Rules for a scale of ten, in which the code writes 25 instead."""
+    source = PythonSource(checkout / _EDITSCORE)
+    context = source.text("_context_no_delimit_reasoning_first")
+    compare = source.text("_prompts_0shot_two_image_edit_rule")
+    scores, quality = (
+        source.text(name).replace(_TEN, _TWENTY_FIVE)
+        for name in ("_prompts_0shot_tie_rule_SC", "_prompts_0shot_rule_PQ")
     )
+    semantic = "\n".join((context, compare, scores.replace("<instruction>", _INSTRUCTION)))
+    return {
+        "semantic": _BOTH + semantic,
+        "perceptual": "{edited}" + "\n".join((context, quality)),
+        "answer": AnswerForm.REASONING,
+        "max_sources": 1,
+        "max_answer_tokens": 512,
+        "aggregation": Aggregation(form="min"),
+    }
+
+
+def _editscore_with_labels(checkout: Path) -> dict[str, Any]:
+    """As ``_editscore``, in a chat template that numbers the pictures."""
+    opening = PythonSource(checkout / _EDITSCORE_CHAT).text(
+        "template", function="apply_chat_template"
+    )
+    ending = json.dumps("<|im_end|>\n<|im_start|>assistant\n")
+    template = (
+        f"{{{{ {json.dumps(opening)} }}}}{{%- set shown = namespace(pictures=0) -%}}"
+        "{%- for part in messages[0].content -%}{%- if part.type == 'image' -%}"
+        "{%- set shown.pictures = shown.pictures + 1 -%}"
+        "{{ '<img' ~ shown.pictures ~ '>: <|vision_start|><|image_pad|><|vision_end|>' }}"
+        "{%- else -%}{{ part.text }}{%- endif -%}{%- endfor -%}"
+        f"{{{{ {ending} }}}}"
+    )
+    return _editscore(checkout) | {"chat_template": template}
+
+
+def _editreward(checkout: Path) -> dict[str, Any]:
+    """Two rubrics, each followed by a line with the token that the heads read behind."""
+    source = PythonSource(checkout / _EDITREWARD)
+    ending = PythonSource(checkout / _EDITREWARD_ENDING).text("prompt_with_special_token")
+    following, quality = (
+        _BOTH + source.template(name, _INSTRUCTION) + ending
+        for name in ("INSTRUCTION_EDIT_FOLLOWING", "INSTRUCTION_EDIT_QUALITY")
+    )
+    return {
+        "format": AnswerFormat.HEADS,
+        "semantic": following,
+        "perceptual": quality,
+        "answer": AnswerForm.SCORES,
+        "max_sources": 1,
+        "min_pixels": 256 * 28 * 28,
+        "max_pixels": 256 * 28 * 28,
+        "max_answer_tokens": 1,
+    }
+
+
+def _rationalrewards(checkout: Path) -> dict[str, Any]:
+    """A system turn, then the task with both pictures in it and the guideline."""
+    source = PythonSource(checkout / _RATIONAL)
+    task = source.template("TASK_RELATED_TEMPLATE", _INSTRUCTION)
+    asked = f"{task}\n\n{source.text('COMMON_TASK_GUIDELINE')}"
+    pieces = asked.split(_PICTURE)
+    if len(pieces) != 3:
+        raise InvalidInputError(
+            f"{source.path}: TASK_RELATED_TEMPLATE: expected {_PICTURE} twice, got it "
+            f"{len(pieces) - 1} times"
+        )
+    before, between, behind = pieces
+    return {
+        "format": AnswerFormat.CRITIQUE,
+        "system": source.text("SYSTEM_PROMPT"),
+        "semantic": f"{before}{{source}}{between}{{edited}}{behind}",
+        "perceptual": "",
+        "scale": ScoreScale(lowest=1, highest=4),
+        "answer": AnswerForm.REASONING,
+        "max_sources": 1,
+        "max_answer_tokens": 2048,
+    }
+
+
+def _firm_edit(checkout: Path) -> dict[str, Any]:
+    """Execution and consistency, 1 to 5, of which the code makes fifths."""
+    source = PythonSource(checkout / _FIRM)
+    execution, consistency = (
+        _BOTH + source.template(name, _INSTRUCTION)
+        for name in ("SCORE_EXECUTION", "SCORE_CONSISTENCY")
+    )
+    return {
+        "format": AnswerFormat.ONE_SCORE,
+        "semantic": execution,
+        "perceptual": consistency,
+        "scale": ScoreScale(lowest=1, highest=5, zero=0),
+        "answer": AnswerForm.REASONING,
+        "max_sources": 1,
+        "max_answer_tokens": 256,
+        "aggregation": Aggregation(form="modulated", editing_success=0.6, over_editing=0.4),
+    }
+
+
+def _unifiedreward_edit(checkout: Path) -> dict[str, Any]:
+    """The pointwise prompts; which scores make a reward the code does not say."""
+    asked = PythonSource(checkout / _UNIFIED).text("problem", names={"instruction": _INSTRUCTION})
+    quality = PythonSource(checkout / _UNIFIED_QUALITY).text("problem")
+    return {
+        "semantic": _BOTH + asked,
+        "perceptual": "{edited}" + quality,
+        "answer": AnswerForm.REASONING,
+        "max_sources": 1,
+        "max_answer_tokens": 4096,
+    }
+
+
+_KNOWN: Mapping[PublicJudge, _Known] = MappingProxyType(
+    {
+        PublicJudge.SPATIALREWARD: _Known(SOURCE_FILE, _spatialreward),
+        PublicJudge.EDITSCORE_QWEN2_5_VL: _Known(_EDITSCORE, _editscore_with_labels),
+        PublicJudge.EDITSCORE_QWEN3_VL: _Known(_EDITSCORE, _editscore),
+        PublicJudge.EDITREWARD: _Known(_EDITREWARD, _editreward),
+        PublicJudge.RATIONALREWARDS: _Known(_RATIONAL, _rationalrewards),
+        PublicJudge.FIRM_EDIT: _Known(_FIRM, _firm_edit),
+        PublicJudge.UNIFIEDREWARD_EDIT: _Known(_UNIFIED, _unifiedreward_edit),
+    }
+)

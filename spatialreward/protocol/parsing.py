@@ -1,8 +1,8 @@
 """Reads the JSON a judge answers with; an answer that cannot be read is an error, never a score.
 
-The answer is what stands behind the thinking. What models often get wrong is mended where the
-protocol allows it, and each mending is named in what is read. ``spatialreward.protocol.rendering``
-is the way back.
+The answer is what stands behind the thinking, in the form that the protocol asks for. What models
+often get wrong is mended where the protocol allows it, and each mending is named in what is read.
+``spatialreward.protocol.rendering`` is the way back.
 """
 
 import re
@@ -14,8 +14,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from spatialreward.errors import Failure, InvalidInputError, JudgementError
 from spatialreward.protocol import mending
+from spatialreward.protocol.prose import without_marks
 from spatialreward.protocol.scanning import THOUGHT_BEGINS, THOUGHT_ENDS, AnswerScanner
-from spatialreward.records import MAX_SCORE, EditRegion, Mending, Record, Text
+from spatialreward.records import MAX_SCORE, AnswerForm, EditRegion, Mending, Record, Text
 
 ALL_MENDINGS = tuple(Mending)
 
@@ -47,9 +48,16 @@ class PerceptualAnswer(Record):
     mended: tuple[Mending, ...] = Field((), exclude=True)
     """What was put right before the answer could be read."""
 
+    def in_form(self, form: AnswerForm) -> Self:
+        """What a form has of the answer; its scores alone have no reasoning."""
+        return self if form.has_reasoning else self.model_copy(update={"reasoning": ""})
+
 
 class SemanticAnswer(Record):
-    """The SC stream's answer: ``score`` is [editing success, degree of over-editing]."""
+    """The SC stream's answer: ``score`` is [editing success, degree of over-editing].
+
+    What the protocol's form does not have is empty.
+    """
 
     edit_region: tuple[EditRegion, ...]
     reasoning: Text
@@ -70,31 +78,58 @@ class SemanticAnswer(Record):
             raise ValueError(f"reasoning names regions that do not exist: {sorted(unknown)}")
         return self
 
+    def in_form(self, form: AnswerForm) -> Self:
+        """What a form has of the answer; without regions the reasoning is plain prose."""
+        if form.has_regions:
+            return self
+        labels = {region.id: region.label for region in self.edit_region}
+        reasoning = without_marks(self.reasoning, labels) if form.has_reasoning else ""
+        return self.model_copy(update={"edit_region": (), "reasoning": reasoning})
+
 
 Answer = TypeVar("Answer", SemanticAnswer, PerceptualAnswer)
 
 
-def parse_semantic(text: str, allowed: Collection[Mending] = ALL_MENDINGS) -> SemanticAnswer:
+def parse_semantic(
+    text: str,
+    allowed: Collection[Mending] = ALL_MENDINGS,
+    form: AnswerForm = AnswerForm.REGIONS,
+) -> SemanticAnswer:
     """Parse the SC stream's text.
 
     Args:
         text: all that was written, a thought before the answer too.
         allowed: what may be put right.
+        form: which the answer has to have; one in another form is no answer.
 
     Raises:
         JudgementError: the text is no semantic answer; tells which kind of failure that is.
     """
-    return _parse(text, SemanticAnswer, allowed)
+    return _parse(text, SemanticAnswer, allowed, form)
 
 
-def parse_perceptual(text: str, allowed: Collection[Mending] = ALL_MENDINGS) -> PerceptualAnswer:
+def parse_perceptual(
+    text: str,
+    allowed: Collection[Mending] = ALL_MENDINGS,
+    form: AnswerForm = AnswerForm.REGIONS,
+) -> PerceptualAnswer:
     """Parse the PQ stream's text; as ``parse_semantic``."""
-    return _parse(text, PerceptualAnswer, allowed)
+    return _parse(text, PerceptualAnswer, allowed, form)
 
 
-def _parse(text: str, answer: type[Answer], allowed: Collection[Mending]) -> Answer:
+def _parse(
+    text: str, answer: type[Answer], allowed: Collection[Mending], form: AnswerForm
+) -> Answer:
     mended: mending.Mended = set()
-    value = _mended(answer_value(text, mended), answer, mended)
+    found = answer_value(text, mended)
+    absent = _absent_from(form, answer)
+    if foreign := [key for key in absent if key in found]:
+        raise JudgementError(
+            f"{foreign[0]}: the form {form} has none; the model answers in another form than its "
+            "protocol asks for",
+            Failure.WRONG_FORM,
+        )
+    value = _mended(found | absent, answer, mended)
     for one in Mending:
         if one in mended and one not in allowed:
             failure = _FAILURE_WITHOUT.get(one, Failure.NOT_JSON)
@@ -105,6 +140,16 @@ def _parse(text: str, answer: type[Answer], allowed: Collection[Mending]) -> Ans
         )
     except ValidationError as error:
         raise _error_of(error) from error
+
+
+def _absent_from(form: AnswerForm, answer: type[Answer]) -> dict[str, Any]:
+    """The keys of an answer that a form does not have, and what stands in their place."""
+    absent: dict[str, Any] = {}
+    if not form.has_regions and answer is SemanticAnswer:
+        absent["edit_region"] = []
+    if not form.has_reasoning:
+        absent["reasoning"] = ""
+    return absent
 
 
 def answer_value(text: str, mended: mending.Mended, begins: str = "{") -> Any:

@@ -5,12 +5,21 @@ import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from types import MappingProxyType
+from typing import Self, TypeVar
 
-from pydantic import AfterValidator, Field, PositiveInt, ValidationError
+from pydantic import (
+    Field,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.protocol.aggregation import Aggregation
+from spatialreward.protocol.formats import OUR_SCALE, AnswerFormat, Capabilities, ScoreScale
 from spatialreward.protocol.parsing import ALL_MENDINGS
 from spatialreward.reading import read_text
 from spatialreward.records import AnswerForm, Mending, Record, is_regions
@@ -41,17 +50,17 @@ def fill(
     return tuple(filled)
 
 
-def _needs(**counts: int) -> AfterValidator:
-    def check(template: str) -> str:
-        found = _PLACEHOLDER.findall(template)
-        for name, count in counts.items():
-            if found.count(name) != count:
-                raise ValueError(
-                    f"expected {{{name}}} {count} times in the prompt, got {found.count(name)}"
-                )
-        return template
+_COMPARING: Mapping[str, int] = MappingProxyType({"source": 1, "edited": 1, "instruction": 1})
+_LOOKING: Mapping[str, int] = MappingProxyType({"source": 0, "edited": 1, "instruction": 0})
 
-    return AfterValidator(check)
+
+def _check_placeholders(template: str, counts: Mapping[str, int]) -> None:
+    found = _PLACEHOLDER.findall(template)
+    for name, count in counts.items():
+        if found.count(name) != count:
+            raise ValueError(
+                f"expected {{{name}}} {count} times in the prompt, got {found.count(name)}"
+            )
 
 
 class Protocol(Record):
@@ -62,19 +71,31 @@ class Protocol(Record):
     """
 
     name: str
-    semantic: Annotated[str, _needs(source=1, edited=1, instruction=1)]
+    format: AnswerFormat = Field(AnswerFormat.JSON, exclude_if=lambda one: one is AnswerFormat.JSON)
+    """How answers are written. This and other fields that a public judge alone needs are not in the
+    file where they have their default, so protocols from before keep their digest."""
+    semantic: str
     """Prompt of the SC stream; ``{source}``, ``{edited}`` and ``{instruction}`` are filled in."""
-    perceptual: Annotated[str, _needs(source=0, edited=1, instruction=0)]
-    """Prompt of the PQ stream, with ``{edited}``."""
+    perceptual: str
+    """Prompt of the PQ stream, with ``{edited}``. In the formats ``one_score`` and ``heads`` it is
+    the second question and filled in as ``semantic``; in ``critique`` there is none."""
     answer: AnswerForm = Field(AnswerForm.REGIONS, exclude_if=is_regions)
     """What the prompts ask for, and what an answer has to be; not in the file where it is
     ``regions``, which older files mean."""
+    system: str | None = Field(None, exclude_if=lambda one: one is None)
+    """What the conversation begins with, in a system turn of the chat template."""
     chat_template: str | None = None
     """Jinja template of the conversation around a prompt; None: the tokenizer's own."""
     square_side: PositiveInt | None = None
     """Pictures are resized to squares of this side; None keeps their shape and size."""
     max_pixels: PositiveInt | None = None
     """Larger pictures are made smaller, in their own shape, to this many pixels."""
+    min_pixels: PositiveInt | None = Field(None, exclude_if=lambda one: one is None)
+    """Smaller pictures are made larger, in their own shape, to this many pixels at least."""
+    max_sources: PositiveInt | None = Field(None, exclude_if=lambda one: one is None)
+    """An edit of more source pictures than that is not judged; None: any number."""
+    scale: ScoreScale = Field(OUR_SCALE, exclude_if=lambda one: one == OUR_SCALE)
+    """Of the scores as they are written, in the formats of public judges."""
     max_answer_tokens: PositiveInt = 1024
     """An answer longer than this counts as a failed judgement."""
     mendings: tuple[Mending, ...] = ALL_MENDINGS
@@ -82,13 +103,56 @@ class Protocol(Record):
     aggregation: Aggregation = Aggregation()
     """How the scores become a reward."""
 
+    @field_validator("semantic", "perceptual")
+    @classmethod
+    def _has_its_placeholders(cls, template: str, info: ValidationInfo) -> str:
+        written = info.data.get("format", AnswerFormat.JSON)
+        if info.field_name == "semantic" or written.shows_source_twice:
+            _check_placeholders(template, _COMPARING)
+        elif written is not AnswerFormat.CRITIQUE:
+            _check_placeholders(template, _LOOKING)
+        elif template:
+            raise ValueError(f"the format {written} has one question, expected no second one")
+        return template
+
+    @model_validator(mode="after")
+    def _regions_only_in_our_format(self) -> Self:
+        if self.format is not AnswerFormat.JSON and self.answer.has_regions:
+            raise ValueError(f"the format {self.format} has no regions, expected another answer")
+        return self
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What a judge that is asked so can do."""
+        return Capabilities(
+            predicts_regions=self.answer.has_regions,
+            max_sources=self.max_sources,
+            has_quality=self.format is not AnswerFormat.ONE_SCORE,
+        )
+
+    @property
+    def notice(self) -> str:
+        """What a reader of the judgements must know; empty where they are like all others."""
+        scale = "" if self.scale == OUR_SCALE else f"its scores are {self.scale}, shown as 0..25"
+        return "; ".join(filter(None, (self.capabilities.limits, scale)))
+
     def semantic_parts(self, instruction: str) -> tuple[PromptPart, ...]:
         """The SC stream's text and pictures in reading order; the instruction may hold braces."""
         return _fill(self.semantic, instruction)
 
-    def perceptual_parts(self) -> tuple[PromptPart, ...]:
-        """The PQ stream's text and pictures in reading order."""
-        return _fill(self.perceptual, "")
+    def perceptual_parts(self, instruction: str = "") -> tuple[PromptPart, ...]:
+        """The PQ stream's text and pictures in reading order; see ``perceptual``."""
+        return _fill(self.perceptual, instruction)
+
+    @property
+    def reward_of(self) -> str:
+        """What a reward is made of, as a judge's identity says it."""
+        match self.format:
+            case AnswerFormat.CRITIQUE:
+                return "mean of aspects"
+            case AnswerFormat.HEADS:
+                return "mean of heads"
+        return self.aggregation.form
 
     @property
     def reference(self) -> str:
@@ -156,27 +220,62 @@ TINY = Protocol(
 )
 """For the tiny judge, whose every prompt token costs training time."""
 
+TINY_REASONING = TINY.model_copy(update={"name": "tiny-reasoning", "answer": AnswerForm.REASONING})
+TINY_SCORES = TINY.model_copy(update={"name": "tiny-scores", "answer": AnswerForm.SCORES})
+
+_TASK = (
+    "You are shown two pictures. The first one is the source, the second one came out of an "
+    "image editor that was given this instruction:\n{instruction}\n\n"
+    "Compare the two pictures and answer with one JSON object. "
+)
+_KEYS = "Its keys, in this order:\n"
+_ONE_KEY = "Its only key, without a word before or behind it:\n"
+_SC_SCORES = (
+    '"score": two whole numbers from 0 to 25: how far the instruction was carried out, and '
+    "how well everything else was left alone (25 when nothing else changed).\n"
+)
+_SC_PICTURES = "Source: {source}\nEdited: {edited}"
+_LOOK = "Judge a picture only by how it looks. Answer with one JSON object. "
+_PQ_SCORES = (
+    '"score": two whole numbers from 0 to 25: how natural it looks, and how free of '
+    "artifacts it is (25 when there are none).\n"
+)
+_PQ_PICTURE = "Picture: {edited}"
+
 FULL = Protocol(
     name="full",
     semantic=(
-        "You are shown two pictures. The first one is the source, the second one came out of an "
-        "image editor that was given this instruction:\n{instruction}\n\n"
-        "Compare the two pictures and answer with one JSON object. Its keys, in this order:\n"
+        f"{_TASK}{_KEYS}"
         '"edit_region": every place where the second picture differs from the first, as a list '
         'of {"id": 0, "label": "what is there", "bbox_2d": [x1, y1, x2, y2]} with coordinates '
         "from 0 to 1000; an empty list when nothing was edited.\n"
         '"reasoning": for each region "<|bbox_ID|>" and what became of it and whether that was '
         'asked for; at the end "<|global|>" and whether anything asked for is missing and '
         "anything else was changed.\n"
-        '"score": two whole numbers from 0 to 25: how far the instruction was carried out, and '
-        "how well everything else was left alone (25 when nothing else changed).\n"
-        "Source: {source}\nEdited: {edited}"
+        f"{_SC_SCORES}{_SC_PICTURES}"
     ),
     perceptual=(
-        "Judge a picture only by how it looks. Answer with one JSON object. Its keys, in "
-        'this order:\n"reasoning": what looks unnatural or broken.\n'
-        '"score": two whole numbers from 0 to 25: how natural it looks, and how free of '
-        "artifacts it is (25 when there are none).\nPicture: {edited}"
+        f'{_LOOK}{_KEYS}"reasoning": what looks unnatural or broken.\n{_PQ_SCORES}{_PQ_PICTURE}'
     ),
 )
 """For large models that follow a prompt in words."""
+
+FULL_REASONING = Protocol(
+    name="full-reasoning",
+    semantic=(
+        f"{_TASK}{_KEYS}"
+        '"reasoning": in plain sentences every difference between the two, what became of what was '
+        "there and whether that was asked for; at the end whether anything asked for is missing "
+        "and anything else was changed. Name no coordinates.\n"
+        f"{_SC_SCORES}{_SC_PICTURES}"
+    ),
+    perceptual=FULL.perceptual,
+    answer=AnswerForm.REASONING,
+)
+
+FULL_SCORES = Protocol(
+    name="full-scores",
+    semantic=f"{_TASK}{_ONE_KEY}{_SC_SCORES}{_SC_PICTURES}",
+    perceptual=f"{_LOOK}{_ONE_KEY}{_PQ_SCORES}{_PQ_PICTURE}",
+    answer=AnswerForm.SCORES,
+)

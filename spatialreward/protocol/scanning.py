@@ -30,7 +30,8 @@ class AnswerScanner:
 
         Args:
             thinking: the prompt ends within a thought.
-            begins: the brackets that an answer may begin with: ``{[`` where it may be a list.
+            begins: the brackets that an answer may begin with: ``{[`` where it may be a list, and
+                none where it is no object.
         """
         self.text = ""
         self.begin: int | None = None
@@ -64,6 +65,15 @@ class AnswerScanner:
             and not self._digits
             and (self._num_scores or 0) < NUM_SCORES
         )
+
+    @property
+    def nears_score(self) -> bool:
+        """Whether a score is to come that is not due yet: before the list, or before its comma."""
+        if self._in_scores:
+            before_comma = self._expected == "comma" and not self._digits
+            return before_comma and (self._num_scores or 0) + 1 < NUM_SCORES
+        before_list = self._open == ["{"] and self._key == "score" and self._string is None
+        return before_list and self._expected in ("colon", "value")
 
     @property
     def score_digits(self) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spatialreward.errors import InvalidInputError
-from spatialreward.training.config import JudgeTrainingConfig
+from spatialreward.training.config import JudgeTrainingConfig, TrainingConfig
 from spatialreward.training.muon import has_bfloat16
 
 if TYPE_CHECKING:
@@ -27,47 +27,56 @@ def training_arguments(
     """
     from transformers import TrainingArguments
 
-    optimiser = config.optimiser
-    each = samples_at_a_time(config, world_size)
-    cuda = _has_gpu()
     return TrainingArguments(
-        output_dir=str(folder),
-        max_steps=num_steps,
-        per_device_train_batch_size=each,
-        gradient_accumulation_steps=optimiser.batch_size // (each * world_size),
+        **common_arguments(config, num_steps, folder, world_size),
+        logging_steps=config.report_every,
+        save_steps=config.save_every,
         # The order is the data set's: see training_order.
         train_sampling_strategy="sequential",
-        optim="adamw_torch",
-        learning_rate=optimiser.learning_rate,
-        weight_decay=optimiser.weight_decay,
-        adam_beta2=0.95,
-        max_grad_norm=optimiser.max_gradient_norm,
-        warmup_steps=optimiser.warmup_steps,
-        lr_scheduler_type="cosine_with_min_lr",
-        lr_scheduler_kwargs={"min_lr_rate": 0.1},
-        bf16=reduces_precision(config),
-        activation_checkpointing=config.gradient_checkpointing,
-        activation_checkpointing_kwargs={"use_reentrant": False},
-        # Every conversation has a picture, so every weight has its part in every step.
-        ddp_find_unused_parameters=False,
-        deepspeed=deepspeed_settings(config) if config.deepspeed else None,
-        use_cpu=not cuda,
-        seed=config.seed,
-        dataloader_num_workers=config.workers,
-        dataloader_pin_memory=cuda,
-        remove_unused_columns=False,
-        logging_steps=config.report_every,
-        logging_nan_inf_filter=False,
-        save_strategy="steps",
-        save_steps=config.save_every,
-        # The last one may be unfinished when the process is killed.
-        save_total_limit=2,
-        report_to=[],
-        disable_tqdm=True,
     )
 
 
-def samples_at_a_time(config: JudgeTrainingConfig, world_size: int) -> int:
+def common_arguments(
+    config: TrainingConfig, num_steps: int, folder: Path, world_size: int
+) -> dict[str, Any]:
+    """What the Trainer is told whatever it trains on; as ``training_arguments``."""
+    optimiser = config.optimiser
+    each = samples_at_a_time(config, world_size)
+    cuda = _has_gpu()
+    return {
+        "output_dir": str(folder),
+        "max_steps": num_steps,
+        "per_device_train_batch_size": each,
+        "gradient_accumulation_steps": optimiser.batch_size // (each * world_size),
+        "optim": "adamw_torch",
+        "learning_rate": optimiser.learning_rate,
+        "weight_decay": optimiser.weight_decay,
+        "adam_beta2": 0.95,
+        "max_grad_norm": optimiser.max_gradient_norm,
+        "warmup_steps": optimiser.warmup_steps,
+        "lr_scheduler_type": "cosine_with_min_lr",
+        "lr_scheduler_kwargs": {"min_lr_rate": 0.1},
+        "bf16": reduces_precision(config),
+        "activation_checkpointing": config.gradient_checkpointing,
+        "activation_checkpointing_kwargs": {"use_reentrant": False},
+        # Every conversation has a picture, so every weight has its part in every step.
+        "ddp_find_unused_parameters": False,
+        "deepspeed": deepspeed_settings(config) if config.deepspeed else None,
+        "use_cpu": not cuda,
+        "seed": config.seed,
+        "dataloader_num_workers": config.workers,
+        "dataloader_pin_memory": cuda,
+        "remove_unused_columns": False,
+        "logging_nan_inf_filter": False,
+        "save_strategy": "steps",
+        # The last one may be unfinished when the process is killed.
+        "save_total_limit": 2,
+        "report_to": [],
+        "disable_tqdm": True,
+    }
+
+
+def samples_at_a_time(config: TrainingConfig, world_size: int) -> int:
     """Samples of a batch that one process takes at once.
 
     Raises:
@@ -87,7 +96,7 @@ def samples_at_a_time(config: JudgeTrainingConfig, world_size: int) -> int:
     return asked or each
 
 
-def reduces_precision(config: JudgeTrainingConfig) -> bool:
+def reduces_precision(config: TrainingConfig) -> bool:
     """Whether products are in bfloat16; the weights that the optimiser moves keep 32 bits.
 
     Raises:
@@ -100,7 +109,7 @@ def reduces_precision(config: JudgeTrainingConfig) -> bool:
     return wanted == "bfloat16" or (wanted == "fastest" and has)
 
 
-def deepspeed_settings(config: JudgeTrainingConfig) -> dict[str, Any]:
+def deepspeed_settings(config: TrainingConfig) -> dict[str, Any]:
     """DeepSpeed's file, without optimiser and schedule: those are the Trainer's, on resuming too.
 
     Without ``stage3_gather_16bit_weights_on_model_save`` the saved model would be empty, and with

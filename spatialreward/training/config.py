@@ -1,4 +1,4 @@
-"""Settings of the judge's training."""
+"""Settings of the judge's trainings."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
@@ -43,15 +43,18 @@ class LoraTuning(Record):
     """Write a whole judge; false: the adapter alone, which is read together with its base."""
 
 
-Tuning = Annotated[FullTuning | LoraTuning, Field(discriminator="kind")]
-
-
-JudgeKind = Literal["regions", "discriminative", "joint"]
+JudgeKind = Literal["regions", "no_regions", "scores", "discriminative", "joint"]
 _FORMS: Mapping[JudgeKind, AnswerForm] = {
     "regions": AnswerForm.REGIONS,
+    "no_regions": AnswerForm.REASONING,
+    "scores": AnswerForm.SCORES,
     "discriminative": AnswerForm.NONE,
     "joint": AnswerForm.REGIONS,
 }
+
+Tuning = Annotated[FullTuning | LoraTuning, Field(discriminator="kind")]
+
+
 Dimension = Literal["editing_success", "over_editing", "naturalness", "artifact_freedom"]
 
 
@@ -75,25 +78,10 @@ class HeadTraining(Record):
     """Share of the samples that are edits of rankings; None: their share of all there are."""
 
 
-class JudgeTrainingConfig(Record):
-    """Fine-tunes a checkpoint on judgements."""
+class TrainingConfig(Record):
+    """What all trainings of a judge have in common."""
 
-    kind: JudgeKind = "regions"
-    """``regions``: the judge writes regions, reasoning and scores; ``discriminative``: it writes
-    nothing and scores with a head; ``joint``: it learns both in the same passes."""
-    head: HeadTraining = HeadTraining()
-    """Of the kinds ``discriminative`` and ``joint``."""
     seed: int = 11
-    num_samples: PositiveInt = 28_800
-    """Judgements to train on; a smaller data set is gone through again."""
-    perceptual_share: float = Field(0.15, ge=0, le=1)
-    """Share of batches that train the PQ stream."""
-    drawn_share: float = Field(0.0, ge=0, lt=1)
-    """Share of the judgements that are of edits which an editor drew; 0: none are needed."""
-    earlier_share: float = Field(0.0, ge=0, lt=1)
-    """Share of the steps after which an earlier checkpoint is kept, as a second judge; 0: none."""
-    protocol: Literal["tiny", "full"] = "tiny"
-    """What the judge is asked, and how it has to answer."""
     tuning: Tuning = FullTuning()
     trains_vision: bool = True
     """Whether vision tower and mergers are trained; LoRA leaves them as they are."""
@@ -103,12 +91,51 @@ class JudgeTrainingConfig(Record):
     """Processes that train together on this machine, unless torchrun has started them already."""
     samples_at_a_time: PositiveInt | None = None
     """Samples of a batch that one process has in memory; the others follow by accumulation."""
-    max_tokens: PositiveInt = 8_192
-    """Of prompt, pictures and answer; a longer row is left out, never cut."""
     gradient_checkpointing: bool = False
     """Compute activations twice to keep fewer of them."""
     workers: int = Field(0, ge=0)
     """Processes that decode pictures beside each training process."""
+    optimiser: OptimiserConfig = OptimiserConfig()
+
+    @property
+    def writes(self) -> bool:
+        """Whether the judge writes an answer, so that its output layer is of use."""
+        return True
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.tuning.kind == "lora" and self.trains_vision:
+            raise ValueError("trains_vision: LoRA trains the language model alone, expected false")
+        if self.deepspeed and self.optimiser.matrices == "muon":
+            raise ValueError(f"deepspeed {self.deepspeed}: takes adamw alone, not muon")
+        return self
+
+
+class JudgeTrainingConfig(TrainingConfig):
+    """Fine-tunes a checkpoint on judgements."""
+
+    kind: JudgeKind = "regions"
+    """``regions``: the judge writes regions, reasoning about each, and scores. Rivals on the same
+    data: ``no_regions`` writes reasoning and scores, ``scores`` those alone, ``discriminative``
+    nothing: it scores with a head; ``joint`` learns to write as ``regions`` and to score with a
+    head in the same passes."""
+    head: HeadTraining = HeadTraining()
+    """Of the kinds ``discriminative`` and ``joint``."""
+    num_samples: PositiveInt = 28_800
+    """Judgements to train on; a smaller data set is gone through again."""
+    perceptual_share: float = Field(0.15, ge=0, le=1)
+    """Share of batches that train the PQ stream."""
+    drawn_share: float = Field(0.0, ge=0, lt=1)
+    """Share of the judgements that are of edits which an editor drew; 0: none are needed."""
+    negatives_share: float = Field(0.0, ge=0, lt=1)
+    """Share of the samples that are attacked copies of edits: words behind the instruction that
+    change no label, and pictures that cannot be the edit of their source."""
+    earlier_share: float = Field(0.0, ge=0, lt=1)
+    """Share of the steps after which an earlier checkpoint is kept, as a second judge; 0: none."""
+    protocol: Literal["tiny", "full"] = "tiny"
+    """What the judge is asked, in the form that ``kind`` says."""
+    max_tokens: PositiveInt = 8_192
+    """Of prompt, pictures and answer; a longer row is left out, never cut."""
     report_every: PositiveInt = 50
     """Steps between two reports of losses and speed."""
     save_every: PositiveInt = 250
@@ -125,6 +152,11 @@ class JudgeTrainingConfig(Record):
     def answer(self) -> AnswerForm:
         """The form in which the judge learns to answer."""
         return _FORMS[self.kind]
+
+    @property
+    def writes(self) -> bool:
+        """See ``TrainingConfig``."""
+        return self.answer is not AnswerForm.NONE
 
     @property
     def has_head(self) -> bool:
@@ -166,6 +198,11 @@ class JudgeTrainingConfig(Record):
     def _head_can_learn(self) -> Self:
         if not self.has_head:
             return self
+        if self.negatives_share:
+            raise ValueError(
+                f"negatives_share {self.negatives_share:g}: a scalar head learns from edits as "
+                "they are, expected 0"
+            )
         if not self.head.pairs and not self.known_scores_weight:
             raise ValueError("head: pairs and known_scores are 0, so it would learn nothing")
         together = self.samples_at_a_time or self.optimiser.batch_size // self.processes
@@ -174,12 +211,4 @@ class JudgeTrainingConfig(Record):
                 f"kind {self.kind}: a pair needs 2 samples in memory at a time, expected "
                 "samples_at_a_time, or batch_size of a process, of 2 or more, or head.pairs 0"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _parts_fit(self) -> Self:
-        if self.tuning.kind == "lora" and self.trains_vision:
-            raise ValueError("trains_vision: LoRA trains the language model alone, expected false")
-        if self.deepspeed and self.optimiser.matrices == "muon":
-            raise ValueError(f"deepspeed {self.deepspeed}: takes adamw alone, not muon")
         return self

@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import nlargest
+from itertools import count
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.edits import LabelledEdit
+from spatialreward.data.negatives.copies import AttackedCopies
 from spatialreward.data.rows import EditRows
 from spatialreward.data.views import Conversation, sft_conversations
 from spatialreward.errors import InvalidInputError
@@ -67,6 +69,7 @@ class PackedConversations:
         processor: "Processor",
         limits: Limits,
         streams: Sequence[Streams],
+        copies: AttackedCopies | None = None,
     ) -> None:
         """Go through the labels once, and measure them; no picture is read.
 
@@ -76,16 +79,18 @@ class PackedConversations:
             processor: of the checkpoint, following the protocol.
             limits: what is longer is left out and counted.
             streams: that are trained; conversations of the others are left out.
+            copies: of the edits, to be taken in their place.
 
         Raises:
             InvalidInputError: no conversation of a stream is short enough, or an instruction or a
                 label is not fit for a prompt; names the edits.
         """
         self._protocol = protocol
+        self._copies = copies
         self.name = str(data)
         found = _Measured(protocol, processor, limits, tuple(streams))
         edits = track(data.edits(pictures=False), total=len(data), description="measuring answers")
-        found.add_all(edits)
+        found.add_all(edits if copies is None else map(copies.relabelled, count(), edits))
         found.tell(self.name)
         self.num_left_out = sum(len(one) for one in found.long.values())
         self._places = np.array(found.places, dtype=np.int64).reshape(-1, 2)
@@ -104,7 +109,7 @@ class PackedConversations:
     def read(self, number: int) -> tuple[LabelledEdit, Conversation]:
         """Conversation ``number``, with the edit that it is about."""
         row, stream = self._places[number].tolist()
-        edit = self._rows[row]
+        edit = self._rows[row] if self._copies is None else self._copies.copy_of(row, self._rows)
         for conversation in sft_conversations(edit, self._protocol):
             if conversation.stream is _STREAMS[stream]:
                 return edit, conversation

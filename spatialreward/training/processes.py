@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from spatialreward.errors import InvalidInputError, SpatialRewardError
-from spatialreward.training.config import JudgeTrainingConfig
+from spatialreward.training.config import TrainingConfig
 
 Shared = TypeVar("Shared")
 
@@ -50,7 +50,7 @@ ALONE = Processes()
 
 
 @contextmanager
-def joined(config: JudgeTrainingConfig) -> Iterator[Processes]:
+def joined(config: TrainingConfig) -> Iterator[Processes]:
     """Join the other processes for the length of a ``with`` block, if there are others.
 
     Raises:
@@ -95,7 +95,7 @@ def is_started() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ or int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def needs_start(config: JudgeTrainingConfig) -> bool:
+def needs_start(config: TrainingConfig) -> bool:
     """Whether a training has to be started with ``run_together``."""
     return not is_started() and (config.processes > 1 or config.deepspeed is not None)
 

@@ -4,31 +4,28 @@ One function for the tiny judge and the 8B one; what differs is in the settings.
 """
 
 import logging
-import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spatialreward.data.dataset import Dataset
+from spatialreward.data.negatives.copies import AttackedCopies
 from spatialreward.errors import InvalidInputError
-from spatialreward.judges.qwen_vl import checkpoint
-from spatialreward.judges.qwen_vl.limits import check_limits
-from spatialreward.judges.qwen_vl.scalar_head import write_head
 from spatialreward.progress import ReportMetrics
-from spatialreward.protocol.prompts import Protocol
+from spatialreward.protocol.choice import in_form
+from spatialreward.protocol.prompts import PROTOCOL_FILE, Protocol
 from spatialreward.records import SCORES_OF, Streams
 from spatialreward.training.arguments import (
-    reduces_precision,
     samples_at_a_time,
     training_arguments,
 )
+from spatialreward.training.base import Base, load_base
 from spatialreward.training.collating import Collator
-from spatialreward.training.config import JudgeTrainingConfig
+from spatialreward.training.config import JudgeKind, JudgeTrainingConfig
 from spatialreward.training.conversations import (
     Joined,
     Limits,
@@ -38,17 +35,17 @@ from spatialreward.training.conversations import (
 from spatialreward.training.fitting import Snapshot, fit
 from spatialreward.training.graded_collating import GradedCollator
 from spatialreward.training.graded_order import graded_conversations, rankings_among
-from spatialreward.training.head import head_in, head_weights, is_of_head, prepare_head
+from spatialreward.training.head import prepare_head
 from spatialreward.training.head_trainer import HeadWeights
-from spatialreward.training.kinds import protocol_for, trained_streams
+from spatialreward.training.kinds import trained_streams
 from spatialreward.training.order import Part, training_order
 from spatialreward.training.processes import ALONE, Processes
 from spatialreward.training.states import States
 from spatialreward.training.tuning import prepare
+from spatialreward.training.writing import JudgeWriter
 
 if TYPE_CHECKING:
     from spatialreward.judges.qwen_vl.processor import Processor
-    from spatialreward.training.trainer import JudgeTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -58,21 +55,14 @@ GENERATED_WORLD_NOTICE = (
 )
 _TINY_NOTICE = "this judge is a tiny model; its opinion of real pictures is worth little"
 _TINY = "tiny"
-KINDS = {
+KINDS: Mapping[JudgeKind, str] = {
     "regions": "judge: edit regions, reasoning and four scores",
+    "no_regions": "judge: reasoning and four scores",
+    "scores": "judge: four scores",
     "discriminative": "judge: four scores of a scalar head, nothing written",
     "joint": "judge: edit regions, reasoning and four scores, and a scalar head for the scores",
 }
 """What a card says."""
-
-
-class Base(NamedTuple):
-    """What a training begins with."""
-
-    folder: Path
-    """A checkpoint."""
-    origin: str = ""
-    """What it is, for the card, in other words than the folder's."""
 
 
 def train_judge(
@@ -131,8 +121,9 @@ def train_judge(
         )
         if state_folder is None:
             arguments.save_strategy = "no"
-        protocol = protocol_for(config)
-        model, processor = _load(base, config, protocol)
+        protocol = in_form(config.protocol, config.answer)
+        _tell_other_form(base, protocol)
+        model, processor = load_base(base, config, protocol)
         head = prepare_head(model, base.folder, config)
         collator = Collator(processor)
         if head is None:
@@ -156,7 +147,7 @@ def train_judge(
             states.last = processes.from_first(states.last)
         # A LoRA begins with numbers that are drawn.
         set_seed(config.seed)
-        writer = _Writer(base, config, protocol, processor, processes)
+        writer = JudgeWriter(base, config.tuning, protocol, processor, processes)
         trainer = fit(
             prepare(model, config, str(base.folder)),
             arguments,
@@ -173,6 +164,16 @@ def train_judge(
         writer.write(trainer, out, card | {"training_minutes": round(seconds / 60, 1)})
 
 
+def _tell_other_form(base: Base, protocol: Protocol) -> None:
+    """Log that a base was taught another form; what it is taught here counts."""
+    own = Protocol.read(base.folder) if (base.folder / PROTOCOL_FILE).is_file() else None
+    if own is not None and own.answer is not protocol.answer:
+        logger.info(
+            "judge: %s answers in the form %s; this training teaches the form %s, protocol %s",
+            *(base.origin or base.folder, own.answer, protocol.answer, protocol.name),
+        )
+
+
 def _conversations(
     config: JudgeTrainingConfig,
     data_sets: Sequence[Dataset],
@@ -181,17 +182,13 @@ def _conversations(
     processes: Processes,
 ) -> tuple[Planned, int]:
     """What is trained on in its order, and how many conversations are too long for it."""
-    limits = Limits(answer=protocol.max_answer_tokens, whole=config.max_tokens)
     streams = trained_streams(config)
-    packed = [
-        PackedConversations(data, protocol, processor, limits, list(streams)) for data in data_sets
-    ]
-    shares = [1 - config.drawn_share, config.drawn_share][: len(packed)]
-    parts, first = [], 0
-    for one, share in zip(packed, shares, strict=True):
-        parts += [
-            Part(first + one.of(stream), share * of_stream) for stream, of_stream in streams.items()
-        ]
+    packed, parts, first = [], [], 0
+    for one, share in _packed(config, data_sets, protocol, processor):
+        packed.append(one)
+        numbers = {stream: first + one.of(stream) for stream in streams}
+        # Attacked copies of a few edits may all be of one stream.
+        parts += [Part(of, share * streams[name]) for name, of in numbers.items() if of.size]
         first += len(one)
     order = training_order(
         parts,
@@ -204,17 +201,25 @@ def _conversations(
     return Planned(Joined(packed), order), sum(one.num_left_out for one in packed)
 
 
-def _load(base: Base, config: JudgeTrainingConfig, protocol: Protocol) -> tuple[Any, "Processor"]:
-    import torch
-
-    # What LoRA leaves as it is, and what DeepSpeed keeps a 32-bit copy of, takes half the memory.
-    is_halved = config.tuning.kind == "lora" or config.deepspeed is not None
-    halved = is_halved and reduces_precision(config)
-    dtype = torch.bfloat16 if halved else torch.float32
-    model, processor = checkpoint.load_for_training(base.folder, dtype)
-    processor = processor.following(protocol)
-    check_limits(protocol, f"protocol {protocol.name}", model.config, processor)
-    return model, processor
+def _packed(
+    config: JudgeTrainingConfig,
+    data_sets: Sequence[Dataset],
+    protocol: Protocol,
+    processor: "Processor",
+) -> Iterator[tuple[PackedConversations, float]]:
+    """The conversations of each data set, and those of its attacked copies, with their shares."""
+    limits = Limits(answer=protocol.max_answer_tokens, whole=config.max_tokens)
+    streams = list(trained_streams(config))
+    of_drawn = config.drawn_share
+    for data, share in zip(data_sets, (1 - of_drawn, of_drawn), strict=False):
+        negatives = share * config.negatives_share
+        yield PackedConversations(data, protocol, processor, limits, streams), share - negatives
+        if negatives:
+            copies = AttackedCopies(data.edits(pictures=False), config.seed, str(data))
+            yield (
+                PackedConversations(data, protocol, processor, limits, streams, copies),
+                negatives,
+            )
 
 
 def _card(
@@ -265,80 +270,13 @@ def _identity(
 
 
 def _earlier(
-    config: JudgeTrainingConfig, writer: "_Writer", out: Path | None, card: dict[str, Any]
+    config: JudgeTrainingConfig, writer: "JudgeWriter", out: Path | None, card: dict[str, Any]
 ) -> Snapshot | None:
     if not config.earlier_step:
         return None
     assert out is not None
     steps = {"stopped_after_step": config.earlier_step}
     return Snapshot(config.earlier_step, lambda trainer: writer.write(trainer, out, card | steps))
-
-
-class _Writer:
-    """Writes a judge, or an adapter, from what is trained."""
-
-    def __init__(
-        self,
-        base: Base,
-        config: JudgeTrainingConfig,
-        protocol: Protocol,
-        processor: "Processor",
-        processes: Processes,
-    ) -> None:
-        self._base = base
-        self._tuning = config.tuning
-        self._protocol = protocol
-        self._processor = processor
-        self._processes = processes
-
-    def write(self, trainer: "JudgeTrainer", out: Path, card: dict[str, Any]) -> None:
-        """Write it whole, in the first process; what is divided among all is gathered by all."""
-        weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-        if self._processes.is_first:
-            shutil.rmtree(out, ignore_errors=True)
-            unfinished = out.with_name(out.name + ".partial")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            model = trainer.accelerator.unwrap_model(trainer.model)
-            of_head = head_weights(weights)
-            own = {name: one for name, one in weights.items() if not is_of_head(name)}
-            if self._tuning.kind == "full":
-                checkpoint.save(
-                    unfinished, model, self._processor, card, self._protocol, weights=own
-                )
-            else:
-                self._write_adapter(model, own, unfinished, card)
-            if of_head:
-                write_head(unfinished, head_in(model), of_head)
-            unfinished.rename(out)
-        self._processes.wait()
-
-    def _write_adapter(
-        self, model: Any, weights: dict[str, Any], out: Path, card: dict[str, Any]
-    ) -> None:
-        if not self._tuning.merge:
-            model.save_pretrained(out, state_dict=weights, save_embedding_layers=False)
-            checkpoint.write_card(out, card)
-            self._protocol.write(out)
-            return
-        with TemporaryDirectory(dir=out.parent) as folder:
-            adapter = Path(folder)
-            model.save_pretrained(adapter, state_dict=weights, save_embedding_layers=False)
-            with _undivided():
-                merged, _ = checkpoint.load_merged(self._base.folder, adapter)
-            checkpoint.save(out, merged, self._processor, card, self._protocol)
-
-
-@contextmanager
-def _undivided() -> Iterator[None]:
-    """Have models read whole that ZeRO-3 would divide among all processes."""
-    from transformers.integrations import deepspeed
-
-    reference = deepspeed._hf_deepspeed_config_weak_ref
-    deepspeed.unset_hf_deepspeed_config()
-    try:
-        yield
-    finally:
-        deepspeed._hf_deepspeed_config_weak_ref = reference
 
 
 def _trained_on(

@@ -10,7 +10,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from spatialreward.errors import InvalidInputError
-from spatialreward.training.config import JudgeTrainingConfig, LoraTuning
+from spatialreward.training.config import LoraTuning, TrainingConfig
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +28,7 @@ _UNUSED = "lm_head."
 _ADAPTER = re.compile(rf".*language_model\.layers\.\d+\.({_LINEAR})\.lora_(A|B)\.default\.weight")
 
 
-def prepare(model: "PreTrainedModel", config: JudgeTrainingConfig, base: str) -> "torch.nn.Module":
+def prepare(model: "PreTrainedModel", config: TrainingConfig, base: str) -> "torch.nn.Module":
     """Freeze what is not trained, and put a LoRA on, if the settings say so.
 
     Args:
@@ -52,7 +52,7 @@ def prepare(model: "PreTrainedModel", config: JudgeTrainingConfig, base: str) ->
     return prepared
 
 
-def check(model: "torch.nn.Module", config: JudgeTrainingConfig) -> None:
+def check(model: "torch.nn.Module", config: TrainingConfig) -> None:
     """Make sure by name that what is trained is what the settings say, and nothing else."""
     for name, weight in model.named_parameters():
         if config.tuning.kind == "lora":
@@ -62,9 +62,9 @@ def check(model: "torch.nn.Module", config: JudgeTrainingConfig) -> None:
         assert weight.requires_grad == expected, f"{name}: requires_grad is {weight.requires_grad}"
 
 
-def _is_trained(name: str, config: JudgeTrainingConfig) -> bool:
+def _is_trained(name: str, config: TrainingConfig) -> bool:
     """Whether a weight is, where all of them could be."""
-    if config.kind == "discriminative" and name.startswith(_UNUSED):
+    if not config.writes and name.startswith(_UNUSED):
         return False
     return config.trains_vision or not name.startswith(_VISION)
 

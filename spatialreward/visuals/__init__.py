@@ -1,7 +1,14 @@
-"""Pictures for people: judgements drawn on edits, sheets of samples, reward curves."""
+"""Pictures for people: judgements drawn on edits, sheets of samples, charts."""
 
-from spatialreward.visuals.charts import reward_curve
+from spatialreward.visuals.charts import figure_with_intervals, reliability_diagram, reward_curve
 from spatialreward.visuals.overlay import draw_overlay
 from spatialreward.visuals.sheets import SheetRow, sample_sheet
 
-__all__ = ["SheetRow", "draw_overlay", "reward_curve", "sample_sheet"]
+__all__ = [
+    "SheetRow",
+    "draw_overlay",
+    "figure_with_intervals",
+    "reliability_diagram",
+    "reward_curve",
+    "sample_sheet",
+]

@@ -1,10 +1,12 @@
-"""Curves of rewards over steps, drawn without matplotlib's global state: safe in any thread."""
+"""Charts of rewards, figures and reliability, without matplotlib's global state: thread-safe."""
 
 import io
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -13,6 +15,8 @@ from PIL import Image
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _SMOOTH_FROM = 20
 _DOTS_PER_INCH = 120
+_COLUMNS = 3
+_GROUP_WIDTH = 0.8
 
 
 def reward_curve(
@@ -31,12 +35,9 @@ def reward_curve(
     """
     if not any(math.isfinite(value) for line in values.values() for value in line):
         raise ValueError(f"{title}: expected at least one finite value to draw, got none")
-    figure = Figure(figsize=(8, 4.5), dpi=_DOTS_PER_INCH, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, axes = _empty(title)
     for position, (name, line) in enumerate(values.items()):
-        # A leading underscore would hide the name from the legend, dollars would be mathematics.
-        label = name.lstrip("_").replace("$", r"\$")
+        label = _label(name)
         series, colour = np.asarray(line, dtype=float), _COLOURS[position % len(_COLOURS)]
         steps = np.arange(len(series))
         if len(series) < _SMOOTH_FROM:
@@ -45,14 +46,108 @@ def reward_curve(
             axes.plot(steps, series, color=colour, alpha=0.3, linewidth=1)
             label = f"{label}, mean of the last {_window(len(series))}"
             axes.plot(steps, _running_mean(series), color=colour, linewidth=2, label=label)
-    axes.set_title(title.replace("$", r"\$"), loc="left", fontweight="bold")
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.grid(axis="y", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
     if len(values) > 1 or max(map(len, values.values())) >= _SMOOTH_FROM:
         axes.legend(frameon=False)
+    return _drawn(figure)
+
+
+class Bar(NamedTuple):
+    """A value, and the interval in which it is thought to lie."""
+
+    value: float
+    interval: tuple[float, float] | None = None
+
+
+def bar_panels(panels: Mapping[str, Mapping[str, Sequence[Bar | None]]]) -> Image.Image:
+    """Draw one panel a title, three in a row: one group of bars a name, side by side.
+
+    Where there is None, there is room and no bar.
+    """
+    rows = -(-len(panels) // _COLUMNS)
+    figure = Figure(figsize=(13, 3.6 * rows), dpi=_DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    for place, (title, groups) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(rows, _COLUMNS, place)
+        for group, bars in enumerate(groups.values()):
+            width = _GROUP_WIDTH / len(bars)
+            for number, bar in enumerate(bars):
+                if bar is None:
+                    continue
+                x = group + (number - (len(bars) - 1) / 2) * width
+                axes.bar(x, bar.value, width * 0.9, color=_COLOURS[group % len(_COLOURS)])
+                if bar.interval is not None:
+                    axes.vlines(x, *bar.interval, color="black", linewidth=1.2)
+        axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
+        axes.set_xticks(range(len(groups)), groups, rotation=20, fontsize=8)
+        axes.grid(axis="y", alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    return _drawn(figure)
+
+
+def figure_with_intervals(
+    values: Mapping[str, tuple[float, tuple[float, float] | None]], title: str
+) -> Image.Image:
+    """Draw one point a name, with its interval where there is one.
+
+    Raises:
+        ValueError: there is nothing to draw.
+    """
+    if not values:
+        raise ValueError(f"{title}: expected at least one figure to draw, got none")
+    figure, axes = _empty(title)
+    for position, (value, interval) in enumerate(values.values()):
+        colour = _COLOURS[position % len(_COLOURS)]
+        axes.plot(value, position, color=colour, marker="o", markersize=6)
+        if interval is not None:
+            axes.plot(interval, (position, position), color=colour, linewidth=2)
+    axes.set_yticks(range(len(values)), [_label(name) for name in values])
+    axes.set_ylim(len(values) - 0.5, -0.5)
+    axes.set_xlabel("95 % intervals over prompts")
+    return _drawn(figure)
+
+
+def reliability_diagram(
+    curves: Mapping[str, Sequence[tuple[float, float]]], title: str
+) -> Image.Image:
+    """Draw what was predicted and what came true, one line a name; even is the diagonal.
+
+    Raises:
+        ValueError: there is nothing to draw.
+    """
+    if not curves:
+        raise ValueError(f"{title}: expected at least one line to draw, got none")
+    figure, axes = _empty(title)
+    low = min(predicted for curve in curves.values() for predicted, _ in curve)
+    axes.plot((min(low, 0.5), 1), (min(low, 0.5), 1), color="0.7", linestyle="--", linewidth=1)
+    for position, (name, curve) in enumerate(curves.items()):
+        colour = _COLOURS[position % len(_COLOURS)]
+        x, y = zip(*curve, strict=True)
+        axes.plot(x, y, color=colour, marker="o", markersize=4, label=_label(name))
+    axes.set_xlabel("predicted, mean of a bin")
+    axes.set_ylabel("true, mean of a bin")
+    axes.legend(frameon=False)
+    return _drawn(figure)
+
+
+def _empty(title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(8, 4.5), dpi=_DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.set_title(title.replace("$", r"\$"), loc="left", fontweight="bold")
+    axes.grid(axis="y", alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _label(name: str) -> str:
+    # A leading underscore would hide the name from the legend, dollars would be mathematics.
+    return name.lstrip("_").replace("$", r"\$")
+
+
+def _drawn(figure: Figure) -> Image.Image:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return Image.open(buffer).convert("RGB")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw, ImageOps
 
 from spatialreward.records import MAX_SCORE, Judgement, Scores
-from spatialreward.visuals.regions import colour_of, draw_regions
+from spatialreward.visuals.regions import colour_of, draw_regions, why_no_regions
 from spatialreward.visuals.text import (
     ALARM,
     FAINT_INK,
@@ -221,7 +221,7 @@ def _verdict(judgement: Judgement, column: int, size: int) -> list[Image.Image]:
 
 def _region_list(judgement: Judgement, width: int, size: int) -> Image.Image:
     if not judgement.regions:
-        return paragraph("No edit region found", width, size, colour=FAINT_INK)
+        return paragraph(why_no_regions(judgement), width, size, colour=FAINT_INK)
     rows = []
     step, indent = line_height(size), 2 * size
     for position, region in enumerate(judgement.regions):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
-from spatialreward.records import BOX_SCALE, EditRegion
+from spatialreward.records import BOX_SCALE, EditRegion, Judgement
 from spatialreward.visuals.text import font_for, wrap
 
 Box = tuple[int, int, int, int]
@@ -26,6 +26,13 @@ _HALO = (0, 0, 0)
 def colour_of(position: int) -> Colour:
     """Colour of the region at ``position`` in its judgement."""
     return COLOURS[position % len(COLOURS)]
+
+
+def why_no_regions(judgement: Judgement) -> str:
+    """What a reader is told where a judgement has no regions: none was found, or none is sought."""
+    return (
+        "No edit region found" if judgement.answer.has_regions else "This judge predicts no regions"
+    )
 
 
 def pixel_box(region: EditRegion, size: tuple[int, int]) -> Box:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from spatialreward.records import Judgement
 from spatialreward.visuals.overlay import SCORE_NAMES
-from spatialreward.visuals.regions import draw_dashed, draw_regions
+from spatialreward.visuals.regions import draw_dashed, draw_regions, why_no_regions
 from spatialreward.visuals.text import ALARM, FAINT_INK, PAPER, RULE, paragraph, stack
 
 _CELL = 224
@@ -92,9 +92,8 @@ def _verdict(judgement: Judgement, truth: Judgement | None) -> Image.Image:
         line += f" ({known[field]:.1f})" if field in known else ""
         blocks.append(paragraph(line, _TEXT_WIDTH, _TEXT_SIZE))
     labels = "; ".join(f"{region.id} {region.label}" for region in judgement.regions)
-    blocks.append(
-        paragraph(labels or "No edit region found", _TEXT_WIDTH, 13, colour=FAINT_INK, max_lines=4)
-    )
+    told = labels or why_no_regions(judgement)
+    blocks.append(paragraph(told, _TEXT_WIDTH, 13, colour=FAINT_INK, max_lines=4))
     return stack(blocks, _TEXT_WIDTH, gap=4)
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import stats
 
 from spatialreward.benchmarks.config import EditorEvaluationConfig
+from spatialreward.benchmarks.orders import group_tau
 from spatialreward.editors.sampling import draw_edits
 from spatialreward.edits import Edit, EditTask
 from spatialreward.judges.interface import Judging
@@ -68,40 +68,35 @@ def within_group_agreement(
         -1..1; NaN where no group has an order.
     """
     taus = [
-        _tau(rewards_N, truths_N)
+        group_tau(rewards_N, truths_N)
         for rewards_N, truths_N in zip(rewards_GN, truths_GN, strict=True)
         if np.ptp(truths_N) > 0
     ]
     return float(np.mean(taus)) if taus else float("nan")
 
 
-def _tau(rewards_N: NDArray[np.float64], truths_N: NDArray[np.float64]) -> float:
-    known = np.isfinite(rewards_N)
-    if known.sum() < 2 or np.ptp(rewards_N[known]) == 0 or np.ptp(truths_N[known]) == 0:
-        return 0.0
-    return float(stats.kendalltau(rewards_N[known], truths_N[known]).statistic)
+class DrawnGroups(NamedTuple):
+    """Edits that one editor drew, group after group, and what the oracle says of them."""
+
+    edits: list[Edit]
+    truth: list[Judgement]
+    again: list[Judgement]
+    """The oracle's opinion of the same pictures as JPEG files."""
+    num_groups: int
 
 
-def agreement_figures(
-    editor: Path, world: DataConfig, config: EditorEvaluationConfig, judging: Judging
-) -> AgreementFigures:
-    """Have an editor draw groups of edits, and compare a judge's order with the oracle's.
+def draw_groups(editor: Path, world: DataConfig, config: EditorEvaluationConfig) -> DrawnGroups:
+    """Have an editor draw groups of edits.
 
     Args:
         editor: checkpoint of the editor, as it is before RL.
         world: its held-out stream gives sources and instructions.
         config: how many groups, how large, and how they are drawn.
-        judging: the judge.
     """
     samples = list(draw_samples(world, "heldout", config.num_groups))
     tasks = [edit_task(sample) for sample in samples]
     photos = Path(world.photos) if world.photos else None
     groups = _draw_groups(TinyEditor.load(editor), tasks, config)
-    edits = [
-        Edit.of(task, picture)
-        for task, pictures in zip(tasks, groups, strict=True)
-        for picture in pictures
-    ]
     truth, again = (
         [
             oracle_judgement(sample.world, seen(one), photos)
@@ -110,19 +105,29 @@ def agreement_figures(
         ]
         for seen in (_as_it_is, _as_jpeg)
     )
-    judged, differing = (judge.judge(edits) for judge in (judging, PixelDifference()))
+    edits = [
+        Edit.of(task, picture)
+        for task, pictures in zip(tasks, groups, strict=True)
+        for picture in pictures
+    ]
+    return DrawnGroups(edits, truth, again, len(groups))
+
+
+def agreement_figures(groups: DrawnGroups, judging: Judging) -> AgreementFigures:
+    """Compare a judge's order within groups with the oracle's."""
+    judged, differing = (judge.judge(groups.edits) for judge in (judging, PixelDifference()))
 
     def agreement(given: Sequence[Judgement], value: _Value) -> float:
         values_GN, truths_GN = (
-            np.array([value(one) for one in judgements], dtype=float).reshape(len(groups), -1)
-            for judgements in (given, truth)
+            np.array([value(one) for one in judgements], dtype=float).reshape(groups.num_groups, -1)
+            for judgements in (given, groups.truth)
         )
         return within_group_agreement(values_GN, truths_GN)
 
     return AgreementFigures(
         judge=agreement(judged, _reward),
         pixel_difference=agreement(differing, _reward),
-        ceiling=agreement(again, _reward),
+        ceiling=agreement(groups.again, _reward),
         **{name: agreement(judged, partial(_score, name)) for name in Scores.model_fields},
     )
 

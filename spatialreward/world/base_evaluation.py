@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from spatialreward.benchmarks.judge import matched_iou
+from spatialreward.data.regions.overlap import matched_iou
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.engines.transformers_engine import TransformersEngine
 from spatialreward.progress import track

@@ -4,6 +4,7 @@ import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from spatialreward.data.edits import LabelledEdit, RowOrigin
 from spatialreward.data.filters.fingerprints import fingerprint
@@ -62,9 +63,32 @@ def build_shard(config: DataConfig, split: Split, shard: int, out: Path) -> int:
     packed = write_shard(path, described)
     counts = {} if packed is None else count_edits(path)
     report = ShardReport(shard=packed, counts=counts, left_out={})
-    settings = {"split": split, "world": config.model_dump(mode="json")}
-    write_manifest(gather([report], settings), out)
+    write_manifest(gather([report], _settings(config, split)), out)
     return len(numbers)
+
+
+def _settings(config: DataConfig, split: Split) -> dict[str, Any]:
+    return {"split": split, "world": config.model_dump(mode="json")}
+
+
+def build_groups(config: DataConfig, num_tasks: int, group_size: int, out: Path) -> None:
+    """Write a packed data set of held-out tasks with several edits each, unless it is there.
+
+    Args:
+        config: the world; its candidates and sizes of splits do not count.
+        num_tasks: how many tasks.
+        group_size: edits of each, of as many grades as there are.
+        out: folder of the data set.
+
+    Raises:
+        InvalidInputError: the folder holds another data set.
+    """
+    sizes = {"candidates": (group_size,), "num_heldout": num_tasks * group_size}
+    grouped = config.model_copy(update=sizes)
+    if not (out / FILE_NAME).exists():
+        build_shard(grouped, "heldout", 0, out)
+    elif read_manifest(out).config != _settings(grouped, "heldout"):
+        raise InvalidInputError(f"{out}: another data set is here, use a new folder")
 
 
 def merge_shards(folders: list[Path], out: Path) -> Manifest:

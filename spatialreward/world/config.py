@@ -33,6 +33,12 @@ class DataConfig(Record):
         "over-edited": 0.18,
     }
     """Share of each quality of edit; they sum to 1."""
+    candidates: tuple[PositiveInt, ...] = (1,)
+    """Edits of one source and instruction; tasks take these numbers in turn."""
+    two_share: Share | None = None
+    """Share of instructions that ask for two things; None: as many as for anything else."""
+    small_share: Share | None = None
+    """Share of small objects; None: half of them."""
     photos: str = ""
     """Folder of pictures to use as backgrounds; empty for plain backgrounds only."""
 

@@ -1,7 +1,8 @@
 """Draws edits of the generated world: each sample is the same for the same seed and number."""
 
 import itertools
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,15 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.images import encode_png, load_image
 from spatialreward.world.artifacts import Artifact, spoil
 from spatialreward.world.config import DataConfig, Split
+from spatialreward.world.operations import Operation
 from spatialreward.world.rendering import paint, to_image
 from spatialreward.world.samples import SceneSample, World
 from spatialreward.world.sampling import (
-    OPERATION_KINDS,
     CannotDrawError,
     Grade,
     draw_artifact,
     draw_edited_scene,
+    draw_kind,
     draw_look,
     draw_request,
     draw_scene,
@@ -28,6 +30,7 @@ from spatialreward.world.scene import Scene
 from spatialreward.world.truth import truth_of
 
 _PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+_ATTEMPTS = 20
 # Splits draw from different streams, so no held-out sample can turn up in training.
 _SPLIT_STREAM: dict[Split, int] = {"train": 0, "heldout": 1}
 
@@ -66,14 +69,21 @@ def draw_sample(
     config: DataConfig, split: Split, number: int, photos: tuple[str, ...] = ()
 ) -> SceneSample:
     """Sample ``number`` of a split; the same for the same seed, whatever else is drawn."""
-    rng = np.random.default_rng((config.seed, _SPLIT_STREAM[split], number))
+    task, place = _task_and_place(config.candidates, number)
+    stream = (config.seed, _SPLIT_STREAM[split], task)
+    rng = np.random.default_rng(stream)
     photo = pick(rng, photos) if photos and rng.random() < 0.5 else ""
-    source = draw_scene(rng, background="photo" if photo else None)
+    source = draw_scene(rng, "photo" if photo else None, config.small_share)
     grade, operations, instruction, edited = _draw_edit(rng, source, config)
-    artifact = None
-    if rng.random() < config.artifact_share:
-        artifact = draw_artifact(rng, has_regions=edited != source)
+    artifact = _draw_artifact(rng, source, edited, config)
     world = World(source=source, operations=operations, edited=edited, look=draw_look(rng, photo))
+    if place:
+        rng = np.random.default_rng((*stream, place))
+        others = deque(_other_grades(config, stream, grade))
+        others.rotate(1 - place)
+        grade, edited = _draw_another(rng, source, operations, others)
+        artifact = _draw_artifact(rng, source, edited, config)
+        world = world.model_copy(update={"edited": edited})
     truth = truth_of(source, operations, edited, artifact)
     pictures = _paint(world, edited, artifact, config, rng)
     return SceneSample(
@@ -87,16 +97,62 @@ def draw_sample(
     )
 
 
+def _task_and_place(candidates: Sequence[int], number: int) -> tuple[int, int]:
+    """Which task sample ``number`` is an edit of, and which of its edits it is."""
+    rounds, left = divmod(number, sum(candidates))
+    for place, size in enumerate(candidates):
+        if left < size:
+            return rounds * len(candidates) + place, left
+        left -= size
+    raise AssertionError(candidates)
+
+
 def _draw_edit(rng: np.random.Generator, source: Scene, config: DataConfig) -> tuple:
     names = list(config.grades)
     grade: Grade = names[int(rng.choice(len(names), p=[config.grades[name] for name in names]))]
     while True:
-        operations, instruction = draw_request(rng, source, pick(rng, OPERATION_KINDS))
+        operations, instruction = draw_request(rng, source, draw_kind(rng, config.two_share))
         try:
             edited = draw_edited_scene(rng, source, operations, grade)
         except CannotDrawError:
             continue
         return grade, operations, instruction, edited
+
+
+def _other_grades(config: DataConfig, stream: tuple[int, ...], first: Grade) -> list[Grade]:
+    """Grades of a task's edits behind the first one: no two alike while there are others."""
+    shares = {name: share for name, share in config.grades.items() if share and name != first}
+    if not shares:
+        return [first]
+    weights = np.array(list(shares.values()))
+    order = np.random.default_rng((*stream, 0)).choice(
+        len(shares), len(shares), replace=False, p=weights / weights.sum()
+    )
+    return [list(shares)[place] for place in order]
+
+
+def _draw_another(
+    rng: np.random.Generator,
+    source: Scene,
+    operations: Sequence[Operation],
+    grades: Sequence[Grade],
+) -> tuple[Grade, Scene]:
+    """The first of the grades that the request leaves room for."""
+    for grade in itertools.cycle(grades):
+        for _ in range(_ATTEMPTS):
+            try:
+                return grade, draw_edited_scene(rng, source, operations, grade)
+            except CannotDrawError:
+                continue
+    raise AssertionError(grades)
+
+
+def _draw_artifact(
+    rng: np.random.Generator, source: Scene, edited: Scene, config: DataConfig
+) -> Artifact | None:
+    if rng.random() >= config.artifact_share:
+        return None
+    return draw_artifact(rng, has_regions=edited != source)
 
 
 def _paint(

@@ -14,12 +14,12 @@ from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.progress import ReportMetrics
 from spatialreward.protocol.prompts import TINY
 from spatialreward.training.arguments import training_arguments
+from spatialreward.training.base import Base
 from spatialreward.training.collating import Collator
 from spatialreward.training.config import JudgeTrainingConfig
 from spatialreward.training.conversations import Planned
 from spatialreward.training.fitting import fit
 from spatialreward.training.processes import ALONE, Processes
-from spatialreward.training.sft import Base
 from spatialreward.training.states import States
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_sample, photo_names

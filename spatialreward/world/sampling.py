@@ -57,12 +57,25 @@ def retry(draw: Callable[[], Item]) -> Item:
             continue
 
 
-def draw_scene(rng: np.random.Generator, background: Background | None = None) -> Scene:
-    """A scene of two to five objects."""
+def draw_scene(
+    rng: np.random.Generator, background: Background | None = None, small: float | None = None
+) -> Scene:
+    """A scene of two to five objects; ``small`` is the share of small ones, None for half."""
     scene = Scene(background=background or pick(rng, PLAIN_BACKGROUNDS), objects={})
     for _ in range(int(rng.integers(2, 6))):
-        scene = scene.with_cell(pick(rng, scene.empty_cells()), _new_object(rng, scene))
+        cell, thing = pick(rng, scene.empty_cells()), _new_object(rng, scene)
+        if small is not None:
+            size = "small" if rng.random() < small else "large"
+            thing = thing.model_copy(update={"size": size})
+        scene = scene.with_cell(cell, thing)
     return scene
+
+
+def draw_kind(rng: np.random.Generator, two_share: float | None = None) -> str:
+    """What kind of request to draw; ``two_share`` is that of ``two``, None for as any other."""
+    if two_share is None:
+        return pick(rng, OPERATION_KINDS)
+    return "two" if rng.random() < two_share else pick(rng, OPERATION_KINDS[:-1])
 
 
 def draw_look(rng: np.random.Generator, photo: str = "") -> Look:

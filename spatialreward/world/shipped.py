@@ -4,3 +4,5 @@ from pathlib import Path
 
 SHIPPED_BASE = Path(__file__).parent / "base_judge"
 """Its checkpoint."""
+SHIPPED_ORIGIN = "the shipped base"
+"""What the card of a judge that was trained from it says."""

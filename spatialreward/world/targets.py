@@ -16,7 +16,7 @@ from spatialreward.judges.questions import Question
 from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer
 from spatialreward.protocol.prompts import Protocol, Slot, fill
 from spatialreward.protocol.rendering import render_perceptual, render_semantic
-from spatialreward.records import Streams
+from spatialreward.records import AnswerForm, Streams
 from spatialreward.world.samples import SceneSample
 from spatialreward.world.scene import Scene
 from spatialreward.world.truth import Change, Truth
@@ -40,7 +40,7 @@ def scene_conversation(task: Task, sample: SceneSample, protocol: Protocol) -> C
     """What one task teaches with a sample."""
     asked = _asked(task, sample.source, sample.edited, sample.instruction, protocol)
     name = _STREAMS.get(task, task)
-    return conversation(sample.id, name, asked, answer(task, sample))
+    return conversation(sample.id, name, asked, answer(task, sample, protocol.answer))
 
 
 def question(task: Task, sample: SceneSample, protocol: Protocol) -> Question:
@@ -51,7 +51,8 @@ def question(task: Task, sample: SceneSample, protocol: Protocol) -> Question:
 def question_about(task: Task, edit: Edit, protocol: Protocol) -> Question:
     """The same for an edit whose pictures are decoded already."""
     asked = _asked(task, edit.source, edit.edited, edit.instruction, protocol)
-    return Question(tuple(asked), edit.options.seed, is_judged=task in _STREAMS)
+    form = protocol.answer if task in _STREAMS else None
+    return Question(tuple(asked), edit.options.seed, form)
 
 
 def _asked(
@@ -71,8 +72,8 @@ def _asked(
             return (source, edited, _DESCRIBING_PROMPTS[task])
 
 
-def answer(task: Task, sample: SceneSample) -> str:
-    """The text a perfect model would answer with."""
+def answer(task: Task, sample: SceneSample, form: AnswerForm = AnswerForm.REGIONS) -> str:
+    """The text a perfect model would answer with; ``form`` of a judgement."""
     truth = sample.truth
     match task:
         case "scenes":
@@ -90,12 +91,12 @@ def answer(task: Task, sample: SceneSample) -> str:
             scores = (round(truth.scores.editing_success), round(truth.scores.over_editing))
             told = semantic_reasoning(truth, sample.world)
             return render_semantic(
-                SemanticAnswer(edit_region=truth.regions, reasoning=told, score=scores)
+                SemanticAnswer(edit_region=truth.regions, reasoning=told, score=scores), form
             )
         case "perceptual":
             scores = (round(truth.scores.naturalness), round(truth.scores.artifact_freedom))
             told = perceptual_reasoning(truth)
-            return render_perceptual(PerceptualAnswer(reasoning=told, score=scores))
+            return render_perceptual(PerceptualAnswer(reasoning=told, score=scores), form)
 
 
 def _scene(scene: Scene) -> str:

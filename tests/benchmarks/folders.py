@@ -146,3 +146,12 @@ class ScriptedJudge:
             answer = self.script(edit)
             answers.append(answer.model_copy(update={"judged_by": str(self.identity)}))
         return answers
+
+    def close(self):
+        """Nothing is held."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()

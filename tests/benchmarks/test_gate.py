@@ -57,3 +57,11 @@ def test_every_figure_has_a_range_and_its_ends_belong_to_it():
     assert set(RANGES) == judge | {*EditorFigures._fields}
     assert [outside_range("gain", value) for value in (-1, 0, 1)] == ["", "", ""]
     assert outside_range("gain", float("inf")) == "gain is inf, not in -1..1"
+
+
+def test_a_judge_that_predicts_no_regions_passes_a_gate_that_asks_for_none():
+    figures = {name: value for name, value in GOOD.items() if name != "mean_iou"}
+    check_gate(JudgeGate(min_mean_iou=0), figures)
+    message = "mean_iou was not measured: the judge predicts no regions; min_mean_iou = 0 asks for"
+    with pytest.raises(GateError, match=message):
+        check_gate(JudgeGate(), figures)

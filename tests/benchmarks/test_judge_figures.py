@@ -7,18 +7,18 @@ from hypothesis import strategies as st
 
 from spatialreward.benchmarks.gate import outside_range
 from spatialreward.benchmarks.judge import (
-    Known,
-    judge_edits,
     judge_figures,
-    matched_iou,
     mean_reward_by_grade,
     pairwise_accuracy,
     pairwise_by_task,
+    problem_with,
 )
 from spatialreward.data.edits import RowOrigin
+from spatialreward.data.regions.overlap import matched_iou
+from spatialreward.data.tasks import edit_to_judge
 from spatialreward.errors import Failure, InvalidInputError
 from spatialreward.judges.pixels import PixelDifference
-from spatialreward.records import EditRegion, Judgement, Mending, Scores
+from spatialreward.records import AnswerForm, EditRegion, Judgement, Mending, Scores
 from spatialreward.world.building import labelled_edit
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
@@ -34,6 +34,10 @@ def region(*box, number=0):
 def edits(count, **settings):
     drawn = draw_samples(DataConfig(seed=5, **settings), "heldout", count)
     return [labelled_edit(sample, RowOrigin(file="test", row="")) for sample in drawn]
+
+
+def labels(count):
+    return [one.label for one in edits(count)]
 
 
 def test_pairs_closer_than_the_limit_are_not_compared():
@@ -76,21 +80,12 @@ def test_pairs_of_one_task_and_of_two_are_told_apart():
 
 
 def test_a_figure_without_a_pair_is_not_measured():
-    truths = Known.of(edits(12)).truths
+    truths = labels(12)
     apart, together = (judge_figures(truths, truths, tasks) for tasks in (range(12), [0] * 12))
     assert "pairwise_within_accuracy" not in apart.measured()
     assert apart.measured()["pairwise_across_accuracy"] == 1.0
     assert "pairwise_across_accuracy" not in together.measured()
     assert together.measured()["pairwise_within_accuracy"] == 1.0
-
-
-def test_edits_of_one_instruction_and_source_are_attempts_at_one_task():
-    first, second = edits(2)
-    attempt = first.model_copy(update={"id": "again", "edited": second.edited})
-    moved = first.model_copy(update={"sources": second.sources})
-    tasks = Known.of([first, attempt, second, moved]).tasks
-    assert tasks[0] == tasks[1]
-    assert len(set(tasks)) == 3
 
 
 def test_regions_are_matched_one_to_one_in_any_order():
@@ -108,7 +103,7 @@ def test_missing_and_superfluous_regions_cost():
 
 
 def test_the_truth_judged_by_itself_is_perfect():
-    truths = Known.of(edits(40)).truths
+    truths = labels(40)
     figures = judge_figures(truths, truths, range(40))
     assert figures.pairwise_accuracy == figures.mean_iou == 1.0
     assert figures.reward_spearman == pytest.approx(1.0)
@@ -116,14 +111,14 @@ def test_the_truth_judged_by_itself_is_perfect():
 
 
 def test_a_judge_that_never_answers_has_the_worst_figures():
-    truths = Known.of(edits(20)).truths
+    truths = labels(20)
     figures = judge_figures(truths, [FAILED] * 20, range(20))
     assert figures.pairwise_accuracy == figures.mean_iou == figures.reward_spearman == 0.0
     assert figures.unparsable_share == figures.reward_mae == 1.0
 
 
 def test_failures_are_told_by_reason_and_mendings_are_counted():
-    truths = Known.of(edits(20)).truths
+    truths = labels(20)
     cut_off = Judgement.failed("longer than 208 tokens", Failure.CUT_OFF)
     mended = truths[3].model_copy(update={"mended": (Mending.THOUGHT, Mending.TRAILING_COMMA)})
     fenced = truths[4].model_copy(update={"mended": (Mending.THOUGHT,)})
@@ -144,7 +139,7 @@ def test_failures_are_told_by_reason_and_mendings_are_counted():
 
 
 def test_every_figure_by_reason_is_one_of_a_report():
-    truths = Known.of(edits(21)).truths
+    truths = labels(21)
     failed = [Judgement.failed("why", reason) for reason in Failure]
     mended = truths[len(failed)].model_copy(update={"mended": tuple(Mending)})
     judgements = [*failed, mended, *truths[len(failed) + 1 :]]
@@ -155,15 +150,15 @@ def test_every_figure_by_reason_is_one_of_a_report():
 
 def test_pixel_differences_find_where_a_clean_edit_happened():
     drawn = edits(60, artifact_share=0.0)
-    judgements = judge_edits(PixelDifference(), drawn)
-    known = Known.of(drawn)
-    figures = judge_figures(known.truths, judgements, known.tasks)
+    judgements = PixelDifference().judge([edit_to_judge(one) for one in drawn])
+    figures = judge_figures([one.label for one in drawn], judgements, range(60))
     assert figures.mean_iou > 0.6
     assert figures.unparsable_share == 0.0
 
 
 def test_mean_rewards_by_grade_leave_failures_out():
-    truths, grades, _ = Known.of(edits(30))
+    drawn = edits(30)
+    truths, grades = [one.label for one in drawn], [one.given["grade"] for one in drawn]
     with_failure = [FAILED, *truths[1:]]
     pairs = zip(grades[1:], truths[1:], strict=True)
     expected = [truth.reward for grade, truth in pairs if grade == "right"]
@@ -171,7 +166,7 @@ def test_mean_rewards_by_grade_leave_failures_out():
 
 
 def test_edits_without_a_grade_have_no_mean_reward():
-    [truth] = Known.of(edits(1)).truths
+    [truth] = labels(1)
     assert mean_reward_by_grade([""], [truth]) == {}
 
 
@@ -183,12 +178,17 @@ def test_edits_without_a_grade_have_no_mean_reward():
         (label_of(Scores(editing_success=1, over_editing=2)), "label: has no PQ scores"),
     ],
 )
-def test_an_edit_without_a_whole_label_is_named_and_the_others_are_counted(label, problem):
-    first, second, third = edits(3)
-    without = [one.model_copy(update={"label": label}) for one in (second, third)]
-    with pytest.raises(InvalidInputError) as caught:
-        Known.of([first, *without])
-    assert str(caught.value) == (
-        f"edit {second.id}: {problem} to compare a judgement with; "
-        "1 of 3 edits have a label of both streams"
-    )
+def test_a_label_has_both_streams(label, problem):
+    assert problem_with(label) == problem
+
+
+@pytest.mark.parametrize("form", [AnswerForm.REASONING, AnswerForm.SCORES])
+def test_a_judge_that_predicts_no_regions_has_no_iou(form):
+    truths = [edit.label for edit in edits(6)]
+    told = {"answer": form, "regions": ()}
+    judgements = [one.model_copy(update=told) for one in truths]
+    figures = judge_figures(truths, judgements, range(6)).measured()
+    assert "mean_iou" not in figures
+    assert figures["pairwise_accuracy"] == 1.0
+    # A server's own failures do not know the form.
+    assert "mean_iou" not in judge_figures(truths, [FAILED, *judgements[1:]], range(6)).measured()

@@ -1,8 +1,8 @@
 import pytest
 
 from spatialreward.benchmarks.mer_bench import MerBench
-from spatialreward.benchmarks.results import BenchmarkReport, as_markdown, report_on, write_report
-from spatialreward.benchmarks.run import judge_benchmark
+from spatialreward.benchmarks.results import Measured, Price, Role, report_on
+from spatialreward.benchmarks.run import Cost, judge_benchmark
 from spatialreward.errors import Failure
 from tests.benchmarks.folders import ScriptedJudge, failed, group, judged, write_mer
 
@@ -25,11 +25,17 @@ def report(tmp_path):
     rows = [*(group(f"2pair_{number}", 2) for number in range(4)), group("2pair_4", 1)]
     bench = MerBench.read(write_mer(tmp_path, *rows))
     scripts = {"right": better_first, "wrong": worse_first, "failing": sometimes}
-    runs = [
-        judge_benchmark(bench, ScriptedJudge(script, name), tmp_path / name)
-        for name, script in scripts.items()
-    ]
-    return report_on(bench, runs)
+    return report_on(
+        bench,
+        [
+            Measured(
+                name,
+                Role.JUDGE,
+                judge_benchmark(bench, ScriptedJudge(script, name), tmp_path / name),
+            )
+            for name, script in scripts.items()
+        ],
+    )
 
 
 def row_of(rows, name):
@@ -65,18 +71,21 @@ def test_what_was_left_out_is_counted_and_named(report):
     assert (report.num_items, report.num_prompts) == (4, 4)
 
 
-def test_the_page_has_both_rules_side_by_side(report):
-    page = as_markdown(report)
-    assert "| figure | reference rules | ours | 95 % interval | rows |" in page
-    assert "| exact | 1.000 | 0.750 | " in page
-    assert "no judgement of 1 of 8 edits: cut_off 1" in page
-    assert "## wrong/1 minus right/1, ours" in page
-    assert "| exact | -1.000 | -1.000 .. -1.000 | 0.1250 | 4 |" in page
-    assert "## Left out: 1" in page
+def test_tokens_cost_what_the_price_says(tmp_path):
+    bench = MerBench.read(write_mer(tmp_path, group("2pair_0", 2)))
+    run = judge_benchmark(bench, ScriptedJudge(better_first), tmp_path / "run")
+    spent = run._replace(
+        cost=Cost(seconds=4, prompt_tokens=2_000_000, completion_tokens=500_000), num_asked=8
+    )
+    free, paid = (
+        report_on(bench, [Measured("one", Role.JUDGE, spent, price)]).judges[0].cost
+        for price in (None, Price(2.5, 10))
+    )
+    assert (free.judgements_per_s, free.prompt_tokens, free.money) == (2.0, 2_000_000, None)
+    assert paid.money == 10.0
 
 
-def test_what_is_written_can_be_read(report, tmp_path):
-    write_report(report, tmp_path)
-    told = (tmp_path / "report.json").read_text()
-    assert BenchmarkReport.model_validate_json(told) == report
-    assert (tmp_path / "report.md").read_text() == as_markdown(report)
+def test_a_judge_that_counts_no_tokens_has_none(report):
+    [cost, *_] = [result.cost for result in report.judges]
+    assert (cost.prompt_tokens, cost.completion_tokens, cost.money) == (None, None, None)
+    assert cost.seconds > 0

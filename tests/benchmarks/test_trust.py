@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import ImageChops
 
-from spatialreward.benchmarks.attacks import ATTACKS, Means, praise_of
+from spatialreward.benchmarks.attacks import ATTACKS, Means
 from spatialreward.benchmarks.trust import Chosen, measure_trust, trust_figures
 from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError
@@ -52,6 +52,7 @@ def is_good(chosen, edit):
 def test_edits_are_chosen_by_what_is_known_of_them(labelled, chosen):
     known = {edit.id: edit.label.reward for edit in labelled}
     assert len(chosen.bad) == len(chosen.good) == 8
+    assert chosen.known == tuple(known[edit.id] for edit in chosen.bad)
     assert all(known[edit.id] <= 0.5 for edit in chosen.bad)
     assert all(known[edit.id] >= 0.8 for edit in chosen.good)
     with pytest.raises(InvalidInputError, match="got 1 and 1"):
@@ -88,6 +89,20 @@ def test_what_a_judge_gives_in_to_is_told_by_its_attack(chosen):
     assert missed == {"trust/plea/mean_change", "trust/plea/passing_share"}
 
 
+def test_a_source_without_a_change_may_be_worth_more_than_bad_edits(chosen):
+    # Nothing done, nothing over-edited, no fault: ((0.4 x 10) ** 0.8 x 10 ** 0.2) / 10.
+    untouched = (4**0.8 * 10**0.2) / 10
+    honest = untouched - sum(chosen.known) / len(chosen.known)
+    assert honest > 0
+    trust = measure_trust(Scripted(lambda edit: 0.9 if is_good(chosen, edit) else 0.3), chosen)
+    rises = {one.attack: one.honest_change for one in trust.attacks}
+    assert rises.pop("source_unchanged") == pytest.approx(honest)
+    assert set(rises.values()) == {0}
+    targets = {figure.name: figure.target for figure in trust_figures(trust)}
+    assert targets["trust/source_unchanged/mean_change"] == pytest.approx(0.02 + honest)
+    assert targets["trust/black/mean_change"] == 0.02
+
+
 def test_a_judge_without_rewards_has_no_figures(chosen):
     with pytest.raises(InvalidInputError, match="no reward for any of 8 good edits"):
         measure_trust(Scripted(lambda edit: None), chosen)
@@ -108,9 +123,3 @@ def test_an_attack_changes_one_thing_and_leaves_the_edit_alone(name, chosen):
     ]
     assert sum(changed) == 1
     assert edit.edited.tobytes() == before.edited.tobytes()
-
-
-def test_praise_is_without_marks_and_short_enough_to_be_said():
-    assert praise_of(judgement(0.5)) == "the hat is red, as asked. all else is as it was."
-    long = judgement(0.5).model_copy(update={"sc_reasoning": "word " * 1_000})
-    assert len(praise_of(long)) <= 600

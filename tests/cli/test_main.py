@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from spatialreward.cli.command import AroundBars, CommandGroup
+from spatialreward.cli.command import AroundBars, CommandGroup, SingleCommand
 from spatialreward.cli.main import app
 from spatialreward.errors import SpatialRewardError
 from tests.docs.shell import check, commands_of, export
@@ -39,6 +39,17 @@ def test_an_error_of_ours_is_one_line_and_status_1():
     assert result.stderr == "error: picture a.png: is broken\n"
     assert result.stdout == ""
     assert result.exit_code == 1
+
+
+def test_a_program_of_one_command_fails_in_one_line_too():
+    single = typer.Typer(pretty_exceptions_enable=False)
+
+    @single.command(cls=SingleCommand)
+    def fail():
+        raise SpatialRewardError("picture a.png:\nis broken")
+
+    result = CliRunner().invoke(single, [])
+    assert (result.stderr, result.exit_code) == ("error: picture a.png: is broken\n", 1)
 
 
 def test_an_interrupt_is_one_line_and_status_130():

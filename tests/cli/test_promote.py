@@ -43,6 +43,8 @@ def test_a_judge_is_promoted_and_demoted_with_a_table_to_look_at(run, register):
         assert result.exit_code == 0, result.stderr
     lines = words(result.stdout)
     assert "mean_iou 0.7000 0.8000 +0.1000 at least 0.65 yes" in lines
+    [beside] = [line for line in lines if line.startswith("world pairwise_accuracy +")]
+    assert beside.endswith("yes")
     assert lines[-1] == "models:/spatial-reward/2 is the champion, before: models:/spatial-reward/1"
     assert model_tags("models:/spatial-reward/2")["promoted_by"] == "ann"
     again = run("promote", "judge", "--version", 2, "--yes")
@@ -61,6 +63,17 @@ def test_a_judge_is_promoted_and_demoted_with_a_table_to_look_at(run, register):
         assert "stepped down (slow, " in " ".join(refused.stderr.split())
     back = run("promote", "judge", "--version", 2, "--yes", "--reason", "fast now")
     assert back.exit_code == 0, back.stderr
+
+
+def test_who_is_no_better_than_the_champion_is_shown_and_not_promoted(run, register):
+    for _ in range(2):
+        register("no-better")
+    assert run("promote", "judge", "--name", "no-better", "--version", 2, "--yes").exit_code == 0
+    result = run("promote", "judge", "--name", "no-better", "--version", 1, "--yes")
+    assert result.exit_code == 1
+    assert "no: world: pairwise_accuracy is -0.0001" in " ".join(words(result.stdout))
+    assert "worse beyond noise" in " ".join(result.stderr.split())
+    assert aliases_of("no-better")[CHAMPION].version == 2
 
 
 def test_what_falls_short_is_shown_and_not_promoted(run, register, tmp_path):

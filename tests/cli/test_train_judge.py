@@ -62,7 +62,7 @@ def test_the_same_command_goes_on_after_a_kill_and_others_are_refused(data, tmp_
 
     out = tmp_path / "judge"
     with monkeypatch.context() as patch:
-        patch.setattr(sft._Writer, "write", killed)
+        patch.setattr(sft.JudgeWriter, "write", killed)
         assert run(data, out).exit_code == 130
     assert not out.exists()
     other = run(data, out, "seed=3")

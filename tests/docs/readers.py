@@ -27,6 +27,7 @@ from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import FULL, Protocol
 from spatialreward.serving.config import ServingConfig
 from spatialreward.training.config import JudgeTrainingConfig
+from spatialreward.training.grpo_config import GrpoConfig
 from tests.entries import ROOT
 from tests.manifests.cluster import LOCAL, kustomize, render, site
 
@@ -38,6 +39,7 @@ _SETTINGS: dict[type[BaseModel], dict[str, Any]] = {
     JudgeGate: {},
     JudgeTrainingConfig: {},
     EditorGate: {},
+    GrpoConfig: {},
 }
 """Records that a file of settings may hold, with what a part of such a file leaves out."""
 _OUR_NAME = re.compile(r"spatialreward(?:\.\w+)+")

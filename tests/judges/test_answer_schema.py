@@ -4,19 +4,22 @@ import re
 import pytest
 
 from spatialreward.edits import Edit
-from spatialreward.judges.questions import perceptual_question, semantic_question
+from spatialreward.judges.questions import Question, perceptual_question, semantic_question
 from spatialreward.judges.qwen_vl.answer_schema import (
     PERCEPTUAL_FORM,
     SEMANTIC_FORM,
     answer_form,
+    answer_forms,
 )
 from spatialreward.protocol.parsing import parse_semantic
 from spatialreward.protocol.prompts import TINY
+from spatialreward.records import AnswerForm
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
 from spatialreward.world.targets import answer
 
 DATA = DataConfig(seed=21)
+WRITTEN = (AnswerForm.REGIONS, AnswerForm.REASONING, AnswerForm.SCORES)
 FORMS = {"semantic": SEMANTIC_FORM, "perceptual": PERCEPTUAL_FORM}
 SEMANTIC = (
     '{"edit_region": [{"id": 10, "label": "a \\"red\\" h\\u0061t", "bbox_2d": [0, 5, 1000, 70]}, '
@@ -91,3 +94,24 @@ def test_a_thought_that_the_prompt_began_has_to_end():
     form = answer_form(question, thinking=True)
     assert re.fullmatch(form, f"so {{it}} is</think>{SEMANTIC}")
     assert not re.fullmatch(form, SEMANTIC)
+
+
+@pytest.mark.parametrize("form", WRITTEN)
+def test_each_form_of_an_answer_fits_its_own_pattern_alone(form):
+    (sample,) = draw_samples(DATA, "train", 1)
+    edit = Edit(*sample.images(), "paint it red")
+    for other in WRITTEN:
+        protocol = TINY.model_copy(update={"answer": other})
+        is_same = {
+            "semantic": form is other,
+            "perceptual": form.has_reasoning is other.has_reasoning,
+        }
+        for task, ask in (("semantic", semantic_question), ("perceptual", perceptual_question)):
+            pattern = answer_form(ask(protocol, edit))
+            assert bool(re.fullmatch(pattern, answer(task, sample, form))) is is_same[task]
+    assert answer_form(Question((edit.source, "what is it?"))) is None
+
+
+@pytest.mark.parametrize(("form", "count"), list(zip(WRITTEN, (2, 1, 1), strict=True)))
+def test_a_pattern_that_both_streams_share_is_compiled_once(form, count):
+    assert len(set(answer_forms(form))) == len(answer_forms(form)) == count

@@ -11,6 +11,7 @@ from spatialreward.judges.engines.transformers_engine import TransformersEngine
 from spatialreward.judges.questions import Question
 from spatialreward.judges.qwen_vl import choosing
 from spatialreward.judges.qwen_vl.vocabulary import Vocabulary
+from spatialreward.records import AnswerForm
 from tests.judges.qwen_like import qwen_like_parts
 
 _SCORE = f"(?:{'|'.join(map(str, range(26)))})"
@@ -36,7 +37,7 @@ def possible(tokenizer):
     )
 
     def possible(text):
-        question = Question((Image.new("RGB", (64, 64)),), is_judged=True)
+        question = Question((Image.new("RGB", (64, 64)),), form=AnswerForm.REGIONS)
         answer = chooser.begin(question, 0, 99, thinking=False)
         for token in tokenizer(text, add_special_tokens=False)["input_ids"]:
             answer.write(token, is_end=False)
@@ -66,6 +67,16 @@ def test_behind_a_first_digit_only_what_makes_a_score_is_possible(possible, toke
     nothing = {"0": set(), "1": set(), "2": set(), "9": set()}
     split = nothing | {"1": set("0123456789"), "2": set("012345")}
     assert told == (nothing if is_whole(tokenizer) else split)
+
+
+@pytest.mark.parametrize("text", ['{"score"', '{"score": ', '{"score": [25', '{"score": [25 '])
+def test_no_token_runs_into_a_score(possible, tokenizer, text):
+    # The tiny vocabulary has beginnings of boxes, such as "[2" and "0, 5".
+    into = {one for one in tokenizer.get_vocab() if re.search("[^0-9][0-9]", one)}
+    assert bool(into) is is_whole(tokenizer)
+    told = possible(text)
+    assert told is None or not any(re.search("[^0-9][0-9]", one) for one in told)
+    assert (told is None) <= (not into)
 
 
 @pytest.mark.parametrize("text", ["", '{"reasoning": "', '{"score": [1, 2]', '<think>{"score": ['])
@@ -103,7 +114,7 @@ def test_soft_scores_of_split_numbers_are_brute_forces(qwen_like, scores_only, w
     engine = TransformersEngine(model, processor, max_answer_tokens=40)
     tokens = Vocabulary(processor.tokenizer).scores
     pictures = [Image.new("RGB", (64, 64), colour) for colour in ("teal", "red", "gold")]
-    questions = [Question((one, "how is it?"), is_judged=True) for one in pictures]
+    questions = [Question((one, "how is it?"), form=AnswerForm.REGIONS) for one in pictures]
     told = dict(engine.answer(questions))
     for number, question in enumerate(questions):
         assert told[number].complete
@@ -118,7 +129,9 @@ def test_soft_scores_of_split_numbers_are_brute_forces(qwen_like, scores_only, w
 def test_a_batch_gives_what_single_questions_give(qwen_like, scores_only):
     engine = TransformersEngine(*qwen_like, max_answer_tokens=40)
     pictures = [Image.new("RGB", (64, 64), (20 * number, 90, 200)) for number in range(12)]
-    questions = [Question((one, f"look {n}"), is_judged=True) for n, one in enumerate(pictures)]
+    questions = [
+        Question((one, f"look {n}"), form=AnswerForm.REGIONS) for n, one in enumerate(pictures)
+    ]
     together = dict(engine.answer(questions))
     for number, question in enumerate(questions):
         (alone,) = dict(engine.answer([question])).values()
@@ -128,7 +141,7 @@ def test_a_batch_gives_what_single_questions_give(qwen_like, scores_only):
 
 def test_guidance_keeps_a_model_that_knows_nothing_in_the_form(qwen_like, scores_only):
     engine = TransformersEngine(*qwen_like, max_answer_tokens=40)
-    question = Question((Image.new("RGB", (64, 64)), "?"), seed=3, is_judged=True)
+    question = Question((Image.new("RGB", (64, 64)), "?"), seed=3, form=AnswerForm.REGIONS)
     drawn = {dict(engine.answer([question._replace(seed=seed)]))[0].text for seed in range(8)}
     assert len(drawn) > 1
     assert all(re.fullmatch(SHORT_FORM, text) for text in drawn)

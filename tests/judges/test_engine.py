@@ -3,7 +3,7 @@ import json
 import pytest
 from PIL import Image
 
-from spatialreward.benchmarks.judge import matched_iou
+from spatialreward.data.regions.overlap import matched_iou
 from spatialreward.edits import Edit
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.engines.engine import Judge

@@ -14,10 +14,12 @@ from spatialreward.chat.faults import ServerAway
 from spatialreward.cli.main import app
 from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError, SpatialRewardError
+from spatialreward.judges.interface import Tokens
 from spatialreward.judges.load import load_judge
 from spatialreward.judges.openai import OpenAiJudge
 from spatialreward.judges.openai_config import OpenAiConfig
 from spatialreward.protocol.aggregation import Aggregation
+from spatialreward.protocol.choice import named_protocol
 from spatialreward.protocol.prompts import FULL
 from spatialreward.records import JudgementStatus, JudgingOptions, Mending, Scores
 from tests.data.teacher.teacher_server import Asked, Reaction, TeacherServer, fails, says
@@ -289,7 +291,7 @@ def test_what_does_not_go_with_a_model_behind_an_address_is_refused(opened, tmp_
         opened(adapter=tmp_path)
     with pytest.raises(InvalidInputError, match="protocol tiny has a chat template of its own"):
         opened(protocol="tiny")
-    with pytest.raises(InvalidInputError, match="protocol none: expected full, tiny or a protocol"):
+    with pytest.raises(InvalidInputError, match="protocol none: expected full, full-"):
         opened(protocol="none")
 
 
@@ -329,3 +331,33 @@ def test_options_of_an_edit_do_not_name_what_they_do_not_say():
     assert JudgingOptions(scores="soft").names_soft_scores
     kept = dataclasses.replace(edit(options=JudgingOptions(scores="soft")), instruction="x")
     assert kept.options.names_soft_scores
+
+
+@pytest.mark.parametrize("form", ["full-reasoning", "full-scores"])
+def test_a_model_is_asked_for_less_and_held_to_it(server, opened, form):
+    judge = opened(protocol=form)
+    told = {"reasoning": "a dog as asked", "score": [20, 24]}
+    if form == "full-scores":
+        del told["reasoning"]
+    server.plan = lambda asked: says(told)
+    (judgement,) = judge.judge([edit()])
+    assert judgement.status is JudgementStatus.OK
+    assert (judgement.answer, judgement.regions) == (named_protocol(form).answer, ())
+    assert judgement.sc_reasoning == told.get("reasoning", "")
+    server.plan = well
+    (refused,) = judge.judge([edit()])
+    assert refused.failure is Failure.WRONG_FORM
+    assert refused.answer is named_protocol(form).answer
+
+
+def test_tokens_are_counted_as_the_server_tells_them(opened, server):
+    judge, twice = opened(), opened(passes=2)
+    server.plan = lambda asked: says(
+        SEMANTIC if compares(asked) else PERCEPTUAL,
+        usage={"prompt_tokens": 700, "completion_tokens": 30},
+    )
+    assert judge.tokens == Tokens(0, 0)
+    judge.judge([edit()])
+    assert judge.tokens == Tokens(2 * 700, 2 * 30)
+    twice.judge([edit()])
+    assert twice.tokens == Tokens(4 * 700, 4 * 30)

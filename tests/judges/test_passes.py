@@ -10,6 +10,7 @@ from spatialreward.errors import Failure, InvalidInputError
 from spatialreward.judges.load import load_judge
 from spatialreward.judges.passes import SelfEnsemble, mean_judgement
 from spatialreward.records import (
+    AnswerForm,
     EditRegion,
     JudgeIdentity,
     Judgement,
@@ -97,6 +98,13 @@ def test_soft_scores_have_a_mean_where_all_have_them():
 def test_half_of_the_passes_have_to_be_readable(readable, unreadable, is_judged):
     passes = [judged(1, 2)] * readable + [failed()] * unreadable
     assert (mean_judgement(passes).status is JudgementStatus.OK) == is_judged
+
+
+def test_a_failure_is_in_the_form_of_its_passes():
+    scores = {"answer": AnswerForm.SCORES}
+    passes = [one.model_copy(update=scores) for one in (judged(1, 2), failed(), failed())]
+    assert mean_judgement(passes).answer is AnswerForm.SCORES
+    assert mean_judgement(passes[:2]).answer is AnswerForm.SCORES
 
 
 def test_a_failure_says_how_many_and_why():

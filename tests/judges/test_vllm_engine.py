@@ -19,6 +19,7 @@ from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.judges.qwen_vl.soft_scores import candidates, mean_of_digits
 from spatialreward.judges.qwen_vl.vocabulary import Vocabulary
 from spatialreward.protocol.prompts import TINY
+from spatialreward.records import AnswerForm
 from tests.judges.qwen_like import qwen_like_parts
 
 OTHER = '{"reasoning": "x", "score": [3, 7]}'
@@ -79,7 +80,7 @@ def scripted(processor, logits_V, *answers):
     engine._sampling = lambda question: None
     engine._one_more_token = lambda: None
     picture = Image.new("RGB", (64, 64), "teal")
-    questions = [Question((picture, "how?"), is_judged=True)] * len(answers)
+    questions = [Question((picture, "how?"), form=AnswerForm.REGIONS)] * len(answers)
     return engine, [answer for _, answer in engine.answer(questions)]
 
 
@@ -136,14 +137,16 @@ def test_an_answer_that_is_cut_off_is_not_complete(processor):
     assert answer.soft_scores == pytest.approx((12.5,))
 
 
+@pytest.mark.parametrize("form", [AnswerForm.REGIONS, AnswerForm.REASONING, AnswerForm.SCORES])
 @pytest.mark.parametrize("guided", [True, False])
-def test_vllm_compiles_each_form_before_it_is_asked(processor, guided):
+def test_vllm_compiles_each_form_before_it_is_asked(processor, guided, form):
     llm = Asked()
     engine = VllmEngine(llm, processor, max_answer_tokens=208, guided=guided)
     # Where vLLM is not installed there is nothing to sample by.
     engine._held_to = lambda *how: how
-    engine.prepare()
-    assert llm.sampling == ([(form, None, 1) for form in answer_forms()] if guided else [])
+    engine.prepare(form)
+    patterns = answer_forms(form) if guided else ()
+    assert llm.sampling == [(pattern, None, 1) for pattern in patterns]
 
 
 class Asked:

@@ -60,3 +60,14 @@ def test_a_variant_stands_over_its_own_defaults_and_not_over_the_usual_ones():
     changed = settings_over(usual, [], ["base.kind=folder"], defaults_of)
     assert asked == [("base", "folder")]
     assert str(changed.base.folder) == "usual"
+
+
+def test_a_kind_that_chooses_no_other_record_is_a_setting_as_any(tmp_path):
+    file = tmp_path / "training.toml"
+    file.write_text("kind = 'no_regions'\nnum_samples = 96\n[tuning]\nkind = 'lora'\nrank = 2\n")
+    read = settings_over(
+        JudgeTrainingConfig(seed=5, trains_vision=False), [Table.read(file)], ["kind=scores"]
+    )
+    assert (read.kind, read.seed, read.num_samples, read.tuning.rank) == ("scores", 5, 96, 2)
+    full = settings_over(read, [], ["tuning.kind=full"])
+    assert (full.kind, full.tuning.kind) == ("scores", "full")

@@ -4,7 +4,7 @@ from pipelines.on_disk import figures_on_disk
 from spatialreward.cli.edits import EditRequest
 from spatialreward.errors import Failure
 from spatialreward.images import encode_png
-from spatialreward.records import EditRegion, Judgement, JudgementStatus, Scores
+from spatialreward.records import AnswerForm, EditRegion, Judgement, JudgementStatus, Scores
 
 WHOLE = (0, 0, 1000, 1000)
 
@@ -63,3 +63,8 @@ def test_pictures_that_cannot_be_read_are_failures_only(request_of):
         )
     ]
     assert values(pairs) == {"on_disk/unparsable_share": 1.0}
+
+
+def test_a_judge_that_predicts_no_regions_has_no_mean_iou(request_of):
+    scores = judged().model_copy(update={"answer": AnswerForm.SCORES})
+    assert values([(request_of((WHOLE,)), scores)]) == {"on_disk/unparsable_share": 0.0}

@@ -198,3 +198,15 @@ def test_what_a_pod_cannot_have_is_refused_by_key(change, complaint):
     with pytest.raises(InvalidInputError, match=re.escape(complaint)) as caught:
         load_profile("tiny", [change])
     assert str(caught.value).startswith(f"--set {change}: ")
+
+
+def test_a_rival_keeps_the_settings_of_its_profile_but_for_its_kind():
+    usual = load_profile("paper")
+    rival = load_profile("paper", ["judge.training.kind=scores", "judge.gate.min_mean_iou=0"])
+    expected = usual.judge.training.model_copy(update={"kind": "scores"})
+    assert rival.judge.training == expected
+
+
+def test_a_rival_that_could_never_pass_its_gate_is_refused():
+    with pytest.raises(InvalidInputError, match="of kind no_regions predicts no regions and would"):
+        load_profile("tiny", ["judge.training.kind=no_regions"])

@@ -97,6 +97,19 @@ def test_groups_in_which_all_judge_alike_have_some_figures():
     assert [figure.name for figure in report.judge][-1] == "judge/within_group/naturalness"
 
 
+def test_a_judge_that_predicts_no_regions_has_no_row_of_them():
+    judges = json.loads(ANSWERS["judge_figures"])
+    del judges["judge"]["mean_iou"]
+    answers = ANSWERS | {"judge_figures": json.dumps(judges)}
+    report = make_report(answers, TARGETS, total_s=1.0, peak_bytes=1)
+    assert "judge/mean_iou" not in {figure.name for figure in report.judge}
+    shown = make_report(
+        ANSWERS, TARGETS._replace(judge=JudgeGate(min_mean_iou=0)), total_s=1.0, peak_bytes=1
+    )
+    (row,) = (figure for figure in shown.judge if figure.name == "judge/mean_iou")
+    assert (row.target, row.reached) == (None, None)
+
+
 def test_the_targets_are_those_of_the_profiles_gates():
     profile = Profile(
         judge=TinyJudge(

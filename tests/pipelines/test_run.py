@@ -47,6 +47,7 @@ batch_size = 4
 min_pairwise_accuracy = 0
 min_mean_iou = 0
 max_unparsable_share = 1
+gain_ci95_low_above = -1
 [editor.pretraining]
 num_samples = 8
 stage_shares = [0.5]

@@ -42,7 +42,7 @@ def test_no_other_protocol_replaces_a_checkpoints_own(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "expected full, tiny or a protocol file"),
+        (None, "expected full, .*, tiny-scores or a protocol file"),
         ("{", "my.json: "),
         (FULL.model_dump_json().replace("{source}", ""), "my.json: semantic: .*{source} 1 times"),
         (FULL.model_dump_json()[:-1] + ', "colour": 1}', "my.json: .*colour"),

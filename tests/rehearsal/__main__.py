@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from spatialreward.cli.command import CommandGroup, configure_logging
+from spatialreward.cli.command import SingleCommand, configure_logging
 
-app = typer.Typer(cls=CommandGroup, pretty_exceptions_enable=False)
+app = typer.Typer(pretty_exceptions_enable=False)
 _OUT = Path("build/rehearsal")
 
 
-@app.command()
+@app.command(cls=SingleCommand)
 def main(
     real_edits: Annotated[
         Path | None,

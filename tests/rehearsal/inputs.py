@@ -11,9 +11,10 @@ from spatialreward.data.dataset import Dataset
 from spatialreward.data.views import sft_conversations
 from spatialreward.images import encode_png
 from spatialreward.protocol.prompts import FULL
+from spatialreward.training.base import Base
 from spatialreward.training.config import JudgeTrainingConfig, OptimiserConfig
 from spatialreward.training.conversations import answer_of
-from spatialreward.training.sft import Base, train_judge
+from spatialreward.training.sft import train_judge
 from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig, Split
 from spatialreward.world.drawing import draw_samples

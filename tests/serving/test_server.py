@@ -15,8 +15,15 @@ from spatialreward.judges.engines.engine import Judge
 from spatialreward.judges.qwen_vl import guidance
 from spatialreward.judges.qwen_vl.answer_schema import answer_forms
 from spatialreward.judges.qwen_vl.answers import Generated
+from spatialreward.protocol.choice import in_form
 from spatialreward.protocol.prompts import TINY
-from spatialreward.records import JudgeIdentity, Judgement, JudgementStatus, Scores
+from spatialreward.records import (
+    AnswerForm,
+    JudgeIdentity,
+    Judgement,
+    JudgementStatus,
+    Scores,
+)
 from spatialreward.serving.config import ServingConfig
 from spatialreward.serving.faults import RequestFault, ServerBusy, ServerFailed
 from spatialreward.serving.scheduler import Scheduler
@@ -96,6 +103,19 @@ def test_a_judgement_says_by_which_weights_and_protocol_it_is(answer):
     judgement = judgement_in(response)
     assert judgement.judged_by == "judge/1, weights abababababab, protocol tiny@0, min"
     assert [response[place][0, 0] for place in (4, 5)] == [b"judge", b"1"]
+
+
+@pytest.mark.parametrize("form", [AnswerForm.REGIONS, AnswerForm.REASONING, AnswerForm.SCORES])
+def test_a_served_judgement_says_its_form_and_one_in_another_form_fails(answer, form):
+    keys = {"edit_region": form.has_regions, "reasoning": form.has_reasoning, "score": True}
+    told = {key: value for key, value in SEMANTIC.items() if keys[key]}
+    protocol = in_form("tiny", form)
+    judgement = judgement_in(answer(Judge(Says(json.dumps(told)), protocol).judge_each)[0])
+    assert (judgement.status, judgement.answer) == (JudgementStatus.OK, form)
+    assert bool(judgement.regions) is form.has_regions
+    others = told | {"reasoning": "ok"} if form is AnswerForm.SCORES else {"score": [21, 24]}
+    refused = judgement_in(answer(Judge(Says(json.dumps(others)), protocol).judge_each)[0])
+    assert (refused.status, refused.answer) == (JudgementStatus.FAILED, form)
 
 
 HALF = json.dumps(SEMANTIC | {"edit_region": [REGION | {"label": "scarf \ud83e"}]})
@@ -188,9 +208,9 @@ def ask(server):
 
 def test_all_forms_are_compiled_before_a_server_is_ready(load, compiled):
     server = load()
-    assert compiled == list(answer_forms())
+    assert compiled == list(answer_forms(TINY.answer))
     ask(server)
-    assert compiled == list(answer_forms())
+    assert compiled == list(answer_forms(TINY.answer))
 
 
 def test_a_server_with_guidance_off_compiles_no_form_and_judges(load, compiled):

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 from spatialreward.data.dataset import Dataset
+from spatialreward.training.base import Base
 from spatialreward.training.config import JudgeTrainingConfig
 from spatialreward.training.processes import joined
-from spatialreward.training.sft import Base, train_judge
+from spatialreward.training.sft import train_judge
 
 
 def main(base: str, data: str, out: str, settings: str) -> None:

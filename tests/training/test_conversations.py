@@ -3,6 +3,7 @@ import pytest
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.edits import RowOrigin
+from spatialreward.data.negatives.copies import AttackedCopies
 from spatialreward.data.packing.shards import write_shard
 from spatialreward.data.views import sft_conversations
 from spatialreward.errors import InvalidInputError
@@ -72,9 +73,12 @@ def test_numbers_of_a_stream_are_those_of_its_conversations(tmp_path, untrained)
     assert len(opened(data, untrained, streams=BOTH[:1])) == 2
 
 
-def test_lengths_are_those_of_the_models_inputs(tmp_path, untrained):
+@pytest.mark.parametrize("attacked", [False, True])
+def test_lengths_are_those_of_the_models_inputs(tmp_path, untrained, attacked):
     processor = untrained[1].following(TINY)
-    taught = opened(packed(tmp_path, make_edit(1), make_edit(2)), untrained)
+    data = packed(tmp_path, *(make_edit(number) for number in range(12)))
+    copies = AttackedCopies(data, 3, "edits") if attacked else None
+    taught = PackedConversations(data, TINY, processor, LIMITS, BOTH, copies)
     for number in range(len(taught)):
         one = taught[number]
         encoded = processor.encode([question_of(one)], [answer_of(one)])

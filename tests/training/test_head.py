@@ -19,14 +19,15 @@ from spatialreward.judges.qwen_vl.folder import HEAD_FILE
 from spatialreward.judges.qwen_vl.merging import merge_adapter
 from spatialreward.judges.qwen_vl.scalar_head import ScalarHead
 from spatialreward.judges.scalar import ScalarJudge
+from spatialreward.protocol.choice import in_form
 from spatialreward.protocol.prompts import TINY, Protocol
 from spatialreward.records import AnswerForm, JudgementStatus, Streams
+from spatialreward.training.base import Base
 from spatialreward.training.config import HeadTraining, JudgeTrainingConfig, OptimiserConfig
 from spatialreward.training.graded_collating import GradedCollator
 from spatialreward.training.graded_order import graded_conversations
 from spatialreward.training.head import attach_head
-from spatialreward.training.kinds import protocol_for
-from spatialreward.training.sft import Base, train_judge
+from spatialreward.training.sft import train_judge
 from tests.data.packing.making import make_edit
 from tests.training.graded import edits_of_tasks, rankings_of, tasks_of
 
@@ -284,9 +285,11 @@ def test_rankings_and_labelled_edits_teach_a_joint_judge(place, tmp_path):
 
 
 def test_orders_become_values_to_compare_and_no_known_scores(place, untrained):
-    processor = untrained[1].following(protocol_for(CONFIG))
+    processor = untrained[1].following(in_form(CONFIG.protocol, CONFIG.answer))
     ranked = Dataset(place / "ranked")
-    planned, _ = graded_conversations(CONFIG, [], [ranked], protocol_for(CONFIG), processor, 1)
+    planned, _ = graded_conversations(
+        CONFIG, [], [ranked], in_form(CONFIG.protocol, CONFIG.answer), processor, 1
+    )
     graded = [planned[number] for number in range(len(planned))]
     first = next(iter(ranked.rankings()))
     mine = {

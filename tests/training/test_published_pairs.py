@@ -11,8 +11,9 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.judges.load import load_judge
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.folder import HEAD_FILE
+from spatialreward.training.base import Base
 from spatialreward.training.config import HeadTraining, JudgeTrainingConfig, OptimiserConfig
-from spatialreward.training.sft import Base, train_judge
+from spatialreward.training.sft import train_judge
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
 from tests.data.corpus.made import settings

@@ -5,6 +5,7 @@ import pytest
 
 from spatialreward.data.corpus.running import build_corpus
 from spatialreward.data.dataset import Dataset, DatasetRef
+from spatialreward.data.negatives.copies import Attack
 from spatialreward.data.packing.shards import write_shard
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import decode_image
@@ -13,20 +14,16 @@ from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.folder import ADAPTER_CONFIG_FILE
 from spatialreward.protocol.prompts import TINY
 from spatialreward.records import Scores
+from spatialreward.training.base import Base
 from spatialreward.training.config import JudgeTrainingConfig, LoraTuning, OptimiserConfig
 from spatialreward.training.conversations import question_of
 from spatialreward.training.processes import ALONE
-from spatialreward.training.sft import (
-    GENERATED_WORLD_NOTICE,
-    Base,
-    _conversations,
-    train_judge,
-)
+from spatialreward.training.sft import GENERATED_WORLD_NOTICE, _conversations, train_judge
 from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig
 from spatialreward.world.shipped import SHIPPED_BASE
 from tests.data.corpus.made import settings, taught, write_edits
-from tests.data.packing.making import ANNOTATION, make_edit, make_prompt
+from tests.data.packing.making import ANNOTATION, make_alone, make_edit, make_prompt
 from tests.data.teacher.teacher_server import TeacherServer
 
 CONFIG = JudgeTrainingConfig(
@@ -73,6 +70,32 @@ def test_drawn_edits_have_their_share_in_an_order_that_the_seed_decides(sides, u
     first = origins(11)
     assert first == origins(11) != origins(12)
     assert 0.25 < sum(first) / len(first) < 0.45
+
+
+def test_negatives_have_their_share_in_an_order_that_the_seed_decides(sides, untrained):
+    processor = untrained[1].following(TINY)
+    streams = {"sc": 0, "pq": 0}
+
+    def attacked(seed, share):
+        more = {"negatives_share": share, "drawn_share": 0.35, "seed": seed, "num_samples": 480}
+        planned, _ = _conversations(CONFIG.model_copy(update=more), sides, TINY, processor, ALONE)
+        taught = [planned[number] for number in range(len(planned))]
+        for one in taught:
+            streams[one.stream] += 1
+        return [one.id.rpartition("/")[2] in set(Attack) for one in taught]
+
+    first = attacked(11, 0.3)
+    assert first == attacked(11, 0.3) != attacked(12, 0.3)
+    assert 0.2 < sum(first) / len(first) < 0.4
+    assert 0.75 < streams["sc"] / sum(streams.values()) < 0.95
+    assert not any(attacked(11, 0.0))
+
+
+def test_edits_without_sc_scores_have_no_negatives(tmp_path):
+    alone = [make_alone(number) for number in range(4)]
+    config = SHORT.model_copy(update={"negatives_share": 0.5, "perceptual_share": 1.0})
+    with pytest.raises(InvalidInputError, match="expected negatives_share = 0"):
+        train(config, packed(tmp_path / "data", *alone), tmp_path / "judge")
 
 
 def test_a_share_of_drawn_edits_and_the_edits_belong_together(sides, tmp_path):

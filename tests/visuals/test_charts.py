@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from spatialreward.visuals import reward_curve
+from spatialreward.visuals import figure_with_intervals, reliability_diagram, reward_curve
 from spatialreward.visuals.charts import _running_mean
 
 
@@ -41,3 +41,19 @@ def test_curves_can_be_drawn_in_threads():
     with ThreadPoolExecutor(4) as pool:
         images = list(pool.map(lambda n: reward_curve({"a": [n, 1.0]}, "Reward"), range(4)))
     assert len({image.tobytes() for image in images}) == 4
+
+
+def test_figures_are_drawn_with_and_without_an_interval():
+    image = figure_with_intervals({"one": (0.5, (0.4, 0.6)), "_$two": (0.7, None)}, "Accuracy in $")
+    assert {(0, 114, 178), (213, 94, 0)} <= {colour for _, colour in image.getcolors(10**6)}
+
+
+def test_reliability_is_drawn_beside_the_diagonal():
+    image = reliability_diagram({"one": [(0.55, 0.5), (0.9, 0.95)], "two": [(0.5, 0.5)]}, "Even")
+    assert {(0, 114, 178), (213, 94, 0)} <= {colour for _, colour in image.getcolors(10**6)}
+
+
+@pytest.mark.parametrize("draw", [figure_with_intervals, reliability_diagram])
+def test_a_chart_of_nothing_is_an_error(draw):
+    with pytest.raises(ValueError, match="expected at least one"):
+        draw({}, "Nothing")

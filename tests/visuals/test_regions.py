@@ -3,8 +3,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
-from spatialreward.records import EditRegion
-from spatialreward.visuals.regions import COLOURS, colour_of, draw_dashed, draw_regions, pixel_box
+from spatialreward.errors import Failure
+from spatialreward.records import AnswerForm, EditRegion, Judgement
+from spatialreward.visuals.regions import (
+    COLOURS,
+    colour_of,
+    draw_dashed,
+    draw_regions,
+    pixel_box,
+    why_no_regions,
+)
 
 
 def region(box, number=0, label="a"):
@@ -93,3 +101,10 @@ def test_dashes_are_black_and_white():
         (255, 255, 255),
     }
     assert ImageChops.difference(picture, drawn).getbbox() == (10, 10, 90, 90)
+
+
+def test_no_regions_are_none_found_or_none_predicted():
+    found = Judgement.failed("no JSON", Failure.NOT_JSON)
+    predicted = found.model_copy(update={"answer": AnswerForm.SCORES})
+    assert why_no_regions(found) == "No edit region found"
+    assert why_no_regions(predicted) == "This judge predicts no regions"

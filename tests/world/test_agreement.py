@@ -6,7 +6,11 @@ from spatialreward.editors.config import DenoisingConfig
 from spatialreward.judges.pixels import PixelDifference
 from spatialreward.records import Scores
 from spatialreward.world import agreement
-from spatialreward.world.agreement import agreement_figures, within_group_agreement
+from spatialreward.world.agreement import (
+    agreement_figures,
+    draw_groups,
+    within_group_agreement,
+)
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
 from spatialreward.world.oracle_judge import Oracle
@@ -48,7 +52,8 @@ def test_groups_of_an_editor_are_compared_with_the_oracle(editor_folder):
         num_groups=3, group_size=3, denoising=DenoisingConfig(num_denoising_steps=2)
     )
     judge = PixelDifference()
-    figures = agreement_figures(editor_folder, DataConfig(seed=21), config, judge)
+    groups = draw_groups(editor_folder, DataConfig(seed=21), config)
+    figures = agreement_figures(groups, judge)
     assert figures.judge == figures.pixel_difference
     assert all(-1 <= tau <= 1 for tau in figures[:3])
 
@@ -62,7 +67,7 @@ def test_each_score_is_compared_with_the_oracles_own(editor_folder, monkeypatch)
         lambda *args: [[*pictures, painted[0][1]] for pictures in painted],
     )
     config = EditorEvaluationConfig(num_groups=4, group_size=3)
-    figures = agreement_figures(editor_folder, world, config, Oracle())
+    figures = agreement_figures(draw_groups(editor_folder, world, config), Oracle())
     assert figures.judge == pytest.approx(1)
     assert figures.over_editing == pytest.approx(1)
     taus = [getattr(figures, name) for name in Scores.model_fields]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spatialreward.cli.command import CommandGroup, configure_logging
+from spatialreward.cli.command import SingleCommand, configure_logging
 
 if TYPE_CHECKING:
     from components.data_building.bench.throughput import Pair
@@ -16,14 +16,10 @@ if TYPE_CHECKING:
 
 _FOLDER = Path("build/bench-data")
 
-app = typer.Typer(
-    cls=CommandGroup,
-    pretty_exceptions_enable=False,
-    help="Measure data building: region proposal, throughput, the loader.",
-)
+app = typer.Typer(pretty_exceptions_enable=False)
 
 
-@app.command()
+@app.command(cls=SingleCommand)
 def measure(
     world_edits: Annotated[int, typer.Option(min=1, help="Generated edits to find regions in.")] = (
         500
@@ -34,7 +30,10 @@ def measure(
         260_000
     ),
 ) -> None:
-    """Measure everything and write build/figures/data.json. About 10 minutes on two cores."""
+    """Measure region proposal, throughput and the loader, and write build/figures/data.json.
+
+    About 10 minutes on two cores.
+    """
     from components.data_building.bench import loader, regions, throughput
     from spatialreward.figures import write_figures
 

@@ -166,8 +166,9 @@ def training_samples_per_s(folder: Path) -> float:
 
     They are a data set of their own, which a training may look through before it begins.
     """
+    from spatialreward.training.base import Base
     from spatialreward.training.config import JudgeTrainingConfig
-    from spatialreward.training.sft import Base, train_judge
+    from spatialreward.training.sft import train_judge
 
     config = JudgeTrainingConfig()
     num_samples = 2 * config.report_every * config.optimiser.batch_size

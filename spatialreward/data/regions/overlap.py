@@ -1,12 +1,15 @@
-"""How far two sets of boxes cover the same: IoU of their unions, exact."""
+"""How far two sets of boxes cover the same: IoU of their unions, exact, and box by box."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import optimize
 
-from spatialreward.data.edits import Box
-from spatialreward.records import BOX_SCALE
+from spatialreward.data.edits import Box, ProposedRegion
+from spatialreward.records import BOX_SCALE, EditRegion
+
+Region = EditRegion | ProposedRegion
 
 
 def union_iou(first: Iterable[Box], second: Iterable[Box]) -> float:
@@ -14,6 +17,20 @@ def union_iou(first: Iterable[Box], second: Iterable[Box]) -> float:
     one, other = covered(first), covered(second)
     either = int((one | other).sum())
     return int((one & other).sum()) / either if either else 1.0
+
+
+def matched_iou(truth: Sequence[Region], predicted: Sequence[Region]) -> float:
+    """Sum of IoUs of the best one-to-one matching over the larger number of regions.
+
+    1 when both are empty; a missing region and a superfluous one both cost.
+    """
+    if not truth and not predicted:
+        return 1.0
+    if not truth or not predicted:
+        return 0.0
+    ious = np.array([[box_iou(t.bbox_2d, p.bbox_2d) for p in predicted] for t in truth])
+    rows, columns = optimize.linear_sum_assignment(ious, maximize=True)
+    return float(ious[rows, columns].sum() / max(len(truth), len(predicted)))
 
 
 def area(box: Box) -> int:

@@ -15,15 +15,22 @@ from spatialreward.errors import (
     SpatialRewardError,
 )
 from spatialreward.judges.interface import Measure, check_edits, ignore
-from spatialreward.judges.questions import Question, perceptual_question, semantic_question
+from spatialreward.judges.questions import (
+    Question,
+    perceptual_question,
+    refusal,
+    semantic_question,
+)
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.answers import AnswerEngine, Generated
 from spatialreward.judges.qwen_vl.limits import check_limits
 from spatialreward.judges.qwen_vl.local import LocalCheckpoint
 from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.judges.reading import judgement_of, paired_scores
+from spatialreward.protocol.formats import AnswerFormat
 from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import Protocol
+from spatialreward.protocol.public_answers import read_public
 from spatialreward.records import (
     AnswerForm,
     JudgeIdentity,
@@ -37,6 +44,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+NO_SOFT_SCORES = (
+    "soft scores were asked for, and answers in this format have none; ask for hard scores"
+)
 EngineName = Literal["transformers", "vllm"]
 Take = Callable[[int], Sequence[Edit]]
 """Gives at most so many edits; none when there are none for now."""
@@ -48,12 +58,13 @@ class _Asked:
 
     edit: Edit
     number: int
+    questions: tuple[Streams, ...]
+    """Of the protocol's prompts, those that are asked."""
     answers: dict[Streams, Generated] = field(default_factory=dict)
 
     @property
     def is_answered(self) -> bool:
-        wanted = 2 if self.edit.options.streams is Streams.BOTH else 1
-        return len(self.answers) == wanted
+        return len(self.answers) == len(self.questions)
 
 
 class _Stream(NamedTuple):
@@ -74,6 +85,7 @@ class _Intake:
         self._num_edits = 0
         self._num_questions = 0
         self._open: dict[int, _Stream] = {}
+        self._refused: list[tuple[int, Judgement]] = []
 
     def begin(self) -> list[Question]:
         """The questions of a new batch; their numbers begin at 0."""
@@ -93,17 +105,29 @@ class _Intake:
         asked.answers[name] = answer
         return asked if asked.is_answered else None
 
+    def refused(self) -> list[tuple[int, Judgement]]:
+        """Numbers and failed judgements of the edits that were not asked about, each once."""
+        refused, self._refused = self._refused, []
+        return refused
+
     def _ask(self, room: int) -> list[Question]:
-        questions = []
-        for edit in self._take(room):
-            asked = _Asked(edit, self._num_edits)
-            self._num_edits += 1
-            for name, ask in _ASK.items():
-                if edit.options.streams in (name, Streams.BOTH):
-                    self._open[self._num_questions] = _Stream(asked, name)
-                    self._num_questions += 1
-                    questions.append(ask(self._protocol, edit))
+        """Questions about the next edits; none only where there are no edits for now."""
+        questions: list[Question] = []
+        while not questions and (edits := self._take(room)):
+            for edit in edits:
+                asked = self._protocol.format.questions(edit.options.streams)
+                questions += self._questions(_Asked(edit, self._num_edits, asked))
+                self._num_edits += 1
         return questions
+
+    def _questions(self, asked: _Asked) -> Iterator[Question]:
+        if failed := refusal(self._protocol, asked.edit):
+            self._refused.append((asked.number, failed))
+            return
+        for name in asked.questions:
+            self._open[self._num_questions] = _Stream(asked, name)
+            self._num_questions += 1
+            yield _ASK[name](self._protocol, asked.edit)
 
 
 _ASK = {Streams.SEMANTIC: semantic_question, Streams.PERCEPTUAL: perceptual_question}
@@ -140,13 +164,13 @@ class Judge:
         self._protocol = protocol
         self._batch_size = batch_size
         self._join_below = join_below
-        self.notice = notice
+        self.notice = "; ".join(filter(None, (notice, protocol.notice)))
         self.identity = JudgeIdentity(
             name=name,
             version=version,
             weights=weights,
             protocol=protocol.reference,
-            aggregation=protocol.aggregation.form,
+            aggregation=protocol.reward_of,
         )
 
     @classmethod
@@ -189,9 +213,9 @@ class Judge:
         Args:
             folder: the checkpoint.
             engine: what runs it; vLLM needs a GPU and an environment of its own.
-            adapter: folder of a LoRA that is merged into the weights.
-            protocol: for a checkpoint without one: ``full``, ``tiny`` or a protocol file; by
-                default ``full``.
+            adapter: folder of a LoRA that is merged into the weights; a protocol in it counts.
+            protocol: for a checkpoint without one: ``full``, ``tiny``, one of them in another form
+                such as ``full-scores``, or a protocol file; by default ``full``.
             share_prefixes: compute what prompts have in common once; vLLM always does.
             guided: hold answers to their form while they are written.
             more: as for ``Judge``; the name is by default the folder's.
@@ -204,6 +228,11 @@ class Judge:
         """
         local = LocalCheckpoint.read(folder, adapter, protocol)
         followed = local.protocol
+        if followed.format is AnswerFormat.HEADS:
+            raise InvalidInputError(
+                f"{local.place}: format {followed.format}: a judge with score heads writes no "
+                "answers; load_judge and the commands that take --model read it, a server does not"
+            )
         if followed.answer is AnswerForm.NONE:
             raise InvalidInputError(
                 f"{local.place}: this judge writes no answer, its scores are read from a scalar "
@@ -235,7 +264,7 @@ class Judge:
         Raises:
             SpatialRewardError: the judge has been closed.
         """
-        self._running().prepare()
+        self._running().prepare(self._protocol.answer)
 
     def judge(self, edits: Iterable[Edit], measure: Measure = ignore) -> list[Judgement]:
         """One judgement an edit, in order; one that cannot be read is a failure with a reason.
@@ -266,14 +295,20 @@ class Judge:
         engine = self._running()
         intake = _Intake(take, self._protocol, self._batch_size, self._join_below)
         while questions := intake.begin():
+            yield from self._refuse(intake)
             for number, answer in engine.answer(questions, measure, intake.fill_up):
                 if asked := intake.answered(number, answer):
                     start = time.perf_counter()
                     judgement = self._read_or_fail(asked, measure).model_copy(
-                        update={"judged_by": str(self.identity)}
+                        update={"judged_by": str(self.identity), "answer": self._protocol.answer}
                     )
                     measure("seconds/parse", time.perf_counter() - start)
                     yield asked.number, judgement
+        yield from self._refuse(intake)
+
+    def _refuse(self, intake: _Intake) -> Iterator[tuple[int, Judgement]]:
+        for number, failed in intake.refused():
+            yield number, failed.model_copy(update={"judged_by": str(self.identity)})
 
     def close(self) -> None:
         """Let go of the model; its memory is free as soon as nothing else holds it."""
@@ -309,9 +344,11 @@ class Judge:
                 limit = self._protocol.max_answer_tokens
                 reason = f"{stream} answer is longer than {limit} tokens"
                 raise JudgementError(reason, Failure.CUT_OFF)
-        allowed = self._protocol.mendings
-        semantic = None if sc is None else parse_semantic(sc.text, allowed)
-        perceptual = None if pq is None else parse_perceptual(pq.text, allowed)
+        if self._protocol.format is not AnswerFormat.JSON:
+            return self._read_public(asked)
+        allowed, form = self._protocol.mendings, self._protocol.answer
+        semantic = None if sc is None else parse_semantic(sc.text, allowed, form)
+        perceptual = None if pq is None else parse_perceptual(pq.text, allowed, form)
         soft = _soft_scores(sc, pq)
         wants_soft = asked.edit.options.scores is ScoreKind.SOFT
         if wants_soft and soft is None:
@@ -320,9 +357,13 @@ class Judge:
                 "0..25; ask for hard scores",
                 Failure.NO_SOFT_SCORE,
             )
-        return judgement_of(
-            semantic, perceptual, self._protocol.aggregation, soft=soft, wants_soft=wants_soft
-        )
+        return judgement_of(semantic, perceptual, self._protocol, soft=soft, wants_soft=wants_soft)
+
+    def _read_public(self, asked: "_Asked") -> Judgement:
+        if asked.edit.options.names_soft_scores:
+            raise JudgementError(NO_SOFT_SCORES, Failure.NO_SOFT_SCORE)
+        texts = {name: one.text for name, one in asked.answers.items()}
+        return read_public(self._protocol, texts, asked.edit.options.streams)
 
 
 def _soft_scores(semantic: Generated | None, perceptual: Generated | None) -> Scores | None:

@@ -25,6 +25,7 @@ from spatialreward.judges.qwen_vl.answers import Generated, More, nothing
 from spatialreward.judges.qwen_vl.cache import BlockCache
 from spatialreward.judges.qwen_vl.choosing import Answer, Chooser
 from spatialreward.judges.qwen_vl.vocabulary import Vocabulary
+from spatialreward.records import AnswerForm
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -119,9 +120,9 @@ class TransformersEngine:
             guided=guided,
         )
 
-    def prepare(self) -> None:
+    def prepare(self, form: AnswerForm) -> None:
         """Compile the forms of judgements, which the first questions would else wait for."""
-        self._chooser.prepare(thinking=self._thinks)
+        self._chooser.prepare(form, thinking=self._thinks)
 
     @torch.inference_mode()
     def answer(

@@ -29,6 +29,7 @@ from spatialreward.judges.qwen_vl.soft_scores import (
 )
 from spatialreward.judges.qwen_vl.vocabulary import Digits, Vocabulary
 from spatialreward.protocol.prompts import Protocol
+from spatialreward.records import AnswerForm
 
 if TYPE_CHECKING:
     from vllm import LLM, SamplingParams
@@ -127,11 +128,12 @@ class VllmEngine:
             guided=guided,
         )
 
-    def prepare(self) -> None:
+    def prepare(self, form: AnswerForm) -> None:
         """Have vLLM compile the forms of judgements, by writing one token of each."""
         if not self._guided:
             return
-        sampling = [self._held_to(form, None, 1) for form in answer_forms(thinking=self._thinks)]
+        patterns = answer_forms(form, thinking=self._thinks)
+        sampling = [self._held_to(pattern, None, 1) for pattern in patterns]
         prompt = {"prompt_token_ids": self._processor.tokenizer("judge")["input_ids"]}
         with self._turn:
             self._llm.generate([prompt] * len(sampling), sampling, use_tqdm=False)
@@ -155,7 +157,10 @@ class VllmEngine:
         with self._turn:
             start = time.perf_counter()
             outputs = self._llm.generate(prompts, sampling, use_tqdm=False)
-            written = [self._read(output.outputs[0]) for output in outputs]
+            written = [
+                self._read(output.outputs[0], in_words=question.in_words)
+                for question, output in zip(questions, outputs, strict=True)
+            ]
             means = self._soft_scores(prompts, written)
             measure("seconds/generate", time.perf_counter() - start)
         _measure_sharing(outputs, measure)
@@ -172,18 +177,19 @@ class VllmEngine:
         }
 
     def _sampling(self, question: Question) -> "SamplingParams":
-        form = answer_form(question, thinking=self._thinks)
+        form = answer_form(question, thinking=self._thinks) if question.is_judged else None
         return self._held_to(form, question.seed, self._max_answer_tokens)
 
-    def _held_to(self, form: str, seed: int | None, max_tokens: int) -> "SamplingParams":
+    def _held_to(self, form: str | None, seed: int | None, max_tokens: int) -> "SamplingParams":
         from vllm import SamplingParams
         from vllm.sampling_params import StructuredOutputsParams
 
+        is_held = self._guided and form is not None
         return SamplingParams(
             temperature=0.0 if seed is None else 1.0,
             seed=seed,
             max_tokens=max_tokens,
-            structured_outputs=StructuredOutputsParams(regex=form) if self._guided else None,
+            structured_outputs=StructuredOutputsParams(regex=form) if is_held else None,
             **self._told_chances(),
         )
 
@@ -201,10 +207,10 @@ class VllmEngine:
             "detokenize": False,
         }
 
-    def _read(self, output: "CompletionOutput") -> _Written:
+    def _read(self, output: "CompletionOutput", *, in_words: bool) -> _Written:
         if output.finish_reason not in ("stop", "length"):
             raise RuntimeError(f"vLLM ended an answer with {output.finish_reason!r}")
-        text = GrowingAnswer(self._vocabulary.bytes_of, thinking=self._thinks)
+        text = GrowingAnswer(self._vocabulary.bytes_of, thinking=self._thinks, in_words=in_words)
         firsts = self._vocabulary.first_tokens
         places = []
         for position, token in enumerate(output.token_ids):

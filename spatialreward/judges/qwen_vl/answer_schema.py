@@ -5,10 +5,10 @@ several, as models write it; nothing else. What it cannot say, such as x1 < x2 o
 names known regions only, is left to the parser.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from spatialreward.judges.questions import Question
-from spatialreward.records import MAX_SCORE
+from spatialreward.records import MAX_SCORE, AnswerForm
 
 _SCORES = range(int(MAX_SCORE) + 1)
 _GAP = r"(?: |\r?\n[ \t]*)?"
@@ -17,22 +17,26 @@ _SPACE = " ?"
 _WITHIN_THOUGHT = r"(?:[^<]|<[^/])*</think>[ \n]{0,4}"
 
 
-def answer_form(question: Question, *, thinking: bool = False) -> str:
-    """What the whole answer to a question matches; the SC stream alone compares pictures.
+def answer_form(question: Question, *, thinking: bool = False) -> str | None:
+    """What the whole answer to a question matches; None where it may be anything.
 
     Args:
         question: what is asked.
         thinking: the prompt ends within a thought.
     """
-    form = SEMANTIC_FORM if question.compares else PERCEPTUAL_FORM
+    if question.form is None:
+        return None
+    form = _PERCEPTUAL[question.form]
+    # The SC stream alone compares pictures, and it alone can have regions.
+    if question.compares and question.form.has_regions:
+        form = SEMANTIC_FORM
     return _behind_thought(form, thinking=thinking)
 
 
-def answer_forms(*, thinking: bool = False) -> tuple[str, ...]:
-    """All that ``answer_form`` gives for judgements."""
-    return tuple(
-        _behind_thought(form, thinking=thinking) for form in (SEMANTIC_FORM, PERCEPTUAL_FORM)
-    )
+def answer_forms(form: AnswerForm, *, thinking: bool = False) -> tuple[str, ...]:
+    """All that ``answer_form`` gives for judgements in a form of the protocol."""
+    forms = ((SEMANTIC_FORM,) if form.has_regions else ()) + (_PERCEPTUAL[form],)
+    return tuple(_behind_thought(one, thinking=thinking) for one in forms)
 
 
 def _behind_thought(form: str, *, thinking: bool) -> str:
@@ -59,9 +63,16 @@ _COORDINATE = "(?:0|[1-9][0-9]{0,2}|1000)"
 _SCORE = f"(?:{'|'.join(str(score) for score in _SCORES)})"
 _REGION = _object(id=_ID, label=_TEXT, bbox_2d=_array(*[_COORDINATE] * 4))
 
+SCORES_FORM = _object(score=_array(_SCORE, _SCORE))
 PERCEPTUAL_FORM = _object(reasoning=_TEXT, score=_array(_SCORE, _SCORE))
 SEMANTIC_FORM = _object(
     edit_region=rf"\[{_GAP}(?:{_REGION}(?:{_SPACE},{_GAP}{_REGION})*)?{_GAP}\]",
     reasoning=_TEXT,
     score=_array(_SCORE, _SCORE),
 )
+_PERCEPTUAL: Mapping[AnswerForm, str] = {
+    AnswerForm.REGIONS: PERCEPTUAL_FORM,
+    AnswerForm.REASONING: PERCEPTUAL_FORM,
+    AnswerForm.SCORES: SCORES_FORM,
+}
+"""Of the PQ stream, and of an SC stream without regions."""

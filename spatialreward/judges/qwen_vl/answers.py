@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from spatialreward.judges.interface import Measure, ignore
 from spatialreward.judges.questions import Question
 from spatialreward.protocol.scanning import THOUGHT_BEGINS, AnswerScanner
+from spatialreward.records import AnswerForm
 
 _INCREMENTAL = codecs.getincrementaldecoder("utf-8")
 
@@ -34,7 +35,7 @@ def nothing(num_writing: int) -> Sequence[Question]:
 class AnswerEngine(Protocol):
     """Whatever lets a model answer: transformers in this process, vLLM on a GPU."""
 
-    def prepare(self) -> None:
+    def prepare(self, form: AnswerForm) -> None:
         """Do once what the first questions would else wait for, such as compiling their forms."""
         ...
 
@@ -57,16 +58,19 @@ class GrowingAnswer:
     when the last of them is written.
     """
 
-    def __init__(self, bytes_of: Mapping[int, bytes], *, thinking: bool = False) -> None:
+    def __init__(
+        self, bytes_of: Mapping[int, bytes], *, thinking: bool = False, in_words: bool = False
+    ) -> None:
         """Nothing has been written.
 
         Args:
             bytes_of: what each token spells; the others, such as a text's end, spell nothing.
             thinking: the prompt ends within a thought.
+            in_words: no object ends the answer.
         """
         self._bytes_of = bytes_of
         self._decoder = _INCREMENTAL("replace")
-        self._scanner = AnswerScanner(thinking=thinking)
+        self._scanner = AnswerScanner(thinking=thinking, begins="" if in_words else "{")
         self._before = THOUGHT_BEGINS if thinking else ""
 
     @property
@@ -78,6 +82,11 @@ class GrowingAnswer:
     def at_score(self) -> bool:
         """Whether a score's first digit is due, or white space before it."""
         return self._scanner.at_score
+
+    @property
+    def nears_score(self) -> bool:
+        """Whether a score is to come that is not due yet."""
+        return self._scanner.nears_score
 
     @property
     def score_digits(self) -> str:

@@ -99,6 +99,17 @@ def load_for_training(folder: Path, dtype: "torch.dtype") -> tuple["PreTrainedMo
     return _load_both(CheckpointFolder.read(folder), dtype, None)
 
 
+def load_found(
+    folder: CheckpointFolder, dtype: "torch.dtype"
+) -> tuple["PreTrainedModel", Processor]:
+    """Model and processor of a folder that has been looked at.
+
+    Raises:
+        InvalidInputError: as ``load`` does.
+    """
+    return _load_both(folder, dtype, None)
+
+
 def load_merged(folder: Path, adapter: Path) -> tuple["PreTrainedModel", Processor]:
     """Model and processor of a checkpoint with a LoRA merged in, in as many bits as its weights.
 

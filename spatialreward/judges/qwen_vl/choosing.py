@@ -18,6 +18,7 @@ from spatialreward.judges.qwen_vl.soft_scores import (
     mean_of_whole,
 )
 from spatialreward.judges.qwen_vl.vocabulary import Digits, Vocabulary, Whole
+from spatialreward.records import AnswerForm
 
 Branch = Callable[[Sequence[int], Sequence[int]], torch.Tensor]
 """The logits ``[B, V]`` behind a token that each of some rows is not to keep."""
@@ -103,21 +104,22 @@ class Chooser:
     def _everything(self) -> torch.Tensor:
         return torch.ones(self._num_words, dtype=torch.bool, device=self._device)
 
-    def prepare(self, *, thinking: bool) -> None:
+    def prepare(self, form: AnswerForm, *, thinking: bool) -> None:
         """Compile the forms of judgements, where there is guidance; ``thinking`` as for ``begin``.
 
         With Qwen's vocabulary that takes seconds.
         """
         if self._guidance:
-            for form in answer_forms(thinking=thinking):
-                self._guidance.form(form)
+            for pattern in answer_forms(form, thinking=thinking):
+                self._guidance.form(pattern)
 
     def begin(self, question: Question, number: int, max_tokens: int, *, thinking: bool) -> Answer:
         """An empty answer to a question; ``thinking``: its prompt ends within a thought."""
-        form = None
-        if self._guidance and question.is_judged:
-            form = self._guidance.form(answer_form(question, thinking=thinking))
-        text = GrowingAnswer(self._vocabulary.bytes_of, thinking=thinking)
+        pattern = answer_form(question, thinking=thinking) if self._guidance else None
+        form = self._guidance.form(pattern) if self._guidance and pattern else None
+        text = GrowingAnswer(
+            self._vocabulary.bytes_of, thinking=thinking, in_words=question.in_words
+        )
         return Answer(number, question.seed, max_tokens, text, form)
 
     def choose(
@@ -153,11 +155,12 @@ class Chooser:
         return formal & numeric
 
     def _rule(self, text: GrowingAnswer) -> torch.Tensor | None:
-        """What a score leaves open at this place; None where no score is being written."""
+        """What a score leaves open at this place; None where it is no matter."""
         tokens = self._vocabulary.scores
-        if tokens is None or not (text.at_score or text.score_digits):
+        nears = text.nears_score and bool(self._vocabulary.crossing)
+        if tokens is None or not (text.at_score or text.score_digits or nears):
             return None
-        place = "begin" if text.at_score else text.score_digits
+        place = "begin" if text.at_score else text.score_digits or "near"
         if place not in self._rules:
             self._rules[place] = self._mask(place, tokens)
         return self._rules[place]
@@ -167,12 +170,15 @@ class Chooser:
         match tokens:
             case _ if place == "begin":
                 mask_V[[*self._vocabulary.first_tokens, *self._vocabulary.white_space]] = True
+            case _ if place == "near":
+                mask_V[:] = True
             case Whole():
                 mask_V[:] = True
                 mask_V[list(self._vocabulary.numeric)] = False
             case Digits():
                 seconds = tokens.after(int(place)) if len(place) == 1 else ()
                 mask_V[[*seconds, *tokens.endings]] = True
+        mask_V[list(self._vocabulary.crossing)] = False
         return mask_V.to(self._device)
 
     def _note_soft_scores(

@@ -93,4 +93,5 @@ def _num_words(protocol: Protocol, processor: "Processor") -> int:
     """Tokens of the SC prompt without its instruction and pictures."""
     blank = (Image.new("RGB", (1, 1)),)
     parts = fill(protocol.semantic_parts(""), {Slot.SOURCE: blank, Slot.EDITED: blank})
-    return len(processor.following(protocol).prompt_tokens(Question(parts), iter((0, 0))))
+    question = Question(parts, system=protocol.system)
+    return len(processor.following(protocol).prompt_tokens(question, iter((0, 0))))

@@ -17,7 +17,7 @@ def merge_adapter(base: Path, adapter: Path, out: Path) -> None:
 
     Args:
         base: the checkpoint.
-        adapter: the LoRA.
+        adapter: the LoRA; a protocol file in it counts, else the base's.
         out: folder of the new checkpoint, weights in as many bits as the base's.
 
     Raises:

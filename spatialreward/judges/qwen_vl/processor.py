@@ -37,6 +37,7 @@ class Processor:
         square_side: int | None,
         chat_template: str | None = None,
         max_pixels: int | None = None,
+        min_pixels: int | None = None,
     ) -> None:
         """Take the parts.
 
@@ -47,12 +48,15 @@ class Processor:
             chat_template: as in the protocol; None: the tokenizer's own.
             max_pixels: a larger picture is made smaller in its own shape; None: as large as the
                 image processor lets it be.
+            min_pixels: a smaller picture is made larger in its own shape; None: as small as the
+                image processor lets it be.
         """
         self.tokenizer = tokenizer
         self.chat_template = chat_template
         self.image_processor = image_processor
         self.square_side = square_side
         self.max_pixels = max_pixels
+        self.min_pixels = min_pixels
 
     @classmethod
     def load(cls, folder: Path, square_side: int | None) -> Self:
@@ -94,6 +98,7 @@ class Processor:
             protocol.square_side,
             protocol.chat_template,
             protocol.max_pixels,
+            protocol.min_pixels,
         )
         followed.check_chat_template("checkpoint" if protocol.chat_template is None else "protocol")
         return followed
@@ -201,12 +206,12 @@ class Processor:
         if self.square_side is not None:
             side = (self.square_side, self.square_side)
             return picture if picture.size == side else picture.resize(side, _BOX)
-        if self.max_pixels is None:
+        if self.max_pixels is None and self.min_pixels is None:
             return picture
-        size = self._within(self.max_pixels, picture)
+        size = self._within(picture)
         return picture if picture.size == size else picture.resize(size, _BICUBIC)
 
-    def _within(self, max_pixels: int, picture: Image.Image) -> tuple[int, int]:
+    def _within(self, picture: Image.Image) -> tuple[int, int]:
         """Width and height by the rule of Qwen's own processors."""
         from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
@@ -215,8 +220,8 @@ class Processor:
             picture.height,
             picture.width,
             own.patch_size * own.merge_size,
-            min_pixels=own.size["shortest_edge"],
-            max_pixels=min(max_pixels, own.size["longest_edge"]),
+            min_pixels=max(self.min_pixels or 0, own.size["shortest_edge"]),
+            max_pixels=min(self.max_pixels or own.size["longest_edge"], own.size["longest_edge"]),
         )
         return width, height
 
@@ -225,8 +230,12 @@ class Processor:
             {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
             for part in question.parts
         ]
+        turns = [{"role": "user", "content": content}]
+        if question.system is not None:
+            told = [{"type": "text", "text": question.system}]
+            turns.insert(0, {"role": "system", "content": told})
         text = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": content}],
+            turns,
             chat_template=self.chat_template,
             tokenize=False,
             add_generation_prompt=True,

@@ -4,6 +4,7 @@ A score is one token with a vocabulary that has 0..25 (``Whole``), and one token
 that splits numbers, as Qwen's does (``Digits``).
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 NUM_SCORES = int(MAX_SCORE) + 1
 _WHITE_SPACE = b" \t\n\r"
 _ENDING = _WHITE_SPACE + b",]}"
+_INTO_A_NUMBER = re.compile(rb"[^0-9][0-9]")
 _SECOND_DIGITS: Mapping[int, int] = {1: 10, 2: NUM_SCORES - 20}
 """How many digits may follow a first one: 10 to 19, 20 to 25."""
 
@@ -112,6 +114,15 @@ class Vocabulary:
     def numeric(self) -> tuple[int, ...]:
         """Tokens that begin with a digit."""
         return tuple(sorted(t for t, text in self.bytes_of.items() if text[:1].isdigit()))
+
+    @cached_property
+    def crossing(self) -> tuple[int, ...]:
+        """Tokens in which a number begins behind something else, such as ``[2``.
+
+        A number that begins so has no distribution. Qwen's vocabulary has none of them.
+        """
+        spelled = self.bytes_of.items()
+        return tuple(sorted(token for token, text in spelled if _INTO_A_NUMBER.search(text)))
 
     def _single(self, numbers: Iterable[int]) -> tuple[int, ...] | None:
         encoded = [

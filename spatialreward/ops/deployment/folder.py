@@ -171,7 +171,7 @@ def fill_in(template: Template, checkpoint: Path, sha256: str) -> str:
         NOTICE_PARAMETER: str(read_card(checkpoint).get("notice", "")),
         IDENTITY_PARAMETERS["weights"]: sha256,
         IDENTITY_PARAMETERS["protocol"]: protocol.reference,
-        IDENTITY_PARAMETERS["aggregation"]: protocol.aggregation.form,
+        IDENTITY_PARAMETERS["aggregation"]: protocol.reward_of,
     }
     # JSON's escapes are those of protobuf's text format, as long as they stay within ASCII.
     entries = (

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from spatialreward.benchmarks.config import JudgeGate
+from spatialreward.benchmarks.evidence import Beside, beside_champion
 from spatialreward.benchmarks.gate import Bound, Gate, bounds_of
 from spatialreward.benchmarks.report import EvaluationReport, ReportError
 from spatialreward.ops.promotion import tags as names
@@ -58,6 +60,8 @@ class Comparison(NamedTuple):
     candidate: ModelVersion
     champion: ModelVersion | None
     rows: tuple[Row, ...]
+    beside: tuple[Beside, ...]
+    """The candidate beside the champion on benchmarks, by the values of both reports."""
     facts: Mapping[str, tuple[str, str]]
     """Other tags worth a look, the champion's and the candidate's, by name."""
     aliases: Mapping[str, ModelVersion]
@@ -92,6 +96,7 @@ def compare(name: str, version: int, gate: Gate) -> Comparison:
             Row(one, theirs.figure(one) if theirs else None, mine.figure(one), bounds.get(one))
             for one in figures
         ),
+        _beside(gate, mine, theirs if champion != candidate else None),
         {
             fact: (others.get(fact, ""), tags.get(fact, ""))
             for fact in _FACTS
@@ -99,6 +104,14 @@ def compare(name: str, version: int, gate: Gate) -> Comparison:
         },
         aliases,
     )
+
+
+def _beside(
+    gate: Gate, mine: EvaluationReport, theirs: EvaluationReport | None
+) -> tuple[Beside, ...]:
+    if theirs is None or not isinstance(gate, JudgeGate):
+        return ()
+    return tuple(beside_champion(gate, mine.benchmarks, theirs.benchmarks))
 
 
 def _report_if_believed(found: Registered) -> EvaluationReport | None:

@@ -5,11 +5,14 @@ in place by then. A process that is killed in between leaves a champion that sti
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from spatialreward.benchmarks.config import JudgeGate
+from spatialreward.benchmarks.evidence import beside_champion, too_many_failures
 from spatialreward.benchmarks.gate import Gate, GateError, check_gate
+from spatialreward.benchmarks.report import EvaluationReport
 from spatialreward.errors import SpatialRewardError
 from spatialreward.ops.promotion import tags
 from spatialreward.ops.promotion.aliases import Aliases, move_aliases
@@ -59,7 +62,9 @@ def promote(
     """Make a version that passes its gate the champion; the one before becomes ``previous``.
 
     What it is put to the gate with are the figures of its evaluation's report, and what is promoted
-    is the checkpoint that the report is about: the registered files are fetched and compared.
+    is the checkpoint that the report is about: the registered files are fetched and compared. A
+    judge is held against the champion by the values in both reports; the first one against the
+    absolute bounds alone.
 
     Args:
         name: the registered model.
@@ -72,9 +77,10 @@ def promote(
 
     Raises:
         GateError: it falls short; its tag ``gate`` says so, and nothing else was changed.
-        ReportError: it has no evaluation report that can be believed, or one about another
-            checkpoint.
-        InvalidInputError: the version's source is no artifact.
+        ReportError: it or the champion has no evaluation report that can be believed, or one about
+            another checkpoint.
+        InvalidInputError: the version's source is no artifact, or two reports on the same version
+            of a benchmark have other rows.
         PromotionError: it stepped down or could not be served and is not to come back, or the
             aliases have been moved meanwhile.
         TrackingError: the registry does not answer, or has no such version.
@@ -83,9 +89,9 @@ def promote(
     found = look_up(ModelVersion(name, version).uri)
     model, told = found.model, found.tags
     report = report_of(found)
-    _put_to_gate(model, gate, report.figures)
     aliases = aliases_of(name) if seen is None else seen
     before = aliases.get(CHAMPION)
+    _put_to_gate(model, gate, report, None if before == model else before)
     if before == model:
         logger.info("%s is the champion already", model.uri)
         return Change(model, model)
@@ -178,13 +184,29 @@ def reinstate(failed: ModelVersion, served: ModelVersion | None, reason: str) ->
     return Change(served, failed)
 
 
-def _put_to_gate(model: ModelVersion, gate: Gate, figures: Mapping[str, float]) -> None:
+def _put_to_gate(
+    model: ModelVersion, gate: Gate, report: EvaluationReport, champion: ModelVersion | None
+) -> None:
     try:
-        check_gate(gate, figures)
+        check_gate(gate, report.figures, _complaints(gate, report, champion))
     except GateError as error:
         set_version_tags(model, {tags.GATE: tags.one_line(f"failed: {error}")})
         raise GateError(f"{model.uri}: {error}") from error
     set_version_tags(model, {tags.GATE: "passed"})
+
+
+def _complaints(
+    gate: Gate, report: EvaluationReport, champion: ModelVersion | None
+) -> Sequence[str]:
+    """What stands against a judge beside its figures on held-out edits."""
+    if not isinstance(gate, JudgeGate):
+        return ()
+    complaints = too_many_failures(gate, report.benchmarks)
+    if champion is not None:
+        theirs = report_of(look_up(champion.uri)).benchmarks
+        rows = beside_champion(gate, report.benchmarks, theirs)
+        complaints += [row.complaint for row in rows if row.complaint]
+    return complaints
 
 
 def _why_left(told: Mapping[str, str]) -> str:

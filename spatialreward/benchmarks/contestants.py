@@ -1,0 +1,138 @@
+"""Who takes part in an evaluation: the judges that are named, and what stands beside them.
+
+The base that a judge was trained from is judged with that judge's protocol, unless it has its own,
+so that what training has added is all that differs.
+"""
+
+import functools
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from spatialreward.benchmarks.evaluation import Contestant, Missing
+from spatialreward.benchmarks.results import Price, Role
+from spatialreward.errors import InvalidInputError, SpatialRewardError
+from spatialreward.judges.interface import Judging
+from spatialreward.judges.load import ORACLE, PIXELS, fetch, load_judge
+from spatialreward.judges.openai_config import PREFIX as OPENAI
+from spatialreward.protocol.prompts import PROTOCOL_FILE
+from spatialreward.records import JudgeMode
+
+logger = logging.getLogger(__name__)
+
+_CARD = "card.json"
+_WITHOUT_CARD = (OPENAI, "triton:")
+
+
+class How(NamedTuple):
+    """How the named judges are loaded; see ``load_judge``."""
+
+    adapter: Path | None = None
+    protocol: str | None = None
+    passes: int = 1
+    mode: JudgeMode | None = None
+
+    @property
+    def changed(self) -> str:
+        """The first option that makes another judge of a registered one; empty: none does."""
+        given = {"adapter": self.adapter, "protocol": self.protocol, "mode": self.mode}
+        found = [name for name, value in given.items() if value is not None]
+        return (found + ["passes"] * (self.passes > 1) + [""])[0]
+
+
+class Lineup(NamedTuple):
+    """All that take part, and bases that cannot."""
+
+    contestants: list[Contestant]
+    missing: list[Missing]
+
+
+def contestants(
+    judges: Sequence[str],
+    bases: Sequence[str],
+    how: How,
+    prices: Mapping[str, Price],
+    *,
+    with_pixels: bool,
+) -> Lineup:
+    """The judges, then their bases, then the baseline that compares pixels.
+
+    Args:
+        judges: as ``load_judge`` takes them.
+        bases: of the judges; empty: those that their cards name.
+        how: the judges are loaded; a base and the baseline are loaded as they are.
+        prices: by judge.
+        with_pixels: whether the baseline stands beside them.
+
+    Raises:
+        InvalidInputError: a judge is named twice, or a price is another judge's.
+    """
+    if twice := [name for name in judges if judges.count(name) > 1]:
+        raise InvalidInputError(f"judge {twice[0]}: is named twice")
+    if unknown := sorted(prices.keys() - {*judges}):
+        raise InvalidInputError(f"price of {unknown[0]}: expected a judge that is measured")
+    found = [
+        Contestant(name, functools.partial(_load, name, how), price=prices.get(name))
+        for name in judges
+    ]
+    missing: list[Missing] = []
+    wanted = dict.fromkeys(bases) if bases else _bases_of(judges)
+    for base, protocol in wanted.items():
+        try:
+            opening = functools.partial(_load_base, _place_of(base), protocol)
+        except SpatialRewardError as error:
+            missing.append(Missing(judge=base, benchmark="", reason=f"as a base: {error}"))
+        else:
+            if base not in judges:
+                found.append(Contestant(base, opening, Role.BASE))
+    if with_pixels and PIXELS not in judges:
+        found.append(Contestant(PIXELS, functools.partial(load_judge, PIXELS), Role.BASELINE))
+    return Lineup(found, missing)
+
+
+def _load(name: str, how: How) -> Judging:
+    if name.partition(":")[0] in (PIXELS, ORACLE):
+        return load_judge(name)
+    return load_judge(name, **how._asdict())
+
+
+def _bases_of(judges: Sequence[str]) -> dict[str, Path | None]:
+    """What cards say that judges were trained from, and the protocol of the first such judge."""
+    bases: dict[str, Path | None] = {}
+    for name in judges:
+        if name.partition(":")[0] in (PIXELS, ORACLE) or name.startswith(_WITHOUT_CARD):
+            continue
+        try:
+            folder = fetch(name).folder
+            card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
+        except (SpatialRewardError, OSError, ValueError) as error:
+            # What keeps the judge itself from being loaded is told when it is.
+            logger.debug("judge %s: no card: %s", name, error)
+            continue
+        base = card.get("trained_from") if isinstance(card, dict) else None
+        if isinstance(base, str) and base:
+            protocol = folder / PROTOCOL_FILE
+            bases.setdefault(base, protocol if protocol.is_file() else None)
+    return bases
+
+
+def _place_of(base: str) -> str:
+    """What ``load_judge`` takes for a base.
+
+    Raises:
+        InvalidInputError, HubError, TrackingError: it is not here, and cannot be fetched.
+    """
+    from spatialreward.world.shipped import SHIPPED_BASE, SHIPPED_ORIGIN
+
+    if base == SHIPPED_ORIGIN:
+        return str(SHIPPED_BASE)
+    if base.startswith(_WITHOUT_CARD) or base in (PIXELS, ORACLE):
+        return base
+    return str(fetch(base).folder)
+
+
+def _load_base(place: str, protocol: Path | None) -> Judging:
+    has_own = (Path(place) / PROTOCOL_FILE).is_file()
+    return load_judge(place, protocol=None if has_own else protocol)

@@ -1,0 +1,158 @@
+"""Builds what is compared, in one folder: what is there already is not made again."""
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from spatialreward.data.dataset import Dataset
+from spatialreward.errors import InvalidInputError, SpatialRewardError
+from spatialreward.progress import track
+from spatialreward.training.config import JudgeKind
+from spatialreward.world.agreement import DrawnGroups, draw_groups
+from spatialreward.world.building import build_shard
+from spatialreward.world.claim.config import ClaimConfig
+from spatialreward.world.claim.measuring import Measured, measure
+from spatialreward.world.config import Split
+from spatialreward.world.editor_pretraining import pretrain_editor
+
+logger = logging.getLogger(__name__)
+
+_SETTINGS = "settings.json"
+_SECONDS = "training_s.json"
+_MEASURED = "measured.json"
+
+
+class TrainingError(SpatialRewardError, RuntimeError):
+    """A judge's training failed; it has said why itself."""
+
+
+class ClaimFolder:
+    """Data, editor, judges and what was measured of them; the same settings go on in it."""
+
+    def __init__(self, folder: Path, config: ClaimConfig, base: Path | None) -> None:
+        """Open it, or begin it.
+
+        Args:
+            folder: where everything is kept.
+            config: what is compared.
+            base: checkpoint that all judges start from; None: one is made here.
+
+        Raises:
+            InvalidInputError: the folder was begun with other settings or another base, or there
+                is no such base.
+        """
+        self._folder = folder
+        self._config = config
+        if base is not None and not base.is_dir():
+            raise InvalidInputError(f"--base {base}: there is no such folder")
+        self._base = base
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = json.dumps(
+            config.model_dump(mode="json") | {"base": str(base or "made here")}, indent=2
+        )
+        path = folder / _SETTINGS
+        if path.is_file() and path.read_text() != settings:
+            raise InvalidInputError(
+                f"{path}: was begun with other settings; go on with those, or take another folder"
+            )
+        path.write_text(settings)
+
+    def run(self) -> list[Measured]:
+        """Train and measure every judge that is not measured yet, one after another."""
+        base = self._base or self._make_base()
+        train, heldout = self._data("train"), self._data("heldout")
+        groups = draw_groups(
+            self._editor(train),
+            # Each group is of a task of its own.
+            self._config.world.model_copy(update={"candidates": (1,)}),
+            self._config.agreement,
+        )
+        judges = [(kind, seed) for seed in self._config.seeds for kind in self._config.kinds]
+        return [
+            self._judge(kind, seed, base, heldout, groups)
+            for kind, seed in track(judges, total=len(judges), description="judges")
+        ]
+
+    def _make_base(self) -> Path:
+        out = self._folder / "base"
+        if not out.is_dir():
+            logger.info("claim: making the base that describes, about an hour on two cores")
+            _command("train", "base", "--out", str(out))
+        return out
+
+    def _data(self, split: Split) -> Dataset:
+        out = self._folder / split
+        if not out.is_dir():
+            unfinished = out.with_suffix(".partial")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            build_shard(self._config.world, split, 0, unfinished)
+            unfinished.rename(out)
+        return Dataset(out)
+
+    def _editor(self, train: Dataset) -> Path:
+        out = self._folder / "editor"
+        if not out.is_dir():
+            pretrain_editor(
+                self._config.editor,
+                train,
+                out,
+                lambda metrics, step: logger.debug("editor, step %d: %s", step, metrics),
+                resume_file=self._folder / "editor.pt",
+            )
+        return out
+
+    def _judge(
+        self, kind: JudgeKind, seed: int, base: Path, heldout: Dataset, groups: DrawnGroups
+    ) -> Measured:
+        folder = self._folder / "judges" / f"{kind}-{seed}"
+        path = folder / _MEASURED
+        if path.is_file():
+            return Measured.model_validate_json(path.read_text())
+        folder.mkdir(parents=True, exist_ok=True)
+        training_s = self._train(kind, seed, base, folder)
+        measured = measure(self._config, kind, seed, folder / "judge", heldout, groups, training_s)
+        unfinished = path.with_suffix(".partial")
+        unfinished.write_text(measured.model_dump_json())
+        unfinished.replace(path)
+        return measured
+
+    def _train(self, kind: JudgeKind, seed: int, base: Path, folder: Path) -> float:
+        """Seconds that it took; of a training that went on after a kill, those of its last part."""
+        seconds = folder / _SECONDS
+        if not seconds.is_file():
+            settings = _settings(self._config.training_of(kind, seed).model_dump(mode="json"))
+            start = time.perf_counter()
+            _command(
+                *("train", "judge", "--data", str(self._folder / "train"), "--base", str(base)),
+                *("--out", str(folder / "judge")),
+                *(part for one in settings for part in ("--set", one)),
+            )
+            seconds.write_text(json.dumps(time.perf_counter() - start))
+        return float(json.loads(seconds.read_text()))
+
+
+def _settings(values: Mapping[str, Any], within: str = "") -> Iterator[str]:
+    """``KEY=VALUE``, as commands take settings; what is None is left to them."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _settings(value, f"{within}{name}.")
+        elif value is not None:
+            yield f"{within}{name}={json.dumps(value)}"
+
+
+def _command(*arguments: str) -> None:
+    """Run a command of this library as a user would: it starts the processes that it needs.
+
+    Raises:
+        TrainingError: it failed.
+    """
+    command = [sys.executable, "-m", "spatialreward.cli", *arguments]
+    status = subprocess.run(command, check=False).returncode
+    if status:
+        raise TrainingError(f"{' '.join(arguments)}: ended with status {status}; see above")

@@ -1,0 +1,46 @@
+import pytest
+
+from serving.bench.gpu import SHAPES, NoGpuError, check_gpu, measure_judging, measure_training
+from serving.bench.training import world
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return world(tmp_path_factory.mktemp("data"), 64, 8)
+
+
+def test_training_tells_speed_and_memory(data):
+    figures = {one.name: one.value for one in measure_training("tiny", data, 2, 4)}
+    assert set(figures) == {
+        f"sft/tiny/{name}" for name in ("samples_per_s", "tokens_per_s", "peak_gib")
+    }
+    assert all(value > 0 for value in figures.values())
+
+
+def test_judging_is_measured_with_sources_of_their_own_and_with_one(data):
+    figures = measure_judging("tiny", data, 4, 8)
+    assert [one.name for one in figures] == [
+        f"judging/tiny/{sharing}/judgements_per_s" for sharing in ("own_sources", "one_source")
+    ]
+    assert all(one.value > 0 for one in figures)
+
+
+def test_real_sizes_have_as_many_weights_as_the_public_ones():
+    import torch
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+    from serving.bench.qwen_vocabulary import fitted_tokenizer
+    from serving.bench.random_judge import _config
+
+    tokenizer = fitted_tokenizer(["a red hat"] * 9, 600)
+    for name, billions in (("2B", 2.13), ("8B", 8.77)):
+        with torch.device("meta"):
+            config = Qwen3VLConfig(**_config(SHAPES[name], tokenizer))
+            model = Qwen3VLForConditionalGeneration(config)
+        assert model.num_parameters() / 1e9 == pytest.approx(billions, abs=0.01)
+
+
+def test_without_a_gpu_nothing_large_is_measured(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(NoGpuError, match="nothing of 8B is measured"):
+        check_gpu(["tiny", "8B"])
