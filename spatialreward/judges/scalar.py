@@ -68,7 +68,7 @@ class ScalarJudge:
 
         Args:
             reader: reads prompts.
-            head: on the reader's device.
+            head: on the reader's device; it is not trained any more.
             protocol: how the model was taught to be asked.
             name: of the model; see ``JudgeIdentity`` for this and the next two.
             version: of the model.
@@ -110,7 +110,7 @@ class ScalarJudge:
             share_prefixes=share_prefixes,
             guided=False,
         )
-        return cls(reader, head.to(model.device).eval(), protocol, **more)
+        return cls(reader, head.to(model.device), protocol, **more)
 
     @classmethod
     def load(
@@ -210,7 +210,7 @@ class ScalarJudge:
             questions = [_ASK[stream](self._protocol, edits[number]) for number, stream in asked]
             hidden_RH = reader.last_hidden(questions, measure)
             start = time.perf_counter()
-            logits_RD = self._head(hidden_RH).detach().cpu()
+            logits_RD = self._head(hidden_RH).cpu()
             for row, (number, stream) in enumerate(asked):
                 [pairs[number][stream]] = self._head.scores(logits_RD[row : row + 1], stream)
             measure("seconds/parse", time.perf_counter() - start)

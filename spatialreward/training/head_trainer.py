@@ -80,12 +80,13 @@ class HeadTrainer(JudgeTrainer):
         figures = super().take_figures(gather)
         sums = gather(self._sums.to(self.args.device, torch.float32)).cpu().tolist()
         pairs, num_pairs, known, num_known, num_right, num_decided = sums
-        figures["pairs/per_batch"] = num_pairs / max(1, self._num_updates)
-        if num_pairs:
+        if self._weights.pairs:
+            figures["pairs/per_batch"] = num_pairs / max(1, self._num_updates)
+        if self._weights.pairs and num_pairs:
             figures["loss/pairs"] = pairs / num_pairs
-        if num_decided:
+        if self._weights.pairs and num_decided:
             figures["pairs/accuracy"] = num_right / num_decided
-        if num_known:
+        if self._weights.known_scores and num_known:
             figures["loss/known_scores"] = known / num_known
         self._sums = torch.zeros_like(self._sums)
         self._num_updates = 0

