@@ -31,8 +31,9 @@ def test_the_untrained_judge_is_loaded_to_where_every_judge_is(tmp_path, monkeyp
 
 
 def test_the_report_is_that_of_an_evaluation_on_labelled_edits(
-    client, judge_folder, known_samples, tmp_path
+    client, judge_folder, known_samples, tmp_path, monkeypatch
 ):
+    monkeypatch.setenv("SPATIALREWARD_WORK_DIR", str(tmp_path / "work"))
     heldout = tmp_path / "heldout"
     heldout.mkdir()
     origin = RowOrigin(file="test", row="")
