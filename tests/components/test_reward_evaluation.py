@@ -12,6 +12,7 @@ from spatialreward.storage import ObjectStore
 from spatialreward.world import untrained_judge
 from spatialreward.world.building import labelled_edit
 from spatialreward.world.config import DataConfig
+from spatialreward.world.shipped import SHIPPED_BASE
 from tests.evaluated import stored_checkpoint
 
 
@@ -31,7 +32,7 @@ def test_the_untrained_judge_is_loaded_to_where_every_judge_is(tmp_path, monkeyp
 
 
 def test_the_report_is_that_of_an_evaluation_on_labelled_edits(
-    client, judge_folder, known_samples, tmp_path, monkeypatch
+    client, known_samples, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("SPATIALREWARD_WORK_DIR", str(tmp_path / "work"))
     heldout = tmp_path / "heldout"
@@ -39,13 +40,12 @@ def test_the_report_is_that_of_an_evaluation_on_labelled_edits(
     origin = RowOrigin(file="test", row="")
     write_shard(heldout / "edits.parquet", (labelled_edit(one, origin) for one in known_samples))
     config = JudgeEvaluationStep(world=DataConfig(seed=21), num_sheet_rows=2)
-    places = (str(stored_checkpoint(judge_folder)), str(stored_checkpoint(heldout)))
+    places = (str(stored_checkpoint(SHIPPED_BASE)), str(stored_checkpoint(heldout)))
     answer = json.loads(evaluate_judge(config, *places, ""))
     assert set(answer) == {"judge", "pixel_difference", "report"}
     report = load_report(ObjectStore.from_environment(), answer["report"])
-    # It knows these edits by heart.
     assert report.figures == answer["judge"]
-    assert report.figures["pairwise_accuracy"] == 1.0
+    assert report.figures["unparsable_share"] == 0.0
     [world] = report.benchmarks
     assert (world.benchmark, world.num_edits, world.num_failed) == ("world", 4, 0)
     assert len(world.figures["pairwise_accuracy"].prompts) == 4
