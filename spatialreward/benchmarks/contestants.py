@@ -83,7 +83,8 @@ def contestants(
         try:
             opening = functools.partial(_load_base, _place_of(base), protocol)
         except SpatialRewardError as error:
-            missing.append(Missing(judge=base, benchmark="", reason=f"as a base: {error}"))
+            why = f"as a base: {error}"
+            missing.append(Missing(judge=base, benchmark="", reason=why, role=Role.BASE))
         else:
             if base not in judges:
                 found.append(Contestant(base, opening, Role.BASE))

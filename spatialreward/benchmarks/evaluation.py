@@ -4,6 +4,7 @@ A judge that cannot be loaded, or that breaks on one benchmark, is named in the 
 lacks; the others' results stay. Each judge is loaded once.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -50,6 +51,8 @@ class Missing(Record):
     benchmark: str
     """Empty: none was begun."""
     reason: str
+    role: Role = Role.JUDGE
+    """Of the judge."""
 
 
 class Evaluation(Record):
@@ -87,7 +90,7 @@ def evaluate_judges(
     Args:
         benchmarks: what is judged, each of another name.
         contestants: by whom; each is compared with the first.
-        out: gets ``judge-N/BENCHMARK`` with each run's rows.
+        out: gets ``ROLE-N/BENCHMARK``, such as ``judge-1/world``, with each run's rows.
         resize_to_source: bring edited pictures to the size of their (first) source.
         missing: what is known to be missing already.
         notice: is told what a reader must know of a judge.
@@ -97,9 +100,11 @@ def evaluate_judges(
     """
     runs: dict[tuple[str, str], Run] = {}
     lacking = list(missing)
-    for number, one in enumerate(contestants, start=1):
-        judged = _judged(one, benchmarks, out / f"judge-{number}", resize_to_source, notice)
-        for name, result in judged:
+    seen: Counter[Role] = Counter()
+    for one in contestants:
+        seen[one.role] += 1
+        place = out / f"{one.role}-{seen[one.role]}"
+        for name, result in _judged(one, benchmarks, place, resize_to_source, notice):
             if isinstance(result, Missing):
                 lacking.append(result)
             else:
@@ -148,7 +153,7 @@ def _judged(
         try:
             judging = stack.enter_context(one.opening())
         except SpatialRewardError as error:
-            yield "", Missing(judge=one.name, benchmark="", reason=str(error))
+            yield "", Missing(judge=one.name, benchmark="", reason=str(error), role=one.role)
             return
         if judging.notice:
             notice(f"{one.name}: {judging.notice}")
@@ -157,7 +162,14 @@ def _judged(
             try:
                 run = judge_benchmark(benchmark, judging, place, resize_to_source=resize_to_source)
             except SpatialRewardError as error:
-                told = Missing(judge=one.name, benchmark=benchmark.name, reason=str(error))
-                yield benchmark.name, told
+                yield (
+                    benchmark.name,
+                    Missing(
+                        judge=one.name,
+                        benchmark=benchmark.name,
+                        reason=str(error),
+                        role=one.role,
+                    ),
+                )
             else:
                 yield benchmark.name, run

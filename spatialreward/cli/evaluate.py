@@ -97,6 +97,7 @@ def evaluate(
     """
     from spatialreward.benchmarks.contestants import How
     from spatialreward.benchmarks.load import Named
+    from spatialreward.benchmarks.results import Role
     from spatialreward.ops.evaluation import Plan, run_evaluation
 
     plan = Plan(
@@ -120,7 +121,7 @@ def evaluate(
     for uri, reference in outcome.stored.items():
         typer.echo(f"report of {uri}: {reference}")
     typer.echo(f"written to {out / 'report.json'} and {out / 'report.md'}")
-    if any(one.judge in plan.judges or not one.judge for one in outcome.report.missing):
+    if any(one.role is Role.JUDGE for one in outcome.report.missing):
         raise typer.Exit(1)
 
 
