@@ -132,7 +132,7 @@ def _tiger(fixtures: Path, num_judges: int) -> Iterator[Pair]:
     from spatialreward.benchmarks.tiger_bench import TigerBench
 
     picture, items = FilePicture(fixtures, "none"), []
-    for number, order in enumerate(_ORDERS * 3):
+    for number, order in enumerate(_ORDERS):
         size, is_tie = len(order), len(order) == 2 and number % 2 == 0
         candidates = tuple(Candidate(f"{number}/{n}", "ABCD"[n], picture) for n in range(size))
         labels = {"dataset": f"{size}pair", "is_tie": "yes" if is_tie else "no"}

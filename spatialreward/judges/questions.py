@@ -56,7 +56,7 @@ def refusal(protocol: Protocol, edit: Edit) -> Judgement | None:
     """A failed judgement for an edit that cannot be asked about; None for all others."""
     most, given = protocol.max_sources, len(edit.sources)
     if most is not None and given > most:
-        reason = f"protocol {protocol.name} takes {most} source pictures at most, got {given}"
+        reason = f"protocol {protocol.name}: source pictures: expected {most} at most, got {given}"
         return Judgement.failed(reason, Failure.BAD_INPUT)
     if not protocol.format.questions(edit.options.streams):
         reason = f"protocol {protocol.name} has no stream {edit.options.streams}"

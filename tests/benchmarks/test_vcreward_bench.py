@@ -8,9 +8,9 @@ from spatialreward.errors import InvalidInputError
 from tests.benchmarks.folders import failed, figures, judged, judgements_of, png
 
 
-def pair(name, winner, *, task="subject_add", **changed):
+def pair(name, winner, *, task="subject_add"):
     pictures = [f"images/{name}_{side}.png" for side in "ab"]
-    row = {
+    return {
         "key": name,
         "instruction": "add a dog",
         "source_image": f"images/{name}.png",
@@ -18,7 +18,6 @@ def pair(name, winner, *, task="subject_add", **changed):
         "winner": winner,
         "task": task,
     }
-    return row | changed
 
 
 def write(folder, *rows):
@@ -69,7 +68,7 @@ def test_ties_are_wrong_and_failures_are_left_out_by_one_rule(tmp_path):
     ],
 )
 def test_a_row_that_is_no_pair_is_left_out_by_name(tmp_path, changed, reason):
-    rows = (pair("p", "Image A"), pair("q", "Image A", **changed))
+    rows = (pair("p", "Image A"), pair("q", "Image A") | changed)
     published = VcRewardBench.read(write(tmp_path, *rows)).published
     assert [item.id for item in published.items] == ["p"]
     assert reason in published.left_out[0].reason

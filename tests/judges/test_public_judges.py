@@ -12,7 +12,9 @@ from spatialreward.judges.engines.transformers_engine import TransformersEngine
 from spatialreward.judges.load import load_judge
 from spatialreward.judges.questions import semantic_question
 from spatialreward.judges.qwen_vl.answers import Generated
+from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.protocol.importing import PublicJudge, import_protocol
+from spatialreward.protocol.prompts import TINY
 from spatialreward.records import AnswerForm, JudgementStatus, JudgingOptions, Streams
 from tests.data.teacher.teacher_server import TeacherServer, says
 from tests.judges.models import image_processor, small_model
@@ -72,7 +74,7 @@ def test_an_edit_that_is_not_asked_about_fails_and_the_others_go_on(protocol):
         None,
         Failure.BAD_INPUT,
     ]
-    assert judged[0].reason == "protocol firm-edit takes 1 source pictures at most, got 2"
+    assert judged[0].reason == "protocol firm-edit: source pictures: expected 1 at most, got 2"
     assert judged[1].reason == "protocol firm-edit has no stream pq"
     assert {one.judged_by for one in judged} == {str(judge.identity)}
     assert len(engine.asked) == 2
@@ -123,11 +125,9 @@ def test_editscore_is_read_as_all_judges_are_but_has_no_regions(protocol):
 
 @pytest.mark.parametrize("kind", ["qwen2_5_vl", "qwen3_vl"])
 def test_a_model_writes_words_to_their_end(protocol, untrained, kind):
-    from spatialreward.judges.qwen_vl.processor import Processor
-
     tokenizer = untrained[1].tokenizer
     asked = protocol(PublicJudge.RATIONALREWARDS).model_copy(
-        update={"chat_template": tokenizer.chat_template or None, "max_answer_tokens": 12}
+        update={"chat_template": TINY.chat_template}
     )
     processor = Processor(tokenizer, image_processor(), None).following(asked)
     model = small_model(kind, tokenizer)
@@ -140,8 +140,6 @@ def test_a_model_writes_words_to_their_end(protocol, untrained, kind):
 
 
 def test_editscores_template_numbers_the_pictures(protocol, untrained):
-    from spatialreward.judges.qwen_vl.processor import Processor
-
     asked = protocol(PublicJudge.EDITSCORE_QWEN2_5_VL)
     processor = Processor(untrained[1].tokenizer, image_processor(), None).following(asked)
     picture = "<|vision_start|><|image_pad|><|vision_end|>"

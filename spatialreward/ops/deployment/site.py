@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from spatialreward.errors import SpatialRewardError
+from spatialreward.errors import InvalidInputError, SpatialRewardError
 from spatialreward.folder_manifest import digest_folder
 from spatialreward.judges.qwen_vl.folder import ADAPTER_CONFIG_FILE, CONFIG_FILE, CheckpointFolder
 from spatialreward.ops.deployment.exclusive import exclusive
@@ -16,6 +16,7 @@ from spatialreward.ops.deployment.history import Deployment, History, VersionSta
 from spatialreward.ops.deployment.server import Server
 from spatialreward.ops.deployment.smoke import SmokeEdits, check_answers
 from spatialreward.protocol.choice import protocol_of
+from spatialreward.protocol.formats import AnswerFormat
 from spatialreward.protocol.prompts import PROTOCOL_FILE
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,10 @@ def _check_judge(checkpoint: Path) -> None:
     is_model = any((checkpoint / name).is_file() for name in names)
     if is_model or not (checkpoint / PROTOCOL_FILE).is_file():
         CheckpointFolder.read(checkpoint).require_judge()
-    protocol_of(checkpoint)
+    if protocol_of(checkpoint).format is AnswerFormat.HEADS:
+        raise InvalidInputError(
+            f"{checkpoint}: a judge with score heads is not served; judge with the folder itself"
+        )
 
 
 class Site:
