@@ -68,15 +68,17 @@ def read_head(folder: Path, hidden_size: int) -> ScalarHead:
     if not path.is_file():
         raise InvalidInputError(f"{folder}: no {HEAD_FILE}, which scores are read with")
     found = {name: one.shape for name, one in read_tensors(path).items()}
-    streams = [one for one, names in SCORES_OF.items() if f"{names[0]}.weight" in found]
+    there = [one for one, names in SCORES_OF.items() if f"{names[0]}.weight" in found]
+    # A file without any score of ours lacks all of them.
+    streams = there or list(SCORES_OF)
     head = ScalarHead(hidden_size, streams)
     expected = {
         f"{name}.{part}": shape
         for name in head.dimensions
         for part, shape in (("weight", (hidden_size,)), ("bias", (1,)))
     }
-    if not streams or expected != found:
-        name = min(set(expected.items()) ^ set(found.items()), default=("a head's tensors",))[0]
+    if expected != found:
+        name = min(set(expected.items()) ^ set(found.items()))[0]
         raise InvalidInputError(
             f"{path}: a head file that does not fit: {name}: expected "
             f"{_shape(expected.get(name))}, found {_shape(found.get(name))}"
