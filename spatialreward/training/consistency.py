@@ -17,7 +17,7 @@ from spatialreward.chat.faults import ChatFault
 from spatialreward.chat.keys import key_of
 from spatialreward.chat.reply import Reply
 from spatialreward.errors import Failure, JudgementError
-from spatialreward.judges.openai_asking import Asker, Silence, longest_answer, read_reply
+from spatialreward.judges.openai_asking import Asker, Silence, Spent, longest_answer, read_reply
 from spatialreward.judges.openai_config import OpenAiConfig
 from spatialreward.judges.questions import Question
 from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer, answer_value
@@ -86,6 +86,7 @@ class ConsistencyJudge:
         self._config = config.model_copy(update={"max_tokens": config.max_tokens or _LONGEST_REPLY})
         self._protocol = protocol
         self._silence = Silence(config)
+        self._spent = Spent()
 
     def judge(self, answers: Sequence[Reasoned]) -> list[float | None]:
         """How consistent each is, 0..1; None where the model did not say, and the log says why.
@@ -102,7 +103,7 @@ class ConsistencyJudge:
 
     async def _ask_all(self, answers: Sequence[Reasoned]) -> list[Reply | ChatFault]:
         endpoint = Endpoint(self._config)
-        asker = Asker(self._config, endpoint, self._protocol)
+        asker = Asker(self._config, endpoint, self._protocol, self._spent)
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [

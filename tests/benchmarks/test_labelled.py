@@ -10,7 +10,7 @@ from spatialreward.data.dataset import Dataset
 from spatialreward.data.edits import RowOrigin
 from spatialreward.data.packing.shards import write_shard
 from spatialreward.errors import Failure, InvalidInputError
-from spatialreward.records import Judgement
+from spatialreward.records import AnswerForm, Judgement
 from spatialreward.world.building import build_groups, labelled_edit
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
@@ -97,7 +97,8 @@ def test_the_mean_over_tasks_is_the_share_of_all_pairs(groups):
 
 
 def test_a_judge_without_regions_has_no_iou_and_all_else(groups):
-    judged = {key: one.model_copy(update={"regions": ()}) for key, one in groups.truths.items()}
+    told = {"answer": AnswerForm.SCORES, "regions": ()}
+    judged = {key: one.model_copy(update=told) for key, one in groups.truths.items()}
     names = {one.name for one in groups.score(judged)}
     assert "mean_iou" not in names
     assert {"pairwise_accuracy", "within_group_agreement", "ties"} <= names

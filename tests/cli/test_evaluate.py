@@ -168,7 +168,7 @@ def test_a_benchmark_that_cannot_be_read_is_named_and_the_rest_goes_on(mer, tmp_
     [
         (
             ("--benchmark", "mer"),
-            "benchmark 'mer': expected one of mer-bench, editreward-bench, mmrb2",
+            "benchmark 'mer': expected one of mer-bench, editreward-bench, tiger-",
         ),
         (("--benchmark", "mmrb2"), "benchmark mmrb2: expected mmrb2=FOLDER"),
         (("--benchmark", "world", "--benchmark", "world"), "benchmark world: is named twice"),

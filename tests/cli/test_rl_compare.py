@@ -42,7 +42,10 @@ def test_what_does_not_go_together_is_one_line(run, tmp_path):
     (tmp_path / "file").write_text("")
     cases = [
         (("--after", tmp_path / "no"), f"--after {tmp_path}/no: there is no such folder"),
-        (("--protocol", "tiny"), "--adapter and --protocol are about a judge: give --judge, too"),
+        (
+            ("--protocol", "tiny"),
+            "--adapter, --protocol and --mode are about a judge: give --judge, too",
+        ),
         (("--set", "evaluation.x=1"), "--set evaluation.x=1: evaluation.x: no such key"),
         (("--out", tmp_path / "file"), f"--out {tmp_path}/file: "),
     ]

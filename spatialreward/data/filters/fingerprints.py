@@ -9,7 +9,6 @@ nothing, are near to other flat pictures without showing the same.
 import re
 from collections.abc import Iterable
 
-import imagehash
 import numpy as np
 from PIL import Image
 
@@ -23,6 +22,9 @@ _DIGITS = re.compile("[0-9a-f]{16}")
 
 def fingerprint(image: Image.Image) -> str:
     """Perceptual hash of a picture, 16 hexadecimal digits."""
+    # Whoever only compares hashes, as a training does, needs no package for it.
+    import imagehash
+
     # ImageHash would make it as small itself, five times as slowly.
     grey = image.convert("L").resize(_SIZE, Image.Resampling.LANCZOS, reducing_gap=_GAP)
     return str(imagehash.phash(grey))
