@@ -58,6 +58,7 @@ EXTRAS = {
     "spatialreward.world.building": "data",
     "spatialreward.world.base_evaluation": "training",
     "spatialreward.world.grounding": "training",
+    "spatialreward.world.claim": "data,training",
     "spatialreward.world.drawn_edits": "data,judge",
     "spatialreward.world.source": "data",
 }

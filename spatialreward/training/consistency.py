@@ -6,7 +6,7 @@ reward: the caller leaves that answer out instead.
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from anyio.from_thread import start_blocking_portal
@@ -17,12 +17,12 @@ from spatialreward.chat.faults import ChatFault
 from spatialreward.chat.keys import key_of
 from spatialreward.chat.reply import Reply
 from spatialreward.errors import Failure, JudgementError
-from spatialreward.judges.openai_asking import Asker, Silence, Spent, longest_answer, read_reply
+from spatialreward.judges.openai_asking import Asker, Silence, Spent, longest_answer, whole_text
 from spatialreward.judges.openai_config import OpenAiConfig
 from spatialreward.judges.questions import Question
 from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer, answer_value
 from spatialreward.protocol.prompts import Protocol
-from spatialreward.records import Mending, Streams
+from spatialreward.records import Streams
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ class ConsistencyJudge:
         try:
             if isinstance(reply, ChatFault):
                 raise JudgementError(str(reply), Failure.JUDGE_FAILED)
-            return read_reply(reply, "consistency", _consistency, tuple(Mending), limit)
+            return _consistency(whole_text(reply, KEY, limit))
         except JudgementError as error:
             logger.info("%s: no reward, the answer is left out: %s", self._config.name, error)
             return None
@@ -155,7 +155,7 @@ def _filled(template: str, **values: str) -> str:
     return text
 
 
-def _consistency(text: str, _allowed: Collection[Mending]) -> float:
+def _consistency(text: str) -> float:
     """The number in a reply.
 
     Raises:
