@@ -32,6 +32,7 @@ SEED = 23
 SIDE = 512
 _PIXELS = (65_536, SIDE * SIDE)
 _ROUNDS = 3
+_GRPO_STEPS = 4
 
 SHAPES: Mapping[str, Shape] = {
     "tiny": Shape(
@@ -85,7 +86,7 @@ def main(
     num_steps: Annotated[int, typer.Option(min=4, help="Steps of a training.")] = 8,
     verbose: Annotated[bool, typer.Option(help="Log every detail to standard error.")] = False,
 ) -> None:
-    """Measure SFT, GRPO and judging of 2B and 8B judges, and write gpu.json; some ten minutes."""
+    """Measure SFT, GRPO and judging of 2B and 8B judges, and write gpu.json."""
     configure_logging(verbose=verbose)
     from spatialreward.figures import figures_console, figures_table, write_figures
 
@@ -100,6 +101,7 @@ def main(
         for name in names:
             figures += [
                 *measure_training(name, data, batch_size, num_steps),
+                measure_grpo(name, data, answer_tokens),
                 *measure_judging(name, data, num_edits, answer_tokens),
             ]
     path = write_figures(
@@ -137,6 +139,45 @@ def measure_training(name: str, data: "Dataset", batch_size: int, num_steps: int
         for metric in (f"speed/{figure}", f"memory/{figure}")
         if metric in told
     ]
+
+
+def measure_grpo(name: str, data: "Dataset", answer_tokens: int) -> "Figure":
+    """Seconds of a step of GRPO with a LoRA: four prompts, four answers each, drawn and learnt."""
+    from spatialreward.figures import Figure
+    from spatialreward.judges.qwen_vl import checkpoint
+    from spatialreward.protocol.prompts import FULL
+    from spatialreward.training.base import Base
+    from spatialreward.training.config import LoraTuning, OptimiserConfig
+    from spatialreward.training.grpo import known_warnings, made_trainer
+    from spatialreward.training.grpo_config import GrpoConfig, RewardWeights, SamplingConfig
+    from spatialreward.training.processes import ALONE
+
+    config = GrpoConfig(
+        num_steps=_GRPO_STEPS,
+        protocol="full",
+        tuning=LoraTuning(),
+        trains_vision=False,
+        gradient_checkpointing=True,
+        samples_at_a_time=4,
+        sampling=SamplingConfig(max_new_tokens=answer_tokens),
+        rewards=RewardWeights(consistency=0),
+        optimiser=OptimiserConfig(
+            learning_rate=5e-7, precision="fastest", warmup_steps=1, batch_size=16
+        ),
+    )
+    seconds: list[float] = []
+
+    def report(metrics: dict[str, float], step: int) -> None:
+        seconds.append(metrics["seconds/step"])
+
+    with TemporaryDirectory() as folder, known_warnings():
+        base, states = Path(folder) / "base", Path(folder) / "states"
+        checkpoint.save(base, *_model(name, data), {"kind": "random weights"})
+        trainer, _, _ = made_trainer(Base(base), config, data, FULL, report, states, [], ALONE)
+        trainer.train()
+    # The first step compiles what the others use.
+    value = statistics.median(seconds[1:])
+    return Figure(name=f"grpo/{name}/seconds_a_step", value=value, unit="s")
 
 
 def measure_judging(

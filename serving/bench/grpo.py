@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import numpy as np
 import typer
 
-from spatialreward.cli.command import CommandGroup, configure_logging
+from spatialreward.cli.command import SingleCommand, configure_logging
 
 if TYPE_CHECKING:
     from spatialreward.data.dataset import Dataset
@@ -27,7 +27,7 @@ _EDGE = 15
 """Steps at the beginning and at the end whose means are compared."""
 _REWARDS = ("form", "iou", "agreement", "consistency")
 
-app = typer.Typer(cls=CommandGroup, pretty_exceptions_enable=False)
+app = typer.Typer(pretty_exceptions_enable=False)
 
 
 class Effort(NamedTuple):
@@ -56,7 +56,7 @@ class Tuned(NamedTuple):
         return float(np.mean([line[name] for line in self.lines[steps]]))
 
 
-@app.command()
+@app.command(cls=SingleCommand)
 def main(
     steps: Annotated[int, typer.Option(min=2, help="Steps of each run.")] = Effort().steps,
     seeds: Annotated[int, typer.Option(min=1, help="Pairs of runs, each of another seed.")] = 1,

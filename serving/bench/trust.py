@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from spatialreward.cli.command import CommandGroup, configure_logging
+from spatialreward.cli.command import SingleCommand, configure_logging
 
 if TYPE_CHECKING:
     from spatialreward.benchmarks.judge import JudgeFigures
@@ -28,7 +28,7 @@ _BASE, _WITHOUT, _WITH = "base", "without", "with"
 _NOT_LOWER = 0.01
 """What an accuracy may lose: 400 edits tell no smaller difference apart."""
 
-app = typer.Typer(cls=CommandGroup, pretty_exceptions_enable=False)
+app = typer.Typer(pretty_exceptions_enable=False)
 
 
 class Effort(NamedTuple):
@@ -36,7 +36,7 @@ class Effort(NamedTuple):
 
     num_samples: int = 4_800
     negatives_share: float = 0.35
-    num_train: int = 6_000
+    num_train: int = 9_000
     num_heldout: int = 400
     num_attacked: int = 60
     learning_rate: float = 4e-4
@@ -49,7 +49,7 @@ class Measured(NamedTuple):
     judge: "JudgeFigures"
 
 
-@app.command()
+@app.command(cls=SingleCommand)
 def main(
     num_samples: Annotated[
         int, typer.Option(min=24, help="Samples of each training.")

@@ -90,7 +90,7 @@ def tune_judge(
     # The first process alone marks a state as whole.
     states.last = processes.from_first(states.last)
     bound = KlBound(config.max_kl)
-    with _known_warnings():
+    with known_warnings():
         trainer, processor, prompts = made_trainer(
             base, config, data, protocol, report, state_folder, [states, bound], processes
         )
@@ -225,7 +225,7 @@ def _identity(
 
 
 @contextmanager
-def _known_warnings() -> Iterator[None]:
+def known_warnings() -> Iterator[None]:
     """Without what TRL 1.16 and peft 0.21 are told of names in transformers 5.23."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`(is_)?gradient_checkpointing", FutureWarning)

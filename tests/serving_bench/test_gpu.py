@@ -1,6 +1,13 @@
 import pytest
 
-from serving.bench.gpu import SHAPES, NoGpuError, check_gpu, measure_judging, measure_training
+from serving.bench.gpu import (
+    SHAPES,
+    NoGpuError,
+    check_gpu,
+    measure_grpo,
+    measure_judging,
+    measure_training,
+)
 from serving.bench.training import world
 
 
@@ -15,6 +22,12 @@ def test_training_tells_speed_and_memory(data):
         f"sft/tiny/{name}" for name in ("samples_per_s", "tokens_per_s", "peak_gib")
     }
     assert all(value > 0 for value in figures.values())
+
+
+def test_a_step_of_grpo_has_a_length(data):
+    figure = measure_grpo("tiny", data, 8)
+    assert (figure.name, figure.unit) == ("grpo/tiny/seconds_a_step", "s")
+    assert figure.value > 0
 
 
 def test_judging_is_measured_with_sources_of_their_own_and_with_one(data):
