@@ -34,7 +34,7 @@ app = typer.Typer(pretty_exceptions_enable=False)
 class Effort(NamedTuple):
     """How much is trained and measured."""
 
-    num_samples: int = 4_800
+    num_samples: int = 12_000
     negatives_share: float = 0.35
     num_train: int = 9_000
     num_heldout: int = 400
@@ -62,7 +62,7 @@ def main(
     ] = Effort().num_attacked,
     verbose: Annotated[bool, typer.Option(help="Log every detail to standard error.")] = False,
 ) -> None:
-    """Measure and write trust.json; about ten minutes on two idle cores."""
+    """Measure and write trust.json; about twelve minutes on two idle cores."""
     configure_logging(verbose=verbose)
     from spatialreward.figures import figures_console, figures_table, write_figures
 
