@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from spatialreward.cli.command import SingleCommand, configure_logging
+from spatialreward.cli.setting_options import changes_of
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
@@ -24,12 +25,7 @@ def main(
         ),
     ] = None,
     overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change a setting, such as training.num_samples=6000 or seeds=[11,12].",
-        ),
+        list[str] | None, changes_of("a setting", "training.num_samples=6000 or seeds=[11,12]")
     ] = None,
     verbose: Annotated[bool, typer.Option(help="Log every detail to standard error.")] = False,
 ) -> None:

@@ -10,6 +10,7 @@ import typer
 from spatialreward.cli.editor_options import EDITORS, editor_folder
 from spatialreward.cli.judge_options import JUDGES, AdapterFolder, Mode, Passes, ProtocolName
 from spatialreward.cli.rl_compare import compare
+from spatialreward.cli.setting_options import changes_of
 
 if TYPE_CHECKING:
     from spatialreward.judges.interface import Judging
@@ -58,14 +59,7 @@ def train(
             help="Settings in the tables [rl] and [world], as a pipeline's profile has them.",
         ),
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change a setting, such as rl.num_steps=3; may be repeated.",
-        ),
-    ] = None,
+    overrides: Annotated[list[str] | None, changes_of("a setting", "rl.num_steps=3")] = None,
 ) -> None:
     """Fine-tune an editor: draw groups of edits, have them judged, make better ones more likely.
 

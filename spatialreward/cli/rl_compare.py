@@ -11,6 +11,7 @@ import typer
 from spatialreward.cli.data_options import make_out
 from spatialreward.cli.editor_options import EDITORS, editor_folder
 from spatialreward.cli.judge_options import JUDGES, AdapterFolder, Mode, ProtocolName
+from spatialreward.cli.setting_options import changes_of
 from spatialreward.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -40,12 +41,7 @@ def compare(
         typer.Option(metavar="FILE.toml", help="Settings in the tables [evaluation] and [world]."),
     ] = None,
     overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change a setting, such as evaluation.num_instructions=64; may be repeated.",
-        ),
+        list[str] | None, changes_of("a setting", "evaluation.num_instructions=64")
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

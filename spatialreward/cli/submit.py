@@ -10,6 +10,7 @@ import typer
 
 from spatialreward.cli.connection import Connection, connected
 from spatialreward.cli.following import Poll, follow_to_end, show_links
+from spatialreward.cli.setting_options import changes_of
 from spatialreward.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -43,14 +44,7 @@ def submit(
         Path | None,
         typer.Option(metavar="FILE.yaml", help="A pipeline compiled before, instead of a profile."),
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change the profile, such as rl.num_steps=3; may be repeated.",
-        ),
-    ] = None,
+    overrides: Annotated[list[str] | None, changes_of("the profile", "rl.num_steps=3")] = None,
     params: Annotated[
         list[str] | None,
         typer.Option(

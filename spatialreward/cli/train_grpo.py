@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spatialreward.cli.setting_options import changes_of
 from spatialreward.cli.training_run import BASES, Run, open_data, run_training, training_base
 
 if TYPE_CHECKING:
@@ -26,14 +27,7 @@ def grpo(
         Path | None,
         typer.Option(metavar="FILE.toml", help="Settings. Default: the paper's."),
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change a setting, such as rewards.agreement=0.5; may be repeated.",
-        ),
-    ] = None,
+    overrides: Annotated[list[str] | None, changes_of("a setting", "rewards.agreement=0.5")] = None,
 ) -> None:
     """Train a judge by GRPO: it answers, and learns from rewards for its answers.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spatialreward.cli.data_options import LabelledEdits
+from spatialreward.cli.setting_options import changes_of
 from spatialreward.cli.training_run import BASES, Run, open_data, run_training, training_base
 
 if TYPE_CHECKING:
@@ -39,12 +40,7 @@ def judge(
         ),
     ] = None,
     overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change a setting, such as optimiser.learning_rate=1e-4; may be repeated.",
-        ),
+        list[str] | None, changes_of("a setting", "optimiser.learning_rate=1e-4")
     ] = None,
 ) -> None:
     """Fine-tune a checkpoint into a judge: regions, reasoning and scores of labelled edits.
