@@ -76,8 +76,8 @@ claim-judge: $(VENV)/.ready  ## a judge that predicts regions beside its four ri
 bench-gpu: $(VENV)/.ready  ## measure SFT, GRPO and judging of 2B and 8B judges with random weights on a GPU
 	$(VENV)/bin/python -m serving.bench.gpu $(BENCH_OPTIONS)
 
-bench-modes: $(VENV)/.ready  ## measure a joint judge's scalar head beside its written answers
-	$(VENV)/bin/python -m spatialreward.cli benchmark modes $(BENCH_OPTIONS)
+bench-modes: $(VENV)/.ready  ## train a joint judge, and measure its scalar head beside its written answers
+	$(VENV)/bin/python -m serving.bench.modes $(BENCH_OPTIONS)
 
 bench-parity: $(VENV)/.ready  ## hold the benchmarks' reference figures against the published arithmetic
 	$(VENV)/bin/python -m serving.bench.parity $(BENCH_OPTIONS)
