@@ -7,12 +7,55 @@ row is read to be thrown away and none has to be remembered.
 
 import bisect
 import itertools
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.edits import LabelledEdit, Ranking
 from spatialreward.data.packing.rankings import RANKINGS, rankings_of
 from spatialreward.data.packing.schema import edits_of
+
+if TYPE_CHECKING:
+    from datasets import Dataset as MappedRows
+
+
+Row = TypeVar("Row")
+
+
+class _Rows(Generic[Row]):
+    """Rows of several shards under running numbers, each read by itself."""
+
+    def __init__(
+        self,
+        rows: "MappedRows",
+        shards: Iterable[tuple[str, int]],
+        read: Callable[[Any, str], Sequence[Row]],
+        what: str,
+    ) -> None:
+        """Take the mapped rows.
+
+        Args:
+            rows: of all shards.
+            shards: name of each, and how many rows it has.
+            read: makes a row of its table; the shard's name is for errors.
+            what: a row is, as an error says it.
+        """
+        self._rows = rows
+        counted = list(shards)
+        self._names = [name for name, _ in counted]
+        self._ends = list(itertools.accumulate(size for _, size in counted))
+        self._read = read
+        self._what = what
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def row(self, number: int) -> Row:
+        if not 0 <= number < len(self):
+            raise IndexError(f"no {self._what} {number}, there are {len(self)}")
+        name = self._names[bisect.bisect_right(self._ends, number)]
+        return self._read(self._rows[number], name)[0]
 
 
 class EditRows:
@@ -35,10 +78,8 @@ class EditRows:
         # datasets takes seconds to import.
         from spatialreward.data.row_cache import cached_rows
 
-        self._rows = cached_rows(data, cache)
-        sizes = [sum(shard.footer.row_groups) for shard in data.shards]
-        self._ends = list(itertools.accumulate(sizes))
-        self._names = [shard.name for shard in data.shards]
+        sizes = [(shard.name, sum(shard.footer.row_groups)) for shard in data.shards]
+        self._rows = _Rows(cached_rows(data, cache), sizes, edits_of, "edit")
 
     def __len__(self) -> int:
         """Number of edits."""
@@ -51,10 +92,7 @@ class EditRows:
             IndexError: there is none.
             InvalidInputError: the row is no edit; names the shard.
         """
-        if not 0 <= number < len(self):
-            raise IndexError(f"no edit {number}, there are {len(self)}")
-        name = self._names[bisect.bisect_right(self._ends, number)]
-        return edits_of(self._rows[number], name)[0]
+        return self._rows.row(number)
 
 
 class RankingRows:
@@ -68,9 +106,8 @@ class RankingRows:
         """
         from spatialreward.data.row_cache import cached_rows
 
-        self._rows = cached_rows(data, cache, RANKINGS)
-        self._ends = list(itertools.accumulate(one.num_rankings for one in data.ranking_shards))
-        self._names = [shard.name for shard in data.ranking_shards]
+        sizes = [(shard.name, shard.num_rankings) for shard in data.ranking_shards]
+        self._rows = _Rows(cached_rows(data, cache, RANKINGS), sizes, rankings_of, "ranking")
 
     def __len__(self) -> int:
         """Number of rankings."""
@@ -83,7 +120,4 @@ class RankingRows:
             IndexError: there is none.
             InvalidInputError: the row is no ranking; names the shard.
         """
-        if not 0 <= number < len(self):
-            raise IndexError(f"no ranking {number}, there are {len(self)}")
-        name = self._names[bisect.bisect_right(self._ends, number)]
-        return rankings_of(self._rows[number], name)[0]
+        return self._rows.row(number)
