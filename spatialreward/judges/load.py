@@ -10,9 +10,9 @@ from spatialreward.judges.interface import Judging
 from spatialreward.judges.openai_config import PREFIX as OPENAI
 from spatialreward.judges.openai_config import OpenAiConfig
 from spatialreward.judges.passes import SelfEnsemble
-from spatialreward.protocol.choice import named_protocol, place_of, protocol_of
+from spatialreward.protocol.choice import named_protocol, place_of, protocol_of, stated_protocol
 from spatialreward.protocol.formats import AnswerFormat
-from spatialreward.protocol.prompts import FULL, PROTOCOL_FILE
+from spatialreward.protocol.prompts import FULL
 from spatialreward.records import JudgeMode
 
 PIXELS = "pixels"
@@ -163,9 +163,8 @@ def _here(
 
 def _reads_heads(folder: Path, protocol: str | Path | None) -> bool:
     """Whether a checkpoint's protocol is one of score heads, in which nothing is written."""
-    if protocol is None and not (folder / PROTOCOL_FILE).is_file():
-        return False
-    return protocol_of(folder, protocol).format is AnswerFormat.HEADS
+    stated = stated_protocol(folder, given=protocol)
+    return stated is not None and stated.format is AnswerFormat.HEADS
 
 
 def _with_heads(

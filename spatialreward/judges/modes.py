@@ -6,8 +6,7 @@ from typing import Any
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.engines.engine import EngineName, Judge
 from spatialreward.judges.scalar import ScalarJudge
-from spatialreward.protocol.choice import home_of, named_protocol
-from spatialreward.protocol.prompts import PROTOCOL_FILE, Protocol
+from spatialreward.protocol.choice import stated_protocol
 from spatialreward.records import AnswerForm, JudgeMode
 
 
@@ -39,7 +38,8 @@ def load_local(
             what the mode asks.
     """
     if mode is None:
-        writes = _writes_answers(folder, adapter, protocol)
+        stated = stated_protocol(folder, adapter, protocol)
+        writes = stated is None or stated.answer is not AnswerForm.NONE
         mode = JudgeMode.REASON if writes else JudgeMode.SCALAR
     if mode is JudgeMode.REASON:
         if join_below is not None:
@@ -52,14 +52,3 @@ def load_local(
             f"mode scalar: expected engine transformers, which gives hidden states, got {engine}"
         )
     return ScalarJudge.load(folder, adapter=adapter, protocol=protocol, **more)
-
-
-def _writes_answers(folder: Path, adapter: Path | None, given: str | Path | None) -> bool:
-    home = home_of(folder, adapter)
-    if (home / PROTOCOL_FILE).is_file():
-        followed = Protocol.read(home)
-    elif given is not None:
-        followed = named_protocol(given)
-    else:
-        return True
-    return followed.answer is not AnswerForm.NONE

@@ -40,6 +40,20 @@ def home_of(folder: Path, adapter: Path | None = None) -> Path:
     return adapter if adapter is not None and (adapter / PROTOCOL_FILE).is_file() else folder
 
 
+def stated_protocol(
+    folder: Path, adapter: Path | None = None, given: str | Path | None = None
+) -> Protocol | None:
+    """The protocol in a checkpoint or its adapter, else the one that is given; None: neither is.
+
+    Raises:
+        InvalidInputError: it is malformed, or there is none of that name.
+    """
+    home = home_of(folder, adapter)
+    if (home / PROTOCOL_FILE).is_file():
+        return Protocol.read(home)
+    return None if given is None else named_protocol(given)
+
+
 def protocol_of(folder: Path, given: str | Path | None = None) -> Protocol:
     """The protocol of a checkpoint.
 

@@ -16,8 +16,8 @@ from spatialreward.data.dataset import Dataset
 from spatialreward.data.negatives.copies import AttackedCopies
 from spatialreward.errors import InvalidInputError
 from spatialreward.progress import ReportMetrics
-from spatialreward.protocol.choice import in_form
-from spatialreward.protocol.prompts import PROTOCOL_FILE, Protocol
+from spatialreward.protocol.choice import in_form, stated_protocol
+from spatialreward.protocol.prompts import Protocol
 from spatialreward.records import SCORES_OF, Streams
 from spatialreward.training.arguments import (
     samples_at_a_time,
@@ -158,7 +158,7 @@ def train_judge(
 
 def _tell_other_form(base: Base, protocol: Protocol) -> None:
     """Log that a base was taught another form; what it is taught here counts."""
-    own = Protocol.read(base.folder) if (base.folder / PROTOCOL_FILE).is_file() else None
+    own = stated_protocol(base.folder)
     if own is not None and own.answer is not protocol.answer:
         logger.info(
             "judge: %s answers in the form %s; this training teaches the form %s, protocol %s",

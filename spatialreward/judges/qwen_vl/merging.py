@@ -6,8 +6,7 @@ from pathlib import Path
 from spatialreward.judges.qwen_vl import checkpoint
 from spatialreward.judges.qwen_vl.folder import HEAD_FILE, head_home, read_card
 from spatialreward.judges.qwen_vl.scalar_head import read_head
-from spatialreward.protocol.choice import home_of
-from spatialreward.protocol.prompts import PROTOCOL_FILE, Protocol
+from spatialreward.protocol.choice import stated_protocol
 
 
 def merge_adapter(base: Path, adapter: Path, out: Path) -> None:
@@ -24,8 +23,7 @@ def merge_adapter(base: Path, adapter: Path, out: Path) -> None:
         InvalidInputError: either is damaged, or they or the head do not fit.
     """
     model, processor = checkpoint.load_merged(base, adapter)
-    home = home_of(base, adapter)
-    protocol = Protocol.read(home) if (home / PROTOCOL_FILE).is_file() else None
+    protocol = stated_protocol(base, adapter)
     head = head_home(base, adapter)
     if head is not None:
         # One that does not fit is found out before anything is written.
