@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError, SpatialRewardError
 from spatialreward.folder_manifest import digest_folder
-from spatialreward.judges.interface import check_edits
+from spatialreward.judges.interface import ClosedAtEnd, check_edits
 from spatialreward.judges.questions import (
     Question,
     perceptual_question,
@@ -67,7 +67,7 @@ class _Read(NamedTuple):
         return f"mean {self.mean:.6g}, log sigma {self.log_sigma:.6g} on EditReward's scale"
 
 
-class EditReward:
+class EditReward(ClosedAtEnd):
     """A published checkpoint in this process: it writes nothing, so it draws nothing."""
 
     def __init__(
@@ -158,14 +158,6 @@ class EditReward:
     def close(self) -> None:
         """Let go of the model; its memory is free as soon as nothing else holds it."""
         self._model = None
-
-    def __enter__(self) -> Self:
-        """The judge itself; it is closed at the end of the ``with`` block."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """See ``close``."""
-        self.close()
 
     def _refusal(self, edit: Edit) -> Judgement | None:
         if edit.options.names_soft_scores:

@@ -1,5 +1,6 @@
 """What every judge can do, wherever it runs; free of torch, for clients and tests."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
@@ -29,6 +30,22 @@ def check_edits(edits: Iterable[Edit]) -> list[Edit]:
         if not isinstance(edit, Edit):
             raise InvalidInputError(f"edits[{position}]: expected Edit, got {kind_of(edit)}")
     return checked
+
+
+class ClosedAtEnd(ABC):
+    """A judge that is closed at the end of a ``with`` block."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """See ``Judging``."""
+
+    def __enter__(self) -> Self:
+        """The judge itself; it is closed at the end of the ``with`` block."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """See ``close``."""
+        self.close()
 
 
 class Judging(Protocol):

@@ -8,7 +8,6 @@ judgement, and asking the server to hold answers to a form, which servers do in 
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Self
 
 from anyio.from_thread import start_blocking_portal
 
@@ -18,7 +17,7 @@ from spatialreward.chat.keys import key_of
 from spatialreward.chat.reply import Reply
 from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError, JudgementError, SpatialRewardError
-from spatialreward.judges.interface import Tokens, check_edits
+from spatialreward.judges.interface import ClosedAtEnd, Tokens, check_edits
 from spatialreward.judges.openai_asking import (
     Asker,
     Silence,
@@ -41,7 +40,7 @@ logger = logging.getLogger(__name__)
 _ASK = {Streams.SEMANTIC: semantic_question, Streams.PERCEPTUAL: perceptual_question}
 
 
-class OpenAiJudge:
+class OpenAiJudge(ClosedAtEnd):
     """A model behind an address; safe to use from several threads.
 
     Each call of ``judge`` has connections of its own, so nothing is held between calls.
@@ -116,14 +115,6 @@ class OpenAiJudge:
     def close(self) -> None:
         """Nothing is held; the judge cannot be asked any more."""
         self._is_closed = True
-
-    def __enter__(self) -> Self:
-        """The judge itself; it is closed at the end of the ``with`` block."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """See ``close``."""
-        self.close()
 
     async def _judge_all(self, edits: list[Edit]) -> list[Judgement]:
         endpoint = Endpoint(self._config)

@@ -8,11 +8,10 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Self
 
 from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError
-from spatialreward.judges.interface import Judging, Metered, Tokens, check_edits
+from spatialreward.judges.interface import ClosedAtEnd, Judging, Metered, Tokens, check_edits
 from spatialreward.records import JudgeIdentity, Judgement, JudgementStatus, Mending, Scores
 
 logger = logging.getLogger(__name__)
@@ -20,7 +19,7 @@ logger = logging.getLogger(__name__)
 _SEEDS = 2**63
 
 
-class SelfEnsemble:
+class SelfEnsemble(ClosedAtEnd):
     """A judge that draws its answers, asked several times an edit."""
 
     def __init__(self, judging: Judging, passes: int) -> None:
@@ -79,14 +78,6 @@ class SelfEnsemble:
     def close(self) -> None:
         """Close the judge."""
         self._judging.close()
-
-    def __enter__(self) -> Self:
-        """The ensemble itself; its judge is closed at the end of the ``with`` block."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """See ``close``."""
-        self.close()
 
     @property
     def _suffix(self) -> str:

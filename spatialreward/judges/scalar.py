@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError, SpatialRewardError
 from spatialreward.judges.engines.engine import Take
-from spatialreward.judges.interface import Measure, check_edits, ignore
+from spatialreward.judges.interface import ClosedAtEnd, Measure, check_edits, ignore
 from spatialreward.judges.questions import Question, perceptual_question, semantic_question
 from spatialreward.judges.qwen_vl.folder import HEAD_FILE, head_home
 from spatialreward.judges.qwen_vl.local import LocalCheckpoint
@@ -49,7 +49,7 @@ class PromptReader(Protocol):
         ...
 
 
-class ScalarJudge:
+class ScalarJudge(ClosedAtEnd):
     """A reward model whose scores come from a head, in one pass over the prompts."""
 
     def __init__(
@@ -183,14 +183,6 @@ class ScalarJudge:
     def close(self) -> None:
         """Let go of the model; its memory is free as soon as nothing else holds it."""
         self._reader = None
-
-    def __enter__(self) -> Self:
-        """The judge itself; it is closed at the end of the ``with`` block."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """See ``close``."""
-        self.close()
 
     def _running(self) -> PromptReader:
         if self._reader is None:

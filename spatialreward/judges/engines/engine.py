@@ -14,7 +14,7 @@ from spatialreward.errors import (
     JudgementError,
     SpatialRewardError,
 )
-from spatialreward.judges.interface import Measure, check_edits, ignore
+from spatialreward.judges.interface import ClosedAtEnd, Measure, check_edits, ignore
 from spatialreward.judges.questions import (
     Question,
     perceptual_question,
@@ -133,7 +133,7 @@ class _Intake:
 _ASK = {Streams.SEMANTIC: semantic_question, Streams.PERCEPTUAL: perceptual_question}
 
 
-class Judge:
+class Judge(ClosedAtEnd):
     """A reward model behind an engine, asked in the words of its protocol."""
 
     def __init__(
@@ -313,14 +313,6 @@ class Judge:
     def close(self) -> None:
         """Let go of the model; its memory is free as soon as nothing else holds it."""
         self._engine = None
-
-    def __enter__(self) -> Self:
-        """The judge itself; it is closed at the end of the ``with`` block."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """See ``close``."""
-        self.close()
 
     def _running(self) -> AnswerEngine:
         if self._engine is None:
