@@ -1,6 +1,6 @@
 """Settings of drawing edits: the steps from noise to a picture."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from spatialreward.records import Record
 
@@ -9,11 +9,27 @@ class DenoisingConfig(Record):
     """The steps from noise to an edit."""
 
     num_denoising_steps: int = Field(8, ge=2)
-    time_shift: float = Field(1.0, ge=1)
+    time_shift: float | None = Field(None, ge=1)
     """Above 1, more of the steps are spent near the noise; 1 spaces them evenly.
 
     The more numbers of a latent say the same, the sooner it is decided what the edit will be.
+    Without one the editor's own times are taken.
     """
+    guidance_range: tuple[float, float] = (0.0, 1.0)
+    """Shares of the way, by number of steps, between which the editor's guidance is applied."""
+
+    def is_guided(self, step: int) -> bool:
+        """Whether guidance is applied in this step, counted from 0."""
+        first, last = self.guidance_range
+        return first <= step / self.num_denoising_steps <= last
+
+    @field_validator("guidance_range")
+    @classmethod
+    def _is_a_range(cls, guidance_range: tuple[float, float]) -> tuple[float, float]:
+        first, last = guidance_range
+        if not 0 <= first <= last <= 1:
+            raise ValueError(f"expected two shares in ascending order, got {first:g}, {last:g}")
+        return guidance_range
 
 
 class SamplingConfig(DenoisingConfig):

@@ -2,59 +2,92 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from spatialreward.edits import EditTask
 
 if TYPE_CHECKING:
+    import torch
     from PIL import Image
     from torch import Tensor
     from torch.nn import Module
 
 
-class Condition(NamedTuple):
-    """Encoded sources and instructions, one row each; what they hold is the editor's own affair."""
+class Condition(Protocol):
+    """Encoded sources and instructions, one row each; what they hold is the editor's own affair.
 
-    source: "Tensor"
-    words: "Tensor"
-    mask: "Tensor"
-    """True where ``words`` holds a word and no padding."""
+    All rows lead to latents of one shape. What is drawn while encoding, such as a latent of the
+    source, is drawn once and stays.
+    """
 
-    def repeat(self, times: int) -> "Condition":
+    def __len__(self) -> int:
+        """Number of rows."""
+        ...
+
+    def repeat(self, times: int) -> Self:
         """Each row ``times`` in a row, for that many edits of one task."""
-        return Condition(*(part.repeat_interleave(times, dim=0) for part in self))
+        ...
 
-    def rows(self, chosen: "Tensor | slice") -> "Condition":
-        """Some of the rows."""
-        return Condition(*(part[chosen] for part in self))
+    def rows(self, chosen: "Tensor | slice") -> Self:
+        """Some of the rows, by their numbers or as a slice."""
+        ...
+
+    def to(self, device: "torch.device | str") -> Self:
+        """The same on another device."""
+        ...
 
 
 class FlowEditor(Protocol):
-    """A flow-matching editor: time runs from 0 (noise) to 1 (data), as in DESIGN.md section 4."""
+    """A flow-matching editor: time runs from 0 (noise) to 1 (data), as in DESIGN.md section 5.
+
+    A latent may have any shape behind its batch: ``[B, C, H, W]``, or packed ``[B, L, C]``.
+    """
 
     @property
-    def latent_shape(self) -> tuple[int, int, int]:
-        """``C, H, W`` of one latent."""
+    def device(self) -> "torch.device":
+        """Where the weights are, and latents and conditions have to be."""
         ...
 
     def encode(self, tasks: Sequence[EditTask]) -> Condition:
-        """Prepare sources and instructions, once for all denoising steps."""
+        """Prepare sources and instructions, once for all denoising steps.
+
+        Raises:
+            InvalidInputError: a task is none for this editor, or their latents differ in shape;
+                names the task.
+        """
         ...
 
-    def velocity(self, latents_BCHW: "Tensor", times_B: "Tensor", condition: Condition) -> "Tensor":
-        """Direction from noise to data, ``[B, C, H, W]``."""
+    def noise(self, condition: Condition, generator: "torch.Generator") -> "Tensor":
+        """Latents to start from, one a row, ``[B, ...]``; the generator is a CPU's."""
         ...
 
-    def decode(self, latents_BCHW: "Tensor") -> "list[Image.Image]":
-        """RGB pictures of finished latents."""
+    def times(self, num_steps: int, condition: Condition) -> list[float]:
+        """The editor's own grid of ``num_steps + 1`` times, ascending from 0 to 1."""
+        ...
+
+    def velocity(
+        self, latents: "Tensor", times_B: "Tensor", condition: Condition, guided: bool = True
+    ) -> "Tensor":
+        """Direction from noise to data, of the latents' shape.
+
+        Args:
+            latents: ``[B, ...]``.
+            times_B: in 0..1, one a row.
+            condition: ``B`` rows.
+            guided: whether the editor's guidance is applied, if it has any.
+        """
+        ...
+
+    def decode(self, latents: "Tensor", condition: Condition) -> "list[Image.Image]":
+        """RGB pictures of finished latents, one a row of the condition."""
         ...
 
     def trainable(self) -> "Module":
-        """The weights that RL may train."""
+        """The module whose parameters with ``requires_grad`` RL may train."""
         ...
 
     def reference(self) -> "FlowEditor":
-        """This editor as it is now, whatever becomes of its weights."""
+        """The editor that this one was before RL, whatever becomes of its weights."""
         ...
 
     def save(self, folder: Path, card: Mapping[str, object]) -> None:

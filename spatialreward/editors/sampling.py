@@ -1,7 +1,7 @@
 """Draws edits from a flow-matching editor, deterministically or with the noise that RL needs.
 
 The stochastic steps keep the marginals of the ODE and have a Gaussian transition, whose log-prob
-is known (Flow-GRPO, arXiv 2505.05470, section 4.2; DESIGN.md section 4 has the form for time that
+is known (Flow-GRPO, arXiv 2505.05470, section 4.2; DESIGN.md section 5 has the form for time that
 runs from noise to data).
 """
 
@@ -16,25 +16,26 @@ from spatialreward.editors.config import DenoisingConfig, SamplingConfig
 from spatialreward.editors.interface import Condition, FlowEditor
 from spatialreward.errors import InvalidInputError
 
-# B edits, T stochastic steps, C H W latent
+# B edits, T stochastic steps; a latent may have any shape behind its batch
 
 
 class Transition(NamedTuple):
     """The Gaussian that one stochastic step draws the next latent from."""
 
-    mean_BCHW: Tensor
+    mean: Tensor
     deviation: float
 
 
 class Rollout(NamedTuple):
     """What RL remembers of some edits: their stochastic steps, and how they came out."""
 
-    latents_TBCHW: Tensor
-    """Before each stochastic step; ``T`` is 0 where there is none."""
-    next_TBCHW: Tensor
-    """After it."""
+    before: Tensor
+    """Latents ahead of each stochastic step, ``[T, B, ...]``; ``T`` is 0 where there is none."""
+    after: Tensor
+    """Latents behind it, ``[T, B, ...]``."""
     log_probs_TB: Tensor
-    finished_BCHW: Tensor
+    finished: Tensor
+    """``[B, ...]``."""
 
 
 def step_times(num_steps: int, shift: float) -> list[float]:
@@ -47,40 +48,48 @@ def step_times(num_steps: int, shift: float) -> list[float]:
     return [time / (shift - (shift - 1) * time) for time in even]
 
 
+def times_of(editor: FlowEditor, config: DenoisingConfig, condition: Condition) -> list[float]:
+    """The times that an editor's edits are drawn at: those asked for, or else its own."""
+    if config.time_shift is not None:
+        return step_times(config.num_denoising_steps, config.time_shift)
+    return editor.times(config.num_denoising_steps, condition)
+
+
 def transition(
-    latents_BCHW: Tensor, velocity_BCHW: Tensor, time: float, next_time: float, eta: float
+    latents: Tensor, velocity: Tensor, time: float, next_time: float, eta: float
 ) -> Transition:
     """Mean and deviation of one step of the SDE; with ``eta`` 0 the step of the ODE."""
     length = next_time - time
     # At time 0 the deviation has a pole; the step's end stands in for its beginning there.
     sigma = eta * math.sqrt((1 - time) / (time if time > 0 else next_time))
     pull = sigma**2 / (2 * (1 - time))
-    mean_BCHW = latents_BCHW * (1 - pull * length) + velocity_BCHW * (1 + pull * time) * length
-    return Transition(mean_BCHW, sigma * math.sqrt(length))
+    mean = latents * (1 - pull * length) + velocity * (1 + pull * time) * length
+    return Transition(mean, sigma * math.sqrt(length))
 
 
-def log_prob(step: Transition, next_BCHW: Tensor) -> Tensor:
-    """Log-density of ``next_BCHW``, averaged over the latent's elements, ``[B]``.
+def log_prob(step: Transition, following: Tensor) -> Tensor:
+    """Log-density of the next latents, averaged over the latent's elements, ``[B]``.
 
     Raises:
         InvalidInputError: the step is deterministic, which has no density.
     """
     if not step.deviation:
         raise InvalidInputError("a step with eta 0 is deterministic and has no log-prob")
-    deviations = (next_BCHW - step.mean_BCHW) / step.deviation
+    deviations = (following - step.mean) / step.deviation
     constant = math.log(step.deviation) + 0.5 * math.log(2 * math.pi)
-    return (-0.5 * deviations.square() - constant).mean(dim=(1, 2, 3))
+    return (-0.5 * deviations.square() - constant).flatten(1).mean(dim=1)
 
 
 @torch.no_grad()
 def draw_edits(
     editor: FlowEditor, condition: Condition, config: DenoisingConfig, generator: torch.Generator
 ) -> Tensor:
-    """Finished latents ``[B, C, H, W]`` by the ODE; the only chance is in the starting noise."""
-    latents = _starting_noise(editor, condition, generator)
-    times = step_times(config.num_denoising_steps, config.time_shift)
-    for time, next_time in itertools.pairwise(times):
-        velocity = editor.velocity(latents, torch.full((len(latents),), time), condition)
+    """Finished latents ``[B, ...]`` by the ODE; the only chance is in the starting noise."""
+    latents = editor.noise(condition, generator)
+    times = times_of(editor, config, condition)
+    for number, (time, next_time) in enumerate(itertools.pairwise(times)):
+        times_B = torch.full((len(latents),), time, device=latents.device)
+        velocity = editor.velocity(latents, times_B, condition, config.is_guided(number))
         latents = latents + velocity * (next_time - time)
     return latents
 
@@ -101,16 +110,17 @@ def roll_out(
     tells them apart is then the noise of the steps, which is what the policy is credited with.
     """
     tasks = condition.rows(slice(None, None, group_size))
-    latents = _starting_noise(editor, tasks, generator).repeat_interleave(group_size, dim=0)
-    times = step_times(config.num_denoising_steps, config.time_shift)
+    latents = editor.noise(tasks, generator).repeat_interleave(group_size, dim=0)
+    times = times_of(editor, config, condition)
     before, after, log_probs = [], [], []
     for number, (time, next_time) in enumerate(itertools.pairwise(times)):
         stochastic = number < config.num_stochastic_steps and config.eta > 0
-        velocity = editor.velocity(latents, torch.full((len(latents),), time), condition)
+        times_B = torch.full((len(latents),), time, device=latents.device)
+        velocity = editor.velocity(latents, times_B, condition, config.is_guided(number))
         step = transition(latents, velocity, time, next_time, config.eta if stochastic else 0.0)
-        following = step.mean_BCHW
+        following = step.mean
         if stochastic:
-            noise = torch.randn(latents.shape, generator=generator)
+            noise = torch.randn(latents.shape, generator=generator).to(latents.device)
             following = following + step.deviation * noise
             before.append(latents)
             after.append(following)
@@ -123,6 +133,3 @@ def roll_out(
         latents,
     )
 
-
-def _starting_noise(editor: FlowEditor, condition: Condition, generator: torch.Generator) -> Tensor:
-    return torch.randn((len(condition.source), *editor.latent_shape), generator=generator)

@@ -38,5 +38,5 @@ def clipped_objective(
 
 def divergence(step: Transition, reference: Transition) -> Tensor:
     """KL divergence of two Gaussians of equal deviation, averaged over elements, ``[B]``."""
-    apart = (step.mean_BCHW - reference.mean_BCHW) / step.deviation
-    return 0.5 * apart.square().mean(dim=(1, 2, 3))
+    apart = (step.mean - reference.mean) / step.deviation
+    return 0.5 * apart.square().flatten(1).mean(dim=1)

@@ -25,7 +25,8 @@ def rows_of(
         ServingError: a served judge could not be asked.
     """
     generator = torch.Generator().manual_seed(seed)
-    drawn = editor.decode(draw_edits(editor, editor.encode(tasks), config, generator))
+    condition = editor.encode(tasks)
+    drawn = editor.decode(draw_edits(editor, condition, config, generator), condition)
     edits = [Edit.of(task, picture) for task, picture in zip(tasks, drawn, strict=True)]
     return [
         SheetRow(edit.source, edit.edited, edit.instruction, judgement)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spatialreward.editors.interface import Condition, FlowEditor
 from spatialreward.editors.load import load_editor
-from spatialreward.editors.sampling import Rollout, log_prob, roll_out, step_times, transition
+from spatialreward.editors.sampling import Rollout, log_prob, roll_out, times_of, transition
 from spatialreward.edits import EditTask
 from spatialreward.judges.interface import Judging
 from spatialreward.progress import ReportMetrics, track
@@ -123,7 +123,7 @@ def draw_and_judge(
     condition = policy.encode(tasks).repeat(config.group_size)
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
     rollout = roll_out(policy, condition, config.sampling, generator, config.group_size)
-    edited = policy.decode(rollout.finished_BCHW)
+    edited = policy.decode(rollout.finished, condition)
     asked = [task for task in tasks for _ in range(config.group_size)]
     start = time.perf_counter()
     rewards_B = reward.score(asked, edited)
@@ -145,9 +145,9 @@ def update(
     parts = minibatches(len(draw.advantages_B), config, step)
     gathered: list[dict[str, float]] = []
     for rows in parts:
-        for number in range(len(draw.rollout.latents_TBCHW)):
+        for number in range(len(draw.rollout.before)):
             loss, metrics = _loss(policy, reference, draw, rows, number, config)
-            (loss / len(draw.rollout.latents_TBCHW)).backward()
+            (loss / len(draw.rollout.before)).backward()
             gathered.append(metrics)
         norm = torch.nn.utils.clip_grad_norm_(
             policy.trainable().parameters(), config.max_gradient_norm
@@ -174,17 +174,18 @@ def _loss(
     config: FlowGrpoConfig,
 ) -> tuple[Tensor, dict[str, float]]:
     """Loss of stochastic step ``number`` of some of the edits."""
-    times = step_times(config.sampling.num_denoising_steps, config.sampling.time_shift)
+    times = times_of(policy, config.sampling, draw.condition)
     time, next_time = times[number], times[number + 1]
-    latents = draw.rollout.latents_TBCHW[number, rows]
-    times_B = torch.full((len(rows),), time)
+    latents = draw.rollout.before[number, rows]
+    times_B = torch.full((len(rows),), time, device=latents.device)
+    guided = config.sampling.is_guided(number)
     condition = draw.condition.rows(rows)
     span = (time, next_time, config.sampling.eta)
-    step = transition(latents, policy.velocity(latents, times_B, condition), *span)
+    step = transition(latents, policy.velocity(latents, times_B, condition, guided), *span)
     with torch.no_grad():
-        anchor = transition(latents, reference.velocity(latents, times_B, condition), *span)
+        anchor = transition(latents, reference.velocity(latents, times_B, condition, guided), *span)
     old_B = draw.rollout.log_probs_TB[number, rows]
-    new_B = log_prob(step, draw.rollout.next_TBCHW[number, rows])
+    new_B = log_prob(step, draw.rollout.after[number, rows])
     advantages_B = draw.advantages_B[rows]
     gain = clipped_objective(new_B, old_B, advantages_B, config.clip_range).mean()
     kl = divergence(step, anchor).mean()

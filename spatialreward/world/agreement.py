@@ -148,8 +148,8 @@ def _draw_groups(
     groups = []
     for task in track(tasks, total=len(tasks), description="drawing groups of edits"):
         condition = editor.encode([task]).repeat(config.group_size)
-        latents_BCHW = draw_edits(editor, condition, config.denoising, generator)
-        groups.append(editor.decode(latents_BCHW))
+        finished = draw_edits(editor, condition, config.denoising, generator)
+        groups.append(editor.decode(finished, condition))
     return groups
 
 

@@ -82,7 +82,8 @@ def _draw_group(
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + group)
     condition = editor.encode([edit_task(sample)]).repeat(size)
     world = sample.world.model_copy(update={"edited": None})
-    for picture in editor.decode(draw_edits(editor, condition, config.denoising, generator)):
+    finished = draw_edits(editor, condition, config.denoising, generator)
+    for picture in editor.decode(finished, condition):
         yield sample.model_copy(
             update={
                 "grade": GRADE,

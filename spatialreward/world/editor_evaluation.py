@@ -128,7 +128,7 @@ def _edit_all(
         batch = samples[start : start + _BATCH]
         condition = editor.encode([edit_task(sample) for sample in batch])
         drawn = draw_edits(editor, condition, config.denoising, generator)
-        pictures += editor.decode(drawn)
+        pictures += editor.decode(drawn, condition)
     return pictures
 
 

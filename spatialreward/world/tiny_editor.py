@@ -4,7 +4,7 @@ import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor
 
-from spatialreward.editors.interface import Condition
+from spatialreward.editors.sampling import step_times
 from spatialreward.edits import EditTask
 from spatialreward.errors import InvalidInputError
 from spatialreward.validation import first_problem
@@ -27,6 +27,31 @@ CARD_FILE = "card.json"
 _WEIGHTS_FILE = "editor.safetensors"
 _TOKENIZER_FILE = "words.json"
 _PADDING, _UNKNOWN = "<pad>", "<unknown>"
+
+
+class TinyCondition(NamedTuple):
+    """Sources and instructions as the network reads them."""
+
+    source_BChw: Tensor
+    words_BL: Tensor
+    mask_BL: Tensor
+    """True where ``words_BL`` holds a word and no padding."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.source_BChw)
+
+    def repeat(self, times: int) -> "TinyCondition":
+        """Each row ``times`` in a row."""
+        return TinyCondition(*(part.repeat_interleave(times, dim=0) for part in self))
+
+    def rows(self, chosen: Tensor | slice) -> "TinyCondition":
+        """Some of the rows."""
+        return TinyCondition(*(part[chosen] for part in self))
+
+    def to(self, device: torch.device | str) -> "TinyCondition":
+        """The same on another device."""
+        return TinyCondition(*(part.to(device) for part in self))
 
 
 class TinyEditor:
@@ -98,19 +123,33 @@ class TinyEditor:
         """This editor as it is now, whatever becomes of its network."""
         return self.with_network(copy.deepcopy(self.network))
 
-    def encode(self, tasks: Sequence[EditTask]) -> Condition:
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.network.change.weight.device
+
+    def encode(self, tasks: Sequence[EditTask]) -> TinyCondition:
         """Sources as latents ``[B, C, h, w]`` and instructions as ``[B, L]`` word numbers."""
         encoded = self._tokenizer.encode_batch([task.instruction.lower() for task in tasks])
-        return Condition(
-            source=self.to_latents([task.sources[0] for task in tasks]),
-            words=torch.tensor([one.ids for one in encoded]),
-            mask=torch.tensor([one.attention_mask for one in encoded], dtype=torch.bool),
-        )
+        return TinyCondition(
+            self.to_latents([task.sources[0] for task in tasks]),
+            torch.tensor([one.ids for one in encoded]),
+            torch.tensor([one.attention_mask for one in encoded], dtype=torch.bool),
+        ).to(self.device)
+
+    def noise(self, condition: TinyCondition, generator: torch.Generator) -> Tensor:
+        """Latents to start from, ``[B, C, h, w]``."""
+        shape = (len(condition), *self.latent_shape)
+        return torch.randn(shape, generator=generator).to(self.device)
+
+    def times(self, num_steps: int, condition: TinyCondition) -> list[float]:
+        """Evenly spaced times."""
+        return step_times(num_steps, 1.0)
 
     @torch.no_grad()
     def to_latents(self, pictures: Sequence[Image.Image]) -> Tensor:
         """Latents ``[B, C, h, w]`` of pictures of any size."""
-        return self.codec.encode(self.to_pixels(pictures))
+        return self.codec.encode(self.to_pixels(pictures).to(self.device))
 
     def to_pixels(self, pictures: Sequence[Image.Image]) -> Tensor:
         """Pictures as ``[B, 3, H, W]`` in -1..1, resized to the editor's side."""
@@ -122,13 +161,15 @@ class TinyEditor:
         pixels_BHW3 = torch.from_numpy(np.stack([np.asarray(one) for one in resized]))
         return pixels_BHW3.permute(0, 3, 1, 2).float() / 127.5 - 1
 
-    def velocity(self, latents_BCHW: Tensor, times_B: Tensor, condition: Condition) -> Tensor:
-        """Direction from noise to data, ``[B, C, h, w]``."""
+    def velocity(
+        self, latents_BCHW: Tensor, times_B: Tensor, condition: TinyCondition, guided: bool = True
+    ) -> Tensor:
+        """Direction from noise to data, ``[B, C, h, w]``; there is no guidance."""
         finished = self.network(latents_BCHW, times_B, *condition)
         return velocity_of(finished, latents_BCHW, times_B)
 
     @torch.no_grad()
-    def decode(self, latents_BChw: Tensor) -> list[Image.Image]:
+    def decode(self, latents_BChw: Tensor, condition: TinyCondition) -> list[Image.Image]:
         """RGB pictures of finished latents."""
         pixels_B3HW = self.codec.decode(latents_BChw)
         bytes_B3HW = ((pixels_B3HW + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

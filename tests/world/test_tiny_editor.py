@@ -45,7 +45,7 @@ def test_an_untrained_editor_leaves_the_source_as_it_is():
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     condition = editor.encode([EditTask([Image.fromarray(pixels)], "make it red")])
     drawn = draw_edits(editor, condition, DenoisingConfig(), torch.Generator())
-    assert torch.allclose(drawn, condition.source, atol=1e-4)
+    assert torch.allclose(drawn, condition.source_BChw, atol=1e-4)
 
 
 def test_padding_changes_nothing(editor_folder):
@@ -61,8 +61,8 @@ def test_padding_changes_nothing(editor_folder):
 def test_any_instruction_and_any_size_can_be_encoded(editor_folder):
     editor = TinyEditor.load(editor_folder)
     condition = editor.encode([EditTask([Image.new("RGB", (300, 20))], "把它变成红色 " * 200)])
-    assert condition.source.shape == (1, *editor.latent_shape)
-    assert condition.words.shape[1] <= editor.network.config.max_words
+    assert condition.source_BChw.shape == (1, *editor.latent_shape)
+    assert condition.words_BL.shape[1] <= editor.network.config.max_words
 
 
 def test_pretraining_lowers_its_loss_and_goes_on_after_a_kill(data, tmp_path):
