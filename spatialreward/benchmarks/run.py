@@ -1,9 +1,10 @@
 """Judges the edits of a benchmark, each once, and keeps the judgements on disk as they come.
 
 A run is a folder: ``run.json`` says of which benchmark and judge it is, ``rows.jsonl`` has a line
-an edit with all of its judgement and what it has cost. A run that was killed goes on behind its
-last whole line, and takes neither another judge nor another benchmark. Edits on which the engine or
-its server broke are judged again then; every other judgement stays.
+an edit with all of its judgement, the answers as they were written and what it has cost. A run that
+was killed goes on behind its last whole line, and takes neither another judge nor another
+benchmark. Edits on which the engine or its server broke are judged again then; every other
+judgement stays.
 """
 
 import fcntl
@@ -21,9 +22,16 @@ from spatialreward.benchmarks.interface import Benchmark, Candidate, Item
 from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError
 from spatialreward.images import decode_image
-from spatialreward.judges.interface import Judging, Metered, Tokens
+from spatialreward.judges.interface import (
+    Judging,
+    Listener,
+    Metered,
+    Tokens,
+    Writing,
+    listen_to_nothing,
+)
 from spatialreward.progress import track
-from spatialreward.records import JudgeIdentity, Judgement, Record
+from spatialreward.records import JudgeIdentity, Judgement, Record, Streams, Text
 from spatialreward.validation import first_problem
 
 RUN_FILE, ROWS_FILE = "run.json", "rows.jsonl"
@@ -70,6 +78,8 @@ class JudgedEdit(Record):
     candidate: str
     """Its name there."""
     judgement: Judgement
+    answers: tuple[dict[Streams, Text], ...] = ()
+    """Word for word, once a pass; none of a judge that does not write or hand out what it wrote."""
     cost: Cost = Cost()
     """Its equal share of the batch in which it was judged."""
 
@@ -91,6 +101,11 @@ class Run(NamedTuple):
 class _Asked(NamedTuple):
     item: Item
     candidate: Candidate
+
+
+class _Judged(NamedTuple):
+    judgement: Judgement
+    answers: tuple[dict[Streams, str], ...]
 
 
 def judge_benchmark(
@@ -142,16 +157,17 @@ def _judge_all(
         batch = edits[start : start + _BATCH]
         judged = _judge(judging, batch, record.resize_to_source)
         share = meter.since_last().share(len(batch))
-        _check_judge(record.judge, judged)
+        _check_judge(record.judge, [one.judgement for one in judged])
         done = [
             JudgedEdit(
                 key=candidate.key,
                 item=item.id,
                 candidate=candidate.name,
                 judgement=judgement,
+                answers=answers,
                 cost=share,
             )
-            for (item, candidate), judgement in zip(batch, judged, strict=True)
+            for (item, candidate), (judgement, answers) in zip(batch, judged, strict=True)
         ]
         rows.writelines(json.dumps(row.model_dump(mode="json")).encode() + b"\n" for row in done)
         rows.flush()
@@ -191,14 +207,33 @@ def _is_open(judgement: Judgement | None) -> bool:
     return judgement is None or judgement.failure is Failure.JUDGE_FAILED
 
 
-def _judge(judging: Judging, batch: Sequence[_Asked], resize_to_source: bool) -> list[Judgement]:
+def _judge(judging: Judging, batch: Sequence[_Asked], resize_to_source: bool) -> list[_Judged]:
     """One judgement an edit; an edit that cannot be shown to a judge fails alone."""
     # Edits of one item share their source pictures: a served judge then gets them once.
     sources: dict[str, list[Image.Image]] = {}
     shown = [_edit(asked, sources, resize_to_source) for asked in batch]
     edits = [one for one in shown if isinstance(one, Edit)]
-    answers = iter(judging.judge(edits) if edits else ())
-    return [next(answers) if isinstance(one, Edit) else one for one in shown]
+    written: dict[int, list[dict[Streams, str]]] = {id(edit): [] for edit in edits}
+    with _listening(judging, lambda edit, answers: written[id(edit)].append(dict(answers))):
+        judgements = iter(judging.judge(edits) if edits else ())
+    return [
+        _Judged(next(judgements), tuple(written[id(one)]))
+        if isinstance(one, Edit)
+        else _Judged(one, ())
+        for one in shown
+    ]
+
+
+@contextmanager
+def _listening(judging: Judging, listener: Listener) -> Iterator[None]:
+    if not isinstance(judging, Writing):
+        yield
+        return
+    judging.tell(listener)
+    try:
+        yield
+    finally:
+        judging.tell(listen_to_nothing)
 
 
 def _edit(

@@ -1,12 +1,12 @@
 """What every judge can do, wherever it runs; free of torch, for clients and tests."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 from spatialreward.edits import Edit, kind_of
 from spatialreward.errors import InvalidInputError
-from spatialreward.records import JudgeIdentity, Judgement
+from spatialreward.records import JudgeIdentity, Judgement, Streams
 
 Measure = Callable[[str, float], None]
 """Is told an amount of something by name, such as ``seconds/encode``; amounts add up."""
@@ -95,4 +95,21 @@ class Metered(Protocol):
     @property
     def tokens(self) -> Tokens:
         """Since it was loaded, of the answers whose server has told their number."""
+        ...
+
+
+Listener = Callable[[Edit, Mapping[Streams, str]], None]
+"""Is told the answers about an edit, word for word; in several passes it is told several times."""
+
+
+def listen_to_nothing(edit: Edit, answers: Mapping[Streams, str]) -> None:
+    """Let answers go by."""
+
+
+@runtime_checkable
+class Writing(Protocol):
+    """A judge that writes its answers, and hands them out."""
+
+    def tell(self, listener: Listener) -> None:
+        """From now on tell this one what is written, also what cannot be read."""
         ...

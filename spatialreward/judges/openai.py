@@ -17,7 +17,13 @@ from spatialreward.chat.keys import key_of
 from spatialreward.chat.reply import Reply
 from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError, JudgementError, SpatialRewardError
-from spatialreward.judges.interface import ClosedAtEnd, Tokens, check_edits
+from spatialreward.judges.interface import (
+    ClosedAtEnd,
+    Listener,
+    Tokens,
+    check_edits,
+    listen_to_nothing,
+)
 from spatialreward.judges.openai_asking import (
     Asker,
     Silence,
@@ -73,6 +79,7 @@ class OpenAiJudge(ClosedAtEnd):
         self._silence = Silence(config)
         self._spent = Spent()
         self._is_closed = False
+        self._listener: Listener = listen_to_nothing
         self.notice = (
             f"scores as {config.name} wrote them, without soft scores; which weights answer there "
             "is not known"
@@ -111,6 +118,10 @@ class OpenAiJudge(ClosedAtEnd):
     def tokens(self) -> Tokens:
         """See ``Metered``."""
         return self._spent.tokens
+
+    def tell(self, listener: Listener) -> None:
+        """See ``Writing``."""
+        self._listener = listener
 
     def close(self) -> None:
         """Nothing is held; the judge cannot be asked any more."""
@@ -166,6 +177,9 @@ class OpenAiJudge(ClosedAtEnd):
             if isinstance(answer, BaseException):
                 raise answer
             replies[stream] = answer
+        self._listener(
+            edit, {one: reply.text or reply.refusal or "" for one, reply in replies.items()}
+        )
         if self._protocol.format is AnswerFormat.JSON:
             return self._read(replies)
         return self._read_public(replies, edit.options.streams)

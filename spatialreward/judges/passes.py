@@ -11,7 +11,16 @@ from dataclasses import replace
 
 from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError
-from spatialreward.judges.interface import ClosedAtEnd, Judging, Metered, Tokens, check_edits
+from spatialreward.judges.interface import (
+    ClosedAtEnd,
+    Judging,
+    Listener,
+    Metered,
+    Tokens,
+    Writing,
+    check_edits,
+    listen_to_nothing,
+)
 from spatialreward.records import JudgeIdentity, Judgement, JudgementStatus, Mending, Scores
 
 logger = logging.getLogger(__name__)
@@ -36,6 +45,7 @@ class SelfEnsemble(ClosedAtEnd):
             raise InvalidInputError(f"passes: expected 2 or more for a mean, got {passes}")
         self._judging = judging
         self._passes = passes
+        self._listener: Listener = listen_to_nothing
         self.failed_passes: Counter[Failure] = Counter()
         """Passes without a judgement so far, by reason, those of failed judgements included."""
 
@@ -60,6 +70,9 @@ class SelfEnsemble(ClosedAtEnd):
         """
         edits = check_edits(edits)
         drawn = [_drawn(edit, number) for edit in edits for number in range(self._passes)]
+        if isinstance(self._judging, Writing):
+            asked = {id(one): edits[number // self._passes] for number, one in enumerate(drawn)}
+            self._judging.tell(lambda one, answers: self._listener(asked[id(one)], answers))
         judged = self._judging.judge(drawn)
         judgements = []
         for number in range(len(edits)):
@@ -74,6 +87,10 @@ class SelfEnsemble(ClosedAtEnd):
     def tokens(self) -> Tokens:
         """Of all passes; none where the judge counts none. See ``Metered``."""
         return self._judging.tokens if isinstance(self._judging, Metered) else Tokens(0, 0)
+
+    def tell(self, listener: Listener) -> None:
+        """Of each pass; nothing where the judge does not write. See ``Writing``."""
+        self._listener = listener
 
     def close(self) -> None:
         """Close the judge."""

@@ -8,8 +8,10 @@ from PIL import Image
 from spatialreward.benchmarks.mer_bench import MerBench
 from spatialreward.benchmarks.run import failed_edits, judge_benchmark
 from spatialreward.errors import Failure, InvalidInputError
+from spatialreward.judges.load import load_judge
 from spatialreward.judges.pixels import PixelDifference
 from tests.benchmarks.folders import ScriptedJudge, failed, group, inside, judged, write_mer
+from tests.data.teacher.teacher_server import TeacherServer, says
 
 
 @pytest.fixture
@@ -59,6 +61,25 @@ def test_a_row_has_the_whole_judgement(bench, folder):
     assert (row["item"], row["candidate"]) == ("2pair_0", "1")
     assert row["judgement"]["judged_by"] == "pixels/1, geometric"
     assert set(row["judgement"]["scores"]) >= {"editing_success", "artifact_freedom"}
+
+
+def test_a_row_has_the_answers_word_for_word_also_those_that_cannot_be_read(
+    tmp_path, folder, monkeypatch
+):
+    # Plain HTTP needs no authorities.
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    bench = MerBench.read(write_mer(tmp_path / "bench", group("2pair_0", 2)))
+    perceptual = {"reasoning": "clean", "score": [18, 16]}
+    with TeacherServer().running() as server:
+        server.plan = lambda asked: says("no \ud83d" if len(asked.pictures) == 2 else perceptual)
+        name = f"openai:vl@{server.url}?backoff_s=0.001&max_attempts=1"
+        with load_judge(name, passes=2) as judge:
+            judge_benchmark(bench, judge, folder)
+    for row in rows_of(folder):
+        assert row["judgement"]["failure"] == "no_answer"
+        assert [sorted(one) for one in row["answers"]] == [["pq", "sc"]] * 2
+        assert all(json.loads(one["pq"]) == perceptual for one in row["answers"])
+        assert all(one["sc"].startswith("no") for one in row["answers"])
 
 
 def test_a_run_that_was_killed_goes_on_behind_its_last_whole_line(bench, folder):

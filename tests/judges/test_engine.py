@@ -7,8 +7,10 @@ from spatialreward.data.regions.overlap import matched_iou
 from spatialreward.edits import Edit
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.engines.engine import Judge
+from spatialreward.judges.interface import listen_to_nothing
+from spatialreward.protocol.parsing import parse_perceptual, parse_semantic
 from spatialreward.protocol.prompts import PROTOCOL_FILE
-from spatialreward.records import JudgementStatus
+from spatialreward.records import JudgementStatus, Streams
 from spatialreward.world.shipped import SHIPPED_BASE
 from tests.judges.models import copied, with_json
 
@@ -23,6 +25,18 @@ def test_what_was_learnt_is_judged_as_it_was_taught(judge, known_edits, known_sa
         assert judgement.status is JudgementStatus.OK, judgement.reason
         assert judgement.scores == sample.truth.scores
         assert matched_iou(sample.truth.regions, judgement.regions) == 1.0
+
+
+def test_what_is_written_is_told_word_for_word(judge, known_edits):
+    told = {}
+    judge.tell(lambda edit, answers: told.update({id(edit): answers}))
+    judgements = judge.judge(known_edits[:3])
+    judge.tell(listen_to_nothing)
+    for edit, judgement in zip(known_edits[:3], judgements, strict=True):
+        answers = told[id(edit)]
+        semantic = parse_semantic(answers[Streams.SEMANTIC])
+        assert semantic.edit_region == judgement.regions
+        assert parse_perceptual(answers[Streams.PERCEPTUAL]).reasoning == judgement.pq_reasoning
 
 
 def test_soft_scores_are_near_hard_ones_where_the_judge_is_sure(judge, known_edits):

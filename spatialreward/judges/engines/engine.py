@@ -14,7 +14,14 @@ from spatialreward.errors import (
     JudgementError,
     SpatialRewardError,
 )
-from spatialreward.judges.interface import ClosedAtEnd, Measure, check_edits, ignore
+from spatialreward.judges.interface import (
+    ClosedAtEnd,
+    Listener,
+    Measure,
+    check_edits,
+    ignore,
+    listen_to_nothing,
+)
 from spatialreward.judges.questions import (
     Question,
     perceptual_question,
@@ -164,6 +171,7 @@ class Judge(ClosedAtEnd):
         self._protocol = protocol
         self._batch_size = batch_size
         self._join_below = join_below
+        self._listener: Listener = listen_to_nothing
         self.notice = "; ".join(filter(None, (notice, protocol.notice)))
         self.identity = JudgeIdentity(
             name=name,
@@ -310,6 +318,10 @@ class Judge(ClosedAtEnd):
         for number, failed in intake.refused():
             yield number, failed.model_copy(update={"judged_by": str(self.identity)})
 
+    def tell(self, listener: Listener) -> None:
+        """See ``Writing``."""
+        self._listener = listener
+
     def close(self) -> None:
         """Let go of the model; its memory is free as soon as nothing else holds it."""
         self._engine = None
@@ -320,6 +332,7 @@ class Judge(ClosedAtEnd):
         return self._engine
 
     def _read_or_fail(self, asked: "_Asked", measure: Measure) -> Judgement:
+        self._listener(asked.edit, {name: one.text for name, one in asked.answers.items()})
         try:
             judgement = self._read(asked)
         except JudgementError as error:
