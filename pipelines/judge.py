@@ -7,18 +7,21 @@ from kfp.dsl import pipeline_channel
 
 from components.reward_deployment.component import register_judge
 from components.reward_evaluation.component import evaluate_judge
-from components.reward_training.component import train_judge, train_judge_on_nodes
+from components.reward_training.component import train_judge, train_judge_on_nodes, tune_judge
 from pipelines.compiling import answer_of
-from pipelines.placement import Placement
+from pipelines.placement import Placement, give_teacher_key
 from pipelines.settings import Profile, TinyJudge
 from pipelines.training_nodes import launcher_resources, nodes_of
+from spatialreward.judges.openai_config import OpenAiConfig
 from spatialreward.ops.config import (
     FolderBase,
     JudgeEvaluationStep,
     JudgeRegistrationStep,
     JudgeTrainingStep,
+    JudgeTuningStep,
     ShippedBase,
 )
+from spatialreward.training.grpo_config import GrpoConfig
 
 LAST_JUDGE_STEP = "register-judge"
 _UNTRAINED_SEED = 5
@@ -32,16 +35,18 @@ class JudgeAnswers(NamedTuple):
 
 
 class _Given(NamedTuple):
-    """A judge that is trained, what it is measured on, and the run."""
+    """The judges that are trained, what they are measured on, and the run."""
 
-    trained: dsl.PipelineTask
+    judges: dict[str, pipeline_channel.PipelineChannel]
+    """By their names in ``_examine``."""
     heldout: pipeline_channel.PipelineChannel
     run: dict[str, object]
 
 
 def num_judge_steps(profile: Profile) -> int:
     """Tasks of a run, for its progress."""
-    return 5 if profile.judge.training.earlier_step else 3
+    judge = profile.judge
+    return 3 + 2 * (judge.training.earlier_step > 0) + (judge.grpo is not None)
 
 
 def judge_steps(profile: Profile, placement: Placement) -> dsl.base_component.BaseComponent:
@@ -56,7 +61,12 @@ def judge_steps(profile: Profile, placement: Placement) -> dsl.base_component.Ba
     def judge(data: str, heldout: str, drawn: str, parent_run_id: str) -> JudgeAnswers:
         run = {"parent_run_id": parent_run_id}
         trained = _train(profile, placement, {"data": data, "drawn": drawn, **run})
-        given = _Given(trained, heldout, run)
+        judges = {which: trained.outputs[which] for which in ("judge", "earlier")}
+        if profile.judge.grpo is not None:
+            judges["judge"] = _tune(
+                profile.judge.grpo, placement, {"judge": judges["judge"], "data": data, **run}
+            )
+        given = _Given(judges, heldout, run)
         measured, registered = _examine("judge", profile, placement, given)
         if is_earlier_kept:
             _, registered_earlier = _examine("earlier", profile, placement, given)
@@ -80,11 +90,25 @@ def _train(profile: Profile, placement: Placement, inputs: dict[str, object]) ->
     return placement.place(task, "train_judge", pure=pure, resources=launcher_resources(wanted))
 
 
+def _tune(
+    config: GrpoConfig, placement: Placement, inputs: dict[str, object]
+) -> pipeline_channel.PipelineChannel:
+    # A model behind an address, which may answer otherwise tomorrow, is no part of the arguments.
+    pure = not config.rewards.consistency
+    task = tune_judge(config=JudgeTuningStep(grpo=config).model_dump_json(), **inputs)
+    placement.place(task, "tune_judge", pure=pure)
+    if config.consistency_judge is not None:
+        variable = OpenAiConfig.parse(config.consistency_judge).key_variable
+        if variable:
+            give_teacher_key(task, variable)
+    return answer_of(task)
+
+
 def _examine(
     which: Literal["judge", "earlier"], profile: Profile, placement: Placement, given: _Given
 ) -> tuple[dsl.PipelineTask, dsl.PipelineTask]:
     """The evaluation and registration of one of the judges that the training has made."""
-    is_earlier, checkpoint = which == "earlier", given.trained.outputs[which]
+    is_earlier, checkpoint = which == "earlier", given.judges[which]
     is_shipped = isinstance(profile.judge.base, ShippedBase)
     # Random weights of the tiny judge are no baseline for another one's pictures.
     is_untrained = isinstance(profile.judge, TinyJudge) and not is_shipped

@@ -24,6 +24,7 @@ from spatialreward.artifacts import ArtifactRef
 from spatialreward.chat.keys import key_of
 from spatialreward.data.sources.config import WorldSource
 from spatialreward.errors import InvalidInputError
+from spatialreward.judges.openai_config import OpenAiConfig
 from spatialreward.ops.config import (
     FolderBase,
     HubBase,
@@ -84,6 +85,7 @@ def refuse_here(profile: Profile, name: str, part: Part, given: Mapping[str, str
     refuse(profile, name, part, given)
     missing = [
         *(_missing_base(profile) if part.makes_judge else ()),
+        *(_missing_consistency_key(profile) if part.makes_judge else ()),
         *(_missing_source(profile) if part.makes_data else ()),
         *_missing_resources(profile, part),
     ]
@@ -132,6 +134,12 @@ def _uneven_batches(profile: Profile) -> Iterator[str]:
         yield (
             f"judge.training.optimiser.batch_size {batch}: cannot be divided evenly among "
             f"{processes} processes"
+        )
+    grpo = profile.judge.grpo
+    if grpo is not None and grpo.optimiser.batch_size % grpo.processes:
+        yield (
+            f"judge.grpo.optimiser.batch_size {grpo.optimiser.batch_size}: cannot be divided "
+            f"evenly among {grpo.processes} processes"
         )
 
 
@@ -205,6 +213,16 @@ def _missing_source(profile: Profile) -> Iterator[str]:
         lineage_of(corpus)
     except InvalidInputError as error:
         yield str(error)
+
+
+def _missing_consistency_key(profile: Profile) -> Iterator[str]:
+    grpo = profile.judge.grpo
+    if grpo is None or grpo.consistency_judge is None:
+        return
+    try:
+        key_of(OpenAiConfig.parse(grpo.consistency_judge))
+    except InvalidInputError as error:
+        yield f"judge.grpo.consistency_judge: {error}"
 
 
 def _missing_resources(profile: Profile, part: Part) -> Iterator[str]:

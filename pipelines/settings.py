@@ -13,6 +13,7 @@ from pydantic import Field, PositiveFloat, field_validator, model_validator
 from pipelines.resources import Resources
 from spatialreward.benchmarks.config import EditorEvaluationConfig, EditorGate, JudgeGate
 from spatialreward.data.corpus.config import CorpusConfig
+from spatialreward.errors import InvalidInputError
 from spatialreward.ops.config import (
     Editor,
     FolderBase,
@@ -23,9 +24,10 @@ from spatialreward.ops.config import (
     ShippedBase,
     TinyEditorConfig,
 )
-from spatialreward.records import Record
+from spatialreward.records import AnswerForm, Record
 from spatialreward.rl.config import FlowGrpoConfig
 from spatialreward.training.config import JudgeTrainingConfig, LoraTuning, OptimiserConfig
+from spatialreward.training.grpo_config import GrpoConfig
 from spatialreward.world.config import DataConfig
 from spatialreward.world.tiny_config import DrawingConfig
 
@@ -33,7 +35,7 @@ WorldStep = Literal["build_shard", "merge_shards", "pretrain_editor", "draw_edit
 CorpusStep = Literal[
     "prepare_edits", "select_edits", "annotate_edits", "pack_edits", "gather_edits"
 ]
-JudgeStep = Literal["train_judge", "evaluate_judge", "register_judge"]
+JudgeStep = Literal["train_judge", "tune_judge", "evaluate_judge", "register_judge"]
 EditorStep = Literal["deploy_judge", "finetune_editor", "compare_editors", "register_editor"]
 StepName = Literal[WorldStep, CorpusStep, "import_data", JudgeStep, EditorStep]
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -60,6 +62,8 @@ class TinyJudge(Record):
         ShippedBase()
     )
     training: JudgeTrainingConfig = JudgeTrainingConfig()
+    grpo: GrpoConfig | None = None
+    """Trains the trained judge on rewards for its own answers; None: it stays as it is."""
     gate: JudgeGate = JudgeGate()
 
 
@@ -92,6 +96,9 @@ class QwenJudge(Record):
             batch_size=256,
         ),
     )
+    grpo: GrpoConfig | None = None
+    """Trains the trained judge on rewards for its own answers, with the paper's settings if there
+    are none; None: it stays as it is."""
     gate: JudgeGate = JudgeGate(min_pairwise_accuracy=0.6, min_mean_iou=0.5)
     """Lower than for the world: labels of real edits are a teacher's, and no truth."""
 
@@ -115,8 +122,9 @@ VARIANTS: Mapping[tuple[str, str], type[Record]] = {
         "editor": (TinyEditorConfig, OmniGen2Config),
     }.items()
     for kind in kinds
-}
-"""Records that a table may be, by the table's place and its ``kind``."""
+} | {("judge.grpo", ""): GrpoConfig}
+"""Records that a table may be, by the table's place and its ``kind``; one that is not there usually
+has no kind."""
 
 
 class Goals(Record):
@@ -151,6 +159,25 @@ class Profile(Record):
             if wanted.num_nodes > 1 and step != "train_judge":
                 raise ValueError(f"{step}.num_nodes: only train_judge runs on several nodes")
         return resources
+
+    @model_validator(mode="after")
+    def _judge_can_be_tuned(self) -> Self:
+        grpo, training = self.judge.grpo, self.judge.training
+        if grpo is None:
+            return self
+        if training.answer is AnswerForm.NONE:
+            raise ValueError(
+                f"judge.grpo: a judge of kind {training.kind} writes no answers to be rewarded"
+            )
+        try:
+            grpo.check_rewards()
+        except InvalidInputError as error:
+            raise ValueError(f"judge.grpo.{error}") from error
+        if isinstance(training.tuning, LoraTuning) and not training.tuning.merge:
+            raise ValueError(
+                "judge.grpo: starts from a whole judge, expected judge.training.tuning.merge = true"
+            )
+        return self
 
     @model_validator(mode="after")
     def _judge_can_pass_its_gate(self) -> Self:

@@ -9,7 +9,7 @@ EXTRAS = {
     "components.data_building": "container,data",
     "components.editor_evaluation": "container,judge",
     "components.reward_evaluation": "container,judge",
-    "components.reward_training": "container,training",
+    "components.reward_training": "container,grpo",
     "components.rl_finetuning": "container,data,judge",
     "pipelines": "pipelines",
     "pipelines.run": "deployer,pipelines,training",

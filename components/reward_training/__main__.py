@@ -28,6 +28,23 @@ def train_judge(
 
 
 @app.command()
+def tune_judge(
+    config: Config,
+    judge: Annotated[
+        str, typer.Option(metavar="S3_REF", help="The judge to start from, as train-judge answers.")
+    ],
+    data: Reference,
+    parent_run_id: ParentRunId = "",
+) -> str:
+    """Train a judge on rewards for its own answers; answers with the new judge's reference."""
+    from components.reward_training import steps
+    from spatialreward.ops.config import JudgeTuningStep, read_settings
+
+    settings = read_settings(JudgeTuningStep, config, "--config")
+    return steps.tune_judge(settings, judge, data, parent_run_id)
+
+
+@app.command()
 def train_judge_on_nodes(
     config: Config,
     nodes: Annotated[str, typer.Option(metavar="JSON", help="What trains together: Nodes.")],

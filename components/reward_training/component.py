@@ -46,3 +46,18 @@ def train_judge_on_nodes(
     judge, _, earlier = made.partition(" ")
     model.metadata["reference"] = judge
     return judge, earlier
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def tune_judge(
+    config: str, judge: str, data: str, parent_run_id: str, model: dsl.Output[dsl.Model]
+) -> str:
+    """Train a judge on rewards for its own answers; returns the new judge's reference."""
+    from components.reward_training.__main__ import app
+    from spatialreward.cli.container import run_as_task
+
+    tuned = run_as_task(
+        app, "tune-judge", config=config, judge=judge, data=data, parent_run_id=parent_run_id
+    )
+    model.metadata["reference"] = tuned
+    return tuned

@@ -17,6 +17,7 @@ from spatialreward.reading import read_toml_file
 from spatialreward.records import Record
 from spatialreward.rl.config import FlowGrpoConfig
 from spatialreward.training.config import JudgeTrainingConfig
+from spatialreward.training.grpo_config import GrpoConfig
 from spatialreward.validation import first_problem
 from spatialreward.world.config import DataConfig, Split
 from spatialreward.world.tiny_config import DrawingConfig, EditorPretrainingConfig, GroundingConfig
@@ -102,6 +103,12 @@ class JudgeTrainingStep(Record):
     training: JudgeTrainingConfig
     world: DataConfig
     """Where a grounding stage, if there is one, draws its scenes from."""
+
+
+class JudgeTuningStep(Record):
+    """Train a judge on rewards for its own answers."""
+
+    grpo: GrpoConfig
 
 
 class JudgeRegistrationStep(Record):

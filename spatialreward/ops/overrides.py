@@ -15,7 +15,8 @@ from spatialreward.validation import Problem, first_problem, is_choice
 
 Settings = TypeVar("Settings", bound=Record)
 DefaultsOf = Callable[[str, str], dict[str, Any]]
-"""The usual settings of a variant, by its place and its ``kind``; empty where it has none."""
+"""The usual settings of a variant, by its place and its ``kind``; of a table that is not there
+usually, by its place and an empty kind. Empty where there are none."""
 
 
 def _no_defaults(_place: str, _kind: str) -> dict[str, Any]:
@@ -107,6 +108,8 @@ def _merged(
     result = dict(below)
     for name, value in above.items():
         covered = result.get(name)
+        if covered is None and isinstance(value, Mapping):
+            covered = defaults_of(".".join((*place, name)), "")
         nested = isinstance(value, Mapping) and isinstance(covered, Mapping)
         result[name] = (
             _merged(covered, value, defaults_of, (*place, name), record=record) if nested else value

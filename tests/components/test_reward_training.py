@@ -12,17 +12,18 @@ import pytest
 import spatialreward
 from components.reward_deployment.run_steps import close_run
 from components.reward_training.launching import train_judge_on_nodes
-from components.reward_training.steps import STEP, train_judge
+from components.reward_training.steps import STEP, train_judge, tune_judge
 from spatialreward.artifacts import ArtifactRef
 from spatialreward.errors import InvalidInputError
 from spatialreward.ops.cluster.api import ClusterUnavailable
 from spatialreward.ops.cluster.following import Pace, TrainJobError
 from spatialreward.ops.cluster.train_job import Nodes
-from spatialreward.ops.config import FolderBase, JudgeTrainingStep
+from spatialreward.ops.config import FolderBase, JudgeTrainingStep, JudgeTuningStep
 from spatialreward.ops.pipeline_run import open_pipeline_run, recorded_outcome
 from spatialreward.ops.tracking import TrackingError, child_runs
 from spatialreward.storage import ObjectStore
 from spatialreward.training.config import JudgeTrainingConfig, OptimiserConfig
+from spatialreward.training.grpo_config import GrpoConfig, RewardWeights
 from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig
 from spatialreward.world.shipped import SHIPPED_BASE
@@ -108,6 +109,38 @@ def test_an_earlier_checkpoint_is_kept_beside_the_judge(client, tmp_path, monkey
     assert "stopped_after_step" not in judge
     # It is found done, with both.
     assert train_judge(settings(earlier_share=0.5), data, "") == made
+
+
+@pytest.fixture
+def judge(client):
+    """The shipped base in the store, as a judge that is trained would be."""
+    store = ObjectStore.from_environment()
+    store.ensure_bucket("spatialreward")
+    return str(store.put_folder(SHIPPED_BASE, "s3://spatialreward/artifacts/test"))
+
+
+def tuning(**more):
+    rewards = RewardWeights(consistency=0, agreement=1)
+    optimiser = OptimiserConfig(learning_rate=1e-6, warmup_steps=1, batch_size=4)
+    settings = {"num_steps": 1, "num_generations": 2, "rewards": rewards, "optimiser": optimiser}
+    return JudgeTuningStep(grpo=GrpoConfig(**settings | more))
+
+
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_trained_judge_learns_from_rewards(processes, client, tmp_path, monkeypatch, data, judge):
+    monkeypatch.setenv("SPATIALREWARD_WORK_DIR", str(tmp_path / "work"))
+    monkeypatch.setenv("SPATIALREWARD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    settings = tuning(processes=processes)
+    tuned = tune_judge(settings, judge, data, "")
+    ref = ArtifactRef.parse(tuned)
+    folder = ObjectStore.from_environment().fetch_folder(ref, tmp_path / "tuned")
+    card = json.loads((folder / "card.json").read_text())
+    assert card["trained_by"] == "GRPO"
+    assert card["training_processes"] == processes
+    assert (folder / "protocol.json").is_file()
+    # It is found done.
+    assert tune_judge(settings, judge, data, "") == tuned
 
 
 @pytest.mark.slow

@@ -41,6 +41,13 @@ EARLIER = {
     ("register-judge-2", "register-judge"),
 }
 """Of an earlier judge, which is registered before the last one."""
+TUNED = {
+    ("train-judge", "tune-judge"),
+    ("tune-judge", "evaluate-judge"),
+    ("tune-judge", "register-judge"),
+    ("evaluate-judge", "register-judge"),
+}
+"""Of a judge that GRPO goes on with."""
 MADE = {
     "tiny": {
         Part.DATA: WORLD | DRAWN,
@@ -55,7 +62,10 @@ MADE = {
         Part.FULL: CORPUS | JUDGE | EDITOR,
     },
 }
-MADE["paper"] = MADE["rehearsal"] = MADE["one-gpu"]
+MADE["paper"] = MADE["rehearsal"] = {
+    part: (edges - JUDGE) | TUNED if edges >= JUDGE else edges
+    for part, edges in MADE["one-gpu"].items()
+}
 ON_NODES = "train-judge-on-nodes"
 
 
@@ -135,7 +145,8 @@ def test_an_earlier_judge_goes_the_same_way_as_the_last_one(compiled):
             if name in (step, f"{step}-2")
         }
         earlier = {f"{step}-2": "earlier"} if compiled.name == "tiny" else {}
-        assert judges == {step: "judge"} | earlier
+        is_tuned = "tune-judge" in compiled.steps
+        assert judges == {step: "Output" if is_tuned else "judge"} | earlier
 
 
 def test_models_are_put_to_the_gates_that_the_profile_says(tmp_path):
@@ -198,7 +209,15 @@ def test_steps_with_outside_effects_are_never_cached_by_the_platform(compiled):
     }
     of_profile = {
         "tiny": {"register-judge-2"},
-        "paper": {"prepare-edits", "select-edits", "select-edits-2", "gather-edits", "import-data"},
+        "paper": {
+            "prepare-edits",
+            "select-edits",
+            "select-edits-2",
+            "gather-edits",
+            "import-data",
+            # A model behind an address judges consistency.
+            "tune-judge",
+        },
     }[compiled.name]
     uncached = {executor.removeprefix("exec-") for executor in set(compiled.all_tasks()) - cached}
     assert uncached == of_profile | {
@@ -265,6 +284,7 @@ def test_what_steps_make_and_measure_is_described_by_typed_artifacts(made):
         "import-data": "Dataset",
         "train-judge": "Model",
         ON_NODES: "Model",
+        "tune-judge": "Model",
         "pretrain-editor": "Model",
         "finetune-editor": "Model",
         "evaluate-judge": "Metrics",

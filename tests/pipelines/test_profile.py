@@ -46,6 +46,9 @@ def test_the_paper_is_trained_as_published():
     assert training.optimiser.batch_size == gpus * training.samples_at_a_time * 2
     assert training.num_steps == pytest.approx(10 * 1_016, abs=5), "ten epochs of 260,000"
     assert isinstance(paper.data, CorpusData)
+    grpo = paper.judge.grpo
+    assert (grpo.num_generations, grpo.kl_weight, grpo.sampling.temperature) == (4, 0.02, 0.9)
+    assert (grpo.optimiser.learning_rate, grpo.optimiser.batch_size) == (5e-7, 64)
 
 
 def test_weights_of_the_hub_need_a_commit(tmp_path):
@@ -210,3 +213,27 @@ def test_a_rival_keeps_the_settings_of_its_profile_but_for_its_kind():
 def test_a_rival_that_could_never_pass_its_gate_is_refused():
     with pytest.raises(InvalidInputError, match="of kind no_regions predicts no regions and would"):
         load_profile("tiny", ["judge.training.kind=no_regions"])
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (["judge.grpo.num_steps=3"], "judge.grpo.rewards.consistency: needs a consistency_judge"),
+        (
+            ["judge.grpo.rewards.consistency=0", "judge.training.kind=discriminative"],
+            "judge.grpo: a judge of kind discriminative writes no answers to be rewarded",
+        ),
+        (
+            [
+                "judge.grpo.rewards.consistency=0",
+                "judge.training.tuning.kind=lora",
+                "judge.training.tuning.merge=false",
+                "judge.training.trains_vision=false",
+            ],
+            "judge.grpo: starts from a whole judge, expected judge.training.tuning.merge = true",
+        ),
+    ],
+)
+def test_a_judge_that_grpo_cannot_go_on_with_is_refused(change, complaint):
+    with pytest.raises(InvalidInputError, match=complaint):
+        load_profile("tiny", change)

@@ -67,6 +67,10 @@ def test_a_batch_that_its_processes_cannot_share_is_refused():
     )
     here = load_profile("tiny", ["judge.training.processes=5"])
     assert "among 5 processes" in said(refuse, here, "tiny", Part.FULL, {})
+    tuned = load_profile("paper", ["judge.grpo.processes=7"])
+    assert "judge.grpo.optimiser.batch_size 64: cannot be divided evenly among 7" in said(
+        refuse, tuned, "paper", Part.JUDGE, JUDGE
+    )
 
 
 def test_a_pod_sees_no_folder_of_this_machine(tmp_path):
