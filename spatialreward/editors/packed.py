@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from spatialreward.editors.adapters import AdaptedEditor
-from spatialreward.editors.pictures import to_pictures
+from spatialreward.editors.pictures import to_pictures, to_pixels
 from spatialreward.edits import EditTask
 from spatialreward.errors import InvalidInputError
 
@@ -93,7 +93,7 @@ class PackedCondition:
 
 
 def pack(latents_BChw: Tensor) -> Tensor:
-    """Tokens ``[B, h w / 4, 4 C]``: channel, row in patch, column in patch, the last one fastest."""
+    """Tokens ``[B, h w / 4, 4 C]``: channel, row in patch, column in patch, the last fastest."""
     rows, columns = (side // PATCH for side in latents_BChw.shape[2:])
     patches = latents_BChw.unflatten(3, (columns, PATCH)).unflatten(2, (rows, PATCH))
     return patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
@@ -219,13 +219,23 @@ class PackedEditor(AdaptedEditor, ABC):
     def _decode(self, latents_1LC: Tensor, grid: Grid) -> Tensor:
         """Pixels ``[1, 3, H, W]`` in -1..1."""
 
+    @abstractmethod
+    def _guide(self, prediction_BLC: Tensor, negative_BLC: Tensor) -> Tensor:
+        """Both passes in one."""
+
     def _shift(self, num_tokens: int, num_steps: int) -> float:
         """The scheduler's mu for a number of noisy tokens."""
         return linear_shift(num_tokens, self._scheduler)
 
-    def _guide(self, prediction_BLC: Tensor, negative_BLC: Tensor) -> Tensor:
-        """Both passes in one."""
-        raise NotImplementedError
+
+def pixels_of(picture: Image.Image, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Pixels ``[1, 3, H, W]`` in -1..1 for a VAE.
+
+    In memory the channels come last, as diffusers' image processor leaves them: convolutions round
+    otherwise where they come first.
+    """
+    pixels = to_pixels(picture)[None].contiguous(memory_format=torch.channels_last)
+    return pixels.to(device, dtype)
 
 
 def only_source(task: EditTask) -> Image.Image:
@@ -260,11 +270,15 @@ def _joined_prompts(prompts: Sequence[Prompt]) -> Prompt:
     mask_BT = None
     if min(lengths) < longest:
         device = prompts[0].features_BTD.device
-        mask_BT = torch.arange(longest, device=device) < torch.tensor(lengths, device=device)[:, None]
+        mask_BT = (
+            torch.arange(longest, device=device) < torch.tensor(lengths, device=device)[:, None]
+        )
     return Prompt(
         torch.cat(
-            [functional.pad(one.features_BTD, (0, 0, 0, longest - length))
-             for one, length in zip(prompts, lengths, strict=True)]
+            [
+                functional.pad(one.features_BTD, (0, 0, 0, longest - length))
+                for one, length in zip(prompts, lengths, strict=True)
+            ]
         ),
         mask_BT,
         _cat_present(one.pooled_BD for one in prompts),

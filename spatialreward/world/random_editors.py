@@ -104,9 +104,7 @@ def write_klein(folder: Path, *, distilled: bool = False, seed: int = 0) -> None
     tokenizer = _qwen_tokenizer()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        vae = AutoencoderKLFlux2(
-            **_flux_vae(), latent_channels=2 * _LATENT_CHANNELS
-        )
+        vae = AutoencoderKLFlux2(**_flux_vae(), latent_channels=2 * _LATENT_CHANNELS)
         vae.bn.running_mean.normal_()
         vae.bn.running_var.uniform_(0.5, 2.0)
         pipeline = Flux2KleinPipeline(
