@@ -15,9 +15,10 @@ class OmniGen2Config(Record):
     """How far the direction is led away from the one without the instruction; 1: not at all."""
     image_guidance: float = Field(2.0, ge=1)
     """How far from the one without the source pictures; counts beside ``text_guidance`` only."""
-    guidance_in_one_pass: bool = True
-    """Whether all predictions of a guided step are rows of one batch, which takes three times the
-    memory; else they follow one another."""
+    guidance_in_one_pass: bool = False
+    """Whether all predictions of a guided step are rows of one batch. That takes three times the
+    memory, and pads the rows without pictures to the length of the others; it pays where a pass
+    is dear in itself, such as with weights that are gathered for each."""
     shift_base_px: int = Field(168, ge=8)
     """Side of a square picture whose times are evenly spaced; those of larger ones crowd near the
     noise. The published inference has 320."""
