@@ -19,6 +19,12 @@ _WIDTH, _HEADS, _KEY_HEADS, _LAYERS = 48, 4, 2, 2
 _TEXT_WIDTH, _TEXT_HEADS = 32, 2
 _LATENT_CHANNELS = 16
 _VAE_WIDTH = 8
+_CHAT_TEMPLATE = (
+    "{%- for message in messages -%}"
+    "{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}"
+)
 _TEXTS = (
     "system: you are a helpful assistant that makes images based on user instructions.",
     "user: make the red square blue, add a circle, and remove the large triangle",
@@ -47,6 +53,7 @@ def write_omnigen2(folder: Path, seed: int = 0) -> None:
     import torch
 
     tokenizer = build_tokenizer(_TEXTS)
+    tokenizer.chat_template = _CHAT_TEMPLATE
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         _transformer().save_pretrained(folder / "transformer")
