@@ -1,0 +1,361 @@
+"""What editors on diffusers' models share for RL: a LoRA on a frozen transformer.
+
+The base keeps its weights and their precision, the adapter's own stay in float32. The reference
+that RL is kept near to is the same base with the adapter switched off, so it takes no memory. A
+checkpoint holds the LoRA alone, as a stock diffusers pipeline loads it, and a card that names the
+base.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import torch
+from pydantic import Field, ValidationError
+from torch import Tensor, nn
+
+from spatialreward.errors import InvalidInputError
+from spatialreward.folder_manifest import digest_folder
+from spatialreward.judges.qwen_vl.weights import read_object, read_tensors
+from spatialreward.records import Record
+from spatialreward.validation import first_problem
+
+if TYPE_CHECKING:
+    from diffusers import ModelMixin
+    from PIL import Image
+
+    from spatialreward.editors.interface import Condition, FlowEditor
+    from spatialreward.edits import EditTask
+
+LORA_FILE = "pytorch_lora_weights.safetensors"
+"""As diffusers' ``load_lora_weights`` expects it."""
+CARD_FILE = "card.json"
+_PREFIX = "transformer."
+_ADAPTER = "default"
+_METADATA_KEY = "lora_adapter_metadata"
+"""Where diffusers keeps an adapter's settings in the header; without them it takes alpha = rank."""
+
+
+class LoraConfig(Record):
+    """The adapter that RL trains; its first matrices begin as a Gaussian, its second ones at 0."""
+
+    rank: int = Field(32, ge=1)
+    alpha: float = Field(64, gt=0)
+    """The adapter's output is scaled by ``alpha / rank``."""
+    targets: tuple[str, ...] | None = Field(None, min_length=1)
+    """Linear layers that get one, by the ends of their names; None: the editor's published ones."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class LoraBase(Record):
+    """The weights that a LoRA belongs to."""
+
+    name: str
+    """Where they were found: a folder, or ``hub:OWNER/NAME@COMMIT``."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Digest of the transformer's folder."""
+
+
+class LoraCard(Record):
+    """What a LoRA says of itself, under ``adapter`` in its card."""
+
+    transformer: str
+    """Class of the model that it changes."""
+    base: LoraBase
+    lora: LoraConfig
+    """With its targets."""
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The card in a LoRA's folder.
+
+        Raises:
+            InvalidInputError: there is none, or it does not say what is needed.
+        """
+        path = folder / CARD_FILE
+        if not path.is_file():
+            raise InvalidInputError(f"{folder}: no {CARD_FILE}, which names the LoRA's base")
+        stated = read_object(path).get("adapter")
+        try:
+            return cls.model_validate(stated)
+        except ValidationError as error:
+            problem = first_problem(error, cls, stated)
+            raise InvalidInputError(f"{path}: adapter: {problem}") from error
+
+
+def add_lora(
+    transformer: "ModelMixin", config: LoraConfig, targets: Sequence[str], seed: int = 0
+) -> None:
+    """Freeze a transformer and put a LoRA on it, whose weights are float32 and trainable.
+
+    Args:
+        transformer: with diffusers' ``PeftAdapterMixin``.
+        config: of the LoRA.
+        targets: what is adapted if ``config`` names nothing.
+        seed: of the first matrices.
+
+    Raises:
+        InvalidInputError: the transformer has no layer of a target's name.
+    """
+    from peft import LoraConfig as PeftConfig
+
+    wanted = targets if config.targets is None else config.targets
+    linear = [name for name, one in transformer.named_modules() if isinstance(one, nn.Linear)]
+    for target in wanted:
+        if not any(name == target or name.endswith(f".{target}") for name in linear):
+            raise InvalidInputError(
+                f"LoRA: {type(transformer).__name__} has no linear layer {target!r}"
+            )
+    transformer.requires_grad_(False)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        transformer.add_adapter(
+            PeftConfig(
+                r=config.rank,
+                lora_alpha=config.alpha,
+                lora_dropout=config.dropout,
+                target_modules=list(wanted),
+                init_lora_weights="gaussian",
+            ),
+            _ADAPTER,
+        )
+    for weight in transformer.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
+
+
+@contextlib.contextmanager
+def adapter_off(transformer: nn.Module) -> Iterator[None]:
+    """Run the base alone; without an adapter nothing changes.
+
+    Afterwards the adapter is as it was, also after an exception and where it was off already.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = [
+        one
+        for one in transformer.modules()
+        if isinstance(one, BaseTunerLayer) and not one.disable_adapters
+    ]
+    # peft freezes what it switches off, and unfreezes all of what it switches on.
+    weights = [weight for layer in layers for weight in layer.parameters()]
+    trained = [weight.requires_grad for weight in weights]
+    try:
+        for layer in layers:
+            layer.enable_adapters(enabled=False)
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(enabled=True)
+        for weight, is_trained in zip(weights, trained, strict=True):
+            weight.requires_grad_(is_trained)
+
+
+def lora_tensors(transformer: "ModelMixin") -> dict[str, Tensor]:
+    """The LoRA's weights by the names that diffusers' pipelines know them by; none without one."""
+    from peft import get_peft_model_state_dict
+
+    if not getattr(transformer, "peft_config", None):
+        return {}
+    tensors = get_peft_model_state_dict(transformer, adapter_name=_ADAPTER)
+    return {f"{_PREFIX}{name}": tensor for name, tensor in tensors.items()}
+
+
+def load_lora(transformer: "ModelMixin", folder: Path, base: LoraBase) -> None:
+    """Put a saved LoRA on a transformer, whole or not at all.
+
+    Args:
+        transformer: without an adapter.
+        folder: as ``AdaptedEditor.save`` writes it.
+        base: the transformer's weights.
+
+    Raises:
+        InvalidInputError: the LoRA is for another base, has tensors of other names or shapes, or
+            is damaged; names the first tensor.
+    """
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    card, path = LoraCard.read(folder), folder / LORA_FILE
+    if card.base.sha256 != base.sha256:
+        raise InvalidInputError(
+            f"{folder}: this LoRA is for {card.base.name} ({card.base.sha256[:12]}), not for "
+            f"{base.name} ({base.sha256[:12]})"
+        )
+    found = {name: one.shape for name, one in read_tensors(path).items()}
+    add_lora(transformer, card.lora, ())
+    expected = {name: tuple(one.shape) for name, one in lora_tensors(transformer).items()}
+    if problem := _first_difference(found, expected):
+        transformer.unload_lora()
+        raise InvalidInputError(f"{path}: {problem}")
+    tensors = {name.removeprefix(_PREFIX): one for name, one in load_file(path).items()}
+    set_peft_model_state_dict(transformer, tensors, _ADAPTER)
+
+
+def _first_difference(
+    found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]
+) -> str | None:
+    for name in sorted(found.keys() | expected.keys()):
+        if name not in found:
+            return f"lacks {name} {list(expected[name])}"
+        if name not in expected:
+            return f"holds {name}, for which the base has no place"
+        if found[name] != expected[name]:
+            return f"{name}: expected shape {list(expected[name])}, got {list(found[name])}"
+    return None
+
+
+class AdaptedEditor:
+    """The part of a ``FlowEditor`` that deals with weights; an editor adds the flow itself."""
+
+    TARGETS: ClassVar[tuple[str, ...]]
+    """Layers that published RL of this editor adapts, by the ends of their names."""
+    CONFIG: ClassVar[type[Record]]
+    """The editor's settings."""
+
+    def __init__(self, transformer: "ModelMixin", folder: Path, name: str = "") -> None:
+        """Freeze a transformer.
+
+        Args:
+            transformer: the model that RL may adapt.
+            folder: of the editor, with the transformer's own in ``transformer``.
+            name: of the editor, as a LoRA's card says it; empty: the folder.
+        """
+        self.transformer = transformer.requires_grad_(False).eval()
+        self._folder = folder
+        self._name = name or str(folder.absolute())
+
+    @cached_property
+    def base(self) -> LoraBase:
+        """What a LoRA of this editor belongs to; reads all of the transformer's files."""
+        return LoraBase(name=self._name, sha256=digest_folder(self._folder / "transformer"))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the transformer is."""
+        return next(self.transformer.parameters()).device
+
+    def trainable(self) -> "ModelMixin":
+        """The transformer; without a LoRA none of its weights is trained."""
+        return self.transformer
+
+    def reference(self) -> "Reference":
+        """This editor without its LoRA."""
+        return Reference(self)
+
+    def add_lora(self, config: LoraConfig, *, seed: int = 0, checkpointing: bool = False) -> None:
+        """Put a fresh LoRA on, which leaves the predictions as they are.
+
+        Args:
+            config: of the LoRA.
+            seed: of its weights.
+            checkpointing: compute activations again in the backward pass instead of keeping them.
+
+        Raises:
+            InvalidInputError: as ``adapters.add_lora``, or there is a LoRA already.
+        """
+        if lora_tensors(self.transformer):
+            raise InvalidInputError("LoRA: the editor has one already")
+        add_lora(self.transformer, config, self.TARGETS, seed)
+        if checkpointing:
+            self.transformer.enable_gradient_checkpointing()
+
+    def load_lora(self, folder: Path) -> None:
+        """Put a saved LoRA on.
+
+        Raises:
+            InvalidInputError: as ``adapters.load_lora``, or there is a LoRA already.
+        """
+        if lora_tensors(self.transformer):
+            raise InvalidInputError(f"{folder}: the editor has a LoRA already")
+        load_lora(self.transformer, folder, self.base)
+
+    def save(self, folder: Path, card: Mapping[str, object]) -> None:
+        """Write the LoRA, in float32, and its card.
+
+        Raises:
+            InvalidInputError: the editor has no LoRA.
+        """
+        from safetensors.torch import save_file
+
+        tensors = lora_tensors(self.transformer)
+        if not tensors:
+            raise InvalidInputError(f"{folder}: the editor has no LoRA that could be saved")
+        settings = self.transformer.peft_config[_ADAPTER]
+        lora = LoraConfig(
+            rank=settings.r,
+            alpha=settings.lora_alpha,
+            targets=tuple(sorted(settings.target_modules)),
+            dropout=settings.lora_dropout,
+        )
+        stated = {
+            "r": lora.rank,
+            "lora_alpha": lora.alpha,
+            "lora_dropout": lora.dropout,
+            "target_modules": lora.targets,
+        }
+        header = {
+            "format": "pt",
+            _METADATA_KEY: json.dumps({f"{_PREFIX}{key}": one for key, one in stated.items()}),
+        }
+        about = LoraCard(transformer=type(self.transformer).__name__, base=self.base, lora=lora)
+        folder.mkdir(parents=True, exist_ok=True)
+        contents = {name: one.detach().float().cpu().contiguous() for name, one in tensors.items()}
+        save_file(contents, folder / LORA_FILE, metadata=header)
+        whole = dict(card) | {"adapter": about.model_dump(mode="json")}
+        (folder / CARD_FILE).write_text(json.dumps(whole, indent=2) + "\n")
+
+
+class Reference:
+    """An editor as it is without its LoRA: a view of it, with the same weights in memory."""
+
+    def __init__(self, editor: "FlowEditor") -> None:
+        """Look at an editor whose ``trainable`` carries a LoRA or none."""
+        self._editor = editor
+
+    @property
+    def device(self) -> torch.device:
+        """The editor's."""
+        return self._editor.device
+
+    def encode(self, tasks: "Sequence[EditTask]") -> "Condition":
+        """As the editor does."""
+        return self._editor.encode(tasks)
+
+    def noise(self, condition: "Condition", generator: torch.Generator) -> Tensor:
+        """As the editor does."""
+        return self._editor.noise(condition, generator)
+
+    def times(self, num_steps: int, condition: "Condition") -> list[float]:
+        """As the editor does."""
+        return self._editor.times(num_steps, condition)
+
+    def velocity(
+        self, latents: Tensor, times_B: Tensor, condition: "Condition", guided: bool = True
+    ) -> Tensor:
+        """The base's prediction; afterwards the LoRA is on again."""
+        with adapter_off(self._editor.trainable()):
+            return self._editor.velocity(latents, times_B, condition, guided)
+
+    def decode(self, latents: Tensor, condition: "Condition") -> "list[Image.Image]":
+        """As the editor does."""
+        return self._editor.decode(latents, condition)
+
+    def trainable(self) -> "ModelMixin":
+        """The editor's transformer, which is shared."""
+        return self._editor.trainable()
+
+    def reference(self) -> "FlowEditor":
+        """Itself."""
+        return self
+
+    def save(self, folder: Path, card: Mapping[str, object]) -> None:
+        """A reference is its base, which is there already.
+
+        Raises:
+            InvalidInputError: always.
+        """
+        raise InvalidInputError(f"{folder}: a reference has no weights of its own to save")

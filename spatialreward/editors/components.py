@@ -1,0 +1,121 @@
+"""Reads the parts of an editor's folder in diffusers' layout: each whole, or not at all."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler, ModelMixin
+from torch import nn
+
+from spatialreward.errors import InvalidInputError
+from spatialreward.judges.qwen_vl.weights import read_object
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+INDEX_FILE = "model_index.json"
+_CONFIG_FILE = "config.json"
+_SHOWN = 3
+_UNSUPPORTED = ("invert_sigmas", "stochastic_sampling")
+"""Settings of a scheduler with which its steps are no steps of the ODE from sigma 1 to 0."""
+
+Model = TypeVar("Model", bound=nn.Module)
+Tokenizer = TypeVar("Tokenizer", bound="PreTrainedTokenizerBase")
+
+
+def read_index(folder: Path, pipelines: Sequence[str]) -> Mapping[str, Any]:
+    """What a folder says of its pipeline.
+
+    Args:
+        folder: in diffusers' layout.
+        pipelines: classes of diffusers, one of which it has to be for.
+
+    Raises:
+        InvalidInputError: it is none, or for another pipeline.
+    """
+    path = folder / INDEX_FILE
+    if not path.is_file():
+        raise InvalidInputError(f"{folder}: no editor here, expected {INDEX_FILE}")
+    index = read_object(path)
+    if (found := index.get("_class_name")) not in pipelines:
+        raise InvalidInputError(
+            f"{path}: expected an editor for {' or '.join(pipelines)}, got one for {found}"
+        )
+    return index
+
+
+def load_model(kind: type[Model], folder: Path, dtype: torch.dtype) -> Model:
+    """A model of diffusers or transformers, with every one of its tensors.
+
+    Args:
+        kind: its class.
+        folder: with its config and its weights as safetensors.
+        dtype: that the weights are cast to.
+
+    Raises:
+        InvalidInputError: the folder is for another class, or tensors are missing, of another shape
+            or, for a model of diffusers, left over; names the first ones.
+    """
+    stated = read_object(folder / _CONFIG_FILE)
+    is_of_diffusers = issubclass(kind, ModelMixin)
+    found = [stated.get("_class_name")] if is_of_diffusers else stated.get("architectures")
+    if found and kind.__name__ not in found:
+        raise InvalidInputError(
+            f"{folder}: expected a {kind.__name__}, got a {' or '.join(map(str, found))}"
+        )
+    try:
+        model, info = kind.from_pretrained(
+            folder,
+            dtype=dtype,
+            output_loading_info=True,
+            local_files_only=True,
+            use_safetensors=True,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InvalidInputError(f"{folder}: {' '.join(str(error).split())}") from error
+    _refuse(folder, "lacks", info["missing_keys"])
+    if is_of_diffusers:
+        _refuse(folder, f"holds what a {kind.__name__} has no place for:", info["unexpected_keys"])
+    return model.requires_grad_(False).eval()
+
+
+def _refuse(folder: Path, problem: str, tensors: Sequence[str]) -> None:
+    if tensors:
+        first, more = sorted(tensors)[:_SHOWN], len(tensors) - _SHOWN
+        others = f" and {more:,} more" if more > 0 else ""
+        raise InvalidInputError(f"{folder}: {problem} {', '.join(first)}{others}")
+
+
+def load_tokenizer(kind: type[Tokenizer], folder: Path) -> Tokenizer:
+    """A tokenizer of transformers.
+
+    Raises:
+        InvalidInputError: there is none.
+    """
+    if not folder.is_dir():
+        raise InvalidInputError(f"{folder}: expected a tokenizer")
+    try:
+        return kind.from_pretrained(folder, local_files_only=True)
+    except Exception as error:
+        # The tokenizers' own errors have no type but this one.
+        problem = " ".join(str(error).split())
+        raise InvalidInputError(f"{folder}: tokenizer: {problem}") from error
+
+
+def load_scheduler(folder: Path) -> FlowMatchEulerDiscreteScheduler:
+    """The scheduler whose grid of times a pipeline has.
+
+    Raises:
+        InvalidInputError: there is none, or its steps are none of the ODE from noise to data.
+    """
+    path = folder / "scheduler_config.json"
+    stated = read_object(path)
+    if (found := stated.get("_class_name")) != FlowMatchEulerDiscreteScheduler.__name__:
+        raise InvalidInputError(
+            f"{path}: expected a {FlowMatchEulerDiscreteScheduler.__name__}, got a {found}"
+        )
+    for setting in _UNSUPPORTED:
+        if stated.get(setting):
+            raise InvalidInputError(f"{path}: {setting} is not supported")
+    return FlowMatchEulerDiscreteScheduler.from_config(stated)
