@@ -71,7 +71,7 @@ class QwenEditParts(NamedTuple):
         return self.processor.tokenizer
 
 
-class QwenEditEditor(PackedEditor):
+class QwenEditor(PackedEditor):
     """An editor of one source picture; Plus takes several and edits in the last one's size."""
 
     TARGETS = (
