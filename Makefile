@@ -18,7 +18,7 @@ PIP_OPTIONS ?= --quiet --disable-pip-version-check --no-compile
 # The environments are made side by side.
 MAKEFLAGS += --jobs=2
 
-.PHONY: bench-artifacts bench-data bench-gpu bench-grpo bench-modes bench-parity bench-promotion bench-real-shaped bench-serving bench-training bench-trust check-images claim-judge clean compose-env demo first-hour images lint-manifests pin-images promtool push rehearsal test
+.PHONY: bench-artifacts bench-data bench-editors bench-gpu bench-grpo bench-modes bench-parity bench-promotion bench-real-shaped bench-serving bench-training bench-trust check-images claim-judge clean compose-env demo first-hour images lint-manifests pin-images promtool push rehearsal test
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -81,6 +81,9 @@ bench-modes: $(VENV)/.ready  ## train a joint judge, and measure its scalar head
 
 bench-parity: $(VENV)/.ready  ## hold the benchmarks' reference figures against the published arithmetic
 	$(VENV)/bin/python -m serving.bench.parity $(BENCH_OPTIONS)
+
+bench-editors: $(VENV)/.ready  ## hold the editors against the published ones' numbers
+	$(VENV)/bin/python -m serving.bench.editors $(BENCH_OPTIONS)
 
 # Qwen's vocabulary comes in a wheel of its own, of which nothing else is needed.
 bench-real-shaped: $(VENV)/.ready $(TRITON_VENV)/.ready build/tools/qwen.tiktoken  ## a judge in the shape of the public ones, word for word

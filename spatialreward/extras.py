@@ -23,7 +23,9 @@ EXTRAS = {
     "spatialreward.data": "data",
     "spatialreward.ops.deployer": "deployer",
     "spatialreward.ops.deployment": "deployer",
-    "spatialreward.editors": "judge",
+    "spatialreward.editors": "editors",
+    # What each kind of editor needs is told by the part that it is in.
+    "spatialreward.editors.load": "",
     "spatialreward.benchmarks": "judge",
     "spatialreward.ops.evaluation": "judge",
     "spatialreward.ops.registered": "judge,storage,tracking",
@@ -41,7 +43,7 @@ EXTRAS = {
     "spatialreward.ops.logged_models": "tracking",
     "spatialreward.ops.promotion": "tracking",
     "spatialreward.ops.registry": "tracking",
-    "spatialreward.rl": "judge",
+    "spatialreward.rl": "editors",
     "spatialreward.stack": "stack",
     "spatialreward.ops.step": "container",
     "spatialreward.storage": "storage",
@@ -60,6 +62,8 @@ EXTRAS = {
     "spatialreward.world.grounding": "training",
     "spatialreward.world.claim": "data,training",
     "spatialreward.world.drawn_edits": "data,judge",
+    "spatialreward.world.random_editors": "editors",
+    "spatialreward.world.random_omnigen2": "editors",
     "spatialreward.world.source": "data",
 }
 """Extras by the part that needs them; of several that hold a module the longest name counts."""

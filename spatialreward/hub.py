@@ -1,4 +1,7 @@
-"""Judges, data sets and benchmarks on the Hugging Face hub; only what the user names is fetched."""
+"""What lies on the Hugging Face hub: judges, editors, data sets, benchmarks.
+
+Only what the user names is fetched.
+"""
 
 import logging
 import re
@@ -27,6 +30,8 @@ class Kind(NamedTuple):
 
 JUDGE = Kind("judge", "model", ("*.json", "*.safetensors", "*.jinja", "*.txt"))
 """Weights in other formats are not fetched, and no code."""
+EDITOR = Kind("editor", "model", ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"))
+"""In diffusers' layout, with its tokenizers."""
 DATA_SET = Kind("data set", "dataset", ("manifest.json", "*.parquet"))
 """Packed, with the manifest beside the shards."""
 BENCHMARK = Kind(

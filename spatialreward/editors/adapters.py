@@ -213,6 +213,8 @@ class AdaptedEditor:
 
     TARGETS: ClassVar[tuple[str, ...]]
     """Layers that published RL of this editor adapts, by the ends of their names."""
+    CONFIG: ClassVar[type[Record]]
+    """The editor's settings."""
 
     def __init__(self, transformer: "ModelMixin", folder: Path, name: str = "") -> None:
         """Freeze a transformer.

@@ -1,16 +1,124 @@
 """Opens an editor's checkpoint, whatever model is in it."""
 
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ValidationError
 
 from spatialreward.editors.interface import FlowEditor
+from spatialreward.errors import InvalidInputError
+from spatialreward.hub import EDITOR, ON_HUB, fetch_from_hub
+from spatialreward.judges.qwen_vl.weights import read_object
+from spatialreward.validation import first_problem
+
+if TYPE_CHECKING:
+    import torch
+
+    from spatialreward.editors.adapters import AdaptedEditor
+    from spatialreward.records import Record
+
+PIPELINES: Mapping[str, str] = MappingProxyType(
+    {
+        "OmniGen2Pipeline": "spatialreward.editors.omnigen2.editor:OmniGen2Editor",
+    }
+)
+"""Where the editor for each pipeline is, by the name in ``model_index.json``."""
+_INDEX_FILE = "model_index.json"
+_TINY_FILE = "editor.json"
 
 
-def load_editor(folder: Path) -> FlowEditor:
-    """Read an editor's checkpoint; the tiny editor's is the only kind there is so far.
+def load_editor(
+    editor: Path | str,
+    *,
+    base: Path | str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    precision: Literal["float32", "bfloat16"] = "float32",
+    device: "torch.device | str" = "cpu",
+) -> FlowEditor:
+    """Read an editor's checkpoint.
+
+    Args:
+        editor: a folder in diffusers' layout, one with a LoRA as RL writes it, or the tiny
+            editor's; or ``hub:OWNER/NAME@REVISION``.
+        base: of a LoRA; by default the folder that its card names.
+        settings: how to edit, by the names in the editor's configuration; the tiny editor has none.
+        precision: of the weights, but for a LoRA's and a VAE's; the tiny editor's is float32.
+        device: where the weights go; the tiny editor's stay on the CPU.
 
     Raises:
-        InvalidInputError: the folder holds none, or a malformed one.
+        InvalidInputError: there is none, it is of another kind than its parts or settings, or a
+            part is missing or damaged; names it.
+        HubError: the hub cannot be reached, or refuses.
     """
+    from spatialreward.editors.adapters import LORA_FILE
+
+    folder, name = _fetched(editor)
+    if (folder / LORA_FILE).is_file():
+        place = _base_of(folder) if base is None else base
+        whole = load_editor(place, settings=settings, precision=precision, device=device)
+        return _with_lora(whole, folder, place)
+    if base is not None:
+        raise InvalidInputError(f"{folder}: holds no LoRA, so it has no base; got {base}")
+    if (folder / _INDEX_FILE).is_file():
+        import torch
+
+        kind = _kind_of(folder)
+        config, dtype = _settings_of(kind, settings), getattr(torch, precision)
+        return kind.load(folder, config, dtype=dtype, device=device, name=name)
+    if not (folder / _TINY_FILE).is_file():
+        raise InvalidInputError(
+            f"{folder}: no editor here, expected {_INDEX_FILE}, {LORA_FILE} or {_TINY_FILE}"
+        )
+    if settings:
+        raise InvalidInputError(f"{folder}: the tiny editor has no settings, got {min(settings)}")
     from spatialreward.world.tiny_editor import TinyEditor
 
     return TinyEditor.load(folder)
+
+
+def _fetched(editor: Path | str) -> tuple[Path, str]:
+    """The folder, and what a LoRA's card calls the editor; empty: by its folder."""
+    if not str(editor).startswith(ON_HUB):
+        return Path(editor), ""
+    folder = fetch_from_hub(str(editor), EDITOR)
+    # The hub's cache names a snapshot's folder by its commit.
+    return folder, f"{str(editor).partition('@')[0]}@{folder.name}"
+
+
+def _base_of(folder: Path) -> Path:
+    from spatialreward.editors.adapters import LoraCard
+
+    base = LoraCard.read(folder).base.name
+    if base.startswith(ON_HUB) or not Path(base).is_dir():
+        raise InvalidInputError(f"{folder}: its base is {base}, which is not here; name the base")
+    return Path(base)
+
+
+def _with_lora(whole: FlowEditor, folder: Path, base: Path | str) -> FlowEditor:
+    from spatialreward.editors.adapters import AdaptedEditor
+
+    if not isinstance(whole, AdaptedEditor):
+        raise InvalidInputError(f"{base}: this editor takes no LoRA, got {folder}")
+    whole.load_lora(folder)
+    return whole
+
+
+def _kind_of(folder: Path) -> "type[AdaptedEditor]":
+    path = folder / _INDEX_FILE
+    pipeline = read_object(path).get("_class_name")
+    if pipeline not in PIPELINES:
+        expected = ", ".join(PIPELINES)
+        raise InvalidInputError(f"{path}: _class_name: expected one of {expected}, got {pipeline}")
+    module, _, name = PIPELINES[pipeline].partition(":")
+    return getattr(import_module(module), name)
+
+
+def _settings_of(kind: "type[AdaptedEditor]", settings: Mapping[str, Any] | None) -> "Record":
+    try:
+        return kind.CONFIG.model_validate(dict(settings or {}))
+    except ValidationError as error:
+        problem = first_problem(error, kind.CONFIG, settings)
+        raise InvalidInputError(f"settings of {kind.__name__}: {problem}") from error

@@ -1,0 +1,59 @@
+"""``python -m serving.bench.editors``: our editors beside the numbers of the published ones."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spatialreward.cli.command import CommandGroup, configure_logging
+
+if TYPE_CHECKING:
+    from spatialreward.figures import Figure
+
+_TENSORS = Path("../shared/data")
+
+app = typer.Typer(cls=CommandGroup, pretty_exceptions_enable=False)
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    tensors: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of omnigen2_parity, the published tensors.")
+    ] = _TENSORS,
+) -> None:
+    """Compare, print a table and write build/figures/editors.json; a minute."""
+    configure_logging()
+    from spatialreward.figures import figures_console, figures_table, write_figures
+
+    figures = measure(tensors)
+    figures_console().print(figures_table("editors beside the published ones", figures))
+    typer.echo(f"written to {write_figures('editors', figures, seeds={})}")
+    if not all(one.reached for one in figures):
+        raise typer.Exit(1)
+
+
+def measure(tensors: Path) -> "list[Figure]":
+    """Largest differences of what belongs together, each with what is allowed as its target.
+
+    Raises:
+        InvalidInputError: tensors are not there.
+    """
+    return [figure for compare in _COMPARED for figure in compare(tensors)]
+
+
+def _omnigen2(tensors: Path) -> "list[Figure]":
+    from serving.bench.omnigen2_parity import compare
+    from spatialreward.figures import Figure
+
+    return [
+        Figure.at_most(f"parity/omnigen2/{one.name}", one.difference, one.allowed)
+        for one in compare(tensors / "omnigen2_parity")
+    ]
+
+
+_COMPARED: tuple[Callable[[Path], "list[Figure]"], ...] = (_omnigen2,)
+"""One for each editor."""
+
+if __name__ == "__main__":
+    app()
