@@ -23,6 +23,7 @@ from spatialreward.editors.packed import (
     PackedCondition,
     PackedEditor,
     Prompt,
+    padded_tokens,
     pixels_of,
 )
 from spatialreward.edits import EditTask
@@ -70,6 +71,7 @@ def klein_shift(num_tokens: int, num_steps: int) -> float:
 class KleinEditor(PackedEditor):
     """An editor of one or several source pictures, of which the first is edited."""
 
+    CONFIG = KleinConfig
     TARGETS = (
         *("to_q", "to_k", "to_v", "to_out.0"),
         *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out", "to_qkv_mlp_proj"),
@@ -179,16 +181,10 @@ class KleinEditor(PackedEditor):
             add_generation_prompt=True,
             enable_thinking=False,
         )
-        inputs = tokenizer(
-            turn,
-            return_tensors="pt",
-            padding="max_length",
-            truncation=True,
-            max_length=self.config.max_sequence_length,
-        ).to(self.device)
+        tokens = padded_tokens(tokenizer, turn, self.config.max_sequence_length).to(self.device)
         output = encoder.model(
-            input_ids=inputs.input_ids,
-            attention_mask=inputs.attention_mask,
+            input_ids=tokens.input_ids,
+            attention_mask=tokens.attention_mask,
             output_hidden_states=True,
             use_cache=False,
         )
