@@ -132,4 +132,3 @@ def roll_out(
         torch.stack(log_probs) if log_probs else latents.new_empty(0, len(latents)),
         latents,
     )
-

@@ -96,3 +96,20 @@ class Metered(Protocol):
     def tokens(self) -> Tokens:
         """Since it was loaded, of the answers whose server has told their number."""
         ...
+
+
+class Quoted(NamedTuple):
+    """A judgement, and what was written for it."""
+
+    judgement: Judgement
+    answers: tuple[str, ...]
+    """Word by word, a text for each question that was answered."""
+
+
+@runtime_checkable
+class Quoting(Protocol):
+    """A judge that hands out what its model wrote."""
+
+    def quote(self, edits: Iterable[Edit]) -> list[Quoted]:
+        """As ``judge``, with the answers."""
+        ...

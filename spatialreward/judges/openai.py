@@ -6,22 +6,21 @@ judgement, and asking the server to hold answers to a form, which servers do in 
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import Iterable, Mapping
 
-from anyio.from_thread import start_blocking_portal
-
-from spatialreward.chat.endpoint import Endpoint
 from spatialreward.chat.faults import ChatFault, ServerFault
 from spatialreward.chat.keys import key_of
 from spatialreward.chat.reply import Reply
 from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError, JudgementError, SpatialRewardError
-from spatialreward.judges.interface import ClosedAtEnd, Tokens, check_edits
+from spatialreward.judges.interface import ClosedAtEnd, Quoted, Tokens, check_edits
 from spatialreward.judges.openai_asking import (
     Asker,
     Silence,
     Spent,
+    ask_all,
     longest_answer,
     read_reply,
     whole_text,
@@ -99,13 +98,18 @@ class OpenAiJudge(ClosedAtEnd):
             ServerAway: so many edits in a row as ``give_up_after`` says got no answer.
             SpatialRewardError: the judge has been closed.
         """
+        return [one.judgement for one in self.quote(edits)]
+
+    def quote(self, edits: Iterable[Edit]) -> list[Quoted]:
+        """As ``judge``, each with what the model wrote, also where that cannot be read."""
         edits = check_edits(edits)
         if self._is_closed:
             raise SpatialRewardError("this judge has been closed")
-        if not edits:
-            return []
-        with start_blocking_portal(name="openai-judge") as portal:
-            return portal.call(self._judge_all, edits)
+        asking = [
+            functools.partial(self._judge_one, edit=edit, name=f"edit {edit.id or number}")
+            for number, edit in enumerate(edits)
+        ]
+        return ask_all(self._config, self._protocol, self._spent, asking)
 
     @property
     def tokens(self) -> Tokens:
@@ -116,31 +120,20 @@ class OpenAiJudge(ClosedAtEnd):
         """Nothing is held; the judge cannot be asked any more."""
         self._is_closed = True
 
-    async def _judge_all(self, edits: list[Edit]) -> list[Judgement]:
-        endpoint = Endpoint(self._config)
-        asker = Asker(self._config, endpoint, self._protocol, self._spent)
-        tasks = [
-            asyncio.create_task(self._judge_one(asker, edit, f"edit {edit.id or number}"))
-            for number, edit in enumerate(edits)
-        ]
+    async def _judge_one(self, asker: Asker, edit: Edit, name: str) -> Quoted:
+        written: list[str] = []
         try:
-            return await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await endpoint.close()
-
-    async def _judge_one(self, asker: Asker, edit: Edit, name: str) -> Judgement:
-        try:
-            judgement = await self._ask_streams(asker, edit, name)
+            judgement = await self._ask_streams(asker, edit, name, written)
         except JudgementError as error:
             logger.info("%s: no judgement, %s", name, error)
             judgement = Judgement.failed(f"{name}: {error}", error.failure)
         told = {"judged_by": str(self.identity), "answer": self._protocol.answer}
-        return judgement.model_copy(update=told)
+        return Quoted(judgement.model_copy(update=told), tuple(written))
 
-    async def _ask_streams(self, asker: Asker, edit: Edit, name: str) -> Judgement:
+    async def _ask_streams(
+        self, asker: Asker, edit: Edit, name: str, written: list[str]
+    ) -> Judgement:
+        """The judgement; what the model writes is added to ``written``."""
         if edit.options.names_soft_scores:
             raise JudgementError(
                 "soft scores were asked for, and a model behind an address tells no distribution "
@@ -159,6 +152,7 @@ class OpenAiJudge(ClosedAtEnd):
             return_exceptions=True,
         )
         self._silence.note(answers)
+        written += [one.words for one in answers if isinstance(one, Reply)]
         replies: dict[Streams, Reply] = {}
         for stream, answer in zip(asked, answers, strict=True):
             if isinstance(answer, ChatFault):

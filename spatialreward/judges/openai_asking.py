@@ -4,9 +4,10 @@ import asyncio
 import logging
 import math
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeVar
 
+from anyio.from_thread import start_blocking_portal
 from PIL import Image
 from tenacity import RetryCallState
 
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 _DRAWN_TEMPERATURE = 1.0
 """Of an answer that is drawn with a seed, where the settings name no temperature above 0."""
 Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 Parse = Callable[[str, Collection[Mending], AnswerForm], Answer]
 
 
@@ -77,6 +79,35 @@ class Asker:
         if used is not None:
             self._spent.add(*used)
         return reply
+
+
+def ask_all(
+    config: OpenAiConfig,
+    protocol: Protocol,
+    spent: "Spent",
+    asking: Sequence[Callable[[Asker], Awaitable[Result]]],
+) -> list[Result]:
+    """What comes of asking, in order; one that raises ends all of it.
+
+    Connections are this call's own, so nothing is held between calls.
+    """
+
+    async def ask_together() -> list[Result]:
+        endpoint = Endpoint(config)
+        asker = Asker(config, endpoint, protocol, spent)
+        tasks = [asyncio.ensure_future(one(asker)) for one in asking]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await endpoint.close()
+
+    if not asking:
+        return []
+    with start_blocking_portal(name="openai-judge") as portal:
+        return portal.call(ask_together)
 
 
 def request_body(question: Question, config: OpenAiConfig, protocol: Protocol) -> dict[str, Any]:
