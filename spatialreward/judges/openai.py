@@ -10,7 +10,7 @@ import functools
 import logging
 from collections.abc import Iterable, Mapping
 
-from spatialreward.chat.faults import ChatFault, ServerFault
+from spatialreward.chat.faults import ChatFault
 from spatialreward.chat.keys import key_of
 from spatialreward.chat.reply import Reply
 from spatialreward.edits import Edit
@@ -21,6 +21,7 @@ from spatialreward.judges.openai_asking import (
     Silence,
     Spent,
     ask_all,
+    failure_of,
     longest_answer,
     read_reply,
     whole_text,
@@ -156,7 +157,7 @@ class OpenAiJudge(ClosedAtEnd):
         replies: dict[Streams, Reply] = {}
         for stream, answer in zip(asked, answers, strict=True):
             if isinstance(answer, ChatFault):
-                raise JudgementError(f"{stream.upper()}: {answer}", _failure_of(answer))
+                raise JudgementError(f"{stream.upper()}: {answer}", failure_of(answer))
             if isinstance(answer, BaseException):
                 raise answer
             replies[stream] = answer
@@ -176,8 +177,3 @@ class OpenAiJudge(ClosedAtEnd):
         semantic = None if sc is None else read_reply(sc, "SC", parse_semantic, *told)
         perceptual = None if pq is None else read_reply(pq, "PQ", parse_perceptual, *told)
         return judgement_of(semantic, perceptual, self._protocol)
-
-
-def _failure_of(fault: ChatFault) -> Failure:
-    is_withheld = fault.fault is ServerFault.CONTENT_FILTER
-    return Failure.NO_ANSWER if is_withheld else Failure.JUDGE_FAILED

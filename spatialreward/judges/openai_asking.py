@@ -12,7 +12,7 @@ from PIL import Image
 from tenacity import RetryCallState
 
 from spatialreward.chat.endpoint import Endpoint
-from spatialreward.chat.faults import UNANSWERED, ChatFault, ServerAway
+from spatialreward.chat.faults import UNANSWERED, ChatFault, ServerAway, ServerFault
 from spatialreward.chat.patience import Pause, sending_again
 from spatialreward.chat.pictures import content_part, encoded, shrunk
 from spatialreward.chat.reply import Reply
@@ -128,6 +128,12 @@ def request_body(question: Question, config: OpenAiConfig, protocol: Protocol) -
         if config.temperature == 0.0:
             body["temperature"] = _DRAWN_TEMPERATURE
     return body
+
+
+def failure_of(fault: ChatFault) -> Failure:
+    """Which failure it is that a question has no answer."""
+    is_withheld = fault.fault is ServerFault.CONTENT_FILTER
+    return Failure.NO_ANSWER if is_withheld else Failure.JUDGE_FAILED
 
 
 def longest_answer(config: OpenAiConfig, protocol: Protocol) -> int:
