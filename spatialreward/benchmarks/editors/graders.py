@@ -36,6 +36,11 @@ class Grader(Protocol):
         """Who grades."""
         ...
 
+    @property
+    def notice(self) -> str:
+        """What a reader of the grades must know of it."""
+        ...
+
     def grade(self, edits: Sequence[Edit]) -> list[Grade]:
         """One grade an edit, in order."""
         ...
@@ -83,6 +88,11 @@ class JudgeGrader(AsksAgain):
     def identity(self) -> JudgeIdentity:
         """Of the judge."""
         return self._judging.identity
+
+    @property
+    def notice(self) -> str:
+        """Of the judge."""
+        return self._judging.notice
 
     @property
     def tokens(self) -> Tokens:

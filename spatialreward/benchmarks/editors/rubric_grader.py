@@ -47,6 +47,10 @@ class RubricGrader(AsksAgain):
         self._rubric = rubric
         self._silence = Silence(config)
         self._spent = Spent()
+        self.notice = (
+            f"the numbers of ImgEdit-Bench's own prompts as {config.name} wrote them; which "
+            "weights answer there is not known"
+        )
         self.identity = JudgeIdentity(
             name=config.name,
             version=config.changes,
