@@ -13,6 +13,7 @@ from spatialreward.benchmarks.editors.evaluation import (
     Entrant,
     Grading,
     Lacking,
+    check_grading,
     evaluate_editors,
 )
 from spatialreward.benchmarks.editors.gedit import LANGUAGES
@@ -47,7 +48,8 @@ def run_editor_evaluation(plan: EditorPlan, notice: Callable[[str], None]) -> Ed
         notice: is told what a reader has to know.
 
     Raises:
-        InvalidInputError: nothing can be measured, or an editor or benchmark is named twice.
+        InvalidInputError: nothing can be measured, the judge cannot be asked, or an editor or
+            benchmark is named twice.
         TrackingError: the server that is set does not answer.
     """
     editors = [one.name for one in plan.entrants]
@@ -57,6 +59,7 @@ def run_editor_evaluation(plan: EditorPlan, notice: Callable[[str], None]) -> Ed
             raise InvalidInputError(f"{kind} {twice[0]}: is named twice")
     if unknown := sorted(plan.grading.rubrics.keys() - {*names}):
         raise InvalidInputError(f"grader prompts of {unknown[0]}: it is not measured on")
+    check_grading(plan.grading)
     benchmarks, missing = _opened(plan)
     with open_run(STEP, tags={"editors": ", ".join(editors)}) as tracker:
         tracker.log_params(_params(plan))

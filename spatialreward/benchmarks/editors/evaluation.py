@@ -122,9 +122,8 @@ def evaluate_editors(
         notice: is told what a reader must know of the grader.
 
     Raises:
-        InvalidInputError: the judge cannot be asked, or there is no result at all; says why.
+        InvalidInputError: there is no result at all; says why the first is missing.
     """
-    check_grading(grading)
     lacking = list(missing)
     drawn: dict[str, list[_Drawn]] = defaultdict(list)
     for one in _draw_all(benchmarks, entrants, out, settings):

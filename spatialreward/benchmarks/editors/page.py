@@ -53,20 +53,20 @@ def sampler_in_words(sampler: Sampler | None) -> str:
     """How pictures were drawn."""
     if sampler is None:
         return "not drawn here"
-    settings, times = sampler.settings, sampler.times
+    settings = sampler.settings
     first, last = settings.guidance_range
-    parts = [
-        f"{settings.num_denoising_steps} steps",
-        f"time shift {settings.time_shift:g}" if settings.time_shift else "the editor's own times",
-        f"guidance of the editor from {first:g} to {last:g} of the way",
-        f"seed {settings.seed}",
-    ]
-    if times:
-        some = [f"{time:.3f}" for time in times]
-        if len(some) > 2 * _SHOWN_TIMES:
-            some = [*some[:_SHOWN_TIMES], "..", *some[-_SHOWN_TIMES:]]
-        parts.insert(2, f"times {' '.join(some)}")
-    return ", ".join(parts)
+    shift = settings.time_shift
+    spaced = "the editor's own times" if shift is None else f"times shifted by {shift:g}"
+    some = [f"{time:.3f}" for time in sampler.times]
+    if len(some) > 2 * _SHOWN_TIMES:
+        some = [*some[:_SHOWN_TIMES], "..", *some[-_SHOWN_TIMES:]]
+    return ", ".join(
+        (
+            " ".join((f"{settings.num_denoising_steps} steps at {spaced}", *some)),
+            f"the editor's guidance from {first:g} to {last:g} of the way",
+            f"seed {settings.seed}",
+        )
+    )
 
 
 def headline(report: EditorBenchmarkReport) -> str:
