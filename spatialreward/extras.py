@@ -27,8 +27,10 @@ EXTRAS = {
     # What each kind of editor needs is told by the part that it is in.
     "spatialreward.editors.load": "",
     "spatialreward.benchmarks": "judge",
+    "spatialreward.ops.editor_benchmarks": "judge",
     "spatialreward.ops.evaluation": "judge",
     "spatialreward.ops.registered": "judge,storage,tracking",
+    "spatialreward.benchmarks.editors.rubric_grader": "chat,judge",
     "spatialreward.benchmarks.report": "storage",
     "spatialreward.hub": "judge",
     "spatialreward.judges": "judge",

@@ -23,7 +23,7 @@ from spatialreward.records import JudgeMode
 logger = logging.getLogger(__name__)
 
 _CARD = "card.json"
-_WITHOUT_CARD = (OPENAI, "triton:")
+_ELSEWHERE = (OPENAI, "triton:")
 
 
 class How(NamedTuple):
@@ -74,7 +74,7 @@ def contestants(
     if unknown := sorted(prices.keys() - {*judges}):
         raise InvalidInputError(f"price of {unknown[0]}: expected a judge that is measured")
     found = [
-        Contestant(name, functools.partial(_load, name, how), price=prices.get(name))
+        Contestant(name, functools.partial(load, name, how), price=prices.get(name))
         for name in judges
     ]
     missing: list[Missing] = []
@@ -93,17 +93,27 @@ def contestants(
     return Lineup(found, missing)
 
 
-def _load(name: str, how: How) -> Judging:
+def load(name: str, how: How) -> Judging:
+    """A judge by its name; ``how`` is for all but those that it does not concern.
+
+    Raises:
+        SpatialRewardError: as ``load_judge``.
+    """
     if name.partition(":")[0] in (PIXELS, ORACLE):
         return load_judge(name)
     return load_judge(name, **how._asdict())
+
+
+def has_checkpoint(name: str) -> bool:
+    """Whether a judge is a checkpoint that is loaded into this process."""
+    return name.partition(":")[0] not in (PIXELS, ORACLE) and not name.startswith(_ELSEWHERE)
 
 
 def _bases_of(judges: Sequence[str]) -> dict[str, Path | None]:
     """What cards say that judges were trained from, and the protocol of the first such judge."""
     bases: dict[str, Path | None] = {}
     for name in judges:
-        if name.partition(":")[0] in (PIXELS, ORACLE) or name.startswith(_WITHOUT_CARD):
+        if not has_checkpoint(name):
             continue
         try:
             folder = fetch(name).folder
@@ -129,7 +139,7 @@ def _place_of(base: str) -> str:
 
     if base == SHIPPED_ORIGIN:
         return str(SHIPPED_BASE)
-    if base.startswith(_WITHOUT_CARD) or base in (PIXELS, ORACLE):
+    if base.startswith(_ELSEWHERE) or base in (PIXELS, ORACLE):
         return base
     return str(fetch(base).folder)
 

@@ -1,6 +1,6 @@
 """The report of an evaluation for people: ``report.md``, its plots, and ``report.json`` beside."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from spatialreward.benchmarks.calibration import Calibration
@@ -10,8 +10,10 @@ from spatialreward.benchmarks.results import (
     Comparison,
     CostRow,
     JudgeResult,
+    MetricRow,
     Role,
 )
+from spatialreward.errors import Failure
 
 PLOTS = "plots"
 
@@ -50,8 +52,13 @@ def named(result: JudgeResult) -> str:
 def failed_in_words(result: JudgeResult) -> str:
     """How many edits have no judgement, and why."""
     total = sum(result.failed.values())
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in result.failed.items())
-    return f"no judgement of {total:,} of {result.num_edits:,} edits" + (reasons and f": {reasons}")
+    told = f"no judgement of {total:,} of {result.num_edits:,} edits"
+    return ": ".join(filter(None, (told, reasons_in_words(result.failed))))
+
+
+def reasons_in_words(failed: Mapping[Failure, int]) -> str:
+    """Reasons with their numbers."""
+    return ", ".join(f"{reason} {count:,}" for reason, count in failed.items())
 
 
 def cost_in_words(cost: CostRow) -> str:
@@ -117,23 +124,33 @@ def _of_benchmark(report: BenchmarkReport) -> Iterator[str]:
         yield f"- cost: {cost_in_words(result.cost)}"
         if result.calibration:
             yield f"- calibration error: {calibration_in_words(result.calibration)}"
-        yield ""
-        yield "| figure | reference rules | ours | 95 % interval | rows |"
-        yield "| --- | --- | --- | --- | --- |"
-        for row in result.metrics:
-            num_rows = "" if row.num_rows is None else f"{row.num_rows:,}"
-            cells = (shown(row.reference), shown(row.ours), shown_interval(row.interval), num_rows)
-            yield f"| {' | '.join((row.name, *cells))} |"
+        yield from lines_of_metrics(result.metrics)
     for comparison in report.comparisons:
-        yield from _of_comparison(comparison)
+        yield from lines_of_comparison(comparison)
     for name in _plots_of(report):
         yield from ("", f"![{report.title}]({PLOTS}/{name})")
-    if report.left_out:
-        yield from ("", f"### Left out: {len(report.left_out):,}", "")
-        yield from (f"- {where}: {' '.join(reason.split())}" for where, reason in report.left_out)
+    yield from lines_of_left_out("Left out", report.left_out)
 
 
-def _of_comparison(comparison: Comparison) -> Iterator[str]:
+def lines_of_metrics(metrics: Sequence[MetricRow]) -> Iterator[str]:
+    """Figures as a table."""
+    yield from ("", "| figure | reference rules | ours | 95 % interval | rows |")
+    yield "| --- | --- | --- | --- | --- |"
+    for row in metrics:
+        num_rows = "" if row.num_rows is None else f"{row.num_rows:,}"
+        cells = (shown(row.reference), shown(row.ours), shown_interval(row.interval), num_rows)
+        yield f"| {' | '.join((row.name, *cells))} |"
+
+
+def lines_of_left_out(heading: str, left_out: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Where something is not measured on, and why; nothing if there is nothing."""
+    if left_out:
+        yield from ("", f"### {heading}: {len(left_out):,}", "")
+        yield from (f"- {where}: {' '.join(reason.split())}" for where, reason in left_out)
+
+
+def lines_of_comparison(comparison: Comparison) -> Iterator[str]:
+    """A comparison as a table."""
     yield from ("", f"### {comparison.second} minus {comparison.first}, ours", "")
     yield "| figure | difference | 95 % interval | p | prompts |"
     yield "| --- | --- | --- | --- | --- |"

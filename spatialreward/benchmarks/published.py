@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +23,14 @@ from spatialreward.reading import parse_json, read_text
 
 _IMAGES = "images/"
 _KEY_LETTERS = 32
+
+
+class _WithId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+Made = TypeVar("Made", bound=_WithId)
 
 
 class FilePicture(NamedTuple):
@@ -263,29 +271,36 @@ def json_lines(text: str) -> list[Any]:
 
 
 def collect(rows: Iterable[Row | LeftOut], item_of: Callable[[Row], Item]) -> Published:
-    """Make items of rows; a row that is none, or whose id came before, is left out.
+    """Make items of rows; see ``gather``."""
+    return Published(*gather(rows, item_of))
+
+
+def gather(
+    rows: Iterable[Row | LeftOut], made_of: Callable[[Row], Made]
+) -> tuple[tuple[Made, ...], tuple[LeftOut, ...]]:
+    """Make something of each row; a row that is none, or whose id came before, is left out.
 
     Raises:
-        InvalidInputError: no item is left; says why the first row or file was left out.
+        InvalidInputError: nothing is left; says why the first row or file was left out.
     """
-    items: dict[str, Item] = {}
+    made: dict[str, Made] = {}
     left_out = []
     for row in track(rows, total=None, description="reading the benchmark"):
         if isinstance(row, LeftOut):
             left_out.append(row)
             continue
         try:
-            item = item_of(row)
-            if item.id in items:
-                raise InvalidInputError(f"{item.id}: comes twice")
+            one = made_of(row)
+            if one.id in made:
+                raise InvalidInputError(f"{one.id}: comes twice")
         except InvalidInputError as error:
             left_out.append(LeftOut(row.where, str(error)))
         else:
-            items[item.id] = item
-    if not items:
+            made[one.id] = one
+    if not made:
         why = f"{left_out[0].where}: {left_out[0].reason}" if left_out else "the files have no rows"
         raise InvalidInputError(f"no row can be measured on: {why}")
-    return Published(tuple(items.values()), tuple(left_out))
+    return tuple(made.values()), tuple(left_out)
 
 
 def files_in(folder: Path, *patterns: str) -> list[Path]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from spatialreward.benchmarks.calibration import Calibration, calibrations
 from spatialreward.benchmarks.interface import Benchmark, Metric
 from spatialreward.benchmarks.labelled import LabelledEdits
+from spatialreward.benchmarks.rows import Cost
 from spatialreward.benchmarks.run import Run, failed_edits
 from spatialreward.benchmarks.statistics import compare, interval_of, mean_of
 from spatialreward.errors import Failure
@@ -56,11 +57,11 @@ class MetricRow(Record):
 
 
 class PairedRow(Record):
-    """How two judges differ in one figure of ours."""
+    """How two judges, or two editors, differ in one figure of ours."""
 
     name: str
     difference: float
-    """The second judge's figure minus the first one's."""
+    """The second one's figure minus the first one's."""
     interval: tuple[float, float] | None
     p_value: float
     num_prompts: int
@@ -96,7 +97,7 @@ class JudgeResult(Record):
 
 
 class Comparison(Record):
-    """The second judge beside the first, on the same rows."""
+    """The second judge or editor beside the first, on the same rows."""
 
     first: str
     second: str
@@ -147,7 +148,10 @@ def report_on(benchmark: Benchmark, measured: Sequence[Measured]) -> BenchmarkRe
             _result(benchmark, one, score.metrics)
             for one, score in zip(measured, scored, strict=True)
         ),
-        comparisons=tuple(_comparison(scored[0], one) for one in scored[1:]),
+        comparisons=tuple(
+            comparison(_judge_of(scored[0]), scored[0].metrics, _judge_of(one), one.metrics)
+            for one in scored[1:]
+        ),
     )
 
 
@@ -161,14 +165,18 @@ def _result(benchmark: Benchmark, measured: Measured, metrics: Sequence[Metric])
         num_edits=len(run.judgements),
         num_reused=run.num_reused,
         failed=failed_edits(run.judgements),
-        metrics=tuple(map(_row, metrics)),
+        metrics=tuple(map(metric_row, metrics)),
         calibration=calibrations(benchmark.published.items, run.judgements, truths),
-        cost=_cost(measured),
+        cost=cost_row(run.cost, run.num_asked, measured.price),
     )
 
 
-def _cost(measured: Measured) -> CostRow:
-    cost, price = measured.run.cost, measured.price
+def _judge_of(scored: _Scored) -> str:
+    return str(scored.run.record.judge)
+
+
+def cost_row(cost: Cost, num_asked: int, price: Price | None) -> CostRow:
+    """What rows have cost, of which so many were asked for; money where there is a price."""
     tokens = (round(cost.prompt_tokens), round(cost.completion_tokens))
     is_counted = any(tokens)
     money = None
@@ -176,14 +184,15 @@ def _cost(measured: Measured) -> CostRow:
         money = (tokens[0] * price.prompt + tokens[1] * price.completion) / _TOKENS_A_PRICE
     return CostRow(
         seconds=cost.seconds,
-        judgements_per_s=measured.run.num_asked / cost.seconds if cost.seconds else None,
+        judgements_per_s=num_asked / cost.seconds if cost.seconds else None,
         prompt_tokens=tokens[0] if is_counted else None,
         completion_tokens=tokens[1] if is_counted else None,
         money=money,
     )
 
 
-def _row(metric: Metric) -> MetricRow:
+def metric_row(metric: Metric) -> MetricRow:
+    """A figure with its interval."""
     ours = metric.ours
     return MetricRow(
         name=metric.name,
@@ -194,14 +203,19 @@ def _row(metric: Metric) -> MetricRow:
     )
 
 
-def _comparison(first: _Scored, second: _Scored) -> Comparison:
-    others: Mapping[str, Metric] = {metric.name: metric for metric in second.metrics}
+def comparison(
+    first: str, metrics: Sequence[Metric], second: str, others: Sequence[Metric]
+) -> Comparison:
+    """The second beside the first, by their names and figures; figures of one alone are left out.
+
+    Raises:
+        ValueError: a figure is not of the same rows.
+    """
+    known: Mapping[str, Metric] = {metric.name: metric for metric in others}
     rows = []
-    for name, _, ours in first.metrics:
+    for name, _, ours in metrics:
         # Regions that a judge does not predict, or error types, need not be there for both.
-        other = others[name].ours if name in others else None
+        other = known[name].ours if name in known else None
         if ours is not None and other is not None:
             rows.append(PairedRow(name=name, **compare(ours, other)._asdict()))
-    return Comparison(
-        first=str(first.run.record.judge), second=str(second.run.record.judge), rows=tuple(rows)
-    )
+    return Comparison(first=first, second=second, rows=tuple(rows))

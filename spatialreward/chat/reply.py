@@ -11,3 +11,8 @@ class Reply(Record):
     finish_reason: str | None = None
     model: str = ""
     """What the server calls the model that answered."""
+
+    @property
+    def words(self) -> str:
+        """What was written, a refusal too."""
+        return self.text or self.refusal or ""

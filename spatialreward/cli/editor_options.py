@@ -1,4 +1,4 @@
-"""How the commands of ``spatialreward rl`` name an editor."""
+"""How commands name an editor."""
 
 from pathlib import Path
 

@@ -1,28 +1,22 @@
 """``spatialreward evaluate``: judges on benchmarks, side by side, with a report to promote by."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spatialreward.cli.data_options import make_out
+from spatialreward.cli.figure_options import (
+    TrackingServer,
+    comparison_table,
+    metrics_table,
+    price_of,
+    use_tracking_server,
+)
 from spatialreward.cli.judge_options import JUDGES, AdapterFolder, Mode, Passes, ProtocolName
-from spatialreward.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from spatialreward.benchmarks.results import (
-        BenchmarkReport,
-        Comparison,
-        JudgeResult,
-        MetricRow,
-        PairedRow,
-        Price,
-    )
-
-_ADDRESS = "MLFLOW_TRACKING_URI"
+    from spatialreward.benchmarks.results import BenchmarkReport, Price
 
 
 def evaluate(
@@ -78,10 +72,7 @@ def evaluate(
             help="Bring edited pictures to the size of their source first, as EditScore does.",
         ),
     ] = False,
-    mlflow: Annotated[
-        str | None,
-        typer.Option(metavar="URI", help=f"Log the report there. Default: {_ADDRESS}, if set."),
-    ] = None,
+    mlflow: TrackingServer = None,
 ) -> None:
     """Measure judges on benchmarks: figures, ties, failures, calibration, cost, and who is better.
 
@@ -109,8 +100,7 @@ def evaluate(
         prices=dict(map(_price, price or ())),
         resize_to_source=resize_to_source,
     )
-    if mlflow is not None:
-        os.environ[_ADDRESS] = mlflow
+    use_tracking_server(mlflow)
     make_out(out)
     outcome = run_evaluation(plan, lambda told: typer.echo(f"note: {told}", err=True))
     for one in outcome.report.benchmarks:
@@ -126,16 +116,8 @@ def evaluate(
 
 
 def _price(text: str) -> "tuple[str, Price]":
-    from spatialreward.benchmarks.results import Price
-
     name, _, amounts = text.rpartition("=")
-    try:
-        prompt, completion = map(float, amounts.split(","))
-    except ValueError:
-        raise InvalidInputError(
-            f"--price {text}: expected JUDGE=IN,OUT, what a million tokens cost, such as 2.5,10"
-        ) from None
-    return name, Price(prompt, completion)
+    return name, price_of(amounts, f"--price {text}: expected JUDGE=IN,OUT")
 
 
 def _print(report: "BenchmarkReport") -> None:
@@ -155,48 +137,10 @@ def _print(report: "BenchmarkReport") -> None:
         typer.echo(f"cost: {cost_in_words(result.cost)}")
         if result.calibration:
             typer.echo(f"calibration error: {calibration_in_words(result.calibration)}")
-        console.print(_table_of(result))
+        console.print(metrics_table(result.metrics))
     for comparison in report.comparisons:
         typer.echo(f"\n{comparison.second} minus {comparison.first}, ours")
-        console.print(_table_comparing(comparison))
+        console.print(comparison_table(comparison))
     if report.left_out:
         where, reason = report.left_out[0]
         typer.echo(f"left out: {len(report.left_out):,}, the first: {where}: {reason}", err=True)
-
-
-def _is_whole(row: "MetricRow | PairedRow") -> bool:
-    """Whether a figure is of all rows; those of parts are in the report."""
-    return "/" not in row.name
-
-
-def _table_of(result: "JudgeResult") -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
-    from spatialreward.benchmarks.page import shown, shown_interval
-
-    table = Table(show_edge=False, pad_edge=False)
-    table.add_column("figure", no_wrap=True)
-    for heading in ("reference rules", "ours", "95 % interval", "rows"):
-        table.add_column(heading, justify="right")
-    for row in filter(_is_whole, result.metrics):
-        num_rows = "" if row.num_rows is None else f"{row.num_rows:,}"
-        ours = Text(shown(row.ours), "bold")
-        table.add_row(row.name, shown(row.reference), ours, shown_interval(row.interval), num_rows)
-    return table
-
-
-def _table_comparing(comparison: "Comparison") -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
-    from spatialreward.benchmarks.page import shown, shown_interval
-
-    table = Table(show_edge=False, pad_edge=False)
-    table.add_column("figure", no_wrap=True)
-    for heading in ("difference", "95 % interval", "p", "prompts"):
-        table.add_column(heading, justify="right")
-    for row in filter(_is_whole, comparison.rows):
-        cells = (shown_interval(row.interval), f"{row.p_value:.4f}", f"{row.num_prompts:,}")
-        table.add_row(row.name, Text(shown(row.difference), "bold"), *cells)
-    return table

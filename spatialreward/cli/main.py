@@ -13,6 +13,7 @@ from spatialreward.cli import (
     data,
     deploy,
     evaluate,
+    evaluate_editor,
     judge,
     merge_adapter,
     promote,
@@ -32,7 +33,7 @@ _TRAINING, _JUDGING = "Data and training", "Judging"
 _SERVING, _PLATFORM = "Versions and serving", "Pipelines and services"
 _ORDER = (
     *("data", "train", "rl"),
-    *("judge", "evaluate", "benchmark", "protocol"),
+    *("judge", "evaluate", "evaluate-editor", "benchmark", "protocol"),
     *("promote", "demote", "deploy"),
     *("submit", "runs", "stack"),
 )
@@ -67,6 +68,7 @@ app.add_typer(train, name="train", rich_help_panel=_TRAINING)
 app.add_typer(rl.app, name="rl", rich_help_panel=_TRAINING)
 app.command(rich_help_panel=_JUDGING)(judge.judge)
 app.command(rich_help_panel=_JUDGING)(evaluate.evaluate)
+app.command(rich_help_panel=_JUDGING)(evaluate_editor.evaluate_editor)
 app.add_typer(benchmark.app, name="benchmark", rich_help_panel=_JUDGING)
 app.add_typer(protocol.app, name="protocol", rich_help_panel=_JUDGING)
 app.command(rich_help_panel=_SERVING)(promote.promote)

@@ -51,7 +51,7 @@ def compare(
     difference has an interval of 95 %: a gain that begins above 0 is no chance. A judge whose
     opinion rises while the oracle's does not is being gamed.
 
-    The pipeline's step compare-editors does the same.
+    The pipeline's step compare-editors does the same. On public benchmarks: evaluate-editor.
 
     Example: spatialreward rl compare --before editor --after tuned/editor --out sheets
     """

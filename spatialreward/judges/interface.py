@@ -1,7 +1,7 @@
 """What every judge can do, wherever it runs; free of torch, for clients and tests."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 from spatialreward.edits import Edit, kind_of
@@ -113,3 +113,30 @@ class Writing(Protocol):
     def tell(self, listener: Listener) -> None:
         """From now on tell this one what is written, also what cannot be read."""
         ...
+
+
+class Quoted(NamedTuple):
+    """A judgement, and what was written for it."""
+
+    judgement: Judgement
+    answers: tuple[dict[Streams, str], ...]
+    """Word for word, once a pass; none of a judge that does not write or hand out what it wrote."""
+
+
+def quoted(judging: Judging, edits: Sequence[Edit]) -> list[Quoted]:
+    """Have edits judged, and note what is written meanwhile; raises what the judge raises.
+
+    Each edit is an object of its own.
+    """
+    written: dict[int, list[dict[Streams, str]]] = {id(edit): [] for edit in edits}
+    if isinstance(judging, Writing):
+        judging.tell(lambda edit, answers: written[id(edit)].append(dict(answers)))
+    try:
+        judgements = judging.judge(edits)
+    finally:
+        if isinstance(judging, Writing):
+            judging.tell(listen_to_nothing)
+    return [
+        Quoted(judgement, tuple(written[id(edit)]))
+        for edit, judgement in zip(edits, judgements, strict=True)
+    ]

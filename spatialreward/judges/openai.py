@@ -6,13 +6,11 @@ judgement, and asking the server to hold answers to a form, which servers do in 
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import Iterable, Mapping
 
-from anyio.from_thread import start_blocking_portal
-
-from spatialreward.chat.endpoint import Endpoint
-from spatialreward.chat.faults import ChatFault, ServerFault
+from spatialreward.chat.faults import ChatFault
 from spatialreward.chat.keys import key_of
 from spatialreward.chat.reply import Reply
 from spatialreward.edits import Edit
@@ -28,6 +26,8 @@ from spatialreward.judges.openai_asking import (
     Asker,
     Silence,
     Spent,
+    ask_all,
+    failure_of,
     longest_answer,
     read_reply,
     whole_text,
@@ -109,10 +109,11 @@ class OpenAiJudge(ClosedAtEnd):
         edits = check_edits(edits)
         if self._is_closed:
             raise SpatialRewardError("this judge has been closed")
-        if not edits:
-            return []
-        with start_blocking_portal(name="openai-judge") as portal:
-            return portal.call(self._judge_all, edits)
+        asking = [
+            functools.partial(self._judge_one, edit=edit, name=f"edit {edit.id or number}")
+            for number, edit in enumerate(edits)
+        ]
+        return ask_all(self._config, self._protocol, self._spent, asking)
 
     @property
     def tokens(self) -> Tokens:
@@ -126,21 +127,6 @@ class OpenAiJudge(ClosedAtEnd):
     def close(self) -> None:
         """Nothing is held; the judge cannot be asked any more."""
         self._is_closed = True
-
-    async def _judge_all(self, edits: list[Edit]) -> list[Judgement]:
-        endpoint = Endpoint(self._config)
-        asker = Asker(self._config, endpoint, self._protocol, self._spent)
-        tasks = [
-            asyncio.create_task(self._judge_one(asker, edit, f"edit {edit.id or number}"))
-            for number, edit in enumerate(edits)
-        ]
-        try:
-            return await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await endpoint.close()
 
     async def _judge_one(self, asker: Asker, edit: Edit, name: str) -> Judgement:
         try:
@@ -170,10 +156,15 @@ class OpenAiJudge(ClosedAtEnd):
             return_exceptions=True,
         )
         self._silence.note(answers)
+        asked_and_answered = zip(asked, answers, strict=True)
+        self._listener(
+            edit,
+            {one: reply.words for one, reply in asked_and_answered if isinstance(reply, Reply)},
+        )
         replies: dict[Streams, Reply] = {}
         for stream, answer in zip(asked, answers, strict=True):
             if isinstance(answer, ChatFault):
-                raise JudgementError(f"{stream.upper()}: {answer}", _failure_of(answer))
+                raise JudgementError(f"{stream.upper()}: {answer}", failure_of(answer))
             if isinstance(answer, BaseException):
                 raise answer
             replies[stream] = answer
@@ -196,8 +187,3 @@ class OpenAiJudge(ClosedAtEnd):
         semantic = None if sc is None else read_reply(sc, "SC", parse_semantic, *told)
         perceptual = None if pq is None else read_reply(pq, "PQ", parse_perceptual, *told)
         return judgement_of(semantic, perceptual, self._protocol)
-
-
-def _failure_of(fault: ChatFault) -> Failure:
-    is_withheld = fault.fault is ServerFault.CONTENT_FILTER
-    return Failure.NO_ANSWER if is_withheld else Failure.JUDGE_FAILED

@@ -4,14 +4,15 @@ import asyncio
 import logging
 import math
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeVar
 
+from anyio.from_thread import start_blocking_portal
 from PIL import Image
 from tenacity import RetryCallState
 
 from spatialreward.chat.endpoint import Endpoint
-from spatialreward.chat.faults import UNANSWERED, ChatFault, ServerAway
+from spatialreward.chat.faults import UNANSWERED, ChatFault, ServerAway, ServerFault
 from spatialreward.chat.patience import Pause, sending_again
 from spatialreward.chat.pictures import content_part, encoded, shrunk
 from spatialreward.chat.reply import Reply
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 _DRAWN_TEMPERATURE = 1.0
 """Of an answer that is drawn with a seed, where the settings name no temperature above 0."""
 Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 Parse = Callable[[str, Collection[Mending], AnswerForm], Answer]
 
 
@@ -79,6 +81,35 @@ class Asker:
         return reply
 
 
+def ask_all(
+    config: OpenAiConfig,
+    protocol: Protocol,
+    spent: "Spent",
+    asking: Sequence[Callable[[Asker], Awaitable[Result]]],
+) -> list[Result]:
+    """What comes of asking, in order; one that raises ends all of it.
+
+    Connections are this call's own, so nothing is held between calls.
+    """
+
+    async def ask_together() -> list[Result]:
+        endpoint = Endpoint(config)
+        asker = Asker(config, endpoint, protocol, spent)
+        tasks = [asyncio.ensure_future(one(asker)) for one in asking]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await endpoint.close()
+
+    if not asking:
+        return []
+    with start_blocking_portal(name="openai-judge") as portal:
+        return portal.call(ask_together)
+
+
 def request_body(question: Question, config: OpenAiConfig, protocol: Protocol) -> dict[str, Any]:
     """What is sent for a question."""
     form = config.pictures
@@ -97,6 +128,12 @@ def request_body(question: Question, config: OpenAiConfig, protocol: Protocol) -
         if config.temperature == 0.0:
             body["temperature"] = _DRAWN_TEMPERATURE
     return body
+
+
+def failure_of(fault: ChatFault) -> Failure:
+    """Which failure it is that a question has no answer."""
+    is_withheld = fault.fault is ServerFault.CONTENT_FILTER
+    return Failure.NO_ANSWER if is_withheld else Failure.JUDGE_FAILED
 
 
 def longest_answer(config: OpenAiConfig, protocol: Protocol) -> int:

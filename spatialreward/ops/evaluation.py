@@ -116,12 +116,12 @@ def log_evaluation(tracker: Tracker, report: Evaluation, files: Sequence[Path]) 
             name = result.judge.name if number == 1 else f"{result.judge.name}-{number}"
             for row in result.metrics:
                 if row.ours is not None and "/" not in row.name:
-                    figures[_metric_name(f"{benchmark.benchmark}/{name}/{row.name}")] = row.ours
+                    figures[metric_name(f"{benchmark.benchmark}/{name}/{row.name}")] = row.ours
     tracker.log_metrics(figures)
 
 
-def _metric_name(name: str) -> str:
-    """As MLflow takes it."""
+def metric_name(name: str) -> str:
+    """A figure's name as MLflow takes it."""
     return _NOT_IN_METRIC_NAMES.sub("_", name)
 
 

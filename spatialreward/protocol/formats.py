@@ -20,6 +20,9 @@ class AnswerFormat(StrEnum):
     ONE_SCORE = "one_score"
     """Two questions about source and edited picture, each answered by an object with reasoning and
     one score: how far the instruction was carried out, and whether the rest was left alone."""
+    TWO_SCORES = "two_scores"
+    """As ours without regions, an object a stream with reasoning and two scores, but on the
+    protocol's own scale."""
     CRITIQUE = "critique"
     """One question, answered in words: a section an aspect, with a justification and a score."""
     HEADS = "heads"

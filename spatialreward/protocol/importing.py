@@ -25,6 +25,7 @@ from spatialreward.validation import first_problem
 SOURCE_FILE = Path("eval/MERBench/dataset.py")
 _EDITSCORE = Path("editscore/vie_prompts.py")
 _EDITSCORE_CHAT = Path("editscore/mllm_tools/qwen25vl.py")
+_VIESCORE = Path("viescore/vie_prompts.py")
 _EDITREWARD = Path("EditReward/dataset/prompts.py")
 _EDITREWARD_ENDING = Path("EditReward/dataset/data_collator_qwen_edit.py")
 _RATIONAL = Path("diffusion_rl_training/train_flux_kontext_rationalrewards.py")
@@ -44,6 +45,8 @@ class PublicJudge(StrEnum):
     SPATIALREWARD = "spatialreward"
     EDITSCORE_QWEN2_5_VL = "editscore-qwen2.5-vl"
     EDITSCORE_QWEN3_VL = "editscore-qwen3-vl"
+    VIESCORE = "viescore"
+    """A prompt for models behind an address, not a judge; GEdit-Bench's grader."""
     EDITREWARD = "editreward"
     RATIONALREWARDS = "rationalrewards"
     FIRM_EDIT = "firm-edit"
@@ -112,6 +115,25 @@ def _spatialreward(checkout: Path) -> dict[str, Any]:
         "max_pixels": 401_408,
         # What the reference code's evaluation allows.
         "max_answer_tokens": 4096,
+    }
+
+
+def _viescore(checkout: Path) -> dict[str, Any]:
+    """Text-guided editing, words first, on a scale of ten; GEdit-Bench's code has a copy."""
+    source = PythonSource(checkout / _VIESCORE)
+    context = source.text("_context_no_delimit")
+    compare = source.text("_prompts_0shot_two_image_edit_rule")
+    scores = source.text("_prompts_0shot_tie_rule_SC").replace("<instruction>", _INSTRUCTION)
+    return {
+        "format": AnswerFormat.TWO_SCORES,
+        "semantic": "\n".join((context, compare, scores)) + _BOTH,
+        "perceptual": "\n".join((context, source.text("_prompts_0shot_rule_PQ"))) + "{edited}",
+        "scale": ScoreScale(lowest=0, highest=10),
+        "answer": AnswerForm.REASONING,
+        "max_sources": 1,
+        # What GEdit-Bench's grading allows.
+        "max_answer_tokens": 1400,
+        "aggregation": Aggregation(form="min"),
     }
 
 
@@ -233,6 +255,7 @@ _KNOWN: Mapping[PublicJudge, _Known] = MappingProxyType(
         PublicJudge.SPATIALREWARD: _Known(SOURCE_FILE, _spatialreward),
         PublicJudge.EDITSCORE_QWEN2_5_VL: _Known(_EDITSCORE, _editscore_with_labels),
         PublicJudge.EDITSCORE_QWEN3_VL: _Known(_EDITSCORE, _editscore),
+        PublicJudge.VIESCORE: _Known(_VIESCORE, _viescore),
         PublicJudge.EDITREWARD: _Known(_EDITREWARD, _editreward),
         PublicJudge.RATIONALREWARDS: _Known(_RATIONAL, _rationalrewards),
         PublicJudge.FIRM_EDIT: _Known(_FIRM, _firm_edit),

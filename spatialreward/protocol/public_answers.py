@@ -17,6 +17,7 @@ from spatialreward.protocol.prompts import Protocol
 from spatialreward.protocol.scanning import THOUGHT_ENDS
 from spatialreward.records import (
     MAX_SCORE,
+    SCORES_OF,
     AnswerForm,
     Judgement,
     JudgementStatus,
@@ -25,7 +26,7 @@ from spatialreward.records import (
     Streams,
 )
 
-_ONE_SCORE_KEYS = ("reasoning", "score")
+_SCORE_KEYS = ("reasoning", "score")
 _SUMMARY = re.compile(r"^[ \t*]*#+[ \t]*Summary\b", re.MULTILINE)
 _SCORE_LINE = re.compile(
     r"^[ \t#*]*Score[ \t*]*:[ \t*]*(?P<score>N/A|-?[0-9]{1,9}(?:\.[0-9]{1,9})?)", re.MULTILINE
@@ -61,7 +62,7 @@ def read_public(protocol: Protocol, texts: Mapping[Streams, str], streams: Strea
     """The judgement in a public judge's answers.
 
     Args:
-        protocol: of a format with a reader here: ``one_score`` or ``critique``.
+        protocol: of a format with a reader here: ``one_score``, ``two_scores`` or ``critique``.
         texts: what was written, by the prompt that was asked.
         streams: what the edit is judged by; the reward is of these.
 
@@ -71,6 +72,8 @@ def read_public(protocol: Protocol, texts: Mapping[Streams, str], streams: Strea
     match protocol.format:
         case AnswerFormat.ONE_SCORE:
             return _of_one_score_each(protocol, texts)
+        case AnswerFormat.TWO_SCORES:
+            return _of_two_scores_each(protocol, texts)
         case AnswerFormat.CRITIQUE:
             return _of_critique(texts[Streams.SEMANTIC], protocol.scale, streams)
     raise AssertionError(f"{protocol.format} has no reader here")
@@ -78,8 +81,8 @@ def read_public(protocol: Protocol, texts: Mapping[Streams, str], streams: Strea
 
 def _of_one_score_each(protocol: Protocol, texts: Mapping[Streams, str]) -> Judgement:
     mended: mending.Mended = set()
-    execution, why_execution = _one_score(texts[Streams.SEMANTIC], protocol, mended)
-    consistency, why_consistency = _one_score(texts[Streams.PERCEPTUAL], protocol, mended)
+    [execution], why_execution = _scores(texts[Streams.SEMANTIC], 1, protocol, mended)
+    [consistency], why_consistency = _scores(texts[Streams.PERCEPTUAL], 1, protocol, mended)
     scores = Scores(editing_success=execution, over_editing=consistency)
     return Judgement(
         status=JudgementStatus.OK,
@@ -91,23 +94,45 @@ def _of_one_score_each(protocol: Protocol, texts: Mapping[Streams, str]) -> Judg
     )
 
 
-def _one_score(text: str, protocol: Protocol, mended: mending.Mended) -> tuple[float, str]:
-    """The score, 0..25, and what stands beside it."""
-    value = mending.known_keys(answer_value(text, mended), _ONE_SCORE_KEYS, mended)
+def _of_two_scores_each(protocol: Protocol, texts: Mapping[Streams, str]) -> Judgement:
+    mended: mending.Mended = set()
+    scores: dict[str, float] = {}
+    reasoning = {Streams.SEMANTIC: "", Streams.PERCEPTUAL: ""}
+    for stream, text in texts.items():
+        given, reasoning[stream] = _scores(text, 2, protocol, mended)
+        scores |= zip(SCORES_OF[stream], given, strict=True)
+    return Judgement(
+        status=JudgementStatus.OK,
+        answer=AnswerForm.REASONING,
+        sc_reasoning=reasoning[Streams.SEMANTIC],
+        pq_reasoning=reasoning[Streams.PERCEPTUAL],
+        scores=Scores(**scores),
+        reward=protocol.aggregation.reward(Scores(**scores)),
+        mended=_in_order(mended),
+    )
+
+
+def _scores(
+    text: str, number: int, protocol: Protocol, mended: mending.Mended
+) -> tuple[list[float], str]:
+    """So many scores, 0..25, and what stands beside them."""
+    value = mending.known_keys(answer_value(text, mended), _SCORE_KEYS, mended)
+    given, reasoning = value.get("score"), value.get("reasoning", "")
+    # One score may stand without its list.
+    listed = given if isinstance(given, list) else [given]
+    if len(listed) != number:
+        expected = "one score" if number == 1 else f"{number} scores"
+        raise JudgementError(f"score: expected {expected}, got {len(listed)}")
+    numbers = [mending.unquoted_score(one, mended) for one in listed]
     if refused := [one for one in _in_order(mended) if one not in protocol.mendings]:
         reason = f"answer needs mending ({refused[0]}), which is not allowed"
         raise JudgementError(reason, Failure.WRONG_FORM)
-    given, reasoning = value.get("score"), value.get("reasoning", "")
-    if isinstance(given, list):
-        if len(given) != 1:
-            raise JudgementError(f"score: expected one score, got {len(given)}")
-        given = given[0]
-    given = mending.unquoted_score(given, mended)
-    if isinstance(given, bool) or not isinstance(given, int | float):
-        raise JudgementError(f"score: expected a number, got {given!r}"[:200])
+    for one in numbers:
+        if isinstance(one, bool) or not isinstance(one, int | float):
+            raise JudgementError(f"score: expected a number, got {one!r}"[:200])
     if not isinstance(reasoning, str):
         raise JudgementError(f"reasoning: expected a text, got {reasoning!r}"[:200])
-    return _on_scale(given, protocol.scale, "score"), reasoning
+    return [_on_scale(one, protocol.scale, "score") for one in numbers], reasoning
 
 
 def _of_critique(text: str, scale: ScoreScale, streams: Streams) -> Judgement:

@@ -2,7 +2,8 @@ import pytest
 
 from spatialreward.benchmarks.mer_bench import MerBench
 from spatialreward.benchmarks.results import Measured, Price, Role, report_on
-from spatialreward.benchmarks.run import Cost, judge_benchmark
+from spatialreward.benchmarks.rows import Cost
+from spatialreward.benchmarks.run import judge_benchmark
 from spatialreward.errors import Failure
 from tests.benchmarks.folders import ScriptedJudge, failed, group, judged, write_mer
 

@@ -14,7 +14,7 @@ from spatialreward.chat.faults import ServerAway
 from spatialreward.cli.main import app
 from spatialreward.edits import Edit
 from spatialreward.errors import Failure, InvalidInputError, SpatialRewardError
-from spatialreward.judges.interface import Tokens
+from spatialreward.judges.interface import Tokens, quoted
 from spatialreward.judges.load import load_judge
 from spatialreward.judges.openai import OpenAiJudge
 from spatialreward.judges.openai_config import OpenAiConfig
@@ -361,3 +361,15 @@ def test_tokens_are_counted_as_the_server_tells_them(opened, server):
     assert judge.tokens == Tokens(2 * 700, 2 * 30)
     twice.judge([edit()])
     assert twice.tokens == Tokens(4 * 700, 4 * 30)
+
+
+def test_what_the_model_wrote_is_handed_out_also_where_it_cannot_be_read(server, opened):
+    judge = opened()
+    server.plan = lambda asked: says("nice" if compares(asked) else PERCEPTUAL)
+    unread, refused = quoted(judge, [edit(0), edit(1, options=JudgingOptions(scores="soft"))])
+    assert unread.judgement.failure is Failure.NO_ANSWER
+    assert unread.answers == ({"sc": "nice", "pq": json.dumps(PERCEPTUAL)},)
+    assert refused.answers == ()
+    server.plan = lambda asked: says(None, refusal="I will not") if compares(asked) else fails(500)
+    (withheld,) = quoted(judge, [edit()])
+    assert withheld.answers == ({"sc": "I will not"},)

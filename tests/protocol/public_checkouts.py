@@ -22,6 +22,14 @@ def apply_chat_template(prompt, num_images=2):
 _FILES = {
     PublicJudge.EDITSCORE_QWEN2_5_VL: _EDITSCORE,
     PublicJudge.EDITSCORE_QWEN3_VL: _EDITSCORE,
+    PublicJudge.VIESCORE: {
+        "viescore/vie_prompts.py": """
+_context_no_delimit = "a context of {braces}"
+_prompts_0shot_two_image_edit_rule = "compare"
+_prompts_0shot_tie_rule_SC = "0 to 10, asked: <instruction>\\n"
+_prompts_0shot_rule_PQ = "0 to 10 for looks"
+""",
+    },
     PublicJudge.EDITREWARD: {
         "EditReward/dataset/prompts.py": """
 INSTRUCTION_EDIT_FOLLOWING = "\\nfollows {{x}}? {text_prompt}\\n"

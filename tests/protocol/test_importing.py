@@ -4,7 +4,7 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.protocol.formats import AnswerFormat
 from spatialreward.protocol.importing import SOURCE_FILE, PublicJudge, import_protocol
 from spatialreward.protocol.prompts import Slot
-from spatialreward.records import AnswerForm
+from spatialreward.records import AnswerForm, Streams
 from tests.protocol.public_checkouts import write_checkout
 
 CODE = '''
@@ -127,6 +127,21 @@ def test_firm_edit_asks_for_execution_and_consistency(tmp_path):
     assert protocol.perceptual_parts("dog") == (*pictures, "kept? dog {2}")
     assert protocol.aggregation.form == "modulated"
     assert protocol.notice.endswith("its scores are 1..5, 0 is 0, shown as 0..25")
+
+
+def test_viescore_shows_pictures_behind_its_words_and_counts_to_ten(tmp_path):
+    protocol = imported(tmp_path, PublicJudge.VIESCORE)
+    assert protocol.semantic_parts("a {b}") == (
+        "a context of {braces}\ncompare\n0 to 10, asked: a {b}\n",
+        Slot.SOURCE,
+        Slot.EDITED,
+    )
+    assert protocol.perceptual_parts() == (
+        "a context of {braces}\n0 to 10 for looks",
+        Slot.EDITED,
+    )
+    assert (str(protocol.scale), protocol.aggregation.form) == ("0..10", "min")
+    assert protocol.format.questions(Streams.PERCEPTUAL) == (Streams.PERCEPTUAL,)
 
 
 def test_unifiedreward_edit_fills_in_an_f_string(tmp_path):

@@ -41,6 +41,11 @@ def rational(tmp_path):
     return import_protocol(write_checkout(tmp_path, PublicJudge.RATIONALREWARDS))
 
 
+@pytest.fixture
+def viescore(tmp_path):
+    return import_protocol(write_checkout(tmp_path, PublicJudge.VIESCORE))
+
+
 def critique(text="3", image="4.0", physical="2.5", rendering="N/A"):
     return CRITIQUE.format(text=text, image=image, physical=physical, rendering=rendering)
 
@@ -92,6 +97,39 @@ def test_one_score_is_mended_by_name(firm):
 def test_an_answer_without_one_score_is_no_judgement(firm, text, failure):
     with pytest.raises(JudgementError) as caught:
         read_public(firm, one_each('{"score": [3]}', text), BOTH)
+    assert caught.value.failure is failure
+
+
+def test_two_scores_of_ten_become_25_and_the_lower_ones_count(viescore):
+    texts = one_each('{"score": [7, 9], "reasoning": "a"}', '{"score": ["6", 8]}')
+    judgement = read_public(viescore, texts, BOTH)
+    assert judgement.scores == Scores(
+        editing_success=17.5, over_editing=22.5, naturalness=15.0, artifact_freedom=20.0
+    )
+    # As published: the root of 7 * 6, of 10.
+    assert judgement.reward == 42**0.5 / 10
+    assert (judgement.sc_reasoning, judgement.pq_reasoning) == ("a", "")
+    assert judgement.mended == (Mending.QUOTED_NUMBER,)
+    quality = read_public(viescore, {Streams.PERCEPTUAL: '{"score": [5, 4]}'}, Streams.PERCEPTUAL)
+    assert quality.reward == 0.4
+    assert not quality.scores.is_semantic
+
+
+@pytest.mark.parametrize(
+    ("text", "failure"),
+    [
+        ('{"score": [7]}', Failure.WRONG_FORM),
+        ('{"score": 7}', Failure.WRONG_FORM),
+        ('{"reasoning": "a"}', Failure.WRONG_FORM),
+        ('{"score": [7, 7, 7]}', Failure.WRONG_FORM),
+        ('{"score": [7, null]}', Failure.WRONG_FORM),
+        ('{"score": [7, 11]}', Failure.SCORE_OUT_OF_RANGE),
+        ("[7, 7]", Failure.NO_ANSWER),
+    ],
+)
+def test_an_answer_without_two_scores_is_no_judgement(viescore, text, failure):
+    with pytest.raises(JudgementError) as caught:
+        read_public(viescore, one_each('{"score": [3, 3]}', text), BOTH)
     assert caught.value.failure is failure
 
 

@@ -1,0 +1,151 @@
+"""Draws an editor's edits of a benchmark into the folder layout that its public scripts read.
+
+Each task has noise of its own, made of the seed and the task's id: editors that are compared start
+from the same noise, and a run that was killed draws the rest as it would have.
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import torch
+from PIL import Image
+
+from spatialreward.benchmarks.editors.config import DrawingSettings
+from spatialreward.benchmarks.editors.interface import EditorTask
+from spatialreward.benchmarks.editors.pictures import EditedPictures
+from spatialreward.benchmarks.rows import check_record
+from spatialreward.editors.interface import FlowEditor
+from spatialreward.editors.load import load_editor
+from spatialreward.editors.sampling import draw_edits, times_of
+from spatialreward.edits import EditTask
+from spatialreward.errors import InvalidInputError
+from spatialreward.images import decode_image
+from spatialreward.progress import track
+from spatialreward.records import Record
+
+logger = logging.getLogger(__name__)
+
+DRAWN_FILE, TIMES_FILE = "drawn.json", "times.json"
+_SEEDS = 2**63
+
+
+class DrawnRecord(Record):
+    """What a folder of pictures is of."""
+
+    version: Literal[1] = 1
+    """Of the form of the folder."""
+    benchmark: str
+    digest: str
+    """Of the benchmark's tasks."""
+    weights: str
+    """SHA-256 of the editor's checkpoint."""
+    sampling: DrawingSettings
+
+
+class SampledTimes(Record):
+    """The times of one task's steps, 0 noise and 1 data; they may depend on the picture's size."""
+
+    task: str
+    times: tuple[float, ...]
+
+
+def draw_pictures(
+    checkpoint: Path, pictures: EditedPictures, weights: str, settings: DrawingSettings
+) -> dict[str, str]:
+    """Draw what is not drawn yet; an editor that has nothing left to draw is not loaded.
+
+    Args:
+        checkpoint: the editor's.
+        pictures: gets them, the sources where the layout has them beside, and what they are of;
+            new, or the folder of the same editor, benchmark and settings.
+        weights: digest of the checkpoint.
+        settings: how edits are drawn.
+
+    Returns:
+        Tasks that this editor cannot do, and why.
+
+    Raises:
+        InvalidInputError: there is no such editor, or the folder is another one's.
+    """
+    benchmark = pictures.benchmark
+    pictures.folder.mkdir(parents=True, exist_ok=True)
+    record = DrawnRecord(
+        benchmark=benchmark.name,
+        digest=benchmark.published.digest,
+        weights=weights,
+        sampling=settings,
+    )
+    check_record(pictures.folder / DRAWN_FILE, record)
+    tasks = benchmark.published.tasks
+    to_draw = [task for task in tasks if not pictures.of(task).path.is_file()]
+    if not to_draw:
+        return {}
+    editor = load_editor(checkpoint)
+    drawing = _draw_all(editor, pictures, to_draw, settings)
+    what = f"{checkpoint.name} draws {benchmark.name}"
+    return dict(filter(None, track(drawing, total=len(to_draw), description=what)))
+
+
+def read_times(folder: Path) -> SampledTimes | None:
+    """The times that pictures were drawn at; None: none was drawn."""
+    path = folder / TIMES_FILE
+    return SampledTimes.model_validate_json(path.read_bytes()) if path.is_file() else None
+
+
+def _draw_all(
+    editor: FlowEditor,
+    pictures: EditedPictures,
+    tasks: list[EditorTask],
+    settings: DrawingSettings,
+) -> Iterator[tuple[str, str] | None]:
+    """None for each task that was drawn, else its id and why it was not."""
+    for task in tasks:
+        try:
+            source, edited, times = _draw(editor, task, settings)
+        except InvalidInputError as error:
+            logger.warning("task %s: not drawn: %s", task.id, error)
+            yield task.id, str(error)
+            continue
+        if not (path := pictures.folder / TIMES_FILE).exists():
+            told = SampledTimes(task=task.id, times=tuple(times))
+            path.write_text(told.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        if (place := pictures.benchmark.source_place(task)) is not None:
+            _save(source, pictures.folder / place)
+        _save(edited, pictures.of(task).path)
+        yield None
+
+
+def _draw(
+    editor: FlowEditor, task: EditorTask, settings: DrawingSettings
+) -> tuple[Image.Image, Image.Image, list[float]]:
+    """The source, an edit of it, and the times that it was drawn at.
+
+    Raises:
+        InvalidInputError: the editor cannot do this, or what it draws is no picture.
+    """
+    source = decode_image(task.source.read(), task.source.where)
+    asked = EditTask([source], task.instruction, id=task.id, operation=task.task_type)
+    with torch.no_grad():
+        condition = editor.encode([asked])
+        generator = torch.Generator().manual_seed(_seed(settings.seed, task.id))
+        latents = draw_edits(editor, condition, settings, generator)
+        if not torch.isfinite(latents).all():
+            raise InvalidInputError(f"task {task.id}: the editor draws latents that are no numbers")
+        [edited] = editor.decode(latents, condition)
+    return source, edited, times_of(editor, settings, condition)
+
+
+def _seed(seed: int, task: str) -> int:
+    digest = hashlib.sha256(f"{seed}\n{task}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") % _SEEDS
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    """Write a PNG in one step: a file that is there is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".partial")
+    picture.save(unfinished, format="PNG")
+    unfinished.replace(path)

@@ -1,0 +1,267 @@
+"""Several editors on several benchmarks: their pictures, the grades, and the report of all of it.
+
+The first editor is the base, and is measured with the others: published figures of one editor
+differ between runs and versions of a grader by more than many an improvement. An editor that cannot
+be loaded or graded is named in the report with what it lacks; the others' results stay.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+from spatialreward.benchmarks.contestants import How, has_checkpoint, load
+from spatialreward.benchmarks.editors.config import EditorBenchmarkSettings
+from spatialreward.benchmarks.editors.drawing import draw_pictures, read_times
+from spatialreward.benchmarks.editors.graders import Grader, JudgeGrader
+from spatialreward.benchmarks.editors.grading import GradingRecord, grade_edits
+from spatialreward.benchmarks.editors.interface import EditorBenchmark
+from spatialreward.benchmarks.editors.pictures import EditedPictures
+from spatialreward.benchmarks.editors.results import (
+    EditorBenchmarkReport,
+    EditorIdentity,
+    Measured,
+    Sampler,
+    report_on,
+)
+from spatialreward.benchmarks.editors.rubric import Rubric
+from spatialreward.benchmarks.results import Price
+from spatialreward.benchmarks.statistics import NUM_RESAMPLES, SEED
+from spatialreward.errors import InvalidInputError, SpatialRewardError
+from spatialreward.figures import commit, versions
+from spatialreward.folder_manifest import digest_folder
+from spatialreward.judges.load import fetch
+from spatialreward.judges.openai_config import PREFIX as OPENAI
+from spatialreward.judges.openai_config import OpenAiConfig
+from spatialreward.records import Record
+
+OUR_RULES = (
+    "missing edits and grades that cannot be read count as the worst score there is (0, or 1 of "
+    "ImgEdit-Bench's 1..5), soft scores count where the judge has them; intervals (95 %) and tests "
+    "resample prompts, which are instructions with their source"
+)
+
+
+class Entrant(NamedTuple):
+    """An editor that takes part, or a folder of results."""
+
+    name: str
+    """As it was named."""
+    folder: Path
+    """The checkpoint; of results, where they lie in the benchmark's layout."""
+    is_results: bool = False
+
+
+class Grading(NamedTuple):
+    """Who grades, and how."""
+
+    judge: str
+    """As ``load_judge`` takes it."""
+    how: How = How()
+    rubrics: Mapping[str, Rubric] = {}
+    """By benchmark: there the judge, a model behind an address, is asked by these prompts."""
+    resize_to_source: bool | None = None
+    """Bring edited pictures to the size of their source; None: as the benchmark does."""
+    price: Price | None = None
+
+
+class Lacking(Record):
+    """A result that there is none of."""
+
+    editor: str
+    """As it was named; empty: none was begun."""
+    benchmark: str
+    reason: str
+
+
+class EditorEvaluation(Record):
+    """All of an evaluation, as ``report.json`` has it."""
+
+    benchmarks: tuple[EditorBenchmarkReport, ...]
+    missing: tuple[Lacking, ...]
+    our_rules: str = OUR_RULES
+    num_resamples: int = NUM_RESAMPLES
+    seed: int = SEED
+    versions: dict[str, str]
+    commit: str
+
+
+class _Drawn(NamedTuple):
+    """An editor's pictures of a benchmark."""
+
+    number: int
+    """Of the editor, from 1."""
+    pictures: EditedPictures
+    identity: EditorIdentity
+    sampler: Sampler | None
+    not_drawn: Mapping[str, str]
+    """Tasks that the editor cannot do, and why."""
+
+
+def evaluate_editors(
+    benchmarks: Sequence[EditorBenchmark],
+    entrants: Sequence[Entrant],
+    grading: Grading,
+    out: Path,
+    settings: EditorBenchmarkSettings,
+    *,
+    missing: Sequence[Lacking] = (),
+    notice: Callable[[str], None] = lambda told: None,
+) -> EditorEvaluation:
+    """Draw and grade what is not there yet, and score.
+
+    Args:
+        benchmarks: what is edited, each of another name.
+        entrants: by whom; the first is the base.
+        grading: who grades the edits.
+        out: gets ``BENCHMARK/editor-N`` with pictures in the benchmark's layout, and
+            ``BENCHMARK/grades/editor-N`` with each editor's rows.
+        settings: how edits are drawn, and how often an answer is asked for again.
+        missing: what is known to be missing already.
+        notice: is told what a reader must know of the grader.
+
+    Raises:
+        InvalidInputError: there is no result at all; says why the first is missing.
+    """
+    lacking = list(missing)
+    drawn: dict[str, list[_Drawn]] = defaultdict(list)
+    for one in _draw_all(benchmarks, entrants, out, settings):
+        if isinstance(one, Lacking):
+            lacking.append(one)
+        else:
+            drawn[one.pictures.benchmark.name].append(one)
+    reports = []
+    with _Graders(grading, settings.num_retries) as graders:
+        for benchmark in benchmarks:
+            found = [_measured(one, graders, out, settings) for one in drawn[benchmark.name]]
+            lacking += [one for one in found if isinstance(one, Lacking)]
+            if measured := [one for one in found if isinstance(one, Measured)]:
+                notes = graders.of(benchmark).notice
+                reports.append(report_on(benchmark, measured, notes, grading.price))
+    for told in dict.fromkeys(one.grader_notice for one in reports):
+        notice(f"{grading.judge}: {told}")
+    if not reports:
+        first = lacking[0]
+        where = " on ".join(filter(None, (first.editor, first.benchmark)))
+        raise InvalidInputError(f"nothing was measured: {where}: {first.reason}")
+    return EditorEvaluation(
+        benchmarks=tuple(reports), missing=tuple(lacking), versions=versions(), commit=commit()
+    )
+
+
+def check_grading(grading: Grading) -> None:
+    """Find out, before hours are spent on drawing, that a judge can be asked.
+
+    Raises:
+        SpatialRewardError: it is not here and cannot be brought here, its address, key or protocol
+            is wrong, or a rubric is for another kind of judge.
+    """
+    if has_checkpoint(grading.judge):
+        fetch(grading.judge)
+    else:
+        load(grading.judge, grading.how).close()
+    if grading.rubrics and not grading.judge.startswith(OPENAI):
+        raise InvalidInputError(
+            f"grader prompts of {next(iter(grading.rubrics))}: expected a judge behind an address, "
+            f"openai:MODEL@https://HOST/v1, got {grading.judge}"
+        )
+
+
+class _Graders(ExitStack):
+    """The grader of each benchmark; a judge is loaded when it is first needed, and once."""
+
+    def __init__(self, grading: Grading, num_retries: int) -> None:
+        super().__init__()
+        self.grading = grading
+        self._num_retries = num_retries
+        self._known: dict[str, Grader] = {}
+
+    def of(self, benchmark: EditorBenchmark) -> Grader:
+        """The grader of a benchmark."""
+        rubric = self.grading.rubrics.get(benchmark.name)
+        # A judge in its own words is the same for all benchmarks.
+        name = "" if rubric is None else benchmark.name
+        if name not in self._known:
+            self._known[name] = self._by_judge() if rubric is None else self._by_rubric(rubric)
+        return self._known[name]
+
+    def _by_judge(self) -> Grader:
+        judging = self.enter_context(load(self.grading.judge, self.grading.how))
+        return JudgeGrader(judging, self._num_retries)
+
+    def _by_rubric(self, rubric: Rubric) -> Grader:
+        from spatialreward.benchmarks.editors.rubric_grader import RubricGrader
+
+        config = OpenAiConfig.parse(self.grading.judge)
+        return RubricGrader(config, rubric, self._num_retries)
+
+
+def _draw_all(
+    benchmarks: Sequence[EditorBenchmark],
+    entrants: Sequence[Entrant],
+    out: Path,
+    settings: EditorBenchmarkSettings,
+) -> Iterator[_Drawn | Lacking]:
+    """The pictures of each editor on each benchmark, or why there are none."""
+    for number, entrant in enumerate(entrants, start=1):
+        try:
+            weights = "" if entrant.is_results else digest_folder(entrant.folder)
+        except SpatialRewardError as error:
+            yield Lacking(editor=entrant.name, benchmark="", reason=str(error))
+            continue
+        identity = EditorIdentity(name=entrant.name, weights=weights)
+        for benchmark in benchmarks:
+            place = entrant.folder if entrant.is_results else out / benchmark.name / _folder(number)
+            pictures = EditedPictures(benchmark, place)
+            try:
+                if entrant.is_results:
+                    pictures.check()
+                    yield _Drawn(number, pictures, identity, None, {})
+                else:
+                    yield _drawn(number, entrant, pictures, identity, settings)
+            except SpatialRewardError as error:
+                why = str(error)
+                yield Lacking(editor=entrant.name, benchmark=benchmark.name, reason=why)
+
+
+def _drawn(
+    number: int,
+    entrant: Entrant,
+    pictures: EditedPictures,
+    identity: EditorIdentity,
+    settings: EditorBenchmarkSettings,
+) -> _Drawn:
+    sampling = settings.sampling
+    not_drawn = draw_pictures(entrant.folder, pictures, identity.weights, sampling)
+    times = read_times(pictures.folder)
+    sampler = Sampler(settings=sampling, times=() if times is None else times.times)
+    return _Drawn(number, pictures, identity, sampler, not_drawn)
+
+
+def _measured(
+    drawn: _Drawn, graders: _Graders, out: Path, settings: EditorBenchmarkSettings
+) -> Measured | Lacking:
+    benchmark, resizes = drawn.pictures.benchmark, graders.grading.resize_to_source
+    try:
+        grader = graders.of(benchmark)
+        record = GradingRecord(
+            benchmark=benchmark.name,
+            digest=benchmark.published.digest,
+            grader=grader.identity,
+            resize_to_source=benchmark.resizes_to_source if resizes is None else resizes,
+            num_retries=settings.num_retries,
+        )
+        rows = out / benchmark.name / "grades" / _folder(drawn.number)
+        graded = grade_edits(drawn.pictures, grader, rows, record)
+    except SpatialRewardError as error:
+        name = drawn.identity.name
+        return Lacking(editor=name, benchmark=benchmark.name, reason=str(error))
+    # Why an editor did not draw a picture says more than that it is not there.
+    missing = {task: drawn.not_drawn.get(task, why) for task, why in graded.missing.items()}
+    graded = graded._replace(missing=missing)
+    return Measured(drawn.number, drawn.identity, drawn.sampler, graded)
+
+
+def _folder(number: int) -> str:
+    return f"editor-{number}"

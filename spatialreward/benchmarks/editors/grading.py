@@ -1,0 +1,143 @@
+"""Grades an editor's pictures of a benchmark, each once, and keeps the grades as they come.
+
+A line of ``rows.jsonl`` has the digest of its picture: one that was exchanged is graded again, and
+so is one on which the grader's server broke. A task without a picture that can be read has no line.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from spatialreward.benchmarks.editors.graders import Grader
+from spatialreward.benchmarks.editors.interface import EditorTask, Grade
+from spatialreward.benchmarks.editors.pictures import EditedPictures
+from spatialreward.benchmarks.rows import Cost, Meter, Rows, open_rows
+from spatialreward.benchmarks.run import check_judge
+from spatialreward.edits import Edit
+from spatialreward.errors import Failure, InvalidInputError
+from spatialreward.progress import track
+from spatialreward.records import JudgeIdentity, Record
+
+_BATCH = 8
+
+
+class GradingRecord(Record):
+    """What rows are of; ones with another record are another run's."""
+
+    version: Literal[1] = 1
+    """Of the form of the folder."""
+    benchmark: str
+    digest: str
+    """Of the benchmark's tasks."""
+    grader: JudgeIdentity
+    resize_to_source: bool
+    """Whether edited pictures are brought to the size of their source before they are graded."""
+    num_retries: int
+    """How often an answer that cannot be read is asked for again."""
+
+
+class GradedEdit(Record):
+    """One line of ``rows.jsonl``."""
+
+    task: str
+    picture: str
+    """SHA-256 of the edited picture's file."""
+    grade: Grade
+    cost: Cost = Cost()
+    """Its equal share of the batch in which it was graded."""
+
+
+class Graded(NamedTuple):
+    """All edits of an editor, graded."""
+
+    record: GradingRecord
+    grades: dict[str, Grade]
+    """By task."""
+    missing: dict[str, str]
+    """Tasks without an edited picture that can be read, and why."""
+    num_reused: int
+    """Grades that were there before."""
+    cost: Cost
+    """Of all lines of the folder, those of edits that were graded again included."""
+    num_asked: int
+    """Lines of the folder."""
+
+
+def grade_edits(
+    pictures: EditedPictures, grader: Grader, folder: Path, record: GradingRecord
+) -> Graded:
+    """Grade what is not graded yet.
+
+    Args:
+        pictures: the editor's.
+        grader: who grades.
+        folder: gets the rows; new, or that of a run with the same record.
+        record: what the rows are of.
+
+    Raises:
+        InvalidInputError: the folder is another run's, damaged or in use, or another judge answers
+            in the middle of the run.
+        ServerAway, ServingError: the grader's server does not answer.
+    """
+    tasks = pictures.benchmark.published.tasks
+    digests, missing = _digests(pictures)
+    with open_rows(folder, record, GradedEdit) as rows:
+        grades = {
+            row.task: row.grade
+            for row in rows.known
+            if digests.get(row.task) == row.picture
+            and row.grade.failure is not Failure.JUDGE_FAILED
+        }
+        num_reused = len(grades)
+        still_open = [one for one in tasks if one.id in digests and one.id not in grades]
+        graded = _grade_all(pictures, still_open, grader, record, rows)
+        what = f"{record.grader.name} grades {record.benchmark}"
+        for task, row in track(graded, total=len(still_open), description=what):
+            if isinstance(row, GradedEdit):
+                grades[task] = row.grade
+            else:
+                missing[task] = str(row)
+    cost = sum((row.cost for row in rows.known), Cost())
+    return Graded(record, grades, missing, num_reused, cost, len(rows.known))
+
+
+def _digests(pictures: EditedPictures) -> tuple[dict[str, str], dict[str, str]]:
+    """Digests of edited pictures by task, and why others have none."""
+    found, missing = {}, {}
+    for task in pictures.benchmark.published.tasks:
+        try:
+            found[task.id] = pictures.digest(task)
+        except InvalidInputError as error:
+            missing[task.id] = str(error)
+    return found, missing
+
+
+def _grade_all(
+    pictures: EditedPictures,
+    tasks: Sequence[EditorTask],
+    grader: Grader,
+    record: GradingRecord,
+    rows: Rows[GradedEdit],
+) -> Iterator[tuple[str, GradedEdit | InvalidInputError]]:
+    """Tasks, each with its row, which is on disk by then, or with why there is nothing to grade."""
+    meter = Meter(grader)
+    for start in range(0, len(tasks), _BATCH):
+        batch: list[tuple[str, Edit]] = []
+        for task in tasks[start : start + _BATCH]:
+            try:
+                edit = pictures.edit(task, resize_to_source=record.resize_to_source)
+            except InvalidInputError as error:
+                yield task.id, error
+            else:
+                batch.append((pictures.digest(task), edit))
+        if not batch:
+            continue
+        grades = grader.grade([edit for _, edit in batch])
+        check_judge(record.grader, [one.judgement for one in grades if one.judgement is not None])
+        share = meter.since_last().share(len(batch))
+        done = [
+            GradedEdit(task=edit.id, picture=digest, grade=grade, cost=share)
+            for (digest, edit), grade in zip(batch, grades, strict=True)
+        ]
+        rows.add(done)
+        yield from ((row.task, row) for row in done)

@@ -1,0 +1,152 @@
+"""What editors reach on one benchmark, as it is stored."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from spatialreward.benchmarks.editors.config import DrawingSettings
+from spatialreward.benchmarks.editors.grading import Graded
+from spatialreward.benchmarks.editors.interface import EditorBenchmark, Grades
+from spatialreward.benchmarks.results import (
+    Comparison,
+    CostRow,
+    MetricRow,
+    Price,
+    comparison,
+    cost_row,
+    metric_row,
+)
+from spatialreward.errors import Failure
+from spatialreward.records import JudgeIdentity, Record
+
+BASE = 1
+"""The number of the editor that the others are compared with."""
+
+
+class EditorIdentity(Record):
+    """Which editor, or whose pictures."""
+
+    name: str
+    """As it was named on the command line."""
+    weights: str
+    """SHA-256 of the checkpoint; empty: its pictures were there."""
+
+
+class Sampler(Record):
+    """How the pictures were drawn."""
+
+    settings: DrawingSettings
+    times: tuple[float, ...]
+    """Of the steps of the first task, 0 noise and 1 data; empty: nothing was drawn."""
+
+
+class EditorResult(Record):
+    """What one editor reaches."""
+
+    number: int
+    """Among the editors as they were named, from 1; the first is the base."""
+    editor: EditorIdentity
+    sampler: Sampler | None
+    """None: its pictures were there."""
+    num_edits: int
+    """Edited pictures that were graded or that the grader failed on."""
+    missing: tuple[tuple[str, str], ...]
+    """Tasks without an edited picture that can be read: which, and why."""
+    failed: dict[Failure, int]
+    """Edits without a grade by reason, after all attempts."""
+    num_asked_again: int
+    """Edits whose answer could not be read at first."""
+    num_reused: int
+    """Edits that were graded before this command ran."""
+    metrics: tuple[MetricRow, ...]
+    cost: CostRow
+    """Of grading."""
+
+
+class EditorBenchmarkReport(Record):
+    """What editors reach on one benchmark."""
+
+    benchmark: str
+    title: str
+    digest: str
+    """Of the benchmark's tasks."""
+    num_tasks: int
+    left_out: tuple[tuple[str, str], ...]
+    """Rows and files that are not measured on: where, and why."""
+    resize_to_source: bool
+    reference_rules: str
+    grader: JudgeIdentity
+    grader_notice: str
+    num_retries: int
+    """How often an answer that could not be read was asked for again."""
+    task_types: tuple[str, ...]
+    editors: tuple[EditorResult, ...]
+    comparisons: tuple[Comparison, ...]
+    """Of each editor with the base, where the base was measured."""
+
+
+class Measured(NamedTuple):
+    """An editor's grades on a benchmark."""
+
+    number: int
+    """Among the editors as they were named, from 1; the first is the base."""
+    editor: EditorIdentity
+    sampler: Sampler | None
+    graded: Graded
+
+
+def report_on(
+    benchmark: EditorBenchmark,
+    measured: Sequence[Measured],
+    notice: str,
+    price: Price | None = None,
+) -> EditorBenchmarkReport:
+    """Score grades of one benchmark, and compare each editor with the base.
+
+    Args:
+        benchmark: what was edited.
+        measured: one editor each, by number, one at least, all graded alike.
+        notice: what a reader must know of the grader.
+        price: of its tokens.
+    """
+    tasks, left_out = benchmark.published
+    scored = [benchmark.score(one.graded.grades) for one in measured]
+    has_base = measured[0].number == BASE
+    record = measured[0].graded.record
+    return EditorBenchmarkReport(
+        benchmark=benchmark.name,
+        title=benchmark.title,
+        digest=benchmark.published.digest,
+        num_tasks=len(tasks),
+        left_out=left_out,
+        resize_to_source=record.resize_to_source,
+        reference_rules=benchmark.rules,
+        grader=record.grader,
+        grader_notice=notice,
+        num_retries=record.num_retries,
+        task_types=tuple(dict.fromkeys(one.task_type for one in tasks if one.task_type)),
+        editors=tuple(
+            EditorResult(
+                number=one.number,
+                editor=one.editor,
+                sampler=one.sampler,
+                num_edits=len(one.graded.grades),
+                missing=tuple(one.graded.missing.items()),
+                failed=_failed(one.graded.grades),
+                num_asked_again=sum(len(grade.answers) > 1 for grade in one.graded.grades.values()),
+                num_reused=one.graded.num_reused,
+                metrics=tuple(map(metric_row, metrics)),
+                cost=cost_row(one.graded.cost, one.graded.num_asked, price),
+            )
+            for one, metrics in zip(measured, scored, strict=True)
+        ),
+        comparisons=tuple(
+            comparison(measured[0].editor.name, scored[0], one.editor.name, metrics)
+            for one, metrics in zip(measured[1:], scored[1:], strict=True)
+            if has_base
+        ),
+    )
+
+
+def _failed(grades: Grades) -> dict[Failure, int]:
+    found = [one.failure for one in grades.values() if one.failure is not None]
+    return {reason: found.count(reason) for reason in Failure if reason in found}

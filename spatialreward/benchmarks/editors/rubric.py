@@ -1,0 +1,107 @@
+"""ImgEdit-Bench's grader prompts, from the user's copy of its code, and the answers to them.
+
+The prompts of the Basic suite are a JSON file, an edit type each; that of UGE is a text in its
+script, which is parsed and not run. None of them is copied here.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from spatialreward.benchmarks.editors.imgedit import Suite
+from spatialreward.errors import Failure, InvalidInputError, JudgementError
+from spatialreward.protocol.formats import AnswerFormat, ScoreScale
+from spatialreward.protocol.prompts import Protocol
+from spatialreward.protocol.python_texts import PythonSource
+from spatialreward.reading import parse_json, read_text
+from spatialreward.records import AnswerForm
+
+_MARK = "<edit_prompt>"
+_REFERENCE_LETTERS = 12
+_SCORE = re.compile(r"(?P<name>[^:]*\w[^:]*):[\s*_]*(?P<score>-?\d{1,3})(?:\s*/\s*5|\.0*)?[\s*_.]*")
+_REASONING = re.compile(r"reasoning|explanation", re.IGNORECASE)
+LOWEST, HIGHEST = 1, 5
+
+ASKED = Protocol(
+    name="imgedit",
+    format=AnswerFormat.CRITIQUE,
+    semantic="{instruction}{source}{edited}",
+    perceptual="",
+    answer=AnswerForm.REASONING,
+    scale=ScoreScale(lowest=LOWEST, highest=HIGHEST),
+    max_sources=1,
+)
+"""How a case is shown: the grader's prompt, in the instruction's place, then both pictures."""
+
+
+class Rubric(NamedTuple):
+    """A suite's grader prompts."""
+
+    name: str
+    """Of the suite."""
+    prompts: Mapping[str, str]
+    """By edit type; of a suite without types a single one, of the empty type."""
+    num_criteria: int
+    """Numbers in an answer."""
+
+    @classmethod
+    def read(cls, path: Path, suite: Suite) -> "Rubric":
+        """Read a suite's prompts.
+
+        Args:
+            path: ``prompts.json`` of the Basic suite, or ``UGE_bench.py``.
+            suite: whose they are.
+
+        Raises:
+            InvalidInputError: they are not there, or not those of all edit types.
+        """
+        prompts = _by_type(path) if suite.types else {"": PythonSource(path).text("prompt")}
+        if missing := [one for one in suite.types or ("",) if one not in prompts]:
+            raise InvalidInputError(f"{path}: no grader prompt of edit type {missing[0]}")
+        for task_type, prompt in prompts.items():
+            if _MARK not in prompt:
+                where = f"{path}: {task_type}" if task_type else f"{path}: prompt"
+                raise InvalidInputError(f"{where}: expected {_MARK} where the request stands")
+        return cls(suite.name, prompts, suite.num_criteria)
+
+    @property
+    def reference(self) -> str:
+        """Name and digest, as of a protocol."""
+        told = json.dumps(dict(sorted(self.prompts.items())), ensure_ascii=False)
+        digest = hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()
+        return f"{self.name}@{digest[:_REFERENCE_LETTERS]}"
+
+    def prompt(self, task_type: str, request: str) -> str:
+        """What is asked about a request."""
+        return self.prompts[task_type].replace(_MARK, request)
+
+    def read_answer(self, answer: str) -> tuple[int, ...]:
+        """The numbers of an answer, in its order, one a line behind a name.
+
+        Raises:
+            JudgementError: there are more or fewer, or one is not in 1..5.
+        """
+        lines = filter(None, map(_SCORE.fullmatch, answer.splitlines()))
+        found = [int(one["score"]) for one in lines if not _REASONING.search(one["name"])]
+        if not found:
+            raise JudgementError("the answer has no line with a score", Failure.NO_ANSWER)
+        if len(found) != self.num_criteria:
+            raise JudgementError(f"expected {self.num_criteria} scores, got {len(found)}")
+        for score in found:
+            if not LOWEST <= score <= HIGHEST:
+                reason = f"score: expected {LOWEST} to {HIGHEST}, got {score}"
+                raise JudgementError(reason, Failure.SCORE_OUT_OF_RANGE)
+        return tuple(found)
+
+
+def _by_type(path: Path) -> Mapping[str, str]:
+    try:
+        found = parse_json(read_text(path))
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}: {error}") from error
+    if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
+        raise InvalidInputError(f"{path}: expected an object of edit types and grader prompts")
+    return found

@@ -1,0 +1,141 @@
+"""Rows that are written to disk as they come, and what they have cost.
+
+A folder has ``run.json``, which says what its rows are of, and ``rows.jsonl`` with a line a row. A
+run that was killed goes on behind its last whole line, and a folder takes no rows of another run.
+"""
+
+import fcntl
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Generic, TypeVar
+
+from pydantic import Field, ValidationError
+
+from spatialreward.errors import InvalidInputError
+from spatialreward.judges.interface import Metered, Tokens
+from spatialreward.records import Record
+from spatialreward.validation import first_problem
+
+RUN_FILE, ROWS_FILE = "run.json", "rows.jsonl"
+Row = TypeVar("Row", bound=Record)
+
+
+class Cost(Record):
+    """What rows have cost, over all processes that worked on them."""
+
+    seconds: float = Field(0.0, ge=0)
+    """In which the judge was busy."""
+    prompt_tokens: float = Field(0.0, ge=0)
+    completion_tokens: float = Field(0.0, ge=0)
+    """Both are 0 where the judge counts none; see ``Metered``."""
+
+    def __add__(self, other: "Cost") -> "Cost":
+        """Both."""
+        return Cost(**{name: value + getattr(other, name) for name, value in self})
+
+    def share(self, parts: int) -> "Cost":
+        """One of equal parts."""
+        return Cost(**{name: value / parts for name, value in self})
+
+
+class Meter:
+    """Says what was spent between two looks."""
+
+    def __init__(self, judging: object) -> None:
+        """Look for the first time; ``judging`` counts tokens if it is ``Metered``."""
+        self._judging = judging
+        self._last = self._now()
+
+    def since_last(self) -> Cost:
+        """What was spent since the last look."""
+        before, self._last = self._last, self._now()
+        return Cost(**{name: value - getattr(before, name) for name, value in self._last})
+
+    def _now(self) -> Cost:
+        tokens = self._judging.tokens if isinstance(self._judging, Metered) else Tokens(0, 0)
+        return Cost(
+            seconds=time.monotonic(),
+            prompt_tokens=tokens.prompt,
+            completion_tokens=tokens.completion,
+        )
+
+
+class Rows(Generic[Row]):
+    """The rows of a folder, those of earlier processes first."""
+
+    def __init__(self, file: IO[bytes], known: list[Row]) -> None:
+        """Take the file, open for appending, and what is in it."""
+        self._file = file
+        self.known = known
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Write rows; they are on disk when this returns."""
+        self._file.writelines(one.model_dump_json().encode() + b"\n" for one in rows)
+        self._file.flush()
+        self.known += rows
+
+
+@contextmanager
+def open_rows(folder: Path, record: Record, kind: type[Row]) -> Iterator[Rows[Row]]:
+    """The rows of a folder, for this process alone.
+
+    Args:
+        folder: new, or that of a run with an equal record.
+        record: what the rows are of.
+        kind: of the rows.
+
+    Raises:
+        InvalidInputError: the folder is another run's, damaged or in use.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ROWS_FILE
+    with path.open("a+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InvalidInputError(f"{path}: another run is writing here") from error
+        check_record(folder / RUN_FILE, record)
+        yield Rows(file, _read(file, path, kind))
+
+
+def check_record(path: Path, record: Record) -> None:
+    """Begin a run, or make sure that this is the one which began here.
+
+    Raises:
+        InvalidInputError: another one did, or the file is damaged; names file and field.
+    """
+    if not path.exists():
+        unfinished = path.with_suffix(".partial")
+        unfinished.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        unfinished.replace(path)
+        return
+    kind = type(record)
+    try:
+        begun = kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InvalidInputError(f"{path}: {first_problem(error, kind)}") from error
+    for field in kind.model_fields:
+        before, now = getattr(begun, field), getattr(record, field)
+        if before != now:
+            raise InvalidInputError(
+                f"{path}: {field}: the run here began with {before}, this one has {now}; "
+                "use a new folder"
+            )
+
+
+def _read(file: IO[bytes], path: Path, kind: type[Row]) -> list[Row]:
+    """What was written before; the half line of a run that was killed is cut off."""
+    file.seek(0)
+    whole, newline, _ = file.read().rpartition(b"\n")
+    file.truncate(len(whole) + len(newline))
+    rows = []
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            rows.append(kind.model_validate_json(line))
+        except ValidationError as error:
+            raise InvalidInputError(
+                f"{path}: line {number}: {first_problem(error, kind)}"
+            ) from error
+    return rows

@@ -1,0 +1,93 @@
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from spatialreward.benchmarks.editors import drawing
+from spatialreward.benchmarks.editors.config import DrawingSettings
+from spatialreward.benchmarks.editors.drawing import draw_pictures, read_times
+from spatialreward.benchmarks.editors.gedit import GeditBench
+from spatialreward.benchmarks.editors.pictures import EditedPictures
+from spatialreward.errors import InvalidInputError
+from spatialreward.world.tiny_editor import TinyEditor
+from tests.benchmarks.editors.folders import request, write_gedit
+
+SETTINGS = DrawingSettings(num_denoising_steps=2, seed=5)
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return GeditBench.read(write_gedit(tmp_path / "bench", request("a"), request("b", "ps_human")))
+
+
+@pytest.fixture
+def draw(bench, editor_folder, tmp_path):
+    def draw(folder="drawn", settings=SETTINGS, weights="w", benchmark=bench):
+        pictures = EditedPictures(benchmark, tmp_path / folder)
+        return draw_pictures(editor_folder, pictures, weights, settings), pictures
+
+    return draw
+
+
+def bytes_of(pictures):
+    return [pictures.of(task).read() for task in pictures.benchmark.published.tasks]
+
+
+def test_edits_lie_where_public_scripts_look_for_them(draw, bench, tmp_path):
+    not_drawn, pictures = draw()
+    assert not_drawn == {}
+    for task in bench.published.tasks:
+        with Image.open(tmp_path / "drawn" / "fullset" / f"{task.id}.png") as edited:
+            assert (edited.mode, edited.size) == ("RGB", (64, 64))
+        with Image.open(tmp_path / "drawn" / "fullset" / f"{task.id}_SRCIMG.png") as source:
+            assert source.size == (8, 8)
+    told = json.loads((tmp_path / "drawn" / "drawn.json").read_text())
+    assert told["sampling"]["seed"] == 5
+    assert read_times(pictures.folder).times == (0.0, 0.5, 1.0)
+    assert read_times(tmp_path) is None
+
+
+def test_a_task_has_noise_of_its_own_whatever_else_is_drawn(draw, tmp_path):
+    _, first = draw()
+    first.of(first.benchmark.published.tasks[1]).path.unlink()
+    drawn = bytes_of(draw("again")[1])
+    assert bytes_of(draw()[1]) == drawn
+    assert drawn[0] != drawn[1]
+    other = SETTINGS.model_copy(update={"seed": 6})
+    assert bytes_of(draw("seed", settings=other)[1]) != drawn
+
+
+def test_a_finished_folder_loads_no_editor(draw, monkeypatch):
+    draw()
+    monkeypatch.setattr(drawing, "load_editor", None)
+    assert draw()[0] == {}
+
+
+def test_a_folder_is_of_one_editor_benchmark_and_setting(draw, tmp_path):
+    draw()
+    with pytest.raises(InvalidInputError, match=r"drawn\.json: weights: the run here began with w"):
+        draw(weights="x")
+    with pytest.raises(InvalidInputError, match="sampling: the run here began with"):
+        draw(settings=DrawingSettings(num_denoising_steps=3))
+    other = GeditBench.read(write_gedit(tmp_path / "other", request("a")))
+    with pytest.raises(InvalidInputError, match="digest: the run here began with"):
+        draw(benchmark=other)
+
+
+def test_a_task_that_an_editor_cannot_do_is_named_and_the_rest_goes_on(draw, bench, monkeypatch):
+    encode = TinyEditor.encode
+
+    def fails(self, tasks):
+        if tasks[0].operation == "ps_human":
+            raise InvalidInputError("too small for this editor")
+        return encode(self, tasks)
+
+    monkeypatch.setattr(TinyEditor, "encode", fails)
+    not_drawn, pictures = draw()
+    assert not_drawn == {"ps_human/en/b": "too small for this editor"}
+    assert [pictures.of(task).path.is_file() for task in bench.published.tasks] == [True, False]
+    monkeypatch.setattr(TinyEditor, "encode", encode)
+    nan = torch.full((1, 1), float("nan"))
+    monkeypatch.setattr(drawing, "draw_edits", lambda *given: nan)
+    assert "latents that are no numbers" in draw("nan")[0]["color_alter/en/a"]
