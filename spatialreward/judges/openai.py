@@ -156,11 +156,8 @@ class OpenAiJudge(ClosedAtEnd):
             return_exceptions=True,
         )
         self._silence.note(answers)
-        asked_and_answered = zip(asked, answers, strict=True)
-        self._listener(
-            edit,
-            {one: reply.words for one, reply in asked_and_answered if isinstance(reply, Reply)},
-        )
+        answered = zip(asked, answers, strict=True)
+        self._listener(edit, {one: told.words for one, told in answered if isinstance(told, Reply)})
         replies: dict[Streams, Reply] = {}
         for stream, answer in zip(asked, answers, strict=True):
             if isinstance(answer, ChatFault):
@@ -168,9 +165,6 @@ class OpenAiJudge(ClosedAtEnd):
             if isinstance(answer, BaseException):
                 raise answer
             replies[stream] = answer
-        self._listener(
-            edit, {one: reply.text or reply.refusal or "" for one, reply in replies.items()}
-        )
         if self._protocol.format is AnswerFormat.JSON:
             return self._read(replies)
         return self._read_public(replies, edit.options.streams)
