@@ -7,9 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from serving.bench.stock_pipelines import picture
 from spatialreward.editors.flux2_klein import KleinEditor
 from spatialreward.editors.flux_kontext import KontextEditor
+from spatialreward.editors.load import load_editor
 from spatialreward.editors.qwen_image_edit import QwenEditor, check_source_times
+from spatialreward.editors.qwen_prompts import PictureProcessor
 from spatialreward.errors import InvalidInputError
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -121,3 +124,37 @@ def test_a_diffusers_that_drops_the_time_of_sources_is_refused(random_editor):
     newer = QwenEditor.load(random_editor("qwen_edit_plus")).trainable()
     check_source_times({"zero_cond_t": True}, newer)
     assert newer.config.zero_cond_t
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("kontext", KontextEditor),
+        ("klein", KleinEditor),
+        ("qwen_edit", QwenEditor),
+        ("qwen_edit_plus", QwenEditor),
+    ],
+)
+def test_an_editor_is_found_by_its_pipeline(name, kind, random_editor):
+    guidance = {"true_cfg_scale": 2.5} if kind is QwenEditor else {"guidance_scale": 2.5}
+    editor = load_editor(random_editor(name), settings=guidance, precision="bfloat16")
+    assert isinstance(editor, kind)
+    assert editor.config == kind.CONFIG(**guidance)
+    assert {one.dtype for one in editor.trainable().parameters()} == {torch.bfloat16}
+
+
+def test_a_processor_is_read_as_it_lies_on_the_hub(spoilt):
+    folder = spoilt("qwen_edit") / "processor"
+    instruction, pictures = "make it red", [picture((80, 64))]
+    expected = PictureProcessor.load(folder).inputs_of(instruction, pictures, numbered=True)
+    written = folder / "processor_config.json"
+    stated = json.loads(written.read_text())["image_processor"]
+    written.unlink()
+    published = {
+        "image_processor_type": "Qwen2VLImageProcessorFast",
+        "processor_class": "Qwen2_5_VLProcessor",
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(stated | published))
+    found = PictureProcessor.load(folder).inputs_of(instruction, pictures, numbered=True)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
