@@ -45,7 +45,8 @@ def grade(pictures, tmp_path):
 
 
 def rows_of(tmp_path):
-    return [json.loads(line) for line in (tmp_path / "grades" / "rows.jsonl").open()]
+    text = (tmp_path / "grades" / "rows.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def good(edit):
