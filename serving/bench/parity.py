@@ -2,14 +2,17 @@
 
 Judges that answer at random, with ties, failures and gaps, judge the benchmarks' layouts in small.
 Their figures under reference rules are held against ``published_arithmetic``, which works on the
-result files of the published scripts and shares no code with ours.
+result files of the published scripts and shares no code with ours. So are the figures of random
+graders of editors.
 """
 
+import csv
 import itertools
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -18,7 +21,9 @@ from spatialreward.cli.command import CommandGroup, configure_logging
 if TYPE_CHECKING:
     import numpy as np
 
-    from spatialreward.benchmarks.interface import Benchmark, Judgements
+    from spatialreward.benchmarks.editors.interface import Grade
+    from spatialreward.benchmarks.editors.rubric import Rubric
+    from spatialreward.benchmarks.interface import Benchmark, Judgements, Metric
     from spatialreward.figures import Figure
     from spatialreward.records import Judgement
 
@@ -161,6 +166,96 @@ def _vcreward_bench(fixtures: Path, num_judges: int) -> Iterator[Pair]:
         yield from _compared(bench, judgements, vcreward_figures(bench, judgements))
 
 
+def _gedit(fixtures: Path, num_graders: int) -> Iterator[Pair]:
+    """The tables of the fixture, then tables of random graders; ours see the scores as of 25."""
+    import numpy as np
+
+    from serving.bench.published_arithmetic import gedit_figures
+    from spatialreward.benchmarks.editors.gedit import GeditBench
+
+    bench = GeditBench.read(fixtures / "gedit_bench" / "arrow")
+    written = list(_gedit_tables(fixtures / "gedit_bench" / "results"))
+    generator = np.random.default_rng(SEED)
+    for number in range(num_graders + 1):
+        tables: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        grades: dict[str, Grade] = {}
+        failing = generator.choice([0.0, 0.1, 0.5])
+        for task in bench.published.tasks:
+            path = f"fullset/{task.id}.png"
+            if number == 0:
+                [row] = [one for one in written if one["edited_image"] == path]
+                four = [int(row[name]) for name in _GEDIT_SCORES for _ in range(2)]
+            else:
+                four = generator.integers(0, 11, size=4).tolist()
+                if generator.random() < failing:
+                    continue
+            lower = dict(zip(_GEDIT_SCORES, (min(four[:2]), min(four[2:])), strict=True))
+            tables[task.task_type].append(
+                {
+                    "instruction_language": task.labels["language"],
+                    "intersection_exist": task.labels["intersection"] == "yes",
+                    **lower,
+                }
+            )
+            grades[task.id] = _grade([2.5 * score for score in four])
+        yield from _pairs(bench.score(grades), gedit_figures(tables))
+
+
+def _gedit_tables(folder: Path) -> Iterator[dict[str, str]]:
+    for path in sorted(folder.glob("*/gpt4o/eval_results_new/*.csv")):
+        with path.open(newline="", encoding="utf-8") as rows:
+            yield from csv.DictReader(rows)
+
+
+def _imgedit(fixtures: Path, num_graders: int) -> Iterator[Pair]:
+    """The answers of the fixture, then answers of random graders, some of which say little."""
+    import numpy as np
+
+    from serving.bench.published_arithmetic import imgedit_figures
+    from spatialreward.benchmarks.editors.imgedit import ImgEditBench
+    from spatialreward.benchmarks.editors.rubric import Rubric
+
+    folder = fixtures / "imgedit_bench"
+    bench = ImgEditBench.read(folder)
+    rubric = Rubric.read(folder / "prompts.json", bench.suite)
+    metadata = json.loads((folder / "basic_edit.json").read_text(encoding="utf-8"))
+    written = json.loads((folder / "edited_images" / "result.json").read_text(encoding="utf-8"))
+    generator = np.random.default_rng(SEED)
+    for number in range(num_graders + 1):
+        results = written if number == 0 else {key: _random_answer(generator) for key in metadata}
+        grades = {key: _grade_of_answer(rubric, answer) for key, answer in results.items()}
+        yield from _pairs(bench.score(grades), imgedit_figures(results, metadata))
+
+
+def _random_answer(generator: "np.random.Generator") -> str:
+    lines = ["Brief reasoning: of a random grader."]
+    for name in "abc":
+        form = generator.choice(_ANSWER_FORMS, p=_FORM_SHARES)
+        lines.append(form.format(name=name, score=generator.integers(1, 6)))
+    return "\n".join(lines)
+
+
+def _grade_of_answer(rubric: "Rubric", answer: str) -> "Grade":
+    from spatialreward.benchmarks.editors.interface import Grade
+    from spatialreward.errors import JudgementError
+    from spatialreward.records import Judgement
+
+    try:
+        return Grade(criteria=rubric.read_answer(answer), answers=((answer,),))
+    except JudgementError as error:
+        failed = Judgement.failed(str(error), error.failure)
+        return Grade(judgement=failed, criteria=(), answers=((answer,),))
+
+
+def _grade(four: list[float]) -> "Grade":
+    from spatialreward.benchmarks.editors.interface import Grade
+
+    return Grade(judgement=_judgement(four))
+
+
+_GEDIT_SCORES = ("sementics_score", "quality_score")
+_ANSWER_FORMS = ("{name}: {score}", "{name}: {score}/5", "{name}: {score}.5", "{name}:{score}", "")
+_FORM_SHARES = (0.8, 0.05, 0.05, 0.05, 0.05)
 _ORDERS = tuple(order for size in (2, 2, 2, 3, 4) for order in itertools.permutations(range(size)))
 _COMPARED: dict[str, Callable[[Path, int], Iterator[Pair]]] = {
     "mer_bench": _mer_bench,
@@ -168,13 +263,19 @@ _COMPARED: dict[str, Callable[[Path, int], Iterator[Pair]]] = {
     "mmrb2": _mmrb2,
     "tiger_editreward_bench": _tiger,
     "vcreward_bench": _vcreward_bench,
+    "gedit_bench": _gedit,
+    "imgedit_bench": _imgedit,
 }
 
 
 def _compared(
     bench: "Benchmark", judgements: "Judgements", published: Mapping[str, float]
 ) -> Iterator[Pair]:
-    ours = {one.name: one.reference for one in bench.score(judgements)}
+    yield from _pairs(bench.score(judgements), published)
+
+
+def _pairs(metrics: "list[Metric]", published: Mapping[str, float]) -> Iterator[Pair]:
+    ours = {one.name: one.reference for one in metrics}
     for name in ours.keys() | published.keys():
         yield Pair(name, ours.get(name), published.get(name))
 
@@ -197,14 +298,19 @@ def _random_judges(bench: "Benchmark", number: int) -> Iterator[dict[str, "Judge
 
 def _random_judgement(generator: "np.random.Generator", spread: int, failing: float) -> "Judgement":
     from spatialreward.errors import Failure
-    from spatialreward.protocol.aggregation import Aggregation
-    from spatialreward.records import Judgement, JudgementStatus, Scores
+    from spatialreward.records import Judgement
 
     if generator.random() < failing:
         return Judgement.failed("at random", Failure.NOT_JSON)
-    names = ("editing_success", "over_editing", "naturalness", "artifact_freedom")
-    drawn = generator.integers(25 - spread, 26, size=4).tolist()
-    scores = Scores(**dict(zip(names, drawn, strict=True)))
+    return _judgement(generator.integers(25 - spread, 26, size=4).tolist())
+
+
+def _judgement(four: list[float]) -> "Judgement":
+    from spatialreward.protocol.aggregation import Aggregation
+    from spatialreward.records import SCORES_OF, Judgement, JudgementStatus, Scores
+
+    names = itertools.chain(*SCORES_OF.values())
+    scores = Scores(**dict(zip(names, four, strict=True)))
     reward = Aggregation().reward(scores)
     return Judgement(status=JudgementStatus.OK, scores=scores, reward=reward)
 

@@ -1,9 +1,10 @@
 """The arithmetic of the published evaluation scripts, on their own result files, step by step.
 
 Written from their description and on purpose without ``spatialreward.benchmarks.reference``: it is
-what that is held against. MER-Bench, EditReward-Bench and MMRB2 of SpatialReward's scripts, the
-overall of EditScore's, the official one of MMRB2, EditReward's of
-TIGER-Lab's benchmark, and GEditBench v2's of VCReward-Bench.
+what that is held against. MER-Bench, EditReward-Bench and MMRB2 of SpatialReward's scripts, the overall
+of EditScore's, the official one of MMRB2, EditReward's of TIGER-Lab's benchmark, and GEditBench
+v2's of VCReward-Bench. Of benchmarks of editors: Step1X-Edit's statistics over its tables of
+GEdit-Bench, and ImgEdit's two steps over its graders' answers.
 """
 
 import math
@@ -22,6 +23,10 @@ _GROUPS = {
     "scene": "background_change extract",
     "advanced": "ps_human text_change motion_change compose",
 }
+_GEDIT_GROUPS = """
+background_change color_alter material_alter motion_change ps_human style_change
+subject-add subject-remove subject-replace text_change tone_transfer
+"""
 _DIMENSIONS = ("overall", "prompt_following", "consistency")
 
 
@@ -256,6 +261,59 @@ def vcreward_figures(bench: Benchmark, judgements: Judgements) -> dict[str, floa
                 counts[place][0] += said == winner
                 counts[place][1] += 1
     return {place: right / total for place, (right, total) in counts.items()}
+
+
+def gedit_figures(tables: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
+    """GEdit-Bench's statistics, by our names, of a table a task type as its grading writes them."""
+    figures: dict[str, float] = {}
+    for language in ("en", "cn"):
+        for suffix, subset in (("", False), ("_intersection", True)):
+            groups: dict[str, dict[str, float]] = {}
+            for task_type in _GEDIT_GROUPS.split():
+                semantics, quality, overall = [], [], []
+                for row in tables.get(task_type, []):
+                    if row["instruction_language"] != language:
+                        continue
+                    if subset and not row["intersection_exist"]:
+                        continue
+                    semantics.append(row["sementics_score"])
+                    quality.append(row["quality_score"])
+                    overall.append(math.sqrt(row["sementics_score"] * row["quality_score"]))
+                if overall:
+                    groups[task_type] = {
+                        "sc": float(np.mean(semantics)),
+                        "pq": float(np.mean(quality)),
+                        "overall": float(np.mean(overall)),
+                    }
+            for name in ("sc", "pq", "overall") if groups else ():
+                whole = f"{name}_{language}{suffix}"
+                figures[whole] = float(np.mean([one[name] for one in groups.values()]))
+                if not subset:
+                    figures |= {f"{whole}/{task}": one[name] for task, one in groups.items()}
+    return figures
+
+
+def imgedit_figures(
+    results: dict[str, str], metadata: dict[str, dict[str, str]]
+) -> dict[str, float]:
+    """ImgEdit-Bench's two steps over ``result.json``, by our names."""
+    averages: dict[str, float] = {}
+    for key, answer in results.items():
+        numbers = []
+        for line in answer.split("\n"):
+            _, colon, number = line.strip().partition(": ")
+            if colon and ": " not in number and number.isdigit():
+                numbers.append(int(number))
+        if numbers:
+            averages[key] = round(sum(numbers) / len(numbers), 2)
+    by_type: dict[str, list[float]] = {}
+    for key, case in metadata.items():
+        by_type.setdefault(case["edit_type"], [])
+        if key in averages:
+            by_type[case["edit_type"]].append(averages[key])
+    means = {name: round(sum(one) / len(one), 2) for name, one in by_type.items() if one}
+    figures = {f"score/{name}": mean for name, mean in means.items()}
+    return figures | ({"score": sum(means.values()) / len(means)} if means else {})
 
 
 def _calibrated(votes: list[int], differences: list[float]) -> tuple[float, float]:

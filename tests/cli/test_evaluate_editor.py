@@ -160,9 +160,8 @@ def test_viescores_prompts_grade_with_the_published_arithmetic(
     # Two edits, and one that is asked about three times: two questions each.
     assert result["cost"]["prompt_tokens"] == 10 * 1000
     assert result["cost"]["money"] == pytest.approx((10 * 1000 * 2 + 10 * 200 * 10) / 1e6)
-    rows = [
-        json.loads(line) for line in (out / "gedit" / "grades" / "editor-1" / "rows.jsonl").open()
-    ]
+    lines = (out / "gedit" / "grades" / "editor-1" / "rows.jsonl").read_text().splitlines()
+    rows = map(json.loads, lines)
     [unread] = [row for row in rows if row["task"] == "ps_human/en/b"]
     assert [attempt[0] for attempt in unread["grade"]["answers"]] == ["I would say 7."] * 3
 

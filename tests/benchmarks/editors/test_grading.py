@@ -45,8 +45,8 @@ def grade(pictures, tmp_path):
 
 
 def rows_of(tmp_path):
-    lines = (tmp_path / "grades" / "rows.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    text = (tmp_path / "grades" / "rows.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def good(edit):
