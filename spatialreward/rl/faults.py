@@ -27,6 +27,7 @@ _PRAISE = re.compile(
     r"realistic\w*|success\w*|well)\b",
     re.IGNORECASE,
 )
+_BEHIND_A_MARK = " \t\n:\uff1a"
 _WHOLE = "in the whole picture"
 
 
@@ -78,11 +79,12 @@ def _parts(judgement: Judgement) -> tuple[dict[int, str], str]:
     """What the reasoning says behind the marks of each region, and behind that of the verdict."""
     reasoning = judgement.sc_reasoning
     marks = list(_MARK.finditer(reasoning))
-    ends = [*(mark.start() for mark in marks[1:]), len(reasoning)]
+    ends = [*(mark.start() for mark in marks), len(reasoning)][1:]
     told: dict[int | None, list[str]] = defaultdict(list)
     for mark, end in zip(marks, ends, strict=True):
         about = None if mark[1] is None else int(mark[1])
-        told[about].append(_readable(judgement, reasoning[mark.end() : end]))
+        words = reasoning[mark.end() : end].lstrip(_BEHIND_A_MARK)
+        told[about].append(_readable(judgement, words))
     joined = {about: " ".join(filter(None, words)) for about, words in told.items()}
     verdict = joined.pop(None, "")
     return {about: words for about, words in joined.items() if about is not None}, verdict

@@ -108,6 +108,4 @@ def test_a_rollout_remembers_its_stochastic_steps():
         latents = rollout.before[number]
         velocity = GaussianEditor().velocity(latents, torch.full((3,), times[number]), None)
         step = transition(latents, velocity, times[number], times[number + 1], config.eta)
-        assert torch.allclose(
-            log_prob(step, rollout.after[number]), rollout.log_probs_TB[number]
-        )
+        assert torch.allclose(log_prob(step, rollout.after[number]), rollout.log_probs_TB[number])
