@@ -124,8 +124,8 @@ def test_a_run_that_was_stopped_goes_on_and_comes_to_the_same(editor, tmp_path):
         assert path.read_bytes() == (tmp_path / "stopped" / path.name).read_bytes()
     again = refine(editor, Scripted(), TASK, CONFIG, tmp_path / "stopped")
     assert (rewards(again), again.stopped) == ([0.2, 0.5, 0.4], "no longer improves")
+    longer = CONFIG.model_copy(update={"patience": 3})
     with pytest.raises(InvalidInputError, match="was refined with other settings; use a new"):
-        longer = CONFIG.model_copy(update={"patience": 3})
         refine(editor, Scripted(), TASK, longer, tmp_path / "stopped")
 
 
@@ -150,6 +150,8 @@ def test_an_instruction_is_never_longer_than_one_may_be():
     ["mend it", "{instruction}", "{instruction} {fault} {region}", "{instruction} {", "{}"],
 )
 def test_a_template_holds_instruction_and_fault(template):
-    with pytest.raises(ValidationError, match="expected {instruction} and {fault}|is no template"):
+    with pytest.raises(
+        ValidationError, match=r"expected \{instruction\} and \{fault\}|is no template"
+    ):
         RefineConfig(template=template)
     RefineConfig(template="{fault}: {instruction}, {where}")
