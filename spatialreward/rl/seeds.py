@@ -35,6 +35,6 @@ def generator(seed: int) -> torch.Generator:
 
 
 def normal_like(latents: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-    """Standard normal numbers of the latents' shape, each row from its own generator, on the CPU."""
+    """Standard normal numbers of the latents' shape, a generator for each row, on the CPU."""
     rows = [torch.randn(latents.shape[1:], generator=one) for one in generators]
     return torch.stack(rows)

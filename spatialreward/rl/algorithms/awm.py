@@ -41,8 +41,9 @@ class Awm(Matching):
         return {"velocities": torch.stack(old)}
 
     def term(self, models: Models, batch: Batch, advantages: Advantages, number: int) -> Term:
-        """Loss at one time: ``max(-A rho, -A clip(rho))`` and the distances, where ``rho`` is
-        ``exp(l_new - l_old)`` of the same noise.
+        """Loss at one time: ``max(-A rho, -A clip(rho))`` and the distances.
+
+        ``rho`` is ``exp(l_new - l_old)`` of the same noise.
         """
         noised = self.noised(batch, number)
         new, old = noised.velocity(models.policy, batch), batch.kept["velocities"][number]

@@ -16,8 +16,8 @@ from spatialreward.rl.algorithms.stepwise import Gain, Replay, Stepwise
 def flow_dppo(settings: FlowDppoSettings, sampling: SamplingConfig, seed: int) -> Stepwise:
     """The algorithm; of each step ``-A rho``, and 0 where it is too far away and would go on.
 
-    The divergence is ``D = mean_e(dmu^2) / (2 s^2)``; a step goes on where ``A > 0`` and ``rho > 1``
-    or ``A < 0`` and ``rho < 1``.
+    The divergence is ``D = mean_e(dmu^2) / (2 s^2)``; a step goes on where ``A > 0`` and ``rho >
+    1``, or ``A < 0`` and ``rho < 1``.
     """
 
     def objective(replay: Replay, part: Part) -> Gain:

@@ -16,8 +16,8 @@ from spatialreward.rl.algorithms.stepwise import Gain, Replay, Stepwise
 def flow_grpo(settings: FlowGrpoSettings, sampling: SamplingConfig, seed: int) -> Stepwise:
     """The algorithm; of each step ``max(-A rho, -A clip(rho, 1 - low, 1 + high)) + beta KL``.
 
-    ``rho`` is the ratio of probabilities, whose logarithms are averaged over elements (equations 4
-    and 5).
+    ``rho`` is the ratio of probabilities, whose logarithms are averaged over elements (equations 3
+    to 5).
     """
     low, high = settings.clip_range(in_window=sampling.window is not None)
 

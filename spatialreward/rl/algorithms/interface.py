@@ -54,6 +54,8 @@ class Batch(NamedTuple):
     """What the algorithm wanted to remember, ``[T, B, ...]`` each."""
     seeds: Sequence[int]
     """One for each edit, whatever process has drawn it."""
+    names: Sequence[str]
+    """Of the prompt of each edit, for errors."""
     step: int
     """Of the training, counted from 0."""
 
@@ -145,7 +147,7 @@ def clipped_objective(
 ) -> Tensor:
     """What is to be maximised, ``[B]``: the smaller of plain and clipped ratio times advantage.
 
-    Flow-GRPO, arXiv 2505.05470, equation 4.
+    Flow-GRPO, arXiv 2505.05470, equations 4 and 5.
     """
     ratio = log_ratio_B.exp()
     clipped = ratio.clamp(1 - clip_low, 1 + clip_high)

@@ -1,8 +1,8 @@
 """DiffusionNFT (arXiv 2509.16117), in the form of Edit-R1 (arXiv 2510.16888).
 
-No log-probs and any solver: the edits that an old policy has drawn are noised, and the policy learns
-to predict the good ones and to turn away from the bad ones. Not for step-distilled editors, which
-it blurs.
+No log-probs and any solver: the edits that an old policy has drawn are noised, and the policy
+learns to predict the good ones and to turn away from the bad ones. Not for step-distilled editors,
+which it blurs.
 """
 
 from collections.abc import Sequence
@@ -94,10 +94,10 @@ def contrast(
 
     ``q = 0.5 + 0.5 clip(A / max, -1, 1)``; the implicit policies' velocities are ``v+ = b v_new +
     (1 - b) v_old`` and ``v- = (1 + b) v_old - b v_new`` with the strength ``b``, and ``p± = x +
-    sigma v±`` the finished edits that they predict (the paper's equation 5). Of each the squared
+    sigma v±`` the finished edits that they predict. Of each the squared
     error is divided by ``w± = max(mean_e |p± - x0|, 1e-5)``, which has no gradient; the loss is
-    ``max / b mean_e(q (p+ - x0)^2 / w+ + (1 - q) (p- - x0)^2 / w-)``. Where ``A`` is a map, ``q`` is
-    one.
+    ``max / b mean_e(q (p+ - x0)^2 / w+ + (1 - q) (p- - x0)^2 / w-)``. Of a map ``A``, ``q`` is a
+    map as well.
     """
     sigma = 1 - noised.time
     latents = noised.latents.to(noised.finished.dtype)
