@@ -42,6 +42,8 @@ EXTRAS = {
     "spatialreward.ops.promotion": "tracking",
     "spatialreward.ops.registry": "tracking",
     "spatialreward.rl": "judge",
+    # Compares pictures as the data's region proposals do.
+    "spatialreward.rl.watch": "data,judge",
     "spatialreward.stack": "stack",
     "spatialreward.ops.step": "container",
     "spatialreward.storage": "storage",

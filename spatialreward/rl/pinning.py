@@ -23,7 +23,7 @@ class RewardError(SpatialRewardError, RuntimeError):
 
 
 class JudgeChangedError(SpatialRewardError, ValueError):
-    """Another judge answers than the one that the training began with."""
+    """Another judge answers than the one that the work began with."""
 
 
 class Pin:
@@ -34,8 +34,15 @@ class Pin:
     weights under the same name and version.
     """
 
-    def __init__(self) -> None:
-        """Nobody has judged yet."""
+    def __init__(self, what: str = "training", otherwise: str = "train from the start") -> None:
+        """Nobody has judged yet.
+
+        Args:
+            what: holds to its judge, as an error calls it.
+            otherwise: what a user can do who wants another one.
+        """
+        self._what = what
+        self._otherwise = otherwise
         self.judged_by: str | None = None
         """Line of the judge's identity; None until there was a judgement."""
 
@@ -52,8 +59,8 @@ class Pin:
                 self.judged_by = judgement.judged_by
             if judgement.judged_by != self.judged_by:
                 raise JudgeChangedError(
-                    f"rewards come from {judgement.judged_by}; the training began with "
-                    f"{self.judged_by}; serve that one again, or train from the start"
+                    f"rewards come from {judgement.judged_by}; the {self._what} began with "
+                    f"{self.judged_by}; serve that one again, or {self._otherwise}"
                 )
 
 
