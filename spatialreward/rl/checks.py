@@ -46,8 +46,20 @@ def check_finite(values: Tensor, what: str, step: int, names: Sequence[str]) -> 
     )
 
 
-def check_ratio(log_ratio_B: Tensor, module: nn.Module, step: int) -> float:
+def allowed_log_ratio(module: nn.Module) -> float:
+    """How far rounding may take a log-ratio from 0, by the weights of an editor."""
+    in_half = any(weight.dtype.itemsize < 4 for weight in module.parameters())
+    return _ALLOWED_IN_HALF if in_half else _ALLOWED
+
+
+def check_ratio(log_ratio_B: Tensor, allowed: float, module: nn.Module, step: int) -> float:
     """Make sure that a policy that was not updated yet is the one that drew.
+
+    Args:
+        log_ratio_B: of the policy to the one that drew.
+        allowed: how far rounding may take it from 0.
+        module: that is trained.
+        step: of the training, counted from 0.
 
     Returns:
         The farthest log-ratio from 0.
@@ -56,8 +68,6 @@ def check_ratio(log_ratio_B: Tensor, module: nn.Module, step: int) -> float:
         RatioError: it is farther than rounding goes.
     """
     farthest = float(log_ratio_B.abs().max())
-    in_half = any(weight.dtype.itemsize < 4 for weight in module.parameters())
-    allowed = _ALLOWED_IN_HALF if in_half else _ALLOWED
     if farthest <= allowed:
         return farthest
     dropouts = [

@@ -14,6 +14,7 @@ from spatialreward.rl.algorithms.config import (
     NftSettings,
 )
 from spatialreward.rl.reward_config import RewardsConfig
+from spatialreward.rl.watch_config import WatchConfig
 
 
 class RlConfig(RewardsConfig):
@@ -63,8 +64,8 @@ class RlConfig(RewardsConfig):
     """Whether drawing and training go on while edits are judged; the result is the same."""
     save_every: PositiveInt = 5
     """Steps after which the state is kept, to go on after a kill."""
-    watch_every: PositiveInt = 10
-    """Steps after which the watch on hacking looks at the editor."""
+    watch: WatchConfig = WatchConfig()
+    """On reward hacking."""
 
     @model_validator(mode="after")
     def _groups_suffice(self) -> Self:

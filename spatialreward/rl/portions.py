@@ -10,7 +10,6 @@ import torch
 from spatialreward.editors.interface import Condition
 from spatialreward.editors.sampling import roll_out_from
 from spatialreward.edits import Edit, EditTask
-from spatialreward.errors import InvalidInputError
 from spatialreward.rl.algorithms.interface import Algorithm, Batch, Models
 from spatialreward.rl.checks import check_finite
 from spatialreward.rl.config import RlConfig
@@ -39,20 +38,32 @@ class Portion(NamedTuple):
     """Of all batches."""
 
 
-def order_of_updates(
-    config: RlConfig, step: int, rank: int, world_size: int
-) -> list[tuple[int, ...]]:
-    """Numbers of the prompts of each update of a step that one process draws edits of.
+class Update(NamedTuple):
+    """What one process does for one update."""
+
+    numbers: tuple[int, ...]
+    """Of the step's prompts that it draws edits of."""
+    num_edits: int
+    """Of all processes together."""
+
+
+def updates_of(config: RlConfig, step: int, rank: int, world_size: int) -> list[Update]:
+    """What one process does for the updates of a step.
 
     Groups are shuffled into updates for each step, the same after a kill, and each update's ones
     are divided among the processes.
     """
     random = np.random.default_rng((config.seed, Purpose.ORDER, step))
-    updates = np.array_split(random.permutation(config.num_prompts), config.updates_per_step)
-    return [tuple(np.array_split(one, world_size)[rank].tolist()) for one in updates]
+    parts = np.array_split(random.permutation(config.num_prompts), config.updates_per_step)
+    return [
+        Update(
+            tuple(np.array_split(part, world_size)[rank].tolist()), len(part) * config.group_size
+        )
+        for part in parts
+    ]
 
 
-def portions(prompts: Sequence[Prompt], groups_at_a_time: int) -> Iterator[tuple[Prompt, ...]]:
+def divided(prompts: Sequence[Prompt], groups_at_a_time: int) -> Iterator[tuple[Prompt, ...]]:
     """Prompts that are drawn together: of sources of the same sizes, and not too many."""
 
     def sizes(prompt: Prompt) -> list[tuple[int, int]]:
@@ -102,19 +113,6 @@ def describe(prompt: Prompt) -> str:
     """A prompt as an error names it."""
     name = f" {prompt.task.id}" if prompt.task.id else ""
     return f"prompt {prompt.number + 1}{name} ({prompt.task.instruction!r})"
-
-
-def check_divisible(config: RlConfig, world_size: int) -> None:
-    """Make sure that each process has something to draw.
-
-    Raises:
-        InvalidInputError: there are more processes than prompts.
-    """
-    if config.num_prompts < world_size:
-        raise InvalidInputError(
-            f"num_prompts: expected at least one for each of {world_size} processes, got "
-            f"{config.num_prompts}"
-        )
 
 
 def _draw_batch(

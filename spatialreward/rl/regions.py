@@ -97,7 +97,6 @@ def region_maps(
     metrics: dict[str, list[float]] = {
         "reward/inside": inside_PG[inside_PG.isfinite()].tolist(),
         "reward/outside": outside_PG[outside_PG.isfinite()].tolist(),
-        "regions/per_edit": [float(len(one.regions)) for one in known],
     }
     maps, counts = [], []
     for number in range(len(whole_PG)):
@@ -191,7 +190,9 @@ def _group_maps(
     metrics.setdefault("regions/whole_picture_share", []).append(float(is_whole))
     if is_whole:
         return whole_G.view(-1, 1, 1).expand(-1, *grid).clone(), whole_counts_G
-    metrics.setdefault("regions/area", []).extend(shares[judged].mean(dim=(1, 2)).tolist())
+    metrics.setdefault("regions/asked_area_share", []).extend(
+        shares[judged].mean(dim=(1, 2)).tolist()
+    )
     shares = shares.to(inside_G)
     maps = inside_G.view(-1, 1, 1) * shares + outside_G.view(-1, 1, 1) * (1 - shares)
     return maps, inside_counts_G | outside_counts_G
