@@ -17,8 +17,8 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.images import encode_png, load_image
 from spatialreward.judges.interface import Judging
 from spatialreward.records import Judgement, Record
-from spatialreward.rl.drawing import draw_of_task
 from spatialreward.rl.pinning import Pin
+from spatialreward.rl.plain_edits import draw_of_task
 from spatialreward.validation import first_problem
 
 LINES = "judgements.jsonl"

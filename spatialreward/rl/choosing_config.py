@@ -37,8 +37,8 @@ class RefineConfig(Record):
     template: str = (
         "{instruction}\nThe last attempt was not good enough. Mend this, {where}: {fault}"
     )
-    """The instruction of a further round: ``{instruction}`` is the task's, ``{fault}`` what the judge
-    wrote about the worst region, ``{where}`` that region in words."""
+    """The instruction of a further round. ``{instruction}`` is the task's, ``{fault}`` what the
+    judge wrote about the worst region, ``{where}`` that region in words."""
     longest_fault: int = Field(400, ge=20, le=1500)
     """In characters."""
     seed: int = Field(0, ge=0)

@@ -24,8 +24,8 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.judges.interface import ClosedAtEnd, Judging
 from spatialreward.judges.load import ORACLE, load_judge
 from spatialreward.records import Judgement
-from spatialreward.rl.drawing import draw_of_task
 from spatialreward.rl.picture_statistics import diversity, grid_strength, sharpness
+from spatialreward.rl.plain_edits import draw_of_task
 from spatialreward.rl.reward_config import RewardsConfig
 from spatialreward.rl.rewards import Rewards, total
 from spatialreward.rl.types import Reward, Scored, Verdict
