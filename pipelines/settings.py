@@ -24,7 +24,7 @@ from spatialreward.ops.config import (
     TinyEditorConfig,
 )
 from spatialreward.records import Record
-from spatialreward.rl.config import FlowGrpoConfig
+from spatialreward.rl.config import RlConfig
 from spatialreward.training.config import JudgeTrainingConfig, LoraTuning, OptimiserConfig
 from spatialreward.world.config import DataConfig
 from spatialreward.world.tiny_config import DrawingConfig
@@ -138,7 +138,7 @@ class Profile(Record):
     editor: Editor = TinyEditorConfig()
     drawing: DrawingConfig = DrawingConfig()
     """Edits that the pretrained editor draws, where ``judge.training.drawn_share`` is above 0."""
-    rl: FlowGrpoConfig = FlowGrpoConfig()
+    rl: RlConfig = RlConfig()
     editor_evaluation: EditorEvaluationConfig = EditorEvaluationConfig()
     editor_gate: EditorGate = EditorGate()
     goals: Goals = Goals()

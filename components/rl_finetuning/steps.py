@@ -100,20 +100,24 @@ def finetune_editor(config: EditorRlStep, editor: str, served: str, parent_run_i
         inputs["prompts"] = prompts.open().digest
 
     def work(step: Step) -> Outputs:
+        from spatialreward.editors.load import load_editor
         from spatialreward.rl import training
+        from spatialreward.rl.rewards import Rewards
         from spatialreward.visuals import reward_curve
         from spatialreward.world.prompts import open_prompts
 
         checkpoint = step.new_folder("editor")
-        rewards = training.finetune_editor(
-            config.rl,
-            step.fetch("editor"),
-            checkpoint,
-            judging,
-            open_prompts(config.rl, config.world, step.folder / "prompts"),
-            step.report,
-            resume_file=step.resume_file,
-        )
+        asked = open_prompts(config.rl, config.world, step.folder / "prompts")
+        with Rewards(config.rl.rewards, config.rl, judging) as reward:
+            rewards = training.finetune_editor(
+                config.rl,
+                load_editor(step.fetch("editor")),
+                checkpoint,
+                reward,
+                asked,
+                step.report,
+                resume_file=step.resume_file,
+            )
         if any(map(math.isfinite, rewards)):
             curve = reward_curve({"served reward": rewards}, "Mean reward by the served judge")
             step.tracker.log_image(curve, "curves/served_reward.png")

@@ -105,10 +105,10 @@ def _settings(path: Path | None, overrides: list[str], data: str | None) -> "Edi
     from spatialreward.data.dataset import DatasetRef
     from spatialreward.ops.config import EditorRlStep
     from spatialreward.ops.overrides import Table, settings_over
-    from spatialreward.rl.config import FlowGrpoConfig
+    from spatialreward.rl.config import RlConfig
     from spatialreward.world.config import DataConfig
 
-    usual = EditorRlStep(rl=FlowGrpoConfig(), world=DataConfig())
+    usual = EditorRlStep(rl=RlConfig(), world=DataConfig())
     settings = settings_over(usual, [Table.read(path)] if path else [], overrides)
     if data is None:
         return settings
@@ -138,21 +138,24 @@ def _train(
     judging: "Judging",
     prompts: "PromptSource",
 ) -> list[float]:
+    from spatialreward.editors.load import load_editor
+    from spatialreward.rl.rewards import Rewards
     from spatialreward.rl.training import finetune_editor
 
     def report(metrics: dict[str, float], step: int) -> None:
         folder.metrics.report(metrics, step)
         logger.info("step %d/%d: %s", step, settings.rl.num_steps, _line(metrics))
 
-    return finetune_editor(
-        settings.rl,
-        start,
-        folder.unfinished_editor,
-        judging,
-        prompts,
-        report,
-        resume_file=folder.resume_file,
-    )
+    with Rewards(settings.rl.rewards, settings.rl, judging) as reward:
+        return finetune_editor(
+            settings.rl,
+            load_editor(start),
+            folder.unfinished_editor,
+            reward,
+            prompts,
+            report,
+            resume_file=folder.resume_file,
+        )
 
 
 def _draw(
@@ -190,8 +193,8 @@ def _line(metrics: dict[str, float]) -> str:
         "reward": f"{metrics['reward/mean']:.3f}",
         "within groups": f"{metrics['reward/std_within_group']:.3f}",
         "failed": f"{metrics['reward/failed_share']:.0%}",
-        "kl": f"{metrics['policy/kl']:.2g}",
-        "took": f"{metrics['time/rollout_s'] + metrics['time/update_s']:.1f} s",
+        "kl": f"{metrics.get('policy/kl', math.nan):.2g}",
+        "took": f"{metrics['time/step_s']:.1f} s",
     }
     return ", ".join(f"{name} {value}" for name, value in shown.items())
 

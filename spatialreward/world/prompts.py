@@ -5,7 +5,7 @@ from pathlib import Path
 
 from spatialreward.data.dataset import DatasetRef
 from spatialreward.edits import EditTask
-from spatialreward.rl.config import FlowGrpoConfig
+from spatialreward.rl.config import RlConfig
 from spatialreward.rl.prompts import DatasetPrompts, PromptSource
 from spatialreward.rl.watch_config import WatchConfig
 from spatialreward.world.config import DataConfig
@@ -45,7 +45,7 @@ class WorldPrompts:
 
 
 def open_prompts(
-    config: FlowGrpoConfig, world: DataConfig, cache: Path | None = None
+    config: RlConfig, world: DataConfig, cache: Path | None = None
 ) -> PromptSource:
     """The tasks of the data set that the settings name, or of the generated world.
 
