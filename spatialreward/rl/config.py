@@ -26,7 +26,8 @@ class RlConfig(RewardsConfig):
     """Pairs of source picture and instruction a step, of all processes together."""
     prompts: str = ""
     """Packed data set whose sources and instructions are asked for, in its order: a folder or
-    ``s3://BUCKET/PREFIX#sha256=HEX``; empty for the generated world's."""
+    ``s3://BUCKET/PREFIX#sha256=HEX``; or a JSON Lines file of tasks (``data.task_file``); empty for
+    the generated world's."""
     group_size: int = Field(8, ge=2)
     """Edits drawn for each of them; an edit is compared with its siblings only."""
     algorithm: AlgorithmSettings = FlowGrpoSettings()

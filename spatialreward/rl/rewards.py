@@ -7,17 +7,16 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any, NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from spatialreward.edits import Edit, EditTask
+from spatialreward.edits import Edit
 from spatialreward.errors import InvalidInputError, SpatialRewardError
 from spatialreward.judges.interface import ClosedAtEnd, Judging
 from spatialreward.judges.load import load_judge
 from spatialreward.judges.pixels import differing_pixels
 from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.records import BOX_SCALE, EditRegion, Judgement, ScoreKind
-from spatialreward.rl.pinning import JudgeChangedError, PatientJudge, Pin, RewardError
+from spatialreward.rl.pinning import JudgeChangedError, PatientJudge, RewardError
 from spatialreward.rl.reward_config import (
     JudgeConfig,
     PatienceConfig,
@@ -27,7 +26,7 @@ from spatialreward.rl.reward_config import (
 )
 from spatialreward.rl.types import Scored
 
-__all__ = ["JudgeChangedError", "PinnedReward", "RewardError", "Rewards", "total"]
+__all__ = ["JudgeChangedError", "RewardError", "Rewards", "total"]
 
 # B edits, H W height and width of an edited picture
 
@@ -229,47 +228,3 @@ def untouched_share(edit: Edit, regions: Sequence[EditRegion]) -> float:
         columns = slice(x1 * width // BOX_SCALE, -(-x2 * width // BOX_SCALE))
         changed_HW[rows, columns] = False
     return float(1 - changed_HW.mean())
-
-
-class PinnedReward:
-    """Rewards of the judge that gives the first of them, and of no other."""
-
-    def __init__(self, judging: Judging, max_failed_share: float) -> None:
-        """Take a judge, whose identity is not known yet, and the share of edits it may fail on."""
-        self._judging = judging
-        self._max_failed_share = max_failed_share
-        self._pin = Pin()
-
-    @property
-    def judged_by(self) -> str | None:
-        """Line of the judge's identity; None until there was a reward."""
-        return self._pin.judged_by
-
-    def score(self, tasks: Sequence[EditTask], edited: Sequence[Image.Image]) -> Tensor:
-        """``[B]``, NaN where there is no judgement.
-
-        Raises:
-            RewardError: too many edits could not be judged.
-            JudgeChangedError: another judge than before has judged some of them.
-            ServingError: a served judge could not be asked.
-        """
-        judgements = self._judging.judge(
-            [Edit.of(task, picture) for task, picture in zip(tasks, edited, strict=True)]
-        )
-        failed = [one for one in judgements if one.reward is None]
-        if len(failed) > self._max_failed_share * len(judgements):
-            raise RewardError(
-                f"the judge failed on {len(failed)} of {len(judgements)} edits of one step, more "
-                f"than the share of {self._max_failed_share:g} allowed; the first reason: "
-                f"{failed[0].reason}"
-            )
-        self._pin.check(judgements)
-        return torch.tensor([math.nan if j.reward is None else j.reward for j in judgements])
-
-    def state_dict(self) -> dict[str, Any]:
-        """Who has judged so far."""
-        return {"judged_by": self._pin.judged_by}
-
-    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
-        """Hold to who has judged before."""
-        self._pin.judged_by = state_dict["judged_by"]

@@ -9,7 +9,8 @@ statistics of the pictures.
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,9 +25,9 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.judges.interface import ClosedAtEnd, Judging
 from spatialreward.judges.load import ORACLE, load_judge
 from spatialreward.records import Judgement
+from spatialreward.rl.config import RlConfig
 from spatialreward.rl.picture_statistics import diversity, grid_strength, sharpness
 from spatialreward.rl.plain_edits import draw_of_task
-from spatialreward.rl.reward_config import RewardsConfig
 from spatialreward.rl.rewards import Rewards, total
 from spatialreward.rl.types import Reward, Scored, Verdict
 from spatialreward.rl.watch_config import WatchConfig
@@ -236,24 +237,21 @@ class HackingWatch(ClosedAtEnd):
         self._show(sample_sheet(rows), f"watch/step-{step:05}.png")
 
 
-def open_watch(
-    config: WatchConfig,
+@contextmanager
+def watching(
+    config: RlConfig,
     tasks: Sequence[EditTask],
-    denoising: DenoisingConfig,
     training: Reward,
-    rewards: RewardsConfig,
     of_run: Judging | None = None,
     show: ShowPicture | None = None,
-) -> HackingWatch:
-    """A watch with the judges that settings name.
+) -> Iterator[HackingWatch | None]:
+    """A watch with the judges that settings name, for the length of a ``with`` block.
 
     Args:
-        config: of the watch.
-        tasks: held-out prompts.
-        denoising: the training's steps.
+        config: of the training. Its ``evaluation_rewards`` are the held-out judges; the oracle
+            judges, too, where tasks carry a truth and it is none of them.
+        tasks: held-out prompts; where there are none, there is no watch.
         training: the training's rewards.
-        rewards: whose ``evaluation_rewards`` are the held-out judges. The oracle judges, too, where
-            tasks carry a truth and it is none of them.
         of_run: the judge of those evaluation rewards that name none.
         show: gets a sheet a look.
 
@@ -261,17 +259,23 @@ def open_watch(
         InvalidInputError, HubError, MissingPackageError, TrackingError, StorageError: as
             ``Rewards``.
     """
-    asked = rewards.evaluation_rewards
-    held_out = Rewards(asked, rewards, of_run) if asked else None
+    if not tasks:
+        yield None
+        return
+    asked = config.evaluation_rewards
     is_asked = any(one.judge.partition(":")[0] == ORACLE for one in asked)
     knows = not is_asked and any(task.truth is not None for task in tasks)
-    if held_out is None and not knows:
+    if not asked and not knows:
         logger.warning(
             "watch: no evaluation_rewards and no truth: no held-out judge, so nothing but the "
             "training's own reward says which checkpoint is best"
         )
+    held_out = Rewards(asked, config, of_run) if asked else None
     oracle = load_judge(ORACLE) if knows else None
-    return HackingWatch(config, tasks, denoising, training, held_out, oracle, show)
+    with HackingWatch(
+        config.watch, tasks, config.sampling, training, held_out, oracle, show
+    ) as watch:
+        yield watch
 
 
 def why_hacked(looks: Sequence[Look], config: WatchConfig) -> str | None:

@@ -14,8 +14,9 @@ class WatchConfig(Record):
     every_steps: PositiveInt = 20
     """Steps between two looks; the first look is at the editor that the training starts from."""
     prompts: str = ""
-    """Packed data set whose first tasks are the held-out prompts; none that the training reads.
-    Empty: tasks of the generated world, if the training's are such, else there is no watch."""
+    """Packed data set, or JSON Lines file of tasks, whose first ones are the held-out prompts; none
+    that the training reads. Empty: tasks of the generated world, if the training's are such, else
+    there is no watch."""
     num_prompts: PositiveInt = 16
     group_size: int = Field(4, ge=2)
     """Edits of each prompt."""

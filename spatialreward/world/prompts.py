@@ -3,11 +3,9 @@
 import logging
 from pathlib import Path
 
-from spatialreward.data.dataset import DatasetRef
 from spatialreward.edits import EditTask
 from spatialreward.rl.config import RlConfig
-from spatialreward.rl.prompts import DatasetPrompts, PromptSource
-from spatialreward.rl.watch_config import WatchConfig
+from spatialreward.rl.prompts import PromptSource, open_named
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_sample, photo_names
 from spatialreward.world.labelling import edit_task
@@ -44,10 +42,8 @@ class WorldPrompts:
         return [edit_task(sample) for sample in samples]
 
 
-def open_prompts(
-    config: RlConfig, world: DataConfig, cache: Path | None = None
-) -> PromptSource:
-    """The tasks of the data set that the settings name, or of the generated world.
+def open_prompts(config: RlConfig, world: DataConfig, cache: Path | None = None) -> PromptSource:
+    """The tasks of the data set or file that the settings name, or of the generated world.
 
     Args:
         config: names the data set, if any, and how many tasks a step are wanted.
@@ -60,29 +56,28 @@ def open_prompts(
     """
     if not config.prompts:
         return WorldPrompts(world, config.num_prompts)
-    return DatasetPrompts(DatasetRef.parse(config.prompts).open(cache), config.num_prompts)
+    return open_named(config.prompts, config.num_prompts, cache)
 
 
-def open_watched(
-    watch: WatchConfig, training: str, world: DataConfig, cache: Path | None = None
-) -> list[EditTask]:
+def open_watched(config: RlConfig, world: DataConfig, cache: Path | None = None) -> list[EditTask]:
     """The held-out prompts that a training is watched on; none where there are no such.
 
     Args:
-        watch: names a data set of them, if there is one, and how many are wanted.
-        training: the data set that the training reads; empty: the generated world.
+        config: names a data set or file of them, if there is one, and how many are wanted.
         world: where tasks are drawn from otherwise, behind all that a training comes to.
         cache: as for ``open_prompts``.
 
     Raises:
         InvalidInputError, StorageError, HubError: as ``open_prompts``.
     """
+    watch = config.watch
     if watch.prompts:
-        data = DatasetRef.parse(watch.prompts).open(cache)
-        return DatasetPrompts(data, min(watch.num_prompts, len(data))).batch(0)
-    if training:
+        named = open_named(watch.prompts, watch.num_prompts, cache)
+        # A small data set begins again before there are as many.
+        return named.batch(0)[: len(named)]
+    if config.prompts:
         logger.warning(
-            "no watch on reward hacking: watch.prompts names no data set of held-out prompts"
+            "no watch on reward hacking: rl.watch.prompts names no data set of held-out prompts"
         )
         return []
     return WorldPrompts(world, watch.num_prompts, _FIRST_WATCHED).batch(0)

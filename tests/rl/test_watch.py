@@ -5,14 +5,16 @@ import pytest
 import torch
 from PIL import Image
 
-from spatialreward.editors.config import DenoisingConfig
+from spatialreward.editors.config import DenoisingConfig, SamplingConfig
 from spatialreward.edits import EditTask
 from spatialreward.errors import Failure, InvalidInputError
 from spatialreward.records import Judgement, JudgementStatus, Scores
-from spatialreward.rl.reward_config import PatienceConfig, RewardConfig, RewardsConfig
+from spatialreward.rl.config import RlConfig
+from spatialreward.rl.reward_config import PatienceConfig, RewardConfig
 from spatialreward.rl.rewards import JudgeChangedError, Rewards
-from spatialreward.rl.watch import HackingWatch, Look, fitted_change, open_watch, why_hacked
+from spatialreward.rl.watch import HackingWatch, Look, fitted_change, watching, why_hacked
 from spatialreward.rl.watch_config import WatchConfig
+from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig
 from spatialreward.world.prompts import WorldPrompts, open_watched
 from spatialreward.world.tiny_editor import TinyEditor
@@ -189,10 +191,12 @@ def test_the_same_policy_looks_alike_and_nothing_global_changes(editor_folder):
     editor = TinyEditor.load(editor_folder)
     shown = []
     training = Rewards([RewardConfig(judge="pixels")], PatienceConfig())
-    settings = RewardsConfig(evaluation_rewards=(RewardConfig(judge="pixels", form="consistent"),))
-    with open_watch(
-        CONFIG, tasks, STEPS, training, settings, show=lambda *one: shown.append(one)
-    ) as look:
+    settings = RlConfig(
+        evaluation_rewards=(RewardConfig(judge="pixels", form="consistent"),),
+        sampling=SamplingConfig(num_denoising_steps=2),
+        watch=CONFIG,
+    )
+    with watching(settings, tasks, training, show=lambda *one: shown.append(one)) as look:
         torch.manual_seed(1)
         before = torch.get_rng_state()
         first, second = look(0, editor), look(20, editor)
@@ -210,8 +214,15 @@ def test_a_watch_needs_prompts_that_the_training_does_not_read(tmp_path, caplog)
     with pytest.raises(InvalidInputError, match="watch: expected held-out prompts, got none"):
         HackingWatch(CONFIG, [], STEPS, rewards())
     world = DataConfig(seed=21)
-    watched = {task.id for task in open_watched(CONFIG, "", world)}
+    settings = RlConfig(watch=CONFIG)
+    watched = {task.id for task in open_watched(settings, world)}
     assert len(watched) == 2
     assert not watched & {task.id for task in WorldPrompts(world, 8).batch(0)}
-    assert open_watched(CONFIG, str(tmp_path), world) == []
-    assert "watch.prompts names no data set" in caplog.text
+    build_shard(DataConfig(seed=21, num_train=1, num_shards=1), "train", 0, tmp_path)
+    of_data = settings.model_copy(update={"prompts": str(tmp_path)})
+    assert open_watched(of_data, world) == []
+    assert "rl.watch.prompts names no data set" in caplog.text
+    named = CONFIG.model_copy(update={"prompts": str(tmp_path)})
+    assert len(open_watched(settings.model_copy(update={"watch": named}), world)) == 1
+    with watching(settings, [], rewards()) as none:
+        assert none is None
