@@ -191,13 +191,13 @@ def _rl_times(tasks: Sequence[ChildRun]) -> tuple[float, float | None]:
     runs = [one.tags.get("reused_run_id", one.run_id) for one in tasks]
     told = {
         name: [value for run in runs for value in metric_history(run, name)]
-        for name in ("time/rollout_s", "time/update_s", "time/judging_s", "reward/num_judged")
+        for name in ("time/step_s", "time/judging_s", "reward/num_judged")
     }
-    num_steps = len(told["time/rollout_s"])
+    num_steps = len(told["time/step_s"])
     if not num_steps:
         return 0.0, None
     judged = sum(told["reward/num_judged"])
-    step_s = (sum(told["time/rollout_s"]) + sum(told["time/update_s"])) / num_steps
+    step_s = sum(told["time/step_s"]) / num_steps
     return step_s, sum(told["time/judging_s"]) / judged * 1000 if judged else None
 
 

@@ -25,7 +25,7 @@ from spatialreward.ops.config import (
     TinyEditorConfig,
 )
 from spatialreward.records import AnswerForm, Record
-from spatialreward.rl.config import FlowGrpoConfig
+from spatialreward.rl.config import RlConfig
 from spatialreward.training.config import JudgeTrainingConfig, LoraTuning, OptimiserConfig
 from spatialreward.training.grpo_config import GrpoConfig
 from spatialreward.world.config import DataConfig
@@ -146,7 +146,7 @@ class Profile(Record):
     editor: Editor = TinyEditorConfig()
     drawing: DrawingConfig = DrawingConfig()
     """Edits that the pretrained editor draws, where ``judge.training.drawn_share`` is above 0."""
-    rl: FlowGrpoConfig = FlowGrpoConfig()
+    rl: RlConfig = RlConfig()
     editor_evaluation: EditorEvaluationConfig = EditorEvaluationConfig()
     editor_gate: EditorGate = EditorGate()
     goals: Goals = Goals()

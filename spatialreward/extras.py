@@ -46,6 +46,8 @@ EXTRAS = {
     "spatialreward.ops.promotion": "tracking",
     "spatialreward.ops.registry": "tracking",
     "spatialreward.rl": "editors",
+    # Compares pictures as the data's region proposals do.
+    "spatialreward.rl.watch": "data,editors",
     "spatialreward.stack": "stack",
     "spatialreward.ops.step": "container",
     "spatialreward.storage": "storage",

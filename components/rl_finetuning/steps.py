@@ -90,30 +90,44 @@ def finetune_editor(config: EditorRlStep, editor: str, served: str, parent_run_i
 
     Raises:
         InvalidInputError: the prompts are no data set.
-        ServingError: the judge could not be asked.
+        RewardError: the judge failed on too many edits of a step, or is away for too long.
     """
+    from spatialreward.rl.prompts import digest_of
+
     judging = TritonJudge.from_environment()
     inputs = {"editor": editor, "served": served}
-    prompts = DatasetRef.parse(config.rl.prompts) if config.rl.prompts else None
-    if prompts is not None and isinstance(prompts.place, Path):
-        # What lies in a folder may change while its path stays.
-        inputs["prompts"] = prompts.open().digest
+    named = {"prompts": config.rl.prompts, "watched": config.rl.watch.prompts}
+    for name, prompts in named.items():
+        digest = digest_of(prompts) if prompts else None
+        if digest is not None:
+            # What lies in a folder may change while its path stays.
+            inputs[name] = digest
 
     def work(step: Step) -> Outputs:
+        from spatialreward.editors.load import load_editor
         from spatialreward.rl import training
+        from spatialreward.rl.rewards import Rewards
+        from spatialreward.rl.watch import watching
         from spatialreward.visuals import reward_curve
-        from spatialreward.world.prompts import open_prompts
+        from spatialreward.world.prompts import open_prompts, open_watched
 
         checkpoint = step.new_folder("editor")
-        rewards = training.finetune_editor(
-            config.rl,
-            step.fetch("editor"),
-            checkpoint,
-            judging,
-            open_prompts(config.rl, config.world, step.folder / "prompts"),
-            step.report,
-            resume_file=step.resume_file,
-        )
+        asked = open_prompts(config.rl, config.world, step.folder / "prompts")
+        watched = open_watched(config.rl, config.world, step.folder / "prompts")
+        with (
+            Rewards(config.rl.rewards, config.rl, judging) as reward,
+            watching(config.rl, watched, reward, judging, step.tracker.log_image) as watch,
+        ):
+            rewards = training.finetune_editor(
+                config.rl,
+                load_editor(step.fetch("editor")),
+                checkpoint,
+                reward,
+                asked,
+                step.report,
+                resume_file=step.resume_file,
+                watch=watch,
+            )
         if any(map(math.isfinite, rewards)):
             curve = reward_curve({"served reward": rewards}, "Mean reward by the served judge")
             step.tracker.log_image(curve, "curves/served_reward.png")

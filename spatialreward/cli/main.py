@@ -10,6 +10,7 @@ import typer
 
 from spatialreward.cli import (
     benchmark,
+    best_of,
     data,
     deploy,
     evaluate,
@@ -18,6 +19,7 @@ from spatialreward.cli import (
     merge_adapter,
     promote,
     protocol,
+    refine,
     rl,
     runs,
     stack,
@@ -29,10 +31,11 @@ from spatialreward.cli import (
 from spatialreward.cli.command import CommandGroup, configure_logging
 from spatialreward.openmp import wait_asleep
 
-_TRAINING, _JUDGING = "Data and training", "Judging"
+_TRAINING, _EDITING, _JUDGING = "Data and training", "Editing", "Judging"
 _SERVING, _PLATFORM = "Versions and serving", "Pipelines and services"
 _ORDER = (
     *("data", "train", "rl"),
+    *("best-of", "refine"),
     *("judge", "evaluate", "evaluate-editor", "benchmark", "protocol"),
     *("promote", "demote", "deploy"),
     *("submit", "runs", "stack"),
@@ -66,6 +69,8 @@ train.command()(merge_adapter.merge_adapter)
 app.add_typer(data.app, name="data", rich_help_panel=_TRAINING)
 app.add_typer(train, name="train", rich_help_panel=_TRAINING)
 app.add_typer(rl.app, name="rl", rich_help_panel=_TRAINING)
+app.command(rich_help_panel=_EDITING)(best_of.best_of)
+app.command(rich_help_panel=_EDITING)(refine.refine)
 app.command(rich_help_panel=_JUDGING)(judge.judge)
 app.command(rich_help_panel=_JUDGING)(evaluate.evaluate)
 app.command(rich_help_panel=_JUDGING)(evaluate_editor.evaluate_editor)

@@ -13,6 +13,8 @@ from spatialreward.cli.rl_compare import compare
 from spatialreward.cli.setting_options import changes_of
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from spatialreward.judges.interface import Judging
     from spatialreward.ops.config import EditorRlStep
     from spatialreward.rl.prompts import PromptSource
@@ -48,8 +50,8 @@ def train(
         typer.Option(
             metavar="DATASET",
             help="Edits whose source pictures and instructions are asked for: a folder, "
-            "s3://BUCKET/PREFIX#sha256=HEX or hub:OWNER/NAME@REVISION. Default: tasks of the "
-            "generated world.",
+            "s3://BUCKET/PREFIX#sha256=HEX, hub:OWNER/NAME@REVISION, or a file TASKS.jsonl with "
+            "id, source and instruction a line. Default: tasks of the generated world.",
         ),
     ] = None,
     config: Annotated[
@@ -64,7 +66,9 @@ def train(
     """Fine-tune an editor: draw groups of edits, have them judged, make better ones more likely.
 
     DIR gets the editor and its card in editor/, a line of metrics a step in metrics.jsonl, the
-    curve of rewards, and edits of unseen tasks before and after, with the judge's opinion. The
+    curve of rewards, and edits of unseen tasks before and after, with the judge's opinion. Every
+    few steps held-out prompts are looked at, with sheets in watch/: the editor that is kept is the
+    best of these looks by a judge that is not trained on, and gaming the trained one ends it. The
     state is kept every few steps: after a kill the same command goes on, with the same judge only.
 
     The pipeline's step finetune-editor does the same with the served judge.
@@ -105,10 +109,10 @@ def _settings(path: Path | None, overrides: list[str], data: str | None) -> "Edi
     from spatialreward.data.dataset import DatasetRef
     from spatialreward.ops.config import EditorRlStep
     from spatialreward.ops.overrides import Table, settings_over
-    from spatialreward.rl.config import FlowGrpoConfig
+    from spatialreward.rl.config import RlConfig
     from spatialreward.world.config import DataConfig
 
-    usual = EditorRlStep(rl=FlowGrpoConfig(), world=DataConfig())
+    usual = EditorRlStep(rl=RlConfig(), world=DataConfig())
     settings = settings_over(usual, [Table.read(path)] if path else [], overrides)
     if data is None:
         return settings
@@ -119,15 +123,16 @@ def _settings(path: Path | None, overrides: list[str], data: str | None) -> "Edi
 def _what_it_follows_from(
     settings: "EditorRlStep", editor: Path, judging: "Judging"
 ) -> dict[str, Any]:
-    from spatialreward.data.dataset import DatasetRef
     from spatialreward.folder_manifest import digest_folder
     from spatialreward.ops.config import flatten
+    from spatialreward.rl.prompts import digest_of
 
     told = {"editor": digest_folder(editor), "judge": str(judging.identity)}
-    place = DatasetRef.parse(settings.rl.prompts) if settings.rl.prompts else None
-    if place is not None and isinstance(place.place, Path):
-        # What lies in a folder may change while its path stays.
-        told["data"] = place.open().digest
+    for name, prompts in (("data", settings.rl.prompts), ("watched", settings.rl.watch.prompts)):
+        digest = digest_of(prompts) if prompts else None
+        if digest is not None:
+            # What lies in a folder may change while its path stays.
+            told[name] = digest
     return told | flatten(settings.model_dump(mode="json"))
 
 
@@ -138,21 +143,36 @@ def _train(
     judging: "Judging",
     prompts: "PromptSource",
 ) -> list[float]:
+    from spatialreward.editors.load import load_editor
+    from spatialreward.rl.rewards import Rewards
     from spatialreward.rl.training import finetune_editor
+    from spatialreward.rl.watch import watching
+    from spatialreward.world.prompts import open_watched
 
     def report(metrics: dict[str, float], step: int) -> None:
         folder.metrics.report(metrics, step)
         logger.info("step %d/%d: %s", step, settings.rl.num_steps, _line(metrics))
 
-    return finetune_editor(
-        settings.rl,
-        start,
-        folder.unfinished_editor,
-        judging,
-        prompts,
-        report,
-        resume_file=folder.resume_file,
-    )
+    def show(sheet: "Image", name: str) -> None:
+        path = folder.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sheet.save(path)
+
+    rl, watched = settings.rl, open_watched(settings.rl, settings.world)
+    with (
+        Rewards(rl.rewards, rl, judging) as reward,
+        watching(rl, watched, reward, judging, show) as watch,
+    ):
+        return finetune_editor(
+            rl,
+            load_editor(start),
+            folder.unfinished_editor,
+            reward,
+            prompts,
+            report,
+            resume_file=folder.resume_file,
+            watch=watch,
+        )
 
 
 def _draw(
@@ -186,14 +206,28 @@ def _draw(
 
 
 def _line(metrics: dict[str, float]) -> str:
-    shown = {
+    watched = {
+        name: f"{metrics[key]:.3f}"
+        for name, key in (
+            ("held-out judge", "watch/held_out_reward"),
+            ("oracle", "watch/oracle_reward"),
+        )
+        if key in metrics
+    }
+    return ", ".join(f"{name} {value}" for name, value in (_of_step(metrics) | watched).items())
+
+
+def _of_step(metrics: dict[str, float]) -> dict[str, str]:
+    """What a step tells; of a look ahead of the first one nothing."""
+    if "reward/mean" not in metrics:
+        return {}
+    return {
         "reward": f"{metrics['reward/mean']:.3f}",
         "within groups": f"{metrics['reward/std_within_group']:.3f}",
         "failed": f"{metrics['reward/failed_share']:.0%}",
-        "kl": f"{metrics['policy/kl']:.2g}",
-        "took": f"{metrics['time/rollout_s'] + metrics['time/update_s']:.1f} s",
+        "kl": f"{metrics.get('policy/kl', math.nan):.2g}",
+        "took": f"{metrics['time/step_s']:.1f} s",
     }
-    return ", ".join(f"{name} {value}" for name, value in shown.items())
 
 
 def _summary(rewards: list[float]) -> str:

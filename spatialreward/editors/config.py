@@ -1,6 +1,9 @@
-"""Settings of drawing edits: the steps from noise to a picture."""
+"""Settings of drawing edits: the steps from noise to a picture, and which of them RL trains."""
 
-from pydantic import Field, field_validator
+from typing import Literal, NamedTuple, Self
+
+import numpy as np
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from spatialreward.records import Record
 
@@ -32,19 +35,104 @@ class DenoisingConfig(Record):
         return guidance_range
 
 
+class StepPlan(NamedTuple):
+    """What is done in the steps of one drawing, by their numbers from 0, in ascending order."""
+
+    stochastic: tuple[int, ...]
+    """Steps with noise; all others are the ODE's."""
+    trained: tuple[int, ...]
+    """Those of them that are remembered and trained."""
+
+
+class StepWindow(Record):
+    """A few steps in a row that are stochastic and trained, while all others are the ODE's.
+
+    One that stays is Flow-GRPO-Fast's, one that moves onwards MixGRPO's (arXiv 2507.21802). Where
+    it is follows from the settings and the number of the training's step alone, so all processes
+    train the same steps of a drawing.
+    """
+
+    num_steps: PositiveInt = 2
+    within: tuple[int, int] | None = None
+    """The first step that may be in it, from 0, and the one behind the last; None: all but the last
+    step of a drawing, which is never trained."""
+    moves: Literal["never", "onwards", "at_random"] = "never"
+    """``onwards``: by one step, and from the beginning again."""
+    every: PositiveInt = 25
+    """Steps of the training for which it stays in one place."""
+
+    def starts(self, num_denoising_steps: int) -> range:
+        """The steps that it may begin with."""
+        first, end = self.within or (0, num_denoising_steps - 1)
+        return range(first, end - self.num_steps + 1)
+
+
 class SamplingConfig(DenoisingConfig):
     """How RL draws edits: some of the steps are stochastic."""
 
+    noise: Literal["sde", "cps"] = "sde"
+    """``sde`` keeps the marginals of the ODE (Flow-GRPO); ``cps`` keeps the share of noise that the
+    ODE has at each time, so none is left in the picture that is judged (Flow-CPS)."""
     eta: float = Field(0.7, ge=0)
-    """Strength of the noise in stochastic steps; 0 makes every step the ODE's, which RL cannot
-    train on."""
+    """Strength of the noise in stochastic steps, at most 1 for ``cps``, which likes 0.8; 0 makes
+    every step the ODE's, which RL cannot train on."""
     stochastic_share: float = Field(0.5, gt=0, le=1)
     """Share of the steps, from the first on, that are stochastic and trained.
 
-    The others are steps of the ODE, so a picture is not handed over with fresh noise on it.
+    The others are steps of the ODE, so a picture is not handed over with fresh noise on it. The
+    last step is never trained, since the deviation there is next to nothing.
     """
+    window: StepWindow | None = None
+    """The stochastic steps, in place of ``stochastic_share``."""
+    trained_share: float = Field(1.0, gt=0, le=1)
+    """Share of the stochastic steps that is trained, drawn for each step of the training."""
 
     @property
     def num_stochastic_steps(self) -> int:
-        """Number of stochastic steps, at least one."""
+        """Number of stochastic steps without a window, at least one."""
         return max(1, round(self.num_denoising_steps * self.stochastic_share))
+
+    def plan(self, step: int = 0, seed: int = 0) -> StepPlan:
+        """The steps that are stochastic and trained in one step of a training, counted from 0."""
+        if not self.eta:
+            return StepPlan((), ())
+        if self.window is None:
+            stochastic = range(self.num_stochastic_steps)
+        else:
+            starts, turn = self.window.starts(self.num_denoising_steps), step // self.window.every
+            start = starts[0]
+            if self.window.moves == "onwards":
+                start = starts[turn % len(starts)]
+            elif self.window.moves == "at_random":
+                start = starts[np.random.default_rng((seed, turn)).integers(len(starts))]
+            stochastic = range(start, start + self.window.num_steps)
+        trained = [one for one in stochastic if one < self.num_denoising_steps - 1]
+        if self.trained_share < 1:
+            count = max(1, round(len(trained) * self.trained_share))
+            # Another stream than the window's.
+            drawn = np.random.default_rng((seed, step, 1)).permutation(len(trained))[:count]
+            trained = [trained[number] for number in sorted(drawn)]
+        return StepPlan(tuple(stochastic), tuple(trained))
+
+    @model_validator(mode="after")
+    def _window_fits(self) -> Self:
+        if self.window is None:
+            return self
+        first, end = self.window.within or (0, self.num_denoising_steps - 1)
+        if not 0 <= first < end < self.num_denoising_steps:
+            raise ValueError(
+                f"window.within: expected two of the steps 0 to {self.num_denoising_steps - 1} in "
+                f"ascending order (the last step is never trained), got {first}, {end}"
+            )
+        if not self.window.starts(self.num_denoising_steps):
+            raise ValueError(
+                f"window.num_steps: expected at most {end - first}, the steps it may be in, "
+                f"got {self.window.num_steps}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _share_of_noise_is_one(self) -> Self:
+        if self.noise == "cps" and self.eta > 1:
+            raise ValueError(f"eta: expected at most 1 with noise cps, got {self.eta:g}")
+        return self

@@ -78,6 +78,23 @@ class FlowEditor(Protocol):
         """
         ...
 
+    def grid(self, condition: Condition) -> tuple[int, int]:
+        """Positions of the latents of a condition's rows, high and wide: their resolution."""
+        ...
+
+    def spread(self, map_Bhw: "Tensor", condition: Condition) -> "Tensor":
+        """A number for each position as a factor of the latents.
+
+        Args:
+            map_Bhw: of the ``grid``, its first row at the top of the picture.
+            condition: ``B`` rows.
+
+        Returns:
+            Of as many dimensions as the latents and of their size or 1 in each, such as
+            ``[B, 1, h, w]``, or ``[B, L, 1]`` where latents are packed.
+        """
+        ...
+
     def decode(self, latents: "Tensor", condition: Condition) -> "list[Image.Image]":
         """RGB pictures of finished latents, one a row of the condition."""
         ...

@@ -1,22 +1,26 @@
 """Draws edits from a flow-matching editor, deterministically or with the noise that RL needs.
 
-The stochastic steps keep the marginals of the ODE and have a Gaussian transition, whose log-prob
-is known (Flow-GRPO, arXiv 2505.05470, section 4.2; DESIGN.md section 5 has the form for time that
-runs from noise to data).
+Stochastic steps have a Gaussian transition whose log-prob is known (Flow-GRPO, arXiv 2505.05470,
+section 4.2; DESIGN.md section 5 has the form for time that runs from noise to data). The arithmetic
+of a step is that of float32 at least; latents are kept in the dtype that the editor starts with.
 """
 
 import itertools
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from spatialreward.editors.config import DenoisingConfig, SamplingConfig
+from spatialreward.editors.config import DenoisingConfig, SamplingConfig, StepPlan
 from spatialreward.editors.interface import Condition, FlowEditor
 from spatialreward.errors import InvalidInputError
 
-# B edits, T stochastic steps; a latent may have any shape behind its batch
+# B edits, T trained steps; a latent may have any shape behind its batch
+
+Draw = Callable[[Tensor], Tensor]
+"""Standard normal numbers of the shape of some latents, on the CPU."""
 
 
 class Transition(NamedTuple):
@@ -24,18 +28,28 @@ class Transition(NamedTuple):
 
     mean: Tensor
     deviation: float
+    sigma: float
+    """What distances of means are measured in: the noise per square root of time for ``sde``, which
+    the step's length plays no part in, and the deviation itself for ``cps``."""
+    noise: Literal["sde", "cps"] = "sde"
 
 
 class Rollout(NamedTuple):
-    """What RL remembers of some edits: their stochastic steps, and how they came out."""
+    """What RL remembers of some edits: their trained steps, and how they came out."""
 
     before: Tensor
-    """Latents ahead of each stochastic step, ``[T, B, ...]``; ``T`` is 0 where there is none."""
+    """Latents ahead of each trained step, ``[T, B, ...]``; ``T`` is 0 where there is none."""
     after: Tensor
     """Latents behind it, ``[T, B, ...]``."""
     log_probs_TB: Tensor
     finished: Tensor
     """``[B, ...]``."""
+    steps: tuple[int, ...] = ()
+    """Numbers of the trained steps."""
+    times: tuple[float, ...] = ()
+    """Of all steps' beginnings, and of the end."""
+    means: Tensor | None = None
+    """What the policy that drew expected, ``[T, B, ...]`` in float32 at least; None: not kept."""
 
 
 def step_times(num_steps: int, shift: float) -> list[float]:
@@ -56,15 +70,61 @@ def times_of(editor: FlowEditor, config: DenoisingConfig, condition: Condition) 
 
 
 def transition(
-    latents: Tensor, velocity: Tensor, time: float, next_time: float, eta: float
+    latents: Tensor,
+    velocity: Tensor,
+    time: float,
+    next_time: float,
+    eta: float,
+    noise: Literal["sde", "cps"] = "sde",
 ) -> Transition:
-    """Mean and deviation of one step of the SDE; with ``eta`` 0 the step of the ODE."""
+    """Mean and deviation of one stochastic step; with ``eta`` 0 the step of the ODE.
+
+    For ``cps`` the next latent is mixed from the data and the noise that the velocity tells of,
+    with the ODE's share of data, ``t'``; of the share of noise, ``1 - t'``, ``sin(eta pi / 2)`` is
+    fresh (Flow-CPS, arXiv 2509.05952).
+    """
+    latents, velocity = _precise(latents), _precise(velocity)
     length = next_time - time
+    if not eta:
+        return Transition(latents + velocity * length, 0.0, 0.0, noise)
+    deviation, sigma = deviation_of(time, next_time, eta, noise)
+    if noise == "cps":
+        kept = math.sqrt((1 - next_time) ** 2 - deviation**2)
+        mean = (latents + velocity * (1 - time)) * next_time + (latents - velocity * time) * kept
+    else:
+        pull = sigma**2 / (2 * (1 - time))
+        mean = latents * (1 - pull * length) + velocity * (1 + pull * time) * length
+    return Transition(mean, deviation, sigma, noise)
+
+
+def deviation_of(
+    time: float, next_time: float, eta: float, noise: Literal["sde", "cps"]
+) -> tuple[float, float]:
+    """Deviation and sigma of a stochastic step, as a ``Transition`` has them."""
+    if noise == "cps":
+        fresh = (1 - next_time) * math.sin(eta * math.pi / 2)
+        return fresh, fresh
     # At time 0 the deviation has a pole; the step's end stands in for its beginning there.
     sigma = eta * math.sqrt((1 - time) / (time if time > 0 else next_time))
-    pull = sigma**2 / (2 * (1 - time))
-    mean = latents * (1 - pull * length) + velocity * (1 + pull * time) * length
-    return Transition(mean, sigma * math.sqrt(length))
+    return sigma * math.sqrt(next_time - time), sigma
+
+
+def log_probs_by_element(step: Transition, following: Tensor) -> Tensor:
+    """Log-density of each element of the next latents; of their shape.
+
+    For ``cps`` the negative squared distance from the mean stands in for it, without scale or
+    constants (Flow-CPS, arXiv 2509.05952).
+
+    Raises:
+        InvalidInputError: the step is deterministic, which has no density.
+    """
+    if not step.deviation:
+        raise InvalidInputError("a step with eta 0 is deterministic and has no log-prob")
+    distance = _precise(following) - step.mean
+    if step.noise == "cps":
+        return -distance.square()
+    constant = math.log(step.deviation) + 0.5 * math.log(2 * math.pi)
+    return -0.5 * (distance / step.deviation).square() - constant
 
 
 def log_prob(step: Transition, following: Tensor) -> Tensor:
@@ -73,11 +133,12 @@ def log_prob(step: Transition, following: Tensor) -> Tensor:
     Raises:
         InvalidInputError: the step is deterministic, which has no density.
     """
-    if not step.deviation:
-        raise InvalidInputError("a step with eta 0 is deterministic and has no log-prob")
-    deviations = (following - step.mean) / step.deviation
-    constant = math.log(step.deviation) + 0.5 * math.log(2 * math.pi)
-    return (-0.5 * deviations.square() - constant).flatten(1).mean(dim=1)
+    return mean_of_elements(log_probs_by_element(step, following))
+
+
+def mean_of_elements(values: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean over all but the first dimension, ``[B]``, each element times its weight if given."""
+    return (values if weights is None else values * weights).flatten(1).mean(dim=1)
 
 
 @torch.no_grad()
@@ -88,13 +149,12 @@ def draw_edits(
     latents = editor.noise(condition, generator)
     times = times_of(editor, config, condition)
     for number, (time, next_time) in enumerate(itertools.pairwise(times)):
-        times_B = torch.full((len(latents),), time, device=latents.device)
-        velocity = editor.velocity(latents, times_B, condition, config.is_guided(number))
-        latents = latents + velocity * (next_time - time)
+        velocity = _velocity(editor, latents, time, condition, config.is_guided(number))
+        step = transition(latents, velocity, time, next_time, eta=0.0)
+        latents = step.mean.to(latents.dtype)
     return latents
 
 
-@torch.no_grad()
 def roll_out(
     editor: FlowEditor,
     condition: Condition,
@@ -102,33 +162,94 @@ def roll_out(
     generator: torch.Generator,
     group_size: int = 1,
 ) -> Rollout:
-    """Edits drawn with stochastic first steps, which are remembered, then by the ODE.
+    """Edits drawn with stochastic steps, which are remembered, and all noise from one generator.
 
     With ``eta`` 0 all steps are the ODE's, to the bit, and none is remembered.
 
     Each ``group_size`` rows in a row start from the same noise (DanceGRPO, arXiv 2505.07818): what
     tells them apart is then the noise of the steps, which is what the policy is credited with.
     """
-    tasks = condition.rows(slice(None, None, group_size))
-    latents = editor.noise(tasks, generator).repeat_interleave(group_size, dim=0)
+    start = editor.noise(condition.rows(slice(None, None, group_size)), generator)
+
+    def draw(latents: Tensor) -> Tensor:
+        return torch.randn(latents.shape, generator=generator)
+
+    return roll_out_from(
+        editor, condition, config, start, draw, plan=config.plan(), group_size=group_size
+    )
+
+
+@torch.no_grad()
+def roll_out_from(
+    editor: FlowEditor,
+    condition: Condition,
+    config: SamplingConfig,
+    start: Tensor,
+    draw: Draw,
+    *,
+    plan: StepPlan,
+    group_size: int = 1,
+    keeps_means: bool = False,
+) -> Rollout:
+    """Edits drawn from given noise, some of whose steps are stochastic.
+
+    Args:
+        editor: draws.
+        condition: ``B`` rows.
+        config: the steps.
+        start: ``[B / group_size, ...]``; that many rows in a row start from the same noise. Until
+            the first stochastic step they are all the same and are drawn as one.
+        draw: gives the noise of a stochastic step.
+        plan: the stochastic and the trained steps.
+        group_size: rows for each of ``start``.
+        keeps_means: whether the means of trained steps are remembered.
+    """
+    latents, rows = start, condition.rows(slice(None, None, group_size))
+    is_shared = group_size > 1
     times = times_of(editor, config, condition)
-    before, after, log_probs = [], [], []
+    before, after, log_probs, means = [], [], [], []
     for number, (time, next_time) in enumerate(itertools.pairwise(times)):
-        stochastic = number < config.num_stochastic_steps and config.eta > 0
-        times_B = torch.full((len(latents),), time, device=latents.device)
-        velocity = editor.velocity(latents, times_B, condition, config.is_guided(number))
-        step = transition(latents, velocity, time, next_time, config.eta if stochastic else 0.0)
+        stochastic = number in plan.stochastic
+        if stochastic and is_shared:
+            latents, rows, is_shared = latents.repeat_interleave(group_size, 0), condition, False
+        velocity = _velocity(editor, latents, time, rows, config.is_guided(number))
+        eta = config.eta if stochastic else 0.0
+        step = transition(latents, velocity, time, next_time, eta, config.noise)
         following = step.mean
-        if stochastic:
-            noise = torch.randn(latents.shape, generator=generator).to(latents.device)
-            following = following + step.deviation * noise
+        if step.deviation:
+            following = following + step.deviation * draw(latents).to(following)
+        # The log-prob is that of what the update will read.
+        following = following.to(latents.dtype)
+        if number in plan.trained:
             before.append(latents)
             after.append(following)
             log_probs.append(log_prob(step, following))
+            if keeps_means:
+                means.append(step.mean)
         latents = following
+    if is_shared:
+        latents = latents.repeat_interleave(group_size, 0)
     return Rollout(
-        torch.stack(before) if before else latents.new_empty(0, *latents.shape),
-        torch.stack(after) if after else latents.new_empty(0, *latents.shape),
-        torch.stack(log_probs) if log_probs else latents.new_empty(0, len(latents)),
+        _stacked(before, latents),
+        _stacked(after, latents),
+        torch.stack(log_probs) if log_probs else _precise(latents.new_empty(0, len(latents))),
         latents,
+        plan.trained,
+        tuple(times),
+        _stacked(means, latents) if keeps_means else None,
     )
+
+
+def _velocity(
+    editor: FlowEditor, latents: Tensor, time: float, condition: Condition, guided: bool
+) -> Tensor:
+    times_B = torch.full((len(latents),), time, device=latents.device)
+    return editor.velocity(latents, times_B, condition, guided)
+
+
+def _stacked(tensors: list[Tensor], like: Tensor) -> Tensor:
+    return torch.stack(tensors) if tensors else like.new_empty(0, *like.shape)
+
+
+def _precise(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

@@ -19,6 +19,19 @@ from spatialreward.records import (
     Scores,
 )
 
+THRESHOLD = 24.0
+"""Smallest difference of a channel, in 0..255, that counts."""
+
+
+def differing_pixels(edit: Edit) -> NDArray[np.bool_]:
+    """Which pixels of the edited picture are not the source's, ``[height, width]``.
+
+    A source of another size is rescaled to the edited picture; nothing is aligned.
+    """
+    edited = np.asarray(edit.edited, np.float32)
+    source = np.asarray(edit.source.resize(edit.edited.size), np.float32)
+    return np.abs(edited - source).max(axis=2) > THRESHOLD
+
 
 class PixelDifference:
     """Tells edits apart by their pixels alone.
@@ -29,8 +42,6 @@ class PixelDifference:
 
     identity = JudgeIdentity(name="pixels", version="1", aggregation=Aggregation().form)
     notice = "pixel differences only; the instruction is not read"
-    threshold = 24.0
-    """Smallest difference of a channel, in 0..255, that counts."""
     min_share = 0.002
     """Connected pixels that are a smaller share of the picture are no region."""
 
@@ -53,9 +64,7 @@ class PixelDifference:
         """See ``close``."""
 
     def _judge(self, edit: Edit) -> Judgement:
-        edited = np.asarray(edit.edited, np.float32)
-        source = np.asarray(edit.source.resize(edit.edited.size), np.float32)
-        differs = np.abs(edited - source).max(axis=2) > self.threshold
+        differs = differing_pixels(edit)
         regions = self._regions(differs)
         kept = 1.0 - float(differs.mean())
         success = 25.0 if regions else 0.0

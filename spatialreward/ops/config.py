@@ -15,7 +15,7 @@ from spatialreward.benchmarks.config import EditorEvaluationConfig, EditorGate, 
 from spatialreward.errors import InvalidInputError
 from spatialreward.reading import read_toml_file
 from spatialreward.records import Record
-from spatialreward.rl.config import FlowGrpoConfig
+from spatialreward.rl.config import RlConfig
 from spatialreward.training.config import JudgeTrainingConfig
 from spatialreward.training.grpo_config import GrpoConfig
 from spatialreward.validation import first_problem
@@ -154,7 +154,7 @@ class EditDrawingStep(Record):
 class EditorRlStep(Record):
     """Fine-tune an editor against the served judge."""
 
-    rl: FlowGrpoConfig
+    rl: RlConfig
     world: DataConfig
     """Where source pictures and instructions are drawn from, unless ``rl`` names a data set."""
 

@@ -1,9 +1,11 @@
 """What an editor is asked to do in RL: source pictures and instructions, step by step."""
 
 import itertools
+from pathlib import Path
 from typing import Protocol
 
-from spatialreward.data.dataset import Dataset
+from spatialreward.data.dataset import Dataset, DatasetRef
+from spatialreward.data.task_file import SUFFIX, TaskFile
 from spatialreward.data.tasks import task_of
 from spatialreward.edits import EditTask
 
@@ -27,6 +29,10 @@ class DatasetPrompts:
         self._data = data
         self._size = size
 
+    def __len__(self) -> int:
+        """Number of tasks before they begin again."""
+        return len(self._data)
+
     def batch(self, step: int) -> list[EditTask]:
         """See ``PromptSource``.
 
@@ -35,3 +41,56 @@ class DatasetPrompts:
         """
         edits = itertools.islice(self._data.endlessly(step * self._size), self._size)
         return [task_of(edit) for edit in edits]
+
+
+class FilePrompts:
+    """The tasks of a file, in its order, and again from its beginning."""
+
+    def __init__(self, file: TaskFile, size: int) -> None:
+        """Read ``size`` tasks a step."""
+        self._file = file
+        self._size = size
+
+    def __len__(self) -> int:
+        """Number of tasks before they begin again."""
+        return len(self._file)
+
+    def batch(self, step: int) -> list[EditTask]:
+        """See ``PromptSource``.
+
+        Raises:
+            InvalidInputError: a picture cannot be read; names file and line.
+        """
+        first = step * self._size
+        return [
+            self._file.task(number % len(self._file)) for number in range(first, first + self._size)
+        ]
+
+
+def open_named(prompts: str, size: int, cache: Path | None = None) -> DatasetPrompts | FilePrompts:
+    """The prompts of a packed data set or of a JSON Lines file (``data.task_file``).
+
+    Args:
+        prompts: a data set's reference, or the path of a file that ends in ``.jsonl``.
+        size: tasks a step.
+        cache: where a data set of the object store is kept; by default that of the user.
+
+    Raises:
+        InvalidInputError: there is no such data set or file, or a picture of the file is not there.
+        StorageError, HubError: the data set is not handed over.
+    """
+    if prompts.endswith(SUFFIX):
+        return FilePrompts(TaskFile(Path(prompts)), size)
+    return DatasetPrompts(DatasetRef.parse(prompts).open(cache), size)
+
+
+def digest_of(prompts: str) -> str | None:
+    """SHA-256 of prompts on this disk, whose path stays while they change; else None.
+
+    Raises:
+        InvalidInputError: as ``open_named``.
+    """
+    if prompts.endswith(SUFFIX):
+        return TaskFile(Path(prompts)).digest
+    reference = DatasetRef.parse(prompts)
+    return reference.open().digest if isinstance(reference.place, Path) else None

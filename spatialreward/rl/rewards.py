@@ -1,81 +1,230 @@
-"""The rewards of a training: all from one judge, or the training stops."""
+"""The rewards of a training: of several judges at once, each pinned, each waited for when away."""
 
-from collections.abc import Sequence
-from typing import Any
+import math
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any, NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from spatialreward.edits import Edit, EditTask
-from spatialreward.errors import SpatialRewardError
-from spatialreward.judges.interface import Judging
-from spatialreward.records import Judgement
+from spatialreward.edits import Edit
+from spatialreward.errors import InvalidInputError, SpatialRewardError
+from spatialreward.judges.interface import ClosedAtEnd, Judging
+from spatialreward.judges.load import load_judge
+from spatialreward.judges.pixels import differing_pixels
+from spatialreward.protocol.aggregation import Aggregation
+from spatialreward.records import BOX_SCALE, EditRegion, Judgement, ScoreKind
+from spatialreward.rl.pinning import JudgeChangedError, PatientJudge, RewardError
+from spatialreward.rl.reward_config import (
+    JudgeConfig,
+    PatienceConfig,
+    RewardConfig,
+    RewardForm,
+    check_labels,
+)
+from spatialreward.rl.types import Scored
 
-# B edits
+__all__ = ["JudgeChangedError", "RewardError", "Rewards", "total"]
+
+# B edits, H W height and width of an edited picture
+
+_MODULATED = Aggregation(form="modulated")
 
 
-class RewardError(SpatialRewardError, RuntimeError):
-    """The judge failed on so many edits that a step would learn from noise."""
+class _Part(NamedTuple):
+    """One reward, and the number of the judge that it is made of."""
+
+    config: RewardConfig
+    judge: int
 
 
-class JudgeChangedError(SpatialRewardError, ValueError):
-    """Another judge answers than the one that the training began with."""
+class Rewards(ClosedAtEnd):
+    """Rewards by name, each made of the judgements of one judge; a ``types.Reward``.
 
-
-class PinnedReward:
-    """Rewards of the judge that gives the first of them, and of no other.
-
-    Each judgement says by whom it is, in the line of a ``JudgeIdentity``, so that a server that is
-    switched in the middle of a step is noticed, and so is one of several servers that has other
-    weights under the same name and version. The line is a part of the state of a training: a
-    resumed one holds to it.
+    All judges are asked at the same time. One that several rewards name alike is asked once. Safe
+    to use from several threads, one of which is served at a time.
     """
 
-    def __init__(self, judging: Judging, max_failed_share: float) -> None:
-        """Take a judge, whose identity is not known yet, and the share of edits it may fail on."""
-        self._judging = judging
-        self._max_failed_share = max_failed_share
-        self.judged_by: str | None = None
-        """Line of the judge's identity; None until there was a reward."""
+    def __init__(
+        self,
+        rewards: Sequence[RewardConfig],
+        patience: PatienceConfig,
+        of_run: Judging | None = None,
+    ) -> None:
+        """Open the judges that rewards name; they are closed with this, that of the run is not.
 
-    def score(self, tasks: Sequence[EditTask], edited: Sequence[Image.Image]) -> Tensor:
-        """``[B]``, NaN where there is no judgement.
+        Args:
+            rewards: one at least, with different names.
+            patience: what happens when a judge fails.
+            of_run: the judge of those rewards that name none.
 
         Raises:
-            RewardError: too many edits could not be judged.
-            JudgeChangedError: another judge than before has judged some of them.
-            ServingError: a served judge could not be asked.
+            InvalidInputError: a reward names no judge and there is none of the run, two have the
+                same name, or as ``load_judge``.
+            HubError, MissingPackageError, TrackingError, StorageError: as ``load_judge``.
         """
-        judgements = self._judging.judge(
-            [Edit.of(task, picture) for task, picture in zip(tasks, edited, strict=True)]
-        )
-        failed = [one for one in judgements if one.reward is None]
-        if len(failed) > self._max_failed_share * len(judgements):
-            raise RewardError(
-                f"the judge failed on {len(failed)} of {len(judgements)} edits of one step, more "
-                f"than the share of {self._max_failed_share:g} allowed; the first reason: "
-                f"{failed[0].reason}"
-            )
-        self._check_judge(judgements)
-        return torch.tensor([float("nan") if j.reward is None else j.reward for j in judgements])
+        try:
+            check_labels(rewards, "rewards")
+        except ValueError as error:
+            raise InvalidInputError(str(error)) from error
+        self._judges: list[PatientJudge] = []
+        self._opened: list[Judging] = []
+        self._parts: list[_Part] = []
+        self._one_at_a_time = threading.Lock()
+        self._stop = threading.Event()
+        self._is_closed = False
+        numbers: dict[JudgeConfig, int] = {}
+        try:
+            for one in rewards:
+                which = JudgeConfig(judge=one.judge, **one.options)
+                if which not in numbers:
+                    numbers[which] = len(self._judges)
+                    judging = self._open(one, of_run)
+                    self._judges.append(PatientJudge(one.label, judging, patience))
+                self._parts.append(_Part(one, numbers[which]))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Keys of ``Scored.rewards``."""
+        return tuple(part.config.label for part in self._parts)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each reward, by its name."""
+        return {part.config.label: part.config.weight for part in self._parts}
+
+    @property
+    def card(self) -> Mapping[str, object]:
+        """Who judges, and how judgements become rewards."""
+        told = [
+            {
+                "name": part.config.label,
+                "weight": part.config.weight,
+                "form": str(part.config.form),
+                "judged_by": self._judges[part.judge].judged_by,
+                "notice": self._judges[part.judge].notice,
+            }
+            for part in self._parts
+        ]
+        first = self._judges[0]
+        return {
+            "reward_of": first.notice or "a judge without a notice",
+            "judged_by": first.judged_by,
+            "rewards": told,
+        }
+
+    @property
+    def seconds_waited(self) -> float:
+        """How long judges that were away have been waited for so far."""
+        return sum(one.seconds_waited for one in self._judges)
+
+    def score(self, edits: Sequence[Edit]) -> Scored:
+        """The rewards of ``B`` edits; NaN where a judgement failed, never a default.
+
+        Raises:
+            RewardError: too many edits could not be judged, a judge was away for too long, or the
+                rewards are closed while a judge is waited for.
+            JudgeChangedError: another judge than before has judged some of them.
+            InvalidInputError: a judge without regions is asked for changes outside of them, or a
+                judge refuses its key or the like.
+            ServingError: a server refuses in a way that waiting cannot mend.
+        """
+        with self._one_at_a_time:
+            self._stop = threading.Event()
+            if self._is_closed:
+                raise SpatialRewardError("these rewards have been closed")
+            judged = self._judge_all(edits)
+        rewards = {
+            part.config.label: _rewards(part.config, edits, judged[part.judge])
+            for part in self._parts
+        }
+        return Scored(rewards, judged[self._parts[0].judge])
+
+    def stop(self) -> None:
+        """End the waiting for a judge, which another thread does; its ``score`` raises."""
+        self._stop.set()
+
+    def close(self) -> None:
+        """End the waiting, and close the judges that were opened."""
+        self._is_closed = True
+        self.stop()
+        for judging in self._opened:
+            judging.close()
 
     def state_dict(self) -> dict[str, Any]:
         """Who has judged so far."""
-        return {"judged_by": self.judged_by}
+        return {"judges": [one.state_dict() for one in self._judges]}
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
         """Hold to who has judged before."""
-        self.judged_by = state_dict["judged_by"]
+        for judge, state in zip(self._judges, state_dict["judges"], strict=True):
+            judge.load_state_dict(state)
 
-    def _check_judge(self, judgements: Sequence[Judgement]) -> None:
-        for judgement in judgements:
-            if judgement.reward is None:
-                continue
-            if self.judged_by is None:
-                self.judged_by = judgement.judged_by
-            if judgement.judged_by != self.judged_by:
-                raise JudgeChangedError(
-                    f"rewards come from {judgement.judged_by}; the training began with "
-                    f"{self.judged_by}; serve that one again, or train from the start"
+    def _open(self, config: RewardConfig, of_run: Judging | None) -> Judging:
+        if config.judge:
+            self._opened.append(load_judge(config.judge, **config.options))
+            return self._opened[-1]
+        if of_run is None:
+            raise InvalidInputError(f"reward {config.label}: judge: expected one, got none")
+        return of_run
+
+    def _judge_all(self, edits: Sequence[Edit]) -> list[list[Judgement]]:
+        """The judgements of each judge; when one cannot go on, none is waited for."""
+        stop = self._stop
+        with ThreadPoolExecutor(len(self._judges), thread_name_prefix="reward") as threads:
+            asked = [threads.submit(one.judge, edits, stop) for one in self._judges]
+            try:
+                for one in as_completed(asked):
+                    one.result()
+            except BaseException:
+                stop.set()
+                raise
+        return [one.result() for one in asked]
+
+
+def total(scored: Scored, weights: Mapping[str, float]) -> Tensor:
+    """Weighted sum of all rewards, ``[B]``; NaN where one of them is missing."""
+    return torch.stack([weights[name] * of_B for name, of_B in scored.rewards.items()]).sum(dim=0)
+
+
+def _rewards(
+    config: RewardConfig, edits: Sequence[Edit], judgements: Sequence[Judgement]
+) -> Tensor:
+    """``[B]``, NaN where a judgement failed."""
+    pairs = zip(edits, judgements, strict=True)
+    values = [math.nan if one.reward is None else _value(config, edit, one) for edit, one in pairs]
+    return torch.tensor(values)
+
+
+def _value(config: RewardConfig, edit: Edit, judgement: Judgement) -> float:
+    match config.form:
+        case RewardForm.REWARD:
+            return judgement.reward
+        case RewardForm.CONSISTENT:
+            asks_for_soft = edit.options.scores is ScoreKind.SOFT
+            soft = judgement.soft_scores if asks_for_soft else None
+            return _MODULATED.reward(soft or judgement.scores)
+        case RewardForm.UNTOUCHED:
+            if not judgement.answer.has_regions:
+                raise InvalidInputError(
+                    f"reward {config.label}: form untouched is about what lies outside of edit "
+                    f"regions, and {judgement.judged_by} predicts none"
                 )
+            return untouched_share(edit, judgement.regions)
+
+
+def untouched_share(edit: Edit, regions: Sequence[EditRegion]) -> float:
+    """1 less the share of the picture outside of regions that is not the source's, by pixels."""
+    changed_HW = differing_pixels(edit)
+    height, width = changed_HW.shape
+    for region in regions:
+        x1, y1, x2, y2 = region.bbox_2d
+        rows = slice(y1 * height // BOX_SCALE, -(-y2 * height // BOX_SCALE))
+        columns = slice(x1 * width // BOX_SCALE, -(-x2 * width // BOX_SCALE))
+        changed_HW[rows, columns] = False
+    return float(1 - changed_HW.mean())

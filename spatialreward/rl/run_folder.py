@@ -29,8 +29,12 @@ class RunFolder:
         self.metrics = MetricsFile(path / "metrics.jsonl")
 
     @classmethod
-    def checked(cls, path: Path) -> Self:
+    def checked(cls, path: Path, what: str = "training") -> Self:
         """A folder that is new, empty, or that of a training.
+
+        Args:
+            path: of the folder.
+            what: it should be of, as an error calls it.
 
         Raises:
             InvalidInputError: it holds something else, or is a file.
@@ -39,7 +43,7 @@ class RunFolder:
             raise InvalidInputError(f"{path}: is a file, expected a new folder")
         if path.is_dir() and any(path.iterdir()) and not (path / _SETTINGS_FILE).is_file():
             raise InvalidInputError(
-                f"{path}: is there already, and holds no training to go on with; use a new folder"
+                f"{path}: is there already, and holds no {what} to go on with; use a new folder"
             )
         return cls(path)
 

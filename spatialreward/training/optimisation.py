@@ -83,7 +83,7 @@ class KeptState:
         """Take up the kept state, if there is one; returns the number of steps it has done."""
         if self._path is None or not self._path.is_file():
             return 0
-        kept = torch.load(self._path, weights_only=True)
+        kept = torch.load(self._path, map_location="cpu", weights_only=True)
         for part, kept_part in zip(self._parts, kept["parts"], strict=True):
             part.load_state_dict(kept_part)
         self._seconds_before = kept["seconds"]

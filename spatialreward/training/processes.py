@@ -41,6 +41,16 @@ class Processes:
         distributed.broadcast_object_list(box)
         return box[0]
 
+    def from_all(self, value: Shared) -> list[Shared]:
+        """What each process passes in, by rank, in every process."""
+        if self.world_size == 1:
+            return [value]
+        from torch import distributed
+
+        values: list[Shared] = [value] * self.world_size
+        distributed.all_gather_object(values, value)
+        return values
+
     def wait(self) -> None:
         """Go on when all processes are here."""
         self.from_first(None)
@@ -50,8 +60,11 @@ ALONE = Processes()
 
 
 @contextmanager
-def joined(config: TrainingConfig) -> Iterator[Processes]:
+def joined(config: TrainingConfig | None = None) -> Iterator[Processes]:
     """Join the other processes for the length of a ``with`` block, if there are others.
+
+    Args:
+        config: says whether DeepSpeed is used; None: it is not.
 
     Raises:
         InvalidInputError: DeepSpeed is asked for, and ``torchrun`` has not started this process.
@@ -64,15 +77,16 @@ def joined(config: TrainingConfig) -> Iterator[Processes]:
         # accelerate imports DeepSpeed if it is there, which would say that it finds no GPU.
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     started = is_started()
-    if config.deepspeed and not started:
-        raise InvalidInputError(f"deepspeed {config.deepspeed}: expected to be run by torchrun")
+    stage = config.deepspeed if config is not None else None
+    if stage and not started:
+        raise InvalidInputError(f"deepspeed {stage}: expected to be run by torchrun")
     if not started:
         yield ALONE
         return
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     backend = "nccl" if cuda else "gloo"
-    if config.deepspeed:
+    if stage:
         import deepspeed
 
         # DeepSpeed 0.19 calls torch 2.13 by names that will change, and every process says so.

@@ -168,6 +168,14 @@ class TinyEditor:
         finished = self.network(latents_BCHW, times_B, *condition)
         return velocity_of(finished, latents_BCHW, times_B)
 
+    def grid(self, condition: TinyCondition) -> tuple[int, int]:
+        """A position for each patch."""
+        return self.latent_shape[1:]
+
+    def spread(self, map_Bhw: Tensor, condition: TinyCondition) -> Tensor:
+        """One number for all channels of a patch, ``[B, 1, h, w]``."""
+        return map_Bhw[:, None]
+
     @torch.no_grad()
     def decode(self, latents_BChw: Tensor, condition: TinyCondition) -> list[Image.Image]:
         """RGB pictures of finished latents."""

@@ -69,7 +69,8 @@ def test_the_version_is_the_packages():
 def test_commands_are_what_people_do_in_the_order_in_which_they_do_it():
     command = typer.main.get_command(app)
     assert command.list_commands(typer.Context(command)) == [
-        *("data", "train", "rl", "judge", "evaluate", "evaluate-editor", "benchmark", "protocol"),
+        *("data", "train", "rl", "best-of", "refine"),
+        *("judge", "evaluate", "evaluate-editor", "benchmark", "protocol"),
         *("promote", "demote", "deploy", "submit", "runs", "stack"),
     ]
 

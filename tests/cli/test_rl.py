@@ -14,7 +14,10 @@ from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig
 from spatialreward.world.tiny_editor import TinyEditor
 
-FEW = ("rl.num_prompts=2", "rl.group_size=3", "rl.sampling.num_denoising_steps=2")
+FEW = (
+    *("rl.num_prompts=2", "rl.group_size=3", "rl.sampling.num_denoising_steps=2"),
+    *("rl.watch.num_prompts=2", "rl.watch.group_size=2"),
+)
 
 
 @pytest.fixture
@@ -41,13 +44,22 @@ def test_a_training_leaves_editor_metrics_and_pictures(options, tmp_path):
     card = json.loads((out / "editor" / "card.json").read_text())
     assert card["training"]["num_steps"] == 6
     assert card["judged_by"].startswith("oracle/1")
-    assert [line["step"] for line in lines(out)] == [1, 2, 3, 4, 5, 6]
-    assert 0 <= lines(out)[0]["reward/mean"] <= 1
+    assert [line["step"] for line in lines(out)] == [0, 1, 2, 3, 4, 5, 6]
+    assert 0 <= lines(out)[1]["reward/mean"] <= 1
+    watched = [line["step"] for line in lines(out) if "watch/oracle_reward" in line]
+    assert watched == [0, 6]
+    assert card["best_step"] in watched
+    assert {path.name for path in (out / "watch").iterdir()} == {
+        "step-00000.png",
+        "step-00006.png",
+    }
+    text = (out / "editor" / "README.md").read_text()
+    assert "| judge | 1.0 | reward | oracle/1, geometric |" in text
     for name in ("before", "after", "rewards"):
         with Image.open(out / f"{name}.png") as picture:
             assert picture.width > 500
     assert {path.name for path in out.iterdir()} == {
-        *("editor", "metrics.jsonl", "settings.json"),
+        *("editor", "metrics.jsonl", "settings.json", "watch"),
         *("before.png", "after.png", "rewards.png"),
     }
     again = run(*options)
@@ -77,7 +89,7 @@ def test_a_killed_training_goes_on_with_the_same_command(options, tmp_path):
     before = lines(out)
     done = run(*options)
     assert done.exit_code == 0, done.output
-    assert [line["step"] for line in lines(out)] == list(range(1, 10))
+    assert [line["step"] for line in lines(out)] == list(range(10))
     assert lines(out)[:5] == before[:5]
     assert not (out / "state.pt").exists()
 
@@ -99,6 +111,7 @@ def test_what_cannot_be_used_is_one_line_before_anything_is_written(options, tmp
     (tmp_path / "file").write_text("")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "a").write_text("")
+    (tmp_path / "gone.jsonl").write_text('{"id": "a", "source": "no.png", "instruction": "x"}')
     (tmp_path / "bad.toml").write_text("[rl]\nnum_stepps = 3\n")
     cases = [
         (("--editor", tmp_path / "no"), f"--editor {tmp_path}/no: there is no such folder"),
@@ -106,6 +119,10 @@ def test_what_cannot_be_used_is_one_line_before_anything_is_written(options, tmp
         (("--judge", tmp_path / "no"), f"judge {tmp_path}/no: there is no such folder"),
         (("--judge", "oracle", "--protocol", "tiny"), "judge oracle: takes no protocol"),
         (("--data", tmp_path / "full"), "no data set here"),
+        (
+            ("--data", tmp_path / "gone.jsonl"),
+            f"line 1: source {tmp_path}/no.png: there is no such",
+        ),
         (("--config", tmp_path / "no.toml"), "no.toml: No such file"),
         (("--config", tmp_path / "bad.toml"), "bad.toml: rl.num_stepps: no such key"),
         (("--set", "rl.num_steps"), "--set rl.num_steps: expected KEY=VALUE"),

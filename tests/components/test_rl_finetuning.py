@@ -1,13 +1,24 @@
 import pytest
 
+from components.rl_finetuning import steps
 from components.rl_finetuning.steps import draw_edits, pretrain_editor
+from spatialreward.artifacts import ArtifactRef
 from spatialreward.data.dataset import DatasetRef
-from spatialreward.editors.config import DenoisingConfig
-from spatialreward.ops.config import EditDrawingStep, EditorPretrainingStep, TinyEditorConfig
+from spatialreward.editors.config import DenoisingConfig, SamplingConfig
+from spatialreward.ops.config import (
+    EditDrawingStep,
+    EditorPretrainingStep,
+    EditorRlStep,
+    TinyEditorConfig,
+)
+from spatialreward.ops.tracking import EXPERIMENT
+from spatialreward.rl.config import RlConfig
+from spatialreward.rl.watch_config import WatchConfig
 from spatialreward.storage import ObjectStore
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig
+from spatialreward.world.oracle_judge import Oracle
 from spatialreward.world.tiny_config import (
     CodecConfig,
     DrawingConfig,
@@ -44,3 +55,35 @@ def test_each_stage_of_a_pretrained_editor_draws_its_part_and_is_found_done(data
     assert draw_edits(drawing, editor, "") == drawn
     edits = DatasetRef.parse(drawn).open()
     assert len(edits) == edits.num_labelled == edits.count("truth") == 2
+
+
+class Served:
+    """Where the pipeline asks a server, the test asks the oracle."""
+
+    @staticmethod
+    def from_environment():
+        return Oracle()
+
+
+def test_an_editor_is_fine_tuned_under_watch(data, client, monkeypatch, tmp_path):
+    monkeypatch.setattr(steps, "TritonJudge", Served)
+    pretraining = EditorPretrainingStep(editor=TinyEditorConfig(pretraining=PRETRAINING))
+    editor = pretrain_editor(pretraining, data, "")
+    rl = RlConfig(
+        num_steps=1,
+        num_prompts=2,
+        group_size=2,
+        sampling=SamplingConfig(num_denoising_steps=2),
+        watch=WatchConfig(num_prompts=2, group_size=2),
+    )
+    tuned = steps.finetune_editor(EditorRlStep(rl=rl, world=WORLD), editor, editor, "")
+    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    (run,) = client.search_runs([experiment], "attributes.run_name = 'finetune-editor'")
+    metrics = run.data.metrics
+    assert {"reward/mean", "watch/oracle_reward", "regions/mean_count"} <= metrics.keys()
+    assert any(name.startswith("operation/") for name in metrics)
+    sheets = [one.path for one in client.list_artifacts(run.info.run_id, "watch")]
+    assert sheets == ["watch/step-00000.png", "watch/step-00001.png"]
+    store = ObjectStore.from_environment()
+    folder = store.fetch_folder(ArtifactRef.parse(tuned), tmp_path / "tuned")
+    assert {"README.md", "card.json", "curves.png"} <= {path.name for path in folder.iterdir()}

@@ -148,6 +148,10 @@ def test_help_needs_no_extra(tmp_path):
         ("train base --out base", "training"),
         ("train judge --data d --base shipped --out judge", "training"),
         ("rl train --editor {checkpoint} --judge pixels --out tuned", "judge"),
+        (
+            "best-of --editor {checkpoint} --judge pixels --source a.png --instruction x --out c",
+            "judge",
+        ),
         ("data build edits.toml --out data", "data"),
         ("data regions a.png a.png --picture regions.png", "data"),
         ("stack buckets --bucket a", "storage"),

@@ -3,11 +3,11 @@ import pytest
 from spatialreward.errors import InvalidInputError
 from spatialreward.ops.config import EditorRlStep, JudgeTrainingStep, ShippedBase
 from spatialreward.ops.overrides import Table, settings_over
-from spatialreward.rl.config import FlowGrpoConfig
+from spatialreward.rl.config import RlConfig
 from spatialreward.training.config import JudgeTrainingConfig
 from spatialreward.world.config import DataConfig
 
-USUAL = EditorRlStep(rl=FlowGrpoConfig(), world=DataConfig())
+USUAL = EditorRlStep(rl=RlConfig(), world=DataConfig())
 
 
 def test_a_file_stands_over_what_is_usual_and_an_override_over_both(tmp_path):

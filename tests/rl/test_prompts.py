@@ -1,8 +1,12 @@
+import json
+
 import pytest
+from PIL import Image
 
 from spatialreward.data.dataset import Dataset
 from spatialreward.data.packing.shards import write_shard
-from spatialreward.rl.prompts import DatasetPrompts
+from spatialreward.errors import InvalidInputError
+from spatialreward.rl.prompts import DatasetPrompts, digest_of, open_named
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_sample
 from spatialreward.world.prompts import WorldPrompts
@@ -38,3 +42,42 @@ def test_a_data_sets_prompts_come_in_its_order_and_again(edits, tmp_path):
     assert [task.id for task in asked] == [edit.id for edit in again]
     assert [task.operation for task in asked] == [edit.operation for edit in again]
     assert prompts.batch(1) == asked[2:4]
+
+
+def test_tasks_of_a_file_come_in_its_order_and_again(tmp_path):
+    file = write_tasks(tmp_path, 3)
+    prompts = open_named(str(file), 2)
+    asked = [task for step in range(3) for task in prompts.batch(step)]
+    assert [task.id for task in asked] == ["0", "1", "2", "0", "1", "2"]
+    assert len(prompts) == 3
+    assert asked[1].sources[0].getpixel((0, 0)) == (1, 0, 0)
+
+
+def test_a_missing_picture_of_a_file_is_named_before_the_training_begins(tmp_path):
+    file = write_tasks(tmp_path, 3)
+    (tmp_path / "2.png").unlink()
+    with pytest.raises(
+        InvalidInputError, match=r"tasks.jsonl, line 3: source .*2.png: there is no"
+    ):
+        open_named(str(file), 2)
+
+
+def test_prompts_on_this_disk_are_known_by_what_they_hold(edits, tmp_path):
+    file = write_tasks(tmp_path, 2)
+    before = digest_of(str(file))
+    Image.new("RGB", (4, 4), "white").save(tmp_path / "0.png")
+    assert digest_of(str(file)) != before
+    (tmp_path / "data").mkdir()
+    write_shard(tmp_path / "data" / "edits.parquet", edits, rows_a_group=2)
+    assert digest_of(str(tmp_path / "data")) == Dataset(tmp_path / "data").digest
+    assert digest_of(f"s3://bucket/data#sha256={'a' * 64}") is None
+
+
+def write_tasks(folder, count):
+    lines = []
+    for number in range(count):
+        Image.new("RGB", (4, 4), (number, 0, 0)).save(folder / f"{number}.png")
+        line = {"id": str(number), "source": f"{number}.png", "instruction": "make it red"}
+        lines.append(json.dumps(line))
+    (folder / "tasks.jsonl").write_text("\n".join(lines))
+    return folder / "tasks.jsonl"

@@ -131,13 +131,13 @@ def in_turn(*reactions: Reaction) -> Callable[[Asked], Reaction]:
 class TeacherServer:
     """The server, and what it saw."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.plan: Callable[[Asked], Reaction] = well
         self.asked: list[Asked] = []
         self.under_way = self.most_under_way = 0
         self.lock = threading.Lock()
         self.closing = threading.Event()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}/v1"
 

@@ -1,0 +1,102 @@
+"""What must hold while an editor is trained, checked as it runs."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from spatialreward.errors import SpatialRewardError
+
+# B edits
+_ALLOWED = 1e-4
+_ALLOWED_IN_HALF = 1e-2
+"""Of a log-ratio; more is no rounding of float32, or of 16 bits."""
+_SHOWN = 3
+
+
+class NotFiniteError(SpatialRewardError, RuntimeError):
+    """Latents, a loss or a gradient are not numbers any more; names the step and the prompts."""
+
+
+class RatioError(SpatialRewardError, RuntimeError):
+    """The update does not see the probabilities that the edits were drawn with."""
+
+
+def check_finite(values: Tensor, what: str, step: int, names: Sequence[str]) -> None:
+    """Make sure that all values are numbers.
+
+    Args:
+        values: ``[B, ...]`` or ``[B]``.
+        what: they are, for the message.
+        step: of the training, counted from 0.
+        names: of the prompt that each of ``B`` belongs to.
+
+    Raises:
+        NotFiniteError: some are not.
+    """
+    finite_B = values.detach().isfinite().reshape(len(values), -1).all(dim=1).tolist()
+    if all(finite_B):
+        return
+    bad = dict.fromkeys(name for name, good in zip(names, finite_B, strict=True) if not good)
+    told = ", ".join(list(bad)[:_SHOWN])
+    more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+    raise NotFiniteError(
+        f"step {step + 1}: {what} of {told}{more}: NaN or infinite; try a smaller learning rate or "
+        "gradient norm, or float32 where the editor computes in 16 bits"
+    )
+
+
+def allowed_log_ratio(module: nn.Module) -> float:
+    """How far rounding may take a log-ratio from 0, by the weights of an editor."""
+    in_half = any(weight.dtype.itemsize < 4 for weight in module.parameters())
+    return _ALLOWED_IN_HALF if in_half else _ALLOWED
+
+
+def check_ratio(log_ratio_B: Tensor, allowed: float, module: nn.Module, step: int) -> float:
+    """Make sure that a policy that was not updated yet is the one that drew.
+
+    Args:
+        log_ratio_B: of the policy to the one that drew.
+        allowed: how far rounding may take it from 0.
+        module: that is trained.
+        step: of the training, counted from 0.
+
+    Returns:
+        The farthest log-ratio from 0.
+
+    Raises:
+        RatioError: it is farther than rounding goes.
+    """
+    farthest = float(log_ratio_B.abs().max())
+    if farthest <= allowed:
+        return farthest
+    dropouts = [
+        name or "of the module itself"
+        for name, one in module.named_modules()
+        if isinstance(one, nn.Dropout) and one.p > 0 and one.training
+    ]
+    cause = (
+        f"the dropout {dropouts[0]} is on"
+        if dropouts
+        else "look for random numbers or a mode of the module that differ, guidance that does, "
+        "latents of another dtype, or sums that depend on the number of edits seen at once"
+    )
+    raise RatioError(
+        f"step {step + 1}: before the first update the logarithm of the probability ratio should "
+        f"be 0, and is {farthest:.2g} from it, more than {allowed:g}: the update does not see what "
+        f"the drawing saw; {cause}"
+    )
+
+
+def check_norm(norm: Tensor, step: int) -> float:
+    """Make sure that a gradient is one.
+
+    Raises:
+        NotFiniteError: its norm is not a number.
+    """
+    if not bool(torch.isfinite(norm)):
+        raise NotFiniteError(
+            f"step {step + 1}: the gradient is NaN or infinite, though the loss is not; try a "
+            "smaller learning rate, or float32 where the editor computes in 16 bits"
+        )
+    return float(norm)

@@ -1,0 +1,398 @@
+"""The loop of every algorithm: draw groups of edits, have them judged, make good ones more likely.
+
+A step's groups are drawn in portions. While one is judged the next is drawn, and while the last
+ones are judged the first are trained on: an update adds up gradients over its portions, so what it
+comes to does not depend on when their rewards arrive. No update is made before all rewards of its
+step are there; a judge that fails leaves the weights as they were ahead of the step.
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from spatialreward.editors.interface import FlowEditor
+from spatialreward.errors import InvalidInputError
+from spatialreward.progress import ReportMetrics, track
+from spatialreward.rl.advantages import Comparison
+from spatialreward.rl.algorithms.interface import Advantages, Models
+from spatialreward.rl.algorithms.load import load_algorithm
+from spatialreward.rl.checks import allowed_log_ratio, check_finite, check_norm, check_ratio
+from spatialreward.rl.config import RlConfig
+from spatialreward.rl.meters import Meters
+from spatialreward.rl.model_card import History
+from spatialreward.rl.portions import Portion, Prompt, Update, divided, draw_portion, updates_of
+from spatialreward.rl.prompts import PromptSource
+from spatialreward.rl.regions import region_maps
+from spatialreward.rl.scoring import Scorer, Timed
+from spatialreward.rl.telling import describe
+from spatialreward.rl.together import add_gradients, fail_together, share_weights
+from spatialreward.rl.types import Reward, Scored, Verdict, Watch
+from spatialreward.rl.weights import MovingAverage, TrainedWeights
+from spatialreward.training.optimisation import KeptState
+from spatialreward.training.processes import ALONE, Processes
+
+logger = logging.getLogger(__name__)
+
+# P prompts, G edits of each, B = P * G edits
+
+
+class Pending(NamedTuple):
+    """Groups that were drawn, and their rewards to come."""
+
+    portion: Portion
+    timed: Future[Timed]
+
+
+class Outcome:
+    """What the watch says of a training, as a part of its kept state."""
+
+    def __init__(self, weights: TrainedWeights) -> None:
+        """Nothing was said yet."""
+        self._weights = weights
+        self._best: dict[str, torch.Tensor] = {}
+        self.best_step: int | None = None
+        """Steps that the best policy was trained for; None: nobody looked."""
+        self.stopped_after: int | None = None
+        """Steps after which the watch stopped the training; None: it did not."""
+        self.stopped_because = ""
+
+    def take(self, verdict: Verdict, step: int) -> None:
+        """Keep the weights as they are if they are the best, and remember why to stop."""
+        if verdict.is_best:
+            self.best_step = step
+            self._best = {
+                name: weight.detach().to("cpu", copy=True)
+                for name, weight in self._weights.by_name.items()
+            }
+        if verdict.stop is not None:
+            self.stopped_after, self.stopped_because = step, verdict.stop
+
+    def restore_best(self) -> None:
+        """Make the best weights the editor's."""
+        self._weights.load_state_dict(self._best)
+
+    @property
+    def card(self) -> dict[str, object]:
+        """What the card of the editor says of it."""
+        told: dict[str, object] = {}
+        if self.best_step is not None:
+            told["best_step"] = self.best_step
+        if self.stopped_after is not None:
+            told |= {
+                "stopped_after_step": self.stopped_after,
+                "stopped_because": self.stopped_because,
+            }
+        return told
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it."""
+        return {
+            "best": self._best,
+            "best_step": self.best_step,
+            "stopped_after": self.stopped_after,
+            "stopped_because": self.stopped_because,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Take up what ``state_dict`` gave."""
+        self._best = state_dict["best"]
+        self.best_step = state_dict["best_step"]
+        self.stopped_after = state_dict["stopped_after"]
+        self.stopped_because = state_dict["stopped_because"]
+
+
+class _Unwatched:
+    """Stands for the watch in processes that have none; the first one's alone keeps a state."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Nothing to take up."""
+
+
+class Trainer:
+    """Trains one editor; ``rl.training.finetune_editor`` says what with."""
+
+    def __init__(
+        self,
+        config: RlConfig,
+        policy: FlowEditor,
+        reward: Reward,
+        prompts: PromptSource,
+        *,
+        resume_file: Path | None = None,
+        watch: Watch | None = None,
+        processes: Processes = ALONE,
+    ) -> None:
+        """Begin, or take up what is kept in ``resume_file``.
+
+        Raises:
+            InvalidInputError: the editor has no weights to train, there are more processes than
+                prompts, or the kept state is of another editor.
+        """
+        if config.num_prompts < processes.world_size:
+            raise InvalidInputError(
+                f"num_prompts: expected one at least for each of {processes.world_size} processes, "
+                f"got {config.num_prompts}"
+            )
+        self._config = config
+        self._reward = reward
+        self._prompts = prompts
+        self._watch = watch
+        self._processes = processes
+        self._is_watched = processes.from_first(watch is not None)
+        self.weights = TrainedWeights(policy.trainable())
+        share_weights(self.weights.all, processes)
+        decay = config.ema_decay
+        average = MovingAverage(self.weights, decay) if decay is not None else None
+        self._models = Models(policy, policy.reference(), average)
+        self._algorithm = load_algorithm(config, self.weights)
+        self._optimiser = torch.optim.AdamW(
+            self.weights.all, lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self._comparison = Comparison(
+            reward.weights, config.combine, config.max_advantage, config.min_spread
+        )
+        self._allowed = allowed_log_ratio(policy.trainable())
+        self._is_on_policy = True
+        self._has_told_of_regions = False
+        self.history = History()
+        self.outcome = Outcome(self.weights)
+        parts = [self.weights, self._optimiser, self.history, self.outcome, reward]
+        parts += [*self._algorithm.parts, *([average] if average else [])]
+        if self._is_watched:
+            parts.append(watch if watch is not None else _Unwatched())
+        self._state = KeptState(resume_file, parts)
+        self._first = self._state.restore()
+
+    def run(self, report: ReportMetrics) -> None:
+        """Train to the end, or until the watch stops it.
+
+        Args:
+            report: gets the metrics of each step, in the first process.
+
+        Raises:
+            RewardError, JudgeChangedError, ServingError: as the reward, with the state kept.
+            NotFiniteError, RatioError: as ``rl.checks``, with the state kept.
+            ProcessesError: another process failed.
+        """
+        if self._first == 0 and not self.history.lines:
+            self._tell(self._look(0), 0, report)
+        remaining = range(self._first, self._config.num_steps)
+        if self.outcome.stopped_after is not None:
+            remaining = range(0)
+        with Scorer(self._reward, in_background=self._config.scores_in_background) as scorer:
+            for step in track(remaining, total=len(remaining), description="RL"):
+                try:
+                    metrics = self._step(step, scorer)
+                except Exception:
+                    # Weights that some of a step's updates have changed are those of no step.
+                    if self._is_on_policy:
+                        self._keep(step)
+                    raise
+                done = step + 1
+                is_last = done == self._config.num_steps
+                if is_last or done % self._config.watch.every_steps == 0:
+                    metrics |= self._look(done)
+                self._tell(metrics, done, report)
+                stops = self.outcome.stopped_after is not None
+                if stops or done % self._config.save_every == 0:
+                    self._keep(done)
+                if stops:
+                    logger.warning("stopped after step %d: %s", done, self.outcome.stopped_because)
+                    return
+
+    @contextmanager
+    def averaged(self) -> Iterator[FlowEditor]:
+        """The policy with the average of its weights for the length of a ``with`` block."""
+        average = self._models.average
+        with average.in_place() if average is not None else nullcontext():
+            yield self._models.policy
+
+    @contextmanager
+    def finished(self) -> Iterator[FlowEditor]:
+        """The policy as it is to be written: the best that the watch saw, or the average."""
+        if self.outcome.best_step is None:
+            with self.averaged() as policy:
+                yield policy
+        else:
+            self.outcome.restore_best()
+            yield self._models.policy
+
+    def _step(self, step: int, scorer: Scorer) -> dict[str, float]:
+        start, meters = time.perf_counter(), Meters()
+        rank, world_size = self._processes.rank, self._processes.world_size
+        updates = updates_of(self._config, step, rank, world_size)
+        self._is_on_policy = True
+        pending: list[list[Pending]] = []
+        for number, update in enumerate(updates):
+            error: Exception | None = None
+            try:
+                if number == 0:
+                    pending = self._draw(step, updates, scorer, meters)
+                begin = time.perf_counter()
+                waited = self._accumulate(pending[number], update, step, meters)
+                if number == 0:
+                    waited += _wait_for(pending)
+                meters.total("time/waiting_s", waited / world_size)
+                spent = time.perf_counter() - begin - waited
+                meters.total("time/update_s", spent / world_size)
+            except Exception as caught:
+                error = caught
+            fail_together(error, self._processes)
+            self._update(step, meters)
+        self._describe(pending, meters)
+        meters.means(self._algorithm.finish_step(step))
+        # Each process knows its own judge; from here on all hold to that of the first.
+        if world_size > 1:
+            self._reward.load_state_dict(self._processes.from_first(self._reward.state_dict()))
+        meters.mean("time/step_s", time.perf_counter() - start)
+        metrics = meters.gathered(self._processes)
+        if metrics["time/judging_s"]:
+            hidden = 1 - metrics["time/waiting_s"] / metrics["time/judging_s"]
+            metrics["time/overlap_share"] = max(0.0, hidden)
+        return metrics
+
+    def _draw(
+        self, step: int, updates: Sequence[Update], scorer: Scorer, meters: Meters
+    ) -> list[list[Pending]]:
+        """All edits of a step, whose rewards are on their way, update by update."""
+        tasks = self._prompts.batch(step)
+        pending: list[list[Pending]] = []
+        for update in updates:
+            prompts = [Prompt(number, tasks[number]) for number in update.numbers]
+            pending.append([])
+            for some in divided(prompts, self._config.groups_at_a_time):
+                start = time.perf_counter()
+                portion = draw_portion(self._models, self._algorithm, some, self._config, step)
+                drawn_s = time.perf_counter() - start
+                meters.total("time/rollout_s", drawn_s / self._processes.world_size)
+                pending[-1].append(Pending(portion, scorer.submit(portion.edits)))
+                for one in (one for part in pending for one in part if one.timed.done()):
+                    # A judge that fails is known of before all edits are drawn.
+                    one.timed.result()
+        return pending
+
+    def _accumulate(
+        self, pending: Sequence[Pending], update: Update, step: int, meters: Meters
+    ) -> float:
+        """Gradients of an update's edits; returns the seconds waited for their rewards."""
+        waited = 0.0
+        for portion, timed in pending:
+            begin = time.perf_counter()
+            scored = timed.result().scored
+            waited += time.perf_counter() - begin
+            advantages = self._advantages(portion, scored, meters)
+            first = 0
+            for batch in portion.batches:
+                rows = slice(first, first + len(batch.seeds))
+                first = rows.stop
+                chosen = advantages.rows(rows).to(self._models.policy.device)
+                num_terms = self._algorithm.num_terms(batch)
+                for number in range(num_terms):
+                    term = self._algorithm.term(self._models, batch, chosen, number)
+                    check_finite(term.loss_B, "the loss", step, batch.names)
+                    (term.loss_B.sum() / (update.num_edits * num_terms)).backward()
+                    meters.means(term.metrics)
+                    if self._is_on_policy and term.log_ratio_B is not None:
+                        module = self._models.policy.trainable()
+                        far = check_ratio(term.log_ratio_B, self._allowed, module, step)
+                        meters.mean("policy/first_log_ratio", far)
+        return waited
+
+    def _update(self, step: int, meters: Meters) -> None:
+        add_gradients(self.weights.all, self._processes)
+        norm = torch.nn.utils.clip_grad_norm_(self.weights.all, self._config.max_gradient_norm)
+        meters.mean("policy/gradient_norm", check_norm(norm, step))
+        self._optimiser.step()
+        self._optimiser.zero_grad()
+        self._is_on_policy = False
+        if self._models.average is not None:
+            self._models.average.update()
+
+    def _advantages(self, portion: Portion, scored: Scored, meters: Meters) -> Advantages:
+        size = self._config.group_size
+        rewards = {name: one.view(-1, size) for name, one in scored.rewards.items()}
+        compared = self._comparison(rewards)
+        counts_PG, of_places = compared.counts_PG, None
+        has_spread_P = compared.has_spread_P
+        if self._config.advantages == "regions":
+            condition = portion.condition.repeat(size)
+            grid = self._models.policy.grid(condition)
+            maps = scored.judgements and region_maps(
+                scored.judgements, rewards, self._comparison, grid, self._config.min_region_iou
+            )
+            if maps:
+                on_device = maps.maps_Bhw.to(self._models.policy.device)
+                of_places = self._models.policy.spread(on_device, condition)
+                counts_PG, has_spread_P = maps.counts_PG, maps.counts_PG.any(dim=1)
+                meters.means(maps.metrics)
+            self._tell_of_regions(bool(maps))
+            meters.mean("regions/used_share", float(bool(maps)))
+        total_PG = self._comparison.total(rewards)
+        meters.mean("reward/mean", total_PG)
+        within = [group[group.isfinite()].std(correction=0) for group in total_PG]
+        meters.mean("reward/std_within_group", torch.stack(within))
+        meters.mean("reward/failed_share", (~total_PG.isfinite()).double())
+        meters.total("reward/num_judged", float(total_PG.isfinite().sum()))
+        meters.mean("groups/without_spread_share", (~has_spread_P).double())
+        return Advantages(compared.advantages_PG.flatten(), counts_PG.flatten(), of_places)
+
+    def _describe(self, pending: Sequence[Sequence[Pending]], meters: Meters) -> None:
+        judged = [(one.portion.edits, one.timed.result()) for part in pending for one in part]
+        for _, timed in judged:
+            meters.total("time/judging_s", timed.seconds / self._processes.world_size)
+        if judged:
+            edits = [edit for some, _ in judged for edit in some]
+            meters.means(describe(edits, _together([timed.scored for _, timed in judged])))
+
+    def _tell_of_regions(self, are_used: bool) -> None:
+        if are_used or self._has_told_of_regions:
+            return
+        self._has_told_of_regions = True
+        logger.warning(
+            "advantages: the judge says nothing of regions, so edits are compared by the whole "
+            "picture"
+        )
+
+    def _look(self, step: int) -> dict[str, float]:
+        """What the watch says, if there is one; the average of the weights is looked at."""
+        if not self._is_watched:
+            return {}
+        with self.averaged() as policy:
+            verdict = self._watch(step, policy) if self._watch is not None else None
+            verdict = self._processes.from_first(verdict)
+            self.outcome.take(verdict, step)
+        return {name: float(value) for name, value in verdict.metrics.items()}
+
+    def _tell(self, metrics: dict[str, float], step: int, report: ReportMetrics) -> None:
+        if not metrics:
+            return
+        self.history.add(metrics, step)
+        if self._processes.is_first:
+            report(metrics, step)
+
+    def _keep(self, step: int) -> None:
+        if self._processes.is_first:
+            self._state.keep(step)
+
+
+def _together(parts: Sequence[Scored]) -> Scored:
+    rewards = {name: torch.cat([one.rewards[name] for one in parts]) for name in parts[0].rewards}
+    judgements = [judgement for one in parts for judgement in one.judgements or ()]
+    return Scored(rewards, judgements or None)
+
+
+def _wait_for(pending: Sequence[Sequence[Pending]]) -> float:
+    """Wait for all rewards of a step; returns the seconds."""
+    begin = time.perf_counter()
+    for one in (one for part in pending for one in part):
+        one.timed.result()
+    return time.perf_counter() - begin

@@ -1,0 +1,67 @@
+"""What several processes that train one editor do together.
+
+``torchrun`` or ``accelerate launch`` starts them, ``training.processes.joined`` joins them. Their
+gradients are added up after the last backward pass of an update, as DDP does, but without its
+wrapper: an editor calls its own module, and DDP listens to calls of itself alone.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+import torch
+from torch import Tensor, distributed, nn
+
+from spatialreward.training.processes import Processes, ProcessesError
+
+_BUCKET = 2**24
+"""Numbers that are sent at once."""
+
+
+def share_weights(weights: Sequence[nn.Parameter], processes: Processes) -> None:
+    """Give every process the weights of the first."""
+    if processes.world_size == 1:
+        return
+    for weight in weights:
+        distributed.broadcast(weight.data, 0)
+
+
+def add_gradients(weights: Sequence[nn.Parameter], processes: Processes) -> None:
+    """Give every process the sum of all processes' gradients."""
+    if processes.world_size == 1:
+        return
+    for weight in weights:
+        if weight.grad is None:
+            # A process without groups in this update has nothing to add.
+            weight.grad = torch.zeros_like(weight)
+    for bucket in _buckets([weight.grad for weight in weights]):
+        flat = torch.cat([one.flatten() for one in bucket])
+        distributed.all_reduce(flat)
+        for one, summed in zip(bucket, flat.split([one.numel() for one in bucket]), strict=True):
+            one.copy_(summed.view_as(one))
+
+
+def fail_together(error: Exception | None, processes: Processes) -> None:
+    """Stop all processes if one of them failed, instead of leaving the others to wait for it.
+
+    Raises:
+        Exception: the process's own.
+        ProcessesError: another one's, by its words.
+    """
+    told = processes.from_all(None if error is None else f"{type(error).__name__}: {error}")
+    if error is not None:
+        raise error
+    for rank, words in enumerate(told):
+        if words is not None:
+            raise ProcessesError(f"process {rank} of {processes.world_size} failed: {words}")
+
+
+def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Tensors of one dtype each, of a bounded size together where they are more than one."""
+    for _, alike in groupby(tensors, lambda one: one.dtype):
+        bucket: list[Tensor] = []
+        for one in alike:
+            if bucket and sum(other.numel() for other in bucket) + one.numel() > _BUCKET:
+                yield bucket
+                bucket = []
+            bucket.append(one)
+        yield bucket
