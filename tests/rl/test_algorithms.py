@@ -31,7 +31,7 @@ def test_a_gradient_is_that_of_finite_differences(name):
             moved = list(at)
             moved[number] += sign * step
             setting.editor.set(*moved)
-            ends.append(float(setting.loss()))
+            ends.append(setting.loss().item())
         slope = (ends[0] - ends[1]) / (2 * step)
         if name == "nft":
             # The weights of the errors have no gradient, though they move.
