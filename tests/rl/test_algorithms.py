@@ -218,7 +218,7 @@ def test_nft_begins_without_a_preference_and_with_a_gradient_of_one():
     losses, gradients = [], []
     for size in sizes:
         advantages = Advantages(torch.full((4,), size, dtype=torch.float64), COUNTS)
-        losses.append(float(setting.loss(advantages)))
+        losses.append(setting.loss(advantages).item())
         gradients.append(setting.gradient(advantages))
     assert losses == pytest.approx([losses[0]] * 5, rel=1e-12)
     for size, gradient in zip(sizes, gradients, strict=True):
