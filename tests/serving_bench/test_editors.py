@@ -24,5 +24,5 @@ def test_the_figures_are_written(tmp_path, monkeypatch):
 
 def test_without_the_tensors_there_is_no_figure(tmp_path):
     done = CliRunner().invoke(app, ["--tensors", str(tmp_path)])
-    assert done.exit_code != 0
-    assert "no such file" in str(done.exception or done.output)
+    assert done.exit_code == 1
+    assert "no such file" in " ".join(done.stderr.split())

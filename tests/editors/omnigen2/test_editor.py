@@ -228,6 +228,23 @@ def test_a_lora_is_loaded_on_its_base_and_not_on_another(omnigen2_folder, tmp_pa
     assert (moved - base).abs().max() > 1e-3
 
 
+def test_diffusers_own_loader_takes_the_lora(omnigen2_folder, tmp_path):
+    editor = load_editor(omnigen2_folder)
+    editor.add_lora(LoraConfig(rank=2, alpha=6))
+    with torch.no_grad():
+        for weight in editor.trainable().parameters():
+            if weight.requires_grad:
+                weight.fill_(0.1)
+    editor.save(tmp_path, {})
+    condition = editor.encode(some_tasks())
+    given = editor.noise(condition, torch.Generator().manual_seed(0)), torch.ones(2), condition
+    other = load_editor(omnigen2_folder)
+    other.transformer.load_lora_adapter(tmp_path, prefix="transformer")
+    with torch.no_grad():
+        found, expected = (one.velocity(*given, False) for one in (other, editor))
+    assert torch.allclose(found, expected, atol=1e-6)
+
+
 def test_bf16_weights_take_and_give_float32_latents(omnigen2_folder):
     exact = load_editor(omnigen2_folder)
     rough = load_editor(omnigen2_folder, precision="bfloat16")
