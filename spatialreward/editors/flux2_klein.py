@@ -1,6 +1,7 @@
 """FLUX.2-klein as a ``FlowEditor``, on diffusers' own classes."""
 
 import math
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -167,10 +168,15 @@ class KleinEditor(PackedEditor):
         grids = tuple(Grid(*one.shape[2:]) for one in latents)
         return PackedCondition(
             self._prompt(task.instruction),
-            self._prompt("") if self._is_guided else None,
+            self._negative if self._is_guided else None,
             torch.cat([_pack(one) for one in latents], dim=1),
             (grids[0], *grids),
         )
+
+    @cached_property
+    def _negative(self) -> Prompt:
+        """Of no instruction, which is the same for all tasks."""
+        return self._prompt("")
 
     def _prompt(self, text: str) -> Prompt:
         """Three of the text encoder's layers side by side; no mask is handed on."""

@@ -1,5 +1,6 @@
 """FLUX.1-Kontext as a ``FlowEditor``, on diffusers' own classes."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -168,16 +169,20 @@ class KontextEditor(PackedEditor):
         width, height = self.output_size(source.size)
         resized = source.resize(self.source_size(source.size), Image.Resampling.LANCZOS)
         latents = self._latents(resized)
-        guided = self.config.true_cfg_scale > 1
         return PackedCondition(
             self._prompt(task.instruction),
-            self._prompt(self.config.negative_prompt) if guided else None,
+            self._negative if self.config.true_cfg_scale > 1 else None,
             pack(latents),
             (
                 Grid(height // self._multiple_px, width // self._multiple_px),
                 Grid(*(side // PATCH for side in latents.shape[2:])),
             ),
         )
+
+    @cached_property
+    def _negative(self) -> Prompt:
+        """Of the negative prompt, which is the same for all tasks."""
+        return self._prompt(self.config.negative_prompt)
 
     def _prompt(self, text: str) -> Prompt:
         """T5's features, with its padding and without a mask, and CLIP's summary."""

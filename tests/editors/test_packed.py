@@ -131,3 +131,14 @@ def test_a_picture_that_has_no_tokens_is_refused(name, size, problem, beside):
     task = EditTask([picture(size)], "make it red", id="thin")
     with pytest.raises(InvalidInputError, match=f"task thin: .*({problem})"):
         beside(name).editor.encode([task])
+
+
+@pytest.mark.parametrize("name", ["kontext", "klein"])
+def test_a_cut_instruction_is_reported(name, beside, caplog):
+    editor = beside(name).editor
+    editor.encode([task_of()])
+    assert not caplog.records
+    editor.encode([task_of(instruction="make the square red, " * 40)])
+    assert "what lies beyond 64 tokens is cut: make the square red" in caplog.text.replace(
+        "<|im_start|>user\n", ""
+    )
