@@ -1,10 +1,10 @@
 """The arithmetic of the published evaluation scripts, on their own result files, step by step.
 
 Written from their description and on purpose without ``spatialreward.benchmarks.reference``: it is
-what that is held against. MER-Bench, EditReward-Bench and MMRB2 of SpatialReward's scripts, the overall
-of EditScore's, the official one of MMRB2, EditReward's of TIGER-Lab's benchmark, and GEditBench
-v2's of VCReward-Bench. Of benchmarks of editors: Step1X-Edit's statistics over its tables of
-GEdit-Bench, and ImgEdit's two steps over its graders' answers.
+what that is held against. MER-Bench, EditReward-Bench and MMRB2 of SpatialReward's scripts, the
+overall of EditScore's, the official one of MMRB2, EditReward's of TIGER-Lab's benchmark, and
+GEditBench v2's of VCReward-Bench. Of benchmarks of editors: Step1X-Edit's statistics over its
+tables of GEdit-Bench, and ImgEdit's two steps over its graders' answers.
 """
 
 import math
