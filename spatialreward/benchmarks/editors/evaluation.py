@@ -139,7 +139,7 @@ def evaluate_editors(
             if measured := [one for one in found if isinstance(one, Measured)]:
                 notes = graders.of(benchmark).notice
                 reports.append(report_on(benchmark, measured, notes, grading.price))
-    for told in dict.fromkeys(one.grader_notice for one in reports):
+    for told in filter(None, dict.fromkeys(one.grader_notice for one in reports)):
         notice(f"{grading.judge}: {told}")
     if not reports:
         first = lacking[0]

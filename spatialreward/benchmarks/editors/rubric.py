@@ -59,12 +59,16 @@ class Rubric(NamedTuple):
             InvalidInputError: they are not there, or not those of all edit types.
         """
         prompts = _by_type(path) if suite.types else {"": PythonSource(path).text("prompt")}
-        if missing := [one for one in suite.types or ("",) if one not in prompts]:
-            raise InvalidInputError(f"{path}: no grader prompt of edit type {missing[0]}")
-        for task_type, prompt in prompts.items():
-            if _MARK not in prompt:
-                where = f"{path}: {task_type}" if task_type else f"{path}: prompt"
-                raise InvalidInputError(f"{where}: expected {_MARK} where the request stands")
+        wanted = suite.types or ("",)
+        for task_type in wanted:
+            if task_type not in prompts:
+                raise InvalidInputError(f"{path}: no grader prompt of edit type {task_type}")
+            if _MARK not in prompts[task_type]:
+                where = task_type or "prompt"
+                raise InvalidInputError(
+                    f"{path}: {where}: expected {_MARK} where the request stands"
+                )
+        prompts = {one: prompts[one] for one in wanted}
         return cls(suite.name, prompts, suite.num_criteria)
 
     @property
