@@ -18,7 +18,7 @@ PIP_OPTIONS ?= --quiet --disable-pip-version-check --no-compile
 # The environments are made side by side.
 MAKEFLAGS += --jobs=2
 
-.PHONY: bench-artifacts bench-data bench-gpu bench-grpo bench-modes bench-parity bench-promotion bench-real-shaped bench-serving bench-training bench-trust check-images claim-judge clean compose-env demo first-hour images lint-manifests pin-images promtool push rehearsal test
+.PHONY: bench-artifacts bench-data bench-gpu bench-grpo bench-modes bench-parity bench-promotion bench-real-shaped bench-rl bench-serving bench-training bench-trust check-images claim-judge clean compose-env demo first-hour images lint-manifests pin-images promtool push rehearsal test
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -63,6 +63,9 @@ bench-training: $(VENV)/.ready  ## measure the judge's training beside TRL's
 
 bench-grpo: $(VENV)/.ready  ## measure whether GRPO's rewards rise, and what failing consistency judges do
 	$(VENV)/bin/python -m serving.bench.grpo $(BENCH_OPTIONS)
+
+bench-rl: $(VENV)/.ready  ## measure a step of RL beside one that waits for its judge, and the update
+	$(VENV)/bin/python -m serving.bench.rl $(BENCH_OPTIONS)
 
 bench-trust: $(VENV)/.ready  ## train a judge with and without attacked copies, and attack both
 	$(VENV)/bin/python -m serving.bench.trust $(BENCH_OPTIONS)

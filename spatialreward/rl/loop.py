@@ -241,13 +241,12 @@ class Trainer:
                 waited = self._accumulate(pending[number], update, step, meters)
                 if number == 0:
                     waited += _wait_for(pending)
-                meters.total("time/waiting_s", waited / world_size)
-                spent = time.perf_counter() - begin - waited
-                meters.total("time/update_s", spent / world_size)
             except Exception as caught:
                 error = caught
             fail_together(error, self._processes)
             self._update(step, meters)
+            meters.total("time/waiting_s", waited / world_size)
+            meters.total("time/update_s", (time.perf_counter() - begin - waited) / world_size)
         self._describe(pending, meters)
         meters.means(self._algorithm.finish_step(step))
         # Each process knows its own judge; from here on all hold to that of the first.

@@ -28,6 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from spatialreward.data.edits import Box
@@ -152,14 +153,18 @@ def was_asked_for(place: Place, scores: Mapping[int, Scores]) -> bool:
     return not lacking or float(np.mean(having)) > float(np.mean(lacking))
 
 
-def coverage(box: Box, grid: tuple[int, int]) -> Tensor:
-    """Share of each position's area that a box covers, ``[h, w]``."""
-    x1, y1, x2, y2 = box
-    rows, columns = (
-        _overlap_with_cells(first, last, count)
-        for first, last, count in ((y1, y2, grid[0]), (x1, x2, grid[1]))
+def coverage(boxes: Sequence[Box], grid: tuple[int, int]) -> tuple[Tensor, bool]:
+    """Share of each position's area that boxes cover together, ``[h, w]``, and if they cover all."""
+    ys, xs = (
+        np.unique([0, BOX_SCALE, *(box[side] for box in boxes for side in sides)])
+        for sides in ((1, 3), (0, 2))
     )
-    return torch.outer(rows, columns)
+    covered = np.zeros((len(ys) - 1, len(xs) - 1))
+    for x1, y1, x2, y2 in boxes:
+        rows, columns = np.searchsorted(ys, (y1, y2)), np.searchsorted(xs, (x1, x2))
+        covered[slice(*rows), slice(*columns)] = 1
+    shares = _overlaps(ys, grid[0]) @ covered @ _overlaps(xs, grid[1]).T
+    return torch.from_numpy(shares), bool(covered.all())
 
 
 def _group_maps(
@@ -178,15 +183,14 @@ def _group_maps(
     ]
     places = places_of(boxes, min_iou)
     asked = [place for place in places if was_asked_for(place, scores)]
-    shares = torch.zeros(len(group), *grid)
+    shares, has_rest = torch.zeros(len(group), *grid, dtype=torch.float64), False
     for edit in scores:
-        for place in asked:
-            covered = coverage(place.box_of(edit), grid)
-            shares[edit] = shares[edit] * (1 - covered) + covered
+        shares[edit], is_all = coverage([place.box_of(edit) for place in asked], grid)
+        has_rest = has_rest or not is_all
     judged = list(scores)
     metrics.setdefault("regions/asked_for", []).append(float(len(asked)))
     metrics.setdefault("regions/over_edited", []).append(float(len(places) - len(asked)))
-    is_whole = not places or bool((shares[judged] == 1).all())
+    is_whole = not places or not has_rest
     metrics.setdefault("regions/whole_picture_share", []).append(float(is_whole))
     if is_whole:
         return whole_G.view(-1, 1, 1).expand(-1, *grid).clone(), whole_counts_G
@@ -213,8 +217,9 @@ def _scores(judgement: Judgement) -> Scores:
     return judgement.soft_scores or judgement.scores
 
 
-def _overlap_with_cells(first: float, last: float, count: int) -> Tensor:
-    edges = torch.arange(count + 1, dtype=torch.float64) * BOX_SCALE / count
-    begins, ends = edges[:-1], edges[1:]
-    shared = torch.minimum(ends, torch.tensor(float(last))) - begins.clamp(min=float(first))
-    return (shared.clamp(min=0) / (ends - begins)).float()
+def _overlaps(edges: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Shares of each of ``count`` cells that lie between neighbouring edges."""
+    cells = np.arange(count + 1) * BOX_SCALE / count
+    ends = np.minimum(cells[1:, None], edges[None, 1:])
+    shared = ends - np.maximum(cells[:-1, None], edges[None, :-1])
+    return shared.clip(min=0) * count / BOX_SCALE

@@ -2,9 +2,17 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 
-from spatialreward.editors.config import SamplingConfig
-from spatialreward.editors.sampling import draw_edits, log_prob, roll_out, step_times, transition
+from spatialreward.editors.config import SamplingConfig, StepWindow
+from spatialreward.editors.sampling import (
+    draw_edits,
+    log_prob,
+    roll_out,
+    roll_out_from,
+    step_times,
+    transition,
+)
 from spatialreward.errors import InvalidInputError
 
 DATA_MEAN, DATA_DEVIATION = 2.0, 0.5
@@ -75,8 +83,41 @@ def test_noise_keeps_the_distribution_of_the_data(eta):
     assert finished.std() == pytest.approx(DATA_DEVIATION, rel=0.1)
 
 
-def test_a_rollout_without_noise_is_the_drawing_by_the_ode_to_the_bit():
-    config = SamplingConfig(num_denoising_steps=7, time_shift=3.0, eta=0.0)
+def test_samples_of_a_known_flow_have_its_mean_and_variance():
+    """4,096 of them, within three standard errors of mean and variance."""
+    config = SamplingConfig(num_denoising_steps=800, eta=0.7, stochastic_share=1.0)
+    generator = torch.Generator().manual_seed(7)
+    condition = Rows(range(4096))
+    finished = roll_out(GaussianEditor(), condition, config, generator).finished[..., 0]
+    variance = DATA_DEVIATION**2
+    assert abs(float(finished.mean()) - DATA_MEAN) < 3 * DATA_DEVIATION / math.sqrt(4096)
+    assert abs(float(finished.var()) - variance) < 3 * variance * math.sqrt(2 / 4095)
+
+
+def test_a_cps_step_by_hand():
+    latents, velocity = torch.ones(1, 1, 1, 1), torch.full((1, 1, 1, 1), 2.0)
+    step = transition(latents, velocity, 0.5, 0.75, eta=0.8, noise="cps")
+    # 0.25 of noise at the end, of which sin(0.4 pi) is fresh; x0 = 2, x1 = 0
+    fresh = 0.25 * math.sin(0.4 * math.pi)
+    assert step.deviation == step.sigma == pytest.approx(fresh)
+    assert step.mean.item() == pytest.approx(0.75 * 2 + math.sqrt(0.25**2 - fresh**2) * 0)
+    drawn = step.mean + 0.5
+    assert log_prob(step, drawn).item() == pytest.approx(-0.25)
+    last = transition(latents, velocity, 0.5, 1.0, eta=0.8, noise="cps")
+    assert (last.deviation, last.mean.item()) == (0, 2)
+
+
+def test_cps_keeps_the_share_of_noise_that_the_ode_has():
+    data, noise = torch.tensor([3.0]), torch.tensor([-1.0])
+    latents, time, following = 0.3 * data + 0.7 * noise, 0.3, 0.6
+    step = transition(latents, data - noise, time, following, eta=0.5, noise="cps")
+    kept = (step.mean - following * data) / noise
+    assert (kept**2 + step.deviation**2).item() == pytest.approx(0.4**2)
+
+
+@pytest.mark.parametrize("noise", ["sde", "cps"])
+def test_a_rollout_without_noise_is_the_drawing_by_the_ode_to_the_bit(noise):
+    config = SamplingConfig(num_denoising_steps=7, time_shift=3.0, eta=0.0, noise=noise)
     condition = CONDITION.rows(slice(6))
     drawn, rollout = (
         draw(GaussianEditor(), condition, config, torch.Generator().manual_seed(3))
@@ -108,4 +149,111 @@ def test_a_rollout_remembers_its_stochastic_steps():
         latents = rollout.before[number]
         velocity = GaussianEditor().velocity(latents, torch.full((3,), times[number]), None)
         step = transition(latents, velocity, times[number], times[number + 1], config.eta)
-        assert torch.allclose(log_prob(step, rollout.after[number]), rollout.log_probs_TB[number])
+        assert torch.allclose(
+            log_prob(step, rollout.after[number]), rollout.log_probs_TB[number]
+        )
+
+
+class HalfEditor(GaussianEditor):
+    """Starts with latents of 16 bits."""
+
+    def noise(self, condition, generator):
+        return super().noise(condition, generator).bfloat16()
+
+    def velocity(self, latents, times, condition, guided=True):
+        return super().velocity(latents.float(), times, condition, guided).bfloat16()
+
+
+def test_a_log_prob_is_that_of_what_is_kept():
+    config = SamplingConfig(num_denoising_steps=5, stochastic_share=0.6)
+    rollout = roll_out(HalfEditor(), CONDITION.rows(slice(4)), config, torch.Generator())
+    assert rollout.before.dtype == rollout.after.dtype == rollout.finished.dtype == torch.bfloat16
+    assert rollout.log_probs_TB.dtype == torch.float32
+    for number in range(3):
+        latents, times = rollout.before[number], rollout.times[number : number + 2]
+        velocity = HalfEditor().velocity(latents, torch.full((4,), times[0]), None)
+        step = transition(latents, velocity, *times, config.eta)
+        assert step.mean.dtype == torch.float32
+        assert torch.equal(log_prob(step, rollout.after[number]), rollout.log_probs_TB[number])
+
+
+def test_means_are_kept_for_those_who_ask():
+    config = SamplingConfig(num_denoising_steps=5, stochastic_share=0.6)
+    start = GaussianEditor().noise(range(2), torch.Generator())
+    for keeps_means in (True, False):
+        rollout = roll_out_from(
+            GaussianEditor(),
+            CONDITION.rows(slice(2)),
+            config,
+            start,
+            torch.zeros_like,
+            plan=config.plan(),
+            keeps_means=keeps_means,
+        )
+        if keeps_means:
+            assert torch.equal(rollout.means, rollout.after)
+        else:
+            assert rollout.means is None
+
+
+def test_a_group_is_the_same_until_its_first_stochastic_step():
+    config = SamplingConfig(num_denoising_steps=6, window=StepWindow(within=(2, 4)))
+    editor = GaussianEditor()
+    rollout = roll_out(editor, CONDITION.rows(slice(6)), config, torch.Generator(), group_size=3)
+    assert rollout.steps == (2, 3)
+    assert rollout.before.shape == (2, 6, 1, 1, 2)
+    for first in (0, 3):
+        group = rollout.before[0, first : first + 3]
+        assert torch.equal(group, group[:1].expand_as(group))
+        assert len(rollout.finished[first : first + 3].unique()) == 6
+    alone = roll_out(editor, CONDITION.rows(slice(2)), config, torch.Generator())
+    assert torch.allclose(rollout.before[0, ::3], alone.before[0])
+
+
+def test_the_last_step_is_never_trained():
+    plan = SamplingConfig(num_denoising_steps=4, stochastic_share=1.0).plan()
+    assert plan == ((0, 1, 2, 3), (0, 1, 2))
+    assert SamplingConfig(num_denoising_steps=4, eta=0.0).plan() == ((), ())
+
+
+def windows(steps, **settings):
+    config = SamplingConfig(num_denoising_steps=6, window=StepWindow(**settings))
+    plans = [config.plan(step, seed=3) for step in range(steps)]
+    assert all(plan.trained == plan.stochastic for plan in plans)
+    return [plan.trained for plan in plans]
+
+
+def test_a_window_stays_or_moves_onwards_and_begins_again():
+    assert windows(3) == [(0, 1)] * 3
+    moving = windows(10, moves="onwards", every=2)
+    assert moving == [(0, 1)] * 2 + [(1, 2)] * 2 + [(2, 3)] * 2 + [(3, 4)] * 2 + [(0, 1)] * 2
+    assert windows(2, num_steps=1, within=(3, 4)) == [(3,)] * 2
+
+
+def test_a_window_at_random_is_the_same_for_all_who_ask():
+    drawn = windows(60, num_steps=1, within=(1, 4), moves="at_random", every=1)
+    assert set(drawn) == {(1,), (2,), (3,)}
+    assert drawn == windows(60, num_steps=1, within=(1, 4), moves="at_random", every=1)
+    assert len(set(windows(6, moves="at_random", every=6))) == 1
+
+
+def test_a_share_of_the_stochastic_steps_is_drawn_for_each_step():
+    config = SamplingConfig(num_denoising_steps=20, stochastic_share=1.0, trained_share=0.6)
+    plans = [config.plan(step, seed=3) for step in range(30)]
+    assert all(plan.stochastic == tuple(range(20)) for plan in plans)
+    assert all(len(set(plan.trained)) == 11 and max(plan.trained) < 19 for plan in plans)
+    assert {number for plan in plans for number in plan.trained} == set(range(19))
+    assert config.plan(4, seed=3) == plans[4]
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"window": {"within": (2, 8)}}, r"within: expected two of the steps 0 to 7 .* got 2, 8"),
+        ({"window": {"within": (3, 4)}}, "num_steps: expected at most 1, the steps it may be in"),
+        ({"noise": "cps", "eta": 1.2}, "eta: expected at most 1 with noise cps, got 1.2"),
+    ],
+)
+def test_windows_and_noise_that_do_not_fit_are_refused(settings, complaint):
+    with pytest.raises(ValidationError, match=complaint):
+        SamplingConfig.model_validate(settings)

@@ -30,7 +30,7 @@ def run(client):
             task.set_tags(stored("judge") | {"output.report": "s3://r", "reused": "true"})
         with step("finetune-editor", parent) as task:
             for number, seconds in enumerate((30.0, 40.0, 50.0)):
-                times = {"rollout_s": seconds, "judging_s": 10.0, "update_s": 20.0}
+                times = {"step_s": seconds + 20.0, "judging_s": 10.0}
                 told = {f"time/{name}": value for name, value in times.items()}
                 task.log_metrics(told | {"reward/num_judged": 100.0}, number)
     return parent.run_id
