@@ -1,6 +1,7 @@
 """FLUX.2-klein as a ``FlowEditor``, on diffusers' own classes."""
 
 import math
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -23,6 +24,7 @@ from spatialreward.editors.packed import (
     PackedCondition,
     PackedEditor,
     Prompt,
+    padded_tokens,
     pixels_of,
 )
 from spatialreward.edits import EditTask
@@ -70,6 +72,7 @@ def klein_shift(num_tokens: int, num_steps: int) -> float:
 class KleinEditor(PackedEditor):
     """An editor of one or several source pictures, of which the first is edited."""
 
+    CONFIG = KleinConfig
     TARGETS = (
         *("to_q", "to_k", "to_v", "to_out.0"),
         *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out", "to_qkv_mlp_proj"),
@@ -165,10 +168,15 @@ class KleinEditor(PackedEditor):
         grids = tuple(Grid(*one.shape[2:]) for one in latents)
         return PackedCondition(
             self._prompt(task.instruction),
-            self._prompt("") if self._is_guided else None,
+            self._negative if self._is_guided else None,
             torch.cat([_pack(one) for one in latents], dim=1),
             (grids[0], *grids),
         )
+
+    @cached_property
+    def _negative(self) -> Prompt:
+        """Of no instruction, which is the same for all tasks."""
+        return self._prompt("")
 
     def _prompt(self, text: str) -> Prompt:
         """Three of the text encoder's layers side by side; no mask is handed on."""
@@ -179,16 +187,10 @@ class KleinEditor(PackedEditor):
             add_generation_prompt=True,
             enable_thinking=False,
         )
-        inputs = tokenizer(
-            turn,
-            return_tensors="pt",
-            padding="max_length",
-            truncation=True,
-            max_length=self.config.max_sequence_length,
-        ).to(self.device)
+        tokens = padded_tokens(tokenizer, turn, self.config.max_sequence_length).to(self.device)
         output = encoder.model(
-            input_ids=inputs.input_ids,
-            attention_mask=inputs.attention_mask,
+            input_ids=tokens.input_ids,
+            attention_mask=tokens.attention_mask,
             output_hidden_states=True,
             use_cache=False,
         )

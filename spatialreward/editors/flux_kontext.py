@@ -1,5 +1,6 @@
 """FLUX.1-Kontext as a ``FlowEditor``, on diffusers' own classes."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -24,6 +25,7 @@ from spatialreward.editors.packed import (
     Prompt,
     only_source,
     pack,
+    padded_tokens,
     pixels_of,
     unpack,
 )
@@ -73,6 +75,7 @@ class KontextParts(NamedTuple):
 class KontextEditor(PackedEditor):
     """An editor of one source picture."""
 
+    CONFIG = KontextConfig
     TARGETS = (
         *("to_q", "to_k", "to_v", "to_out.0"),
         *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),
@@ -150,12 +153,14 @@ class KontextEditor(PackedEditor):
         Raises:
             InvalidInputError: a side would be shorter than one multiple.
         """
-        limit = SizeLimit(max_pixels=self.config.max_pixels, multiple_px=self._multiple_px)
         if not self.config.auto_resize:
+            limit = SizeLimit(max_pixels=self.config.max_pixels, multiple_px=self._multiple_px)
             return limit.fit(size)
-        width, height = SizeLimit(max_pixels=size[0] * size[1], multiple_px=self._multiple_px).fit(
-            size
-        )
+        width, height = (side // self._multiple_px * self._multiple_px for side in size)
+        if not width or not height:
+            raise InvalidInputError(
+                f"a source of {size[0]} x {size[1]} px has a side below {self._multiple_px} px"
+            )
         preferred = min((abs(width / height - one[0] / one[1]), *one) for one in PREFERRED_SIZES)
         return preferred[1:]
 
@@ -164,10 +169,9 @@ class KontextEditor(PackedEditor):
         width, height = self.output_size(source.size)
         resized = source.resize(self.source_size(source.size), Image.Resampling.LANCZOS)
         latents = self._latents(resized)
-        guided = self.config.true_cfg_scale > 1
         return PackedCondition(
             self._prompt(task.instruction),
-            self._prompt(self.config.negative_prompt) if guided else None,
+            self._negative if self.config.true_cfg_scale > 1 else None,
             pack(latents),
             (
                 Grid(height // self._multiple_px, width // self._multiple_px),
@@ -175,14 +179,22 @@ class KontextEditor(PackedEditor):
             ),
         )
 
+    @cached_property
+    def _negative(self) -> Prompt:
+        """Of the negative prompt, which is the same for all tasks."""
+        return self._prompt(self.config.negative_prompt)
+
     def _prompt(self, text: str) -> Prompt:
         """T5's features, with its padding and without a mask, and CLIP's summary."""
-        parts, whole = (
-            self.parts,
-            {"padding": "max_length", "truncation": True, "return_tensors": "pt"},
+        parts = self.parts
+        t5 = padded_tokens(parts.tokenizer_2, text, self.config.max_sequence_length)
+        clip = parts.tokenizer(
+            [text],
+            padding="max_length",
+            max_length=parts.tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="pt",
         )
-        clip = parts.tokenizer([text], max_length=parts.tokenizer.model_max_length, **whole)
-        t5 = parts.tokenizer_2([text], max_length=self.config.max_sequence_length, **whole)
         features = parts.text_encoder_2(t5.input_ids.to(self.device)).last_hidden_state
         pooled = parts.text_encoder(clip.input_ids.to(self.device)).pooler_output
         return Prompt(features.to(self._dtype), None, pooled.to(self._dtype))

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 PIPELINES: Mapping[str, str] = MappingProxyType(
     {
         "OmniGen2Pipeline": "spatialreward.editors.omnigen2.editor:OmniGen2Editor",
+        "FluxKontextPipeline": "spatialreward.editors.flux_kontext:KontextEditor",
+        "Flux2KleinPipeline": "spatialreward.editors.flux2_klein:KleinEditor",
+        "QwenImageEditPipeline": "spatialreward.editors.qwen_image_edit:QwenEditor",
+        "QwenImageEditPlusPipeline": "spatialreward.editors.qwen_image_edit:QwenEditor",
     }
 )
 """Where the editor for each pipeline is, by the name in ``model_index.json``."""
@@ -45,7 +49,8 @@ def load_editor(
             editor's; or ``hub:OWNER/NAME@REVISION``.
         base: of a LoRA; by default the folder that its card names.
         settings: how to edit, by the names in the editor's configuration; the tiny editor has none.
-        precision: of the weights, but for a LoRA's and a VAE's; the tiny editor's is float32.
+        precision: of the weights, but for a LoRA's and OmniGen2's VAE; the tiny editor's is
+            float32.
         device: where the weights go; the tiny editor's stay on the CPU.
 
     Raises:

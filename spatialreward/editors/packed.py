@@ -5,6 +5,7 @@ is turned round: t = 1 - sigma, v = -prediction, and nothing outside knows. Late
 token for 2 x 2 numbers of each channel. Tokens of the source pictures stand behind the noisy ones.
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -24,10 +25,12 @@ from spatialreward.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from diffusers import FlowMatchEulerDiscreteScheduler, ModelMixin
+    from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 # B rows, L tokens of the noisy picture, S of its sources, T of a text, C numbers a token, D width,
 # h w latent high and wide
 PATCH = 2
+_LOGGER = logging.getLogger(__name__)
 
 
 class Grid(NamedTuple):
@@ -236,6 +239,18 @@ def pixels_of(picture: Image.Image, device: torch.device, dtype: torch.dtype) ->
     """
     pixels = to_pixels(picture)[None].contiguous(memory_format=torch.channels_last)
     return pixels.to(device, dtype)
+
+
+def padded_tokens(
+    tokenizer: "PreTrainedTokenizerBase", text: str, num_tokens: int
+) -> "BatchEncoding":
+    """Exactly this many tokens of a text; warns where the text may have been cut."""
+    tokens = tokenizer(
+        [text], padding="max_length", max_length=num_tokens, truncation=True, return_tensors="pt"
+    )
+    if tokens.attention_mask.all():
+        _LOGGER.warning("what lies beyond %s tokens is cut: %s", num_tokens, text)
+    return tokens
 
 
 def only_source(task: EditTask) -> Image.Image:

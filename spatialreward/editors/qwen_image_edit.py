@@ -71,9 +71,10 @@ class QwenEditParts(NamedTuple):
         return self.processor.tokenizer
 
 
-class QwenEditEditor(PackedEditor):
+class QwenEditor(PackedEditor):
     """An editor of one source picture; Plus takes several and edits in the last one's size."""
 
+    CONFIG = QwenEditConfig
     TARGETS = (
         *("to_q", "to_k", "to_v", "to_out.0"),
         *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),

@@ -68,12 +68,7 @@ class PictureProcessor(Qwen2VLProcessor):
             instruction: what is to be edited.
             pictures: its sources.
             numbered: whether each picture is named ``Picture k: `` before it.
-
-        Raises:
-            InvalidInputError: the instruction holds the mark of a picture.
         """
-        if _named := [one for one in (self.image_token, self.video_token) if one in instruction]:
-            raise InvalidInputError(f"the instruction holds {_named[0]}, the mark of a picture")
         shown = "".join(
             (f"Picture {number}: " if numbered else "") + _PICTURE
             for number in range(1, len(pictures) + 1)

@@ -200,9 +200,9 @@ def write_qwen_edit(
             ),
         )
     _write(pipeline, folder)
-    index = folder / "model_index.json"
-    stated = json.loads(index.read_text()) | {"processor": ["transformers", "Qwen2VLProcessor"]}
-    index.write_text(json.dumps(stated, indent=2) + "\n")
+    name = "Qwen2VLProcessor"
+    _restate(folder / "model_index.json", processor=["transformers", name])
+    _restate(folder / "processor" / "processor_config.json", processor_class=name)
 
 
 def _write(pipeline: "DiffusionPipeline", folder: Path) -> None:
@@ -210,6 +210,11 @@ def _write(pipeline: "DiffusionPipeline", folder: Path) -> None:
         if hasattr(component, "eval"):
             component.eval()
     pipeline.save_pretrained(folder)
+
+
+def _restate(path: Path, **changes: object) -> None:
+    stated = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps(stated, indent=2) + "\n")
 
 
 def _scheduler(**settings: float) -> "FlowMatchEulerDiscreteScheduler":
