@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
-from spatialreward.editors.adapters import LoraConfig
+from spatialreward.editors.adapters import LORA_FILE, LoraConfig
 from spatialreward.editors.config import DenoisingConfig, SamplingConfig
 from spatialreward.editors.load import load_editor
 from spatialreward.editors.omnigen2.config import INFERENCE, OmniGen2Config
@@ -239,7 +239,9 @@ def test_diffusers_own_loader_takes_the_lora(omnigen2_folder, tmp_path):
     condition = editor.encode(some_tasks())
     given = editor.noise(condition, torch.Generator().manual_seed(0)), torch.ones(2), condition
     other = load_editor(omnigen2_folder)
-    other.transformer.load_lora_adapter(tmp_path, prefix="transformer")
+    other.transformer.load_lora_adapter(
+        tmp_path, prefix="transformer", weight_name=LORA_FILE, use_safetensors=True
+    )
     with torch.no_grad():
         found, expected = (one.velocity(*given, False) for one in (other, editor))
     assert torch.allclose(found, expected, atol=1e-6)
