@@ -109,10 +109,10 @@ def test_an_editor_is_as_good_as_itself_and_a_language_may_be_left_out(
     same.symlink_to(editor_folder)
     editors = ("--editor", editor_folder, "--editor", same)
     asked = ("--benchmark", f"gedit={gedit}", "--language", "en", *STEPS, "--out", out)
-    done = run(*editors, "--judge", "pixels", *asked)
+    done = run(*editors, "--judge", "pixels", "--no-resize-to-source", *asked)
     assert done.exit_code == 0, done.stderr
     report = report_of(out, "gedit")
-    assert report["num_tasks"] == 3
+    assert (report["num_tasks"], report["resize_to_source"]) == (3, False)
     [comparison] = report["comparisons"]
     assert {row["difference"] for row in comparison["rows"]} == {0.0}
     assert {row["p_value"] for row in comparison["rows"]} == {1.0}
@@ -209,7 +209,7 @@ def test_without_the_base_there_is_no_comparison(gedit, results, tmp_path, out):
     editors = ("--editor", tmp_path / "no-editor", "--editor", f"results:{results}")
     done = run(*editors, "--judge", "pixels", "--benchmark", f"gedit={gedit}", "--out", out)
     assert done.exit_code == 1
-    assert "no-editor: no editor here, expected editor.json" in told(done)
+    assert "no-editor: no editor here, expected model_index.json" in told(done)
     report = report_of(out, "gedit")
     assert report["comparisons"] == []
     assert [one["number"] for one in report["editors"]] == [2]

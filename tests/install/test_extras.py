@@ -147,10 +147,10 @@ def test_help_needs_no_extra(tmp_path):
         ("deploy webhook --url http://a/b --secret x", "deployer"),
         ("train base --out base", "training"),
         ("train judge --data d --base shipped --out judge", "training"),
-        ("rl train --editor {checkpoint} --judge pixels --out tuned", "judge"),
+        ("rl train --editor {checkpoint} --judge pixels --out tuned", "editors"),
         (
             "best-of --editor {checkpoint} --judge pixels --source a.png --instruction x --out c",
-            "judge",
+            "editors",
         ),
         ("data build edits.toml --out data", "data"),
         ("data regions a.png a.png --picture regions.png", "data"),
