@@ -18,12 +18,14 @@ RETRIED = {
     "select-edits",
     "select-edits-2",
     "train-judge-on-nodes",
+    "tune-judge",
     "evaluate-judge",
     "finetune-editor",
     "compare-editors",
 }
 WITH_A_MODEL = {
     "train-judge",
+    "tune-judge",
     "evaluate-judge",
     "evaluate-judge-2",
     "pretrain-editor",
@@ -105,6 +107,7 @@ def test_only_what_wants_gpus_waits_in_a_queue(paper):
     assert priorities == {
         "evaluate-judge": "high",
         "finetune-editor": "normal",
+        "tune-judge": "normal",
         "compare-editors": "high",
     }
     for executor in paper.all_tasks():
@@ -194,7 +197,8 @@ def test_services_and_credentials_come_by_reference_only(any_pipeline):
         secrets = {one["secretName"]: one["keyToEnv"] for one in pod["secretAsEnv"]}
         store = secrets.pop("object-store-credentials")
         assert [one["envVar"] for one in store] == list(STORE_KEYS)
-        expected = {"teacher-key"} if executor == "exec-annotate-edits" else set()
+        asks = executor in ("exec-annotate-edits", "exec-tune-judge")
+        expected = {"teacher-key"} if asks else set()
         assert set(secrets) == expected, executor
         values = any_pipeline.container(executor).get("env", [])
         assert {one["name"] for one in values} <= {"SPATIALREWARD_STEP_RETRIES"}

@@ -133,6 +133,7 @@ def test_every_seed_is_listed():
         "editor.pretraining.seed",
         "drawing.seed",
         "rl.seed",
+        "rl.watch.seed",
         "editor_evaluation.seed",
     }
 
