@@ -25,7 +25,6 @@ RETRIED = {
 }
 WITH_A_MODEL = {
     "train-judge",
-    "tune-judge",
     "evaluate-judge",
     "evaluate-judge-2",
     "pretrain-editor",
