@@ -109,7 +109,7 @@ def _counted(report: Report, num_tasks: int, num_faults: int) -> list[Figure]:
     # Two tasks open and close the run, and have none of their own.
     wanted = num_tasks - 2
     by_name = {step.name: step for step in done}
-    trained = by_name["train-judge"].tags["output.judge"]
+    trained = by_name["tune-judge"].tags["output.judge"]
     served = by_name["deploy-judge"].tags["output.served"]
     rl = by_name["finetune-editor"].metrics
     return [
