@@ -109,10 +109,10 @@ def test_an_editor_is_as_good_as_itself_and_a_language_may_be_left_out(
     same.symlink_to(editor_folder)
     editors = ("--editor", editor_folder, "--editor", same)
     asked = ("--benchmark", f"gedit={gedit}", "--language", "en", *STEPS, "--out", out)
-    done = run(*editors, "--judge", "pixels", *asked)
+    done = run(*editors, "--judge", "pixels", "--no-resize-to-source", *asked)
     assert done.exit_code == 0, done.stderr
     report = report_of(out, "gedit")
-    assert report["num_tasks"] == 3
+    assert (report["num_tasks"], report["resize_to_source"]) == (3, False)
     [comparison] = report["comparisons"]
     assert {row["difference"] for row in comparison["rows"]} == {0.0}
     assert {row["p_value"] for row in comparison["rows"]} == {1.0}

@@ -4,7 +4,7 @@ A line of ``rows.jsonl`` has the digest of its picture: one that was exchanged i
 so is one on which the grader's server broke. A task without a picture that can be read has no line.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -90,7 +90,7 @@ def grade_edits(
         }
         num_reused = len(grades)
         still_open = [one for one in tasks if one.id in digests and one.id not in grades]
-        graded = _grade_all(pictures, still_open, grader, record, rows)
+        graded = _grade_all(pictures, still_open, digests, grader, record, rows)
         what = f"{record.grader.name} grades {record.benchmark}"
         for task, row in track(graded, total=len(still_open), description=what):
             if isinstance(row, GradedEdit):
@@ -115,6 +115,7 @@ def _digests(pictures: EditedPictures) -> tuple[dict[str, str], dict[str, str]]:
 def _grade_all(
     pictures: EditedPictures,
     tasks: Sequence[EditorTask],
+    digests: Mapping[str, str],
     grader: Grader,
     record: GradingRecord,
     rows: Rows[GradedEdit],
@@ -122,22 +123,20 @@ def _grade_all(
     """Tasks, each with its row, which is on disk by then, or with why there is nothing to grade."""
     meter = Meter(grader)
     for start in range(0, len(tasks), _BATCH):
-        batch: list[tuple[str, Edit]] = []
+        batch: list[Edit] = []
         for task in tasks[start : start + _BATCH]:
             try:
-                edit = pictures.edit(task, resize_to_source=record.resize_to_source)
+                batch.append(pictures.edit(task, resize_to_source=record.resize_to_source))
             except InvalidInputError as error:
                 yield task.id, error
-            else:
-                batch.append((pictures.digest(task), edit))
         if not batch:
             continue
-        grades = grader.grade([edit for _, edit in batch])
+        grades = grader.grade(batch)
         check_judge(record.grader, [one.judgement for one in grades if one.judgement is not None])
         share = meter.since_last().share(len(batch))
         done = [
-            GradedEdit(task=edit.id, picture=digest, grade=grade, cost=share)
-            for (digest, edit), grade in zip(batch, grades, strict=True)
+            GradedEdit(task=edit.id, picture=digests[edit.id], grade=grade, cost=share)
+            for edit, grade in zip(batch, grades, strict=True)
         ]
         rows.add(done)
         yield from ((row.task, row) for row in done)
