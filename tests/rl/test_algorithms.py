@@ -236,12 +236,12 @@ def test_nfts_old_policy_draws_and_follows():
     setting = Setting(NftSettings(old_policy="rising"))
     setting.editor.set(1.0, 2.0)
     with setting.algorithm.drawing(setting.models):
-        assert float(setting.editor.module["slope"]) == pytest.approx(-0.4)
-    assert float(setting.editor.module["slope"]) == 1.0
+        assert setting.editor.module["slope"].item() == pytest.approx(-0.4)
+    assert setting.editor.module["slope"].item() == 1.0
     assert setting.algorithm.finish_step(0) == {"policy/old_share": 0.001}
     with setting.algorithm.drawing(setting.models):
         expected = -0.4 * 0.001 + 1.0 * 0.999
-        assert float(setting.editor.module["slope"]) == pytest.approx(expected)
+        assert setting.editor.module["slope"].item() == pytest.approx(expected)
 
 
 def test_schedules_of_nfts_old_policy():
