@@ -76,7 +76,7 @@ bench-data: $(VENV)/.ready  ## measure data building beside its baselines
 claim-judge: $(VENV)/.ready  ## a judge that predicts regions beside its four rivals, where the truth is known
 	$(VENV)/bin/python -m serving.bench.claim_judge $(BENCH_OPTIONS)
 
-bench-gpu: $(VENV)/.ready  ## measure SFT, GRPO and judging of 2B and 8B judges with random weights on a GPU
+bench-gpu: $(VENV)/.ready  ## measure judges and RL of an editor at real sizes, with random weights, on a GPU
 	$(VENV)/bin/python -m serving.bench.gpu $(BENCH_OPTIONS)
 
 bench-modes: $(VENV)/.ready  ## train a joint judge, and measure its scalar head beside its written answers

@@ -1,13 +1,16 @@
-"""``python -m serving.bench.gpu``: what the judge's work costs at real sizes, on one GPU.
+"""``python -m serving.bench.gpu``: what judges' and editors' work costs at real sizes, on one GPU.
 
 Models have random weights in the shapes of the public ones, pictures are of 512 x 512 pixels, as
-the published judge was trained on. Random weights never end an answer, so each is as long as it may
-be: judgements a second are those of answers of that many tokens.
+the published judge was trained on and the published RL of its editor draws. Random weights never
+end an answer, so each is as long as it may be: judgements a second are those of answers of that
+many tokens.
 """
 
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,11 +24,14 @@ from spatialreward.cli.command import SingleCommand, configure_logging
 from spatialreward.errors import SpatialRewardError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from transformers import PreTrainedModel
 
     from spatialreward.data.dataset import Dataset
     from spatialreward.edits import Edit
     from spatialreward.figures import Figure
+    from spatialreward.judges.engines.engine import Judge
     from spatialreward.judges.qwen_vl.processor import Processor
 
 SEED = 23
@@ -63,6 +69,16 @@ SHAPES: Mapping[str, Shape] = {
 }
 """In the shapes of Qwen3-VL-2B and 8B; ``tiny`` is for trying this without a GPU."""
 
+
+class Part(StrEnum):
+    """What is measured."""
+
+    SFT = "sft"
+    GRPO = "grpo"
+    JUDGING = "judging"
+    EDITOR = "editor"
+
+
 app = typer.Typer(pretty_exceptions_enable=False)
 
 
@@ -76,6 +92,13 @@ def main(
         list[str] | None,
         typer.Option("--shape", help="2B, 8B, or tiny, which needs no GPU; may be repeated."),
     ] = None,
+    parts: Annotated[
+        list[Part] | None,
+        typer.Option("--part", help="Of what is measured; may be repeated. By default all."),
+    ] = None,
+    editor: Annotated[
+        str, typer.Option(help="omnigen2, or tiny, which needs no GPU; judged by the first shape.")
+    ] = "omnigen2",
     batch_size: Annotated[
         int, typer.Option(min=1, help="Samples that a training has in memory at a time.")
     ] = 4,
@@ -83,31 +106,37 @@ def main(
         int, typer.Option(min=2, help="Edits that are judged at once, half of them of one source.")
     ] = 32,
     answer_tokens: Annotated[int, typer.Option(min=8, help="Of each answer of a judge.")] = 256,
-    num_steps: Annotated[int, typer.Option(min=4, help="Steps of a training.")] = 8,
+    num_steps: Annotated[int, typer.Option(min=4, help="Steps of a judge's training.")] = 8,
     verbose: Annotated[bool, typer.Option(help="Log every detail to standard error.")] = False,
 ) -> None:
-    """Measure SFT, GRPO and judging of 2B and 8B judges, and write gpu.json."""
+    """Measure SFT, GRPO and judging of 2B and 8B judges, and RL of an editor; write gpu.json."""
     configure_logging(verbose=verbose)
+    from serving.bench.gpu_editor import EDITORS, measure_editor
     from spatialreward.figures import figures_console, figures_table, write_figures
 
-    names = shapes or ["2B", "8B"]
-    for name in names:
-        if name not in SHAPES:
-            raise typer.BadParameter(f"expected {', '.join(SHAPES)}, got {name}")
-    check_gpu(names)
+    names, wanted = shapes or ["2B", "8B"], parts or list(Part)
+    for known, given in ((SHAPES, names), (EDITORS, [editor])):
+        for name in given:
+            if name not in known:
+                raise typer.BadParameter(f"expected {', '.join(known)}, got {name}")
+    check_gpu([*names, *([editor] if Part.EDITOR in wanted else [])])
     figures: list[Figure] = []
     with TemporaryDirectory() as folder:
         data = world(Path(folder), SIDE, max(num_edits, batch_size * num_steps))
         for name in names:
-            figures += [
-                *measure_training(name, data, batch_size, num_steps),
-                measure_grpo(name, data, answer_tokens),
-                *measure_judging(name, data, num_edits, answer_tokens),
-            ]
+            if Part.SFT in wanted:
+                figures += measure_training(name, data, batch_size, num_steps)
+            if Part.GRPO in wanted:
+                figures.append(measure_grpo(name, data, answer_tokens))
+            if Part.JUDGING in wanted:
+                figures += measure_judging(name, data, num_edits, answer_tokens)
+        if Part.EDITOR in wanted:
+            with random_judging(names[0], data, num_edits, answer_tokens) as judging:
+                figures += measure_editor(editor, judging, data)
     path = write_figures(
         "gpu", figures, seeds={"weights": SEED}, more={"device": _device_name(), "side": SIDE}
     )
-    figures_console().print(figures_table(f"a judge on {_device_name()}", figures))
+    figures_console().print(figures_table(f"judges and editors on {_device_name()}", figures))
     typer.echo(f"written to {path}")
 
 
@@ -115,7 +144,7 @@ def check_gpu(names: list[str]) -> None:
     """Make sure that there is something to measure on.
 
     Raises:
-        NoGpuError: there is no GPU, and a model is not the tiny one.
+        NoGpuError: there is no GPU, and a judge or an editor is not the tiny one.
     """
     import torch
 
@@ -123,7 +152,7 @@ def check_gpu(names: list[str]) -> None:
     if large and not torch.cuda.is_available():
         raise NoGpuError(
             f"no GPU is visible, so nothing of {', '.join(large)} is measured; expected a CUDA "
-            "device, or --shape tiny to try the command"
+            "device, or --shape tiny --editor tiny to try the command"
         )
 
 
@@ -185,15 +214,9 @@ def measure_judging(
 ) -> "list[Figure]":
     """Judgements a second, both streams, each edit of a source of its own or all of one."""
     from spatialreward.figures import Figure
-    from spatialreward.judges.engines.engine import Judge
-    from spatialreward.protocol.prompts import FULL
 
-    protocol = FULL.model_copy(update={"max_answer_tokens": answer_tokens})
-    model, processor = _model(name, data)
     figures = []
-    with Judge.of_model(
-        model.eval(), processor, protocol, guided=False, batch_size=num_edits
-    ) as judging:
+    with random_judging(name, data, num_edits, answer_tokens) as judging:
         for sharing, edits in _asked(data, num_edits).items():
             seconds = _median_seconds(lambda edits=edits: judging.judge(edits))
             figures.append(
@@ -204,6 +227,22 @@ def measure_judging(
                 )
             )
     return figures
+
+
+@contextmanager
+def random_judging(
+    name: str, data: "Dataset", batch_size: int, answer_tokens: int
+) -> "Iterator[Judge]":
+    """A judge for the length of a ``with`` block; none of its answers can be read."""
+    from spatialreward.judges.engines.engine import Judge
+    from spatialreward.protocol.prompts import FULL
+
+    protocol = FULL.model_copy(update={"max_answer_tokens": answer_tokens})
+    model, processor = _model(name, data)
+    with Judge.of_model(
+        model.eval(), processor, protocol, guided=False, batch_size=batch_size
+    ) as judging:
+        yield judging
 
 
 def _train(name: str, data: "Dataset", batch_size: int, num_steps: int) -> dict[str, float]:

@@ -7,7 +7,9 @@ from serving.bench.gpu import (
     measure_grpo,
     measure_judging,
     measure_training,
+    random_judging,
 )
+from serving.bench.gpu_editor import PUBLISHED, Effort, measure_editor
 from serving.bench.training import world
 
 
@@ -36,6 +38,35 @@ def test_judging_is_measured_with_sources_of_their_own_and_with_one(data):
         f"judging/tiny/{sharing}/judgements_per_s" for sharing in ("own_sources", "one_source")
     ]
     assert all(one.value > 0 for one in figures)
+
+
+def test_a_step_of_an_editors_rl_is_split_into_its_parts(data):
+    effort = Effort(num_steps=2, num_prompts=1, group_size=2, denoising_steps=3, trained_steps=1)
+    with random_judging("tiny", data, 2, 8) as judging:
+        figures = measure_editor("tiny", judging, data, effort)
+    told = {one.name.removeprefix("editor/tiny/"): one.value for one in figures}
+    parts = [told.pop(f"{part}/seconds_a_step") for part in ("draw", "judge", "update")]
+    assert all(seconds > 0 for seconds in parts)
+    assert sum(parts) == pytest.approx(told["seconds_a_step"], rel=0.2)
+    assert told["pictures_per_s"] == pytest.approx(2 / told["seconds_a_step"])
+    assert set(told) == {
+        *("seconds_a_step", "pictures_per_s", "update/picture_steps_per_s", "peak_gib")
+    }
+
+
+def test_a_real_size_editor_has_as_many_weights_as_the_public_one():
+    import torch
+
+    from spatialreward.world.random_omnigen2 import random_omnigen2
+
+    with torch.device("meta"):
+        parts = random_omnigen2(PUBLISHED)
+    counted = [
+        sum(one.numel() for one in module.parameters())
+        for module in (parts.transformer, parts.vae, parts.mllm.model.language_model)
+    ]
+    # OmniGen2's, FLUX.1's VAE, Qwen2.5-VL-3B's language model with its embedding.
+    assert counted == [3_967_161_400, 83_819_683, 3_085_938_688]
 
 
 def test_real_sizes_have_as_many_weights_as_the_public_ones():
