@@ -3,27 +3,28 @@
 A tiny editor of random weights is trained by the loop with and without scoring in the background,
 in turn, so that a neighbour's load cancels. Its judge waits for as long as the sampler takes to
 draw what it is asked about, as a served one does that keeps pace, and takes brightness for a
-reward. The update stands beside a plain loop of torch with the same editor, edits and arithmetic.
+reward. The update, of a LoRA on FLUX.1-Kontext's classes, stands beside a plain loop of diffusers
+and peft with the same sizes, edits and arithmetic.
 """
 
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from serving.bench.brightness import Brightness
+from serving.bench.rl_update import UpdateEffort, our_update, plain_update
 from spatialreward.cli.command import SingleCommand, configure_logging
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from spatialreward.edits import Edit
     from spatialreward.figures import Figure
     from spatialreward.rl.config import RlConfig
-    from spatialreward.rl.types import Scored
     from spatialreward.world.prompts import WorldPrompts
-    from spatialreward.world.tiny_editor import TinyCondition, TinyEditor
+    from spatialreward.world.tiny_editor import TinyEditor
 
 SEED = 6
 _TARGET = 0.6
@@ -43,6 +44,14 @@ class Effort(NamedTuple):
     """Steps that are trained, as Flow-GRPO-Fast has it."""
     width: int = 128
     layers: int = 4
+    update: UpdateEffort = UpdateEffort()
+
+
+class Updates(NamedTuple):
+    """Seconds of the same update."""
+
+    ours: float
+    plain: float
 
 
 class Step(NamedTuple):
@@ -73,19 +82,31 @@ def main(
 
 def measure(effort: Effort) -> "tuple[list[Figure], dict[str, object]]":
     """All figures, and the seconds of the single steps."""
+    from spatialreward.world.random_editors import write_kontext
+
     # The first step of a process is slower than the others.
     _, drawn = (_step(effort, 0.0, in_background=False) for _ in range(2))
     seconds_an_edit = drawn.drawing / (effort.num_prompts * effort.group_size)
     steps: dict[str, list[Step]] = {"sequential": [], "in_background": []}
-    plain: list[float] = []
-    for number in range(effort.rounds):
-        # Whoever is first in one round is second in the next.
-        for name in sorted(steps, reverse=bool(number % 2)):
-            steps[name].append(_step(effort, seconds_an_edit, in_background=name != "sequential"))
-        plain.append(plain_update(effort))
+    updates: list[Updates] = []
+    with TemporaryDirectory() as folder:
+        kontext = Path(folder) / "kontext"
+        write_kontext(kontext)
+        our_update(effort.update, kontext)
+        for number in range(effort.rounds):
+            # Whoever is first in one round is second in the next.
+            turned = bool(number % 2)
+            for name in sorted(steps, reverse=turned):
+                in_background = name != "sequential"
+                steps[name].append(_step(effort, seconds_an_edit, in_background=in_background))
+            seconds = {
+                work: work(effort.update, kontext)
+                for work in sorted((our_update, plain_update), key=str, reverse=turned)
+            }
+            updates.append(Updates(seconds[our_update], seconds[plain_update]))
     more = {name: [one._asdict() for one in some] for name, some in steps.items()}
-    more |= {"plain_update_s": plain}
-    return _figures(effort, steps["sequential"], steps["in_background"], plain), more
+    more |= {"updates": [one._asdict() for one in updates]}
+    return _figures(effort, steps["sequential"], steps["in_background"], updates), more
 
 
 def config(effort: Effort, *, in_background: bool = True) -> "RlConfig":
@@ -120,36 +141,6 @@ def editor(effort: Effort) -> "TinyEditor":
     return made
 
 
-class SlowReward:
-    """Brightness, said after as many seconds an edit as a slow judge takes; a ``types.Reward``."""
-
-    names = ("brightness",)
-    weights = {"brightness": 1.0}  # noqa: RUF012 - nobody changes it
-    card = {}  # noqa: RUF012 - nobody changes it
-
-    def __init__(self, seconds_an_edit: float) -> None:
-        """Wait so long for each."""
-        self._seconds = seconds_an_edit
-
-    def score(self, edits: "Sequence[Edit]") -> "Scored":
-        """The mean of all bytes."""
-        import numpy as np
-        import torch
-
-        from spatialreward.rl.types import Scored
-
-        time.sleep(self._seconds * len(edits))
-        means = [float(np.asarray(edit.edited).mean()) / 255 for edit in edits]
-        return Scored({"brightness": torch.tensor(means)}, None)
-
-    def state_dict(self) -> dict[str, object]:
-        """Nothing."""
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, object], /) -> None:
-        """Nothing to take up."""
-
-
 def prompts(effort: Effort) -> "WorldPrompts":
     """Tasks of the generated world."""
     from spatialreward.world.config import DataConfig
@@ -164,65 +155,17 @@ def _step(effort: Effort, seconds_an_edit: float, *, in_background: bool) -> Ste
 
     told: dict[str, float] = {}
     settings = config(effort, in_background=in_background)
-    trainer = Trainer(settings, editor(effort), SlowReward(seconds_an_edit), prompts(effort))
+    reward = Brightness(lambda edits: time.sleep(seconds_an_edit * len(edits)))
+    trainer = Trainer(settings, editor(effort), reward, prompts(effort))
     trainer.run(lambda metrics, step: told.update(metrics))
     return Step(*(told[f"time/{name}_s"] for name in ("step", "rollout", "judging", "update")))
 
 
-def plain_update(effort: Effort) -> float:
-    """Seconds of an update of as many edits, written as a loop of torch without this library's."""
-    import torch
-
-    policy = editor(effort)
-    reference = policy.reference().network
-    optimiser = torch.optim.AdamW(policy.network.parameters(), lr=2e-4)
-    condition, latents, following = _remembered(policy, effort)
-    eta, length = 0.7, 1 / effort.denoising_steps
-    advantages_B = torch.linspace(-1, 1, effort.group_size)[:, None, None, None]
-    start = time.perf_counter()
-    for group in range(effort.num_prompts):
-        rows = slice(group * effort.group_size, (group + 1) * effort.group_size)
-        sources = condition.rows(rows)
-        for number in range(effort.window):
-            t = number * length
-            sigma = eta * ((1 - t) / (t or length)) ** 0.5
-            pull = sigma**2 / (2 * (1 - t))
-            x, times_B = latents[rows], torch.full((effort.group_size,), t)
-
-            def mean(network, x=x, t=t, times_B=times_B, pull=pull, sources=sources):
-                # The tiny editor's network predicts the finished latent.
-                velocity = (network(x, times_B, *sources) - x) / (1 - t)
-                return x * (1 - pull * length) + velocity * (1 + pull * t) * length
-
-            now = mean(policy.network)
-            with torch.no_grad():
-                anchor = mean(reference)
-            deviation = sigma * length**0.5
-            log_prob = -0.5 * ((following[rows] - now) / deviation).square().mean((1, 2, 3))
-            ratio = (log_prob - log_prob.detach()).exp()[:, None, None, None]
-            clipped = ratio.clamp(1 - 1e-5, 1 + 1e-5)
-            loss = torch.maximum(-advantages_B * ratio, -advantages_B * clipped).mean()
-            loss = loss + 0.04 * (now - anchor).square().mean() / (2 * sigma**2)
-            (loss / (effort.num_prompts * effort.window)).backward()
-    torch.nn.utils.clip_grad_norm_(policy.network.parameters(), 1.0)
-    optimiser.step()
-    optimiser.zero_grad()
-    return time.perf_counter() - start
-
-
-def _remembered(policy: "TinyEditor", effort: Effort) -> "tuple[TinyCondition, Tensor, Tensor]":
-    """A condition of all edits, and latents before and behind a step."""
-    import torch
-
-    tasks = prompts(effort).batch(0)
-    condition = policy.encode(tasks).repeat(effort.group_size)
-    generator = torch.Generator().manual_seed(SEED)
-    before, after = (policy.noise(condition, generator) for _ in range(2))
-    return condition, before, after
-
-
 def _figures(
-    effort: Effort, sequential: Sequence[Step], overlapped: Sequence[Step], plain: Sequence[float]
+    effort: Effort,
+    sequential: Sequence[Step],
+    overlapped: Sequence[Step],
+    updates: Sequence[Updates],
 ) -> "list[Figure]":
     from spatialreward.figures import Figure
 
@@ -231,10 +174,9 @@ def _figures(
     ]
     needed = [one.drawing + one.updating for one in sequential]
     wholes = [one.whole for one in sequential]
-    edits = effort.num_prompts * effort.group_size * effort.window
-    speeds = [edits / one.updating for one in sequential]
-    plain_speeds = [edits / one for one in plain]
-    ratios = [ours / theirs for ours, theirs in zip(speeds, plain_speeds, strict=True)]
+    speeds = [effort.update.num_pixels / one.ours for one in updates]
+    plain_speeds = [effort.update.num_pixels / one.plain for one in updates]
+    ratios = [one.plain / one.ours for one in updates]
     return [
         Figure.at_most(
             "step/share_of_sequential",
@@ -264,7 +206,7 @@ def _figures(
             }.items()
         ),
         Figure(
-            name="update/edit_steps_per_s",
+            name="update/pixels_per_s",
             value=median(speeds),
             unit="1/s",
             baseline=median(plain_speeds),
