@@ -161,7 +161,12 @@ def _entrant(editor: str) -> "Entrant":
 
 
 def _print(report: "EditorBenchmarkReport") -> None:
-    from spatialreward.benchmarks.editors.page import lacking_in_words, named, sampler_in_words
+    from spatialreward.benchmarks.editors.page import (
+        drawing_in_words,
+        lacking_in_words,
+        named,
+        sampler_in_words,
+    )
     from spatialreward.benchmarks.page import cost_in_words
     from spatialreward.figures import figures_console
 
@@ -171,6 +176,7 @@ def _print(report: "EditorBenchmarkReport") -> None:
     for result in report.editors:
         typer.echo(f"\n{named(result)}: {lacking_in_words(result)}")
         typer.echo(f"sampler: {sampler_in_words(result.sampler)}")
+        typer.echo(f"drawing: {drawing_in_words(result.sampler)}")
         typer.echo(f"cost of grading: {cost_in_words(result.cost)}")
         console.print(metrics_table(result.metrics))
         if result.missing:

@@ -215,6 +215,8 @@ class AdaptedEditor:
     """Layers that published RL of this editor adapts, by the ends of their names."""
     CONFIG: ClassVar[type[Record]]
     """The editor's settings."""
+    config: Record
+    """Of that class."""
 
     def __init__(self, transformer: "ModelMixin", folder: Path, name: str = "") -> None:
         """Freeze a transformer.
@@ -237,6 +239,11 @@ class AdaptedEditor:
     def device(self) -> torch.device:
         """Where the transformer is."""
         return next(self.transformer.parameters()).device
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """All of the configuration."""
+        return self.config.model_dump(mode="json")
 
     def trainable(self) -> "ModelMixin":
         """The transformer; without a LoRA none of its weights is trained."""
@@ -320,6 +327,11 @@ class Reference:
     def device(self) -> torch.device:
         """The editor's."""
         return self._editor.device
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """The editor's."""
+        return self._editor.settings
 
     def encode(self, tasks: "Sequence[EditTask]") -> "Condition":
         """As the editor does."""

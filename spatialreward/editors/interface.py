@@ -48,6 +48,11 @@ class FlowEditor(Protocol):
         """Where the weights are, and latents and conditions have to be."""
         ...
 
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """How it edits, such as its guidance scales, as JSON has it; the tiny editor has none."""
+        ...
+
     def encode(self, tasks: Sequence[EditTask]) -> Condition:
         """Prepare sources and instructions, once for all denoising steps.
 

@@ -101,15 +101,18 @@ def _params(plan: EditorPlan) -> Mapping[str, object]:
 
 
 def _log(tracker: Tracker, report: EditorEvaluation, files: Sequence[Path]) -> None:
-    """The report, and figures of all tasks, ours, as ``BENCHMARK/editor-N/FIGURE``."""
+    """The report, and as ``BENCHMARK/editor-N/FIGURE`` ours of all tasks and the time of drawing."""
     for path in files:
         tracker.log_file(path, "evaluation" if path.suffix != ".png" else "evaluation/plots")
-    tracker.log_metrics(
-        {
-            metric_name(f"{one.benchmark}/editor-{result.number}/{row.name}"): row.ours
-            for one in report.benchmarks
-            for result in one.editors
-            for row in result.metrics
-            if row.ours is not None and "/" not in row.name
-        }
-    )
+    for one in report.benchmarks:
+        for result in one.editors:
+            figures = {row.name: row.ours for row in result.metrics if "/" not in row.name}
+            if result.sampler is not None:
+                figures["drawing_seconds_an_edit"] = result.sampler.seconds_an_edit
+            tracker.log_metrics(
+                {
+                    metric_name(f"{one.benchmark}/editor-{result.number}/{name}"): value
+                    for name, value in figures.items()
+                    if value is not None
+                }
+            )

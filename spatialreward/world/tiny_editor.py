@@ -128,6 +128,11 @@ class TinyEditor:
         """Where the weights are."""
         return self.network.change.weight.device
 
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """None."""
+        return {}
+
     def encode(self, tasks: Sequence[EditTask]) -> TinyCondition:
         """Sources as latents ``[B, C, h, w]`` and instructions as ``[B, L]`` word numbers."""
         encoded = self._tokenizer.encode_batch([task.instruction.lower() for task in tasks])

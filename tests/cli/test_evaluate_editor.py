@@ -81,7 +81,9 @@ def test_an_editor_is_drawn_and_graded_beside_results_that_are_there(
     base, other = report["editors"]
     assert (base["number"], len(base["editor"]["weights"]), base["num_edits"]) == (1, 64, 4)
     assert (other["sampler"], other["num_edits"]) == (None, 3)
-    assert base["sampler"]["settings"]["seed"] == 17
+    assert (base["sampler"]["settings"]["seed"], base["sampler"]["num_drawn"]) == (17, 4)
+    assert base["sampler"]["seconds_an_edit"] > 0
+    assert "s an edit on cpu, the median of 4" in done.stdout
     figures = rows_by_name(base)
     assert set(figures) >= {"overall_en", "overall_cn", "overall_en_intersection", "missing"}
     assert figures["overall_en/ps_human"]["num_rows"] == 2
@@ -100,6 +102,22 @@ def test_an_editor_is_drawn_and_graded_beside_results_that_are_there(
     again = run(*editors, *asked)
     assert again.exit_code == 0, again.stderr
     assert [one["num_reused"] for one in report_of(out, "gedit")["editors"]] == [4, 3]
+
+
+def test_the_report_is_logged_where_mlflow_is(client, gedit, editor_folder, out):
+    asked = ("--judge", "pixels", "--benchmark", f"gedit={gedit}", *STEPS, "--out", out)
+    done = run("--editor", editor_folder, *asked)
+    assert done.exit_code == 0, done.stderr
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    named = f"tags.editors = '{editor_folder}'"
+    newest = client.search_runs(experiments, named, max_results=1)[0]
+    metrics = newest.data.metrics
+    reached = rows_by_name(report_of(out, "gedit")["editors"][0])["overall_en"]["ours"]
+    assert metrics["gedit/editor-1/overall_en"] == pytest.approx(reached)
+    assert metrics["gedit/editor-1/drawing_seconds_an_edit"] > 0
+    assert newest.data.params["sampling.num_denoising_steps"] == "2"
+    files = {one.path for one in client.list_artifacts(newest.info.run_id, "evaluation")}
+    assert files == {f"evaluation/{one}" for one in ("report.json", "report.md", "plots")}
 
 
 def test_an_editor_is_as_good_as_itself_and_a_language_may_be_left_out(

@@ -1,14 +1,17 @@
 """Draws an editor's edits of a benchmark into the folder layout that its public scripts read.
 
 Each task has noise of its own, made of the seed and the task's id: editors that are compared start
-from the same noise, and a run that was killed draws the rest as it would have.
+from the same noise, and a run that was killed draws the rest as it would have. Beside the pictures
+lie ``run.json``, which says what they are of, and ``rows.jsonl`` with a line for each that was
+drawn: how, and in how many seconds.
 """
 
 import hashlib
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from PIL import Image
@@ -16,7 +19,7 @@ from PIL import Image
 from spatialreward.benchmarks.editors.config import DrawingSettings
 from spatialreward.benchmarks.editors.interface import EditorTask
 from spatialreward.benchmarks.editors.pictures import EditedPictures
-from spatialreward.benchmarks.rows import check_record
+from spatialreward.benchmarks.rows import Rows, open_rows
 from spatialreward.editors.interface import FlowEditor
 from spatialreward.editors.load import load_editor
 from spatialreward.editors.sampling import draw_edits, times_of
@@ -28,7 +31,6 @@ from spatialreward.records import Record
 
 logger = logging.getLogger(__name__)
 
-DRAWN_FILE, TIMES_FILE = "drawn.json", "times.json"
 _SEEDS = 2**63
 
 
@@ -45,16 +47,31 @@ class DrawnRecord(Record):
     sampling: DrawingSettings
 
 
-class SampledTimes(Record):
-    """The times of one task's steps, 0 noise and 1 data; they may depend on the picture's size."""
+class DrawnRow(Record):
+    """How one task's picture was drawn."""
 
     task: str
     times: tuple[float, ...]
+    """Of its steps, 0 noise and 1 data; they may depend on the picture's size."""
+    editor: dict[str, Any]
+    """The editor's own settings, such as its guidance scales."""
+    device: str
+    seconds: float
+    """From source and instruction to the picture in memory."""
+
+
+class Drawn(NamedTuple):
+    """Pictures of a benchmark."""
+
+    rows: tuple[DrawnRow, ...]
+    """Of the pictures that are there, in the order in which they were drawn."""
+    refused: dict[str, str]
+    """Tasks that the editor cannot do, and why."""
 
 
 def draw_pictures(
     checkpoint: Path, pictures: EditedPictures, weights: str, settings: DrawingSettings
-) -> dict[str, str]:
+) -> Drawn:
     """Draw what is not drawn yet; an editor that has nothing left to draw is not loaded.
 
     Args:
@@ -64,35 +81,27 @@ def draw_pictures(
         weights: digest of the checkpoint.
         settings: how edits are drawn.
 
-    Returns:
-        Tasks that this editor cannot do, and why.
-
     Raises:
-        InvalidInputError: there is no such editor, or the folder is another one's.
+        InvalidInputError: there is no such editor, or the folder is another one's or in use.
     """
     benchmark = pictures.benchmark
-    pictures.folder.mkdir(parents=True, exist_ok=True)
     record = DrawnRecord(
         benchmark=benchmark.name,
         digest=benchmark.published.digest,
         weights=weights,
         sampling=settings,
     )
-    check_record(pictures.folder / DRAWN_FILE, record)
     tasks = benchmark.published.tasks
-    to_draw = [task for task in tasks if not pictures.of(task).path.is_file()]
-    if not to_draw:
-        return {}
-    editor = load_editor(checkpoint)
-    drawing = _draw_all(editor, pictures, to_draw, settings)
-    what = f"{checkpoint.name} draws {benchmark.name}"
-    return dict(filter(None, track(drawing, total=len(to_draw), description=what)))
-
-
-def read_times(folder: Path) -> SampledTimes | None:
-    """The times that pictures were drawn at; None: none was drawn."""
-    path = folder / TIMES_FILE
-    return SampledTimes.model_validate_json(path.read_bytes()) if path.is_file() else None
+    refused: dict[str, str] = {}
+    with open_rows(pictures.folder, record, DrawnRow) as rows:
+        to_draw = [task for task in tasks if not pictures.of(task).path.is_file()]
+        if to_draw:
+            drawing = _draw_all(load_editor(checkpoint), pictures, to_draw, settings, rows)
+            what = f"{checkpoint.name} draws {benchmark.name}"
+            refused.update(filter(None, track(drawing, total=len(to_draw), description=what)))
+        # A picture that was deleted is drawn again: the later row is of the one that is there.
+        known = {one.task: one for one in rows.known}
+    return Drawn(tuple(known.values()), refused)
 
 
 def _draw_all(
@@ -100,21 +109,28 @@ def _draw_all(
     pictures: EditedPictures,
     tasks: list[EditorTask],
     settings: DrawingSettings,
+    rows: Rows[DrawnRow],
 ) -> Iterator[tuple[str, str] | None]:
     """None for each task that was drawn, else its id and why it was not."""
     for task in tasks:
+        begin = time.monotonic()
         try:
             source, edited, times = _draw(editor, task, settings)
         except InvalidInputError as error:
             logger.warning("task %s: not drawn: %s", task.id, error)
             yield task.id, str(error)
             continue
-        if not (path := pictures.folder / TIMES_FILE).exists():
-            told = SampledTimes(task=task.id, times=tuple(times))
-            path.write_text(told.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        row = DrawnRow(
+            task=task.id,
+            times=tuple(times),
+            editor=dict(editor.settings),
+            device=str(editor.device),
+            seconds=time.monotonic() - begin,
+        )
         if (place := pictures.benchmark.source_place(task)) is not None:
             _save(source, pictures.folder / place)
         _save(edited, pictures.of(task).path)
+        rows.add([row])
         yield None
 
 

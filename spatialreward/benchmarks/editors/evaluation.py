@@ -9,11 +9,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 from spatialreward.benchmarks.contestants import How, has_checkpoint, load
-from spatialreward.benchmarks.editors.config import EditorBenchmarkSettings
-from spatialreward.benchmarks.editors.drawing import draw_pictures, read_times
+from spatialreward.benchmarks.editors.config import DrawingSettings, EditorBenchmarkSettings
+from spatialreward.benchmarks.editors.drawing import DrawnRow, draw_pictures
 from spatialreward.benchmarks.editors.graders import Grader, JudgeGrader
 from spatialreward.benchmarks.editors.grading import GradingRecord, grade_edits
 from spatialreward.benchmarks.editors.interface import EditorBenchmark
@@ -233,10 +234,19 @@ def _drawn(
     settings: EditorBenchmarkSettings,
 ) -> _Drawn:
     sampling = settings.sampling
-    not_drawn = draw_pictures(entrant.folder, pictures, identity.weights, sampling)
-    times = read_times(pictures.folder)
-    sampler = Sampler(settings=sampling, times=() if times is None else times.times)
-    return _Drawn(number, pictures, identity, sampler, not_drawn)
+    rows, refused = draw_pictures(entrant.folder, pictures, identity.weights, sampling)
+    return _Drawn(number, pictures, identity, _sampler(sampling, rows), refused)
+
+
+def _sampler(settings: DrawingSettings, rows: Sequence[DrawnRow]) -> Sampler:
+    return Sampler(
+        settings=settings,
+        editor=rows[0].editor if rows else {},
+        times=rows[0].times if rows else (),
+        device=rows[0].device if rows else "",
+        num_drawn=len(rows),
+        seconds_an_edit=median(one.seconds for one in rows) if rows else None,
+    )
 
 
 def _measured(

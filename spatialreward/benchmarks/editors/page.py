@@ -1,5 +1,6 @@
 """The report on editors for people: ``report.md``, its plots, and ``report.json`` beside."""
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -60,13 +61,23 @@ def sampler_in_words(sampler: Sampler | None) -> str:
     some = [f"{time:.3f}" for time in sampler.times]
     if len(some) > 2 * _SHOWN_TIMES:
         some = [*some[:_SHOWN_TIMES], "..", *some[-_SHOWN_TIMES:]]
+    own = [f"{name} {json.dumps(value)}" for name, value in sampler.editor.items()]
     return ", ".join(
         (
             " ".join((f"{settings.num_denoising_steps} steps at {spaced}", *some)),
             f"the editor's guidance from {first:g} to {last:g} of the way",
             f"seed {settings.seed}",
+            "no settings of the editor's own" if not own else f"the editor's {', '.join(own)}",
         )
     )
+
+
+def drawing_in_words(sampler: Sampler | None) -> str:
+    """How long drawing took."""
+    if sampler is None or sampler.seconds_an_edit is None:
+        return "not drawn here"
+    seconds, number = sampler.seconds_an_edit, sampler.num_drawn
+    return f"{seconds:.3g} s an edit on {sampler.device}, the median of {number:,}"
 
 
 def headline(report: EditorBenchmarkReport) -> str:
@@ -120,6 +131,7 @@ def _of_benchmark(report: EditorBenchmarkReport) -> Iterator[str]:
         if result.editor.weights:
             yield f"- checkpoint: {result.editor.weights}"
         yield f"- sampler: {sampler_in_words(result.sampler)}"
+        yield f"- drawing: {drawing_in_words(result.sampler)}"
         yield f"- cost of grading: {cost_in_words(result.cost)}"
         yield from lines_of_metrics(result.metrics)
     for comparison in report.comparisons:

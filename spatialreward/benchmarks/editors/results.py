@@ -1,7 +1,7 @@
 """What editors reach on one benchmark, as it is stored."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from spatialreward.benchmarks.editors.config import DrawingSettings
 from spatialreward.benchmarks.editors.grading import Graded
@@ -35,8 +35,15 @@ class Sampler(Record):
     """How the pictures were drawn."""
 
     settings: DrawingSettings
+    editor: dict[str, Any]
+    """The editor's own settings, such as its guidance scales, by their names in its configuration;
+    those of the first task, as the following ones."""
     times: tuple[float, ...]
-    """Of the steps of the first task, 0 noise and 1 data; empty: nothing was drawn."""
+    """Of the steps, 0 noise and 1 data; empty: nothing was drawn."""
+    device: str
+    num_drawn: int
+    seconds_an_edit: float | None
+    """The median, on devices of this and earlier commands; None: nothing was drawn."""
 
 
 class EditorResult(Record):

@@ -1,3 +1,4 @@
+import io
 import json
 
 import pytest
@@ -6,10 +7,11 @@ from PIL import Image
 
 from spatialreward.benchmarks.editors import drawing
 from spatialreward.benchmarks.editors.config import DrawingSettings
-from spatialreward.benchmarks.editors.drawing import draw_pictures, read_times
+from spatialreward.benchmarks.editors.drawing import draw_pictures
 from spatialreward.benchmarks.editors.gedit import GeditBench
 from spatialreward.benchmarks.editors.pictures import EditedPictures
 from spatialreward.errors import InvalidInputError
+from spatialreward.world.random_omnigen2 import write_omnigen2
 from spatialreward.world.tiny_editor import TinyEditor
 from tests.benchmarks.editors.folders import request, write_gedit
 
@@ -35,17 +37,29 @@ def bytes_of(pictures):
 
 
 def test_edits_lie_where_public_scripts_look_for_them(draw, bench, tmp_path):
-    not_drawn, pictures = draw()
-    assert not_drawn == {}
+    drawn, _ = draw()
+    assert drawn.refused == {}
     for task in bench.published.tasks:
         with Image.open(tmp_path / "drawn" / "fullset" / f"{task.id}.png") as edited:
             assert (edited.mode, edited.size) == ("RGB", (64, 64))
         with Image.open(tmp_path / "drawn" / "fullset" / f"{task.id}_SRCIMG.png") as source:
             assert source.size == (8, 8)
-    told = json.loads((tmp_path / "drawn" / "drawn.json").read_text())
+    told = json.loads((tmp_path / "drawn" / "run.json").read_text())
     assert told["sampling"]["seed"] == 5
-    assert read_times(pictures.folder).times == (0.0, 0.5, 1.0)
-    assert read_times(tmp_path) is None
+    assert [row.task for row in drawn.rows] == ["color_alter/en/a", "ps_human/en/b"]
+    assert {row.times for row in drawn.rows} == {(0.0, 0.5, 1.0)}
+    assert all(row.seconds > 0 and row.device == "cpu" for row in drawn.rows)
+
+
+def test_a_published_editor_tells_its_guidance_with_each_picture(tmp_path):
+    write_omnigen2(tmp_path / "omnigen2")
+    source = io.BytesIO()
+    Image.new("RGB", (32, 32)).save(source, format="PNG")
+    row = request("a", source=source.getvalue())
+    bench = GeditBench.read(write_gedit(tmp_path / "bench", row))
+    pictures = EditedPictures(bench, tmp_path / "drawn")
+    [row] = draw_pictures(tmp_path / "omnigen2", pictures, "w", SETTINGS).rows
+    assert (row.editor["text_guidance"], row.editor["image_guidance"]) == (4.0, 2.0)
 
 
 def test_a_task_has_noise_of_its_own_whatever_else_is_drawn(draw, tmp_path):
@@ -59,14 +73,14 @@ def test_a_task_has_noise_of_its_own_whatever_else_is_drawn(draw, tmp_path):
 
 
 def test_a_finished_folder_loads_no_editor(draw, monkeypatch):
-    draw()
+    before, _ = draw()
     monkeypatch.setattr(drawing, "load_editor", None)
-    assert draw()[0] == {}
+    assert draw()[0] == before
 
 
 def test_a_folder_is_of_one_editor_benchmark_and_setting(draw, tmp_path):
     draw()
-    with pytest.raises(InvalidInputError, match=r"drawn\.json: weights: the run here began with w"):
+    with pytest.raises(InvalidInputError, match=r"run\.json: weights: the run here began with w"):
         draw(weights="x")
     with pytest.raises(InvalidInputError, match="sampling: the run here began with"):
         draw(settings=DrawingSettings(num_denoising_steps=3))
@@ -84,10 +98,10 @@ def test_a_task_that_an_editor_cannot_do_is_named_and_the_rest_goes_on(draw, ben
         return encode(self, tasks)
 
     monkeypatch.setattr(TinyEditor, "encode", fails)
-    not_drawn, pictures = draw()
-    assert not_drawn == {"ps_human/en/b": "too small for this editor"}
+    drawn, pictures = draw()
+    assert drawn.refused == {"ps_human/en/b": "too small for this editor"}
     assert [pictures.of(task).path.is_file() for task in bench.published.tasks] == [True, False]
     monkeypatch.setattr(TinyEditor, "encode", encode)
     nan = torch.full((1, 1), float("nan"))
     monkeypatch.setattr(drawing, "draw_edits", lambda *given: nan)
-    assert "latents that are no numbers" in draw("nan")[0]["color_alter/en/a"]
+    assert "latents that are no numbers" in draw("nan")[0].refused["color_alter/en/a"]
