@@ -17,9 +17,16 @@ import torch
 from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
+from spatialreward.editors.lora_files import (
+    LORA_FILE,
+    METADATA_KEY,
+    PREFIX,
+    check_stated_base,
+    read_lora_file,
+)
 from spatialreward.errors import InvalidInputError
 from spatialreward.folder_manifest import digest_folder
-from spatialreward.judges.qwen_vl.weights import read_object, read_tensors
+from spatialreward.judges.qwen_vl.weights import read_object
 from spatialreward.records import Record
 from spatialreward.validation import first_problem
 
@@ -30,13 +37,8 @@ if TYPE_CHECKING:
     from spatialreward.editors.interface import Condition, FlowEditor
     from spatialreward.edits import EditTask
 
-LORA_FILE = "pytorch_lora_weights.safetensors"
-"""As diffusers' ``load_lora_weights`` expects it."""
 CARD_FILE = "card.json"
-_PREFIX = "transformer."
 _ADAPTER = "default"
-_METADATA_KEY = "lora_adapter_metadata"
-"""Where diffusers keeps an adapter's settings in the header; without them it takes alpha = rank."""
 
 
 class LoraConfig(Record):
@@ -161,15 +163,18 @@ def lora_tensors(transformer: "ModelMixin") -> dict[str, Tensor]:
     if not getattr(transformer, "peft_config", None):
         return {}
     tensors = get_peft_model_state_dict(transformer, adapter_name=_ADAPTER)
-    return {f"{_PREFIX}{name}": tensor for name, tensor in tensors.items()}
+    return {f"{PREFIX}{name}": tensor for name, tensor in tensors.items()}
 
 
 def load_lora(transformer: "ModelMixin", folder: Path, base: LoraBase) -> None:
     """Put a saved LoRA on a transformer, whole or not at all.
 
+    One without a card, as diffusers or peft writes it, is taken if all of it fits; a log line says
+    that its base is not known.
+
     Args:
         transformer: without an adapter.
-        folder: as ``AdaptedEditor.save`` writes it.
+        folder: as ``AdaptedEditor.save`` writes it, or see ``lora_files``.
         base: the transformer's weights.
 
     Raises:
@@ -179,20 +184,32 @@ def load_lora(transformer: "ModelMixin", folder: Path, base: LoraBase) -> None:
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
 
-    card, path = LoraCard.read(folder), folder / LORA_FILE
+    file = read_lora_file(folder)
+    if (folder / CARD_FILE).is_file():
+        lora = _lora_of_card(folder, base)
+    else:
+        check_stated_base(file, base.name)
+        lora = LoraConfig(rank=file.rank, alpha=file.alpha, targets=file.targets)
+    add_lora(transformer, lora, ())
+    expected = {
+        f"{file.prefix}{name.removeprefix(PREFIX)}": tuple(one.shape)
+        for name, one in lora_tensors(transformer).items()
+    }
+    if problem := _first_difference(file.shapes, expected):
+        transformer.unload_lora()
+        raise InvalidInputError(f"{file.path}: {problem}")
+    tensors = {name.removeprefix(file.prefix): one for name, one in load_file(file.path).items()}
+    set_peft_model_state_dict(transformer, tensors, _ADAPTER)
+
+
+def _lora_of_card(folder: Path, base: LoraBase) -> LoraConfig:
+    card = LoraCard.read(folder)
     if card.base.sha256 != base.sha256:
         raise InvalidInputError(
             f"{folder}: this LoRA is for {card.base.name} ({card.base.sha256[:12]}), not for "
             f"{base.name} ({base.sha256[:12]})"
         )
-    found = {name: one.shape for name, one in read_tensors(path).items()}
-    add_lora(transformer, card.lora, ())
-    expected = {name: tuple(one.shape) for name, one in lora_tensors(transformer).items()}
-    if problem := _first_difference(found, expected):
-        transformer.unload_lora()
-        raise InvalidInputError(f"{path}: {problem}")
-    tensors = {name.removeprefix(_PREFIX): one for name, one in load_file(path).items()}
-    set_peft_model_state_dict(transformer, tensors, _ADAPTER)
+    return card.lora
 
 
 def _first_difference(
@@ -306,7 +323,7 @@ class AdaptedEditor:
         }
         header = {
             "format": "pt",
-            _METADATA_KEY: json.dumps({f"{_PREFIX}{key}": one for key, one in stated.items()}),
+            METADATA_KEY: json.dumps({f"{PREFIX}{key}": one for key, one in stated.items()}),
         }
         about = LoraCard(transformer=type(self.transformer).__name__, base=self.base, lora=lora)
         folder.mkdir(parents=True, exist_ok=True)

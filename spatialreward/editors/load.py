@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ValidationError
 
 from spatialreward.editors.interface import FlowEditor
+from spatialreward.editors.lora_files import LORA_FILE, lora_path
 from spatialreward.errors import InvalidInputError
 from spatialreward.hub import EDITOR, ON_HUB, fetch_from_hub
 from spatialreward.judges.qwen_vl.weights import read_object
@@ -45,9 +46,9 @@ def load_editor(
     """Read an editor's checkpoint.
 
     Args:
-        editor: a folder in diffusers' layout, one with a LoRA as RL writes it, or the tiny
-            editor's; or ``hub:OWNER/NAME@REVISION``.
-        base: of a LoRA; by default the folder that its card names.
+        editor: a folder in diffusers' layout, one with a LoRA as RL, diffusers or peft writes it,
+            or the tiny editor's; or ``hub:OWNER/NAME@REVISION``.
+        base: of a LoRA; by default the folder that its card names, so one without a card needs it.
         settings: how to edit, by the names in the editor's configuration; the tiny editor has none.
         precision: of the weights, but for a LoRA's and OmniGen2's VAE; the tiny editor's is
             float32.
@@ -58,10 +59,8 @@ def load_editor(
             part is missing or damaged; names it.
         HubError: the hub cannot be reached, or refuses.
     """
-    from spatialreward.editors.adapters import LORA_FILE
-
     folder, name = _fetched(editor)
-    if (folder / LORA_FILE).is_file():
+    if lora_path(folder) is not None:
         place = _base_of(folder) if base is None else base
         whole = load_editor(place, settings=settings, precision=precision, device=device)
         return _with_lora(whole, folder, place)
@@ -94,8 +93,12 @@ def _fetched(editor: Path | str) -> tuple[Path, str]:
 
 
 def _base_of(folder: Path) -> Path:
-    from spatialreward.editors.adapters import LoraCard
+    from spatialreward.editors.adapters import CARD_FILE, LoraCard
 
+    if not (folder / CARD_FILE).is_file():
+        raise InvalidInputError(
+            f"{folder}: no {CARD_FILE}, which names the LoRA's base; name the base"
+        )
     base = LoraCard.read(folder).base.name
     if base.startswith(ON_HUB) or not Path(base).is_dir():
         raise InvalidInputError(f"{folder}: its base is {base}, which is not here; name the base")

@@ -7,12 +7,18 @@ from safetensors.torch import load_file, save_file
 
 from spatialreward.editors.adapters import (
     CARD_FILE,
-    LORA_FILE,
     AdaptedEditor,
     LoraCard,
     LoraConfig,
     adapter_off,
     lora_tensors,
+)
+from spatialreward.editors.lora_files import (
+    LORA_FILE,
+    PEFT_CONFIG_FILE,
+    PEFT_FILE,
+    check_stated_base,
+    read_lora_file,
 )
 from spatialreward.errors import InvalidInputError
 
@@ -176,6 +182,63 @@ def test_a_lora_of_another_base_is_refused(place):
         open_editor(place / "other").load_lora(place / "lora")
 
 
+def write_as_peft(folder, alpha, **settings):
+    """A LoRA of ours in the folder in peft's form instead."""
+    (folder / CARD_FILE).unlink()
+    tensors = load_file(folder / LORA_FILE)
+    (folder / LORA_FILE).unlink()
+    renamed = {
+        name.replace("transformer.", "base_model.model.", 1): one for name, one in tensors.items()
+    }
+    save_file(renamed, folder / PEFT_FILE)
+    stated = {"peft_type": "LORA", "r": LORA.rank, "lora_alpha": alpha, **settings}
+    (folder / PEFT_CONFIG_FILE).write_text(json.dumps(stated))
+
+
+@pytest.mark.parametrize("form", ["diffusers", "diffusers without settings", "peft"])
+def test_a_lora_of_others_has_no_card_and_is_put_on_what_it_fits(place, form, caplog):
+    editor, lora = trained(open_editor(place)), place / "lora"
+    editor.save(lora, {})
+    match form:
+        case "peft":
+            write_as_peft(lora, LORA.alpha)
+        case "diffusers without settings":
+            # Then alpha is the rank; the second matrices make up for it.
+            tensors = load_file(lora / LORA_FILE)
+            for name, one in tensors.items():
+                one.mul_(LORA.alpha / LORA.rank if ".lora_B." in name else 1)
+            save_file(tensors, lora / LORA_FILE)
+            (lora / CARD_FILE).unlink()
+        case _:
+            (lora / CARD_FILE).unlink()
+    again = open_editor(place)
+    again.load_lora(lora)
+    assert torch.allclose(predict(again.transformer), predict(editor.transformer), atol=1e-6)
+    assert "has no card, so its base is not known; it is put on" in caplog.text
+    again.save(place / "again", {})
+    assert LoraCard.read(place / "again").base == again.base
+
+
+def test_a_lora_of_others_that_does_not_fit_or_names_another_base_is_refused(place):
+    trained(open_editor(place)).save(place / "lora", {})
+    (place / "lora" / CARD_FILE).unlink()
+    tensors = load_file(place / "lora" / LORA_FILE)
+    layer = "transformer.transformer_blocks.7.attn.to_q.lora_A.weight"
+    save_file(tensors | {layer: torch.zeros(4, 16)}, place / "lora" / LORA_FILE)
+    with pytest.raises(InvalidInputError, match=r"no linear layer 'transformer_blocks\.7\.attn"):
+        open_editor(place).load_lora(place / "lora")
+    save_file(tensors, place / "lora" / LORA_FILE)
+    (place / "lora" / CARD_FILE).touch()
+    write_as_peft(place / "lora", LORA.alpha, base_model_name_or_path="some/other")
+    file = read_lora_file(place / "lora")
+    with pytest.raises(InvalidInputError, match="is for some/other, not for hub:some/one@0123"):
+        check_stated_base(file, "hub:some/one@0123")
+    check_stated_base(file, "hub:some/other@0123")
+    (place / "lora" / PEFT_CONFIG_FILE).write_text('{"rank_pattern": {"to_q": 8}}')
+    with pytest.raises(InvalidInputError, match=r"adapter_config\.json: rank_pattern is not supp"):
+        read_lora_file(place / "lora")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -209,8 +272,9 @@ def test_what_has_no_lora_or_no_card_is_told_so(place):
     with pytest.raises(InvalidInputError, match="has no linear layer 'to_x'"):
         editor.add_lora(LoraConfig(targets=("to_q", "to_x")))
     (place / "lora").mkdir()
-    with pytest.raises(InvalidInputError, match=r"no card\.json"):
+    with pytest.raises(InvalidInputError, match=r"no LoRA here, expected pytorch_lora_weights"):
         editor.load_lora(place / "lora")
+    trained(open_editor(place)).save(place / "lora", {})
     (place / "lora" / CARD_FILE).write_text("{}")
     with pytest.raises(InvalidInputError, match=r"card\.json: adapter: "):
         editor.load_lora(place / "lora")

@@ -4,8 +4,9 @@ import shutil
 import pytest
 from diffusers import FluxTransformer2DModel
 
-from spatialreward.editors.adapters import CARD_FILE, LORA_FILE
+from spatialreward.editors.adapters import CARD_FILE
 from spatialreward.editors.load import PIPELINES, load_editor
+from spatialreward.editors.lora_files import LORA_FILE
 from spatialreward.errors import InvalidInputError
 from spatialreward.world.tiny_editor import TinyEditor
 
@@ -52,6 +53,12 @@ def write_lora(folder, base):
 def test_a_loras_base_that_is_not_here_has_to_be_named(base, tmp_path):
     write_lora(tmp_path / "lora", base)
     refused(f"its base is {base}, which is not here; name the base", tmp_path / "lora")
+
+
+def test_the_base_of_a_lora_without_a_card_has_to_be_named(tmp_path):
+    write_lora(tmp_path / "lora", "")
+    (tmp_path / "lora" / CARD_FILE).unlink()
+    refused(r"no card\.json, which names the LoRA's base; name the base", tmp_path / "lora")
 
 
 def test_a_lora_is_none_of_the_tiny_editors(editor_folder, tmp_path):
