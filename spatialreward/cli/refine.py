@@ -52,7 +52,7 @@ def refine(
         bool, typer.Option("--json", help="Print one line of JSON a task.")
     ] = False,
 ) -> None:
-    """Edit a picture, and put what the judge writes about the worst region into the instruction.
+    """Edit a picture, and put what the judge writes about the edit into the instruction.
 
     Each round draws from the source picture again, and the judge judges it by the instruction that
     you gave. It ends when a round no longer improves the reward. DIR gets best.png, the best edit

@@ -101,7 +101,7 @@ def _params(plan: EditorPlan) -> Mapping[str, object]:
 
 
 def _log(tracker: Tracker, report: EditorEvaluation, files: Sequence[Path]) -> None:
-    """The report, and as ``BENCHMARK/editor-N/FIGURE`` ours of all tasks and the time of drawing."""
+    """The report, and as ``BENCHMARK/editor-N/FIGURE`` our figures and the time of drawing."""
     for path in files:
         tracker.log_file(path, "evaluation" if path.suffix != ".png" else "evaluation/plots")
     for one in report.benchmarks:

@@ -38,7 +38,8 @@ class RefineConfig(Record):
         "{instruction}\nThe last attempt was not good enough. Mend this, {where}: {fault}"
     )
     """The instruction of a further round. ``{instruction}`` is the task's, ``{fault}`` what the
-    judge wrote about the worst region, ``{where}`` that region in words."""
+    judge wrote, its verdict first and then about each region, ``{where}`` those regions in words.
+    Write it in the language of instructions and judge."""
     longest_fault: int = Field(400, ge=20, le=1500)
     """In characters."""
     seed: int = Field(0, ge=0)

@@ -1,12 +1,15 @@
-"""What a judge found fault with most, in words that an editor can be given.
+"""What a judge found fault with, in words that an editor can be given.
 
-A judgement scores no single region, so the worst one is told by the words about it: those that
-blame less those that praise, in English. Where no region is blamed, in another language or by a
-judge without regions, the verdict on the whole picture counts.
+Its language plays no part: what counts is the structure of a judgement. The scores say whether the
+edit or the picture's quality is worse. Of an edit the verdict comes first, since what was not done
+has no region, and then the words about each region, the largest first: a judgement scores no region
+by itself, so none is left out. Where no region has words, what the judge wrote about the whole
+picture counts.
 """
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from spatialreward.data.regions.overlap import area
@@ -16,17 +19,7 @@ from spatialreward.records import BOX_SCALE, EditRegion, Judgement, Scores
 _MARK = re.compile(r"<\|(?:bbox_([0-9]+)|global)\|>")
 _TOKEN = re.compile(r"<\|[^|<>]*\|>")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-_BLAME = re.compile(
-    r"n't\b|\b(?:not|never|no longer|wrong\w*|fail\w*|miss\w*|ignor\w*|incorrect\w*|extra|instead|"
-    r"un(?:asked|changed|intended|natural|realistic|requested|wanted)\w*|distort\w*|art[ie]fact\w*|"
-    r"blur\w*|broken|garbled|lost|part(?:ly|ially))\b",
-    re.IGNORECASE,
-)
-_PRAISE = re.compile(
-    r"\b(?<!not )(?:as (?:asked|requested|intended)|correct\w*|clean\w*|faithful\w*|natural\w*|"
-    r"realistic\w*|success\w*|well)\b",
-    re.IGNORECASE,
-)
+_ENDS_IN_A_WORD = re.compile(r"\w$")
 _BEHIND_A_MARK = " \t\n:\uff1a"
 _WHOLE = "in the whole picture"
 
@@ -35,16 +28,13 @@ class Fault(NamedTuple):
     """What is wrong, and where."""
 
     where: str
-    """Such as ``at "a red hat" in the top left``."""
+    """Such as ``at "a red hat" in the top left``; several regions are joined by commas."""
     words: str
     """What the judge wrote about it, in one line."""
 
 
-def worst_fault(judgement: Judgement) -> Fault | None:
-    """What a judge wrote about the worst region of an edit, or about the picture as a whole.
-
-    Where the picture's quality scores lower than the edit's consistency, that is the reasoning
-    about quality.
+def fault_of(judgement: Judgement) -> Fault | None:
+    """What a judge wrote about what is worst of an edit, and the regions that this is about.
 
     Returns:
         None for a failed judgement, and where the judge wrote no reasoning.
@@ -55,17 +45,13 @@ def worst_fault(judgement: Judgement) -> Fault | None:
     if quality and _is_quality_worse(judgement.scores):
         return Fault(_WHOLE, quality)
     told, verdict = _parts(judgement)
-    blamed = [region for region in judgement.regions if blame(told.get(region.id, "")) > 0]
-    if blamed:
-        worst = max(blamed, key=lambda one: (blame(told[one.id]), area(one.bbox_2d)))
-        return Fault(_where(worst), told[worst.id])
+    named = [region for region in judgement.regions if told.get(region.id)]
+    named.sort(key=lambda one: area(one.bbox_2d), reverse=True)
+    if named:
+        places = ", ".join(map(_where, named))
+        return Fault(places, _sentences([verdict, *(told[one.id] for one in named)]))
     words = verdict or _readable(judgement, judgement.sc_reasoning) or quality
     return Fault(_WHOLE, words) if words else None
-
-
-def blame(words: str) -> int:
-    """How many of the words blame, less how many praise."""
-    return len(_BLAME.findall(words)) - len(_PRAISE.findall(words))
 
 
 def shortened(words: str, longest: int) -> str:
@@ -88,6 +74,13 @@ def _parts(judgement: Judgement) -> tuple[dict[int, str], str]:
     joined = {about: " ".join(filter(None, words)) for about, words in told.items()}
     verdict = joined.pop(None, "")
     return {about: words for about, words in joined.items() if about is not None}, verdict
+
+
+def _sentences(parts: Iterable[str]) -> str:
+    """One behind the other; those that end in a word get a full stop, but for the last."""
+    present = list(filter(None, parts))
+    ended = [f"{one}." if _ENDS_IN_A_WORD.search(one) else one for one in present[:-1]]
+    return " ".join([*ended, present[-1]])
 
 
 def _readable(judgement: Judgement, text: str) -> str:

@@ -12,7 +12,7 @@ from spatialreward.judges.interface import Judging
 from spatialreward.rl.attempts import SHEET, Attempt, AttemptsFolder, Drawing
 from spatialreward.rl.best_of import sheet_of
 from spatialreward.rl.choosing_config import RefineConfig
-from spatialreward.rl.faults import Fault, shortened, worst_fault
+from spatialreward.rl.faults import Fault, fault_of, shortened
 from spatialreward.rl.pinning import Pin
 
 BEST = "best.png"
@@ -132,4 +132,4 @@ def _work(
 
 def _fault(rounds: Sequence[Attempt]) -> Fault | None:
     """What is wrong with the best edit so far."""
-    return worst_fault(min(rounds, key=lambda one: one.order).judgement)
+    return fault_of(min(rounds, key=lambda one: one.order).judgement)

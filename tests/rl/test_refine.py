@@ -72,7 +72,7 @@ def test_the_fault_of_the_best_edit_goes_into_the_next_instruction(editor, tmp_p
         TASK.instruction,
         *(
             f"{TASK.instruction}\nThe last attempt was not good enough. "
-            f'Mend this, at "a hat" in the top left: the hat is wrong at {reward}'
+            f'Mend this, at "a hat" in the top left: bad. the hat is wrong at {reward}'
             for reward in ("0.2", "0.5")
         ),
     ]
