@@ -7,6 +7,9 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from spatialreward.records import Record
 
+Noise = Literal["sde", "dance", "cps"]
+"""How stochastic steps are noised; see ``SamplingConfig.noise``."""
+
 
 class DenoisingConfig(Record):
     """The steps from noise to an edit."""
@@ -70,12 +73,14 @@ class StepWindow(Record):
 class SamplingConfig(DenoisingConfig):
     """How RL draws edits: some of the steps are stochastic."""
 
-    noise: Literal["sde", "cps"] = "sde"
-    """``sde`` keeps the marginals of the ODE (Flow-GRPO); ``cps`` keeps the share of noise that the
-    ODE has at each time, so none is left in the picture that is judged (Flow-CPS)."""
+    noise: Noise = "sde"
+    """``sde`` and ``dance`` keep the marginals of the ODE: with more noise where there is more of
+    it, and with as much at any time (Flow-GRPO, DanceGRPO). ``cps`` keeps the share of noise that
+    the ODE has at each time, so none is left in the picture that is judged (Flow-CPS); its edits
+    vary less than the ODE's."""
     eta: float = Field(0.7, ge=0)
-    """Strength of the noise in stochastic steps, at most 1 for ``cps``, which likes 0.8; 0 makes
-    every step the ODE's, which RL cannot train on."""
+    """Strength of the noise in stochastic steps, at most 1 for ``cps``, which likes 0.8, and 0.3 in
+    DanceGRPO; 0 makes every step the ODE's, which RL cannot train on."""
     stochastic_share: float = Field(0.5, gt=0, le=1)
     """Share of the steps, from the first on, that are stochastic and trained.
 

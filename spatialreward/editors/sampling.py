@@ -1,19 +1,20 @@
 """Draws edits from a flow-matching editor, deterministically or with the noise that RL needs.
 
 Stochastic steps have a Gaussian transition whose log-prob is known (Flow-GRPO, arXiv 2505.05470,
-section 4.2; DESIGN.md section 5 has the form for time that runs from noise to data). The arithmetic
+section 4.2; DESIGN.md section 5 has the form for time that runs from noise to data; the noise of
+DanceGRPO, arXiv 2505.07818, is the same with a constant in place of its sigma). The arithmetic
 of a step is that of float32 at least; latents are kept in the dtype that the editor starts with.
 """
 
 import itertools
 import math
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from spatialreward.editors.config import DenoisingConfig, SamplingConfig, StepPlan
+from spatialreward.editors.config import DenoisingConfig, Noise, SamplingConfig, StepPlan
 from spatialreward.editors.interface import Condition, FlowEditor
 from spatialreward.errors import InvalidInputError
 
@@ -29,9 +30,9 @@ class Transition(NamedTuple):
     mean: Tensor
     deviation: float
     sigma: float
-    """What distances of means are measured in: the noise per square root of time for ``sde``, which
-    the step's length plays no part in, and the deviation itself for ``cps``."""
-    noise: Literal["sde", "cps"] = "sde"
+    """What distances of means are measured in: the deviation itself for ``cps``, else the noise per
+    square root of time, which the step's length plays no part in."""
+    noise: Noise = "sde"
 
 
 class Rollout(NamedTuple):
@@ -75,10 +76,12 @@ def transition(
     time: float,
     next_time: float,
     eta: float,
-    noise: Literal["sde", "cps"] = "sde",
+    noise: Noise = "sde",
 ) -> Transition:
     """Mean and deviation of one stochastic step; with ``eta`` 0 the step of the ODE.
 
+    With noise of ``sigma`` per square root of time the mean is drawn along the score by ``sigma^2 /
+    2`` per time, where ``score = -(x - t v) / (1 - t)``, so that the marginals stay the ODE's.
     For ``cps`` the next latent is mixed from the data and the noise that the velocity tells of,
     with the ODE's share of data, ``t'``; of the share of noise, ``1 - t'``, ``sin(eta pi / 2)`` is
     fresh (Flow-CPS, arXiv 2509.05952).
@@ -97,15 +100,15 @@ def transition(
     return Transition(mean, deviation, sigma, noise)
 
 
-def deviation_of(
-    time: float, next_time: float, eta: float, noise: Literal["sde", "cps"]
-) -> tuple[float, float]:
+def deviation_of(time: float, next_time: float, eta: float, noise: Noise) -> tuple[float, float]:
     """Deviation and sigma of a stochastic step, as a ``Transition`` has them."""
     if noise == "cps":
         fresh = (1 - next_time) * math.sin(eta * math.pi / 2)
         return fresh, fresh
-    # At time 0 the deviation has a pole; the step's end stands in for its beginning there.
-    sigma = eta * math.sqrt((1 - time) / (time if time > 0 else next_time))
+    sigma = eta
+    if noise == "sde":
+        # At time 0 the deviation has a pole; the step's end stands in for its beginning there.
+        sigma *= math.sqrt((1 - time) / (time if time > 0 else next_time))
     return sigma * math.sqrt(next_time - time), sigma
 
 

@@ -83,15 +83,53 @@ def test_noise_keeps_the_distribution_of_the_data(eta):
     assert finished.std() == pytest.approx(DATA_DEVIATION, rel=0.1)
 
 
-def test_samples_of_a_known_flow_have_its_mean_and_variance():
-    """4,096 of them, within three standard errors of mean and variance."""
-    config = SamplingConfig(num_denoising_steps=800, eta=0.7, stochastic_share=1.0)
+def assert_moments(config, variance):
+    """4,096 samples have the data's mean and a variance, each within three standard errors."""
     generator = torch.Generator().manual_seed(7)
     condition = Rows(range(4096))
     finished = roll_out(GaussianEditor(), condition, config, generator).finished[..., 0]
-    variance = DATA_DEVIATION**2
-    assert abs(float(finished.mean()) - DATA_MEAN) < 3 * DATA_DEVIATION / math.sqrt(4096)
+    assert abs(float(finished.mean()) - DATA_MEAN) < 3 * math.sqrt(variance / 4096)
     assert abs(float(finished.var()) - variance) < 3 * variance * math.sqrt(2 / 4095)
+
+
+@pytest.mark.parametrize(("noise", "eta"), [("sde", 0.7), ("dance", 0.3)])
+def test_samples_of_a_known_flow_have_its_mean_and_variance(noise, eta):
+    config = SamplingConfig(num_denoising_steps=800, eta=eta, noise=noise, stochastic_share=1.0)
+    assert_moments(config, DATA_DEVIATION**2)
+
+
+def test_cps_samples_of_a_known_flow_have_its_mean_and_less_variance():
+    """That of the chain: noise that the velocity tells of is a mean, and fresh noise knows none."""
+    eta, steps, variance = 0.8, 20, 1.0
+    for number in range(steps):
+        t, t_next = number / steps, (number + 1) / steps
+        slope = (t * DATA_DEVIATION**2 - (1 - t)) / ((t * DATA_DEVIATION) ** 2 + (1 - t) ** 2)
+        fresh = (1 - t_next) * math.sin(eta * math.pi / 2)
+        kept = math.sqrt((1 - t_next) ** 2 - fresh**2)
+        # x0 and x1 grow by these for each unit of x
+        of_data, of_noise = 1 + (1 - t) * slope, 1 - t * slope
+        variance = (t_next * of_data + kept * of_noise) ** 2 * variance + fresh**2
+    assert 0.3 < math.sqrt(variance) < 0.8 * DATA_DEVIATION
+    config = SamplingConfig(
+        num_denoising_steps=steps, eta=eta, noise="cps", stochastic_share=1.0, time_shift=1.0
+    )
+    assert_moments(config, variance)
+
+
+def test_a_dance_step_by_hand():
+    latents, velocity = torch.ones(1, 1, 1, 1), torch.full((1, 1, 1, 1), 2.0)
+    step = transition(latents, velocity, 0.5, 0.75, eta=0.4, noise="dance")
+    # x0 = 1 + 0.5 * 2 = 2, score = -(1 - 0.5 * 2) / 0.25 = 0
+    assert (step.deviation, step.sigma) == (pytest.approx(0.4 * 0.5), 0.4)
+    assert step.mean.item() == pytest.approx(1 + 0.25 * 2)
+    # x0 = 3 + 0.5 * 2 = 4, score = -(3 - 0.5 * 4) / 0.25 = -4, drawn by 0.4^2 / 2 of it per time
+    step = transition(3 * latents, velocity, 0.5, 0.75, eta=0.4, noise="dance")
+    assert step.mean.item() == pytest.approx(3 + 0.25 * 2 - 0.25 * 0.08 * 4)
+    expected = -0.5 * (0.1 / 0.2) ** 2 - math.log(0.2) - 0.5 * math.log(2 * math.pi)
+    assert log_prob(step, step.mean + 0.1).item() == pytest.approx(expected)
+    first = transition(latents, velocity, 0.0, 0.25, eta=0.4, noise="dance")
+    # At time 0 the score is -x.
+    assert first.mean.item() == pytest.approx(1 + 0.25 * 2 - 0.25 * 0.08)
 
 
 def test_a_cps_step_by_hand():
@@ -115,7 +153,7 @@ def test_cps_keeps_the_share_of_noise_that_the_ode_has():
     assert (kept**2 + step.deviation**2).item() == pytest.approx(0.4**2)
 
 
-@pytest.mark.parametrize("noise", ["sde", "cps"])
+@pytest.mark.parametrize("noise", ["sde", "dance", "cps"])
 def test_a_rollout_without_noise_is_the_drawing_by_the_ode_to_the_bit(noise):
     config = SamplingConfig(num_denoising_steps=7, time_shift=3.0, eta=0.0, noise=noise)
     condition = CONDITION.rows(slice(6))

@@ -1,7 +1,8 @@
 """Flow-GRPO (arXiv 2505.05470): clipped probability ratios of stochastic steps.
 
 With ``sampling.window`` it is Flow-GRPO-Fast or MixGRPO (arXiv 2507.21802), with ``step_weights``
-TempFlow-GRPO (arXiv 2508.04324), with ``sampling.noise`` "cps" Flow-CPS (arXiv 2509.05952).
+TempFlow-GRPO (arXiv 2508.04324), with ``sampling.noise`` "cps" Flow-CPS (arXiv 2509.05952), with
+"dance" DanceGRPO (arXiv 2505.07818).
 """
 
 import numpy as np
