@@ -48,7 +48,7 @@ EDITORS: Mapping[str, Shape] = MappingProxyType({"omnigen2": PUBLISHED, "tiny": 
 class Effort(NamedTuple):
     """How much is measured."""
 
-    num_steps: int = 4
+    num_steps: int = 3
     """The first one does not count."""
     num_prompts: int = 2
     group_size: int = 4
@@ -118,7 +118,10 @@ def measure_editor(
 
 
 def config(effort: Effort) -> "RlConfig":
-    """Flow-GRPO-Fast in the sampler of OmniGen2's published RL, one group at a time."""
+    """Flow-GRPO-Fast in the sampler of OmniGen2's published RL.
+
+    The editor sees one group at once, the judge all of a step.
+    """
     from spatialreward.editors.config import SamplingConfig, StepWindow
     from spatialreward.rl.config import RlConfig
 
@@ -127,7 +130,8 @@ def config(effort: Effort) -> "RlConfig":
         num_steps=effort.num_steps,
         num_prompts=effort.num_prompts,
         group_size=effort.group_size,
-        groups_at_a_time=1,
+        groups_at_a_time=effort.num_prompts,
+        edits_at_a_time=effort.group_size,
         scores_in_background=False,
         save_every=effort.num_steps,
         ema_decay=None,
