@@ -94,14 +94,13 @@ def measure(effort: Effort) -> "tuple[list[Figure], dict[str, object]]":
         write_kontext(kontext)
         our_update(effort.update, kontext)
         for number in range(effort.rounds):
-            # Whoever is first in one round is second in the next.
-            turned = bool(number % 2)
-            for name in sorted(steps, reverse=turned):
+            # What is first in one round is second in the next.
+            turn = -1 if number % 2 else 1
+            for name in [*steps][::turn]:
                 in_background = name != "sequential"
                 steps[name].append(_step(effort, seconds_an_edit, in_background=in_background))
             seconds = {
-                work: work(effort.update, kontext)
-                for work in sorted((our_update, plain_update), key=str, reverse=turned)
+                work: work(effort.update, kontext) for work in (our_update, plain_update)[::turn]
             }
             updates.append(Updates(seconds[our_update], seconds[plain_update]))
     more = {name: [one._asdict() for one in some] for name, some in steps.items()}
