@@ -70,16 +70,11 @@ def read_lora_file(folder: Path) -> LoraFile:
     if not first:
         told = f", got {names[0]}" if names else ", got no tensor"
         raise InvalidInputError(f"{path}: expected tensors that end in {_FIRST}{told}")
-    rank = shapes[first[0]][0]
-    for name in first:
-        if shapes[name][0] != rank:
-            raise InvalidInputError(
-                f"{path}: {name}: rank {shapes[name][0]}, that of {first[0]} is {rank}; a LoRA of "
-                "several ranks is not read here"
-            )
     where, stated = _stated(path)
     if unsupported := [one for one in _UNSUPPORTED if stated.get(one)]:
         raise InvalidInputError(f"{where}: {unsupported[0]} is not supported")
+    # One of several ranks does not fit where it is put on, by the name of a tensor.
+    rank = stated.get("r", shapes[first[0]][0])
     targets = (name.removeprefix(prefix).removesuffix(_FIRST) for name in first)
     return LoraFile(
         path,
