@@ -1,6 +1,6 @@
-"""A reward that asks somebody and then counts brightness, for measurements of RL's speed.
+"""Brightness as the reward of RL whose speed is measured.
 
-What a judge of random weights says is no reward, and how long it takes is all that is measured.
+A judge of random weights is asked for the time that it takes; its answers cannot be read.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ class Brightness:
     card = {}  # noqa: RUF012 - nobody changes it
 
     def __init__(self, ask: "Callable[[Sequence[Edit]], object]") -> None:
-        """Take what is called with the edits first, and takes its time."""
+        """Call ``ask`` with the edits before their brightness is counted."""
         self._ask = ask
 
     def score(self, edits: "Sequence[Edit]") -> "Scored":

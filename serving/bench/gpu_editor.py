@@ -1,4 +1,4 @@
-"""What a step of RL costs on one GPU: an editor in OmniGen2's shape, judged by a random judge.
+"""The cost of a step of RL on one GPU: an editor in OmniGen2's shape, and a random judge.
 
 As the published RL has it: a LoRA of rank 32 with float32 weights on a transformer in bfloat16,
 gradient checkpointing, 20 steps of which the first 60 % are guided, edits of 512 x 512 pixels. Two
@@ -62,8 +62,11 @@ class Effort(NamedTuple):
         return self.num_prompts * self.group_size
 
 
+_EFFORT = Effort()
+
+
 def measure_editor(
-    name: str, judge: "Judge", data: "Dataset", effort: Effort | None = None
+    name: str, judge: "Judge", data: "Dataset", effort: Effort = _EFFORT
 ) -> "list[Figure]":
     """Seconds of a step of RL and of its parts, edits a second, and the most memory.
 
@@ -71,7 +74,7 @@ def measure_editor(
         name: of one of ``EDITORS``.
         judge: is asked about every edit; the reward is brightness, whatever it says.
         data: its sources and instructions are the prompts.
-        effort: how much is measured; None: as much as is needed.
+        effort: how much is measured.
     """
     import torch
 
@@ -79,7 +82,6 @@ def measure_editor(
     from spatialreward.rl.loop import Trainer
     from spatialreward.rl.prompts import DatasetPrompts
 
-    effort = effort or Effort()
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     steps: list[dict[str, float]] = []

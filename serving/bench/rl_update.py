@@ -1,9 +1,9 @@
 """The update of a LoRA on FLUX.1-Kontext's classes, by our loop and by a plain one.
 
-The plain loop is what one writes with diffusers and peft alone: a transformer with an adapter, the
+The plain loop uses diffusers and peft alone: a transformer with an adapter, the
 objective of Flow-GRPO in a few lines, AdamW. Both have the same sizes, edits, steps and divergence
-from the editor without its adapter; what ours does beyond is to check, to measure, and to take any
-editor, algorithm and number of processes.
+from the editor without its adapter; our loop checks and measures as well, and takes any editor,
+algorithm and number of processes.
 """
 
 import time
