@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 _SETTINGS = "settings.json"
 _SECONDS = "training_s.json"
 _MEASURED = "measured.json"
+_CHECKPOINT = "judge"
 
 
 class TrainingError(SpatialRewardError, RuntimeError):
@@ -65,19 +66,40 @@ class ClaimFolder:
 
     def run(self) -> list[Measured]:
         """Train and measure every judge that is not measured yet, one after another."""
-        base = self._base or self._make_base()
-        train, heldout = self._data("train"), self._data("heldout")
+        heldout = self._data("heldout")
         groups = draw_groups(
-            self._editor(train),
+            self.editor(),
             # Each group is of a task of its own.
             self._config.world.model_copy(update={"candidates": (1,)}),
             self._config.agreement,
         )
         judges = [(kind, seed) for seed in self._config.seeds for kind in self._config.kinds]
         return [
-            self._judge(kind, seed, base, heldout, groups)
+            self._judge(kind, seed, heldout, groups)
             for kind, seed in track(judges, total=len(judges), description="judges")
         ]
+
+    def editor(self) -> Path:
+        """The editor that draws groups, pretrained if it is not there yet."""
+        out = self._folder / "editor"
+        if not out.is_dir():
+            pretrain_editor(
+                self._config.editor,
+                self._data("train"),
+                out,
+                lambda metrics, step: logger.debug("editor, step %d: %s", step, metrics),
+                resume_file=self._folder / "editor.pt",
+            )
+        return out
+
+    def judge(self, kind: JudgeKind, seed: int) -> Path:
+        """A judge's checkpoint, trained if it is not there yet; it need not be measured.
+
+        Raises:
+            TrainingError: the training failed.
+        """
+        self._train(kind, seed)
+        return self._of(kind, seed) / _CHECKPOINT
 
     def _make_base(self) -> Path:
         out = self._folder / "base"
@@ -95,46 +117,40 @@ class ClaimFolder:
             unfinished.rename(out)
         return Dataset(out)
 
-    def _editor(self, train: Dataset) -> Path:
-        out = self._folder / "editor"
-        if not out.is_dir():
-            pretrain_editor(
-                self._config.editor,
-                train,
-                out,
-                lambda metrics, step: logger.debug("editor, step %d: %s", step, metrics),
-                resume_file=self._folder / "editor.pt",
-            )
-        return out
-
     def _judge(
-        self, kind: JudgeKind, seed: int, base: Path, heldout: Dataset, groups: DrawnGroups
+        self, kind: JudgeKind, seed: int, heldout: Dataset, groups: DrawnGroups
     ) -> Measured:
-        folder = self._folder / "judges" / f"{kind}-{seed}"
-        path = folder / _MEASURED
+        path = self._of(kind, seed) / _MEASURED
         if path.is_file():
             return Measured.model_validate_json(path.read_text())
-        folder.mkdir(parents=True, exist_ok=True)
-        training_s = self._train(kind, seed, base, folder)
-        measured = measure(self._config, kind, seed, folder / "judge", heldout, groups, training_s)
+        training_s = self._train(kind, seed)
+        judge = self._of(kind, seed) / _CHECKPOINT
+        measured = measure(self._config, kind, seed, judge, heldout, groups, training_s)
         unfinished = path.with_suffix(".partial")
         unfinished.write_text(measured.model_dump_json())
         unfinished.replace(path)
         return measured
 
-    def _train(self, kind: JudgeKind, seed: int, base: Path, folder: Path) -> float:
+    def _train(self, kind: JudgeKind, seed: int) -> float:
         """Seconds that it took; of a training that went on after a kill, those of its last part."""
+        folder = self._of(kind, seed)
         seconds = folder / _SECONDS
         if not seconds.is_file():
+            base = self._base or self._make_base()
+            self._data("train")
+            folder.mkdir(parents=True, exist_ok=True)
             settings = _settings(self._config.training_of(kind, seed).model_dump(mode="json"))
             start = time.perf_counter()
             _command(
                 *("train", "judge", "--data", str(self._folder / "train"), "--base", str(base)),
-                *("--out", str(folder / "judge")),
+                *("--out", str(folder / _CHECKPOINT)),
                 *(part for one in settings for part in ("--set", one)),
             )
             seconds.write_text(json.dumps(time.perf_counter() - start))
         return float(json.loads(seconds.read_text()))
+
+    def _of(self, kind: JudgeKind, seed: int) -> Path:
+        return self._folder / "judges" / f"{kind}-{seed}"
 
 
 def _settings(values: Mapping[str, Any], within: str = "") -> Iterator[str]:
