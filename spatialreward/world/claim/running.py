@@ -117,9 +117,7 @@ class ClaimFolder:
             unfinished.rename(out)
         return Dataset(out)
 
-    def _judge(
-        self, kind: JudgeKind, seed: int, heldout: Dataset, groups: DrawnGroups
-    ) -> Measured:
+    def _judge(self, kind: JudgeKind, seed: int, heldout: Dataset, groups: DrawnGroups) -> Measured:
         path = self._of(kind, seed) / _MEASURED
         if path.is_file():
             return Measured.model_validate_json(path.read_text())

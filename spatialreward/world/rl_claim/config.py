@@ -70,10 +70,10 @@ class RlClaimConfig(Record):
         save_every=5,
         watch=WatchConfig(every_steps=10, num_prompts=16, group_size=4, num_sheet_rows=0),
     )
-    """Of every training; rewards, advantages, learning rate and seed are put in. Steps, groups and edits are the
-    same for all rewards, and rewards are compared within groups in standard deviations of the
-    group, so their scales play no part. As many trainings run at a time as there are cores, so
-    judging beside drawing would gain nothing."""
+    """Of every training; rewards, advantages, learning rate and seed are put in. Steps, groups and
+    edits are the same for all rewards, and rewards are compared within groups in standard
+    deviations of the group, so their scales play no part. As many trainings run at a time as there
+    are cores, so judging beside drawing would gain nothing."""
     learning_rates: tuple[PositiveFloat, ...] = Field((1e-4, 2e-4, 4e-4, 8e-4), min_length=1)
     """The one with which the oracle's own reward rises most is taken for all rewards. Of several
     each is tried once, with noise, prompts and held-out prompts apart from those of the claim."""

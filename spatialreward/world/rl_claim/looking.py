@@ -46,9 +46,7 @@ class Looking:
         self._watch = watch
         self._config = config
         self._photos = Path(world.photos) if world.photos else None
-        self._samples = list(
-            draw_samples(world, "heldout", config.num_prompts, first=config.first)
-        )
+        self._samples = list(draw_samples(world, "heldout", config.num_prompts, first=config.first))
         self.looks: list[Look] = []
 
     def __call__(self, step: int, policy: FlowEditor) -> Verdict:
