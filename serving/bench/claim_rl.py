@@ -1,4 +1,4 @@
-"""``python -m serving.bench.claim_rl``: one editor trained with rewards of several kinds of judge."""
+"""``python -m serving.bench.claim_rl``: one editor trained with each of several rewards."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

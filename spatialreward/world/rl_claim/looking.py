@@ -1,4 +1,4 @@
-"""Looks at a policy as the watch on hacking does, and has the oracle measure it prompt by prompt."""
+"""Looks at a policy with the watch on hacking, and with the oracle prompt by prompt."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -130,10 +130,7 @@ class RlClaimFolder:
 
     def _run(self, jobs: Sequence[Job], description: str) -> list[Trained]:
         left = [job for job in jobs if job.trained is None]
-        if self._config.processes == 1:
-            for job in left:
-                _say(train(job))
-        elif left:
+        if left:
             self._run_together(left, description)
         return [train(job) for job in jobs]
 
