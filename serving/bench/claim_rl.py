@@ -9,7 +9,7 @@ from spatialreward.cli.command import SingleCommand, configure_logging
 from spatialreward.cli.setting_options import changes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from spatialreward.figures import Figure
     from spatialreward.training.config import JudgeKind
@@ -65,12 +65,14 @@ def main(
 
     config = _settings(RlClaimConfig(), overrides or [], seeds, steps)
     trained = ClaimFolder(judges, config.judges, base)
-    first, *_ = config.judges.seeds
     figures = measure(
         out,
         config,
         trained.editor(),
-        {kind: trained.judge(kind, first) for kind in config.judge_kinds},
+        [
+            {kind: trained.judge(kind, seed) for kind in config.judge_kinds}
+            for seed in config.judge_seeds
+        ],
         SHIPPED_BASE,
     )
     title = f"an editor trained with {len(config.rewards)} rewards, {len(config.seeds)} seeds each"
@@ -83,7 +85,7 @@ def measure(
     out: Path,
     config: "RlClaimConfig",
     editor: Path,
-    judges: "Mapping[JudgeKind, Path]",
+    judges: "Sequence[Mapping[JudgeKind, Path]]",
     held_out: Path,
 ) -> "list[Figure]":
     """Train what is not trained yet, and write what came of all.
@@ -92,7 +94,7 @@ def measure(
         out: keeps everything.
         config: what is compared.
         editor: that all trainings start from.
-        judges: checkpoints by the judges' kinds.
+        judges: for each seed, checkpoints by the judges' kinds.
         held_out: checkpoint of the judge that watches all trainings and is trained on in none.
     """
     from spatialreward.figures import write_figures

@@ -62,6 +62,9 @@ class RlClaimConfig(Record):
     its own; the same for all rewards."""
     judges: ClaimConfig = ClaimConfig()
     """How judges are trained, on which data, and the editor that all trainings start from."""
+    judges_by_seed: bool = False
+    """Whether each seed has the judges of another seed of theirs. If not, all have the judges of
+    the first one, and intervals say nothing of how trainings of judges differ."""
     rl: RlConfig = RlConfig(
         num_steps=60,
         num_prompts=8,
@@ -92,6 +95,14 @@ class RlClaimConfig(Record):
         """The judges that have to be there."""
         needed = (judge_of(kind) for kind in self.rewards)
         return tuple(dict.fromkeys(kind for kind in needed if kind is not None))
+
+    @property
+    def judge_seeds(self) -> tuple[int, ...]:
+        """Of the judges that each seed has, in the seeds' order."""
+        trained = self.judges.seeds
+        return tuple(
+            trained[number if self.judges_by_seed else 0] for number in range(len(self.seeds))
+        )
 
     def trying(self, learning_rate: float) -> RlConfig:
         """Settings of a training with the oracle's reward that tries a learning rate."""
@@ -143,6 +154,11 @@ class RlClaimConfig(Record):
         untrained = [kind for kind in self.judge_kinds if kind not in self.judges.kinds]
         if untrained:
             raise ValueError(f"judges.kinds: expected {untrained[0]}, which a reward is of")
+        if self.judges_by_seed and len(self.judges.seeds) < len(self.seeds):
+            raise ValueError(
+                f"judges_by_seed: expected {len(self.seeds)} of judges.seeds, one for each of "
+                f"seeds, got {self.judges.seeds}"
+            )
         steps, every = self.rl.num_steps, self.rl.watch.every_steps
         if steps % every:
             raise ValueError(

@@ -71,7 +71,7 @@ def markdown(config: RlClaimConfig, claim: RlClaim, table: Table, figures: Seque
         f"of {rl.num_prompts} groups of {rl.group_size} edits ({edits} edits), "
         f"{len(config.seeds)} seeds each. The oracle measures {config.held_out.num_prompts} "
         "held-out prompts, one edit each from the same noise. Intervals are of 95 %, over prompts "
-        "and seeds; the spread is that of the seeds.",
+        f"and seeds; the spread is that of the seeds. {_told_of_judges(config)}",
         "",
         _told_of_learning_rates(claim),
         "",
@@ -102,6 +102,12 @@ def markdown(config: RlClaimConfig, claim: RlClaim, table: Table, figures: Seque
         "",
     ]
     return "\n".join(lines)
+
+
+def _told_of_judges(config: RlClaimConfig) -> str:
+    if config.judges_by_seed:
+        return "Each seed has judges of a training of their own."
+    return "All seeds have the same judges, so how their trainings differ is in no interval."
 
 
 def _told_of_learning_rates(claim: RlClaim) -> str:

@@ -43,7 +43,7 @@ class RlClaimFolder:
         folder: Path,
         config: RlClaimConfig,
         editor: Path,
-        judges: Mapping[JudgeKind, Path],
+        judges: Sequence[Mapping[JudgeKind, Path]],
         held_out: Path,
     ) -> None:
         """Open it, or begin it.
@@ -52,7 +52,8 @@ class RlClaimFolder:
             folder: where everything is kept.
             config: what is compared.
             editor: that all trainings start from.
-            judges: checkpoints by the judges' kinds, those of ``config.judge_kinds`` at least.
+            judges: for each seed, checkpoints by the judges' kinds, those of
+                ``config.judge_kinds`` at least.
             held_out: checkpoint of the judge that watches all trainings and is trained on in none.
 
         Raises:
@@ -85,12 +86,14 @@ class RlClaimFolder:
         jobs = [
             self._job(
                 f"{kind}-{seed}",
-                self._config.rl_of(kind, seed, learning_rate, self._judges, self._watching),
+                self._config.rl_of(kind, seed, learning_rate, judges, self._watching),
                 number,
                 self._config.held_out,
                 kind,
             )
-            for number, seed in enumerate(self._config.seeds)
+            for number, (seed, judges) in enumerate(
+                zip(self._config.seeds, self._judges, strict=True)
+            )
             for kind in self._config.rewards
         ]
         return RlClaim(self._run(jobs, "steps of RL"), learning_rate, tried)
