@@ -7,6 +7,7 @@ import multiprocessing
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.progress import track
 from spatialreward.rl.config import RlConfig
 from spatialreward.training.config import JudgeKind
+from spatialreward.world.claim.running import TrainingError
 from spatialreward.world.rl_claim.comparing import gain
 from spatialreward.world.rl_claim.config import CEILING, HeldOutConfig, RewardKind, RlClaimConfig
 from spatialreward.world.rl_claim.training import Job, Trained, train
@@ -79,7 +81,8 @@ class RlClaimFolder:
 
         Raises:
             InvalidInputError: a training was begun with another editor or judge.
-            BrokenProcessPool: a process was killed; the same command goes on.
+            TrainingError: a process was killed; the same command goes on.
+            RewardError, JudgeChangedError, NotFiniteError, RatioError: as ``train``.
         """
         tried = self._try_learning_rates()
         learning_rate = max(tried, key=lambda rate: tried[rate])
@@ -162,14 +165,20 @@ def _steps(jobs: Sequence[Job], futures: Sequence["Future[Trained]"]) -> Iterato
     """The steps that are done, one after another, as the processes report them.
 
     Raises:
+        TrainingError: a process was killed.
         Exception: of a training that failed.
     """
     before, done = sum(job.steps_done for job in jobs), 0
     pending: set[Future[Trained]] = set(futures)
     while pending:
         finished, pending = wait(pending, _SECONDS_BETWEEN_LOOKS, FIRST_EXCEPTION)
-        for one in finished:
-            one.result()
+        try:
+            for one in finished:
+                one.result()
+        except BrokenProcessPool as error:
+            raise TrainingError(
+                "a process was killed, perhaps for its memory; the same command goes on"
+            ) from error
         now = sum(job.steps_done for job in jobs) - before
         # A training that goes on after a kill has to repeat a few steps.
         yield from range(done, now)
