@@ -18,8 +18,9 @@ from spatialreward.world.agreement import DrawnGroups, draw_groups
 from spatialreward.world.building import build_shard
 from spatialreward.world.claim.config import ClaimConfig
 from spatialreward.world.claim.measuring import Measured, measure
-from spatialreward.world.config import Split
-from spatialreward.world.editor_pretraining import pretrain_editor
+from spatialreward.world.config import DataConfig, Split
+from spatialreward.world.drawn_edits import draw_data_set
+from spatialreward.world.editor_pretraining import pretrain_editor, stages_of
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +55,11 @@ class ClaimFolder:
             raise InvalidInputError(f"--base {base}: there is no such folder")
         self._base = base
         folder.mkdir(parents=True, exist_ok=True)
+        # What there is none of is left out: folders begun before there was such a setting go on.
+        left_out = {"drawing"} if config.drawing is None else None
         settings = json.dumps(
-            config.model_dump(mode="json") | {"base": str(base or "made here")}, indent=2
+            config.model_dump(mode="json", exclude=left_out) | {"base": str(base or "made here")},
+            indent=2,
         )
         path = folder / _SETTINGS
         if path.is_file() and path.read_text() != settings:
@@ -69,8 +73,7 @@ class ClaimFolder:
         heldout = self._data("heldout")
         groups = draw_groups(
             self.editor(),
-            # Each group is of a task of its own.
-            self._config.world.model_copy(update={"candidates": (1,)}),
+            self._one_edit_each,
             self._config.agreement,
         )
         judges = [(kind, seed) for seed in self._config.seeds for kind in self._config.kinds]
@@ -92,6 +95,20 @@ class ClaimFolder:
             )
         return out
 
+    def drawn(self) -> Path | None:
+        """The edits that the editor draws for judges to learn from, if they do."""
+        if self._config.drawing is None:
+            return None
+        out = self._folder / "drawn"
+        if not out.is_dir():
+            unfinished = out.with_suffix(".partial")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            draw_data_set(
+                self._config.drawing, self._one_edit_each, stages_of(self.editor()), unfinished
+            )
+            unfinished.rename(out)
+        return out
+
     def judge(self, kind: JudgeKind, seed: int) -> Path:
         """A judge's checkpoint, trained if it is not there yet; it need not be measured.
 
@@ -100,6 +117,11 @@ class ClaimFolder:
         """
         self._train(kind, seed)
         return self._of(kind, seed) / _CHECKPOINT
+
+    @property
+    def _one_edit_each(self) -> DataConfig:
+        """The world in which each edit is of a task of its own, as groups have to be."""
+        return self._config.world.model_copy(update={"candidates": (1,)})
 
     def _make_base(self) -> Path:
         out = self._folder / "base"
@@ -142,6 +164,7 @@ class ClaimFolder:
             _command(
                 *("train", "judge", "--data", str(self._folder / "train"), "--base", str(base)),
                 *("--out", str(folder / _CHECKPOINT)),
+                *(("--drawn", str(drawn)) if (drawn := self.drawn()) else ()),
                 *(part for one in settings for part in ("--set", one)),
             )
             seconds.write_text(json.dumps(time.perf_counter() - start))
