@@ -42,7 +42,7 @@ def main(
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Trainings with each reward. Default: 3.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Of each training. Default: 60.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of each training. Default: 50.")] = None,
     overrides: Annotated[
         list[str] | None, changes_of("a setting", "rl.group_size=12 or learning_rates=[2e-4]")
     ] = None,

@@ -66,7 +66,7 @@ class RlClaimConfig(Record):
     """Whether each seed has the judges of another seed of theirs. If not, all have the judges of
     the first one, and intervals say nothing of how trainings of judges differ."""
     rl: RlConfig = RlConfig(
-        num_steps=60,
+        num_steps=50,
         num_prompts=8,
         group_size=8,
         scores_in_background=False,
