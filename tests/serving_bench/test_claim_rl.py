@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
@@ -25,10 +26,11 @@ SMALL = RlClaimConfig(
         save_every=1,
         max_wait_s=0,
         watch=WatchConfig(
-            every_steps=1, num_prompts=1, group_size=2, denoising=DENOISING, num_sheet_rows=0
+            every_steps=2, num_prompts=1, group_size=2, denoising=DENOISING, num_sheet_rows=0
         ),
     ),
     learning_rates=(1e-4, 1e-3),
+    processes=1,
     held_out=HeldOutConfig(num_prompts=3, denoising=DENOISING),
 )
 JUDGES = [{"regions": SHIPPED_BASE}]
@@ -50,7 +52,7 @@ def test_the_claim_is_made_from_end_to_end(claimed):
     assert record["learning_rate"] in SMALL.learning_rates
     assert {one["kind"] for one in record["trainings"]} == {*SMALL.rewards}
     for one in record["trainings"]:
-        assert [look["step"] for look in one["looks"]] == [0, 1, 2]
+        assert [look["step"] for look in one["looks"]] == [0, 2]
         assert all(len(look["rewards"]) == 3 for look in one["looks"])
         # All start from the same editor and noise.
         assert one["looks"][0]["rewards"] == record["trainings"][0]["looks"][0]["rewards"]
@@ -68,7 +70,7 @@ def test_what_is_finished_is_not_made_again(claimed, editor_folder, monkeypatch)
     def start(*_):
         raise AssertionError("a training was begun again")
 
-    monkeypatch.setattr(RlClaimFolder, "_run_together", start)
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", start)
     again = RlClaimFolder(out, SMALL, editor_folder, JUDGES, SHIPPED_BASE).run()
     assert len(again.trainings) == 4
 
@@ -90,8 +92,8 @@ def test_a_killed_training_goes_on_to_the_same_result(
             return super().__call__(step, policy)
 
     def job(folder):
-        rl = SMALL.rl_of("oracle", 5, 1e-3, {}, None)
-        return training.Job("oracle", rl, 0, SMALL.world, SMALL.held_out, editor_folder, folder)
+        rl = SMALL.rl_of("pixels", 5, 1e-3, {}, None)
+        return training.Job("pixels", rl, 0, SMALL.world, SMALL.held_out, editor_folder, folder)
 
     whole = training.train(job(tmp_path / "whole"))
     killed = job(tmp_path / "killed")
@@ -103,6 +105,11 @@ def test_a_killed_training_goes_on_to_the_same_result(
     assert killed.steps_done == 1
     assert training.train(killed).looks[-1].rewards == whole.looks[-1].rewards
     assert killed.steps_done == 2
+    before, ended, gone_on = (
+        (folder / "editor.safetensors").read_bytes()
+        for folder in (editor_folder, tmp_path / "whole/editor", tmp_path / "killed/editor")
+    )
+    assert gone_on == ended != before
 
 
 def test_seeds_and_steps_are_options_and_looks_must_be_evenly_spaced():

@@ -21,6 +21,7 @@ from spatialreward.world.rl_claim.training import Trained
 # S seeds, P prompts, N resamples
 TARGET_SHARE = 0.8
 """Of the ceiling's gain."""
+SHARE = "claim/share_of_ceiling"
 _WITH, _WHOLE = "region_advantages", "regions"
 
 Table = Mapping[RewardKind, Sequence[Trained]]
@@ -159,7 +160,7 @@ def _shares(gains: Mapping[RewardKind, Estimate]) -> list[Figure]:
         if kind == CEILING:
             continue
         share = one / ceiling
-        figure = share.figure(f"claim/share_of_ceiling/{kind}")
+        figure = share.figure(f"{SHARE}/{kind}")
         if kind in (_WITH, _WHOLE):
             reached = share.value >= TARGET_SHARE
             figure = figure.model_copy(update={"target": TARGET_SHARE, "reached": reached})

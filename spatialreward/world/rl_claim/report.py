@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from spatialreward.figures import Figure
-from spatialreward.world.rl_claim.comparing import Table, kept
+from spatialreward.world.rl_claim.comparing import SHARE, Table, kept
 from spatialreward.world.rl_claim.config import RlClaimConfig
 from spatialreward.world.rl_claim.running import RlClaim
 from spatialreward.world.rl_claim.training import Trained
@@ -79,6 +79,7 @@ def markdown(config: RlClaimConfig, claim: RlClaim, table: Table, figures: Seque
         "",
         *_figures([one for one in figures if one.name.startswith(_CLAIM)]),
         "",
+        *_told_of_ceiling(figures),
         "## What each reward came to",
         "",
         *_figures([one for one in figures if not one.name.startswith(_CLAIM)]),
@@ -108,6 +109,16 @@ def _told_of_judges(config: RlClaimConfig) -> str:
     if config.judges_by_seed:
         return "Each seed has judges of a training of their own."
     return "All seeds have the same judges, so how their trainings differ is in no interval."
+
+
+def _told_of_ceiling(figures: Sequence[Figure]) -> list[str]:
+    if any(one.name.startswith(SHARE) for one in figures):
+        return []
+    told = (
+        "The gain of the oracle's own reward is not above 0, so nothing can be a share of it: "
+        "target not reached."
+    )
+    return [told, ""]
 
 
 def _told_of_learning_rates(claim: RlClaim) -> str:

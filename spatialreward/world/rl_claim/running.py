@@ -84,7 +84,16 @@ class RlClaimFolder:
             TrainingError: a process was killed; the same command goes on.
             RewardError, JudgeChangedError, NotFiniteError, RatioError: as ``train``.
         """
-        tried = self._try_learning_rates()
+        with ProcessPoolExecutor(
+            self._config.processes,
+            multiprocessing.get_context("spawn"),
+            initializer=_begin_process,
+            initargs=(self._folder / _LOG,),
+        ) as pool:
+            return self._run_in(pool)
+
+    def _run_in(self, pool: ProcessPoolExecutor) -> "RlClaim":
+        tried = self._try_learning_rates(pool)
         learning_rate = max(tried, key=lambda rate: tried[rate])
         jobs = [
             self._job(
@@ -99,9 +108,9 @@ class RlClaimFolder:
             )
             for kind in self._config.rewards
         ]
-        return RlClaim(self._run(jobs, "steps of RL"), learning_rate, tried)
+        return RlClaim(_train_all(pool, jobs, "steps of RL"), learning_rate, tried)
 
-    def _try_learning_rates(self) -> dict[float, float]:
+    def _try_learning_rates(self, pool: ProcessPoolExecutor) -> dict[float, float]:
         """What the oracle's reward gains with each; nothing is tried where there is one alone."""
         rates = self._config.learning_rates
         if len(rates) == 1:
@@ -118,7 +127,7 @@ class RlClaimFolder:
             )
             for rate in rates
         ]
-        trained = self._run(jobs, "steps of RL, learning rates")
+        trained = _train_all(pool, jobs, "steps of RL, learning rates")
         return {rate: gain([one]).value for rate, one in zip(rates, trained, strict=True)}
 
     def _job(
@@ -134,31 +143,22 @@ class RlClaimFolder:
             folder=self._folder / "trainings" / name,
         )
 
-    def _run(self, jobs: Sequence[Job], description: str) -> list[Trained]:
-        left = [job for job in jobs if job.trained is None]
-        if left:
-            self._run_together(left, description)
-        return [train(job) for job in jobs]
 
-    def _run_together(self, jobs: Sequence[Job], description: str) -> None:
-        pool = ProcessPoolExecutor(
-            min(self._config.processes, len(jobs)),
-            multiprocessing.get_context("spawn"),
-            initializer=_begin_process,
-            initargs=(self._folder / _LOG,),
-        )
-        with pool:
-            futures = [pool.submit(train, job) for job in jobs]
-            for one in futures:
-                one.add_done_callback(_tell)
-            left = sum(job.rl.num_steps - job.steps_done for job in jobs)
-            try:
-                for _ in track(_steps(jobs, futures), total=left, description=description):
-                    pass
-            except BaseException:
-                # Those that have begun end first; nothing of them is lost.
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+def _train_all(pool: ProcessPoolExecutor, jobs: Sequence[Job], description: str) -> list[Trained]:
+    """What all trainings came to; those that are not finished are made, or go on."""
+    unfinished = [job for job in jobs if job.trained is None]
+    futures = [pool.submit(train, job) for job in unfinished]
+    for one in futures:
+        one.add_done_callback(_tell)
+    left = sum(job.rl.num_steps - job.steps_done for job in unfinished)
+    try:
+        for _ in track(_steps(unfinished, futures), total=left, description=description):
+            pass
+    except BaseException:
+        # Those that have begun end first; nothing of them is lost.
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    return [train(job) for job in jobs]
 
 
 def _steps(jobs: Sequence[Job], futures: Sequence["Future[Trained]"]) -> Iterator[int]:
