@@ -18,7 +18,7 @@ PIP_OPTIONS ?= --quiet --disable-pip-version-check --no-compile
 # The environments are made side by side.
 MAKEFLAGS += --jobs=2
 
-.PHONY: bench-artifacts bench-data bench-editors bench-gpu bench-grpo bench-modes bench-parity bench-promotion bench-real-shaped bench-rl bench-serving bench-training bench-trust check-images claim-judge clean compose-env demo first-hour images lint-manifests pin-images promtool push rehearsal test
+.PHONY: bench-artifacts bench-data bench-editors bench-gpu bench-grpo bench-modes bench-parity bench-promotion bench-real-shaped bench-rl bench-serving bench-training bench-trust check-images claim-judge claim-rl clean compose-env demo first-hour images lint-manifests pin-images promtool push rehearsal test
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -75,6 +75,9 @@ bench-data: $(VENV)/.ready  ## measure data building beside its baselines
 
 claim-judge: $(VENV)/.ready  ## a judge that predicts regions beside its four rivals, where the truth is known
 	$(VENV)/bin/python -m serving.bench.claim_judge $(BENCH_OPTIONS)
+
+claim-rl: $(VENV)/.ready  ## one editor trained with the rewards of these judges and their rivals
+	$(VENV)/bin/python -m serving.bench.claim_rl $(BENCH_OPTIONS)
 
 bench-gpu: $(VENV)/.ready  ## measure judges and RL of an editor at real sizes, with random weights, on a GPU
 	$(VENV)/bin/python -m serving.bench.gpu $(BENCH_OPTIONS)

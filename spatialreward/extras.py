@@ -68,6 +68,7 @@ EXTRAS = {
     "spatialreward.world.drawn_edits": "data,judge",
     "spatialreward.world.random_editors": "editors",
     "spatialreward.world.random_omnigen2": "editors",
+    "spatialreward.world.rl_claim": "data,training",
     "spatialreward.world.source": "data",
 }
 """Extras by the part that needs them; of several that hold a module the longest name counts."""

@@ -50,8 +50,8 @@ class Figure(Record):
     reached: bool | None = None
     """None where there is no target."""
     spread: tuple[float, float] | None = None
-    """Smallest and largest of the measurements that the value is the median of; their quartiles
-    where they are hundreds."""
+    """Smallest and largest of the measurements that the value is the median or mean of; their
+    quartiles where they are hundreds."""
     interval: tuple[float, float] | None = None
     """Where the value lies in 95 of 100 such measurements."""
 

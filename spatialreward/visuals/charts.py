@@ -87,6 +87,59 @@ def bar_panels(panels: Mapping[str, Mapping[str, Sequence[Bar | None]]]) -> Imag
     return _drawn(figure)
 
 
+class Point(NamedTuple):
+    """A value at a place of the other axis, and the interval in which it is thought to lie."""
+
+    x: float
+    value: float
+    interval: tuple[float, float] | None = None
+
+
+Curve = Sequence[Point]
+
+
+def curve_panels(
+    panels: Mapping[str, Mapping[str, Curve]],
+    names: Sequence[str],
+    *,
+    x_label: str,
+    y_label: str,
+) -> Image.Image:
+    """Draw one panel a title, two in a row, with one line a name and its intervals as a band.
+
+    Args:
+        panels: by title, and by name; all on one scale.
+        names: of all lines; a name has the same colour in every panel.
+        x_label: of every panel.
+        y_label: of every panel.
+    """
+    rows = -(-len(panels) // 2)
+    figure = Figure(figsize=(13, 4 * rows), dpi=_DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    first: Axes | None = None
+    for place, (title, curves) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(rows, 2, place, sharex=first, sharey=first)
+        first = first or axes
+        for name, curve in curves.items():
+            number = list(names).index(name)
+            colour = _COLOURS[number % len(_COLOURS)]
+            style = "--" if number >= len(_COLOURS) else "-"
+            x, values = ([getattr(one, field) for one in curve] for field in ("x", "value"))
+            axes.plot(x, values, style, color=colour, linewidth=2, label=_label(name))
+            known = [one for one in curve if one.interval is not None]
+            low, high = ([one.interval[end] for one in known] for end in (0, 1))
+            axes.fill_between([one.x for one in known], low, high, color=colour, alpha=0.15)
+        axes.axhline(0, color="0.6", linewidth=0.8)
+        axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.grid(axis="y", alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=8)
+    return _drawn(figure)
+
+
 def figure_with_intervals(
     values: Mapping[str, tuple[float, tuple[float, float] | None]], title: str
 ) -> Image.Image:

@@ -10,6 +10,8 @@ from PIL import Image
 from scipy import stats
 
 from spatialreward.benchmarks.config import EditorEvaluationConfig
+from spatialreward.editors.config import DenoisingConfig
+from spatialreward.editors.interface import FlowEditor
 from spatialreward.editors.sampling import draw_edits
 from spatialreward.edits import Edit
 from spatialreward.judges.interface import Judging
@@ -70,7 +72,13 @@ def compare_editors(
     photos = Path(world.photos) if world.photos else None
     edits, oracles, served = [], [], []
     for name, folder in (("before", before), ("after", after)):
-        pictures = _edit_all(TinyEditor.load(folder), samples, config, f"editing ({name})")
+        pictures = edit_samples(
+            TinyEditor.load(folder),
+            samples,
+            config.denoising,
+            config.seed,
+            description=f"editing ({name})",
+        )
         edits.append(pictures)
         oracles.append(
             [
@@ -98,6 +106,34 @@ def compare_editors(
     return EditorComparison(figures, *rows)
 
 
+def edit_samples(
+    editor: FlowEditor,
+    samples: Sequence[SceneSample],
+    denoising: DenoisingConfig,
+    seed: int,
+    *,
+    description: str,
+) -> list[Image.Image]:
+    """One edit of each sample by the ODE, from noise that follows from the seed and its place.
+
+    Args:
+        editor: that edits.
+        samples: give sources and instructions.
+        denoising: the steps.
+        seed: of the starting noise.
+        description: of the progress.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    pictures: list[Image.Image] = []
+    starts = range(0, len(samples), _BATCH)
+    for start in track(starts, total=len(starts), description=description):
+        batch = samples[start : start + _BATCH]
+        condition = editor.encode([edit_task(sample) for sample in batch])
+        drawn = draw_edits(editor, condition, denoising, generator)
+        pictures += editor.decode(drawn, condition)
+    return pictures
+
+
 def bootstrap_interval(
     differences_N: np.ndarray, num_samples: int, seed: int
 ) -> tuple[float, float]:
@@ -113,23 +149,6 @@ def bootstrap_interval(
         rng=np.random.default_rng(seed),
     )
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
-
-
-def _edit_all(
-    editor: TinyEditor,
-    samples: Sequence[SceneSample],
-    config: EditorEvaluationConfig,
-    description: str,
-) -> list[Image.Image]:
-    generator = torch.Generator().manual_seed(config.seed)
-    pictures: list[Image.Image] = []
-    starts = range(0, len(samples), _BATCH)
-    for start in track(starts, total=len(starts), description=description):
-        batch = samples[start : start + _BATCH]
-        condition = editor.encode([edit_task(sample) for sample in batch])
-        drawn = draw_edits(editor, condition, config.denoising, generator)
-        pictures += editor.decode(drawn, condition)
-    return pictures
 
 
 def _judge(

@@ -12,8 +12,9 @@ from spatialreward.world.labelling import edit_task
 
 logger = logging.getLogger(__name__)
 
-# Far behind the samples that judge and editor were trained on, in the same stream.
-_FIRST_PROMPT = 10_000_000
+FIRST_PROMPT = 10_000_000
+"""Number of RL's first prompt: far behind the samples that judge and editor were trained on, in the
+same stream."""
 # No training comes as far.
 _FIRST_WATCHED = 1_000_000_000
 
@@ -21,7 +22,7 @@ _FIRST_WATCHED = 1_000_000_000
 class WorldPrompts:
     """Tasks of the generated world that no training set of it holds."""
 
-    def __init__(self, world: DataConfig, size: int, first: int = _FIRST_PROMPT) -> None:
+    def __init__(self, world: DataConfig, size: int, first: int = FIRST_PROMPT) -> None:
         """Draw ``size`` tasks a step, from number ``first`` of the stream on.
 
         Raises:

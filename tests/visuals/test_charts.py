@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spatialreward.visuals import figure_with_intervals, reliability_diagram, reward_curve
-from spatialreward.visuals.charts import _running_mean
+from spatialreward.visuals.charts import Point, _running_mean, curve_panels
 
 
 def test_a_curve_is_a_picture_with_its_colours_on_it():
@@ -46,6 +46,14 @@ def test_curves_can_be_drawn_in_threads():
 def test_figures_are_drawn_with_and_without_an_interval():
     image = figure_with_intervals({"one": (0.5, (0.4, 0.6)), "_$two": (0.7, None)}, "Accuracy in $")
     assert {(0, 114, 178), (213, 94, 0)} <= {colour for _, colour in image.getcolors(10**6)}
+
+
+def test_a_line_has_the_same_colour_in_every_panel():
+    curve = [Point(0, 0.1), Point(5, 0.2, (0.1, 0.3)), Point(10, 0.4, (0.3, 0.5))]
+    panels = {"one": {"a": curve, "_$b": curve}, "two": {"_$b": curve}, "three": {"a": curve}}
+    image = curve_panels(panels, ("a", "_$b"), x_label="step", y_label="gain")
+    assert {(0, 114, 178), (213, 94, 0)} <= {colour for _, colour in image.getcolors(10**6)}
+    assert curve_panels({"one": panels["two"]}, ("a", "_$b"), x_label="", y_label="").height < 500
 
 
 def test_reliability_is_drawn_beside_the_diagonal():

@@ -8,7 +8,7 @@ from spatialreward.benchmarks.config import EditorEvaluationConfig
 from spatialreward.records import Record
 from spatialreward.training.config import JudgeKind, JudgeTrainingConfig, OptimiserConfig
 from spatialreward.world.config import DataConfig
-from spatialreward.world.tiny_config import EditorPretrainingConfig
+from spatialreward.world.tiny_config import DrawingConfig, EditorPretrainingConfig
 
 OURS: JudgeKind = "regions"
 RIVALS: tuple[JudgeKind, ...] = ("no_regions", "scores", "discriminative", "joint")
@@ -46,6 +46,9 @@ class ClaimConfig(Record):
     """Of every judge; kind and seed are put in."""
     editor: EditorPretrainingConfig = EditorPretrainingConfig(num_samples=30_000)
     """Draws the groups of edits within which the order is compared with the truth."""
+    drawing: DrawingConfig | None = None
+    """Edits that the editor and its earlier stages draw, of which judges learn
+    ``training.drawn_share``; None: they learn from generated edits alone."""
     agreement: EditorEvaluationConfig = EditorEvaluationConfig()
     attention_edits: PositiveInt = 64
     """Edits over which attention is measured."""
@@ -57,6 +60,11 @@ class ClaimConfig(Record):
         for name, values in (("kinds", self.kinds), ("seeds", self.seeds)):
             if len(set(values)) < len(values) or len(values) < 2:
                 raise ValueError(f"{name}: expected two different ones or more, got {values}")
+        if (self.drawing is None) != (self.training.drawn_share == 0):
+            raise ValueError(
+                f"training.drawn_share {self.training.drawn_share:g}: expected more than 0 with "
+                "drawing, and 0 without"
+            )
         return self
 
     def training_of(self, kind: JudgeKind, seed: int) -> JudgeTrainingConfig:

@@ -18,14 +18,16 @@ from spatialreward.world.agreement import DrawnGroups, draw_groups
 from spatialreward.world.building import build_shard
 from spatialreward.world.claim.config import ClaimConfig
 from spatialreward.world.claim.measuring import Measured, measure
-from spatialreward.world.config import Split
-from spatialreward.world.editor_pretraining import pretrain_editor
+from spatialreward.world.config import DataConfig, Split
+from spatialreward.world.drawn_edits import draw_data_set
+from spatialreward.world.editor_pretraining import pretrain_editor, stages_of
 
 logger = logging.getLogger(__name__)
 
 _SETTINGS = "settings.json"
 _SECONDS = "training_s.json"
 _MEASURED = "measured.json"
+_CHECKPOINT = "judge"
 
 
 class TrainingError(SpatialRewardError, RuntimeError):
@@ -53,8 +55,11 @@ class ClaimFolder:
             raise InvalidInputError(f"--base {base}: there is no such folder")
         self._base = base
         folder.mkdir(parents=True, exist_ok=True)
+        # What there is none of is left out: folders begun before there was such a setting go on.
+        left_out = {"drawing"} if config.drawing is None else None
         settings = json.dumps(
-            config.model_dump(mode="json") | {"base": str(base or "made here")}, indent=2
+            config.model_dump(mode="json", exclude=left_out) | {"base": str(base or "made here")},
+            indent=2,
         )
         path = folder / _SETTINGS
         if path.is_file() and path.read_text() != settings:
@@ -65,19 +70,58 @@ class ClaimFolder:
 
     def run(self) -> list[Measured]:
         """Train and measure every judge that is not measured yet, one after another."""
-        base = self._base or self._make_base()
-        train, heldout = self._data("train"), self._data("heldout")
+        heldout = self._data("heldout")
         groups = draw_groups(
-            self._editor(train),
-            # Each group is of a task of its own.
-            self._config.world.model_copy(update={"candidates": (1,)}),
+            self.editor(),
+            self._one_edit_each,
             self._config.agreement,
         )
         judges = [(kind, seed) for seed in self._config.seeds for kind in self._config.kinds]
         return [
-            self._judge(kind, seed, base, heldout, groups)
+            self._judge(kind, seed, heldout, groups)
             for kind, seed in track(judges, total=len(judges), description="judges")
         ]
+
+    def editor(self) -> Path:
+        """The editor that draws groups, pretrained if it is not there yet."""
+        out = self._folder / "editor"
+        if not out.is_dir():
+            pretrain_editor(
+                self._config.editor,
+                self._data("train"),
+                out,
+                lambda metrics, step: logger.debug("editor, step %d: %s", step, metrics),
+                resume_file=self._folder / "editor.pt",
+            )
+        return out
+
+    def drawn(self) -> Path | None:
+        """The edits that the editor draws for judges to learn from, if they do."""
+        if self._config.drawing is None:
+            return None
+        out = self._folder / "drawn"
+        if not out.is_dir():
+            unfinished = out.with_suffix(".partial")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            draw_data_set(
+                self._config.drawing, self._one_edit_each, stages_of(self.editor()), unfinished
+            )
+            unfinished.rename(out)
+        return out
+
+    def judge(self, kind: JudgeKind, seed: int) -> Path:
+        """A judge's checkpoint, trained if it is not there yet; it need not be measured.
+
+        Raises:
+            TrainingError: the training failed.
+        """
+        self._train(kind, seed)
+        return self._of(kind, seed) / _CHECKPOINT
+
+    @property
+    def _one_edit_each(self) -> DataConfig:
+        """The world in which each edit is of a task of its own, as groups have to be."""
+        return self._config.world.model_copy(update={"candidates": (1,)})
 
     def _make_base(self) -> Path:
         out = self._folder / "base"
@@ -95,46 +139,39 @@ class ClaimFolder:
             unfinished.rename(out)
         return Dataset(out)
 
-    def _editor(self, train: Dataset) -> Path:
-        out = self._folder / "editor"
-        if not out.is_dir():
-            pretrain_editor(
-                self._config.editor,
-                train,
-                out,
-                lambda metrics, step: logger.debug("editor, step %d: %s", step, metrics),
-                resume_file=self._folder / "editor.pt",
-            )
-        return out
-
-    def _judge(
-        self, kind: JudgeKind, seed: int, base: Path, heldout: Dataset, groups: DrawnGroups
-    ) -> Measured:
-        folder = self._folder / "judges" / f"{kind}-{seed}"
-        path = folder / _MEASURED
+    def _judge(self, kind: JudgeKind, seed: int, heldout: Dataset, groups: DrawnGroups) -> Measured:
+        path = self._of(kind, seed) / _MEASURED
         if path.is_file():
             return Measured.model_validate_json(path.read_text())
-        folder.mkdir(parents=True, exist_ok=True)
-        training_s = self._train(kind, seed, base, folder)
-        measured = measure(self._config, kind, seed, folder / "judge", heldout, groups, training_s)
+        training_s = self._train(kind, seed)
+        judge = self._of(kind, seed) / _CHECKPOINT
+        measured = measure(self._config, kind, seed, judge, heldout, groups, training_s)
         unfinished = path.with_suffix(".partial")
         unfinished.write_text(measured.model_dump_json())
         unfinished.replace(path)
         return measured
 
-    def _train(self, kind: JudgeKind, seed: int, base: Path, folder: Path) -> float:
+    def _train(self, kind: JudgeKind, seed: int) -> float:
         """Seconds that it took; of a training that went on after a kill, those of its last part."""
+        folder = self._of(kind, seed)
         seconds = folder / _SECONDS
         if not seconds.is_file():
+            base = self._base or self._make_base()
+            self._data("train")
+            folder.mkdir(parents=True, exist_ok=True)
             settings = _settings(self._config.training_of(kind, seed).model_dump(mode="json"))
             start = time.perf_counter()
             _command(
                 *("train", "judge", "--data", str(self._folder / "train"), "--base", str(base)),
-                *("--out", str(folder / "judge")),
+                *("--out", str(folder / _CHECKPOINT)),
+                *(("--drawn", str(drawn)) if (drawn := self.drawn()) else ()),
                 *(part for one in settings for part in ("--set", one)),
             )
             seconds.write_text(json.dumps(time.perf_counter() - start))
         return float(json.loads(seconds.read_text()))
+
+    def _of(self, kind: JudgeKind, seed: int) -> Path:
+        return self._folder / "judges" / f"{kind}-{seed}"
 
 
 def _settings(values: Mapping[str, Any], within: str = "") -> Iterator[str]:

@@ -1,0 +1,85 @@
+"""Looks at a policy with the watch on hacking, and with the oracle prompt by prompt."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from spatialreward.editors.interface import FlowEditor
+from spatialreward.records import Record
+from spatialreward.rl.types import Verdict, Watch
+from spatialreward.world.config import DataConfig
+from spatialreward.world.drawing import draw_samples
+from spatialreward.world.editor_evaluation import edit_samples
+from spatialreward.world.oracle import oracle_judgement
+from spatialreward.world.rl_claim.config import HeldOutConfig
+
+
+class Look(Record):
+    """One policy of a training."""
+
+    step: int
+    rewards: tuple[float, ...]
+    """The oracle's, of one edit of each held-out prompt."""
+    watch: dict[str, float]
+    """Metrics of the watch."""
+    stop: str
+    """Why the watch would stop the training here; empty: it would not."""
+    is_best: bool
+    """Whether the watch's judge, which is not trained on, thinks no earlier policy better."""
+
+
+class Looking:
+    """A ``rl.types.Watch`` that hears what another one says, and lets every training go on.
+
+    Trainings are compared at equal budgets, so none is stopped and all end with their last policy;
+    what the watch would have done is kept.
+    """
+
+    def __init__(self, watch: Watch, world: DataConfig, config: HeldOutConfig) -> None:
+        """Look at nothing yet.
+
+        Args:
+            watch: on hacking.
+            world: its held-out stream gives sources and instructions.
+            config: how many, and how they are drawn.
+        """
+        self._watch = watch
+        self._config = config
+        self._photos = Path(world.photos) if world.photos else None
+        self._samples = list(draw_samples(world, "heldout", config.num_prompts, first=config.first))
+        self.looks: list[Look] = []
+
+    def __call__(self, step: int, policy: FlowEditor) -> Verdict:
+        """See ``rl.types.Watch``."""
+        verdict = self._watch(step, policy)
+        pictures = edit_samples(
+            policy,
+            self._samples,
+            self._config.denoising,
+            self._config.seed,
+            description=f"held-out prompts after step {step}",
+        )
+        rewards = tuple(
+            oracle_judgement(sample.world, picture, self._photos).reward
+            for sample, picture in zip(self._samples, pictures, strict=True)
+        )
+        look = Look(
+            step=step,
+            rewards=rewards,
+            watch=verdict.metrics,
+            stop=verdict.stop or "",
+            is_best=verdict.is_best,
+        )
+        self.looks.append(look)
+        return verdict._replace(stop=None, is_best=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The looks so far, and what the watch keeps."""
+        looks = [one.model_dump() for one in self.looks]
+        return {"watch": self._watch.state_dict(), "looks": looks}
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Go on from these looks."""
+        self._watch.load_state_dict(state_dict["watch"])
+        kept: Sequence[dict[str, Any]] = state_dict["looks"]
+        self.looks = [Look.model_validate(one) for one in kept]
