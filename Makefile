@@ -13,7 +13,8 @@ TEST_WORKERS = -n 2 --dist loadfile --no-loadscope-reorder
 STARTED_AT := $(shell date +%s)
 # Waiting threads sleep: beside a busy neighbour they would make a training ten times as long.
 export GOMP_SPINCOUNT ?= 0
-# What is imported is compiled then; most of what is installed never is.
+# What is imported is compiled then, and once; most of what is installed never is.
+unexport PYTHONDONTWRITEBYTECODE
 PIP_OPTIONS ?= --quiet --disable-pip-version-check --no-compile
 # The environments are made side by side.
 MAKEFLAGS += --jobs=2
