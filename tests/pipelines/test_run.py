@@ -210,8 +210,8 @@ def test_a_part_alone_goes_on_from_what_it_is_given(runner):
     given = dict(line.split(" ") for line in shown.splitlines() if line.startswith("--"))
     assert set(given) == {"--data", "--heldout", "--drawn", "--editor"}
 
-    # The judge of the whole pipeline has stepped down: this one is another.
-    three = ["--set", "judge.training.seed=12"]
+    # The judge of the whole pipeline has stepped down: this one is another, and has no earlier one.
+    three = ["--set", "judge.training.seed=12", "--set", "judge.training.earlier_share=0"]
     three += [word for name in ("--data", "--heldout", "--drawn") for word in (name, given[name])]
     status, shown, said = runner.run("--pipeline", "judge", *three)
     assert status == 0, said

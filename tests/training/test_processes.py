@@ -84,11 +84,8 @@ CASES = {
     "plain": ({}, {}),
     "zero2": ({"deepspeed": "zero2"}, {}),
     "zero3": ({"deepspeed": "zero3"}, {}),
-    "lora-zero3": ({"deepspeed": "zero3"} | LORA, LORA),
-    "joint": (JOINT, JOINT),
     "joint-zero3": ({"deepspeed": "zero3"} | JOINT, JOINT),
     "joint-lora-zero3": ({"deepspeed": "zero3"} | JOINT | LORA, JOINT | LORA),
-    "joint-lora-zero2": ({"deepspeed": "zero2"} | JOINT | LORA, JOINT | LORA),
 }
 
 
