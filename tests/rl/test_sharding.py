@@ -87,7 +87,10 @@ def test_two_that_divide_and_stop_in_between_do_what_one_does(editor, alone, tmp
     for name, weight in weights.items():
         assert (weight - expected[name]).abs().max() < 1e-4, name
     assert any((weight != start[name]).any() for name, weight in weights.items())
-    whole = sum(one.numel() for one in load_file(next((editor / "transformer").glob("*.safetensors"))).values())
+    whole = sum(
+        one.numel()
+        for one in load_file(next((editor / "transformer").glob("*.safetensors"))).values()
+    )
     if sharding == "zero2":
         assert first["held"] == whole
     else:
