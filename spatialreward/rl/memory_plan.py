@@ -94,8 +94,8 @@ def memory_of(sizes: Sizes, setting: Setting) -> dict[str, float]:
     - ``gradients``: ``4 n``; with ``zero2`` ``4 n / P``;
     - ``optimiser``: AdamW's moments, ``8 n``; with ``zero2`` ``12 n / P``, its own copy among them;
     - ``activations`` of ``B`` edits of ``s`` tokens of width ``h`` in ``L`` blocks, of 16 bits:
-      ``34 s B h`` bytes a block, and ``2 s B h`` where a block keeps its input alone and the rest is
-      computed again, so ``L 34 s B h`` or ``(2 L + 34) s B h`` (Korthikanti et al.,
+      ``34 s B h`` bytes a block, and ``2 s B h`` where a block keeps its input alone and the rest
+      is computed again, so ``L 34 s B h`` or ``(2 L + 34) s B h`` (Korthikanti et al.,
       arXiv 2205.05198, equation 2 without the attention matrix, which fused kernels never keep,
       and section 5); twice that in 32 bits;
     - ``rollouts``: the latents of the remembered steps, float32, 64 numbers a token of the picture;

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
@@ -25,6 +26,7 @@ SETTINGS = {
     "num_prompts": 2,
     "group_size": 2,
     "groups_at_a_time": 1,
+    "save_every": 1,
     "learning_rate": 1e-3,
     "sampling": {"num_denoising_steps": 2, "stochastic_share": 0.5},
     "watch": {"every_steps": 2, "group_size": 2, "num_sheet_rows": 0},
@@ -43,18 +45,31 @@ def editor(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def alone(editor, tmp_path_factory):
-    """Trains in this process without a break, once; the LoRA and the reports."""
+    """Trains in this process without a break, once; the state behind it and the reports."""
     done = {}
 
     def trained(algorithm):
         if algorithm not in done:
             out, reports = tmp_path_factory.mktemp("alone") / "out", []
             config = RlConfig.model_validate(SETTINGS | {"algorithm": {"kind": algorithm}})
-            train(editor, out, config, report=lambda told, step: reports.append((step, told)))
-            done[algorithm] = load_file(out / LORA_FILE), dict(reports)
+            state = out.with_name("state.pt")
+            train(
+                editor,
+                out,
+                config,
+                resume_file=state,
+                report=lambda told, step: reports.append((step, told)),
+            )
+            done[algorithm] = kept(state), dict(reports)
         return done[algorithm]
 
     return trained
+
+
+def kept(state):
+    """The trained weights behind the last step, and their average."""
+    parts = torch.load(state, weights_only=True)["parts"]
+    return parts[0], parts[-2]["weights"]
 
 
 @pytest.mark.parametrize("sharding", CASES)
@@ -81,12 +96,14 @@ def test_two_that_divide_and_stop_in_between_do_what_one_does(editor, alone, tmp
     assert second["reports"] == []
     for name in FIGURES:
         assert mine[name] == pytest.approx(told[2][name], rel=1e-3), name
-    weights = load_file(out / LORA_FILE)
-    assert weights.keys() == expected.keys()
-    start = load_file(Path(f"{out}.first") / LORA_FILE)
-    for name, weight in weights.items():
-        assert (weight - expected[name]).abs().max() < 1e-4, name
-    assert any((weight != start[name]).any() for name, weight in weights.items())
+    for mine, theirs in zip(kept(Path(f"{out}.state.pt")), expected, strict=True):
+        assert mine.keys() == theirs.keys()
+        for name, weight in mine.items():
+            assert (weight - theirs[name]).abs().max() < 1e-4, name
+            # The second matrices begin at 0.
+            assert weight.any(), name
+    lora = load_file(out / LORA_FILE)
+    assert sum(one.numel() for one in lora.values()) == sum(map(torch.numel, expected[0].values()))
     whole = sum(
         one.numel()
         for one in load_file(next((editor / "transformer").glob("*.safetensors"))).values()
