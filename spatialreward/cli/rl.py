@@ -93,10 +93,11 @@ def train(
     from spatialreward.judges.load import load_judge
     from spatialreward.world.prompts import open_prompts
 
-    load_editor(start)
-    prompts = open_prompts(settings.rl, settings.world)
     how = {"adapter": adapter, "protocol": protocol, "passes": passes, "mode": mode}
+    # First of all: it says which GPU is this process's.
     with joined(settings.rl) as processes, load_judge(judge, **how) as judging:
+        load_editor(start)
+        prompts = open_prompts(settings.rl, settings.world)
         if processes.is_first:
             folder.hold_to(_what_it_follows_from(settings, start, judging))
         if processes.from_first(folder.is_finished):

@@ -124,7 +124,7 @@ class Trainer:
             ProcessesError: another process failed.
         """
         if self._is_due(self._first):
-            self._look_and_tell({}, self._first, report)
+            self._look_and_tell(self.history.of(self._first), self._first, report)
         remaining = range(self._first, self._config.num_steps)
         if self.outcome.stopped_after is not None:
             remaining = range(0)

@@ -45,6 +45,12 @@ class History:
         else:
             self.lines.append({"step": step, **metrics})
 
+    def of(self, step: int) -> dict[str, float]:
+        """The metrics of the last step, if it is that one; else none."""
+        if not self.lines or self.lines[-1]["step"] != step:
+            return {}
+        return {name: value for name, value in self.lines[-1].items() if name != "step"}
+
     def values(self, name: str) -> list[float]:
         """One metric step by step, NaN where it was not reported."""
         return [line.get(name, math.nan) for line in self.lines]
