@@ -125,7 +125,7 @@ class DividedUpdates:
 
     def state_dict(self) -> dict[str, Any]:
         """See ``Updates``."""
-        return {"by_rank": self._processes.from_all(self._zero.optimizer.state_dict())}
+        return {"by_rank": self._processes.from_all(_on_cpu(self._zero.optimizer.state_dict()))}
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
         """See ``Updates``.
@@ -147,6 +147,15 @@ class DividedUpdates:
             strict=True,
         ):
             copy.data.copy_(parts[self._processes.rank])
+
+
+def _on_cpu(state_dict: dict[str, Any]) -> dict[str, Any]:
+    """An optimiser's state that any process can read, whatever GPU is its own."""
+    state = {
+        number: {name: one.cpu() if isinstance(one, Tensor) else one for name, one in entry.items()}
+        for number, entry in state_dict["state"].items()
+    }
+    return state_dict | {"state": state}
 
 
 def _adamw(config: RlConfig, weights: Sequence[nn.Parameter]) -> torch.optim.AdamW:
