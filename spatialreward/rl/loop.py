@@ -90,7 +90,7 @@ class Trainer:
         self._is_watched = processes.from_first(watch is not None)
         self.weights = TrainedWeights(policy.trainable())
         share_weights(self.weights.all, processes)
-        if config.divides_base:
+        if config.divides_base and processes.world_size > 1:
             divide_base(policy.trainable(), self.weights.all, config.sharding)
         decay = config.ema_decay
         average = MovingAverage(self.weights, decay) if decay is not None else None

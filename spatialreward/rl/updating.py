@@ -44,8 +44,8 @@ class Updates(Protocol):
 def updates_with(
     config: RlConfig, weights: Sequence[nn.Parameter], processes: Processes
 ) -> Updates:
-    """The updates that settings ask for."""
-    if config.sharding == "zero2":
+    """The updates that settings ask for; one process alone has nothing to divide."""
+    if config.sharding == "zero2" and processes.world_size > 1:
         return DividedUpdates(config, weights, processes)
     return WholeUpdates(config, weights, processes)
 
@@ -76,11 +76,17 @@ class WholeUpdates:
 
     def state_dict(self) -> dict[str, Any]:
         """See ``Updates``."""
-        return self._optimiser.state_dict()
+        return {"whole": self._optimiser.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
-        """See ``Updates``."""
-        self._optimiser.load_state_dict(state_dict)
+        """See ``Updates``.
+
+        Raises:
+            InvalidInputError: the state is of a divided optimiser.
+        """
+        if "whole" not in state_dict:
+            raise _other_state(len(state_dict["by_rank"]), 1)
+        self._optimiser.load_state_dict(state_dict["whole"])
 
 
 class DividedUpdates:
@@ -131,14 +137,11 @@ class DividedUpdates:
         """See ``Updates``.
 
         Raises:
-            InvalidInputError: the state is of another number of processes.
+            InvalidInputError: the state is of another number of processes, or of a whole optimiser.
         """
-        by_rank, world_size = state_dict["by_rank"], self._processes.world_size
+        by_rank, world_size = state_dict.get("by_rank", [{}]), self._processes.world_size
         if len(by_rank) != world_size:
-            raise InvalidInputError(
-                f"the kept state is of {len(by_rank)} processes that divide the optimiser, this "
-                f"training has {world_size}; go on with as many"
-            )
+            raise _other_state(len(by_rank), world_size)
         self._zero.optimizer.load_state_dict(by_rank[self._processes.rank])
         # The copy that the optimiser moves, beside the weights themselves.
         for copy, parts in zip(
@@ -147,6 +150,13 @@ class DividedUpdates:
             strict=True,
         ):
             copy.data.copy_(parts[self._processes.rank])
+
+
+def _other_state(parts: int, now: int) -> InvalidInputError:
+    return InvalidInputError(
+        f"the kept state is of an optimiser in {parts} parts, this training divides it into {now}; "
+        "go on with the same sharding and as many processes"
+    )
 
 
 def _on_cpu(state_dict: dict[str, Any]) -> dict[str, Any]:
