@@ -121,6 +121,18 @@ def _missing_parts(profile: Profile, part: Part) -> Iterator[str]:
             yield "judge.training.drawn_share: expected 0, since data.kind corpus draws no edits"
         if not _is_labelled(data):
             yield "data.corpus: its edits have no labels, and no [data.corpus.teacher] makes any"
+    if part.makes_editor:
+        yield from _editor_in_several_processes(profile)
+
+
+def _editor_in_several_processes(profile: Profile) -> Iterator[str]:
+    """The step ``finetune-editor`` is one process; the command and the library take several."""
+    rl = profile.rl
+    if rl.processes > 1 or rl.sharding is not None:
+        yield (
+            f"rl: the pipeline fine-tunes an editor in one process, got processes {rl.processes}, "
+            f"sharding {rl.sharding or 'none'}; use torchrun with spatialreward rl train"
+        )
 
 
 def _uneven_batches(profile: Profile) -> Iterator[str]:

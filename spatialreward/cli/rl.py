@@ -2,6 +2,7 @@
 
 import logging
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,8 @@ import typer
 from spatialreward.cli.editor_options import EDITORS, editor_folder
 from spatialreward.cli.judge_options import JUDGES, AdapterFolder, Mode, Passes, ProtocolName
 from spatialreward.cli.rl_compare import compare
+from spatialreward.cli.rl_plan import has_plan, plan, told_of
+from spatialreward.cli.rl_settings import rl_settings
 from spatialreward.cli.setting_options import changes_of
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from spatialreward.ops.config import EditorRlStep
     from spatialreward.rl.prompts import PromptSource
     from spatialreward.rl.run_folder import RunFolder
+    from spatialreward.training.processes import Processes
 
 logger = logging.getLogger(__name__)
 _ROWS_ON_A_SHEET = 12
@@ -76,25 +80,38 @@ def train(
     Example: spatialreward rl train --editor editor --judge oracle --set rl.num_steps=20 --out tuned
     """
     from spatialreward.rl.run_folder import RunFolder
+    from spatialreward.training.processes import joined, needs_start, run_together
 
-    settings = _settings(config, overrides or [], data)
+    settings = rl_settings(config, overrides or [], data)
     folder = RunFolder.checked(out)
     start = editor_folder(editor, "--editor")
+    if needs_start(settings.rl):
+        run_together(settings.rl.processes, "spatialreward.cli", sys.argv[1:])
+        typer.echo(f"the editor and its card are in {folder.editor}")
+        return
     from spatialreward.editors.load import load_editor
     from spatialreward.judges.load import load_judge
     from spatialreward.world.prompts import open_prompts
 
-    load_editor(start)
-    prompts = open_prompts(settings.rl, settings.world)
     how = {"adapter": adapter, "protocol": protocol, "passes": passes, "mode": mode}
-    with load_judge(judge, **how) as judging:
-        folder.hold_to(_what_it_follows_from(settings, start, judging))
-        if folder.is_finished:
-            typer.echo(f"{folder.editor} is finished; for another training use a new folder")
+    # First of all: it says which GPU is this process's.
+    with joined(settings.rl) as processes, load_judge(judge, **how) as judging:
+        load_editor(start)
+        prompts = open_prompts(settings.rl, settings.world)
+        if processes.is_first:
+            folder.hold_to(_what_it_follows_from(settings, start, judging))
+        if processes.from_first(folder.is_finished):
+            if processes.is_first:
+                typer.echo(f"{folder.editor} is finished; for another training use a new folder")
             return
-        if judging.notice:
-            typer.echo(f"note: {judging.notice}", err=True)
-        rewards = _train(settings, start, folder, judging, prompts)
+        if processes.is_first:
+            if judging.notice:
+                typer.echo(f"note: {judging.notice}", err=True)
+            if has_plan(start):
+                typer.echo(told_of(settings, start), err=True)
+        rewards = _train(settings, start, folder, judging, prompts, processes)
+        if not processes.is_first:
+            return
         pictures = _draw(settings, start, folder, judging, prompts, rewards)
     folder.finish(folder.unfinished_editor)
     typer.echo(_summary(rewards))
@@ -103,21 +120,7 @@ def train(
 
 
 app.command()(compare)
-
-
-def _settings(path: Path | None, overrides: list[str], data: str | None) -> "EditorRlStep":
-    from spatialreward.data.dataset import DatasetRef
-    from spatialreward.ops.config import EditorRlStep
-    from spatialreward.ops.overrides import Table, settings_over
-    from spatialreward.rl.config import RlConfig
-    from spatialreward.world.config import DataConfig
-
-    usual = EditorRlStep(rl=RlConfig(), world=DataConfig())
-    settings = settings_over(usual, [Table.read(path)] if path else [], overrides)
-    if data is None:
-        return settings
-    rl = settings.rl.model_copy(update={"prompts": str(DatasetRef.parse(data))})
-    return settings.model_copy(update={"rl": rl})
+app.command()(plan)
 
 
 def _what_it_follows_from(
@@ -142,6 +145,7 @@ def _train(
     folder: "RunFolder",
     judging: "Judging",
     prompts: "PromptSource",
+    processes: "Processes",
 ) -> list[float]:
     from spatialreward.editors.load import load_editor
     from spatialreward.rl.rewards import Rewards
@@ -161,7 +165,7 @@ def _train(
     rl, watched = settings.rl, open_watched(settings.rl, settings.world)
     with (
         Rewards(rl.rewards, rl, judging) as reward,
-        watching(rl, watched, reward, judging, show) as watch,
+        watching(rl, watched, reward, judging, show, processes) as watch,
     ):
         return finetune_editor(
             rl,
@@ -172,6 +176,7 @@ def _train(
             report,
             resume_file=folder.resume_file,
             watch=watch,
+            processes=processes,
         )
 
 

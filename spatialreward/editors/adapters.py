@@ -244,6 +244,8 @@ class AdaptedEditor:
             name: of the editor, as a LoRA's card says it; empty: the folder.
         """
         self.transformer = transformer.requires_grad_(False).eval()
+        # Later the class may be that of a module whose weights are divided among processes.
+        self._transformer_class = type(transformer).__name__
         self._folder = folder
         self._name = name or str(folder.absolute())
 
@@ -325,7 +327,7 @@ class AdaptedEditor:
             "format": "pt",
             METADATA_KEY: json.dumps({f"{PREFIX}{key}": one for key, one in stated.items()}),
         }
-        about = LoraCard(transformer=type(self.transformer).__name__, base=self.base, lora=lora)
+        about = LoraCard(transformer=self._transformer_class, base=self.base, lora=lora)
         folder.mkdir(parents=True, exist_ok=True)
         contents = {name: one.detach().float().cpu().contiguous() for name, one in tensors.items()}
         save_file(contents, folder / LORA_FILE, metadata=header)

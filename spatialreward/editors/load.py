@@ -69,7 +69,7 @@ def load_editor(
     if (folder / _INDEX_FILE).is_file():
         import torch
 
-        kind = _kind_of(folder)
+        kind = kind_of(folder)
         config, dtype = _settings_of(kind, settings), getattr(torch, precision)
         return kind.load(folder, config, dtype=dtype, device=device, name=name)
     if not (folder / _TINY_FILE).is_file():
@@ -114,7 +114,12 @@ def _with_lora(whole: FlowEditor, folder: Path, base: Path | str) -> FlowEditor:
     return whole
 
 
-def _kind_of(folder: Path) -> "type[AdaptedEditor]":
+def kind_of(folder: Path) -> "type[AdaptedEditor]":
+    """The class of the editor in a folder in diffusers' layout.
+
+    Raises:
+        InvalidInputError: it is for no pipeline that is known here.
+    """
     path = folder / _INDEX_FILE
     pipeline = read_object(path).get("_class_name")
     if pipeline not in PIPELINES:

@@ -65,8 +65,50 @@ class RlConfig(RewardsConfig):
     """Whether drawing and training go on while edits are judged; the result is the same."""
     save_every: PositiveInt = 5
     """Steps after which the state is kept, to go on after a kill."""
+    processes: PositiveInt = 1
+    """Processes that train together on this machine, unless torchrun has started them already."""
+    sharding: Literal["zero2", "zero3", "fsdp2"] | None = None
+    """What is divided among them: gradients and optimiser by DeepSpeed (``zero2``), or the frozen
+    base by DeepSpeed (``zero3``) or torch (``fsdp2``). None: each has everything, as with DDP."""
     watch: WatchConfig = WatchConfig()
     """On reward hacking."""
+
+    @property
+    def deepspeed(self) -> Literal["zero2", "zero3"] | None:
+        """What DeepSpeed divides, if it is used."""
+        return None if self.sharding == "fsdp2" else self.sharding
+
+    @property
+    def divides_base(self) -> bool:
+        """Whether each process has a part of the frozen base only."""
+        return self.sharding in ("zero3", "fsdp2")
+
+    @model_validator(mode="after")
+    def _processes_do_alike(self) -> Self:
+        if self.sharding is None:
+            return self
+        if self.groups_at_a_time > 1:
+            raise ValueError(
+                f"sharding {self.sharding}: each process has to do as many passes as the others, "
+                "whatever sizes its sources have: expected groups_at_a_time 1, got "
+                f"{self.groups_at_a_time}"
+            )
+        self.check_divides(self.processes)
+        return self
+
+    def check_divides(self, processes: int) -> None:
+        """Make sure that so many processes can train together.
+
+        Raises:
+            ValueError: some would have more groups of an update than others, where that matters.
+        """
+        together = self.updates_per_step * processes
+        if self.sharding is not None and self.num_prompts % together:
+            raise ValueError(
+                f"sharding {self.sharding}: each process has to do as many passes as the others: "
+                f"expected num_prompts to be a multiple of {together}, updates_per_step times "
+                f"processes, got {self.num_prompts}"
+            )
 
     @model_validator(mode="after")
     def _groups_suffice(self) -> Self:

@@ -10,9 +10,9 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -20,19 +20,22 @@ from spatialreward.editors.interface import FlowEditor
 from spatialreward.errors import InvalidInputError
 from spatialreward.progress import ReportMetrics, track
 from spatialreward.rl.advantages import Comparison
-from spatialreward.rl.algorithms.interface import Advantages, Models
+from spatialreward.rl.algorithms.interface import Advantages, Batch, Models, Term
 from spatialreward.rl.algorithms.load import load_algorithm
-from spatialreward.rl.checks import allowed_log_ratio, check_finite, check_norm, check_ratio
+from spatialreward.rl.checks import allowed_log_ratio, check_finite, check_ratio
 from spatialreward.rl.config import RlConfig
 from spatialreward.rl.meters import Meters
 from spatialreward.rl.model_card import History
+from spatialreward.rl.outcome import Outcome, Unwatched
 from spatialreward.rl.portions import Portion, Prompt, Update, divided, draw_portion, updates_of
 from spatialreward.rl.prompts import PromptSource
 from spatialreward.rl.regions import region_maps
 from spatialreward.rl.scoring import Scorer, Timed
+from spatialreward.rl.sharding import divide_base
 from spatialreward.rl.telling import describe
-from spatialreward.rl.together import add_gradients, fail_together, share_weights
+from spatialreward.rl.together import fail_together, failing_together, share_weights
 from spatialreward.rl.types import Reward, Scored, Verdict, Watch
+from spatialreward.rl.updating import updates_with
 from spatialreward.rl.weights import MovingAverage, TrainedWeights
 from spatialreward.training.optimisation import KeptState
 from spatialreward.training.processes import ALONE, Processes
@@ -47,74 +50,6 @@ class Pending(NamedTuple):
 
     portion: Portion
     timed: Future[Timed]
-
-
-class Outcome:
-    """What the watch says of a training, as a part of its kept state."""
-
-    def __init__(self, weights: TrainedWeights) -> None:
-        """Nothing was said yet."""
-        self._weights = weights
-        self._best: dict[str, torch.Tensor] = {}
-        self.best_step: int | None = None
-        """Steps that the best policy was trained for; None: nobody looked."""
-        self.stopped_after: int | None = None
-        """Steps after which the watch stopped the training; None: it did not."""
-        self.stopped_because = ""
-
-    def take(self, verdict: Verdict, step: int) -> None:
-        """Keep the weights as they are if they are the best, and remember why to stop."""
-        if verdict.is_best:
-            self.best_step = step
-            self._best = {
-                name: weight.detach().to("cpu", copy=True)
-                for name, weight in self._weights.by_name.items()
-            }
-        if verdict.stop is not None:
-            self.stopped_after, self.stopped_because = step, verdict.stop
-
-    def restore_best(self) -> None:
-        """Make the best weights the editor's."""
-        self._weights.load_state_dict(self._best)
-
-    @property
-    def card(self) -> dict[str, object]:
-        """What the card of the editor says of it."""
-        told: dict[str, object] = {}
-        if self.best_step is not None:
-            told["best_step"] = self.best_step
-        if self.stopped_after is not None:
-            told |= {
-                "stopped_after_step": self.stopped_after,
-                "stopped_because": self.stopped_because,
-            }
-        return told
-
-    def state_dict(self) -> dict[str, Any]:
-        """All of it."""
-        return {
-            "best": self._best,
-            "best_step": self.best_step,
-            "stopped_after": self.stopped_after,
-            "stopped_because": self.stopped_because,
-        }
-
-    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
-        """Take up what ``state_dict`` gave."""
-        self._best = state_dict["best"]
-        self.best_step = state_dict["best_step"]
-        self.stopped_after = state_dict["stopped_after"]
-        self.stopped_because = state_dict["stopped_because"]
-
-
-class _Unwatched:
-    """Stands for the watch in processes that have none; the first one's alone keeps a state."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
-        """Nothing to take up."""
 
 
 class Trainer:
@@ -134,14 +69,19 @@ class Trainer:
         """Begin, or take up what is kept in ``resume_file``.
 
         Raises:
-            InvalidInputError: the editor has no weights to train, there are more processes than
-                prompts, or the kept state is of another editor.
+            InvalidInputError: the editor has no weights to train, or none to divide, there are
+                more processes than prompts, or the kept state is of another editor or, where the
+                optimiser is divided, another number of processes.
         """
         if config.num_prompts < processes.world_size:
             raise InvalidInputError(
                 f"num_prompts: expected one at least for each of {processes.world_size} processes, "
                 f"got {config.num_prompts}"
             )
+        try:
+            config.check_divides(processes.world_size)
+        except ValueError as error:
+            raise InvalidInputError(str(error)) from error
         self._config = config
         self._reward = reward
         self._prompts = prompts
@@ -150,13 +90,13 @@ class Trainer:
         self._is_watched = processes.from_first(watch is not None)
         self.weights = TrainedWeights(policy.trainable())
         share_weights(self.weights.all, processes)
+        if config.divides_base and processes.world_size > 1:
+            divide_base(policy.trainable(), self.weights.all, config.sharding)
         decay = config.ema_decay
         average = MovingAverage(self.weights, decay) if decay is not None else None
         self._models = Models(policy, policy.reference(), average)
         self._algorithm = load_algorithm(config, self.weights)
-        self._optimiser = torch.optim.AdamW(
-            self.weights.all, lr=config.learning_rate, weight_decay=config.weight_decay
-        )
+        self._updates = updates_with(config, self.weights.all, processes)
         self._comparison = Comparison(
             reward.weights, config.combine, config.max_advantage, config.min_spread
         )
@@ -165,10 +105,10 @@ class Trainer:
         self._has_told_of_regions = False
         self.history = History()
         self.outcome = Outcome(self.weights)
-        parts = [self.weights, self._optimiser, self.history, self.outcome, reward]
+        parts = [self.weights, self._updates, self.history, self.outcome, reward]
         parts += [*self._algorithm.parts, *([average] if average else [])]
         if self._is_watched:
-            parts.append(watch if watch is not None else _Unwatched())
+            parts.append(watch if processes.is_first else Unwatched())
         self._state = KeptState(resume_file, parts)
         self._first = self._state.restore()
 
@@ -183,8 +123,8 @@ class Trainer:
             NotFiniteError, RatioError: as ``rl.checks``, with the state kept.
             ProcessesError: another process failed.
         """
-        if self._first == 0 and not self.history.lines:
-            self._tell(self._look(0), 0, report)
+        if self._is_due(self._first):
+            self._look_and_tell(self.history.of(self._first), self._first, report)
         remaining = range(self._first, self._config.num_steps)
         if self.outcome.stopped_after is not None:
             remaining = range(0)
@@ -198,10 +138,7 @@ class Trainer:
                         self._keep(step)
                     raise
                 done = step + 1
-                is_last = done == self._config.num_steps
-                if is_last or done % self._config.watch.every_steps == 0:
-                    metrics |= self._look(done)
-                self._tell(metrics, done, report)
+                self._look_and_tell(metrics, done, report)
                 stops = self.outcome.stopped_after is not None
                 if stops or done % self._config.save_every == 0:
                     self._keep(done)
@@ -270,13 +207,15 @@ class Trainer:
             pending.append([])
             for some in divided(prompts, self._config.groups_at_a_time):
                 start = time.perf_counter()
-                portion = draw_portion(self._models, self._algorithm, some, self._config, step)
+                with self._in_step_with_others():
+                    portion = draw_portion(self._models, self._algorithm, some, self._config, step)
                 drawn_s = time.perf_counter() - start
                 meters.total("time/rollout_s", drawn_s / self._processes.world_size)
                 pending[-1].append(Pending(portion, scorer.submit(portion.edits)))
-                for one in (one for part in pending for one in part if one.timed.done()):
-                    # A judge that fails is known of before all edits are drawn.
-                    one.timed.result()
+                if self._config.sharding is None:
+                    for one in (one for part in pending for one in part if one.timed.done()):
+                        # A judge that fails is known of before all edits are drawn.
+                        one.timed.result()
         return pending
 
     def _accumulate(
@@ -285,10 +224,11 @@ class Trainer:
         """Gradients of an update's edits; returns the seconds waited for their rewards."""
         waited = 0.0
         for portion, timed in pending:
-            begin = time.perf_counter()
-            scored = timed.result().scored
-            waited += time.perf_counter() - begin
-            advantages = self._advantages(portion, scored, meters)
+            with self._in_step_with_others():
+                begin = time.perf_counter()
+                scored = timed.result().scored
+                waited += time.perf_counter() - begin
+                advantages = self._advantages(portion, scored, meters)
             first = 0
             for batch in portion.batches:
                 rows = slice(first, first + len(batch.seeds))
@@ -296,22 +236,26 @@ class Trainer:
                 chosen = advantages.rows(rows).to(self._models.policy.device)
                 num_terms = self._algorithm.num_terms(batch)
                 for number in range(num_terms):
-                    term = self._algorithm.term(self._models, batch, chosen, number)
-                    check_finite(term.loss_B, "the loss", step, batch.names)
-                    (term.loss_B.sum() / (update.num_edits * num_terms)).backward()
+                    with self._in_step_with_others():
+                        term = self._algorithm.term(self._models, batch, chosen, number)
+                        self._check(term, batch, meters)
+                    self._updates.backward(term.loss_B.sum() / (update.num_edits * num_terms))
                     meters.means(term.metrics)
-                    if self._is_on_policy and term.log_ratio_B is not None:
-                        module = self._models.policy.trainable()
-                        far = check_ratio(term.log_ratio_B, self._allowed, module, step)
-                        meters.mean("policy/first_log_ratio", far)
         return waited
 
+    def _check(self, term: Term, batch: Batch, meters: Meters) -> None:
+        check_finite(term.loss_B, "the loss", batch.step, batch.names)
+        if self._is_on_policy and term.log_ratio_B is not None:
+            module = self._models.policy.trainable()
+            far = check_ratio(term.log_ratio_B, self._allowed, module, batch.step)
+            meters.mean("policy/first_log_ratio", far)
+
+    def _in_step_with_others(self) -> AbstractContextManager[None]:
+        """Where passes wait for those of other processes, none may fail by itself in between."""
+        return failing_together(self._processes, at_once=self._config.sharding is not None)
+
     def _update(self, step: int, meters: Meters) -> None:
-        add_gradients(self.weights.all, self._processes)
-        norm = torch.nn.utils.clip_grad_norm_(self.weights.all, self._config.max_gradient_norm)
-        meters.mean("policy/gradient_norm", check_norm(norm, step))
-        self._optimiser.step()
-        self._optimiser.zero_grad()
+        meters.mean("policy/gradient_norm", self._updates.step(step))
         self._is_on_policy = False
         if self._models.average is not None:
             self._models.average.update()
@@ -361,12 +305,29 @@ class Trainer:
             "picture"
         )
 
+    def _is_due(self, step: int) -> bool:
+        """Whether the policy has to be looked at after a step, and was not."""
+        if not self._is_watched or self.outcome.looked_after == step:
+            return False
+        return step == self._config.num_steps or step % self._config.watch.every_steps == 0
+
+    def _look_and_tell(self, metrics: dict[str, float], step: int, report: ReportMetrics) -> None:
+        try:
+            told = self._look(step) if self._is_due(step) else {}
+        except Exception:
+            # What the step itself has come to is not lost; a resumed training looks again.
+            self._tell(metrics, step, report)
+            self._keep(step)
+            raise
+        self._tell(metrics | told, step, report)
+
     def _look(self, step: int) -> dict[str, float]:
-        """What the watch says, if there is one; the average of the weights is looked at."""
-        if not self._is_watched:
-            return {}
+        """What the watch says; the average of the weights is looked at."""
         with self.averaged() as policy:
-            verdict = self._watch(step, policy) if self._watch is not None else None
+            verdict: Verdict | None = None
+            with failing_together(self._processes):
+                if self._watch is not None:
+                    verdict = self._watch(step, policy)
             verdict = self._processes.from_first(verdict)
             self.outcome.take(verdict, step)
         return {name: float(value) for name, value in verdict.metrics.items()}
@@ -379,8 +340,8 @@ class Trainer:
             report(metrics, step)
 
     def _keep(self, step: int) -> None:
-        if self._processes.is_first:
-            self._state.keep(step)
+        # All of them: a part of the state may be divided among them.
+        self._state.keep(step, writes=self._processes.is_first)
 
 
 def _together(parts: Sequence[Scored]) -> Scored:

@@ -39,8 +39,17 @@ class History:
         """One a step, ``step`` among the metrics."""
 
     def add(self, metrics: Mapping[str, float], step: int) -> None:
-        """Keep the metrics of a step."""
-        self.lines.append({"step": step, **metrics})
+        """Keep the metrics of a step, or further ones of the last one."""
+        if self.lines and self.lines[-1]["step"] == step:
+            self.lines[-1] |= metrics
+        else:
+            self.lines.append({"step": step, **metrics})
+
+    def of(self, step: int) -> dict[str, float]:
+        """The metrics of the last step, if it is that one; else none."""
+        if not self.lines or self.lines[-1]["step"] != step:
+            return {}
+        return {name: value for name, value in self.lines[-1].items() if name != "step"}
 
     def values(self, name: str) -> list[float]:
         """One metric step by step, NaN where it was not reported."""

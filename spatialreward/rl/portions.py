@@ -96,9 +96,11 @@ def draw_portion(
         torch.manual_seed(seed_of(config.seed, Purpose.ENCODE, step, prompts[0].number))
         condition = policy.encode([prompt.task for prompt in prompts])
     batches, edits = [], []
-    for first, end in _spans(len(prompts) * size, size, config.edits_at_a_time):
+    spans = list(_spans(len(prompts) * size, size, config.edits_at_a_time))
+    for first, end in spans:
         batch = _draw_batch(models, algorithm, prompts, condition, config, step, first, end)
         batches.append(batch)
+    for (first, end), batch in zip(spans, batches, strict=True):
         finished = batch.rollout.finished
         check_finite(finished, "latents", step, batch.names)
         pictures = policy.decode(finished, batch.condition)

@@ -6,6 +6,7 @@ wrapper: an editor calls its own module, and DDP listens to calls of itself alon
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 
 import torch
@@ -53,6 +54,28 @@ def fail_together(error: Exception | None, processes: Processes) -> None:
     for rank, words in enumerate(told):
         if words is not None:
             raise ProcessesError(f"process {rank} of {processes.world_size} failed: {words}")
+
+
+@contextmanager
+def failing_together(processes: Processes, *, at_once: bool = True) -> Iterator[None]:
+    """Stop all processes at the end of a ``with`` block if one of them has failed in it.
+
+    Args:
+        processes: which enter the block equally often.
+        at_once: False: an error is raised in its own process alone, and told later.
+
+    Raises:
+        Exception, ProcessesError: as ``fail_together``.
+    """
+    error: Exception | None = None
+    try:
+        yield
+    except Exception as caught:
+        if not at_once:
+            raise
+        error = caught
+    if at_once:
+        fail_together(error, processes)
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:

@@ -42,7 +42,8 @@ def finetune_editor(
         report: gets the metrics of each step.
         resume_file: where the state is kept now and then, to go on after a kill, and when a step
             fails; processes share it.
-        watch: looks at the policy now and then; of several processes only the first needs it.
+        watch: looks at the policy now and then; of several processes only the first needs it,
+            unless the base is divided among them (``rl.watch.watching``).
         processes: this process among those that train together.
 
     Returns:

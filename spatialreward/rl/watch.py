@@ -31,6 +31,7 @@ from spatialreward.rl.plain_edits import draw_of_task
 from spatialreward.rl.rewards import Rewards, total
 from spatialreward.rl.types import Reward, Scored, Verdict
 from spatialreward.rl.watch_config import WatchConfig
+from spatialreward.training.processes import ALONE, Processes
 from spatialreward.visuals import SheetRow, sample_sheet
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,34 @@ class Look(NamedTuple):
     step: int
     training: float
     held_out: float
+
+
+class DrawsAlong:
+    """The watch of processes beside the first, where the base is divided among all.
+
+    It draws what the first one does, whose passes need the others', and opens no judge.
+    """
+
+    def __init__(
+        self, config: WatchConfig, tasks: Sequence[EditTask], denoising: DenoisingConfig
+    ) -> None:
+        """Draw as a ``HackingWatch`` of the same arguments does."""
+        self._config = config
+        self._tasks = list(tasks)
+        self._denoising = config.denoising or denoising
+
+    def __call__(self, step: int, policy: FlowEditor) -> Verdict:
+        """Draw; what is said of it is for the first process to say."""
+        for task in self._tasks:
+            draw_of_task(policy, task, self._config.group_size, self._denoising, self._config.seed)
+        return Verdict({}, None, is_best=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing; the first process's counts."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Nothing to take up."""
 
 
 class HackingWatch(ClosedAtEnd):
@@ -244,8 +273,11 @@ def watching(
     training: Reward,
     of_run: Judging | None = None,
     show: ShowPicture | None = None,
-) -> Iterator[HackingWatch | None]:
+    processes: Processes = ALONE,
+) -> Iterator[HackingWatch | DrawsAlong | None]:
     """A watch with the judges that settings name, for the length of a ``with`` block.
+
+    Of several processes the first alone watches and opens these judges.
 
     Args:
         config: of the training. Its ``evaluation_rewards`` are the held-out judges; the oracle
@@ -254,6 +286,7 @@ def watching(
         training: the training's rewards.
         of_run: the judge of those evaluation rewards that name none.
         show: gets a sheet a look.
+        processes: this process among those that train together.
 
     Raises:
         InvalidInputError, HubError, MissingPackageError, TrackingError, StorageError: as
@@ -261,6 +294,9 @@ def watching(
     """
     if not tasks:
         yield None
+        return
+    if not processes.is_first:
+        yield DrawsAlong(config.watch, tasks, config.sampling) if config.divides_base else None
         return
     asked = config.evaluation_rewards
     is_asked = any(one.judge.partition(":")[0] == ORACLE for one in asked)

@@ -90,12 +90,20 @@ class KeptState:
         logger.info("going on after step %d (%s)", kept["step"], self._path)
         return kept["step"]
 
-    def keep(self, step: int) -> None:
-        """Replace what was kept before."""
+    def keep(self, step: int, *, writes: bool = True) -> None:
+        """Replace what was kept before.
+
+        Args:
+            step: number of steps done.
+            writes: of several processes that share the file one alone; the others give their part
+                of what is divided among them.
+        """
         if self._path is None:
             return
         unfinished = self._path.with_suffix(".partial")
         parts = [part.state_dict() for part in self._parts]
+        if not writes:
+            return
         torch.save({"step": step, "seconds": self.seconds, "parts": parts}, unfinished)
         unfinished.rename(self._path)
 

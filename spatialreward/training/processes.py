@@ -6,12 +6,25 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from spatialreward.errors import InvalidInputError, SpatialRewardError
-from spatialreward.training.config import TrainingConfig
 
 Shared = TypeVar("Shared")
+
+
+class Together(Protocol):
+    """Settings of a training that say how many processes do it."""
+
+    @property
+    def processes(self) -> int:
+        """Of this machine, unless ``torchrun`` has started them already."""
+        ...
+
+    @property
+    def deepspeed(self) -> Literal["zero2", "zero3"] | None:
+        """What DeepSpeed divides among them, if it is used."""
+        ...
 
 
 class ProcessesError(SpatialRewardError, RuntimeError):
@@ -60,7 +73,7 @@ ALONE = Processes()
 
 
 @contextmanager
-def joined(config: TrainingConfig | None = None) -> Iterator[Processes]:
+def joined(config: Together | None = None) -> Iterator[Processes]:
     """Join the other processes for the length of a ``with`` block, if there are others.
 
     Args:
@@ -109,7 +122,7 @@ def is_started() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ or int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def needs_start(config: TrainingConfig) -> bool:
+def needs_start(config: Together) -> bool:
     """Whether a training has to be started with ``run_together``."""
     return not is_started() and (config.processes > 1 or config.deepspeed is not None)
 

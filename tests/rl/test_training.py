@@ -224,6 +224,42 @@ def test_the_watch_stops_the_training_and_its_best_policy_is_written(editor_fold
     assert torch.equal(written, watch.seen)
 
 
+def test_a_look_that_fails_leaves_the_state_and_is_made_up_for(editor_folder, tmp_path):
+    class Away(Looks):
+        def __call__(self, step, policy):
+            if step == 2 and not self.looks[1:]:
+                self.looks.append("away")
+                raise RewardError("the held-out judge is away")
+            return super().__call__(step, policy)
+
+    config = CONFIG.model_validate(
+        CONFIG.model_dump() | {"num_steps": 3, "watch": {"every_steps": 2}}
+    )
+
+    def run(name, watch):
+        told = []
+        train(
+            config,
+            editor_folder,
+            tmp_path / name,
+            BrightnessJudge(),
+            lambda one, step: told.append((step, "reward/mean" in one, "watch/look" in one)),
+            resume_file=tmp_path / "state.pt",
+            watch=watch,
+        )
+        return told
+
+    away = Away(best=2, stops=None)
+    with pytest.raises(RewardError, match="away"):
+        run("out", away)
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 2
+    assert run("out", away) == [(2, True, True), (3, True, True)]
+    assert json.loads((tmp_path / "out" / "card.json").read_text())["best_step"] == 2
+    (tmp_path / "state.pt").unlink()
+    run("whole", Looks(best=2, stops=None))
+    same(TinyEditor.load(tmp_path / "out"), TinyEditor.load(tmp_path / "whole"))
+
+
 def test_the_average_of_the_weights_is_written_and_the_weights_themselves_go_on(
     editor_folder, tmp_path
 ):
