@@ -17,6 +17,7 @@ import torch
 from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
+from spatialreward.editors.config import LoraConfig
 from spatialreward.errors import InvalidInputError
 from spatialreward.folder_manifest import digest_folder
 from spatialreward.judges.qwen_vl.weights import read_object, read_tensors
@@ -37,17 +38,6 @@ _PREFIX = "transformer."
 _ADAPTER = "default"
 _METADATA_KEY = "lora_adapter_metadata"
 """Where diffusers keeps an adapter's settings in the header; without them it takes alpha = rank."""
-
-
-class LoraConfig(Record):
-    """The adapter that RL trains; its first matrices begin as a Gaussian, its second ones at 0."""
-
-    rank: int = Field(32, ge=1)
-    alpha: float = Field(64, gt=0)
-    """The adapter's output is scaled by ``alpha / rank``."""
-    targets: tuple[str, ...] | None = Field(None, min_length=1)
-    """Linear layers that get one, by the ends of their names; None: the editor's published ones."""
-    dropout: float = Field(0.0, ge=0, lt=1)
 
 
 class LoraBase(Record):
