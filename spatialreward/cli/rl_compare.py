@@ -38,7 +38,9 @@ def compare(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.toml", help="Settings in the tables [evaluation] and [world]."),
+        typer.Option(
+            metavar="FILE.toml", help="Settings in the tables [evaluation], [world] and [adaptation]."
+        ),
     ] = None,
     overrides: Annotated[
         list[str] | None, changes_of("a setting", "evaluation.num_instructions=64")
