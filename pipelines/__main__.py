@@ -23,14 +23,14 @@ Corpus = Annotated[
         metavar="TOML", help="Edit data set to build from, in place of \\[data]; docs/data.md."
     ),
 ]
-Data = Annotated[str, typer.Option(metavar="REF", help="Edits that train a judge, or are asked of an editor.")]
+Data = Annotated[
+    str, typer.Option(metavar="REF", help="Edits that train a judge, or are asked of an editor.")
+]
 Heldout = Annotated[
     str, typer.Option(metavar="REF", help="Labelled edits that judge or editor are measured on.")
 ]
 Drawn = Annotated[str, typer.Option(metavar="REF", help="Edits that an editor drew, to train on.")]
-Editor = Annotated[
-    str, typer.Option(metavar="S3_REF", help="Editor of kind tiny to fine-tune.")
-]
+Editor = Annotated[str, typer.Option(metavar="S3_REF", help="Editor of kind tiny to fine-tune.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Such as rl.num_steps=3; may be repeated."),

@@ -105,9 +105,7 @@ def compare_editors(
     return json.dumps(outputs, sort_keys=True)
 
 
-def _agreement(
-    step: Step, config: EditorEvaluationStep, judging: TritonJudge
-) -> dict[str, float]:
+def _agreement(step: Step, config: EditorEvaluationStep, judging: TritonJudge) -> dict[str, float]:
     """The judge's order within groups of edits of which the truth is known."""
     from spatialreward.world.agreement import agreement_figures, draw_groups
 
@@ -159,7 +157,7 @@ def register_editor(
 
 
 def _lineage(store: ObjectStore, editor: ArtifactRef) -> dict[str, str]:
-    """What a checkpoint follows from by its card, as tags; of the judge its version, if it has one."""
+    """What a checkpoint follows from by its card, as tags; the judge by its version, if it has one."""
     card = store.get_json(f"{editor.uri}/{_CARD_FILE}") or {}
     lineage = dict(card.get("lineage", {}))
     if "judge" in lineage:

@@ -85,7 +85,9 @@ def import_editor(config: EditorImportStep, parent_run_id: str) -> str:
     if isinstance(base, ArtifactBase):
         inputs = {"editor": base.reference}
     else:
-        found = base.folder if isinstance(base, FolderBase) else fetch_from_hub(base.reference, EDITOR)
+        found = (
+            base.folder if isinstance(base, FolderBase) else fetch_from_hub(base.reference, EDITOR)
+        )
         if not found.is_dir():
             raise InvalidInputError(f"editor {found}: there is no such folder")
         # What lies in a folder may change while its path stays.

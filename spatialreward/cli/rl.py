@@ -59,8 +59,8 @@ def train(
         Path | None,
         typer.Option(
             metavar="FILE.toml",
-            help="Settings in the tables [rl] and [world], as a pipeline's profile has them, and in "
-            "[adaptation] those of its [editor] of kind published.",
+            help="Settings in the tables [rl] and [world], as a pipeline's profile has them, and "
+            "in [adaptation] those of its [editor] of kind published.",
         ),
     ] = None,
     overrides: Annotated[list[str] | None, changes_of("a setting", "rl.num_steps=3")] = None,

@@ -39,7 +39,8 @@ def compare(
     config: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.toml", help="Settings in the tables [evaluation], [world] and [adaptation]."
+            metavar="FILE.toml",
+            help="Settings in the tables [evaluation], [world] and [adaptation].",
         ),
     ] = None,
     overrides: Annotated[

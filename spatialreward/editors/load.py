@@ -66,9 +66,7 @@ def load_editor(
     folder, on_hub = _fetched(editor)
     if (folder / LORA_FILE).is_file():
         place = _base_of(folder) if base is None else base
-        whole = load_editor(
-            place, settings=settings, precision=precision, device=device, name=name
-        )
+        whole = load_editor(place, settings=settings, precision=precision, device=device, name=name)
         return _with_lora(whole, folder, place)
     if base is not None:
         raise InvalidInputError(f"{folder}: holds no LoRA, so it has no base; got {base}")
@@ -103,8 +101,6 @@ def open_editor(
     Raises:
         InvalidInputError: as ``load_editor``.
     """
-    import torch
-
     from spatialreward.editors.adapters import LORA_FILE
 
     if (folder / _TINY_FILE).is_file():
@@ -114,7 +110,7 @@ def open_editor(
         base=base if (folder / LORA_FILE).is_file() else None,
         settings=config.settings,
         precision=config.precision,
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device=_usual_device(),
         name=name,
     )
 
@@ -140,6 +136,12 @@ def open_policy(
     if isinstance(editor, AdaptedEditor):
         editor.add_lora(config.lora, seed=seed, checkpointing=config.gradient_checkpointing)
     return editor
+
+
+def _usual_device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _fetched(editor: Path | str) -> tuple[Path, str]:

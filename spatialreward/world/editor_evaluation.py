@@ -120,9 +120,7 @@ def _tasks(
     return list(map(edit_task, samples)), Oracle(Path(world.photos) if world.photos else None)
 
 
-def _gain(
-    differences_N: np.ndarray, config: EditorEvaluationConfig
-) -> tuple[float, float, float]:
+def _gain(differences_N: np.ndarray, config: EditorEvaluationConfig) -> tuple[float, float, float]:
     """Mean and interval of those that there are; NaN without any."""
     found_N = differences_N[np.isfinite(differences_N)]
     if left_out := len(differences_N) - len(found_N):
@@ -163,9 +161,7 @@ def _edit_all(
     pictures: dict[int, Image.Image] = {}
     for portion in track(portions, total=len(portions), description=description):
         condition = editor.encode([one.task for one in portion])
-        drawn = editor.decode(
-            draw_edits(editor, condition, config.denoising, generator), condition
-        )
+        drawn = editor.decode(draw_edits(editor, condition, config.denoising, generator), condition)
         pictures |= zip((one.number for one in portion), drawn, strict=True)
     return [Edit.of(task, pictures[number]) for number, task in enumerate(tasks)]
 
@@ -180,7 +176,7 @@ def _rows(
     served: Sequence[Judgement] | None,
     known: Sequence[Judgement] | None,
 ) -> list[SheetRow]:
-    """The first ones, with the judge's opinion where it was asked, and the truth where it is known."""
+    """The first ones, with the judge's opinion where it was asked, and the truth where known."""
     truths = known or [None] * len(edits)
     together = zip(edits, served or known or (), truths, strict=True)
     return [
