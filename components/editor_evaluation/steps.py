@@ -157,7 +157,7 @@ def register_editor(
 
 
 def _lineage(store: ObjectStore, editor: ArtifactRef) -> dict[str, str]:
-    """What a checkpoint follows from by its card, as tags; the judge by its version, if it has one."""
+    """What a checkpoint follows from by its card, as tags; the judge by its version if known."""
     card = store.get_json(f"{editor.uri}/{_CARD_FILE}") or {}
     lineage = dict(card.get("lineage", {}))
     if "judge" in lineage:
