@@ -135,12 +135,12 @@ def test_a_published_editor_gets_tasks_of_the_data_unless_the_profile_names_othe
     keys = ("rl.prompts", "rl.watch.prompts", "editor_evaluation.prompts")
     changes = [f"{key}=tasks.jsonl" for key in keys] if is_named else []
     paper = compiled_of("paper", Part.EDITOR, tmp_path, *changes)
-    for step, names in (
+    for step, inputs in (
         ("finetune-editor", ("data", "heldout")),
         ("compare-editors", ("heldout",)),
     ):
         given = paper.steps[step]["inputs"]["parameters"]
-        for name in names:
+        for name in inputs:
             expected = (
                 {"runtimeValue": {"constant": ""}}
                 if is_named
