@@ -94,7 +94,7 @@ def import_editor(config: EditorImportStep, parent_run_id: str) -> str:
         inputs = {"editor": digest_folder(found)}
 
     def work(step: Step) -> Outputs:
-        from spatialreward.editors.adapters import LORA_FILE
+        from spatialreward.editors.adapters import LORA_FILE, AdaptedEditor
         from spatialreward.editors.load import open_policy
 
         folder = step.fetch("editor") if isinstance(base, ArtifactBase) else found
@@ -102,7 +102,10 @@ def import_editor(config: EditorImportStep, parent_run_id: str) -> str:
             raise InvalidInputError(
                 f"editor {config.editor.name}: holds a LoRA alone, expected a whole editor"
             )
-        open_policy(folder, config.editor.adaptation)
+        if not isinstance(open_policy(folder, config.editor.adaptation), AdaptedEditor):
+            raise InvalidInputError(
+                f"editor {config.editor.name}: holds the tiny editor, expected a published one"
+            )
         if isinstance(base, ArtifactBase):
             return {"editor": base.reference}
         return {"editor": step.keep_model(folder, "editor")}
