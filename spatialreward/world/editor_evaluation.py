@@ -12,6 +12,7 @@ from PIL import Image
 from scipy import stats
 
 from spatialreward.benchmarks.config import EditorEvaluationConfig
+from spatialreward.editors.adapters import LORA_FILE
 from spatialreward.editors.config import AdaptationConfig
 from spatialreward.editors.interface import FlowEditor
 from spatialreward.editors.load import open_editor
@@ -74,7 +75,8 @@ def compare_editors(
 
     Args:
         before: checkpoint of one editor.
-        after: checkpoint of the other; of a LoRA ``before`` is the base.
+        after: checkpoint of the other; of a LoRA ``before`` is the base, unless it is one, too: then
+            both are on the bases that their cards name.
         world: its held-out stream gives sources and instructions where ``config`` names none.
         config: which and how many, and how they are drawn.
         judging: a judge whose opinion is shown beside the oracle's; None for the oracle's alone.
@@ -92,8 +94,9 @@ def compare_editors(
             "judge to ask"
         )
     edits: list[list[Edit]] = []
+    base = None if (before / LORA_FILE).is_file() else before
     for name, folder in (("before", before), ("after", after)):
-        editor = open_editor(folder, adaptation, base=before)
+        editor = open_editor(folder, adaptation, base=base)
         edits.append(_edit_all(editor, tasks, config, f"editing ({name})"))
     served = [judging.judge(some) if judging else None for some in edits]
     known = [oracle.judge(some) if oracle else None for some in edits]
