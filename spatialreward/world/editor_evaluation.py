@@ -75,8 +75,8 @@ def compare_editors(
 
     Args:
         before: checkpoint of one editor.
-        after: checkpoint of the other; of a LoRA ``before`` is the base, unless it is one, too: then
-            both are on the bases that their cards name.
+        after: checkpoint of the other; of a LoRA ``before`` is the base. Where both are LoRAs their
+            cards name the bases.
         world: its held-out stream gives sources and instructions where ``config`` names none.
         config: which and how many, and how they are drawn.
         judging: a judge whose opinion is shown beside the oracle's; None for the oracle's alone.
