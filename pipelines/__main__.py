@@ -23,10 +23,14 @@ Corpus = Annotated[
         metavar="TOML", help="Edit data set to build from, in place of \\[data]; docs/data.md."
     ),
 ]
-Data = Annotated[str, typer.Option(metavar="REF", help="Data to train a judge on.")]
-Heldout = Annotated[str, typer.Option(metavar="REF", help="Labelled edits to measure it on.")]
+Data = Annotated[
+    str, typer.Option(metavar="REF", help="Edits that train a judge, or are asked of an editor.")
+]
+Heldout = Annotated[
+    str, typer.Option(metavar="REF", help="Labelled edits that judge or editor are measured on.")
+]
 Drawn = Annotated[str, typer.Option(metavar="REF", help="Edits that an editor drew, to train on.")]
-Editor = Annotated[str, typer.Option(metavar="S3_REF", help="Editor to fine-tune.")]
+Editor = Annotated[str, typer.Option(metavar="S3_REF", help="Editor of kind tiny to fine-tune.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Such as rl.num_steps=3; may be repeated."),
@@ -152,7 +156,8 @@ def run(
     """Run a profile's pipeline here, with a local stack that is gone afterwards.
 
     A part is given what it does not make: --data and --heldout for judge
-    (--drawn too, with a drawn share), --editor for editor. REF is a folder,
+    (--drawn too, with a drawn share); for editor the same two if its weights
+    are published ones, else --editor. REF is a folder,
     s3://BUCKET/PREFIX#sha256=HEX or hub:OWNER/NAME@REVISION.
     """
     from pipelines.profile import load_profile

@@ -33,8 +33,15 @@ class CorpusAnswers(NamedTuple):
     data: str
 
 
+class EditsAnswers(NamedTuple):
+    """References of edits of the world."""
+
+    data: str
+    heldout: str
+
+
 class WorldAnswers(NamedTuple):
-    """References of what is made of the world."""
+    """The same with an editor that is trained on them."""
 
     data: str
     heldout: str
@@ -50,10 +57,14 @@ class DrawnAnswers(NamedTuple):
     drawn: str
 
 
-def answers_of(profile: Profile) -> type[CorpusAnswers | WorldAnswers | DrawnAnswers]:
+def answers_of(
+    profile: Profile,
+) -> type[CorpusAnswers | EditsAnswers | WorldAnswers | DrawnAnswers]:
     """What a profile's data pipeline hands on."""
     if isinstance(profile.data, CorpusData):
         return CorpusAnswers
+    if profile.published:
+        return EditsAnswers
     return DrawnAnswers if profile.draws_edits else WorldAnswers
 
 
@@ -61,6 +72,8 @@ def last_data_step(profile: Profile) -> str:
     """The step that all others come before."""
     if isinstance(profile.data, CorpusData):
         return "gather-edits"
+    if profile.published:
+        return "merge-shards"
     return "draw-edits" if profile.draws_edits else "pretrain-editor"
 
 
@@ -71,7 +84,7 @@ def num_data_steps(profile: Profile) -> int:
             stages = 2 if corpus.teacher is None else 3
             return stages * corpus.num_shards + stages
         case WorldData(num_shards=shards):
-            return shards + 3 + profile.draws_edits
+            return shards + 2 + (0 if profile.published else 1 + profile.draws_edits)
 
 
 def data_steps(profile: Profile, placement: Placement) -> dsl.base_component.BaseComponent:
@@ -96,7 +109,6 @@ def imported(
 def _world_steps(profile: Profile, placement: Placement) -> dsl.base_component.BaseComponent:
     world, place = profile.world, placement.place
     settings, numbers = world.model_dump_json(), list(range(world.num_shards))
-    pretraining = EditorPretrainingStep(editor=profile.editor).model_dump_json()
     drawing = EditDrawingStep(drawing=profile.drawing, world=world).model_dump_json()
     # What lies in a folder is no part of a step's arguments.
     own_pictures = bool(world.photos)
@@ -113,6 +125,9 @@ def _world_steps(profile: Profile, placement: Placement) -> dsl.base_component.B
             place(built, "build_shard", pure=not own_pictures, in_loop=True)
         merged = merge_shards(shards=dsl.Collected(built.output), **run).after(heldout)
         place(merged, "merge_shards")
+        if profile.published:
+            return answers(answer_of(merged), heldout.output)
+        pretraining = EditorPretrainingStep(editor=profile.editor).model_dump_json()
         editor = pretrain_editor(config=pretraining, data=answer_of(merged), **run)
         place(editor, "pretrain_editor")
         made = (answer_of(merged), heldout.output, answer_of(editor))

@@ -3,22 +3,25 @@
 from typing import NamedTuple
 
 from kfp import dsl
+from kfp.dsl import pipeline_channel
 
 from components.editor_evaluation.component import compare_editors, register_editor
 from components.reward_deployment.component import deploy_judge
-from components.rl_finetuning.component import finetune_editor
+from components.rl_finetuning.component import finetune_editor, import_editor
 from pipelines.compiling import answer_of
 from pipelines.placement import Placement
 from pipelines.settings import Profile
 from spatialreward.ops.config import (
     EditorEvaluationStep,
+    EditorImportStep,
     EditorRegistrationStep,
     EditorRlStep,
+    FolderBase,
     JudgeRegistrationStep,
+    PublishedEditor,
 )
 
 LAST_EDITOR_STEP = "register-editor"
-NUM_EDITOR_STEPS = 4
 
 
 class EditorAnswers(NamedTuple):
@@ -28,36 +31,67 @@ class EditorAnswers(NamedTuple):
     editor_model: str
 
 
+def num_editor_steps(profile: Profile) -> int:
+    """Tasks of a run, for its progress."""
+    return 4 + (profile.published is not None)
+
+
 def editor_steps(profile: Profile, placement: Placement) -> dsl.base_component.BaseComponent:
     """The graph from an editor to a better one.
 
     The champion is served and asked, whichever judge that is; after a judge's pipeline it is the
-    one that has just passed its gate.
+    one that has just passed its gate. An editor with published weights is taken from where the
+    profile says, the other one is given. Data sets whose tasks it gets are given where settings
+    name none; empty ones stand for the generated world.
     """
     champion = f"models:/{JudgeRegistrationStep().name}@champion"
-    rl = EditorRlStep(rl=profile.rl, world=profile.world).model_dump_json()
-    comparison = EditorEvaluationStep(evaluation=profile.editor_evaluation, world=profile.world)
+    published = profile.published
+    adapted = {"adaptation": published.adaptation} if published else {}
+    name = published.name if published else ""
+    rl = EditorRlStep(rl=profile.rl, world=profile.world, base_name=name, **adapted)
+    comparison = EditorEvaluationStep(
+        evaluation=profile.editor_evaluation, world=profile.world, **adapted
+    )
     registration = EditorRegistrationStep(gate=profile.editor_gate).model_dump_json()
     place = placement.place
 
     @dsl.pipeline(name="editor", description="An editor, from RL to its gate.")
-    def editor(editor: str, parent_run_id: str) -> EditorAnswers:
+    def editor(editor: str, data: str, heldout: str, parent_run_id: str) -> EditorAnswers:
         run = {"parent_run_id": parent_run_id}
+        before = _imported(published, placement, run) if published else editor
         served = place(deploy_judge(model=champion, **run), "deploy_judge", pure=False)
-        after = finetune_editor(config=rl, editor=editor, served=served.output, **run)
+        after = finetune_editor(
+            config=rl.model_dump_json(),
+            editor=before,
+            served=served.output,
+            data="" if profile.rl.prompts else data,
+            heldout="" if profile.rl.watch.prompts else heldout,
+            **run,
+        )
         place(after, "finetune_editor")
         compared = compare_editors(
             config=comparison.model_dump_json(),
-            before=editor,
+            before=before,
             after=answer_of(after),
             served=served.output,
+            heldout="" if profile.editor_evaluation.prompts else heldout,
             **run,
         )
         place(compared, "compare_editors")
-        published = register_editor(
+        better = register_editor(
             config=registration, editor=answer_of(after), evaluation=answer_of(compared), **run
         )
-        place(published, "register_editor", pure=False)
-        return EditorAnswers(answer_of(compared), published.output)
+        place(better, "register_editor", pure=False)
+        return EditorAnswers(answer_of(compared), better.output)
 
     return editor
+
+
+def _imported(
+    editor: PublishedEditor, placement: Placement, run: dict[str, object]
+) -> pipeline_channel.PipelineChannel:
+    """An editor with published weights, as an artifact of the store."""
+    task = import_editor(config=EditorImportStep(editor=editor).model_dump_json(), **run)
+    # What lies in a folder is no part of a step's arguments.
+    pure = not isinstance(editor.base, FolderBase)
+    return answer_of(placement.place(task, "import_editor", pure=pure))

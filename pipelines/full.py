@@ -12,11 +12,11 @@ from kfp import dsl
 
 from pipelines.compiling import Form, write_pipeline
 from pipelines.data import answers_of, data_steps, imported, last_data_step, num_data_steps
-from pipelines.editor import LAST_EDITOR_STEP, NUM_EDITOR_STEPS, EditorAnswers, editor_steps
+from pipelines.editor import LAST_EDITOR_STEP, EditorAnswers, editor_steps, num_editor_steps
 from pipelines.enclosing import Enclosing
 from pipelines.images import BY_TAG, Images
 from pipelines.judge import LAST_JUDGE_STEP, JudgeAnswers, judge_steps, num_judge_steps
-from pipelines.parts import Part, inputs_of, run_name
+from pipelines.parts import Part, asked_of, inputs_of, run_name
 from pipelines.placement import Placement
 from pipelines.settings import Profile
 
@@ -40,7 +40,7 @@ def num_steps(profile: Profile, part: Part) -> int:
         + len(_imports(profile, part))
         + part.makes_data * num_data_steps(profile)
         + part.makes_judge * num_judge_steps(profile)
-        + part.makes_editor * NUM_EDITOR_STEPS
+        + part.makes_editor * num_editor_steps(profile)
     )
 
 
@@ -122,6 +122,7 @@ def _steps(profile: Profile, name: str, part: Part, placement: Placement) -> Com
     make_judge = judge_steps(profile, placement) if part.makes_judge else None
     make_editor = editor_steps(profile, placement) if part.makes_editor else None
     imports, answers = _imports(profile, part), _answers_of(profile, part)
+    asks = asked_of(profile)
 
     @dsl.pipeline(name=f"steps-{name}", description="The work.")
     def steps(data: str, heldout: str, drawn: str, editor: str, parent_run_id: str) -> answers:
@@ -143,7 +144,8 @@ def _steps(profile: Profile, name: str, part: Part, placement: Placement) -> Com
             judge = make_judge(**known, drawn=drawn, **run)
             outputs = judge.outputs
         if make_editor:
-            better = make_editor(editor=found["editor"], **run)
+            asked = {what: found[what] if what in asks else "" for what in ("data", "heldout")}
+            better = make_editor(editor=found["editor"], **asked, **run)
             if judge:
                 better.after(judge)
                 outputs = {**outputs, **better.outputs}

@@ -43,9 +43,25 @@ def inputs_of(profile: "Profile", part: Part) -> tuple[str, ...]:
         case Part.JUDGE:
             return ("data", "heldout", "drawn") if profile.draws_edits else ("data", "heldout")
         case Part.EDITOR:
-            return ("editor",)
+            return asked_of(profile) if profile.published else ("editor",)
+        case Part.FULL if profile.data.kind == "corpus":
+            return ("heldout",) if profile.published else ("heldout", "editor")
         case Part.FULL:
-            return ("heldout", "editor") if profile.data.kind == "corpus" else ()
+            return ()
+
+
+def asked_of(profile: "Profile") -> tuple[str, ...]:
+    """Data sets of the pipeline whose tasks the editor gets; where none, settings say which.
+
+    The editor that is trained here gets tasks of the generated world, whose oracle knows the truth.
+    """
+    if not profile.published:
+        return ()
+    needs = {
+        "data": not profile.rl.prompts,
+        "heldout": not (profile.rl.watch.prompts and profile.editor_evaluation.prompts),
+    }
+    return tuple(name for name, is_needed in needs.items() if is_needed)
 
 
 def run_name(name: str, part: Part) -> str:

@@ -5,7 +5,7 @@ machine lacks, when it is run here.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -28,12 +28,13 @@ from spatialreward.judges.openai_config import OpenAiConfig
 from spatialreward.ops.config import (
     FolderBase,
     HubBase,
-    OmniGen2Config,
     ShippedBase,
 )
 from spatialreward.world.shipped import SHIPPED_BASE
 
 _GIB = 1 << 30
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_EDITOR_INDEX = "model_index.json"
 
 
 def refuse(profile: Profile, name: str, part: Part, given: Mapping[str, str]) -> None:
@@ -62,16 +63,19 @@ def refuse_parts(profile: Profile, name: str, part: Part) -> None:
     _first(f"profile {name}", _missing_parts(profile, part))
 
 
-def refuse_elsewhere(given: Mapping[str, str]) -> None:
+def refuse_elsewhere(profile: Profile, part: Part, given: Mapping[str, str]) -> None:
     """Refuse references that only this machine can open.
 
     Raises:
-        InvalidInputError: one is a folder.
+        InvalidInputError: one is a folder or a file.
     """
-    for what, reference in given.items():
-        if reference and not reference.startswith(("s3://", "hub:")):
+    named = {f"--{what}": reference for what, reference in given.items()}
+    if part.makes_editor:
+        named |= _prompts_of(profile)
+    for what, reference in named.items():
+        if reference and not _is_elsewhere(reference):
             raise InvalidInputError(
-                f"--{what} {reference}: a pod does not see this machine's folders, expected "
+                f"{what} {reference}: a pod does not see this machine's folders, expected "
                 "s3://BUCKET/PREFIX#sha256=HEX or hub:OWNER/NAME@REVISION"
             )
 
@@ -87,16 +91,13 @@ def refuse_here(profile: Profile, name: str, part: Part, given: Mapping[str, str
         *(_missing_base(profile) if part.makes_judge else ()),
         *(_missing_consistency_key(profile) if part.makes_judge else ()),
         *(_missing_source(profile) if part.makes_data else ()),
+        *(_missing_editor(profile) if part.makes_editor else ()),
         *_missing_resources(profile, part),
     ]
     if missing:
         raise InvalidInputError(f"profile {name} cannot run on this machine: {'; '.join(missing)}")
     for what, reference in given.items():
-        if (
-            reference
-            and not reference.startswith(("s3://", "hub:"))
-            and not Path(reference).is_dir()
-        ):
+        if reference and not _is_elsewhere(reference) and not Path(reference).is_dir():
             raise InvalidInputError(f"--{what} {reference}: no such folder")
 
 
@@ -106,16 +107,14 @@ def _first(where: str, problems: Iterator[str]) -> None:
 
 
 def _missing_parts(profile: Profile, part: Part) -> Iterator[str]:
-    editor, data = profile.editor, profile.data
+    published, data = profile.published, profile.data
     if part.makes_judge:
         yield from _uneven_batches(profile)
-    if part.makes_editor and isinstance(editor, OmniGen2Config):
+    if published and part.makes_data and isinstance(data, WorldData) and profile.draws_edits:
         yield (
-            f"editor: {editor.repository} cannot be fine-tuned by this version; "
-            "--pipeline data and --pipeline judge run"
+            f"judge.training.drawn_share: expected 0, since {published.name} is no editor that "
+            "draws edits of the generated world for the judge"
         )
-    if part is Part.DATA and isinstance(data, WorldData) and isinstance(editor, OmniGen2Config):
-        yield f"editor: {editor.repository} does not draw the generated world, expected kind tiny"
     if part is Part.FULL and isinstance(data, CorpusData):
         if profile.draws_edits:
             yield "judge.training.drawn_share: expected 0, since data.kind corpus draws no edits"
@@ -170,6 +169,11 @@ def _wrong_inputs(profile: Profile, part: Part, given: Mapping[str, str]) -> Ite
         if "drawn" in missing:
             share = profile.judge.training.drawn_share
             why = f"; --set judge.training.drawn_share=0, now {share:g}, does without --drawn"
+        elif profile.published and part is Part.EDITOR:
+            why = (
+                f"; {profile.published.name} gets tasks of these, unless rl.prompts, "
+                "rl.watch.prompts and editor_evaluation.prompts name others"
+            )
         yield f"needs {', '.join(f'--{what} REF' for what in missing)}{why}"
     for what in INPUTS:
         reference = given.get(what, "")
@@ -179,6 +183,19 @@ def _wrong_inputs(profile: Profile, part: Part, given: Mapping[str, str]) -> Ite
             yield from _no_artifact(what, reference)
         if reference.startswith("hub:") and "@" not in reference:
             yield f"--{what} {reference}: expected hub:OWNER/NAME@REVISION"
+
+
+def _prompts_of(profile: Profile) -> dict[str, str]:
+    """Tasks for an editor that the settings name, by key."""
+    return {
+        "rl.prompts": profile.rl.prompts,
+        "rl.watch.prompts": profile.rl.watch.prompts,
+        "editor_evaluation.prompts": profile.editor_evaluation.prompts,
+    }
+
+
+def _is_elsewhere(reference: str) -> bool:
+    return reference.startswith(("s3://", "hub:"))
 
 
 def _no_artifact(what: str, reference: str) -> Iterator[str]:
@@ -191,7 +208,7 @@ def _no_artifact(what: str, reference: str) -> Iterator[str]:
 def _missing_base(profile: Profile) -> Iterator[str]:
     match profile.judge.base:
         case HubBase(repository=repository, revision=revision):
-            if not _is_cached(repository, revision):
+            if not _is_cached(repository, revision, "config.json", _WEIGHTS):
                 yield (
                     f"judge.base: {repository} is not in this machine's cache: "
                     f"hf download {repository} --revision {revision}"
@@ -202,15 +219,29 @@ def _missing_base(profile: Profile) -> Iterator[str]:
             yield f"judge.base: the shipped base is not in {SHIPPED_BASE}"
 
 
-def _is_cached(repository: str, revision: str) -> bool:
-    """Whether a judge's configuration and weights are in the hub's cache."""
+def _missing_editor(profile: Profile) -> Iterator[str]:
+    for key, prompts in _prompts_of(profile).items():
+        if prompts and not _is_elsewhere(prompts) and not Path(prompts).exists():
+            yield f"{key}: {prompts} is not there"
+    match profile.published and profile.published.base:
+        case HubBase(repository=repository, revision=revision):
+            if not _is_cached(repository, revision, _EDITOR_INDEX, ()):
+                yield (
+                    f"editor.base: {repository} is not in this machine's cache: "
+                    f"hf download {repository} --revision {revision}"
+                )
+        case FolderBase(folder=folder) if not (folder / _EDITOR_INDEX).is_file():
+            yield f"editor.base.folder: no editor in {folder}, expected {_EDITOR_INDEX}"
+
+
+def _is_cached(repository: str, revision: str, first: str, weights: Sequence[str]) -> bool:
+    """Whether a file, and one of those with weights if there are such, is in the hub's cache."""
     from huggingface_hub import try_to_load_from_cache
 
     def here(file: str) -> bool:
         return isinstance(try_to_load_from_cache(repository, file, revision=revision), str)
 
-    weights = ("model.safetensors", "model.safetensors.index.json")
-    return here("config.json") and any(map(here, weights))
+    return here(first) and (not weights or any(map(here, weights)))
 
 
 def _missing_source(profile: Profile) -> Iterator[str]:

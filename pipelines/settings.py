@@ -4,7 +4,6 @@ A variant is chosen by its ``kind`` and has defaults of its own, so a large judg
 from the one that trains on two cores.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -15,12 +14,13 @@ from spatialreward.benchmarks.config import EditorEvaluationConfig, EditorGate, 
 from spatialreward.data.corpus.config import CorpusConfig
 from spatialreward.errors import InvalidInputError
 from spatialreward.ops.config import (
+    ArtifactBase,
     Editor,
     FolderBase,
     GroundingBase,
     HubBase,
     JudgeBase,
-    OmniGen2Config,
+    PublishedEditor,
     ShippedBase,
     TinyEditorConfig,
 )
@@ -36,9 +36,10 @@ CorpusStep = Literal[
     "prepare_edits", "select_edits", "annotate_edits", "pack_edits", "gather_edits"
 ]
 JudgeStep = Literal["train_judge", "tune_judge", "evaluate_judge", "register_judge"]
-EditorStep = Literal["deploy_judge", "finetune_editor", "compare_editors", "register_editor"]
+EditorStep = Literal[
+    "import_editor", "deploy_judge", "finetune_editor", "compare_editors", "register_editor"
+]
 StepName = Literal[WorldStep, CorpusStep, "import_data", JudgeStep, EditorStep]
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class WorldData(DataConfig):
@@ -105,11 +106,8 @@ class QwenJudge(Record):
     @field_validator("base")
     @classmethod
     def _is_pinned(cls, base: JudgeBase) -> JudgeBase:
-        if isinstance(base, HubBase) and not _COMMIT.fullmatch(base.revision):
-            raise ValueError(
-                f"revision: expected the commit of {base.repository}, 40 letters, "
-                f"got {base.revision!r}"
-            )
+        if isinstance(base, HubBase):
+            base.check_pinned()
         return base
 
 
@@ -119,7 +117,8 @@ VARIANTS: Mapping[tuple[str, str], type[Record]] = {
         "data": (WorldData, CorpusData),
         "judge": (TinyJudge, QwenJudge),
         "judge.base": (ShippedBase, GroundingBase, FolderBase, HubBase),
-        "editor": (TinyEditorConfig, OmniGen2Config),
+        "editor": (TinyEditorConfig, PublishedEditor),
+        "editor.base": (FolderBase, HubBase, ArtifactBase),
     }.items()
     for kind in kinds
 } | {("judge.grpo", ""): GrpoConfig}
@@ -200,6 +199,11 @@ class Profile(Record):
     def draws_edits(self) -> bool:
         """Whether the judge learns from edits that an editor drew."""
         return self.judge.training.drawn_share > 0
+
+    @property
+    def published(self) -> PublishedEditor | None:
+        """The editor, if its weights are published ones; None: it is trained here."""
+        return self.editor if isinstance(self.editor, PublishedEditor) else None
 
     def seeds(self) -> dict[str, int]:
         """Every seed, by its key."""

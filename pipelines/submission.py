@@ -23,5 +23,5 @@ def compile_profile(
     """See ``spatialreward.ops.kubeflow.compiling.Compile``."""
     settings, part, name = load_profile(profile, overrides), Part(pipeline), Path(profile).stem
     refuse(settings, name, part, given)
-    refuse_elsewhere(given)
+    refuse_elsewhere(settings, part, given)
     compile_pipeline(settings, name, part, out, Images.of(images_lock, registry))

@@ -15,6 +15,9 @@ def compare_editors(
     before: Reference,
     after: Reference,
     served: Reference,
+    heldout: Annotated[
+        str, typer.Option(metavar="S3_REF", help="Data set whose tasks both editors get.")
+    ] = "",
     parent_run_id: ParentRunId = "",
 ) -> str:
     """Compare an editor before and after RL; answers with figures and its report as JSON."""
@@ -22,7 +25,7 @@ def compare_editors(
     from spatialreward.ops.config import EditorEvaluationStep, read_settings
 
     settings = read_settings(EditorEvaluationStep, config, "--config")
-    return steps.compare_editors(settings, before, after, served, parent_run_id)
+    return steps.compare_editors(settings, before, after, served, heldout, parent_run_id)
 
 
 @app.command()

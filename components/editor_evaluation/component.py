@@ -11,6 +11,7 @@ def compare_editors(
     before: str,
     after: str,
     served: str,
+    heldout: str,
     parent_run_id: str,
     metrics: dsl.Output[dsl.Metrics],
 ) -> str:
@@ -27,6 +28,7 @@ def compare_editors(
         before=before,
         after=after,
         served=served,
+        heldout=heldout,
         parent_run_id=parent_run_id,
     )
     for name, value in json.loads(answer)["editor"].items():

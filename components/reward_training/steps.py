@@ -169,7 +169,7 @@ def find_base(base: ShippedBase | FolderBase | HubBase) -> Path:
         case FolderBase():
             folder = base.folder
         case HubBase():
-            folder = fetch_from_hub(f"hub:{base.repository}@{base.revision}", JUDGE)
+            folder = fetch_from_hub(base.reference, JUDGE)
     if not (folder / "config.json").is_file():
         raise InvalidInputError(f"judge base {folder}: no checkpoint here, expected a config.json")
     return folder

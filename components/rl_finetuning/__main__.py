@@ -1,5 +1,9 @@
 """Container entry of the editor's training."""
 
+from typing import Annotated
+
+import typer
+
 from spatialreward.cli.container import Config, ParentRunId, Reference, container_entry
 
 app = container_entry("Makes an editor and fine-tunes it against the served judge.")
@@ -16,6 +20,16 @@ def pretrain_editor(config: Config, data: Reference, parent_run_id: ParentRunId 
 
 
 @app.command()
+def import_editor(config: Config, parent_run_id: ParentRunId = "") -> str:
+    """Take an editor with published weights to start RL from; answers with its reference."""
+    from components.rl_finetuning import steps
+    from spatialreward.ops.config import EditorImportStep, read_settings
+
+    settings = read_settings(EditorImportStep, config, "--config")
+    return steps.import_editor(settings, parent_run_id)
+
+
+@app.command()
 def draw_edits(config: Config, editor: Reference, parent_run_id: ParentRunId = "") -> str:
     """Draw edits for the judge's data with an editor; answers with the data set's reference."""
     from components.rl_finetuning import steps
@@ -27,14 +41,24 @@ def draw_edits(config: Config, editor: Reference, parent_run_id: ParentRunId = "
 
 @app.command()
 def finetune_editor(
-    config: Config, editor: Reference, served: Reference, parent_run_id: ParentRunId = ""
+    config: Config,
+    editor: Reference,
+    served: Reference,
+    data: Annotated[
+        str, typer.Option(metavar="S3_REF", help="Data set whose tasks the editor gets.")
+    ] = "",
+    heldout: Annotated[
+        str, typer.Option(metavar="S3_REF", help="Data set whose tasks the watch looks at.")
+    ] = "",
+    parent_run_id: ParentRunId = "",
 ) -> str:
     """Fine-tune an editor with the served judge's rewards; answers with its reference."""
     from components.rl_finetuning import steps
     from spatialreward.ops.config import EditorRlStep, read_settings
 
     settings = read_settings(EditorRlStep, config, "--config")
-    return steps.finetune_editor(settings, editor, served, parent_run_id)
+    asked = steps.AskedFor(data, heldout)
+    return steps.finetune_editor(settings, editor, served, parent_run_id, asked)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,17 @@ def pretrain_editor(
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
+def import_editor(config: str, parent_run_id: str, model: dsl.Output[dsl.Model]) -> str:
+    """Take an editor with published weights; returns its reference."""
+    from components.rl_finetuning.__main__ import app
+    from spatialreward.cli.container import run_as_task
+
+    answer = run_as_task(app, "import-editor", config=config, parent_run_id=parent_run_id)
+    model.metadata["reference"] = answer
+    return answer
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
 def draw_edits(
     config: str, editor: str, parent_run_id: str, dataset: dsl.Output[dsl.Dataset]
 ) -> str:
@@ -37,7 +48,13 @@ def draw_edits(
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def finetune_editor(
-    config: str, editor: str, served: str, parent_run_id: str, model: dsl.Output[dsl.Model]
+    config: str,
+    editor: str,
+    served: str,
+    data: str,
+    heldout: str,
+    parent_run_id: str,
+    model: dsl.Output[dsl.Model],
 ) -> str:
     """Fine-tune an editor with the served judge's rewards; returns its reference."""
     from components.rl_finetuning.__main__ import app
@@ -49,6 +66,8 @@ def finetune_editor(
         config=config,
         editor=editor,
         served=served,
+        data=data,
+        heldout=heldout,
         parent_run_id=parent_run_id,
     )
     model.metadata["reference"] = answer

@@ -1,38 +1,55 @@
-"""The steps that make an editor: pretraining, then RL with the served judge's rewards.
+"""The steps that make an editor: one is trained or taken, then RL with the served judge's rewards.
 
-Between the two it draws edits that the judge learns from.
+Between the two the one that is trained here draws edits that the judge learns from.
 """
 
 import math
 from pathlib import Path
+from typing import NamedTuple
 
 from spatialreward.client import TritonJudge
 from spatialreward.data.dataset import DatasetRef
 from spatialreward.errors import InvalidInputError
 from spatialreward.folder_manifest import digest_folder
+from spatialreward.hub import EDITOR, fetch_from_hub
 from spatialreward.ops.config import (
+    ArtifactBase,
     EditDrawingStep,
+    EditorImportStep,
     EditorPretrainingStep,
     EditorRlStep,
-    OmniGen2Config,
-    TinyEditorConfig,
+    FolderBase,
 )
 from spatialreward.ops.step import Outputs, Step, run_step
+from spatialreward.rl.config import RlConfig
+
+_PURPOSES = {"data": "training", "heldout": "watching"}
+
+
+class AskedFor(NamedTuple):
+    """Data sets of the pipeline whose tasks an editor gets, where its settings name none."""
+
+    data: str = ""
+    """Reference; empty: there is none."""
+    heldout: str = ""
+    """That the training is watched on."""
+
+    def given(self) -> dict[str, str]:
+        """Those that there are, by name."""
+        return {name: one for name, one in self._asdict().items() if one}
+
+    def over(self, rl: RlConfig) -> RlConfig:
+        """Settings that name them."""
+        if self.data:
+            rl = rl.model_copy(update={"prompts": self.data})
+        if self.heldout:
+            watch = rl.watch.model_copy(update={"prompts": self.heldout})
+            rl = rl.model_copy(update={"watch": watch})
+        return rl
 
 
 def pretrain_editor(config: EditorPretrainingStep, data: str, parent_run_id: str) -> str:
-    """Make the editor that RL starts from; returns its reference.
-
-    Raises:
-        InvalidInputError: this version cannot train such an editor.
-    """
-    match config.editor:
-        case TinyEditorConfig():
-            settings = config.editor.pretraining
-        case OmniGen2Config():
-            raise InvalidInputError(
-                f"editor {config.editor.repository}: cannot be trained by this version"
-            )
+    """Train the tiny editor that RL starts from; returns its reference."""
 
     def work(step: Step) -> Outputs:
         from spatialreward.world import editor_pretraining
@@ -40,7 +57,7 @@ def pretrain_editor(config: EditorPretrainingStep, data: str, parent_run_id: str
         checkpoint = step.new_folder("editor")
         data = DatasetRef(place=step.fetch("data")).open()
         editor_pretraining.pretrain_editor(
-            settings, data, checkpoint, step.report, resume_file=step.resume_file
+            config.editor.pretraining, data, checkpoint, step.report, resume_file=step.resume_file
         )
         return {"editor": step.keep_model(checkpoint, "editor")}
 
@@ -52,6 +69,49 @@ def pretrain_editor(config: EditorPretrainingStep, data: str, parent_run_id: str
         parent_run_id=parent_run_id,
         data_sets={"data": "training"},
     )
+    return str(outputs["editor"])
+
+
+def import_editor(config: EditorImportStep, parent_run_id: str) -> str:
+    """Bring an editor with published weights to the object store; returns its reference.
+
+    It is opened as RL opens it first, so that what is missing or of another editor is named here.
+
+    Raises:
+        InvalidInputError: there is no whole editor, or its settings are none for it.
+        HubError: the hub cannot be reached, or refuses.
+    """
+    base = config.editor.base
+    if isinstance(base, ArtifactBase):
+        inputs = {"editor": base.reference}
+    else:
+        found = (
+            base.folder if isinstance(base, FolderBase) else fetch_from_hub(base.reference, EDITOR)
+        )
+        if not found.is_dir():
+            raise InvalidInputError(f"editor {found}: there is no such folder")
+        # What lies in a folder may change while its path stays.
+        inputs = {"editor": digest_folder(found)}
+
+    def work(step: Step) -> Outputs:
+        from spatialreward.editors.adapters import AdaptedEditor
+        from spatialreward.editors.load import open_policy
+        from spatialreward.editors.lora_files import lora_path
+
+        folder = step.fetch("editor") if isinstance(base, ArtifactBase) else found
+        if lora_path(folder) is not None:
+            raise InvalidInputError(
+                f"editor {config.editor.name}: holds a LoRA alone, expected a whole editor"
+            )
+        if not isinstance(open_policy(folder, config.editor.adaptation), AdaptedEditor):
+            raise InvalidInputError(
+                f"editor {config.editor.name}: holds the tiny editor, expected a published one"
+            )
+        if isinstance(base, ArtifactBase):
+            return {"editor": base.reference}
+        return {"editor": step.keep_model(folder, "editor")}
+
+    outputs = run_step("import-editor", config, inputs, work, parent_run_id=parent_run_id)
     return str(outputs["editor"])
 
 
@@ -79,7 +139,9 @@ def draw_edits(config: EditDrawingStep, editor: str, parent_run_id: str) -> str:
     return str(outputs["edits"])
 
 
-def finetune_editor(config: EditorRlStep, editor: str, served: str, parent_run_id: str) -> str:
+def finetune_editor(
+    config: EditorRlStep, editor: str, served: str, parent_run_id: str, asked: AskedFor
+) -> str:
     """Fine-tune an editor; returns its reference.
 
     Args:
@@ -87,6 +149,7 @@ def finetune_editor(config: EditorRlStep, editor: str, served: str, parent_run_i
         editor: reference of the editor to start from.
         served: reference of the judge that is served, whose rewards the result follows from.
         parent_run_id: the pipeline's run.
+        asked: data sets whose source pictures and instructions are asked for.
 
     Raises:
         InvalidInputError: the prompts are no data set.
@@ -95,38 +158,48 @@ def finetune_editor(config: EditorRlStep, editor: str, served: str, parent_run_i
     from spatialreward.rl.prompts import digest_of
 
     judging = TritonJudge.from_environment()
-    inputs = {"editor": editor, "served": served}
-    named = {"prompts": config.rl.prompts, "watched": config.rl.watch.prompts}
+    rl, given = asked.over(config.rl), asked.given()
+    inputs = {"editor": editor, "served": served, **given}
+    named = {"prompts": rl.prompts, "watched": rl.watch.prompts}
     for name, prompts in named.items():
         digest = digest_of(prompts) if prompts else None
         if digest is not None:
             # What lies in a folder may change while its path stays.
             inputs[name] = digest
+    lineage = {
+        "base": config.base_name or editor,
+        "judge": served,
+        **{name: prompts for name, prompts in named.items() if prompts},
+    }
 
     def work(step: Step) -> Outputs:
-        from spatialreward.editors.load import load_editor
+        from spatialreward.editors.load import open_policy
         from spatialreward.rl import training
         from spatialreward.rl.rewards import Rewards
         from spatialreward.rl.watch import watching
         from spatialreward.visuals import reward_curve
         from spatialreward.world.prompts import open_prompts, open_watched
 
-        checkpoint = step.new_folder("editor")
-        asked = open_prompts(config.rl, config.world, step.folder / "prompts")
-        watched = open_watched(config.rl, config.world, step.folder / "prompts")
+        checkpoint, cache = step.new_folder("editor"), step.folder / "prompts"
+        policy = open_policy(
+            step.fetch("editor"), config.adaptation, seed=rl.seed, name=lineage["base"]
+        )
+        prompts = open_prompts(rl, config.world, cache)
+        watched = open_watched(rl, config.world, cache)
         with (
-            Rewards(config.rl.rewards, config.rl, judging) as reward,
-            watching(config.rl, watched, reward, judging, step.tracker.log_image) as watch,
+            Rewards(rl.rewards, rl, judging) as reward,
+            watching(rl, watched, reward, judging, step.tracker.log_image) as watch,
         ):
             rewards = training.finetune_editor(
-                config.rl,
-                load_editor(step.fetch("editor")),
+                rl,
+                policy,
                 checkpoint,
                 reward,
-                asked,
+                prompts,
                 step.report,
                 resume_file=step.resume_file,
                 watch=watch,
+                lineage=lineage,
             )
         if any(map(math.isfinite, rewards)):
             curve = reward_curve({"served reward": rewards}, "Mean reward by the served judge")
@@ -139,5 +212,6 @@ def finetune_editor(config: EditorRlStep, editor: str, served: str, parent_run_i
         inputs,
         work,
         parent_run_id=parent_run_id,
+        data_sets={name: _PURPOSES[name] for name in given},
     )
     return str(outputs["editor"])

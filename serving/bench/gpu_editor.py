@@ -149,7 +149,7 @@ def random_editor(name: str, rank: int) -> "OmniGen2Editor":
     """An editor of random weights with a fresh LoRA, made where it stays."""
     import torch
 
-    from spatialreward.editors.adapters import LoraConfig
+    from spatialreward.editors.config import LoraConfig
     from spatialreward.editors.omnigen2.config import OmniGen2Config
     from spatialreward.editors.omnigen2.editor import OmniGen2Editor
     from spatialreward.world.random_omnigen2 import random_omnigen2

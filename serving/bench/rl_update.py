@@ -57,7 +57,7 @@ def our_update(effort: UpdateEffort, folder: Path) -> float:
         effort: how much.
         folder: as ``random_editors.write_kontext`` writes it.
     """
-    from spatialreward.editors.adapters import LoraConfig
+    from spatialreward.editors.config import LoraConfig
     from spatialreward.rl.loop import Trainer
 
     told: dict[str, float] = {}

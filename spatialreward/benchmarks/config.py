@@ -31,10 +31,16 @@ class EditorGate(Record):
 class EditorEvaluationConfig(Record):
     """How two editors are compared on held-out instructions."""
 
+    prompts: str = ""
+    """Packed data set or JSON Lines file of tasks, as ``rl.prompts`` has it, whose last ones both
+    editors get; a watch on the training takes the first ones. Empty for the generated world's,
+    whose oracle knows the truth; elsewhere the gain is the judge's."""
     num_instructions: PositiveInt = 256
     seed: int = 17
     """Of the starting noise, the same for both editors."""
     denoising: DenoisingConfig = DenoisingConfig()
+    edits_at_a_time: PositiveInt = 64
+    """Edits that an editor draws at once; sources of different sizes are never drawn together."""
     num_bootstrap_samples: PositiveInt = 10_000
     num_groups: PositiveInt = 40
     """Groups of the first editor's edits within which the judge's order is compared with the

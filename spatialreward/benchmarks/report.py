@@ -46,9 +46,10 @@ class EvaluationReport(Record):
     """Of the checkpoint that was measured, as its reference and the registry have it."""
     inputs: dict[str, str]
     """References, with checksums, of what it was measured with: ``heldout`` of a judge; ``before``
-    and ``served`` of an editor."""
+    and ``served`` of an editor, and ``heldout`` or ``prompts`` where a data set gave its tasks."""
     settings: dict[str, Any]
-    """Of the evaluation; an editor's held-out instructions follow from its ``world``."""
+    """Of the evaluation; an editor's held-out instructions follow from its ``world`` where
+    no data set gave them."""
     protocol: str = ""
     """Of a judge: the protocol file's name and checksum, ``NAME#sha256=HEX``."""
     commit: str

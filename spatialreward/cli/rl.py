@@ -18,6 +18,7 @@ from spatialreward.cli.setting_options import changes_of
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from spatialreward.editors.interface import FlowEditor
     from spatialreward.judges.interface import Judging
     from spatialreward.ops.config import EditorRlStep
     from spatialreward.rl.prompts import PromptSource
@@ -62,12 +63,15 @@ def train(
         Path | None,
         typer.Option(
             metavar="FILE.toml",
-            help="Settings in the tables [rl] and [world], as a pipeline's profile has them.",
+            help="Settings in the tables [rl] and [world], as a pipeline's profile has them, and "
+            "in [adaptation] those of its [editor] of kind published.",
         ),
     ] = None,
     overrides: Annotated[list[str] | None, changes_of("a setting", "rl.num_steps=3")] = None,
 ) -> None:
     """Fine-tune an editor: draw groups of edits, have them judged, make better ones more likely.
+
+    Of an editor with published weights a LoRA is trained, of the tiny one all weights.
 
     DIR gets the editor and its card in editor/, a line of metrics a step in metrics.jsonl, the
     curve of rewards, and edits of unseen tasks before and after, with the judge's opinion. Every
@@ -89,14 +93,16 @@ def train(
         run_together(settings.rl.processes, "spatialreward.cli", sys.argv[1:])
         typer.echo(f"the editor and its card are in {folder.editor}")
         return
-    from spatialreward.editors.load import load_editor
+    from spatialreward.editors.load import open_policy
     from spatialreward.judges.load import load_judge
     from spatialreward.world.prompts import open_prompts
 
     how = {"adapter": adapter, "protocol": protocol, "passes": passes, "mode": mode}
     # First of all: it says which GPU is this process's.
     with joined(settings.rl) as processes, load_judge(judge, **how) as judging:
-        load_editor(start)
+        policy = open_policy(
+            start, settings.adaptation, seed=settings.rl.seed, name=settings.base_name
+        )
         prompts = open_prompts(settings.rl, settings.world)
         if processes.is_first:
             folder.hold_to(_what_it_follows_from(settings, start, judging))
@@ -109,7 +115,7 @@ def train(
                 typer.echo(f"note: {judging.notice}", err=True)
             if has_plan(start):
                 typer.echo(told_of(settings, start), err=True)
-        rewards = _train(settings, start, folder, judging, prompts, processes)
+        rewards = _train(settings, policy, folder, judging, prompts, processes)
         if not processes.is_first:
             return
         pictures = _draw(settings, start, folder, judging, prompts, rewards)
@@ -141,13 +147,12 @@ def _what_it_follows_from(
 
 def _train(
     settings: "EditorRlStep",
-    start: Path,
+    policy: "FlowEditor",
     folder: "RunFolder",
     judging: "Judging",
     prompts: "PromptSource",
     processes: "Processes",
 ) -> list[float]:
-    from spatialreward.editors.load import load_editor
     from spatialreward.rl.rewards import Rewards
     from spatialreward.rl.training import finetune_editor
     from spatialreward.rl.watch import watching
@@ -169,7 +174,7 @@ def _train(
     ):
         return finetune_editor(
             rl,
-            load_editor(start),
+            policy,
             folder.unfinished_editor,
             reward,
             prompts,
@@ -191,7 +196,7 @@ def _draw(
     """Edits of tasks that the training did not come to, before and after it, and the rewards."""
     from itertools import chain, count, islice
 
-    from spatialreward.editors.load import load_editor
+    from spatialreward.editors.load import open_editor
     from spatialreward.rl.showing import rows_of
     from spatialreward.visuals import reward_curve, sample_sheet
 
@@ -199,9 +204,8 @@ def _draw(
     tasks = list(islice(further, _ROWS_ON_A_SHEET))
     drawn = []
     for name, checkpoint in (("before", start), ("after", folder.unfinished_editor)):
-        rows = rows_of(
-            load_editor(checkpoint), tasks, settings.rl.sampling, judging, settings.rl.seed
-        )
+        editor = open_editor(checkpoint, settings.adaptation, base=start)
+        rows = rows_of(editor, tasks, settings.rl.sampling, judging, settings.rl.seed)
         drawn.append(folder.path / f"{name}.png")
         sample_sheet(rows).save(drawn[-1])
     if any(map(math.isfinite, rewards)):

@@ -38,18 +38,23 @@ def compare(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.toml", help="Settings in the tables [evaluation] and [world]."),
+        typer.Option(
+            metavar="FILE.toml",
+            help="Settings in the tables [evaluation], [world] and [adaptation].",
+        ),
     ] = None,
     overrides: Annotated[
         list[str] | None, changes_of("a setting", "evaluation.num_instructions=64")
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Have two editors carry out held-out instructions of the generated world, and compare them.
+    """Have two editors carry out the same held-out instructions, and compare them.
 
-    Both start from the same noise, and the oracle, which knows the truth, scores them. Its mean
-    difference has an interval of 95 %: a gain that begins above 0 is no chance. A judge whose
-    opinion rises while the oracle's does not is being gamed.
+    Those are the generated world's, or of the data set or file that evaluation.prompts names. Both
+    start from the same noise. The world's oracle, which knows the truth, scores them, elsewhere the
+    judge. The mean difference has an interval of 95 %: a gain that begins above 0 is no chance. A
+    judge whose opinion rises while the oracle's does not is being gamed. Of a LoRA --before is the
+    base.
 
     The pipeline's step compare-editors does the same. On public benchmarks: evaluate-editor.
 
@@ -76,7 +81,9 @@ def compare(
     how = {"adapter": adapter, "protocol": protocol, "mode": mode}
     opened = load_judge(judge, **how) if judge else nullcontext()
     with opened as judging:
-        compared = compare_editors(*folders, settings.world, settings.evaluation, judging)
+        compared = compare_editors(
+            *folders, settings.world, settings.evaluation, judging, settings.adaptation
+        )
     if out is not None:
         for name, rows in (("before", compared.rows_before), ("after", compared.rows_after)):
             sample_sheet(rows).save(out / f"{name}.png")

@@ -38,7 +38,7 @@ def submit(
         str, typer.Option(metavar="REF", help="Edits that an editor drew, to train on, too.")
     ] = "",
     editor: Annotated[
-        str, typer.Option(metavar="S3_REF", help="Editor to fine-tune, for --pipeline editor.")
+        str, typer.Option(metavar="S3_REF", help="Editor of kind tiny to fine-tune.")
     ] = "",
     package: Annotated[
         Path | None,

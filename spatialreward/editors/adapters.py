@@ -17,6 +17,7 @@ import torch
 from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
+from spatialreward.editors.config import LoraConfig
 from spatialreward.editors.lora_files import (
     LORA_FILE,
     METADATA_KEY,
@@ -39,17 +40,6 @@ if TYPE_CHECKING:
 
 CARD_FILE = "card.json"
 _ADAPTER = "default"
-
-
-class LoraConfig(Record):
-    """The adapter that RL trains; its first matrices begin as a Gaussian, its second ones at 0."""
-
-    rank: int = Field(32, ge=1)
-    alpha: float = Field(64, gt=0)
-    """The adapter's output is scaled by ``alpha / rank``."""
-    targets: tuple[str, ...] | None = Field(None, min_length=1)
-    """Linear layers that get one, by the ends of their names; None: the editor's published ones."""
-    dropout: float = Field(0.0, ge=0, lt=1)
 
 
 class LoraBase(Record):

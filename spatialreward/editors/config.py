@@ -1,6 +1,6 @@
-"""Settings of drawing edits: the steps from noise to a picture, and which of them RL trains."""
+"""Settings of an editor: how it is opened and adapted, and the steps from noise to a picture."""
 
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, PositiveInt, field_validator, model_validator
@@ -9,6 +9,29 @@ from spatialreward.records import Record
 
 Noise = Literal["sde", "dance", "cps"]
 """How stochastic steps are noised; see ``SamplingConfig.noise``."""
+
+
+class LoraConfig(Record):
+    """The adapter that RL trains; its first matrices begin as a Gaussian, its second ones at 0."""
+
+    rank: int = Field(32, ge=1)
+    alpha: float = Field(64, gt=0)
+    """The adapter's output is scaled by ``alpha / rank``."""
+    targets: tuple[str, ...] | None = Field(None, min_length=1)
+    """Linear layers that get one, by the ends of their names; None: the editor's published ones."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class AdaptationConfig(Record):
+    """How an editor with published weights is opened, and how RL adapts it."""
+
+    settings: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies it
+    """How it edits, by the names in its own configuration, such as ``text_guidance``."""
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    """Of the frozen weights; a LoRA is float32."""
+    lora: LoraConfig = LoraConfig()
+    gradient_checkpointing: bool = True
+    """Compute activations again in the backward pass instead of keeping them."""
 
 
 class DenoisingConfig(Record):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
+from spatialreward.editors.config import AdaptationConfig
 from spatialreward.editors.interface import FlowEditor
 from spatialreward.editors.lora_files import LORA_FILE, lora_path
 from spatialreward.errors import InvalidInputError
@@ -42,6 +43,7 @@ def load_editor(
     settings: Mapping[str, Any] | None = None,
     precision: Literal["float32", "bfloat16"] = "float32",
     device: "torch.device | str" = "cpu",
+    name: str = "",
 ) -> FlowEditor:
     """Read an editor's checkpoint.
 
@@ -53,16 +55,17 @@ def load_editor(
         precision: of the weights, but for a LoRA's and OmniGen2's VAE; the tiny editor's is
             float32.
         device: where the weights go; the tiny editor's stay on the CPU.
+        name: what the card of a LoRA on it calls it; empty: by where it is.
 
     Raises:
         InvalidInputError: there is none, it is of another kind than its parts or settings, or a
             part is missing or damaged; names it.
         HubError: the hub cannot be reached, or refuses.
     """
-    folder, name = _fetched(editor)
+    folder, on_hub = _fetched(editor)
     if lora_path(folder) is not None:
         place = _base_of(folder) if base is None else base
-        whole = load_editor(place, settings=settings, precision=precision, device=device)
+        whole = load_editor(place, settings=settings, precision=precision, device=device, name=name)
         return _with_lora(whole, folder, place)
     if base is not None:
         raise InvalidInputError(f"{folder}: holds no LoRA, so it has no base; got {base}")
@@ -71,7 +74,7 @@ def load_editor(
 
         kind = kind_of(folder)
         config, dtype = _settings_of(kind, settings), getattr(torch, precision)
-        return kind.load(folder, config, dtype=dtype, device=device, name=name)
+        return kind.load(folder, config, dtype=dtype, device=device, name=name or on_hub)
     if not (folder / _TINY_FILE).is_file():
         raise InvalidInputError(
             f"{folder}: no editor here, expected {_INDEX_FILE}, {LORA_FILE} or {_TINY_FILE}"
@@ -81,6 +84,61 @@ def load_editor(
     from spatialreward.world.tiny_editor import TinyEditor
 
     return TinyEditor.load(folder)
+
+
+def open_editor(
+    folder: Path, config: AdaptationConfig, *, base: Path | None = None, name: str = ""
+) -> FlowEditor:
+    """Read an editor's checkpoint as settings say, onto a GPU if there is one.
+
+    Args:
+        folder: an editor's, or one with a LoRA.
+        config: how it is opened; the tiny editor has no such settings.
+        base: of a LoRA; by default the folder that its card names.
+        name: as for ``load_editor``.
+
+    Raises:
+        InvalidInputError: as ``load_editor``.
+    """
+    if (folder / _TINY_FILE).is_file():
+        return load_editor(folder)
+    return load_editor(
+        folder,
+        base=None if lora_path(folder) is None else base,
+        settings=config.settings,
+        precision=config.precision,
+        device=_usual_device(),
+        name=name,
+    )
+
+
+def open_policy(
+    folder: Path, config: AdaptationConfig, *, seed: int = 0, name: str = ""
+) -> FlowEditor:
+    """Read an editor for RL, with weights to train: a fresh LoRA where it is a published one.
+
+    Args:
+        folder: as for ``open_editor``.
+        config: how it is opened and adapted.
+        seed: of the LoRA's weights.
+        name: as for ``load_editor``.
+
+    Raises:
+        InvalidInputError: as ``load_editor``, the editor has a LoRA already, or it has no layers of
+            the names that are to be adapted.
+    """
+    from spatialreward.editors.adapters import AdaptedEditor
+
+    editor = open_editor(folder, config, name=name)
+    if isinstance(editor, AdaptedEditor):
+        editor.add_lora(config.lora, seed=seed, checkpointing=config.gradient_checkpointing)
+    return editor
+
+
+def _usual_device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _fetched(editor: Path | str) -> tuple[Path, str]:

@@ -5,13 +5,16 @@ all steps in one file, are the pipelines' business.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import Field, PositiveInt, ValidationError, field_validator
 
+from spatialreward.artifacts import ArtifactRef
 from spatialreward.benchmarks.config import EditorEvaluationConfig, EditorGate, JudgeGate
+from spatialreward.editors.config import AdaptationConfig
 from spatialreward.errors import InvalidInputError
 from spatialreward.reading import read_toml_file
 from spatialreward.records import Record
@@ -23,6 +26,7 @@ from spatialreward.world.config import DataConfig, Split
 from spatialreward.world.tiny_config import DrawingConfig, EditorPretrainingConfig, GroundingConfig
 
 Settings = TypeVar("Settings", bound=Record)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class NoSettings(Record):
@@ -57,6 +61,23 @@ class HubBase(Record):
     """Owner and name, such as ``Qwen/Qwen3-VL-8B-Instruct``."""
     revision: str = "main"
 
+    @property
+    def reference(self) -> str:
+        """``hub:OWNER/NAME@REVISION``."""
+        return f"hub:{self.repository}@{self.revision}"
+
+    def check_pinned(self) -> None:
+        """Make sure that the revision is a commit.
+
+        Raises:
+            ValueError: it is a branch or a tag, which may be another one tomorrow.
+        """
+        if not _COMMIT.fullmatch(self.revision):
+            raise ValueError(
+                f"revision: expected the commit of {self.repository}, 40 letters, "
+                f"got {self.revision!r}"
+            )
+
 
 JudgeBase = Annotated[
     ShippedBase | GroundingBase | FolderBase | HubBase, Field(discriminator="kind")
@@ -70,22 +91,55 @@ class TinyEditorConfig(Record):
     pretraining: EditorPretrainingConfig = EditorPretrainingConfig()
 
 
-class OmniGen2Config(Record):
-    """The paper's editor, of which RL trains a low-rank part."""
+class ArtifactBase(Record):
+    """Start from a folder in the object store."""
 
-    kind: Literal["omnigen2"] = "omnigen2"
-    repository: str = Field("OmniGen2/OmniGen2", pattern=r"^[\w.-]+/[\w.-]+$")
-    picture_side: int = Field(512, ge=64, multiple_of=16)
-    """In pixels."""
-    lora_rank: PositiveInt = 32
-    lora_alpha: PositiveFloat = 64
-    text_guidance: float = Field(4.0, ge=1)
-    image_guidance: float = Field(2.0, ge=1)
-    guidance_until: float = Field(0.6, ge=0, le=1)
-    """Flow time, 0 at noise and 1 at data, up to which guidance is applied."""
+    kind: Literal["artifact"] = "artifact"
+    reference: str
+    """``s3://BUCKET/PREFIX#sha256=HEX``."""
+
+    @field_validator("reference")
+    @classmethod
+    def _is_an_artifact(cls, reference: str) -> str:
+        try:
+            return str(ArtifactRef.parse(reference))
+        except InvalidInputError as error:
+            raise ValueError(str(error)) from error
 
 
-Editor = Annotated[TinyEditorConfig | OmniGen2Config, Field(discriminator="kind")]
+class PublishedEditor(AdaptationConfig):
+    """An editor with published weights, of which RL trains a low-rank part.
+
+    Which one it is, is told by its ``model_index.json``.
+    """
+
+    kind: Literal["published"] = "published"
+    base: Annotated[HubBase | FolderBase | ArtifactBase, Field(discriminator="kind")]
+    """In diffusers' layout. Weights of the hub need a commit: a branch may hold others tomorrow."""
+
+    @field_validator("base")
+    @classmethod
+    def _is_pinned(
+        cls, base: HubBase | FolderBase | ArtifactBase
+    ) -> HubBase | FolderBase | ArtifactBase:
+        if isinstance(base, HubBase):
+            base.check_pinned()
+        return base
+
+    @property
+    def name(self) -> str:
+        """Where its weights are from."""
+        if isinstance(self.base, FolderBase):
+            return str(self.base.folder.absolute())
+        return self.base.reference
+
+    @property
+    def adaptation(self) -> AdaptationConfig:
+        """How it is opened and adapted, wherever it is from."""
+        return AdaptationConfig.model_validate(self.model_dump(exclude={"kind", "base"}))
+
+
+Editor = Annotated[TinyEditorConfig | PublishedEditor, Field(discriminator="kind")]
 
 
 class ShardStep(Record):
@@ -140,7 +194,13 @@ class JudgeEvaluationStep(Record):
 class EditorPretrainingStep(Record):
     """Make the editor that RL starts from."""
 
-    editor: Editor
+    editor: TinyEditorConfig
+
+
+class EditorImportStep(Record):
+    """Take an editor with published weights to start RL from."""
+
+    editor: PublishedEditor
 
 
 class EditDrawingStep(Record):
@@ -156,7 +216,11 @@ class EditorRlStep(Record):
 
     rl: RlConfig
     world: DataConfig
-    """Where source pictures and instructions are drawn from, unless ``rl`` names a data set."""
+    """Where source pictures and instructions are drawn from, unless a data set of them is named."""
+    adaptation: AdaptationConfig = AdaptationConfig()
+    """Of an editor with published weights; of the tiny one all weights are trained."""
+    base_name: str = ""
+    """What the card of a LoRA calls the editor that it belongs to; empty: by where it is."""
 
 
 class EditorEvaluationStep(Record):
@@ -164,6 +228,9 @@ class EditorEvaluationStep(Record):
 
     evaluation: EditorEvaluationConfig
     world: DataConfig
+    """Where source pictures and instructions are drawn from, unless a data set of them is named."""
+    adaptation: AdaptationConfig = AdaptationConfig()
+    """How editors with published weights are opened."""
 
 
 class EditorRegistrationStep(Record):

@@ -17,7 +17,7 @@ from spatialreward.errors import InvalidInputError
 if TYPE_CHECKING:
     from torch import nn
 
-    from spatialreward.editors.adapters import LoraConfig
+    from spatialreward.editors.config import LoraConfig
 
 GIB = 2**30
 CARDS_GIB = (24, 48, 80)
@@ -169,8 +169,9 @@ def sizes_of(folder: Path, lora: "LoraConfig | None" = None) -> Sizes:
     """
     import torch
 
-    from spatialreward.editors.adapters import LoraConfig, add_lora
+    from spatialreward.editors.adapters import add_lora
     from spatialreward.editors.components import read_index
+    from spatialreward.editors.config import LoraConfig
     from spatialreward.editors.load import PIPELINES, kind_of
 
     index = read_index(folder, tuple(PIPELINES))

@@ -71,8 +71,8 @@ def write_model_card(
 
     Args:
         folder: of the checkpoint.
-        card: as in ``card.json``; ``kind``, ``rewards`` and ``training`` are shown if they are
-            there, ``rewards`` as ``Rewards.card`` has them.
+        card: as in ``card.json``; ``kind``, ``lineage``, ``rewards`` and ``training`` are shown if
+            they are there, ``rewards`` as ``Rewards.card`` has them.
         history: metrics of the training; those of ``time/`` tell what a step cost.
         device: what the training ran on.
     """
@@ -85,6 +85,7 @@ def write_model_card(
         reward_curve(drawn, "Rewards of the training").save(folder / CURVES)
     lines = [
         *_heading(card),
+        *_lineage(card),
         *_rewards(card),
         *(["## Curves", "", f"![Rewards by step]({CURVES})", ""] if drawn else []),
         *_figures(history),
@@ -110,6 +111,12 @@ def _heading(card: Mapping[str, object]) -> Iterator[str]:
     if card.get("made"):
         yield f"Made on {card['made']}."
         yield ""
+
+
+def _lineage(card: Mapping[str, Any]) -> Iterator[str]:
+    if card.get("lineage"):
+        yield from ("## Lineage", "")
+        yield from _table(("what", "from"), [[*one] for one in card["lineage"].items()])
 
 
 def _rewards(card: Mapping[str, Any]) -> Iterator[str]:

@@ -42,6 +42,14 @@ class DatasetPrompts:
         edits = itertools.islice(self._data.endlessly(step * self._size), self._size)
         return [task_of(edit) for edit in edits]
 
+    def last(self, count: int) -> list[EditTask]:
+        """The last tasks in their order; all where there are not as many.
+
+        Raises:
+            InvalidInputError: as ``batch``.
+        """
+        return [task_of(edit) for edit in self._data.edits(max(0, len(self) - count))]
+
 
 class FilePrompts:
     """The tasks of a file, in its order, and again from its beginning."""
@@ -65,6 +73,14 @@ class FilePrompts:
         return [
             self._file.task(number % len(self._file)) for number in range(first, first + self._size)
         ]
+
+    def last(self, count: int) -> list[EditTask]:
+        """The last tasks in their order; all where there are not as many.
+
+        Raises:
+            InvalidInputError: as ``batch``.
+        """
+        return [self._file.task(number) for number in range(len(self))[-count:]]
 
 
 def open_named(prompts: str, size: int, cache: Path | None = None) -> DatasetPrompts | FilePrompts:

@@ -2,7 +2,9 @@
 
 import datetime
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from spatialreward.editors.interface import FlowEditor
 from spatialreward.progress import ReportMetrics
@@ -12,6 +14,8 @@ from spatialreward.rl.model_card import write_model_card
 from spatialreward.rl.prompts import PromptSource
 from spatialreward.rl.types import Reward, Watch
 from spatialreward.training.processes import ALONE, Processes
+
+NOTHING_TOLD: Mapping[str, str] = MappingProxyType({})
 
 
 def finetune_editor(
@@ -25,6 +29,7 @@ def finetune_editor(
     resume_file: Path | None = None,
     watch: Watch | None = None,
     processes: Processes = ALONE,
+    lineage: Mapping[str, str] = NOTHING_TOLD,
 ) -> list[float]:
     """Train an editor against judges and write its checkpoint.
 
@@ -45,6 +50,7 @@ def finetune_editor(
         watch: looks at the policy now and then; of several processes only the first needs it,
             unless the base is divided among them (``rl.watch.watching``).
         processes: this process among those that train together.
+        lineage: what the editor follows from, by name, for its card.
 
     Returns:
         Mean reward of each step.
@@ -69,6 +75,7 @@ def finetune_editor(
     trainer.run(report)
     card = {
         "kind": f"flow-matching editor, fine-tuned by {config.algorithm.kind} on judges' rewards",
+        **({"lineage": dict(lineage)} if lineage else {}),
         **reward.card,
         **trainer.outcome.card,
         "training": config.model_dump(mode="json"),

@@ -1,6 +1,8 @@
-"""How much better one editor is than another, by the oracle of the generated world."""
+"""How much better one editor is than another: by the oracle of the generated world, or a judge."""
 
-from collections.abc import Sequence
+import itertools
+import logging
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,22 +12,26 @@ from PIL import Image
 from scipy import stats
 
 from spatialreward.benchmarks.config import EditorEvaluationConfig
-from spatialreward.editors.config import DenoisingConfig
+from spatialreward.editors.config import AdaptationConfig, DenoisingConfig
 from spatialreward.editors.interface import FlowEditor
+from spatialreward.editors.load import open_editor
+from spatialreward.editors.lora_files import lora_path
 from spatialreward.editors.sampling import draw_edits
-from spatialreward.edits import Edit
+from spatialreward.edits import Edit, EditTask
+from spatialreward.errors import InvalidInputError
 from spatialreward.judges.interface import Judging
 from spatialreward.progress import track
 from spatialreward.records import Judgement
+from spatialreward.rl.portions import Prompt, divided
+from spatialreward.rl.prompts import open_named
 from spatialreward.visuals import SheetRow
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
 from spatialreward.world.labelling import edit_task
-from spatialreward.world.oracle import oracle_judgement
-from spatialreward.world.samples import SceneSample
-from spatialreward.world.tiny_editor import TinyEditor
+from spatialreward.world.oracle_judge import Oracle
 
-_BATCH = 64
+logger = logging.getLogger(__name__)
+
 _ROWS_ON_A_SHEET = 12
 
 
@@ -33,9 +39,10 @@ class EditorFigures(NamedTuple):
     """Two editors on the same held-out instructions and the same starting noise."""
 
     oracle_reward_before: float
+    """NaN, as after, where nobody knows the truth."""
     oracle_reward_after: float
     gain: float
-    """Mean of the paired differences of the oracle's rewards."""
+    """Mean of the paired differences of the oracle's rewards, or of the judge's without one."""
     gain_ci95_low: float
     """Bootstrap over instructions (bias-corrected and accelerated)."""
     gain_ci95_high: float
@@ -58,80 +65,111 @@ def compare_editors(
     world: DataConfig,
     config: EditorEvaluationConfig,
     judging: Judging | None,
+    adaptation: AdaptationConfig = AdaptationConfig(),  # noqa: B008 - frozen
+    cache: Path | None = None,
 ) -> EditorComparison:
-    """Have two editors carry out held-out instructions and see what the oracle makes of it.
+    """Have two editors carry out the same held-out instructions, and score what comes of it.
+
+    Tasks of the generated world are scored by its oracle, which knows the truth; others by the
+    judge, and those of which one edit has no judgement are left out of the gain.
 
     Args:
         before: checkpoint of one editor.
-        after: checkpoint of the other.
-        world: its held-out stream gives sources and instructions.
-        config: how many, and how they are drawn.
+        after: checkpoint of the other; of a LoRA ``before`` is the base. Where both are LoRAs their
+            cards name the bases.
+        world: its held-out stream gives sources and instructions where ``config`` names none.
+        config: which and how many, and how they are drawn.
         judging: a judge whose opinion is shown beside the oracle's; None for the oracle's alone.
+        adaptation: how editors with published weights are opened.
+        cache: where a data set of the object store is kept; by default that of the user.
+
+    Raises:
+        InvalidInputError: an editor, the tasks or the judge are missing or cannot be used.
+        ServingError: a served judge could not be asked.
     """
-    samples = list(draw_samples(world, "heldout", config.num_instructions))
-    photos = Path(world.photos) if world.photos else None
-    edits, oracles, served = [], [], []
+    tasks, oracle = _tasks(config, world, cache)
+    if oracle is None and judging is None:
+        raise InvalidInputError(
+            f"evaluation.prompts {config.prompts}: nobody knows the truth of them, and there is no "
+            "judge to ask"
+        )
+    edits: list[list[Edit]] = []
+    base = before if lora_path(before) is None else None
     for name, folder in (("before", before), ("after", after)):
-        pictures = edit_samples(
-            TinyEditor.load(folder),
-            samples,
+        editor = open_editor(folder, adaptation, base=base)
+        drawn = edit_tasks(
+            editor,
+            tasks,
             config.denoising,
             config.seed,
+            at_a_time=config.edits_at_a_time,
             description=f"editing ({name})",
         )
-        edits.append(pictures)
-        oracles.append(
-            [
-                oracle_judgement(sample.world, picture, photos)
-                for sample, picture in zip(samples, pictures, strict=True)
-            ]
-        )
-        served.append(_judge(judging, samples, pictures) if judging else None)
-    rewards_2N = np.array([[one.reward for one in judged] for judged in oracles], dtype=float)
-    differences = rewards_2N[1] - rewards_2N[0]
-    low, high = bootstrap_interval(differences, config.num_bootstrap_samples, config.seed)
+        edits.append(drawn)
+    served = [judging.judge(some) if judging else None for some in edits]
+    known = [oracle.judge(some) if oracle else None for some in edits]
+    scoring = served if oracle is None else known
+    rewards_2N = np.array([[one.reward for one in some or ()] for some in scoring], dtype=float)
     figures = EditorFigures(
-        oracle_reward_before=float(rewards_2N[0].mean()),
-        oracle_reward_after=float(rewards_2N[1].mean()),
-        gain=float(differences.mean()),
-        gain_ci95_low=low,
-        gain_ci95_high=high,
-        served_reward_before=_mean_reward(served[0]),
-        served_reward_after=_mean_reward(served[1]),
+        *map(_mean_reward, known),
+        *_gain(rewards_2N[1] - rewards_2N[0], config),
+        *map(_mean_reward, served),
     )
-    rows = [
-        _rows(samples, pictures, judged or known, known)
-        for pictures, judged, known in zip(edits, served, oracles, strict=True)
-    ]
-    return EditorComparison(figures, *rows)
+    return EditorComparison(
+        figures,
+        *(_rows(*both) for both in zip(edits, served, known, strict=True)),
+    )
 
 
-def edit_samples(
+def _tasks(
+    config: EditorEvaluationConfig, world: DataConfig, cache: Path | None
+) -> tuple[list[EditTask], Oracle | None]:
+    """What is asked for, and who knows the truth of it."""
+    if config.prompts:
+        return open_named(config.prompts, 1, cache).last(config.num_instructions), None
+    samples = draw_samples(world, "heldout", config.num_instructions)
+    return list(map(edit_task, samples)), Oracle(Path(world.photos) if world.photos else None)
+
+
+def _gain(differences_N: np.ndarray, config: EditorEvaluationConfig) -> tuple[float, float, float]:
+    """Mean and interval of those that there are; NaN without any."""
+    found_N = differences_N[np.isfinite(differences_N)]
+    if left_out := len(differences_N) - len(found_N):
+        logger.warning("%d of %d pairs of edits were not judged", left_out, len(differences_N))
+    if not len(found_N):
+        return (float("nan"),) * 3
+    interval = bootstrap_interval(found_N, config.num_bootstrap_samples, config.seed)
+    return float(found_N.mean()), *interval
+
+
+def edit_tasks(
     editor: FlowEditor,
-    samples: Sequence[SceneSample],
+    tasks: Sequence[EditTask],
     denoising: DenoisingConfig,
     seed: int,
     *,
+    at_a_time: int,
     description: str,
-) -> list[Image.Image]:
-    """One edit of each sample by the ODE, from noise that follows from the seed and its place.
+) -> list[Edit]:
+    """One edit of each task by the ODE, in their order.
 
     Args:
         editor: that edits.
-        samples: give sources and instructions.
+        tasks: give sources and instructions.
         denoising: the steps.
         seed: of the starting noise.
+        at_a_time: most edits that are drawn together.
         description: of the progress.
     """
     generator = torch.Generator().manual_seed(seed)
-    pictures: list[Image.Image] = []
-    starts = range(0, len(samples), _BATCH)
-    for start in track(starts, total=len(starts), description=description):
-        batch = samples[start : start + _BATCH]
-        condition = editor.encode([edit_task(sample) for sample in batch])
-        drawn = draw_edits(editor, condition, denoising, generator)
-        pictures += editor.decode(drawn, condition)
-    return pictures
+    numbered = [Prompt(number, task) for number, task in enumerate(tasks)]
+    portions = list(divided(numbered, at_a_time))
+    pictures: dict[int, Image.Image] = {}
+    for portion in track(portions, total=len(portions), description=description):
+        condition = editor.encode([one.task for one in portion])
+        drawn = editor.decode(draw_edits(editor, condition, denoising, generator), condition)
+        pictures |= zip((one.number for one in portion), drawn, strict=True)
+    return [Edit.of(task, pictures[number]) for number, task in enumerate(tasks)]
 
 
 def bootstrap_interval(
@@ -151,30 +189,20 @@ def bootstrap_interval(
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
-def _judge(
-    judging: Judging, samples: Sequence[SceneSample], pictures: Sequence[Image.Image]
-) -> list[Judgement]:
-    return judging.judge(
-        [
-            Edit.of(edit_task(sample), picture)
-            for sample, picture in zip(samples, pictures, strict=True)
-        ]
-    )
-
-
-def _mean_reward(judgements: Sequence[Judgement] | None) -> float:
+def _mean_reward(judgements: Iterable[Judgement] | None) -> float:
     rewards = [one.reward for one in judgements or () if one.reward is not None]
     return float(np.mean(rewards)) if rewards else float("nan")
 
 
 def _rows(
-    samples: Sequence[SceneSample],
-    pictures: Sequence[Image.Image],
-    judgements: Sequence[Judgement],
-    oracles: Sequence[Judgement],
+    edits: Sequence[Edit],
+    served: Sequence[Judgement] | None,
+    known: Sequence[Judgement] | None,
 ) -> list[SheetRow]:
-    together = zip(samples, pictures, judgements, oracles, strict=True)
+    """The first ones, with the judge's opinion where it was asked, and the truth where known."""
+    truths = known or [None] * len(edits)
+    together = zip(edits, served or known or (), truths, strict=True)
     return [
-        SheetRow(sample.images()[0], picture, sample.instruction, judgement, oracle)
-        for sample, picture, judgement, oracle in list(together)[:_ROWS_ON_A_SHEET]
+        SheetRow(edit.source, edit.edited, edit.instruction, judgement, truth)
+        for edit, judgement, truth in itertools.islice(together, _ROWS_ON_A_SHEET)
     ]

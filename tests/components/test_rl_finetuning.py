@@ -1,14 +1,27 @@
+import json
+import shutil
+
 import pytest
 
+from components.editor_evaluation import steps as evaluation
 from components.rl_finetuning import steps
-from components.rl_finetuning.steps import draw_edits, pretrain_editor
+from components.rl_finetuning.steps import AskedFor, draw_edits, import_editor, pretrain_editor
 from spatialreward.artifacts import ArtifactRef
+from spatialreward.benchmarks.config import EditorEvaluationConfig
 from spatialreward.data.dataset import DatasetRef
-from spatialreward.editors.config import DenoisingConfig, SamplingConfig
+from spatialreward.editors.adapters import LoraCard
+from spatialreward.editors.config import DenoisingConfig, LoraConfig, SamplingConfig
+from spatialreward.editors.lora_files import LORA_FILE
+from spatialreward.errors import InvalidInputError
 from spatialreward.ops.config import (
+    ArtifactBase,
     EditDrawingStep,
+    EditorEvaluationStep,
+    EditorImportStep,
     EditorPretrainingStep,
     EditorRlStep,
+    FolderBase,
+    PublishedEditor,
     TinyEditorConfig,
 )
 from spatialreward.ops.tracking import EXPERIMENT
@@ -19,6 +32,7 @@ from spatialreward.training.config import OptimiserConfig
 from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig
 from spatialreward.world.oracle_judge import Oracle
+from spatialreward.world.random_omnigen2 import write_omnigen2
 from spatialreward.world.tiny_config import (
     CodecConfig,
     DrawingConfig,
@@ -76,7 +90,7 @@ def test_an_editor_is_fine_tuned_under_watch(data, client, monkeypatch, tmp_path
         sampling=SamplingConfig(num_denoising_steps=2),
         watch=WatchConfig(num_prompts=2, group_size=2),
     )
-    tuned = steps.finetune_editor(EditorRlStep(rl=rl, world=WORLD), editor, editor, "")
+    tuned = steps.finetune_editor(EditorRlStep(rl=rl, world=WORLD), editor, editor, "", AskedFor())
     experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
     (run,) = client.search_runs([experiment], "attributes.run_name = 'finetune-editor'")
     metrics = run.data.metrics
@@ -87,3 +101,69 @@ def test_an_editor_is_fine_tuned_under_watch(data, client, monkeypatch, tmp_path
     store = ObjectStore.from_environment()
     folder = store.fetch_folder(ArtifactRef.parse(tuned), tmp_path / "tuned")
     assert {"README.md", "card.json", "curves.png"} <= {path.name for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def omnigen2(tmp_path_factory):
+    """The folder of an editor of OmniGen2's classes, of random weights; not to be changed."""
+    folder = tmp_path_factory.mktemp("editors") / "omnigen2"
+    write_omnigen2(folder)
+    return folder
+
+
+def published(base):
+    return PublishedEditor(base=base, precision="float32", lora=LoraConfig(rank=2))
+
+
+def test_a_published_editor_is_taken_fine_tuned_and_compared(data, omnigen2, monkeypatch, tmp_path):
+    for module in (steps, evaluation):
+        monkeypatch.setattr(module, "TritonJudge", Served)
+    editor = published(FolderBase(folder=omnigen2))
+    base = import_editor(EditorImportStep(editor=editor), "")
+    stored = published(ArtifactBase(reference=base))
+    assert import_editor(EditorImportStep(editor=stored), "") == base
+    sampling = SamplingConfig(num_denoising_steps=2)
+    watch = WatchConfig(num_prompts=1, group_size=2)
+    rl = RlConfig(num_steps=1, num_prompts=2, group_size=2, sampling=sampling, watch=watch)
+    adapted = {"world": WORLD, "adaptation": editor.adaptation}
+    config = EditorRlStep(rl=rl, base_name="hub:OmniGen2/OmniGen2@0123", **adapted)
+    tuned = steps.finetune_editor(config, base, base, "", AskedFor(data, data))
+    folder = ObjectStore.from_environment().fetch_folder(
+        ArtifactRef.parse(tuned), tmp_path / "lora"
+    )
+    assert (folder / LORA_FILE).is_file()
+    about = LoraCard.read(folder)
+    assert (about.base.name, about.lora.rank) == ("hub:OmniGen2/OmniGen2@0123", 2)
+    lineage = json.loads((folder / "card.json").read_bytes())["lineage"]
+    assert lineage == {
+        "base": "hub:OmniGen2/OmniGen2@0123",
+        "judge": base,
+        "prompts": data,
+        "watched": data,
+    }
+    comparing = EditorEvaluationConfig(
+        num_instructions=2, denoising=DenoisingConfig(num_denoising_steps=2)
+    )
+    config = EditorEvaluationStep(evaluation=comparing, **adapted)
+    answer = json.loads(evaluation.compare_editors(config, base, tuned, base, data, ""))
+    assert {"gain", "served_reward_before", "served_reward_after"} <= answer["editor"].keys()
+    assert "oracle_reward_before" not in answer["editor"]
+    assert answer["agreement"] == {}
+
+
+def test_what_is_no_whole_editor_is_named_when_it_is_taken(client, omnigen2, monkeypatch, tmp_path):
+    monkeypatch.setenv("SPATIALREWARD_WORK_DIR", str(tmp_path / "work"))
+
+    def refused(folder, message):
+        step = EditorImportStep(editor=published(FolderBase(folder=folder)))
+        with pytest.raises(InvalidInputError, match=message):
+            import_editor(step, "")
+
+    refused(tmp_path / "nowhere", "editor .*/nowhere: there is no such folder")
+    lora = tmp_path / "lora"
+    lora.mkdir()
+    (lora / LORA_FILE).touch()
+    refused(lora, "editor .*/lora: holds a LoRA alone, expected a whole editor")
+    damaged = shutil.copytree(omnigen2, tmp_path / "damaged")
+    shutil.rmtree(damaged / "vae")
+    refused(damaged, "damaged/vae")

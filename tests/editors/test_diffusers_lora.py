@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from serving.bench.stock_pipelines import compare, task_of
-from spatialreward.editors.adapters import LoraConfig, lora_tensors
+from spatialreward.editors.adapters import lora_tensors
+from spatialreward.editors.config import LoraConfig
 from spatialreward.errors import InvalidInputError
 
 EDITORS = ("kontext", "klein", "qwen_edit", "qwen_edit_plus")

@@ -4,8 +4,9 @@ import shutil
 import pytest
 from diffusers import FluxTransformer2DModel
 
-from spatialreward.editors.adapters import CARD_FILE
-from spatialreward.editors.load import PIPELINES, load_editor
+from spatialreward.editors.adapters import CARD_FILE, LoraCard, lora_tensors
+from spatialreward.editors.config import AdaptationConfig, LoraConfig
+from spatialreward.editors.load import PIPELINES, load_editor, open_editor, open_policy
 from spatialreward.editors.lora_files import LORA_FILE
 from spatialreward.errors import InvalidInputError
 from spatialreward.world.tiny_editor import TinyEditor
@@ -65,3 +66,20 @@ def test_a_lora_is_none_of_the_tiny_editors(editor_folder, tmp_path):
     base = shutil.copytree(editor_folder, tmp_path / "base")
     write_lora(tmp_path / "lora", str(base))
     refused("this editor takes no LoRA", tmp_path / "lora")
+
+
+def test_rl_gets_a_published_editor_with_a_fresh_lora(random_editor, tmp_path):
+    base = random_editor("kontext")
+    config = AdaptationConfig(precision="float32", lora=LoraConfig(rank=2))
+    policy = open_policy(base, config, name="hub:owner/kontext@0123")
+    weights = dict(policy.trainable().named_parameters())
+    trained = {name for name, weight in weights.items() if weight.requires_grad}
+    assert trained == {name for name in weights if "lora_" in name} != set()
+    policy.save(tmp_path / "lora", {})
+    assert LoraCard.read(tmp_path / "lora").base.name == "hub:owner/kontext@0123"
+    again = open_editor(tmp_path / "lora", config, base=base)
+    assert lora_tensors(again.transformer).keys() == lora_tensors(policy.transformer).keys()
+
+
+def test_rl_gets_the_tiny_editor_as_it_is(editor_folder):
+    assert isinstance(open_policy(editor_folder, AdaptationConfig()), TinyEditor)

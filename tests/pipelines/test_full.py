@@ -20,6 +20,11 @@ EDITOR = {
     ("finetune-editor", "register-editor"),
     ("compare-editors", "register-editor"),
 }
+PUBLISHED = EDITOR | {
+    ("import-editor", "finetune-editor"),
+    ("import-editor", "compare-editors"),
+}
+"""Of an editor with published weights."""
 WORLD = {
     ("build-shard", "merge-shards"),
     ("for-loop-2", "merge-shards"),
@@ -58,8 +63,8 @@ MADE = {
     "one-gpu": {
         Part.DATA: CORPUS,
         Part.JUDGE: JUDGE,
-        Part.EDITOR: EDITOR,
-        Part.FULL: CORPUS | JUDGE | EDITOR,
+        Part.EDITOR: PUBLISHED,
+        Part.FULL: CORPUS | JUDGE | PUBLISHED,
     },
 }
 MADE["paper"] = MADE["rehearsal"] = {
@@ -105,6 +110,8 @@ def test_the_whole_is_composed_of_its_parts(tmp_path):
         ("data", "judge"),
         ("import-data", "judge"),
         ("judge", "editor"),
+        ("data", "editor"),
+        ("import-data", "editor"),
     }
 
 
@@ -116,6 +123,47 @@ def test_what_a_part_does_not_make_is_brought_before_it(tmp_path):
     assert called == {"import-data", "import-heldout", "import-drawn"}
     editor = compiled_of("tiny", Part.EDITOR, tmp_path)
     assert set(editor.parts) == {"editor"}
+    published = compiled_of("paper", Part.EDITOR, tmp_path)
+    brought = {"import-data", "import-data-2"}
+    assert edges(published.parts) == {(one, "editor") for one in brought}
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+def test_a_published_editor_gets_tasks_of_the_data_unless_the_profile_names_others(
+    is_named, tmp_path
+):
+    keys = ("rl.prompts", "rl.watch.prompts", "editor_evaluation.prompts")
+    changes = [f"{key}=tasks.jsonl" for key in keys] if is_named else []
+    paper = compiled_of("paper", Part.EDITOR, tmp_path, *changes)
+    for step, inputs in (
+        ("finetune-editor", ("data", "heldout")),
+        ("compare-editors", ("heldout",)),
+    ):
+        given = paper.steps[step]["inputs"]["parameters"]
+        for name in inputs:
+            expected = (
+                {"runtimeValue": {"constant": ""}}
+                if is_named
+                else {"componentInputParameter": name}
+            )
+            assert given[name] == expected
+
+
+def test_a_published_editor_is_not_made_of_the_world(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        "[judge.training]\ndrawn_share = 0\n"
+        "[editor]\nkind = 'published'\nbase = { kind = 'folder', folder = 'some/where' }\n"
+    )
+    path = tmp_path / "pipeline.yaml"
+    profile = load_profile(str(file))
+    compile_pipeline(profile, "mine", Part.FULL, path)
+    mine = Compiled.read(path, "mine")
+    made = {edge for edge in WORLD if "pretrain-editor" not in edge}
+    assert mine.edges() == made | JUDGE | PUBLISHED
+    tasks = mine.all_tasks()
+    assert not tasks["exec-import-editor"]["cachingOptions"].get("enableCache")
+    assert num_steps(profile, Part.FULL) == num_steps(load_profile("tiny"), Part.FULL) - 3
 
 
 def test_all_pipelines_have_the_same_parameters(made):
@@ -286,6 +334,7 @@ def test_what_steps_make_and_measure_is_described_by_typed_artifacts(made):
         ON_NODES: "Model",
         "tune-judge": "Model",
         "pretrain-editor": "Model",
+        "import-editor": "Model",
         "finetune-editor": "Model",
         "evaluate-judge": "Metrics",
         "compare-editors": "Metrics",

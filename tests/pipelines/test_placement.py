@@ -15,6 +15,7 @@ H100 = "NVIDIA-H100-80GB-HBM3"
 TAINT = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
 RETRIED = {
     "import-data",
+    "import-editor",
     "select-edits",
     "select-edits-2",
     "train-judge-on-nodes",

@@ -5,7 +5,7 @@ import pytest
 from pipelines.profile import load_profile, names
 from pipelines.settings import CorpusData, Profile, QwenJudge, WorldData
 from spatialreward.errors import InvalidInputError
-from spatialreward.ops.config import FolderBase, GroundingBase, HubBase, OmniGen2Config
+from spatialreward.ops.config import FolderBase, GroundingBase, HubBase, PublishedEditor
 
 
 @pytest.mark.parametrize("name", names())
@@ -20,7 +20,9 @@ def test_the_profiles_are_those_of_the_readme():
 def test_a_profile_says_only_what_is_different():
     paper = load_profile("paper")
     assert isinstance(paper.judge.base, HubBase)
-    assert isinstance(paper.editor, OmniGen2Config)
+    assert isinstance(paper.editor, PublishedEditor)
+    assert paper.editor.name.startswith("hub:OmniGen2/OmniGen2@")
+    assert (paper.editor.lora.rank, paper.editor.lora.alpha) == (32, 64)
     assert paper.judge.gate.max_unparsable_share == 0.01
     assert paper.editor_gate == Profile().editor_gate
     assert paper.resources["train_judge"].gpus == 8
@@ -59,6 +61,15 @@ def test_weights_of_the_hub_need_a_commit(tmp_path):
     )
     with pytest.raises(InvalidInputError, match="expected the commit of Qwen/Qwen3-VL-2B-Instruct"):
         load_profile(str(file))
+    file.write_text("[editor]\nkind = 'published'\nbase = { kind = 'hub', repository = 'a/b' }\n")
+    with pytest.raises(
+        InvalidInputError, match=r"editor\.base: revision: expected the commit of a/b"
+    ):
+        load_profile(str(file))
+    file.write_text(
+        "[judge]\nkind = 'qwen3-vl'\n"
+        "[judge.base]\nkind = 'hub'\nrepository = 'Qwen/Qwen3-VL-2B-Instruct'\n"
+    )
     commit = "a" * 40
     judge = load_profile(str(file), [f"judge.base.revision={commit}"]).judge
     assert judge.base == HubBase(repository="Qwen/Qwen3-VL-2B-Instruct", revision=commit)
@@ -153,7 +164,15 @@ def test_every_seed_is_listed():
         ("[judge.gate]\nmin_mean_iou = 2", "judge.gate.min_mean_iou: Input should be less than"),
         ("[judge.base]\nkind = 'cloud'", 'judge.base.kind: expected one of "shipped", '),
         ("[judge.base]\nkind = 'folder'", "judge.base.folder: Field required"),
-        ("[editor]\nkind = 'omnigen2'\nrank = 3", "editor.rank: no such key"),
+        ("[editor]\nkind = 'omnigen2'", 'editor.kind: expected one of "tiny", "published"'),
+        (
+            "[editor]\nkind = 'published'\nrank = 3\nbase = { kind = 'folder', folder = 'a' }",
+            "editor.rank: no such key",
+        ),
+        (
+            "[editor]\nkind = 'published'\nbase = { kind = 'artifact', reference = 's3://a' }",
+            "editor.base.reference: 's3://a': expected s3://BUCKET/PREFIX#sha256=HEX",
+        ),
         ("[data.grades]\nright = 0.9", "data: grades: expected shares that sum to 1, got 1.5"),
         ("[resources.train]\ngpus = 1", "resources.train: Input should be 'build_shard'"),
         ("rl = 3", "rl: Input should be a table of keys and values, got 3"),

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -21,20 +22,69 @@ def said(refusing, *arguments):
     return str(caught.value)
 
 
+OMNIGEN2 = "hub:OmniGen2/OmniGen2@df5dca8a981d74e6c3af214c145f5c735fe72367"
+TASKS = [
+    f"{key}=tasks.jsonl" for key in ("rl.prompts", "rl.watch.prompts", "editor_evaluation.prompts")
+]
+PUBLISHED = """
+[judge.training]
+drawn_share = 0
+[editor]
+kind = "published"
+base = { kind = "folder", folder = "some/where" }
+"""
+
+
+@pytest.fixture
+def of_the_world(tmp_path):
+    """A file with a profile whose published editor gets tasks of the generated world's edits."""
+    file = tmp_path / "mine.toml"
+    file.write_text(PUBLISHED)
+    return str(file)
+
+
 @pytest.mark.parametrize("profile", ["paper", "one-gpu"])
-@pytest.mark.parametrize("part", [Part.FULL, Part.EDITOR])
-def test_an_editor_that_is_not_there_in_this_version_is_refused_everywhere(profile, part):
-    assert said(refuse, load_profile(profile), profile, part, {}) == (
-        f"profile {profile}: editor: OmniGen2/OmniGen2 cannot be fine-tuned by this version; "
-        "--pipeline data and --pipeline judge run"
+def test_a_published_editor_needs_tasks(profile):
+    assert said(refuse, load_profile(profile), profile, Part.EDITOR, {}) == (
+        f"--pipeline editor: needs --data REF, --heldout REF; {OMNIGEN2} gets tasks of these, "
+        "unless rl.prompts, rl.watch.prompts and editor_evaluation.prompts name others"
     )
+    refuse(load_profile(profile), profile, Part.EDITOR, JUDGE)
+    refuse(load_profile(profile, TASKS), profile, Part.EDITOR, {})
+    refuse(load_profile(profile), profile, Part.FULL, {"heldout": ARTIFACT})
+
+
+def test_a_published_editor_is_named_by_the_profile_alone():
+    given = JUDGE | {"editor": ARTIFACT}
+    assert said(refuse, load_profile("paper"), "paper", Part.EDITOR, given) == (
+        f"--pipeline editor: --editor {ARTIFACT}: is of no use to it"
+    )
+
+
+def test_a_published_editor_does_not_draw_the_generated_world(of_the_world):
+    refuse(load_profile(of_the_world), "mine", Part.FULL, {})
+    drawing = load_profile(of_the_world, ["judge.training.drawn_share=0.5"])
+    assert said(refuse, drawing, "mine", Part.DATA, {}) == (
+        "profile mine: judge.training.drawn_share: expected 0, since "
+        f"{Path('some/where').absolute()} is no editor that draws edits of the generated world for "
+        "the judge"
+    )
+
+
+def test_a_published_editor_or_its_tasks_that_are_not_here_are_named(of_the_world):
+    complaint = said(refuse_here, load_profile(of_the_world), "mine", Part.FULL, {})
+    assert "editor.base.folder: no editor in some/where, expected model_index.json" in complaint
+    paper = said(refuse_here, load_profile("paper", TASKS), "paper", Part.EDITOR, {})
+    assert "hf download OmniGen2/OmniGen2 --revision df5dca8" in paper
+    assert "rl.watch.prompts: tasks.jsonl is not there" in paper
 
 
 @pytest.mark.parametrize("profile", ["paper", "one-gpu"])
 def test_data_and_judge_of_real_edits_run_elsewhere(profile):
     refuse(load_profile(profile), profile, Part.DATA, {})
     refuse(load_profile(profile), profile, Part.JUDGE, JUDGE)
-    refuse_elsewhere(JUDGE | {"data": "hub:owner/name@0123"})
+    given = JUDGE | {"data": "hub:owner/name@0123"}
+    refuse_elsewhere(load_profile(profile), Part.JUDGE, given)
 
 
 def test_what_a_part_needs_and_is_not_given_is_named_at_once():
@@ -75,7 +125,11 @@ def test_a_batch_that_its_processes_cannot_share_is_refused():
 
 def test_a_pod_sees_no_folder_of_this_machine(tmp_path):
     assert "a pod does not see this machine's folders" in said(
-        refuse_elsewhere, {"data": str(tmp_path)}
+        refuse_elsewhere, load_profile("tiny"), Part.JUDGE, {"data": str(tmp_path)}
+    )
+    assert said(refuse_elsewhere, load_profile("paper", TASKS), Part.EDITOR, {}) == (
+        "rl.prompts tasks.jsonl: a pod does not see this machine's folders, expected "
+        "s3://BUCKET/PREFIX#sha256=HEX or hub:OWNER/NAME@REVISION"
     )
 
 

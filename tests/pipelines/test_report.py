@@ -90,6 +90,17 @@ def test_an_editor_whose_edits_have_no_order_has_no_agreement():
     assert [figure.name for figure in report.judge][-1] == "judge/unparsable_share"
 
 
+def test_an_editor_whose_tasks_nobody_knows_the_truth_of_is_shown_by_the_judges_rewards():
+    served = {name.replace("oracle", "served"): value for name, value in EDITOR.items()}
+    answers = ANSWERS | {"editor_figures": json.dumps({"editor": served, "agreement": {}})}
+    report = make_report(answers, TARGETS, total_s=1.0, peak_bytes=1)
+    assert [figure.name for figure in report.editor] == [
+        "editor/served_reward_before",
+        "editor/served_reward_after",
+        "editor/gain_ci95_low",
+    ]
+
+
 def test_groups_in_which_all_judge_alike_have_some_figures():
     editor = {"editor": EDITOR, "agreement": {"naturalness": 1.0}}
     answers = ANSWERS | {"editor_figures": json.dumps(editor)}

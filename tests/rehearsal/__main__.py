@@ -36,7 +36,8 @@ def main(
 
     A Qwen3-VL of random weights is taught to write on generated edits, then goes through the whole
     pipeline: data from edits on disk with a teacher that is often wrong, LoRA and DeepSpeed ZeRO-2
-    on two processes, gate, Triton, RL. Everything of an earlier rehearsal is removed first.
+    on two processes, gate, Triton, RL of OmniGen2's classes, then of two more editors'. Everything
+    of an earlier rehearsal is removed first.
     """
     configure_logging(verbose=verbose)
     from spatialreward.figures import figures_console, figures_table, write_figures

@@ -1,4 +1,4 @@
-"""What a rehearsal reads: edits on disk, a Qwen3-VL without a past, an editor, a bad teacher."""
+"""What a rehearsal reads: edits on disk, a Qwen3-VL without a past, editors, a bad teacher."""
 
 import itertools
 import json
@@ -18,12 +18,8 @@ from spatialreward.training.sft import train_judge
 from spatialreward.world.building import build_shard
 from spatialreward.world.config import DataConfig, Split
 from spatialreward.world.drawing import draw_samples
-from spatialreward.world.editor_pretraining import pretrain_editor
-from spatialreward.world.tiny_config import (
-    CodecConfig,
-    EditorNetworkConfig,
-    EditorPretrainingConfig,
-)
+from spatialreward.world.random_editors import write_kontext, write_qwen_edit
+from spatialreward.world.random_omnigen2 import write_omnigen2
 from tests.data.teacher.teacher_server import Asked, Reaction, annotation, fails, says, well
 
 SEED = 23
@@ -76,10 +72,10 @@ def _real_rows(path: Path) -> list[dict[str, str]]:
 
 
 def make_models(folder: Path, num_steps: int) -> None:
-    """Make ``folder/base``, a judge that has learned to answer at all, and ``folder/editor``.
+    """Make ``folder/base``, a judge that has learned to answer at all, and editors.
 
     Public weights know how to write; random ones are taught it by ``num_steps`` steps on the
-    generated world.
+    generated world. The editors are ``omnigen2``, ``kontext`` and ``qwen``, of random weights.
     """
     build_shard(DataConfig(seed=SEED, num_train=96, num_shards=1), "train", 0, folder / "world")
     world = Dataset(folder / "world")
@@ -103,12 +99,9 @@ def make_models(folder: Path, num_steps: int) -> None:
     )
     base = Base(folder / "random", "random weights")
     train_judge(base, writing, world, folder / "base", lambda metrics, step: None)
-    small = EditorPretrainingConfig(
-        num_samples=96,
-        network=EditorNetworkConfig(width=48, num_layers=1, num_heads=2),
-        codec=CodecConfig(num_samples=96),
-    )
-    pretrain_editor(small, world, folder / "editor", lambda metrics, step: None)
+    write_omnigen2(folder / "omnigen2", SEED)
+    write_kontext(folder / "kontext", SEED)
+    write_qwen_edit(folder / "qwen", plus=True, seed=SEED)
 
 
 def often_wrong() -> tuple[Callable[[Asked], Reaction], list[str]]:

@@ -4,6 +4,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from components.editor_evaluation.steps import compare_editors, register_editor
+from components.reward_deployment.steps import deploy_judge
+from components.rl_finetuning.steps import AskedFor, finetune_editor, import_editor
 from pipelines.full import num_steps
 from pipelines.memory import watched_memory
 from pipelines.parts import Part
@@ -11,15 +14,29 @@ from pipelines.profile import load_profile
 from pipelines.report import Report
 from pipelines.run import RunOptions, run_here
 from pipelines.settings import Profile
+from pipelines.steps import step_environment, variables
 from spatialreward.data.corpus.config import CorpusConfig
 from spatialreward.data.corpus.running import build_corpus
 from spatialreward.figures import Figure
-from spatialreward.stack import Service, StackConfig, running_stack
-from spatialreward.storage import BUCKET, ObjectStore
+from spatialreward.ops.config import (
+    EditorEvaluationStep,
+    EditorImportStep,
+    EditorRegistrationStep,
+    EditorRlStep,
+    FolderBase,
+    JudgeRegistrationStep,
+    PublishedEditor,
+)
+from spatialreward.stack import StackConfig, running_stack
 from tests.data.teacher.teacher_server import TeacherServer
 from tests.rehearsal.inputs import COLUMNS, make_models, often_wrong, write_edits
 
 NAME = "rehearsal"
+OTHERS = {
+    "kontext": {"max_pixels": 96 * 96, "auto_resize": False, "max_sequence_length": 64},
+    "qwen": {"num_pixels": 96 * 96, "num_text_pixels": 96 * 96},
+}
+"""Folders of the editors beside the profile's, and at which sizes they edit."""
 
 
 class Size(NamedTuple):
@@ -54,16 +71,18 @@ def rehearse(
         make_models(folder, size.num_steps)
         profile = _profile(folder, teacher.url, size)
         build_corpus(_heldout(profile, folder), folder / "heldout")
-        given = {"heldout": str(folder / "heldout"), "editor": _stored(folder / "editor", stack)}
+        given = {"heldout": str(folder / "heldout")}
         options = RunOptions(
             stack, anew=True, started_at=started_at, out=folder, figures="pipeline"
         )
         report = run_here(profile, NAME, options, Part.FULL, given)
+        others = fine_tune_others(folder, stack, profile, report)
     goals = profile.goals
     run = {figure.name: figure for figure in report.run}
     peak_gb = max(before.peak_bytes / 1e9, run["memory/peak_gb"].value)
     return [
         *_counted(report, num_steps(profile, Part.FULL), len(faults)),
+        Figure.at_least("rehearsal/other_editors", len(others), len(OTHERS)),
         # No quality is asked for.
         *(figure for figure in report.judge if figure.name == "judge/unparsable_share"),
         Figure.at_most("time/total_s", time.time() - started_at, goals.max_total_s, unit="s"),
@@ -80,6 +99,7 @@ def _profile(folder: Path, teacher: str, size: Size) -> Profile:
             f"{corpus}.teacher.base_url={teacher}",
             f"{corpus}.num_shards={size.num_shards}",
             f"judge.base.folder={folder / 'base'}",
+            f"editor.base.folder={folder / 'omnigen2'}",
             f"{training}.num_samples={size.num_samples}",
         ],
     )
@@ -93,14 +113,47 @@ def _heldout(profile: Profile, folder: Path) -> CorpusConfig:
     return CorpusConfig.model_validate(corpus.model_dump(mode="json") | changed)
 
 
-def _stored(editor: Path, stack: StackConfig) -> str:
-    """Reference of a folder in the store that the run's services will have, too."""
-    without = frozenset({Service.TRITON, Service.MLFLOW})
-    with running_stack(stack.model_copy(update={"without": without})) as endpoints:
-        s3 = endpoints.s3
-        store = ObjectStore(s3.endpoint_url, s3.access_key, s3.secret_key)
-        store.ensure_bucket(BUCKET)
-        return str(store.put_folder(editor, f"s3://{BUCKET}/artifacts/{NAME}"))
+def fine_tune_others(
+    folder: Path, stack: StackConfig, profile: Profile, report: Report
+) -> list[str]:
+    """The editor's part with the classes of two more editors, on the services that a run has left.
+
+    Its steps are called one by one here: a process for each would take longer than they do.
+
+    Returns:
+        The registered versions.
+    """
+    stored = {
+        name: next(step.tags["output.data"] for step in report.steps if step.name == made)
+        for name, made in (("data", "gather-edits"), ("heldout", "import-data"))
+    }
+    made = []
+    with (
+        running_stack(stack) as endpoints,
+        variables(step_environment(endpoints, stack.state_dir)),
+    ):
+        served = deploy_judge(f"models:/{JudgeRegistrationStep().name}@champion", "")
+        for name, settings in OTHERS.items():
+            editor = PublishedEditor(
+                base=FolderBase(folder=folder / name),
+                settings=settings,
+                precision="float32",
+                lora=profile.editor.lora,
+            )
+            made.append(_fine_tune(editor, profile, served, AskedFor(**stored)))
+    return made
+
+
+def _fine_tune(editor: PublishedEditor, profile: Profile, served: str, asked: AskedFor) -> str:
+    world, adaptation = profile.world, editor.adaptation
+    before = import_editor(EditorImportStep(editor=editor), "")
+    rl = EditorRlStep(rl=profile.rl, world=world, adaptation=adaptation, base_name=editor.name)
+    after = finetune_editor(rl, before, served, "", asked)
+    comparison = EditorEvaluationStep(
+        evaluation=profile.editor_evaluation, world=world, adaptation=adaptation
+    )
+    compared = compare_editors(comparison, before, after, served, asked.heldout, "")
+    return register_editor(EditorRegistrationStep(), after, compared, "")
 
 
 def _counted(report: Report, num_tasks: int, num_faults: int) -> list[Figure]:

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from spatialreward.editors.adapters import LoraConfig
+from spatialreward.editors.config import LoraConfig
 from spatialreward.editors.load import load_editor
 from spatialreward.rl.config import RlConfig
 from spatialreward.rl.training import finetune_editor

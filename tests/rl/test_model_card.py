@@ -8,6 +8,7 @@ from spatialreward.rl.model_card import History, write_model_card
 CARD = {
     "kind": "flow-matching editor, fine-tuned",
     "made": "2026-11-02",
+    "lineage": {"base": "hub:owner/editor@0123"},
     "rewards": [
         {
             "name": "judge",
@@ -35,6 +36,7 @@ def test_a_card_tells_rewards_curves_cost_and_settings(tmp_path):
     text = (tmp_path / "README.md").read_text()
     assert text.startswith("# Flow-matching editor, fine-tuned\n\nMade on 2026-11-02.\n")
     assert "| judge | 0.5 | reward | judge/3, weights 1f2e | trained on a\\|b |" in text
+    assert "## Lineage\n\n| what | from |\n| --- | --- |\n| base | hub:owner/editor@0123 |" in text
     assert "| `reward/mean` | 0.3 | 0.5 |" in text
     assert "| `watch/held_out_reward` | 0.25 | 0.25 |" in text
     assert "policy/kl" not in text

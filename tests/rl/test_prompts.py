@@ -42,6 +42,8 @@ def test_a_data_sets_prompts_come_in_its_order_and_again(edits, tmp_path):
     assert [task.id for task in asked] == [edit.id for edit in again]
     assert [task.operation for task in asked] == [edit.operation for edit in again]
     assert prompts.batch(1) == asked[2:4]
+    assert prompts.last(3) == asked[2:5]
+    assert prompts.last(9) == asked[:5]
 
 
 def test_tasks_of_a_file_come_in_its_order_and_again(tmp_path):
@@ -50,6 +52,8 @@ def test_tasks_of_a_file_come_in_its_order_and_again(tmp_path):
     asked = [task for step in range(3) for task in prompts.batch(step)]
     assert [task.id for task in asked] == ["0", "1", "2", "0", "1", "2"]
     assert len(prompts) == 3
+    assert prompts.last(2) == asked[1:3]
+    assert prompts.last(9) == asked[:3]
     assert asked[1].sources[0].getpixel((0, 0)) == (1, 0, 0)
 
 

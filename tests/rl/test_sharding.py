@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 import spatialreward
-from spatialreward.editors.adapters import LORA_FILE
+from spatialreward.editors.lora_files import LORA_FILE
 from spatialreward.errors import InvalidInputError
 from spatialreward.rl.config import RlConfig
 from spatialreward.rl.sharding import divide_base

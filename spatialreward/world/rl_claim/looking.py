@@ -9,9 +9,12 @@ from spatialreward.records import Record
 from spatialreward.rl.types import Verdict, Watch
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_samples
-from spatialreward.world.editor_evaluation import edit_samples
+from spatialreward.world.editor_evaluation import edit_tasks
+from spatialreward.world.labelling import edit_task
 from spatialreward.world.oracle import oracle_judgement
 from spatialreward.world.rl_claim.config import HeldOutConfig
+
+_EDITS_AT_A_TIME = 64
 
 
 class Look(Record):
@@ -52,16 +55,17 @@ class Looking:
     def __call__(self, step: int, policy: FlowEditor) -> Verdict:
         """See ``rl.types.Watch``."""
         verdict = self._watch(step, policy)
-        pictures = edit_samples(
+        edits = edit_tasks(
             policy,
-            self._samples,
+            list(map(edit_task, self._samples)),
             self._config.denoising,
             self._config.seed,
+            at_a_time=_EDITS_AT_A_TIME,
             description=f"held-out prompts after step {step}",
         )
         rewards = tuple(
-            oracle_judgement(sample.world, picture, self._photos).reward
-            for sample, picture in zip(self._samples, pictures, strict=True)
+            oracle_judgement(sample.world, edit.edited, self._photos).reward
+            for sample, edit in zip(self._samples, edits, strict=True)
         )
         look = Look(
             step=step,

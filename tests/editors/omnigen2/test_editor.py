@@ -6,8 +6,7 @@ import torch
 from PIL import Image
 from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
-from spatialreward.editors.adapters import LoraConfig
-from spatialreward.editors.config import DenoisingConfig, SamplingConfig
+from spatialreward.editors.config import DenoisingConfig, LoraConfig, SamplingConfig
 from spatialreward.editors.load import load_editor
 from spatialreward.editors.lora_files import LORA_FILE
 from spatialreward.editors.omnigen2.config import INFERENCE, OmniGen2Config

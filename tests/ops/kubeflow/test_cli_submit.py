@@ -224,7 +224,7 @@ def test_a_judge_alone_is_given_its_data_as_parameters_of_the_run(standin, run):
 
 def test_what_cannot_run_is_refused_before_the_server_is_asked(standin, run, tmp_path):
     cases = {
-        ("--profile", "paper"): "OmniGen2/OmniGen2 cannot be fine-tuned by this version",
+        ("--profile", "paper"): "--pipeline full: needs --heldout REF",
         ("--profile", "paper", "--pipeline", "judge"): "needs --data REF, --heldout REF",
         ("--profile", "tiny", "--editor", "s3://a/b"): "--pipeline full: --editor s3://a/b: is of",
         (
