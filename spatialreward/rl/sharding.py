@@ -75,4 +75,6 @@ def _by_deepspeed(module: nn.Module, trained: Sequence[nn.Parameter]) -> None:
     deepspeed.initialize(model=module, config=settings)
     for weight in trained:
         weight.ds_persist = True
+        # Until DeepSpeed has seen a whole pass it lets go of all others, persistent ones as well.
+        weight.is_external_param = True
         weight.all_gather()
