@@ -74,13 +74,13 @@ def best_of(
     folder = RunFolder.checked(out, "ranking")
     asked = asked_tasks(source, instruction, tasks, data)
     start = editor_folder(editor, "--editor")
-    from spatialreward.editors.load import load_editor
+    from spatialreward.editors.load import open_editor
     from spatialreward.folder_manifest import digest_folder
     from spatialreward.judges.load import load_judge
     from spatialreward.ops.config import flatten
     from spatialreward.rl.best_of import best_of as rank
 
-    drawing = load_editor(start)
+    drawing = open_editor(start, settings.editor)
     how = {"adapter": adapter, "protocol": protocol, "passes": passes, "mode": mode}
     with load_judge(judge, **how) as judging:
         told = {"editor": digest_folder(start), "judge": str(judging.identity), **asked.told}

@@ -73,7 +73,7 @@ def refine(
     folder = RunFolder.checked(out, "refinement")
     asked = asked_tasks(source, instruction, tasks, data)
     start = editor_folder(editor, "--editor")
-    from spatialreward.editors.load import load_editor
+    from spatialreward.editors.load import open_editor
     from spatialreward.folder_manifest import digest_folder
     from spatialreward.judges.load import load_judge
     from spatialreward.ops.config import flatten
@@ -81,7 +81,7 @@ def refine(
     from spatialreward.rl.best_of import folder_name
     from spatialreward.rl.refine import refine as mend
 
-    drawing = load_editor(start)
+    drawing = open_editor(start, settings.editor)
     how = {"adapter": adapter, "protocol": protocol, "passes": passes, "mode": mode}
     unjudged = 0
     with load_judge(judge, **how) as judging:

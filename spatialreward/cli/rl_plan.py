@@ -28,11 +28,9 @@ def plan(
         Path | None,
         typer.Option(metavar="DIR", help="A judge's checkpoint, whose weights are told apart."),
     ] = None,
-    checkpointing: Annotated[
-        bool, typer.Option(help="Compute activations twice to keep fewer of them.")
-    ] = True,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="Settings in the table [rl].")
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="Settings in the tables [rl] and [adaptation]."),
     ] = None,
     overrides: Annotated[list[str] | None, changes_of("a setting", "rl.group_size=16")] = None,
 ) -> None:
@@ -44,7 +42,7 @@ def plan(
     """
     settings = rl_settings(config, overrides or [])
     folder = editor_folder(editor, "--editor")
-    typer.echo(told_of(settings, folder, size, sources, checkpointing, judge))
+    typer.echo(told_of(settings, folder, size, sources, judge))
 
 
 def told_of(
@@ -52,7 +50,6 @@ def told_of(
     folder: Path,
     size_px: int = 512,
     num_sources: int = 1,
-    checkpointing: bool = True,
     judge: Path | None = None,
 ) -> str:
     """The plan as text, for the command and ahead of a training.
@@ -62,13 +59,14 @@ def told_of(
     """
     from spatialreward.rl.memory_plan import Setting, sizes_of, table
 
-    rl = settings.rl
+    rl, adaptation = settings.rl, settings.adaptation
     at_once = rl.group_size * rl.groups_at_a_time
     setting = Setting(
         size_px=size_px,
         num_sources=num_sources,
         edits_at_a_time=min(rl.edits_at_a_time or at_once, at_once),
-        checkpointing=checkpointing,
+        checkpointing=adaptation.gradient_checkpointing,
+        precision=adaptation.precision,
         sharding=rl.sharding,
         processes=rl.processes,
         kept_steps=rl.sampling.num_denoising_steps,
@@ -76,7 +74,7 @@ def told_of(
         copies=(rl.ema_decay is not None) + (rl.algorithm.kind == "nft"),
     )
     weights = () if judge is None else judge.glob("*.safetensors")
-    return table(sizes_of(folder), setting, sum(one.stat().st_size for one in weights))
+    return table(sizes_of(folder, adaptation.lora), setting, sum(one.stat().st_size for one in weights))
 
 
 def has_plan(folder: Path) -> bool:

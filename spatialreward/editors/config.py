@@ -22,13 +22,18 @@ class LoraConfig(Record):
     dropout: float = Field(0.0, ge=0, lt=1)
 
 
-class AdaptationConfig(Record):
-    """How an editor with published weights is opened, and how RL adapts it."""
+class OpeningConfig(Record):
+    """How an editor with published weights is opened; the tiny editor has no such settings."""
 
     settings: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies it
     """How it edits, by the names in its own configuration, such as ``text_guidance``."""
     precision: Literal["float32", "bfloat16"] = "bfloat16"
-    """Of the frozen weights; a LoRA is float32."""
+    """Of its weights; a LoRA is float32."""
+
+
+class AdaptationConfig(OpeningConfig):
+    """How an editor with published weights is opened, and how RL adapts it."""
+
     lora: LoraConfig = LoraConfig()
     gradient_checkpointing: bool = True
     """Compute activations again in the backward pass instead of keeping them."""

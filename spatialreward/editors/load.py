@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from spatialreward.editors.config import AdaptationConfig
+from spatialreward.editors.config import AdaptationConfig, OpeningConfig
 from spatialreward.editors.interface import FlowEditor
 from spatialreward.editors.lora_files import LORA_FILE, lora_path
 from spatialreward.errors import InvalidInputError
@@ -87,7 +87,7 @@ def load_editor(
 
 
 def open_editor(
-    folder: Path, config: AdaptationConfig, *, base: Path | None = None, name: str = ""
+    folder: Path, config: OpeningConfig, *, base: Path | None = None, name: str = ""
 ) -> FlowEditor:
     """Read an editor's checkpoint as settings say, onto a GPU if there is one.
 

@@ -4,7 +4,7 @@ import string
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
-from spatialreward.editors.config import DenoisingConfig
+from spatialreward.editors.config import DenoisingConfig, OpeningConfig
 from spatialreward.records import Record
 
 _FIELDS = frozenset(("instruction", "fault", "where"))
@@ -19,6 +19,7 @@ class BestOfConfig(Record):
     seed: int = Field(0, ge=0)
     """Of the starting noise."""
     denoising: DenoisingConfig = DenoisingConfig()
+    editor: OpeningConfig = OpeningConfig()
     num_sheet_rows: PositiveInt = 16
     """Edits on a sheet, best first."""
 
@@ -45,6 +46,7 @@ class RefineConfig(Record):
     seed: int = Field(0, ge=0)
     """Of the starting noise, which is another one in each round."""
     denoising: DenoisingConfig = DenoisingConfig()
+    editor: OpeningConfig = OpeningConfig()
 
     @field_validator("template")
     @classmethod

@@ -138,3 +138,15 @@ def test_what_cannot_be_used_is_one_line_before_anything_is_written(options, tmp
         assert complaint in done.stderr, (complaint, done.stderr)
         assert done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_are_started_and_one_writes(options, tmp_path):
+    out = tmp_path / "out"
+    changes = ["--set=rl.num_steps=1", "--set=rl.processes=2"]
+    command = [sys.executable, "-m", "spatialreward.cli", *options, *changes]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert f"the editor and its card are in {out / 'editor'}" in done.stdout
+    assert [line["step"] for line in lines(out)] == [0, 1]
+    TinyEditor.load(out / "editor")

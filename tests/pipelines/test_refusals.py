@@ -189,3 +189,13 @@ def test_a_folder_of_data_that_is_not_there_is_named(tmp_path):
 
 def test_small_models_run_anywhere():
     refuse_here(load_profile("tiny", [GROUNDING]), "mine", Part.FULL, {})
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [("rl.processes=2", "processes 2, sharding none"), ("rl.sharding=zero2", "sharding zero2")],
+)
+def test_the_pipeline_fine_tunes_in_one_process(change, told):
+    profile = load_profile("tiny", [change])
+    assert told in said(refuse, profile, "tiny", Part.FULL, {})
+    refuse(profile, "tiny", Part.DATA, {})

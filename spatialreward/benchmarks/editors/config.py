@@ -2,7 +2,7 @@
 
 from pydantic import Field, NonNegativeInt
 
-from spatialreward.editors.config import DenoisingConfig
+from spatialreward.editors.config import DenoisingConfig, OpeningConfig
 from spatialreward.records import Record
 
 
@@ -13,6 +13,7 @@ class DrawingSettings(DenoisingConfig):
     """As published figures of OmniGen2 have it."""
     seed: NonNegativeInt = 17
     """Of the noise that edits start from, the same for all editors."""
+    editor: OpeningConfig = OpeningConfig()
 
 
 class EditorBenchmarkSettings(Record):
