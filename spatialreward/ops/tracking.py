@@ -7,6 +7,7 @@ reached at the start stops the step; one that hiccups later costs figures, not t
 
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ _KIND = {"mlflow.experimentKind": "custom_model_development"}
 DIGEST_CHARACTERS = 36
 """What MLflow stores of a data set's digest at most."""
 _SYSTEM_METRICS_EVERY_S = 5
+_NOT_IN_NAMES = re.compile(r"[^\w.: -]|^\.+|^$")
+_NAME_CHARACTERS = 250
 _PARAMS_A_REQUEST = 100
 _RUNS_A_REQUEST = 1000
 
@@ -58,7 +61,10 @@ class Tracker:
         self.record("parameters", send)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Record metrics, named ``group/what_unit``."""
+        """Record metrics, named ``group/what_unit``.
+
+        Names may have words of data sets in them; what MLflow takes in no name is ``_`` there.
+        """
         told = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         logger.info("%s%s", "" if step is None else f"step {step}: ", told)
 
@@ -68,7 +74,9 @@ class Tracker:
             from mlflow.entities import Metric
 
             now = int(time.time() * 1000)
-            entities = [Metric(name, value, now, step or 0) for name, value in metrics.items()]
+            entities = [
+                Metric(metric_name(name), value, now, step or 0) for name, value in metrics.items()
+            ]
             client.log_batch(run_id, metrics=entities)
 
         self.record("metrics", send)
@@ -126,6 +134,12 @@ class Tracker:
             send(self._client, self.run_id)
         except (MlflowException, OSError) as error:
             logger.warning("tracking: %s not recorded: %s", what, error)
+
+
+def metric_name(name: str) -> str:
+    """A name as MLflow takes it: no other characters than its own, and none that is a path away."""
+    parts = (_NOT_IN_NAMES.sub("_", part) for part in name.split("/"))
+    return "/".join(parts)[:_NAME_CHARACTERS].rstrip("/")
 
 
 class ChildRun(NamedTuple):

@@ -4,7 +4,6 @@ The training reports it with the metrics of the step.
 """
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -13,7 +12,6 @@ from spatialreward.edits import Edit
 from spatialreward.records import Judgement
 from spatialreward.rl.types import Scored
 
-_NOT_IN_METRICS = re.compile(r"[^\w.+ -]+", re.ASCII)
 _UNNAMED = "unnamed"
 
 
@@ -41,7 +39,7 @@ def describe(edits: Sequence[Edit], scored: Scored) -> dict[str, float]:
     for edit, reward in zip(edits, first_B, strict=True):
         by_operation[edit.operation or _UNNAMED].append(reward)
     for operation, rewards in sorted(by_operation.items()):
-        metrics |= _mean(f"operation/{_NOT_IN_METRICS.sub('_', operation)}", rewards)
+        metrics |= _mean(f"operation/{operation}", rewards)
     return metrics | _of_judgements(scored.judgements or ())
 
 

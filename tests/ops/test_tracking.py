@@ -1,9 +1,12 @@
 import logging
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from mlflow.utils.validation import _validate_metric
 from PIL import Image
 
-from spatialreward.ops.tracking import TrackingError, open_run
+from spatialreward.ops.tracking import TrackingError, metric_name, open_run
 from spatialreward.stack.ports import free_ports
 
 
@@ -29,6 +32,25 @@ def test_a_run_keeps_parameters_metrics_pictures_and_data_sets(client, tmp_path)
     assert set(artifacts(client, tracker.run_id)) == {"note.txt", "samples"}
     assert run.inputs.dataset_inputs[0].dataset.name == "edits"
     assert run.data.tags["profile"] == "tiny"
+
+
+@given(st.text(min_size=1, max_size=300))
+@example("operation/move+add")
+@example("/../a//.b/")
+@example("reward/" + "x" * 243 + "/y")
+def test_a_metric_may_be_named_by_what_a_data_set_says(name):
+    _validate_metric(metric_name(name), 0.5, 0, 0)
+
+
+def test_usual_names_stay_as_they_are():
+    for name in (
+        "loss/semantic",
+        "judge/mean_iou",
+        "policy/ratio/step_03",
+        "operation/改 颜色",
+        "a:b",
+    ):
+        assert metric_name(name) == name
 
 
 def test_a_step_is_a_child_of_its_pipeline_run(client):

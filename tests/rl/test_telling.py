@@ -60,6 +60,6 @@ def test_a_judge_without_regions_has_no_figures_of_regions():
 
 def test_without_judgements_there_are_rewards_alone():
     told = describe([edit("change colour (object)")], Scored({"one": torch.tensor([0.5])}, None))
-    assert told == {"operation/change colour _object_": 0.5}
+    assert told == {"operation/change colour (object)": 0.5}
     nothing = describe([edit("add")], Scored({"one": torch.tensor([math.nan])}, None))
     assert nothing == {}
