@@ -74,7 +74,9 @@ def told_of(
         copies=(rl.ema_decay is not None) + (rl.algorithm.kind == "nft"),
     )
     weights = () if judge is None else judge.glob("*.safetensors")
-    return table(sizes_of(folder, adaptation.lora), setting, sum(one.stat().st_size for one in weights))
+    return table(
+        sizes_of(folder, adaptation.lora), setting, sum(one.stat().st_size for one in weights)
+    )
 
 
 def has_plan(folder: Path) -> bool:

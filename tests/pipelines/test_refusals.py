@@ -192,10 +192,13 @@ def test_small_models_run_anywhere():
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
-    [("rl.processes=2", "processes 2, sharding none"), ("rl.sharding=zero2", "sharding zero2")],
+    ("changes", "told"),
+    [
+        (["rl.processes=2"], "processes 2, sharding none"),
+        (["rl.sharding=zero2", "rl.groups_at_a_time=1"], "processes 1, sharding zero2"),
+    ],
 )
-def test_the_pipeline_fine_tunes_in_one_process(change, told):
-    profile = load_profile("tiny", [change])
+def test_the_pipeline_fine_tunes_in_one_process(changes, told):
+    profile = load_profile("tiny", changes)
     assert told in said(refuse, profile, "tiny", Part.FULL, {})
     refuse(profile, "tiny", Part.DATA, {})

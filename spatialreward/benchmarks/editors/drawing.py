@@ -96,7 +96,9 @@ def draw_pictures(
     with open_rows(pictures.folder, record, DrawnRow) as rows:
         to_draw = [task for task in tasks if not pictures.of(task).path.is_file()]
         if to_draw:
-            drawing = _draw_all(open_editor(checkpoint, settings.editor), pictures, to_draw, settings, rows)
+            drawing = _draw_all(
+                open_editor(checkpoint, settings.editor), pictures, to_draw, settings, rows
+            )
             what = f"{checkpoint.name} draws {benchmark.name}"
             refused.update(filter(None, track(drawing, total=len(to_draw), description=what)))
         # A picture that was deleted is drawn again: the later row is of the one that is there.
