@@ -191,7 +191,7 @@ class Trainer:
             self._reward.load_state_dict(self._processes.from_first(self._reward.state_dict()))
         meters.mean("time/step_s", time.perf_counter() - start)
         metrics = meters.gathered(self._processes)
-        if metrics["time/judging_s"]:
+        if self._config.scores_in_background and metrics["time/judging_s"]:
             hidden = 1 - metrics["time/waiting_s"] / metrics["time/judging_s"]
             metrics["time/overlap_share"] = max(0.0, hidden)
         return metrics
