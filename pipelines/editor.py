@@ -7,10 +7,15 @@ from kfp.dsl import pipeline_channel
 
 from components.editor_evaluation.component import compare_editors, register_editor
 from components.reward_deployment.component import deploy_judge
-from components.rl_finetuning.component import finetune_editor, import_editor
+from components.rl_finetuning.component import (
+    finetune_editor,
+    finetune_editor_on_nodes,
+    import_editor,
+)
 from pipelines.compiling import answer_of
 from pipelines.placement import Placement
 from pipelines.settings import Profile
+from pipelines.training_nodes import launcher_resources, nodes_of
 from spatialreward.ops.config import (
     EditorEvaluationStep,
     EditorImportStep,
@@ -60,15 +65,14 @@ def editor_steps(profile: Profile, placement: Placement) -> dsl.base_component.B
         run = {"parent_run_id": parent_run_id}
         before = _imported(published, placement, run) if published else editor
         served = place(deploy_judge(model=champion, **run), "deploy_judge", pure=False)
-        after = finetune_editor(
-            config=rl.model_dump_json(),
-            editor=before,
-            served=served.output,
-            data="" if profile.rl.prompts else data,
-            heldout="" if profile.rl.watch.prompts else heldout,
-            **run,
-        )
-        place(after, "finetune_editor")
+        inputs = {
+            "config": rl.model_dump_json(),
+            "editor": before,
+            "served": served.output,
+            "data": "" if profile.rl.prompts else data,
+            "heldout": "" if profile.rl.watch.prompts else heldout,
+        }
+        after = _finetuned(placement, inputs | run)
         compared = compare_editors(
             config=comparison.model_dump_json(),
             before=before,
@@ -85,6 +89,16 @@ def editor_steps(profile: Profile, placement: Placement) -> dsl.base_component.B
         return EditorAnswers(answer_of(compared), better.output)
 
     return editor
+
+
+def _finetuned(placement: Placement, inputs: dict[str, object]) -> dsl.PipelineTask:
+    wanted = placement.resources("finetune_editor")
+    if wanted.num_nodes == 1:
+        return placement.place(finetune_editor(**inputs), "finetune_editor")
+    nodes = nodes_of(placement, "finetune_editor", finetune_editor_on_nodes)
+    task = finetune_editor_on_nodes(nodes=nodes.model_dump_json(), **inputs)
+    task.set_display_name("finetune-editor")
+    return placement.place(task, "finetune_editor", resources=launcher_resources(wanted))
 
 
 def _imported(

@@ -59,7 +59,7 @@ def build_pipeline(profile: Profile, name: str, part: Part, placement: Placement
         settings=profile.model_dump_json(),
         last_step=last.get(part, LAST_EDITOR_STEP),
         placement=placement,
-        has_train_jobs=part.makes_judge and placement.resources("train_judge").num_nodes > 1,
+        has_train_jobs=_has_train_jobs(part, placement),
     )
     steps, answers = _steps(profile, name, part, placement), _answers_of(profile, part)
     called = f"spatialreward-{name}" if part is Part.FULL else f"spatialreward-{name}-{part}"
@@ -97,6 +97,11 @@ def compile_pipeline(
     """
     placement = Placement(name, profile.resources, images)
     write_pipeline(build_pipeline(profile, name, part, placement), out, form)
+
+
+def _has_train_jobs(part: Part, placement: Placement) -> bool:
+    made = {"train_judge": part.makes_judge, "finetune_editor": part.makes_editor}
+    return any(is_made and placement.resources(one).num_nodes > 1 for one, is_made in made.items())
 
 
 def _answers_of(profile: Profile, part: Part) -> Any:

@@ -7,7 +7,7 @@ machine lacks, when it is run here.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from pipelines.parts import INPUTS, Part, inputs_of
 from pipelines.resources import Resources
@@ -35,6 +35,8 @@ from spatialreward.world.shipped import SHIPPED_BASE
 _GIB = 1 << 30
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _EDITOR_INDEX = "model_index.json"
+
+TrainingStepName = Literal["train_judge", "finetune_editor"]
 
 
 def refuse(profile: Profile, name: str, part: Part, given: Mapping[str, str]) -> None:
@@ -121,25 +123,34 @@ def _missing_parts(profile: Profile, part: Part) -> Iterator[str]:
         if not _is_labelled(data):
             yield "data.corpus: its edits have no labels, and no [data.corpus.teacher] makes any"
     if part.makes_editor:
-        yield from _editor_in_several_processes(profile)
+        yield from _uneven_groups(profile)
 
 
-def _editor_in_several_processes(profile: Profile) -> Iterator[str]:
-    """The step ``finetune-editor`` is one process; the command and the library take several."""
+def _uneven_groups(profile: Profile) -> Iterator[str]:
+    """The prompts of a step of RL are divided among its processes."""
     rl = profile.rl
-    if rl.processes > 1 or rl.sharding is not None:
+    processes = _processes_of(profile, "finetune_editor", rl.processes)
+    if rl.num_prompts < processes:
         yield (
-            f"rl: the pipeline fine-tunes an editor in one process, got processes {rl.processes}, "
-            f"sharding {rl.sharding or 'none'}; use torchrun with spatialreward rl train"
+            f"rl.num_prompts: expected one at least for each of {processes} processes, got "
+            f"{rl.num_prompts}"
         )
+    try:
+        rl.check_divides(processes)
+    except ValueError as error:
+        yield f"rl: {error}"
+
+
+def _processes_of(profile: Profile, step: TrainingStepName, of_one_node: int) -> int:
+    """Those of a TrainJob, one a GPU, or those that the step starts where there is one node."""
+    wanted = profile.resources.get(step, Resources())
+    return of_one_node if wanted.num_nodes == 1 else wanted.num_nodes * max(wanted.gpus, 1)
 
 
 def _uneven_batches(profile: Profile) -> Iterator[str]:
-    """A batch is divided among the processes of a TrainJob, one a GPU, or those of one step."""
-    training, wanted = profile.judge.training, profile.resources.get("train_judge", Resources())
-    processes = training.processes
-    if wanted.num_nodes > 1:
-        processes = wanted.num_nodes * max(wanted.gpus, 1)
+    """A batch is divided among the processes that train."""
+    training = profile.judge.training
+    processes = _processes_of(profile, "train_judge", training.processes)
     batch = training.optimiser.batch_size
     if batch % processes:
         yield (

@@ -55,7 +55,8 @@ class Resources(Record):
     retries: int = Field(0, ge=0, le=10)
     """Further attempts; a step that another attempt cannot help is not retried."""
     num_nodes: PositiveInt = 1
-    """Nodes that train together, each with these resources; for ``train_judge`` alone."""
+    """Nodes that train together, each with these resources; for ``train_judge`` and
+    ``finetune_editor``."""
     parallel: PositiveInt | None = None
     """Most tasks of the step at one time, where there is one for every shard."""
 

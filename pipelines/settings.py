@@ -137,6 +137,9 @@ class Goals(Record):
     """Kendall's tau of judge and oracle within groups of edits that the editor drew."""
 
 
+_ON_NODES = ("train_judge", "finetune_editor")
+
+
 class Profile(Record):
     """All settings of a pipeline run."""
 
@@ -153,10 +156,13 @@ class Profile(Record):
 
     @field_validator("resources")
     @classmethod
-    def _one_step_has_nodes(cls, resources: dict[StepName, Resources]) -> dict[StepName, Resources]:
+    def _trainings_have_nodes(
+        cls, resources: dict[StepName, Resources]
+    ) -> dict[StepName, Resources]:
         for step, wanted in resources.items():
-            if wanted.num_nodes > 1 and step != "train_judge":
-                raise ValueError(f"{step}.num_nodes: only train_judge runs on several nodes")
+            if wanted.num_nodes > 1 and step not in _ON_NODES:
+                allowed = " and ".join(_ON_NODES)
+                raise ValueError(f"{step}.num_nodes: only {allowed} run on several nodes")
         return resources
 
     @model_validator(mode="after")

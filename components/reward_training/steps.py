@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.reward_training.together import Given, TrainingStep
 from spatialreward.errors import InvalidInputError
 from spatialreward.folder_manifest import digest_folder
 from spatialreward.hub import JUDGE, fetch_from_hub
@@ -17,6 +16,7 @@ from spatialreward.ops.config import (
     ShippedBase,
 )
 from spatialreward.ops.step import Outputs, Step
+from spatialreward.ops.training_step import Given, TrainingStep
 from spatialreward.world.shipped import SHIPPED_BASE, SHIPPED_ORIGIN
 
 if TYPE_CHECKING:
@@ -36,6 +36,15 @@ def train_judge(config: JudgeTrainingStep, data: str, parent_run_id: str, drawn:
         InvalidInputError: the base or the data is not there, or cannot be trained on.
         ProcessesError: one of the processes that this machine trains with failed.
     """
+    return references(training_step(config, data, drawn).run(parent_run_id))
+
+
+def training_step(config: JudgeTrainingStep, data: str, drawn: str = "") -> TrainingStep:
+    """The step ``train-judge``, for one process, several or several nodes.
+
+    Raises:
+        InvalidInputError: the base is not here, or cannot be trained here.
+    """
 
     def keep(step: Step) -> Outputs:
         kept = _keep(step)
@@ -43,20 +52,19 @@ def train_judge(config: JudgeTrainingStep, data: str, parent_run_id: str, drawn:
             kept["earlier"] = step.keep_model(step.folder / _EARLIER, _EARLIER)
         return kept
 
-    inputs = inputs_of(config, data, drawn)
-    step = TrainingStep(
+    given = {"data": data, **({"drawn": drawn} if drawn else {})}
+    return TrainingStep(
         name=STEP,
         config=config,
         training=config.training,
-        inputs=inputs,
-        data_sets=[name for name in ("data", "drawn") if name in inputs],
+        inputs=given | _weights_of(config),
+        data_sets=dict.fromkeys(given, "training"),
         checkpoints=[],
         arguments=["--data", data, *(["--drawn", drawn] if drawn else [])],
         package=__package__,
-        train=lambda given: _train(config, given),
+        train=lambda given: _train(config, given, is_drawn=bool(drawn)),
         keep=keep,
     )
-    return references(step.run(parent_run_id))
 
 
 def tune_judge(config: JudgeTuningStep, judge: str, data: str, parent_run_id: str) -> str:
@@ -73,7 +81,7 @@ def tune_judge(config: JudgeTuningStep, judge: str, data: str, parent_run_id: st
         config=config,
         training=config.grpo,
         inputs={"judge": judge, "data": data},
-        data_sets=["data"],
+        data_sets={"data": "training"},
         checkpoints=["judge"],
         arguments=["--judge", judge, "--data", data],
         package=__package__,
@@ -88,17 +96,11 @@ def references(done: Outputs) -> str:
     return " ".join(str(done[name]) for name in ("judge", "earlier") if name in done)
 
 
-def inputs_of(config: JudgeTrainingStep, data: str, drawn: str = "") -> dict[str, str]:
-    """What the result follows from beside the settings.
-
-    Raises:
-        InvalidInputError: the base is not here, or cannot be trained here.
-    """
-    inputs = {"data": data, **({"drawn": drawn} if drawn else {})}
-    if not isinstance(config.base, GroundingBase):
-        # Other weights in the same place are another base.
-        inputs["base"] = digest_folder(find_base(config.base))
-    return inputs
+def _weights_of(config: JudgeTrainingStep) -> dict[str, str]:
+    """Digest of the base, if there is one: other weights in the same place are another base."""
+    if isinstance(config.base, GroundingBase):
+        return {}
+    return {"base": digest_folder(find_base(config.base))}
 
 
 def _keep(step: Step) -> Outputs:
@@ -106,16 +108,18 @@ def _keep(step: Step) -> Outputs:
     return {"judge": step.keep_model(step.folder / _JUDGE, _JUDGE)}
 
 
-def _train(config: JudgeTrainingStep, given: Given) -> None:
+def _train(config: JudgeTrainingStep, given: Given, *, is_drawn: bool) -> None:
     from spatialreward.training import sft
 
+    data = given.open_data("data")
+    drawn = given.open_data("drawn") if is_drawn else None
     sft.train_judge(
         _base(config, given),
         config.training,
-        given.data["data"],
+        data,
         given.folder / _JUDGE,
         given.report,
-        drawn=given.data.get("drawn"),
+        drawn=drawn,
         earlier_out=given.folder / _EARLIER,
         state_folder=given.folder / "states",
         processes=given.processes,
@@ -129,7 +133,7 @@ def _tune(config: JudgeTuningStep, given: Given) -> None:
     grpo.tune_judge(
         Base(given.checkpoints["judge"], "the judge that train-judge has made"),
         config.grpo,
-        given.data["data"],
+        given.open_data("data"),
         given.folder / _JUDGE,
         given.report,
         state_folder=given.folder / "states",

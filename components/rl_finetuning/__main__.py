@@ -8,6 +8,11 @@ from spatialreward.cli.container import Config, ParentRunId, Reference, containe
 
 app = container_entry("Makes an editor and fine-tunes it against the served judge.")
 
+Tasks = Annotated[str, typer.Option(metavar="S3_REF", help="Data set whose tasks the editor gets.")]
+WatchedTasks = Annotated[
+    str, typer.Option(metavar="S3_REF", help="Data set whose tasks the watch looks at.")
+]
+
 
 @app.command()
 def pretrain_editor(config: Config, data: Reference, parent_run_id: ParentRunId = "") -> str:
@@ -44,21 +49,40 @@ def finetune_editor(
     config: Config,
     editor: Reference,
     served: Reference,
-    data: Annotated[
-        str, typer.Option(metavar="S3_REF", help="Data set whose tasks the editor gets.")
-    ] = "",
-    heldout: Annotated[
-        str, typer.Option(metavar="S3_REF", help="Data set whose tasks the watch looks at.")
-    ] = "",
+    data: Tasks = "",
+    heldout: WatchedTasks = "",
     parent_run_id: ParentRunId = "",
 ) -> str:
-    """Fine-tune an editor with the served judge's rewards; answers with its reference."""
+    """Fine-tune an editor with the served judge's rewards; torchrun may start many of it."""
     from components.rl_finetuning import steps
     from spatialreward.ops.config import EditorRlStep, read_settings
 
     settings = read_settings(EditorRlStep, config, "--config")
     asked = steps.AskedFor(data, heldout)
     return steps.finetune_editor(settings, editor, served, parent_run_id, asked)
+
+
+@app.command()
+def finetune_editor_on_nodes(
+    config: Config,
+    nodes: Annotated[str, typer.Option(metavar="JSON", help="What trains together: Nodes.")],
+    editor: Reference,
+    served: Reference,
+    data: Tasks = "",
+    heldout: WatchedTasks = "",
+    parent_run_id: ParentRunId = "",
+) -> str:
+    """Have a TrainJob fine-tune an editor on nodes, follow it, answer with its reference."""
+    from components.rl_finetuning import launching, steps
+    from spatialreward.ops.cluster.train_job import Nodes
+    from spatialreward.ops.config import EditorRlStep, read_settings
+
+    settings = read_settings(EditorRlStep, config, "--config")
+    wanted = read_settings(Nodes, nodes, "--nodes")
+    asked = steps.AskedFor(data, heldout)
+    return launching.finetune_editor_on_nodes(
+        settings, wanted, editor, served, parent_run_id, asked
+    )
 
 
 if __name__ == "__main__":

@@ -72,3 +72,33 @@ def finetune_editor(
     )
     model.metadata["reference"] = answer
     return answer
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def finetune_editor_on_nodes(
+    config: str,
+    nodes: str,
+    editor: str,
+    served: str,
+    data: str,
+    heldout: str,
+    parent_run_id: str,
+    model: dsl.Output[dsl.Model],
+) -> str:
+    """Fine-tune an editor on several nodes, as a TrainJob; returns its reference."""
+    from components.rl_finetuning.__main__ import app
+    from spatialreward.cli.container import run_as_task
+
+    answer = run_as_task(
+        app,
+        "finetune-editor-on-nodes",
+        config=config,
+        nodes=nodes,
+        editor=editor,
+        served=served,
+        data=data,
+        heldout=heldout,
+        parent_run_id=parent_run_id,
+    )
+    model.metadata["reference"] = answer
+    return answer

@@ -4,6 +4,7 @@ Between the two the one that is trained here draws edits that the judge learns f
 """
 
 import math
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,8 +22,11 @@ from spatialreward.ops.config import (
     FolderBase,
 )
 from spatialreward.ops.step import Outputs, Step, run_step
+from spatialreward.ops.training_step import Given, TrainingStep
 from spatialreward.rl.config import RlConfig
 
+FINETUNING_STEP = "finetune-editor"
+_EDITOR = "editor"
 _PURPOSES = {"data": "training", "heldout": "watching"}
 
 
@@ -142,7 +146,7 @@ def draw_edits(config: EditDrawingStep, editor: str, parent_run_id: str) -> str:
 def finetune_editor(
     config: EditorRlStep, editor: str, served: str, parent_run_id: str, asked: AskedFor
 ) -> str:
-    """Fine-tune an editor; returns its reference.
+    """Fine-tune an editor; returns its reference, empty in a helper.
 
     Args:
         config: how.
@@ -152,12 +156,23 @@ def finetune_editor(
         asked: data sets whose source pictures and instructions are asked for.
 
     Raises:
-        InvalidInputError: the prompts are no data set.
+        InvalidInputError: the prompts are no data set, or cannot be divided among the processes.
         RewardError: the judge failed on too many edits of a step, or is away for too long.
+        ProcessesError: one of the processes that this machine trains with failed.
+    """
+    return reference(finetuning_step(config, editor, served, asked).run(parent_run_id))
+
+
+def finetuning_step(
+    config: EditorRlStep, editor: str, served: str, asked: AskedFor
+) -> TrainingStep:
+    """The step ``finetune-editor``, for one process, several or several nodes.
+
+    Raises:
+        InvalidInputError: the prompts are no data set.
     """
     from spatialreward.rl.prompts import digest_of
 
-    judging = TritonJudge.from_environment()
     rl, given = asked.over(config.rl), asked.given()
     inputs = {"editor": editor, "served": served, **given}
     named = {"prompts": rl.prompts, "watched": rl.watch.prompts}
@@ -171,47 +186,60 @@ def finetune_editor(
         "judge": served,
         **{name: prompts for name, prompts in named.items() if prompts},
     }
-
-    def work(step: Step) -> Outputs:
-        from spatialreward.editors.load import open_policy
-        from spatialreward.rl import training
-        from spatialreward.rl.rewards import Rewards
-        from spatialreward.rl.watch import watching
-        from spatialreward.visuals import reward_curve
-        from spatialreward.world.prompts import open_prompts, open_watched
-
-        checkpoint, cache = step.new_folder("editor"), step.folder / "prompts"
-        policy = open_policy(
-            step.fetch("editor"), config.adaptation, seed=rl.seed, name=lineage["base"]
-        )
-        prompts = open_prompts(rl, config.world, cache)
-        watched = open_watched(rl, config.world, cache)
-        with (
-            Rewards(rl.rewards, rl, judging) as reward,
-            watching(rl, watched, reward, judging, step.tracker.log_image) as watch,
-        ):
-            rewards = training.finetune_editor(
-                rl,
-                policy,
-                checkpoint,
-                reward,
-                prompts,
-                step.report,
-                resume_file=step.resume_file,
-                watch=watch,
-                lineage=lineage,
-            )
-        if any(map(math.isfinite, rewards)):
-            curve = reward_curve({"served reward": rewards}, "Mean reward by the served judge")
-            step.tracker.log_image(curve, "curves/served_reward.png")
-        return {"editor": step.keep_model(checkpoint, "editor")}
-
-    outputs = run_step(
-        "finetune-editor",
-        config,
-        inputs,
-        work,
-        parent_run_id=parent_run_id,
+    options = {"editor": editor, "served": served, **given}
+    return TrainingStep(
+        name=FINETUNING_STEP,
+        config=config,
+        training=rl,
+        inputs=inputs,
         data_sets={name: _PURPOSES[name] for name in given},
+        checkpoints=["editor"],
+        arguments=[part for name, value in options.items() for part in (f"--{name}", value)],
+        package=__package__,
+        train=lambda given: _finetune(config, rl, lineage, given),
+        keep=lambda step: {"editor": step.keep_model(step.folder / _EDITOR, _EDITOR)},
     )
-    return str(outputs["editor"])
+
+
+def reference(done: Outputs) -> str:
+    """The editor that a finished training has made; empty in a helper, which has made none."""
+    return str(done.get("editor", ""))
+
+
+def _finetune(config: EditorRlStep, rl: RlConfig, lineage: dict[str, str], given: Given) -> None:
+    from spatialreward.editors.load import open_policy
+    from spatialreward.rl import training
+    from spatialreward.rl.rewards import Rewards
+    from spatialreward.rl.watch import watching
+    from spatialreward.visuals import reward_curve
+    from spatialreward.world.prompts import open_prompts, open_watched
+
+    checkpoint, cache = given.folder / _EDITOR, given.folder / "prompts"
+    if given.processes.is_first:
+        # What an interrupted attempt has left.
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    policy = open_policy(
+        given.checkpoints["editor"], config.adaptation, seed=rl.seed, name=lineage["base"]
+    )
+    prompts = open_prompts(rl, config.world, cache)
+    watched = open_watched(rl, config.world, cache)
+    with (
+        TritonJudge.from_environment() as judging,
+        Rewards(rl.rewards, rl, judging) as reward,
+        watching(rl, watched, reward, judging, given.show, given.processes) as watch,
+    ):
+        rewards = training.finetune_editor(
+            rl,
+            policy,
+            checkpoint,
+            reward,
+            prompts,
+            given.report,
+            resume_file=given.folder / "state.pt",
+            watch=watch,
+            processes=given.processes,
+            lineage=lineage,
+        )
+    if given.processes.is_first and any(map(math.isfinite, rewards)):
+        curve = reward_curve({"served reward": rewards}, "Mean reward by the served judge")
+        given.show(curve, "curves/served_reward.png")

@@ -78,8 +78,7 @@ class Step:
             InvalidInputError: the input is no reference of an artifact.
             StorageError: the artifact is missing, or is not what its reference says.
         """
-        ref = ArtifactRef.parse(self._inputs[name])
-        return self.store.ensure_folder(ref, self.folder / "inputs" / name)
+        return fetch_input(self.store, ArtifactRef.parse(self._inputs[name]), self.folder, name)
 
     def new_folder(self, name: str) -> Path:
         """An empty folder's path; what an interrupted attempt left there is removed."""
@@ -132,6 +131,7 @@ def run_step(
     parent_run_id: str = "",
     data_sets: Mapping[str, str] | None = None,
     reuse: bool = True,
+    package: str = "",
 ) -> Outputs:
     """Do a step, or find out that it has been done.
 
@@ -139,17 +139,19 @@ def run_step(
         name: the step, such as ``train-judge``.
         config: its resolved settings.
         inputs: references of artifacts, and whatever else the result follows from, by name.
-        work: does the work; the step's code is the library and the package that this is from.
+        work: does the work.
         parent_run_id: the pipeline's run in MLflow; empty for the one that its first step opened,
             if there is one.
         data_sets: inputs to note as data sets of the run, each with what it is for.
         reuse: False for a step whose effect is outside the store; its ``work`` runs every time.
+        package: whose sources the result follows from, beside the library's; empty: the one that
+            ``work`` is from.
 
     Raises:
         SpatialRewardError: as ``work`` raises; the run has failed then, and says why. Where the
             environment allows retries, what may pass has been tried again.
     """
-    key = step_key(name, config, inputs, work.__module__.rpartition(".")[0])
+    key = step_key(name, config, inputs, package or work.__module__.rpartition(".")[0])
     parent_run_id = find_parent(parent_run_id)
     refuse_in_vain(key, parent_run_id)
     store = ObjectStore.from_environment()
@@ -207,6 +209,23 @@ def step_key(name: str, config: Record, inputs: Mapping[str, str], package: str)
         "inputs": dict(inputs),
     }
     return hashlib.sha256(json.dumps(cause, sort_keys=True).encode()).hexdigest()
+
+
+def fetch_input(store: ObjectStore, ref: ArtifactRef, folder: Path, name: str) -> Path:
+    """The folder of an input artifact in a step's folder, brought there unless it is there.
+
+    Of several processes that want it at once one brings it.
+
+    Args:
+        store: where the artifact is.
+        ref: the artifact.
+        folder: the step's.
+        name: of the input.
+
+    Raises:
+        StorageError: the artifact is missing, or is not what its reference says.
+    """
+    return store.ensure_folder(ref, folder / "inputs" / name)
 
 
 def finished_step(name: str, key: str) -> Outputs | None:
