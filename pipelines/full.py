@@ -18,7 +18,7 @@ from pipelines.images import BY_TAG, Images
 from pipelines.judge import LAST_JUDGE_STEP, JudgeAnswers, judge_steps, num_judge_steps
 from pipelines.parts import Part, asked_of, inputs_of, run_name
 from pipelines.placement import Placement
-from pipelines.settings import Profile
+from pipelines.settings import OnNodes, Profile
 
 Component = dsl.base_component.BaseComponent
 _NUM_ENCLOSING = 2
@@ -100,8 +100,12 @@ def compile_pipeline(
 
 
 def _has_train_jobs(part: Part, placement: Placement) -> bool:
-    made = {"train_judge": part.makes_judge, "finetune_editor": part.makes_editor}
-    return any(is_made and placement.resources(one).num_nodes > 1 for one, is_made in made.items())
+    trained: dict[OnNodes, bool] = {
+        "train_judge": part.makes_judge,
+        "finetune_editor": part.makes_editor,
+    }
+    steps = (step for step, is_made in trained.items() if is_made)
+    return any(placement.resources(step).num_nodes > 1 for step in steps)
 
 
 def _answers_of(profile: Profile, part: Part) -> Any:

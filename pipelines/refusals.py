@@ -7,7 +7,7 @@ machine lacks, when it is run here.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from pipelines.parts import INPUTS, Part, inputs_of
 from pipelines.resources import Resources
@@ -16,6 +16,7 @@ from pipelines.settings import (
     CorpusStep,
     EditorStep,
     JudgeStep,
+    OnNodes,
     Profile,
     WorldData,
     WorldStep,
@@ -35,8 +36,6 @@ from spatialreward.world.shipped import SHIPPED_BASE
 _GIB = 1 << 30
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _EDITOR_INDEX = "model_index.json"
-
-TrainingStepName = Literal["train_judge", "finetune_editor"]
 
 
 def refuse(profile: Profile, name: str, part: Part, given: Mapping[str, str]) -> None:
@@ -141,7 +140,7 @@ def _uneven_groups(profile: Profile) -> Iterator[str]:
         yield f"rl: {error}"
 
 
-def _processes_of(profile: Profile, step: TrainingStepName, of_one_node: int) -> int:
+def _processes_of(profile: Profile, step: OnNodes, of_one_node: int) -> int:
     """Those of a TrainJob, one a GPU, or those that the step starts where there is one node."""
     wanted = profile.resources.get(step, Resources())
     return of_one_node if wanted.num_nodes == 1 else wanted.num_nodes * max(wanted.gpus, 1)

@@ -5,7 +5,7 @@ from the one that trains on two cores.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
@@ -39,6 +39,8 @@ JudgeStep = Literal["train_judge", "tune_judge", "evaluate_judge", "register_jud
 EditorStep = Literal[
     "import_editor", "deploy_judge", "finetune_editor", "compare_editors", "register_editor"
 ]
+OnNodes = Literal["train_judge", "finetune_editor"]
+"""Steps that several nodes can do together, as a TrainJob."""
 StepName = Literal[WorldStep, CorpusStep, "import_data", JudgeStep, EditorStep]
 
 
@@ -137,9 +139,6 @@ class Goals(Record):
     """Kendall's tau of judge and oracle within groups of edits that the editor drew."""
 
 
-_ON_NODES = ("train_judge", "finetune_editor")
-
-
 class Profile(Record):
     """All settings of a pipeline run."""
 
@@ -160,8 +159,8 @@ class Profile(Record):
         cls, resources: dict[StepName, Resources]
     ) -> dict[StepName, Resources]:
         for step, wanted in resources.items():
-            if wanted.num_nodes > 1 and step not in _ON_NODES:
-                allowed = " and ".join(_ON_NODES)
+            if wanted.num_nodes > 1 and step not in get_args(OnNodes):
+                allowed = " and ".join(get_args(OnNodes))
                 raise ValueError(f"{step}.num_nodes: only {allowed} run on several nodes")
         return resources
 

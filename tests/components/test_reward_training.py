@@ -254,7 +254,7 @@ def test_what_the_nodes_failed_of_is_told_although_it_cannot_be_recorded(
     def away(_):
         raise TrackingError("no server")
 
-    monkeypatch.setattr("components.reward_training.launching.child_runs", away)
+    monkeypatch.setattr("spatialreward.ops.cluster.launching.child_runs", away)
     cluster.on_look.append(
         lambda: cluster.condition(next(iter(cluster.jobs)), "Failed", "image cannot be pulled")
     )

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from components.reward_training.component import IMAGE as TRAINING_IMAGE
+from components.rl_finetuning.component import IMAGE as EDITOR_IMAGE
 from pipelines.full import compile_pipeline
 from pipelines.parts import Part
 from pipelines.placement import ENDPOINT_KEYS, STORE_KEYS
@@ -132,6 +133,24 @@ def test_training_on_nodes_is_followed_by_a_step_without_a_gpu(paper):
     assert follower["resourceMemoryLimit"] == "2Gi"
     assert "accelerator" not in follower
     assert "activeDeadlineSeconds" not in paper.pods["exec-train-judge-on-nodes"]
+
+
+def test_an_editor_is_fine_tuned_on_nodes_with_its_own_image(tmp_path):
+    changes = ("resources.finetune_editor.num_nodes=2", "resources.train_judge.num_nodes=1")
+    pipeline = compiled("paper", tmp_path, *changes, "rl.num_prompts=16")
+    task = pipeline.steps["finetune-editor-on-nodes"]
+    assert task["taskInfo"]["name"] == "finetune-editor"
+    assert "finetune-editor" not in pipeline.steps
+    assert "finetune-editor-on-nodes" in pipeline.steps["compare-editors"]["dependentTasks"]
+    nodes = json.loads(task["inputs"]["parameters"]["nodes"]["runtimeValue"]["constant"])
+    assert (nodes["num_nodes"], nodes["gpus"], nodes["image"]) == (2, 8, EDITOR_IMAGE)
+    assert nodes["labels"]["spatialreward.dev/step"] == "finetune-editor"
+    assert nodes["queue_labels"]["kueue.x-k8s.io/priority-class"] == "normal"
+    assert "TRITON_GRPC_URL" in nodes["config_map_env"]["spatialreward-endpoints"]
+    follower = pipeline.container("exec-finetune-editor-on-nodes")["resources"]
+    assert "accelerator" not in follower
+    closing = pipeline.outer["close-run"]["inputs"]["parameters"]["has_train_jobs"]
+    assert closing["runtimeValue"]["constant"] is True
 
 
 def test_one_node_trains_in_the_step_itself(tmp_path):

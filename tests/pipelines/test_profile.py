@@ -205,7 +205,7 @@ def test_a_profile_that_is_not_there_is_named():
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ("resources.evaluate_judge.num_nodes=2", "only train_judge runs on several nodes"),
+        ("resources.evaluate_judge.num_nodes=2", "only train_judge and finetune_editor run on "),
         ("resources.train_judge.gpu_type=H100", "gpu_type is given, but gpus is 0"),
         ("resources.train_judge.priority='very high'", "resources.train_judge.priority: String"),
         ("resources.train_judge.retries=11", "resources.train_judge.retries: "),

@@ -194,11 +194,26 @@ def test_small_models_run_anywhere():
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        (["rl.processes=2"], "processes 2, sharding none"),
-        (["rl.sharding=zero2", "rl.groups_at_a_time=1"], "processes 1, sharding zero2"),
+        (
+            ["rl.processes=9"],
+            "rl.num_prompts: expected one at least for each of 9 processes, got 8",
+        ),
+        (
+            [
+                *("rl.sharding=zero2", "rl.groups_at_a_time=1"),
+                "resources.finetune_editor={num_nodes=3,gpus=2}",
+            ],
+            "rl: sharding zero2: each process has to do as many passes as the others: expected "
+            "num_prompts to be a multiple of 6, updates_per_step times processes, got 8",
+        ),
     ],
 )
-def test_the_pipeline_fine_tunes_in_one_process(changes, told):
-    profile = load_profile("tiny", changes)
+def test_prompts_that_cannot_be_divided_among_processes_are_refused(changes, told):
+    profile = load_profile("tiny", ["rl.num_prompts=8", *changes])
     assert told in said(refuse, profile, "tiny", Part.FULL, {})
     refuse(profile, "tiny", Part.DATA, {})
+
+
+def test_an_editor_is_fine_tuned_in_several_processes():
+    several = ["rl.num_prompts=8", "rl.processes=2", "rl.sharding=zero2", "rl.groups_at_a_time=1"]
+    refuse(load_profile("tiny", several), "tiny", Part.FULL, {})
