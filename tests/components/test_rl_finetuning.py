@@ -1,10 +1,15 @@
 import json
 import shutil
+from pathlib import Path
 
 import pytest
+import torch
+import typer
 
+import spatialreward
 from components.editor_evaluation import steps as evaluation
 from components.rl_finetuning import steps
+from components.rl_finetuning.__main__ import app
 from components.rl_finetuning.steps import AskedFor, draw_edits, import_editor, pretrain_editor
 from spatialreward.artifacts import ArtifactRef
 from spatialreward.benchmarks.config import EditorEvaluationConfig
@@ -26,6 +31,7 @@ from spatialreward.ops.config import (
 )
 from spatialreward.ops.tracking import EXPERIMENT
 from spatialreward.rl.config import RlConfig
+from spatialreward.rl.reward_config import RewardConfig
 from spatialreward.rl.watch_config import WatchConfig
 from spatialreward.storage import ObjectStore
 from spatialreward.training.config import OptimiserConfig
@@ -39,7 +45,9 @@ from spatialreward.world.tiny_config import (
     EditorNetworkConfig,
     EditorPretrainingConfig,
 )
+from spatialreward.world.tiny_editor import TinyEditor
 
+ROOT = Path(spatialreward.__file__).parents[1]
 WORLD = DataConfig(num_train=8, num_shards=1)
 FEW = OptimiserConfig(batch_size=4, warmup_steps=1)
 PRETRAINING = EditorPretrainingConfig(
@@ -101,6 +109,69 @@ def test_an_editor_is_fine_tuned_under_watch(data, client, monkeypatch, tmp_path
     store = ObjectStore.from_environment()
     folder = store.fetch_folder(ArtifactRef.parse(tuned), tmp_path / "tuned")
     assert {"README.md", "card.json", "curves.png"} <= {path.name for path in folder.iterdir()}
+
+
+def finetuning(processes):
+    rl = RlConfig(
+        num_steps=1,
+        num_prompts=4,
+        group_size=2,
+        groups_at_a_time=1,
+        rewards=(RewardConfig(judge="oracle"),),
+        sampling=SamplingConfig(num_denoising_steps=2),
+        watch=WatchConfig(num_prompts=1, group_size=2),
+        processes=processes,
+    )
+    return EditorRlStep(rl=rl, world=WORLD)
+
+
+@pytest.mark.slow
+def test_two_processes_of_one_machine_make_the_editor_that_one_makes(
+    data, client, editor_folder, monkeypatch, tmp_path
+):
+    # The reward names its judge, so none is asked there.
+    monkeypatch.setenv("TRITON_GRPC_URL", "localhost:1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    store = ObjectStore.from_environment()
+    editor = str(store.put_folder(editor_folder, "s3://spatialreward/artifacts/test"))
+    made = {}
+    for processes in (1, 2):
+        given = (editor, editor, "", AskedFor(data, data))
+        tuned = steps.finetune_editor(finetuning(processes), *given)
+        # It is found done, and no process is started.
+        assert steps.finetune_editor(finetuning(processes), *given) == tuned
+        folder = store.fetch_folder(ArtifactRef.parse(tuned), tmp_path / str(processes))
+        card = json.loads((folder / "card.json").read_bytes())
+        assert card["training_processes"] == processes
+        assert card["lineage"]["prompts"] == card["lineage"]["watched"] == data
+        experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+        wanted = f"params.`rl.processes` = '{processes}' and tags.`output.editor` = '{tuned}'"
+        runs = client.search_runs([experiment], wanted, order_by=["attributes.start_time"])
+        (run,) = [one for one in runs if "reused" not in one.data.tags]
+        sheets = [one.path for one in client.list_artifacts(run.info.run_id, "watch")]
+        assert sheets == ["watch/step-00000.png", "watch/step-00001.png"]
+        made[processes] = (run.data.metrics, TinyEditor.load(folder).network.state_dict())
+    (alone, expected), (together, found) = made[1], made[2]
+    assert together["reward/num_judged"] == alone["reward/num_judged"] == 8
+    for name in ("reward/mean", "policy/gradient_norm", "watch/oracle_reward"):
+        assert together[name] == pytest.approx(alone[name], rel=1e-3), name
+    for name, weight in found.items():
+        torch.testing.assert_close(weight, expected[name], rtol=0, atol=1e-4)
+
+
+def test_each_process_gets_the_step_as_its_command():
+    config, asked = finetuning(2), AskedFor(heldout="s3://b/h#sha256=" + "1" * 64)
+    step = steps.finetuning_step(config, "s3://b/e#sha256=0", "s3://b/j#sha256=0", asked)
+    name, *arguments = step.command("parent")
+    context = typer.main.get_command(app).commands[name].make_context(name, arguments)
+    assert EditorRlStep.model_validate_json(context.params.pop("config")) == config
+    assert context.params == {
+        "editor": "s3://b/e#sha256=0",
+        "served": "s3://b/j#sha256=0",
+        "data": "",
+        "heldout": asked.heldout,
+        "parent_run_id": "parent",
+    }
 
 
 @pytest.fixture(scope="module")
