@@ -62,7 +62,7 @@ def training_step(config: JudgeTrainingStep, data: str, drawn: str = "") -> Trai
         checkpoints=[],
         arguments=["--data", data, *(["--drawn", drawn] if drawn else [])],
         package=__package__,
-        train=lambda given: _train(config, given, is_drawn=bool(drawn)),
+        train=lambda given: _train(config, given, has_drawn=bool(drawn)),
         keep=keep,
     )
 
@@ -108,11 +108,11 @@ def _keep(step: Step) -> Outputs:
     return {"judge": step.keep_model(step.folder / _JUDGE, _JUDGE)}
 
 
-def _train(config: JudgeTrainingStep, given: Given, *, is_drawn: bool) -> None:
+def _train(config: JudgeTrainingStep, given: Given, *, has_drawn: bool) -> None:
     from spatialreward.training import sft
 
     data = given.open_data("data")
-    drawn = given.open_data("drawn") if is_drawn else None
+    drawn = given.open_data("drawn") if has_drawn else None
     sft.train_judge(
         _base(config, given),
         config.training,

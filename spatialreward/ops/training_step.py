@@ -48,8 +48,8 @@ class Given:
     processes: "Processes"
     report: ReportMetrics
     show: Callable[[Image, str], None]
-    """Gets a picture and its name in the run, as ``curves/reward.png``; the first process's only
-    are kept."""
+    """Gets a picture and its name in the run, such as ``curves/reward.png``; only the first
+    process's are kept."""
 
 
 @dataclass(frozen=True)
