@@ -39,8 +39,11 @@ def joined(tmp_path, monkeypatch):
 
 
 def test_a_helper_on_another_node_brings_checkpoints_there_and_tells_nothing(
-    client, joined, tmp_path
+    s3, joined, monkeypatch, tmp_path
 ):
+    monkeypatch.setenv("S3_ENDPOINT_URL", s3.endpoint_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret_key)
     store = ObjectStore.from_environment()
     store.ensure_bucket(BUCKET)
     (tmp_path / "editor").mkdir()
