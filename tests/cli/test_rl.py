@@ -128,6 +128,11 @@ def test_what_cannot_be_used_is_one_line_before_anything_is_written(options, tmp
         (("--set", "rl.num_steps"), "--set rl.num_steps: expected KEY=VALUE"),
         (("--set", "rl.group_size=1"), "--set rl.group_size=1: rl.group_size: Input should be"),
         (("--set", "rl.sampling.eta=0"), "eta: expected more than 0"),
+        (("--set", f'rl.rewards=[{{judge="{tmp_path}/no"}}]'), f"judge {tmp_path}/no: there is"),
+        (
+            ("--set", f'rl.evaluation_rewards=[{{judge="{tmp_path}/no"}}]'),
+            f"judge {tmp_path}/no: there is",
+        ),
         (("--out", tmp_path / "file"), f"{tmp_path}/file: is a file"),
         (("--out", tmp_path / "full"), f"{tmp_path}/full: is there already, and holds no training"),
         (("--out", tmp_path / "file" / "out"), f"{tmp_path}/file/out: "),
