@@ -72,7 +72,8 @@ def load_model(kind: type[Model], folder: Path, dtype: torch.dtype) -> Model:
             local_files_only=True,
             use_safetensors=True,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, TypeError, ArithmeticError) as error:
+        # The last two: numbers of the config that no model can be made of.
         raise InvalidInputError(f"{folder}: {' '.join(str(error).split())}") from error
     _refuse(folder, "lacks", info["missing_keys"])
     if is_of_diffusers:

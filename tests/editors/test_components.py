@@ -54,6 +54,13 @@ def test_missing_tensors_are_named(spoilt):
         KontextEditor.load(folder)
 
 
+def test_a_config_that_no_model_can_be_made_of_names_its_folder(spoilt):
+    folder = spoilt("kontext")
+    restate(folder / "transformer" / "config.json", num_attention_heads="many")
+    with pytest.raises(InvalidInputError, match=r"kontext/transformer: "):
+        KontextEditor.load(folder)
+
+
 def test_missing_tensors_of_a_text_encoder_are_named(spoilt):
     folder = spoilt("klein")
     path = folder / "text_encoder" / "model.safetensors"
