@@ -123,7 +123,8 @@ def train(
                     typer.echo(f"note: {judging.notice}", err=True)
                 if has_plan(start):
                     typer.echo(told_of(settings, start), err=True)
-            rewards = _train(settings, policy, folder, reward, prompts, watch, processes)
+            lineage = _lineage(settings, start)
+            rewards = _train(settings, policy, folder, reward, prompts, watch, processes, lineage)
         if not processes.is_first:
             return
         pictures = _draw(settings, start, folder, judging, prompts, rewards)
@@ -183,6 +184,7 @@ def _train(
     prompts: "PromptSource",
     watch: "Watch | None",
     processes: "Processes",
+    lineage: dict[str, str],
 ) -> list[float]:
     from spatialreward.rl.training import finetune_editor
 
@@ -200,7 +202,15 @@ def _train(
         resume_file=folder.resume_file,
         watch=watch,
         processes=processes,
+        lineage=lineage,
     )
+
+
+def _lineage(settings: "EditorRlStep", start: Path) -> dict[str, str]:
+    """What the editor follows from beside its judges, for its card."""
+    named = {"prompts": settings.rl.prompts, "watched": settings.rl.watch.prompts}
+    known = {name: prompts for name, prompts in named.items() if prompts}
+    return {"base": settings.base_name or str(start.absolute()), **known}
 
 
 def _draw(

@@ -55,6 +55,7 @@ def test_a_training_leaves_editor_metrics_and_pictures(options, tmp_path):
     }
     text = (out / "editor" / "README.md").read_text()
     assert "| judge | 1.0 | reward | oracle/1, geometric |" in text
+    assert f"| base | {options[options.index('--editor') + 1]} |" in text
     for name in ("before", "after", "rewards"):
         with Image.open(out / f"{name}.png") as picture:
             assert picture.width > 500
