@@ -221,7 +221,10 @@ def _draw(
     prompts: "PromptSource",
     rewards: list[float],
 ) -> list[Path]:
-    """Edits of tasks that the training did not come to, before and after it, and the rewards."""
+    """Edits before and after the training, and the rewards.
+
+    They are of tasks that the training did not come to, where prompts are not used up by it.
+    """
     from itertools import chain, count, islice
 
     from spatialreward.editors.load import open_editor
@@ -229,7 +232,9 @@ def _draw(
     from spatialreward.visuals import reward_curve, sample_sheet
 
     further = chain.from_iterable(map(prompts.batch, count(settings.rl.num_steps)))
-    tasks = list(islice(further, _ROWS_ON_A_SHEET))
+    some = islice(further, _ROWS_ON_A_SHEET)
+    # Few prompts begin again on the sheet: each is on it once.
+    tasks = list({task.id or number: task for number, task in enumerate(some)}.values())
     drawn = []
     for name, checkpoint in (("before", start), ("after", folder.unfinished_editor)):
         editor = open_editor(checkpoint, settings.adaptation, base=start)

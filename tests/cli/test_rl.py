@@ -106,6 +106,8 @@ def test_tasks_of_a_data_set_are_asked_for(options, tmp_path):
     assert told["rl.num_steps"] == 1
     assert told["rl.prompts"] == str(tmp_path / "data")
     assert len(told["data"]) == 64
+    with Image.open(tmp_path / "out" / "after.png") as picture:
+        assert picture.height < 2000, "a row for each of the 4 tasks, not for 12"
 
 
 def test_what_cannot_be_used_is_one_line_before_anything_is_written(options, tmp_path):
