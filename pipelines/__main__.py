@@ -20,7 +20,8 @@ Pipeline = Annotated[Part, typer.Option(help="The whole, or one of its parts.")]
 Corpus = Annotated[
     Path | None,
     typer.Option(
-        metavar="TOML", help="Edit data set to build from, in place of \\[data]; docs/data.md."
+        metavar="TOML",
+        help="Edit data set to build from, in place of the table data; docs/data.md.",
     ),
 ]
 Data = Annotated[

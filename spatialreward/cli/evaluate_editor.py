@@ -93,7 +93,7 @@ def evaluate_editor(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.toml", help="Settings: num_retries and the table [sampling]."),
+        typer.Option(metavar="FILE.toml", help="Settings: num_retries and the table sampling."),
     ] = None,
     overrides: Annotated[
         list[str] | None, changes_of("a setting", "sampling.num_denoising_steps=28")

@@ -1,8 +1,10 @@
 """``spatialreward rl``: fine-tune an editor with a judge's rewards."""
 
+import contextlib
 import logging
 import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from spatialreward.judges.interface import Judging
     from spatialreward.ops.config import EditorRlStep
     from spatialreward.rl.prompts import PromptSource
+    from spatialreward.rl.rewards import Rewards
     from spatialreward.rl.run_folder import RunFolder
+    from spatialreward.rl.types import Watch
     from spatialreward.training.processes import Processes
 
 logger = logging.getLogger(__name__)
@@ -63,8 +67,8 @@ def train(
         Path | None,
         typer.Option(
             metavar="FILE.toml",
-            help="Settings in the tables [rl] and [world], as a pipeline's profile has them, and "
-            "in [adaptation] those of its [editor] of kind published.",
+            help="Settings in the tables rl and world, as a pipeline's profile has them, and in "
+            "adaptation those of its table editor of kind published.",
         ),
     ] = None,
     overrides: Annotated[list[str] | None, changes_of("a setting", "rl.num_steps=3")] = None,
@@ -98,24 +102,29 @@ def train(
     from spatialreward.world.prompts import open_prompts
 
     how = {"adapter": adapter, "protocol": protocol, "passes": passes, "mode": mode}
-    # First of all: it says which GPU is this process's.
+    prompts = open_prompts(settings.rl, settings.world)
+    # Before anything is put on a GPU: it says which one is this process's.
     with joined(settings.rl) as processes, load_judge(judge, **how) as judging:
         policy = open_policy(
             start, settings.adaptation, seed=settings.rl.seed, name=settings.base_name
         )
-        prompts = open_prompts(settings.rl, settings.world)
-        if processes.is_first:
-            folder.hold_to(_what_it_follows_from(settings, start, judging))
-        if processes.from_first(folder.is_finished):
+        # A judge that cannot be opened leaves no folder that holds to its settings.
+        with _opened(settings, folder, judging, processes) as (reward, watch):
             if processes.is_first:
-                typer.echo(f"{folder.editor} is finished; for another training use a new folder")
-            return
-        if processes.is_first:
-            if judging.notice:
-                typer.echo(f"note: {judging.notice}", err=True)
-            if has_plan(start):
-                typer.echo(told_of(settings, start), err=True)
-        rewards = _train(settings, policy, folder, judging, prompts, processes)
+                folder.hold_to(_what_it_follows_from(settings, start, judging))
+            if processes.from_first(folder.is_finished):
+                if processes.is_first:
+                    typer.echo(
+                        f"{folder.editor} is finished; for another training use a new folder"
+                    )
+                return
+            if processes.is_first:
+                if judging.notice:
+                    typer.echo(f"note: {judging.notice}", err=True)
+                if has_plan(start):
+                    typer.echo(told_of(settings, start), err=True)
+            lineage = _lineage(settings, start)
+            rewards = _train(settings, policy, folder, reward, prompts, watch, processes, lineage)
         if not processes.is_first:
             return
         pictures = _draw(settings, start, folder, judging, prompts, rewards)
@@ -145,22 +154,14 @@ def _what_it_follows_from(
     return told | flatten(settings.model_dump(mode="json"))
 
 
-def _train(
-    settings: "EditorRlStep",
-    policy: "FlowEditor",
-    folder: "RunFolder",
-    judging: "Judging",
-    prompts: "PromptSource",
-    processes: "Processes",
-) -> list[float]:
+@contextlib.contextmanager
+def _opened(
+    settings: "EditorRlStep", folder: "RunFolder", judging: "Judging", processes: "Processes"
+) -> Iterator[tuple["Rewards", "Watch | None"]]:
+    """The rewards and the watch, with all of their judges."""
     from spatialreward.rl.rewards import Rewards
-    from spatialreward.rl.training import finetune_editor
     from spatialreward.rl.watch import watching
     from spatialreward.world.prompts import open_watched
-
-    def report(metrics: dict[str, float], step: int) -> None:
-        folder.metrics.report(metrics, step)
-        logger.info("step %d/%d: %s", step, settings.rl.num_steps, _line(metrics))
 
     def show(sheet: "Image", name: str) -> None:
         path = folder.path / name
@@ -172,17 +173,44 @@ def _train(
         Rewards(rl.rewards, rl, judging) as reward,
         watching(rl, watched, reward, judging, show, processes) as watch,
     ):
-        return finetune_editor(
-            rl,
-            policy,
-            folder.unfinished_editor,
-            reward,
-            prompts,
-            report,
-            resume_file=folder.resume_file,
-            watch=watch,
-            processes=processes,
-        )
+        yield reward, watch
+
+
+def _train(
+    settings: "EditorRlStep",
+    policy: "FlowEditor",
+    folder: "RunFolder",
+    reward: "Rewards",
+    prompts: "PromptSource",
+    watch: "Watch | None",
+    processes: "Processes",
+    lineage: dict[str, str],
+) -> list[float]:
+    from spatialreward.rl.training import finetune_editor
+
+    def report(metrics: dict[str, float], step: int) -> None:
+        folder.metrics.report(metrics, step)
+        logger.info("step %d/%d: %s", step, settings.rl.num_steps, _line(metrics))
+
+    return finetune_editor(
+        settings.rl,
+        policy,
+        folder.unfinished_editor,
+        reward,
+        prompts,
+        report,
+        resume_file=folder.resume_file,
+        watch=watch,
+        processes=processes,
+        lineage=lineage,
+    )
+
+
+def _lineage(settings: "EditorRlStep", start: Path) -> dict[str, str]:
+    """What the editor follows from beside its judges, for its card."""
+    named = {"prompts": settings.rl.prompts, "watched": settings.rl.watch.prompts}
+    known = {name: prompts for name, prompts in named.items() if prompts}
+    return {"base": settings.base_name or str(start.absolute()), **known}
 
 
 def _draw(
@@ -193,7 +221,10 @@ def _draw(
     prompts: "PromptSource",
     rewards: list[float],
 ) -> list[Path]:
-    """Edits of tasks that the training did not come to, before and after it, and the rewards."""
+    """Edits before and after the training, and the rewards.
+
+    They are of tasks that the training did not come to, where prompts are not used up by it.
+    """
     from itertools import chain, count, islice
 
     from spatialreward.editors.load import open_editor
@@ -201,7 +232,9 @@ def _draw(
     from spatialreward.visuals import reward_curve, sample_sheet
 
     further = chain.from_iterable(map(prompts.batch, count(settings.rl.num_steps)))
-    tasks = list(islice(further, _ROWS_ON_A_SHEET))
+    some = islice(further, _ROWS_ON_A_SHEET)
+    # Few prompts begin again on the sheet: each is on it once.
+    tasks = list({task.id or number: task for number, task in enumerate(some)}.values())
     drawn = []
     for name, checkpoint in (("before", start), ("after", folder.unfinished_editor)):
         editor = open_editor(checkpoint, settings.adaptation, base=start)

@@ -40,7 +40,7 @@ def compare(
         Path | None,
         typer.Option(
             metavar="FILE.toml",
-            help="Settings in the tables [evaluation], [world] and [adaptation].",
+            help="Settings in the tables evaluation, world and adaptation.",
         ),
     ] = None,
     overrides: Annotated[

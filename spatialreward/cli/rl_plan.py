@@ -8,6 +8,7 @@ import typer
 from spatialreward.cli.editor_options import EDITORS, editor_folder
 from spatialreward.cli.rl_settings import rl_settings
 from spatialreward.cli.setting_options import changes_of
+from spatialreward.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from spatialreward.ops.config import EditorRlStep
@@ -30,7 +31,7 @@ def plan(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.toml", help="Settings in the tables [rl] and [adaptation]."),
+        typer.Option(metavar="FILE.toml", help="Settings in the tables rl and adaptation."),
     ] = None,
     overrides: Annotated[list[str] | None, changes_of("a setting", "rl.group_size=16")] = None,
 ) -> None:
@@ -55,7 +56,8 @@ def told_of(
     """The plan as text, for the command and ahead of a training.
 
     Raises:
-        InvalidInputError: there is no editor in diffusers' layout in the folder.
+        InvalidInputError: there is no editor in diffusers' layout in the folder, or no weights in
+            that of the judge.
     """
     from spatialreward.rl.memory_plan import Setting, sizes_of, table
 
@@ -73,7 +75,9 @@ def told_of(
         edits_a_step=-(-rl.num_prompts // rl.processes) * rl.group_size,
         copies=(rl.ema_decay is not None) + (rl.algorithm.kind == "nft"),
     )
-    weights = () if judge is None else judge.glob("*.safetensors")
+    weights = () if judge is None else [*judge.glob("*.safetensors")]
+    if judge is not None and not weights:
+        raise InvalidInputError(f"--judge {judge}: expected a folder with *.safetensors")
     return table(
         sizes_of(folder, adaptation.lora), setting, sum(one.stat().st_size for one in weights)
     )

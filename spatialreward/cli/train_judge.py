@@ -35,8 +35,8 @@ def judge(
         Path | None,
         typer.Option(
             metavar="FILE.toml",
-            help="Settings, as [judge.training] of a pipeline's profile has them. Default: those "
-            "of the tiny judge.",
+            help="Settings, as the table judge.training of a pipeline's profile has them. "
+            "Default: those of the tiny judge.",
         ),
     ] = None,
     overrides: Annotated[

@@ -180,7 +180,10 @@ def load_lora(transformer: "ModelMixin", folder: Path, base: LoraBase) -> None:
     else:
         check_stated_base(file, base.name)
         lora = LoraConfig(rank=file.rank, alpha=file.alpha, targets=file.targets)
-    add_lora(transformer, lora, ())
+    try:
+        add_lora(transformer, lora, ())
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{file.path}: {error}") from error
     expected = {
         f"{file.prefix}{name.removeprefix(PREFIX)}": tuple(one.shape)
         for name, one in lora_tensors(transformer).items()

@@ -1,6 +1,8 @@
 """Reads the parts of an editor's folder in diffusers' layout: each whole, or not at all."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -65,19 +67,35 @@ def load_model(kind: type[Model], folder: Path, dtype: torch.dtype) -> Model:
             f"{folder}: expected a {kind.__name__}, got a {' or '.join(map(str, found))}"
         )
     try:
-        model, info = kind.from_pretrained(
-            folder,
-            dtype=dtype,
-            output_loading_info=True,
-            local_files_only=True,
-            use_safetensors=True,
-        )
-    except (OSError, ValueError, RuntimeError) as error:
+        with _warnings_off("diffusers", "transformers"):
+            model, info = kind.from_pretrained(
+                folder,
+                dtype=dtype,
+                output_loading_info=True,
+                local_files_only=True,
+                use_safetensors=True,
+            )
+    except (OSError, ValueError, RuntimeError, TypeError, ArithmeticError) as error:
+        # The last two: numbers of the config that no model can be made of.
         raise InvalidInputError(f"{folder}: {' '.join(str(error).split())}") from error
     _refuse(folder, "lacks", info["missing_keys"])
     if is_of_diffusers:
         _refuse(folder, f"holds what a {kind.__name__} has no place for:", info["unexpected_keys"])
     return model.requires_grad_(False).eval()
+
+
+@contextlib.contextmanager
+def _warnings_off(*libraries: str) -> Iterator[None]:
+    """What they warn of, missing tensors above all, is an error here that says it once."""
+    loggers = [logging.getLogger(name) for name in libraries]
+    levels = [one.level for one in loggers]
+    try:
+        for one in loggers:
+            one.setLevel(logging.ERROR)
+        yield
+    finally:
+        for one, level in zip(loggers, levels, strict=True):
+            one.setLevel(level)
 
 
 def _refuse(folder: Path, problem: str, tensors: Sequence[str]) -> None:

@@ -124,11 +124,15 @@ def open_policy(
         name: as for ``load_editor``.
 
     Raises:
-        InvalidInputError: as ``load_editor``, the editor has a LoRA already, or it has no layers of
-            the names that are to be adapted.
+        InvalidInputError: as ``load_editor``, the folder holds a LoRA, or the editor has no
+            layers of the names that are to be adapted.
     """
     from spatialreward.editors.adapters import AdaptedEditor
 
+    if lora_path(folder) is not None:
+        raise InvalidInputError(
+            f"{folder}: holds a LoRA, and RL trains a fresh one: start from its base"
+        )
     editor = open_editor(folder, config, name=name)
     if isinstance(editor, AdaptedEditor):
         editor.add_lora(config.lora, seed=seed, checkpointing=config.gradient_checkpointing)

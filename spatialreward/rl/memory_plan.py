@@ -165,7 +165,8 @@ def sizes_of(folder: Path, lora: "LoraConfig | None" = None) -> Sizes:
         lora: that is trained; None: the usual one on the published targets.
 
     Raises:
-        InvalidInputError: there is no such editor, or a part has no configuration; names it.
+        InvalidInputError: there is no such editor, or a part has no configuration or one that no
+            model can be made of; names it.
     """
     import torch
 
@@ -173,11 +174,14 @@ def sizes_of(folder: Path, lora: "LoraConfig | None" = None) -> Sizes:
     from spatialreward.editors.components import read_index
     from spatialreward.editors.config import LoraConfig
     from spatialreward.editors.load import PIPELINES, kind_of
+    from spatialreward.editors.lora_files import lora_path
 
+    if lora_path(folder) is not None:
+        raise InvalidInputError(f"{folder}: holds a LoRA; a plan is of its base")
     index = read_index(folder, tuple(PIPELINES))
     with torch.device("meta"):
         models = {
-            name: _model(folder / name, *stated)
+            name: _checked_model(folder / name, *stated)
             for name, stated in index.items()
             if isinstance(stated, list) and (folder / name / "config.json").is_file()
         }
@@ -227,6 +231,16 @@ def _told(setting: Setting) -> str:
         f"{setting.edits_at_a_time}, gradient checkpointing "
         f"{'on' if setting.checkpointing else 'off'}, {setting.precision}"
     )
+
+
+def _checked_model(folder: Path, library: str, name: str) -> "nn.Module":
+    try:
+        return _model(folder, library, name)
+    except InvalidInputError:
+        raise
+    except (AttributeError, TypeError, ValueError, ArithmeticError) as error:
+        problem = " ".join(str(error).split())
+        raise InvalidInputError(f"{folder / 'config.json'}: makes no {name}: {problem}") from error
 
 
 def _model(folder: Path, library: str, name: str) -> "nn.Module":

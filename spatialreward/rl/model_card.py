@@ -153,7 +153,9 @@ def _cost(history: History, device: torch.device) -> Iterator[str]:
         known = [value for value in history.values(name) if math.isfinite(value)]
         if known:
             what = name.removeprefix(_TIMES).removesuffix("_s").replace("_", " ")
-            yield f"- Seconds a step, {what}: {statistics.median(known):.3g} (median)."
+            median = f"{statistics.median(known):.3g} (median)"
+            in_seconds = name.endswith("_s")
+            yield f"- {f'Seconds a step, {what}' if in_seconds else what.capitalize()}: {median}."
     yield ""
 
 

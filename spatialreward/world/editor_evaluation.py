@@ -95,7 +95,8 @@ def compare_editors(
         )
     edits: list[list[Edit]] = []
     base = before if lora_path(before) is None else None
-    for name, folder in (("before", before), ("after", after)):
+    # A LoRA that belongs to another base is refused before anything is drawn.
+    for name, folder in (("after", after), ("before", before)):
         editor = open_editor(folder, adaptation, base=base)
         drawn = edit_tasks(
             editor,
@@ -106,6 +107,7 @@ def compare_editors(
             description=f"editing ({name})",
         )
         edits.append(drawn)
+    edits.reverse()
     served = [judging.judge(some) if judging else None for some in edits]
     known = [oracle.judge(some) if oracle else None for some in edits]
     scoring = served if oracle is None else known

@@ -7,13 +7,14 @@ from importlib.metadata import version
 
 import pytest
 import typer
+from rich.markup import render
 from typer.testing import CliRunner
 
 from spatialreward.cli.command import AroundBars, CommandGroup, SingleCommand
 from spatialreward.cli.main import app
 from spatialreward.errors import SpatialRewardError
 from tests.docs.shell import check, commands_of, export
-from tests.entries import CLI, COMMANDS
+from tests.entries import CLI, COMMANDS, app_of
 
 _OURS = [words for module, words in COMMANDS if module == CLI]
 LEAVES = [words for words in _OURS if not any(one[:-1] == words for one in _OURS if one != words)]
@@ -77,6 +78,15 @@ def test_commands_are_what_people_do_in_the_order_in_which_they_do_it():
 
 def test_no_command_shows_the_help():
     assert "judge" in CliRunner().invoke(app, []).output
+
+
+@pytest.mark.parametrize(("module", "words"), COMMANDS, ids=str)
+def test_no_help_has_words_that_rich_takes_for_markup(module, words):
+    command = typer.main.get_command(app_of(module))
+    for word in words:
+        command = command.commands[word]
+    for text in (command.help, *(getattr(one, "help", None) for one in command.params)):
+        assert render(text or "").plain == (text or "")
 
 
 @pytest.mark.parametrize("words", LEAVES, ids=" ".join)

@@ -55,6 +55,7 @@ def test_a_training_leaves_editor_metrics_and_pictures(options, tmp_path):
     }
     text = (out / "editor" / "README.md").read_text()
     assert "| judge | 1.0 | reward | oracle/1, geometric |" in text
+    assert f"| base | {options[options.index('--editor') + 1]} |" in text
     for name in ("before", "after", "rewards"):
         with Image.open(out / f"{name}.png") as picture:
             assert picture.width > 500
@@ -105,6 +106,8 @@ def test_tasks_of_a_data_set_are_asked_for(options, tmp_path):
     assert told["rl.num_steps"] == 1
     assert told["rl.prompts"] == str(tmp_path / "data")
     assert len(told["data"]) == 64
+    with Image.open(tmp_path / "out" / "after.png") as picture:
+        assert picture.height < 2000, "a row for each of the 4 tasks, not for 12"
 
 
 def test_what_cannot_be_used_is_one_line_before_anything_is_written(options, tmp_path):
@@ -128,6 +131,11 @@ def test_what_cannot_be_used_is_one_line_before_anything_is_written(options, tmp
         (("--set", "rl.num_steps"), "--set rl.num_steps: expected KEY=VALUE"),
         (("--set", "rl.group_size=1"), "--set rl.group_size=1: rl.group_size: Input should be"),
         (("--set", "rl.sampling.eta=0"), "eta: expected more than 0"),
+        (("--set", f'rl.rewards=[{{judge="{tmp_path}/no"}}]'), f"judge {tmp_path}/no: there is"),
+        (
+            ("--set", f'rl.evaluation_rewards=[{{judge="{tmp_path}/no"}}]'),
+            f"judge {tmp_path}/no: there is",
+        ),
         (("--out", tmp_path / "file"), f"{tmp_path}/file: is a file"),
         (("--out", tmp_path / "full"), f"{tmp_path}/full: is there already, and holds no training"),
         (("--out", tmp_path / "file" / "out"), f"{tmp_path}/file/out: "),

@@ -47,6 +47,9 @@ def test_a_plan_follows_the_settings(editor, tmp_path):
 def test_a_judges_weights_are_told_apart(editor, judge_folder):
     done = run("--editor", editor, "--judge", judge_folder)
     assert re.search(r"judge, apart +0\.0\d GiB of weights", done.stdout)
+    done = run("--editor", editor, "--judge", editor)
+    assert done.exit_code == 1
+    assert f"--judge {editor}: expected a folder with *.safetensors" in done.stderr
 
 
 def test_an_editor_without_a_part_is_named(editor, tmp_path):

@@ -1,6 +1,7 @@
 """Folders that are no editor, or not all of one."""
 
 import json
+import logging
 import shutil
 
 import pytest
@@ -47,10 +48,19 @@ def test_a_folder_of_another_editor_is_refused(random_editor, tmp_path):
         KleinEditor.load(tmp_path)
 
 
-def test_missing_tensors_are_named(spoilt):
+def test_missing_tensors_are_named_once(spoilt, monkeypatch, caplog):
+    monkeypatch.setattr(logging.getLogger("diffusers"), "propagate", True)
     folder = spoilt("kontext")
     without(folder / "transformer" / WEIGHTS, lambda name: name.startswith("proj_out."))
     with pytest.raises(InvalidInputError, match=r"transformer: lacks proj_out\.bias, proj_out\.w"):
+        KontextEditor.load(folder)
+    assert not caplog.records
+
+
+def test_a_config_that_no_model_can_be_made_of_names_its_folder(spoilt):
+    folder = spoilt("kontext")
+    restate(folder / "transformer" / "config.json", num_attention_heads="many")
+    with pytest.raises(InvalidInputError, match=r"kontext/transformer: "):
         KontextEditor.load(folder)
 
 

@@ -77,6 +77,8 @@ def test_rl_gets_a_published_editor_with_a_fresh_lora(random_editor, tmp_path):
     assert trained == {name for name in weights if "lora_" in name} != set()
     policy.save(tmp_path / "lora", {})
     assert LoraCard.read(tmp_path / "lora").base.name == "hub:owner/kontext@0123"
+    with pytest.raises(InvalidInputError, match="lora: holds a LoRA, and RL trains a fresh one"):
+        open_policy(tmp_path / "lora", config)
     again = open_editor(tmp_path / "lora", config, base=base)
     assert lora_tensors(again.transformer).keys() == lora_tensors(policy.transformer).keys()
 

@@ -88,6 +88,17 @@ def test_the_published_omnigen2_has_its_published_number_of_weights(tmp_path):
     assert sizes.width == 2520
 
 
+def test_a_configuration_of_no_model_and_a_lora_are_named(tmp_path):
+    write_omnigen2(tmp_path)
+    config = tmp_path / "transformer" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"hidden_size": "many"}))
+    with pytest.raises(InvalidInputError, match=r"transformer/config\.json: makes no OmniGen2Tr"):
+        sizes_of(tmp_path)
+    (tmp_path / "pytorch_lora_weights.safetensors").touch()
+    with pytest.raises(InvalidInputError, match="holds a LoRA; a plan is of its base"):
+        sizes_of(tmp_path)
+
+
 def test_a_part_without_a_configuration_is_named(tmp_path):
     write_omnigen2(tmp_path / "editor")
     (tmp_path / "editor" / "vae" / "config.json").unlink()

@@ -27,7 +27,7 @@ def history():
     for step in range(1, 8):
         watched = {"watch/held_out_reward": 0.25} if step % 3 == 0 else {}
         metrics = {"reward/mean": step / 10, "time/rollout_s": float(step), "policy/kl": math.nan}
-        kept.add(metrics | watched, step)
+        kept.add(metrics | watched | {"time/overlap_share": 0.5}, step)
     return kept
 
 
@@ -41,6 +41,7 @@ def test_a_card_tells_rewards_curves_cost_and_settings(tmp_path):
     assert "| `watch/held_out_reward` | 0.25 | 0.25 |" in text
     assert "policy/kl" not in text
     assert "- Seconds a step, rollout: 4 (median)." in text
+    assert "- Overlap share: 0.5 (median)." in text
     assert "- Steps: 7." in text
     assert "CPU cores" in text
     assert '"learning_rate": 0.01' in text

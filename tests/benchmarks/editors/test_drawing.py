@@ -74,7 +74,7 @@ def test_a_task_has_noise_of_its_own_whatever_else_is_drawn(draw, tmp_path):
 
 def test_a_finished_folder_loads_no_editor(draw, monkeypatch):
     before, _ = draw()
-    monkeypatch.setattr(drawing, "load_editor", None)
+    monkeypatch.setattr(drawing, "open_editor", None)
     assert draw()[0] == before
 
 
