@@ -164,14 +164,14 @@ def test_two_processes_of_one_machine_make_the_editor_that_one_makes(
 
 
 def test_each_process_gets_the_step_as_its_command():
-    config, asked = finetuning(2), AskedFor(heldout="s3://b/h#sha256=" + "1" * 64)
-    step = steps.finetuning_step(config, "s3://b/e#sha256=0", "s3://b/j#sha256=0", asked)
+    config, asked = finetuning(2), AskedFor(heldout="s3://bucket/h#sha256=" + "1" * 64)
+    step = steps.finetuning_step(config, "s3://bucket/e#sha256=0", "s3://bucket/j#sha256=0", asked)
     name, *arguments = step.command("parent")
     context = typer.main.get_command(app).commands[name].make_context(name, arguments)
     assert EditorRlStep.model_validate_json(context.params.pop("config")) == config
     assert context.params == {
-        "editor": "s3://b/e#sha256=0",
-        "served": "s3://b/j#sha256=0",
+        "editor": "s3://bucket/e#sha256=0",
+        "served": "s3://bucket/j#sha256=0",
         "data": "",
         "heldout": asked.heldout,
         "parent_run_id": "parent",
