@@ -20,9 +20,9 @@ from spatialreward.cli.setting_options import changes_of
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from spatialreward.editors.interface import FlowEditor
     from spatialreward.judges.interface import Judging
     from spatialreward.ops.config import EditorRlStep
+    from spatialreward.progress import ReportMetrics
     from spatialreward.rl.prompts import PromptSource
     from spatialreward.rl.rewards import Rewards
     from spatialreward.rl.run_folder import RunFolder
@@ -99,6 +99,7 @@ def train(
         return
     from spatialreward.editors.load import open_policy
     from spatialreward.judges.load import load_judge
+    from spatialreward.rl.training import finetune_editor
     from spatialreward.world.prompts import open_prompts
 
     how = {"adapter": adapter, "protocol": protocol, "passes": passes, "mode": mode}
@@ -123,8 +124,18 @@ def train(
                     typer.echo(f"note: {judging.notice}", err=True)
                 if has_plan(start):
                     typer.echo(told_of(settings, start), err=True)
-            lineage = _lineage(settings, start)
-            rewards = _train(settings, policy, folder, reward, prompts, watch, processes, lineage)
+            rewards = finetune_editor(
+                settings.rl,
+                policy,
+                folder.unfinished_editor,
+                reward,
+                prompts,
+                _reporting(folder, settings.rl.num_steps),
+                resume_file=folder.resume_file,
+                watch=watch,
+                processes=processes,
+                lineage=_lineage(settings, start),
+            )
         if not processes.is_first:
             return
         pictures = _draw(settings, start, folder, judging, prompts, rewards)
@@ -176,34 +187,12 @@ def _opened(
         yield reward, watch
 
 
-def _train(
-    settings: "EditorRlStep",
-    policy: "FlowEditor",
-    folder: "RunFolder",
-    reward: "Rewards",
-    prompts: "PromptSource",
-    watch: "Watch | None",
-    processes: "Processes",
-    lineage: dict[str, str],
-) -> list[float]:
-    from spatialreward.rl.training import finetune_editor
-
+def _reporting(folder: "RunFolder", num_steps: int) -> "ReportMetrics":
     def report(metrics: dict[str, float], step: int) -> None:
         folder.metrics.report(metrics, step)
-        logger.info("step %d/%d: %s", step, settings.rl.num_steps, _line(metrics))
+        logger.info("step %d/%d: %s", step, num_steps, _line(metrics))
 
-    return finetune_editor(
-        settings.rl,
-        policy,
-        folder.unfinished_editor,
-        reward,
-        prompts,
-        report,
-        resume_file=folder.resume_file,
-        watch=watch,
-        processes=processes,
-        lineage=lineage,
-    )
+    return report
 
 
 def _lineage(settings: "EditorRlStep", start: Path) -> dict[str, str]:
