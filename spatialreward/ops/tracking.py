@@ -137,7 +137,7 @@ class Tracker:
 
 
 def metric_name(name: str) -> str:
-    """A name as MLflow takes it: no other characters than its own, and none that is a path away."""
+    """A name as MLflow takes it: ``_`` for other characters, empty parts and leading dots."""
     parts = (_NOT_IN_NAMES.sub("_", part) for part in name.split("/"))
     return "/".join(parts)[:_NAME_CHARACTERS].rstrip("/")
 
