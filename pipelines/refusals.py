@@ -18,6 +18,7 @@ from pipelines.settings import (
     JudgeStep,
     OnNodes,
     Profile,
+    StepName,
     WorldData,
     WorldStep,
 )
@@ -123,6 +124,7 @@ def _missing_parts(profile: Profile, part: Part) -> Iterator[str]:
             yield "data.corpus: its edits have no labels, and no [data.corpus.teacher] makes any"
     if part.makes_editor:
         yield from _uneven_groups(profile)
+    yield from _idle_gpus(profile, part)
 
 
 def _uneven_groups(profile: Profile) -> Iterator[str]:
@@ -144,6 +146,25 @@ def _processes_of(profile: Profile, step: OnNodes, of_one_node: int) -> int:
     """Those of a TrainJob, one a GPU, or those that the step starts where there is one node."""
     wanted = profile.resources.get(step, Resources())
     return of_one_node if wanted.num_nodes == 1 else wanted.num_nodes * max(wanted.gpus, 1)
+
+
+def _idle_gpus(profile: Profile, part: Part) -> Iterator[str]:
+    """On one node each GPU needs a process of its own; on several nodes torchrun starts them."""
+    training, grpo = profile.judge.training, profile.judge.grpo
+    processes: dict[StepName, tuple[str, int]] = {}
+    if part.makes_judge:
+        processes["train_judge"] = ("judge.training.processes", training.processes)
+        if grpo is not None:
+            processes["tune_judge"] = ("judge.grpo.processes", grpo.processes)
+    if part.makes_editor:
+        processes["finetune_editor"] = ("rl.processes", profile.rl.processes)
+    for step, (setting, count) in processes.items():
+        wanted = profile.resources.get(step, Resources())
+        if wanted.num_nodes == 1 and wanted.gpus > count:
+            yield (
+                f"resources.{step}.gpus {wanted.gpus}: {wanted.gpus - count} would be idle, "
+                f"expected {setting} = {wanted.gpus}, got {count}"
+            )
 
 
 def _uneven_batches(profile: Profile) -> Iterator[str]:

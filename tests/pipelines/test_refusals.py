@@ -5,7 +5,7 @@ import pytest
 
 from pipelines.parts import Part
 from pipelines.profile import load_profile
-from pipelines.refusals import refuse, refuse_elsewhere, refuse_here
+from pipelines.refusals import refuse, refuse_elsewhere, refuse_here, refuse_parts
 from pipelines.settings import CorpusData
 from spatialreward.errors import InvalidInputError
 from tests.data.corpus.made import settings as corpus
@@ -212,6 +212,20 @@ def test_prompts_that_cannot_be_divided_among_processes_are_refused(changes, tol
     profile = load_profile("tiny", ["rl.num_prompts=8", *changes])
     assert told in said(refuse, profile, "tiny", Part.FULL, {})
     refuse(profile, "tiny", Part.DATA, {})
+
+
+@pytest.mark.parametrize(
+    ("step", "setting", "part"),
+    [
+        ("train_judge", "judge.training.processes", Part.JUDGE),
+        ("finetune_editor", "rl.processes", Part.EDITOR),
+    ],
+)
+def test_gpus_that_would_be_idle_are_refused(step, setting, part):
+    idle = f"resources.{step}.gpus 4: 2 would be idle, expected {setting} = 4, got 2"
+    two = load_profile("tiny", [f"resources.{step}.gpus=4", f"{setting}=2"])
+    assert idle in said(refuse_parts, two, "tiny", part)
+    refuse_parts(two, "tiny", Part.DATA)
 
 
 def test_an_editor_is_fine_tuned_in_several_processes():
