@@ -67,7 +67,7 @@ def regions(
     prior = propose(before, after)
     typer.echo(prior.model_dump_json(indent=2))
     if picture is not None:
-        from spatialreward.visuals.prior import draw_prior
+        from spatialreward.data.regions.drawing import draw_prior
 
         draw_prior(before, after, prior, changed_mask(before, after)).save(picture)
 

@@ -29,6 +29,7 @@ OPTIONS = {"file", "judge", "needs"}
 KINDS = {
     "console": "shell",
     "json": "json",
+    "mermaid": "diagram",
     "jsonl": "jsonl",
     "pbtxt": "pbtxt",
     "python": "python",
