@@ -59,3 +59,11 @@ def test_a_block_does_what_its_page_says(block, reader_of, tmp_path, monkeypatch
         READERS[block.kind](block.text)
     else:
         pytest.skip(f"needs {block.needs}" if block.needs else "what is printed")
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/*.md")), ids=lambda page: page.name)
+def test_a_page_begins_with_what_its_reader_can_do_afterwards(page):
+    if page.name == "api.md":
+        pytest.skip("a reference")
+    paragraph = page.read_text(encoding="utf-8").split("\n\n")[1]
+    assert "After this page you" in paragraph
