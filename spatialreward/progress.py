@@ -35,6 +35,22 @@ def track(iterable: Iterable[Item], *, total: int | None, description: str) -> I
         yield from _with_log_lines(iterable, total, description)
 
 
+def hide_loading_bars() -> None:
+    """Turn off the bars of transformers and diffusers, as far as they are imported.
+
+    They count tensors and files of one checkpoint for a second or two, between our own lines and in
+    logs. Bars of downloads stay.
+    """
+    hub = sys.modules.get("huggingface_hub.utils")
+    shows_downloads = hub is not None and not hub.are_progress_bars_disabled()
+    for name in ("transformers", "diffusers"):
+        if library := sys.modules.get(f"{name}.utils.logging"):
+            library.disable_progress_bar()
+    if hub is not None and shows_downloads:
+        # Transformers turns them off with its own.
+        hub.enable_progress_bars()
+
+
 def _with_log_lines(
     iterable: Iterable[Item], total: int | None, description: str
 ) -> Iterator[Item]:
