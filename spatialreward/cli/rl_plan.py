@@ -19,7 +19,9 @@ _INDEX_FILE = "model_index.json"
 def plan(
     editor: Annotated[
         str,
-        typer.Option(metavar="EDITOR", help=f"{EDITORS}. Its configurations are enough."),
+        typer.Option(
+            metavar="EDITOR", help=f"The editor: {EDITORS}. Its configurations are enough."
+        ),
     ],
     size: Annotated[
         int, typer.Option(min=16, metavar="PX", help="Side of source pictures and edits.")
@@ -27,7 +29,7 @@ def plan(
     sources: Annotated[int, typer.Option(min=0, help="Source pictures of a task.")] = 1,
     judge: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="A judge's checkpoint, whose weights are told apart."),
+        typer.Option(metavar="DIR", help="A judge on the same GPU: its checkpoint counts, too."),
     ] = None,
     config: Annotated[
         Path | None,
