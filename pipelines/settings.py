@@ -78,7 +78,7 @@ class QwenJudge(Record):
 
     kind: Literal["qwen3-vl"] = "qwen3-vl"
     base: Annotated[HubBase | FolderBase, Field(discriminator="kind")] = HubBase(
-        repository="Qwen/Qwen3-VL-8B-Instruct", revision="0c351dd01ed87e9c1b53cbc748cba10e6187ff3b"
+        repository="Qwen/Qwen3-VL-8B-Instruct"
     )
     """Weights of the hub need a commit: a branch may hold others tomorrow."""
     training: JudgeTrainingConfig = JudgeTrainingConfig(
