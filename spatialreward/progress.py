@@ -73,7 +73,8 @@ def _line(description: str, done: int, total: int | None, elapsed_s: float) -> s
         parts.append(f" ({100 * done // total} %)")
     parts.append(f" in {_duration(elapsed_s)}")
     if done and elapsed_s > 0:
-        parts.append(f", {done / elapsed_s:.3g}/s")
+        rate = done / elapsed_s
+        parts.append(f", {rate:.3g}/s" if rate < 100 else f", {rate:,.0f}/s")
         if total is not None and done < total:
             parts.append(f", {_duration((total - done) * elapsed_s / done)} left")
     return "".join(parts)

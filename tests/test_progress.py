@@ -89,3 +89,9 @@ def test_bars_of_loading_are_hidden_and_those_of_downloads_stay(capsys):
     assert list(library.tqdm([1, 2], desc="Loading weights")) == [1, 2]
     assert capsys.readouterr().err == ""
     assert not are_progress_bars_disabled()
+
+
+def test_a_high_rate_is_a_number_that_can_be_read(log, clock):
+    for _ in track(range(1), total=1, description="edits"):
+        clock[0] += 0.0004
+    assert log.messages == ["edits: 1/1 (100 %) in 0.0 s, 2,500/s"]
