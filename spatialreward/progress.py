@@ -35,6 +35,22 @@ def track(iterable: Iterable[Item], *, total: int | None, description: str) -> I
         yield from _with_log_lines(iterable, total, description)
 
 
+def hide_loading_bars() -> None:
+    """Turn off the bars of transformers and diffusers, as far as they are imported.
+
+    They count tensors and files of one checkpoint for a second or two, between our own lines and in
+    logs. Bars of downloads stay.
+    """
+    hub = sys.modules.get("huggingface_hub.utils")
+    shows_downloads = hub is not None and not hub.are_progress_bars_disabled()
+    for name in ("transformers", "diffusers"):
+        if library := sys.modules.get(f"{name}.utils.logging"):
+            library.disable_progress_bar()
+    if hub is not None and shows_downloads:
+        # Transformers turns them off with its own.
+        hub.enable_progress_bars()
+
+
 def _with_log_lines(
     iterable: Iterable[Item], total: int | None, description: str
 ) -> Iterator[Item]:
@@ -57,7 +73,8 @@ def _line(description: str, done: int, total: int | None, elapsed_s: float) -> s
         parts.append(f" ({100 * done // total} %)")
     parts.append(f" in {_duration(elapsed_s)}")
     if done and elapsed_s > 0:
-        parts.append(f", {done / elapsed_s:.3g}/s")
+        rate = done / elapsed_s
+        parts.append(f", {rate:.3g}/s" if rate < 100 else f", {rate:,.0f}/s")
         if total is not None and done < total:
             parts.append(f", {_duration((total - done) * elapsed_s / done)} left")
     return "".join(parts)

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from spatialreward import progress
-from spatialreward.progress import track
+from spatialreward.progress import hide_loading_bars, track
 
 
 class Terminal(io.StringIO):
@@ -78,3 +78,20 @@ def test_durations_read_naturally(log, clock, seconds, text):
     for _ in track(range(1), total=1, description="x"):
         clock[0] += seconds
     assert f"in {text}" in log.messages[0]
+
+
+def test_bars_of_loading_are_hidden_and_those_of_downloads_stay(capsys):
+    from huggingface_hub.utils import are_progress_bars_disabled
+    from transformers.utils import logging as library
+
+    library.enable_progress_bar()
+    hide_loading_bars()
+    assert list(library.tqdm([1, 2], desc="Loading weights")) == [1, 2]
+    assert capsys.readouterr().err == ""
+    assert not are_progress_bars_disabled()
+
+
+def test_a_high_rate_is_a_number_that_can_be_read(log, clock):
+    for _ in track(range(1), total=1, description="edits"):
+        clock[0] += 0.0004
+    assert log.messages == ["edits: 1/1 (100 %) in 0.0 s, 2,500/s"]

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Generic, TypeVar
+from typing import IO, Generic, NamedTuple, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -116,13 +116,35 @@ def check_record(path: Path, record: Record) -> None:
         begun = kind.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise InvalidInputError(f"{path}: {first_problem(error, kind)}") from error
-    for field in kind.model_fields:
+    if (found := _first_difference(begun, record)) is not None:
+        raise InvalidInputError(
+            f"{path}: {found.field}: the run here began with {found.before}, this one has "
+            f"{found.now}; use a new folder"
+        )
+
+
+class _Difference(NamedTuple):
+    field: str
+    """With dots between the parts."""
+    before: object
+    now: object
+
+
+def _first_difference(begun: Record, record: Record) -> _Difference | None:
+    """The first field of two records of one kind that differs.
+
+    A nested record without words of its own, such as settings, is looked into.
+    """
+    for field in type(record).model_fields:
         before, now = getattr(begun, field), getattr(record, field)
-        if before != now:
-            raise InvalidInputError(
-                f"{path}: {field}: the run here began with {before}, this one has {now}; "
-                "use a new folder"
-            )
+        if before == now:
+            continue
+        if type(now) is type(before) and type(now).__str__ is Record.__str__:
+            inner = _first_difference(before, now)
+            assert inner is not None
+            return inner._replace(field=f"{field}.{inner.field}")
+        return _Difference(field, before, now)
+    return None
 
 
 def _read(file: IO[bytes], path: Path, kind: type[Row]) -> list[Row]:

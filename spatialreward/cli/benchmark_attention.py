@@ -23,7 +23,7 @@ def attention(
         ),
     ],
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Gets attention.json, and attention.png to look at.")
+        Path, typer.Option(metavar="DIR", help="Folder for attention.json and attention.png.")
     ],
     protocol: ProtocolName = None,
     num_edits: Annotated[int, typer.Option(min=1, help="Edits to run over.")] = 32,

@@ -22,12 +22,15 @@ def modes(
     adapter: AdapterFolder = None,
     protocol: ProtocolName = None,
     num_edits: Annotated[int, typer.Option(min=2, help="Edits to judge.")] = 192,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds that count; medians are shown.")] = 3,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Timed rounds, behind one that warms up; medians are shown.")
+    ] = 3,
 ) -> None:
     """Judge the same edits with written answers and with the scalar head: speed and agreement.
 
     Kendall's tau between the two says how far the head orders edits as the answers do; tau with the
-    labels says which of them is nearer the truth. The target is ten times the judgements a second.
+    labels says which of them is nearer the truth. The head's target is ten times as many edits a
+    second. Figures go to build/figures/modes.json.
 
     Example: spatialreward benchmark modes --data edits --judge judge
     """

@@ -16,10 +16,8 @@ _SEED = 17
 
 def trust(
     data: LabelledEdits,
-    judge: Annotated[str, typer.Option(metavar="JUDGE", help=f"Attack: {JUDGES}.")],
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Gets trust.json, and trust.png to look at.")
-    ],
+    judge: Annotated[str, typer.Option(metavar="JUDGE", help=f"Judge to attack: {JUDGES}.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for trust.json and trust.png.")],
     adapter: AdapterFolder = None,
     protocol: ProtocolName = None,
     mode: Mode = None,

@@ -47,7 +47,11 @@ def best_of(
     passes: Passes = 1,
     mode: Mode = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="Settings of drawing.")
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml",
+            help="Settings: num_edits, num_at_once, seed and the tables denoising and editor.",
+        ),
     ] = None,
     overrides: Annotated[
         list[str] | None, changes_of("a setting", "denoising.num_denoising_steps=30")

@@ -26,32 +26,33 @@ def evaluate(
             "--judge",
             "--model",
             metavar="JUDGE",
-            help=f"Measure: {JUDGES}. Several: each is compared with the first.",
+            help=f"Judge to measure: {JUDGES}. Several: each is compared with the first.",
         ),
     ],
     out: Annotated[
         Path,
         typer.Option(
             metavar="DIR",
-            help="Gets report.json, report.md, plots and each judge's rows; go on with a killed "
-            "run there.",
+            help="Folder for report.json, report.md, plots and each judge's rows; the folder of a "
+            "killed run goes on.",
         ),
     ],
     benchmark: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=PLACE",
-            help="On: mer-bench=DIR, editreward-bench=DIR, mmrb2=DIR (a folder as published, or "
+            help="What to measure on: mer-bench=DIR, editreward-bench=DIR, "
+            "tiger-editreward-bench=DIR, vcreward-bench=DIR, mmrb2=DIR (a folder as published, or "
             "hub:OWNER/NAME@REVISION), world=DATASET (any edits with labels: a folder, s3:// or "
-            "hub:), or world alone, which draws tasks here. Default, for a registered judge: the "
-            "edits on which the champion was measured.",
+            "hub:), or world alone: 4 edits of each of 64 generated tasks. Default, for a "
+            "registered judge: the edits on which the champion was measured.",
         ),
     ] = None,
     base: Annotated[
         list[str] | None,
         typer.Option(
             metavar="JUDGE",
-            help="What a judge was trained from, to stand beside it. Default: what its card says.",
+            help="Measure, too, what a judge was trained from. Default: the base in its card.",
         ),
     ] = None,
     adapter: AdapterFolder = None,
@@ -62,7 +63,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="JUDGE=IN,OUT",
-            help="What a million tokens cost, read and written, of a judge behind an address.",
+            help="Price of a million tokens read and of a million written, in any currency, for a "
+            "judge behind an address, such as openai:MODEL@https://HOST/v1=2.5,10.",
         ),
     ] = None,
     resize_to_source: Annotated[
@@ -80,8 +82,8 @@ def evaluate(
     written as they come, so the same command goes on with a run that was killed. What cannot be
     read or judged is named in the report, and the rest goes on.
 
-    Of a registered judge that is measured on edits with a checksum a report is stored, too, and
-    the version's tag `evaluation` points there: promote and deploy take only versions whose report
+    A registered judge measured on edits with a checksum gets a stored report, and the tag
+    `evaluation` of its version points there: promote and deploy take only versions whose report
     is about their files.
 
     Example: spatialreward evaluate --judge judge --judge pixels --benchmark world --out evaluated

@@ -38,32 +38,38 @@ def evaluate_editor(
         list[str],
         typer.Option(
             metavar="EDITOR",
-            help=f"Measure: {EDITORS}, or {_RESULTS}DIR, pictures that are there in the "
+            help=f"Editor to measure: {EDITORS}, or {_RESULTS}DIR, pictures that are there in the "
             "benchmark's layout. The first is the base, with which the others are compared.",
         ),
     ],
     judge: Annotated[
-        str, typer.Option("--judge", "--model", metavar="JUDGE", help=f"Graded by: {JUDGES}.")
+        str,
+        typer.Option("--judge", "--model", metavar="JUDGE", help=f"Judge that grades: {JUDGES}."),
     ],
     benchmark: Annotated[
         list[str],
         typer.Option(
             metavar="NAME=PLACE",
-            help="On: gedit=DIR (a folder as published, or hub:OWNER/NAME@REVISION), imgedit=DIR "
-            "or imgedit-uge=DIR (the metadata with its pictures beside it).",
+            help="What to measure on: gedit=DIR (a folder as published, or "
+            "hub:OWNER/NAME@REVISION), imgedit=DIR or imgedit-uge=DIR (the metadata with its "
+            "pictures beside it).",
         ),
     ],
     out: Annotated[
         Path,
         typer.Option(
             metavar="DIR",
-            help="Gets report.json, report.md, plots, each editor's pictures and grades; go on "
-            "with a killed run there.",
+            help="Folder for report.json, report.md, plots, each editor's pictures and grades; "
+            "the folder of a killed run goes on.",
         ),
     ],
     language: Annotated[
         list[Language] | None,
-        typer.Option(help="Of GEdit-Bench's instructions; twice, or never, for both."),
+        typer.Option(
+            metavar="en|cn",
+            show_default="both",
+            help="Language of GEdit-Bench's instructions; may be repeated.",
+        ),
     ] = None,
     prompts: Annotated[
         list[str] | None,
@@ -88,7 +94,8 @@ def evaluate_editor(
         str | None,
         typer.Option(
             metavar="IN,OUT",
-            help="What a million tokens cost, read and written, of a judge behind an address.",
+            help="Price of a million tokens read and of a million written, in any currency, for a "
+            "judge behind an address, such as 2.5,10.",
         ),
     ] = None,
     config: Annotated[

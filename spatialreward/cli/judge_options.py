@@ -15,23 +15,24 @@ JUDGES = (
 
 AdapterFolder = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Merge this LoRA into the model's weights first."),
+    typer.Option(metavar="DIR", help="Merge this LoRA into the model's weights in memory."),
 ]
 ProtocolName = Annotated[
     str | None,
     typer.Option(
         metavar="full|tiny|FILE",
         show_default="full",
-        help="How to ask a model that has no protocol.json of its own; full-reasoning, "
-        "full-scores, tiny-reasoning and tiny-scores ask for less.",
+        help="Prompts for a model without a protocol.json of its own: full for real pictures, "
+        "tiny for the generated world; NAME-reasoning asks for no regions, NAME-scores for scores "
+        "alone.",
     ),
 ]
 Passes = Annotated[
     int,
     typer.Option(
         min=1,
-        help="Judge each edit so often from drawn answers and take the mean; costs as many times "
-        "as much.",
+        help="Judge each edit this many times, with sampled answers, and average; the cost grows "
+        "as many times.",
     ),
 ]
 Mode = Annotated[

@@ -45,7 +45,10 @@ def refine(
     passes: Passes = 1,
     mode: Mode = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="Settings, such as template.")
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml", help="Settings: max_rounds, template, seed, denoising and others."
+        ),
     ] = None,
     overrides: Annotated[list[str] | None, changes_of("a setting", "edits_per_round=4")] = None,
     json_output: Annotated[

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from spatialreward.ops.config import EditorRlStep
 
 _INDEX_FILE = "model_index.json"
+_TINY_FILE = "editor.json"
 
 
 def plan(
     editor: Annotated[
         str,
-        typer.Option(metavar="EDITOR", help=f"{EDITORS}. Its configurations are enough."),
+        typer.Option(
+            metavar="EDITOR", help=f"The editor: {EDITORS}. Its configurations are enough."
+        ),
     ],
     size: Annotated[
         int, typer.Option(min=16, metavar="PX", help="Side of source pictures and edits.")
@@ -27,7 +30,9 @@ def plan(
     sources: Annotated[int, typer.Option(min=0, help="Source pictures of a task.")] = 1,
     judge: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="A judge's checkpoint, whose weights are told apart."),
+        typer.Option(
+            metavar="DIR", help="A judge's checkpoint: list its weights, too, outside the totals."
+        ),
     ] = None,
     config: Annotated[
         Path | None,
@@ -43,6 +48,11 @@ def plan(
     """
     settings = rl_settings(config, overrides or [])
     folder = editor_folder(editor, "--editor")
+    if (folder / _TINY_FILE).is_file():
+        raise InvalidInputError(
+            f"--editor {editor}: the tiny editor needs no plan; a plan is of an editor in "
+            f"diffusers' layout, with {_INDEX_FILE}"
+        )
     typer.echo(told_of(settings, folder, size, sources, judge))
 
 

@@ -13,17 +13,26 @@ logger = logging.getLogger(__name__)
 
 
 def base(
-    out: Annotated[Path, typer.Option(help="Folder of the new checkpoint; must not exist.")],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of the new checkpoint; must not exist.")
+    ],
     seed: Annotated[int, typer.Option(help="Seed of the model and of the order of tasks.")] = 7,
     world_seed: Annotated[int, typer.Option(help="Seed of the generated world.")] = 1000,
     num_scene_samples: Annotated[
-        int | None, typer.Option(min=32, help="Scenes to describe first. Default: the recipe's.")
+        int | None,
+        typer.Option(min=32, show_default="24000", help="Samples of scenes to describe, first."),
     ] = None,
     num_difference_samples: Annotated[
-        int | None, typer.Option(min=32, help="Samples of differences, artifacts, scenes next.")
+        int | None,
+        typer.Option(
+            min=32, show_default="72000", help="Samples of differences, artifacts and scenes, next."
+        ),
     ] = None,
     num_request_samples: Annotated[
-        int | None, typer.Option(min=32, help="Samples of requests, and of the rest, at the end.")
+        int | None,
+        typer.Option(
+            min=32, show_default="72000", help="Samples of requests and of the rest, at the end."
+        ),
     ] = None,
     num_heldout: Annotated[
         int, typer.Option(min=1, help="Held-out edits for the figures in the card.")
@@ -31,8 +40,8 @@ def base(
 ) -> None:
     """Train a grounded base from random weights: a small model that describes edits, no judge yet.
 
-    About an hour on two cores. The state is kept beside OUT now and then: the same command goes on
-    after a kill.
+    About an hour on two cores. States are kept in DIR.states: the same command goes on after a
+    kill.
 
     Example: spatialreward train base --out base
     """

@@ -12,6 +12,7 @@ from torch import nn
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.qwen_vl.weights import read_object
+from spatialreward.progress import hide_loading_bars
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -66,6 +67,7 @@ def load_model(kind: type[Model], folder: Path, dtype: torch.dtype) -> Model:
         raise InvalidInputError(
             f"{folder}: expected a {kind.__name__}, got a {' or '.join(map(str, found))}"
         )
+    hide_loading_bars()
     try:
         with _warnings_off("diffusers", "transformers"):
             model, info = kind.from_pretrained(

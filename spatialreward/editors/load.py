@@ -78,6 +78,7 @@ def load_editor(
     if not (folder / _TINY_FILE).is_file():
         raise InvalidInputError(
             f"{folder}: no editor here, expected {_INDEX_FILE}, {LORA_FILE} or {_TINY_FILE}"
+            f"{_below(folder)}"
         )
     if settings:
         raise InvalidInputError(f"{folder}: the tiny editor has no settings, got {min(settings)}")
@@ -137,6 +138,14 @@ def open_policy(
     if isinstance(editor, AdaptedEditor):
         editor.add_lora(config.lora, seed=seed, checkpointing=config.gradient_checkpointing)
     return editor
+
+
+def _below(folder: Path) -> str:
+    """Names the editor in a folder of this folder, such as that of a training; empty: none."""
+    for file in (_INDEX_FILE, LORA_FILE, _TINY_FILE):
+        if found := sorted(folder.glob(f"*/{file}")):
+            return f"; there is one in {found[0].parent}"
+    return ""
 
 
 def _usual_device() -> str:

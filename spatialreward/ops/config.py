@@ -59,7 +59,8 @@ class HubBase(Record):
     kind: Literal["hub"] = "hub"
     repository: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
     """Owner and name, such as ``Qwen/Qwen3-VL-8B-Instruct``."""
-    revision: str = "main"
+    revision: str = ""
+    """The commit, 40 hexadecimal letters."""
 
     @property
     def reference(self) -> str:
@@ -70,12 +71,14 @@ class HubBase(Record):
         """Make sure that the revision is a commit.
 
         Raises:
-            ValueError: it is a branch or a tag, which may be another one tomorrow.
+            ValueError: there is none, or it is a branch or a tag, which may be another one
+                tomorrow; says how to look the commit up.
         """
         if not _COMMIT.fullmatch(self.revision):
+            got = f", got {self.revision!r}" if self.revision else ""
             raise ValueError(
-                f"revision: expected the commit of {self.repository}, 40 letters, "
-                f"got {self.revision!r}"
+                f"revision: expected a commit of {self.repository}, 40 letters{got}; "
+                f"`git ls-remote https://huggingface.co/{self.repository} HEAD` prints the newest"
             )
 
 

@@ -70,8 +70,9 @@ class Trainer:
 
         Raises:
             InvalidInputError: the editor has no weights to train, or none to divide, there are
-                more processes than prompts, or the kept state is of another editor or, where the
-                optimiser is divided, another number of processes.
+                more processes than prompts, or the kept state cannot be read or is of another
+                editor, another step than another process has, or, where the optimiser is divided,
+                another number of processes.
         """
         if config.num_prompts < processes.world_size:
             raise InvalidInputError(
@@ -109,7 +110,7 @@ class Trainer:
         parts += [*self._algorithm.parts, *([average] if average else [])]
         if self._is_watched:
             parts.append(watch if processes.is_first else Unwatched())
-        self._state = KeptState(resume_file, parts)
+        self._state = KeptState(resume_file, parts, processes)
         self._first = self._state.restore()
 
     def run(self, report: ReportMetrics) -> None:
@@ -135,13 +136,13 @@ class Trainer:
                 except Exception:
                     # Weights that some of a step's updates have changed are those of no step.
                     if self._is_on_policy:
-                        self._keep(step)
+                        self._state.keep(step)
                     raise
                 done = step + 1
                 self._look_and_tell(metrics, done, report)
                 stops = self.outcome.stopped_after is not None
                 if stops or done % self._config.save_every == 0:
-                    self._keep(done)
+                    self._state.keep(done)
                 if stops:
                     logger.warning("stopped after step %d: %s", done, self.outcome.stopped_because)
                     return
@@ -317,7 +318,7 @@ class Trainer:
         except Exception:
             # What the step itself has come to is not lost; a resumed training looks again.
             self._tell(metrics, step, report)
-            self._keep(step)
+            self._state.keep(step)
             raise
         self._tell(metrics | told, step, report)
 
@@ -338,10 +339,6 @@ class Trainer:
         self.history.add(metrics, step)
         if self._processes.is_first:
             report(metrics, step)
-
-    def _keep(self, step: int) -> None:
-        # All of them: a part of the state may be divided among them.
-        self._state.keep(step, writes=self._processes.is_first)
 
 
 def _together(parts: Sequence[Scored]) -> Scored:

@@ -2,6 +2,8 @@
 
 import logging
 import math
+import pickle
+import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +11,11 @@ from typing import Any, Protocol
 
 import torch
 
+from spatialreward.errors import InvalidInputError
 from spatialreward.training.config import OptimiserConfig
 from spatialreward.training.muon import has_bfloat16
 from spatialreward.training.optimisers import adamw, muon_and_adamw
+from spatialreward.training.processes import ALONE, Processes
 
 logger = logging.getLogger(__name__)
 
@@ -67,10 +71,19 @@ class Stateful(Protocol):
 class KeptState:
     """What a killed training needs to go on, in one file that is replaced as a whole."""
 
-    def __init__(self, path: Path | None, parts: Sequence[Stateful]) -> None:
-        """Keep ``parts`` in a file; without one nothing is kept."""
+    def __init__(
+        self, path: Path | None, parts: Sequence[Stateful], processes: Processes = ALONE
+    ) -> None:
+        """Keep ``parts`` in a file; without one nothing is kept.
+
+        Args:
+            path: of the file, which all processes see.
+            parts: what has a state. A part of it may be divided among processes.
+            processes: that train together; the first one alone writes.
+        """
         self._path = path
         self._parts = parts
+        self._processes = processes
         self._seconds_before = 0.0
         self._start = time.perf_counter()
 
@@ -80,32 +93,64 @@ class KeptState:
         return self._seconds_before + time.perf_counter() - self._start
 
     def restore(self) -> int:
-        """Take up the kept state, if there is one; returns the number of steps it has done."""
-        if self._path is None or not self._path.is_file():
+        """Take up the kept state, if there is one; returns the number of steps it has done.
+
+        Raises:
+            InvalidInputError: the file cannot be read, or processes would go on after different
+                steps, as where each node has a disk of its own; names steps and files.
+        """
+        if self._path is None:
             return 0
-        kept = torch.load(self._path, map_location="cpu", weights_only=True)
+        kept = _read(self._path) if self._path.is_file() else None
+        self._check_same_step(None if kept is None else kept["step"])
+        if kept is None:
+            return 0
         for part, kept_part in zip(self._parts, kept["parts"], strict=True):
             part.load_state_dict(kept_part)
         self._seconds_before = kept["seconds"]
         logger.info("going on after step %d (%s)", kept["step"], self._path)
         return kept["step"]
 
-    def keep(self, step: int, *, writes: bool = True) -> None:
+    def _check_same_step(self, step: int | None) -> None:
+        """Gathered ahead of any part: parts that are divided wait for all processes."""
+        told = self._processes.from_all((step, platform.node(), str(self._path)))
+        if len({step for step, _, _ in told}) == 1:
+            return
+        found = "; ".join(
+            f"process {rank} on {node}: "
+            + (f"no file {path}" if step is None else f"step {step} in {path}")
+            for rank, (step, node, path) in enumerate(told)
+        )
+        raise InvalidInputError(
+            f"processes would resume from different steps ({found}); put the folder on storage "
+            "that all nodes share, or copy the newest file to each node"
+        )
+
+    def keep(self, step: int) -> None:
         """Replace what was kept before.
 
         Args:
             step: number of steps done.
-            writes: of several processes that share the file one alone; the others give their part
-                of what is divided among them.
         """
         if self._path is None:
             return
         unfinished = self._path.with_suffix(".partial")
+        # In all processes: a part of the state may be divided among them.
         parts = [part.state_dict() for part in self._parts]
-        if not writes:
+        if not self._processes.is_first:
             return
         torch.save({"step": step, "seconds": self.seconds, "parts": parts}, unfinished)
         unfinished.rename(self._path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        problem = " ".join(str(error).split())
+        raise InvalidInputError(
+            f"{path}: this state cannot be read ({problem}); remove the file to begin again"
+        ) from error
 
 
 def learning_rate_factor(step: int, warmup_steps: int, num_steps: int) -> float:

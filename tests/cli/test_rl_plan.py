@@ -59,3 +59,10 @@ def test_an_editor_without_a_part_is_named(editor, tmp_path):
     done = run("--editor", tmp_path)
     assert done.exit_code != 0
     assert f"{tmp_path / 'transformer'}: expected a config.json" in done.stderr
+
+
+def test_the_tiny_editor_needs_no_plan(tmp_path):
+    (tmp_path / "editor.json").write_text("{}")
+    done = run("--editor", tmp_path)
+    assert done.exit_code == 1
+    assert f"--editor {tmp_path}: the tiny editor needs no plan" in done.stderr

@@ -7,6 +7,7 @@ from spatialreward.cli.main import app
 from spatialreward.errors import InvalidInputError
 from spatialreward.judges.engines.engine import Judge
 from spatialreward.judges.qwen_vl import checkpoint
+from spatialreward.world.tiny_config import GroundingConfig
 
 runner = CliRunner()
 
@@ -46,3 +47,9 @@ def test_a_base_below_a_file_is_refused(tmp_path):
     result = runner.invoke(app, ["train", "base", "--out", str(out)])
     assert result.exit_code == 1
     assert result.stderr == f"error: --out {out}: File exists\n"
+
+
+def test_the_help_states_the_defaults_of_the_recipe():
+    shown = " ".join(runner.invoke(app, ["train", "base", "--help"]).output.split())
+    for name in ("num_scene_samples", "num_difference_samples", "num_request_samples"):
+        assert f"[default: ({getattr(GroundingConfig(), name)})]" in shown, name

@@ -29,6 +29,9 @@ def test_the_tiny_editor_is_found_by_its_file(editor_folder):
 
 def test_a_folder_without_an_editor_says_what_was_expected(tmp_path):
     refused(r"no editor here, expected model_index\.json, .*, or|expected model_index", tmp_path)
+    (tmp_path / "editor").mkdir()
+    (tmp_path / "editor" / "editor.json").write_text("{}")
+    refused(rf"no editor here, .* editor\.json; there is one in {tmp_path}/editor$", tmp_path)
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "FluxFillPipeline"}))
     refused(r"_class_name: expected one of .*, got FluxFillPipeline", tmp_path)
 

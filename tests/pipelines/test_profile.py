@@ -59,11 +59,17 @@ def test_weights_of_the_hub_need_a_commit(tmp_path):
         "[judge]\nkind = 'qwen3-vl'\n"
         "[judge.base]\nkind = 'hub'\nrepository = 'Qwen/Qwen3-VL-2B-Instruct'\n"
     )
-    with pytest.raises(InvalidInputError, match="expected the commit of Qwen/Qwen3-VL-2B-Instruct"):
+    with pytest.raises(
+        InvalidInputError,
+        match=r"expected a commit of Qwen/Qwen3-VL-2B-Instruct, 40 letters; "
+        r"`git ls-remote https://huggingface\.co/Qwen/Qwen3-VL-2B-Instruct HEAD`",
+    ):
         load_profile(str(file))
+    with pytest.raises(InvalidInputError, match="40 letters, got 'main'; "):
+        load_profile(str(file), ["judge.base.revision=main"])
     file.write_text("[editor]\nkind = 'published'\nbase = { kind = 'hub', repository = 'a/b' }\n")
     with pytest.raises(
-        InvalidInputError, match=r"editor\.base: revision: expected the commit of a/b"
+        InvalidInputError, match=r"editor\.base: revision: expected a commit of a/b"
     ):
         load_profile(str(file))
     file.write_text(

@@ -43,11 +43,13 @@ def named(result: EditorResult) -> str:
 
 def lacking_in_words(result: EditorResult) -> str:
     """What could not be measured."""
-    told = [f"{result.num_edits:,} edits, {len(result.missing):,} missing"]
-    unread = f"no grade of {sum(result.failed.values()):,}"
-    told.append(": ".join(filter(None, (unread, reasons_in_words(result.failed)))))
-    told.append(f"asked again for {result.num_asked_again:,}")
-    return "; ".join(told)
+    ungraded = f"{sum(result.failed.values()):,} without a grade"
+    if result.failed:
+        ungraded += f" ({reasons_in_words(result.failed)})"
+    return (
+        f"{result.num_edits:,} edits, {len(result.missing):,} missing, {ungraded}, "
+        f"{result.num_asked_again:,} asked again after an unreadable answer"
+    )
 
 
 def sampler_in_words(sampler: Sampler | None) -> str:

@@ -49,11 +49,20 @@ class EditedPictures(NamedTuple):
         """Make sure that this is a folder of results of this benchmark.
 
         Raises:
-            InvalidInputError: it holds no picture of any of its tasks.
+            InvalidInputError: it holds no picture of any of its tasks; names the folder next to it
+                that does.
         """
-        tasks = self.benchmark.published.tasks
-        if not any(self.of(task).path.is_file() for task in tasks):
-            raise InvalidInputError(
-                f"{self.folder}: holds no edited picture of {self.benchmark.title}, expected such "
-                f"as {self.benchmark.place(tasks[0])}; results of another benchmark?"
-            )
+        if self._has_pictures():
+            return
+        benchmark, folder = self.benchmark, self.folder
+        below = sorted(path for path in folder.iterdir() if path.is_dir())
+        near = (one for one in (folder.parent, *below) if self._replace(folder=one)._has_pictures())
+        found = next(near, None)
+        hint = "results of another benchmark?" if found is None else f"{found} holds them"
+        raise InvalidInputError(
+            f"{folder}: holds no edited picture of {benchmark.title}, expected such as "
+            f"{benchmark.place(benchmark.published.tasks[0])}; {hint}"
+        )
+
+    def _has_pictures(self) -> bool:
+        return any(self.of(task).path.is_file() for task in self.benchmark.published.tasks)

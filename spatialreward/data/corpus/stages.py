@@ -33,7 +33,7 @@ from spatialreward.data.filters.deciding import decide
 from spatialreward.data.filters.decontamination import BenchmarkIndex
 from spatialreward.data.filters.facts import FACTS_SCHEMA, EditFacts, facts_of, facts_table
 from spatialreward.data.filters.reasoning import check_annotation, check_second_pass
-from spatialreward.data.filters.reasons import Reason
+from spatialreward.data.filters.reasons import CHOICES, Reason
 from spatialreward.data.packing.manifest import ShardReport
 from spatialreward.data.packing.shards import ShardWriter, count_edits, read_edits, read_facts
 from spatialreward.data.sources.opening import open_source
@@ -69,7 +69,7 @@ def prepare_shard(config: CorpusConfig, shard: int, out: Path) -> FilterCounts:
     with new_folder(out) as folder:
         with collecting(folder, config, where) as rankings:
             counts = _write(folder, rankings.take(prepare(row, config) for row in described))
-        _check_share(counts, config, where)
+        _check_share(counts, config, where, folder)
     return counts
 
 
@@ -121,7 +121,7 @@ def annotate_shard(
         carry_on(prepared, folder)
         (folder / USAGE).write_text(usage.model_dump_json() + "\n", encoding="utf-8")
         logger.info("%s: teacher: %s", prepared.name, usage)
-        _check_share(counts, config, prepared.name)
+        _check_share(counts, config, prepared.name, folder)
     return counts
 
 
@@ -143,7 +143,7 @@ def select(
     """
     shards = list(shards)
     seen = sum((read_counts(shard) for shard in shards), start=FilterCounts())
-    seen.check(config.max_reject_share, "all shards together")
+    _check(seen, config, "all shards together", shards)
     filters = config.filters
     if not final:
         filters = filters.model_copy(update={"balance": None})
@@ -324,10 +324,28 @@ def _check_labels(tables: Sequence[pa.Table], config: CorpusConfig) -> None:
         )
 
 
-def _check_share(counts: FilterCounts, config: CorpusConfig, where: str) -> None:
+def _check_share(counts: FilterCounts, config: CorpusConfig, where: str, shard: Path) -> None:
     """Stop early; few rows say little, and are looked at with all the others in ``select``."""
     if counts.seen >= _ROWS_BEFORE_A_SHARE_COUNTS:
+        _check(counts, config, where, [shard])
+
+
+def _check(counts: FilterCounts, config: CorpusConfig, where: str, shards: Sequence[Path]) -> None:
+    try:
         counts.check(config.max_reject_share, where)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{error}{_first_fault(shards)}") from None
+
+
+def _first_fault(shards: Sequence[Path]) -> str:
+    """The end of an error, which names the first row with a fault; empty: no rejects are here."""
+    for path in (shard / REJECTS for shard in shards if (shard / REJECTS).is_file()):
+        with path.open("rb") as file:
+            for one in map(Rejected.model_validate_json, file):
+                if one.reason not in CHOICES:
+                    row = f"{one.origin.file}, row {one.origin.row}"
+                    return f"; the first: {row}: {one.reason}: {one.detail}"
+    return ""
 
 
 def _edits(shard: Path, gone: Mapping[str, Rejected]) -> Iterator[LabelledEdit]:

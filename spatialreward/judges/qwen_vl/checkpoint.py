@@ -13,6 +13,7 @@ from spatialreward.judges.qwen_vl.adapter import apply_adapter, check_adapter
 from spatialreward.judges.qwen_vl.folder import CARD_FILE, GENERATION_FILE, CheckpointFolder
 from spatialreward.judges.qwen_vl.processor import Processor
 from spatialreward.judges.qwen_vl.weights import read_object, some
+from spatialreward.progress import hide_loading_bars
 from spatialreward.protocol.prompts import Protocol
 
 if TYPE_CHECKING:
@@ -37,10 +38,6 @@ def save(
 
     ``weights`` are the model's, where it does not hold them itself: ZeRO-3 divides them.
     """
-    from transformers.utils.logging import disable_progress_bar
-
-    # Each is there for a second, and a log has no place for it.
-    disable_progress_bar()
     folder.mkdir(parents=True, exist_ok=True)
     own = None
     if weights is not None:
@@ -48,6 +45,7 @@ def save(
         own = {
             name: one for name, one in weights.items() if name not in model.all_tied_weights_keys
         }
+    hide_loading_bars()
     model.save_pretrained(folder, state_dict=own)
     processor.save(folder)
     write_card(folder, card)
@@ -146,9 +144,7 @@ def _load_model(folder: CheckpointFolder, dtype: "torch.dtype") -> "PreTrainedMo
     """
     from safetensors import safe_open
     from transformers import GenerationConfig
-    from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
     model_class = _class_of(folder.model_type)
     config = config_of(folder)
     check_names(folder.path, model_class, config, folder.tensors)
@@ -157,6 +153,7 @@ def _load_model(folder: CheckpointFolder, dtype: "torch.dtype") -> "PreTrainedMo
         for path, names in folder.files.items():
             file = stack.enter_context(safe_open(path, framework="pt"))
             tensors.update({name: _read(file, name) for name in names})
+        hide_loading_bars()
         model, report = model_class.from_pretrained(
             None, config=config, state_dict=tensors, dtype=dtype, output_loading_info=True
         )

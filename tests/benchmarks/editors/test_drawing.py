@@ -82,8 +82,10 @@ def test_a_folder_is_of_one_editor_benchmark_and_setting(draw, tmp_path):
     draw()
     with pytest.raises(InvalidInputError, match=r"run\.json: weights: the run here began with w"):
         draw(weights="x")
-    with pytest.raises(InvalidInputError, match="sampling: the run here began with"):
-        draw(settings=DrawingSettings(num_denoising_steps=3))
+    more = SETTINGS.num_denoising_steps + 1
+    told = rf"sampling\.num_denoising_steps: the run here began with {more - 1}, .* has {more};"
+    with pytest.raises(InvalidInputError, match=told):
+        draw(settings=SETTINGS.model_copy(update={"num_denoising_steps": more}))
     other = GeditBench.read(write_gedit(tmp_path / "other", request("a")))
     with pytest.raises(InvalidInputError, match="digest: the run here began with"):
         draw(benchmark=other)

@@ -101,6 +101,14 @@ def test_results_of_another_benchmark_are_no_results_of_this_one(tmp_path):
         EditedPictures(bench, tmp_path / "other").check()
 
 
+def test_results_named_one_folder_too_deep_or_too_high_are_found(tmp_path):
+    bench = read(tmp_path / "bench", request("a"))
+    folder = write_results(bench, tmp_path / "all" / "mine")
+    for wrong in (folder / "fullset", tmp_path / "all"):
+        with pytest.raises(InvalidInputError, match=rf"no edited picture of .*; {folder} holds"):
+            EditedPictures(bench, wrong).check()
+
+
 def test_names_and_places(tmp_path):
     assert NamedEditorBenchmark.parse("gedit=a/b").place == "a/b"
     for text, reason in (

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -106,8 +107,10 @@ def test_rows_that_cannot_be_used_are_named_and_the_others_packed(tmp_path):
 def test_too_many_of_them_stop_the_build_and_the_reason_is_told(tmp_path):
     broken = {f"r{number}": {"source": f"gone-{number}.png"} for number in range(4)}
     config = settings(source=write_edits(tmp_path / "data", 8, **broken))
-    with pytest.raises(InvalidInputError, match=r"4 of 8 rows cannot be used.*missing picture"):
+    with pytest.raises(InvalidInputError, match=r"4 of 8 rows cannot be used") as caught:
         build_corpus(config, tmp_path / "out")
+    first = r"\(4, 100 %\); the first: edits\.jsonl, row 1: missing picture: .*gone-0\.png"
+    assert re.search(first, str(caught.value))
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 

@@ -239,7 +239,7 @@ def test_what_cannot_run_is_refused_before_the_server_is_asked(standin, run, tmp
             "one-gpu",
             "--set",
             "judge.base.revision=main",
-        ): "expected the commit of Qwen",
+        ): "expected a commit of Qwen",
     }
     for arguments, complaint in cases.items():
         result = run(*arguments, package=None)
