@@ -1,4 +1,4 @@
-"""What the training of an editor does: optimisers, learning rate, and going on after a kill."""
+"""Optimisers, learning rate and resumable states for the training of an editor."""
 
 import logging
 import math
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Optimisation:
-    """The optimiser of one model, and what is done with a loss."""
+    """The optimiser of one model, with its schedule and precision."""
 
     def __init__(self, model: torch.nn.Module, config: OptimiserConfig, num_steps: int) -> None:
         """Train all of the model's weights for ``num_steps`` updates."""
@@ -34,17 +34,17 @@ class Optimisation:
 
     @property
     def parts(self) -> "Sequence[Stateful]":
-        """All that has to be kept to go on later."""
+        """All states to keep for resuming."""
         return (self._model, self._optimiser, self._schedule)
 
     def precision(self, device_type: str) -> torch.autocast:
-        """Context of the forward pass."""
+        """Autocast context of the forward pass."""
         wanted = self._config.precision
         reduced = wanted == "bfloat16" or (wanted == "fastest" and has_bfloat16(device_type))
         return torch.autocast(device_type, torch.bfloat16, enabled=reduced)
 
     def update(self, loss: torch.Tensor) -> None:
-        """One step down the gradient of a loss."""
+        """Apply one gradient step of a loss."""
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.max_gradient_norm)
         self._optimiser.step()
@@ -53,22 +53,22 @@ class Optimisation:
 
 
 class Stateful(Protocol):
-    """A model, an optimiser, a schedule: what has a state that can be kept."""
+    """An object with a state: a model, an optimiser, a schedule."""
 
     def state_dict(self) -> dict[str, Any]:
         """The state."""
         ...
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> object:
-        """Take up a state."""
+        """Load a state."""
         ...
 
 
 class KeptState:
-    """What a killed training needs to go on, in one file that is replaced as a whole."""
+    """The state of a training for resuming, in one file that is replaced atomically."""
 
     def __init__(self, path: Path | None, parts: Sequence[Stateful]) -> None:
-        """Keep ``parts`` in a file; without one nothing is kept."""
+        """Keep ``parts`` in a file; None: keep nothing."""
         self._path = path
         self._parts = parts
         self._seconds_before = 0.0
@@ -76,11 +76,11 @@ class KeptState:
 
     @property
     def seconds(self) -> float:
-        """How long the training has taken, over all its runs."""
+        """Duration of the training, over all its runs."""
         return self._seconds_before + time.perf_counter() - self._start
 
     def restore(self) -> int:
-        """Take up the kept state, if there is one; returns the number of steps it has done."""
+        """Load the saved state, if there is one; returns its number of steps."""
         if self._path is None or not self._path.is_file():
             return 0
         kept = torch.load(self._path, map_location="cpu", weights_only=True)
@@ -91,12 +91,12 @@ class KeptState:
         return kept["step"]
 
     def keep(self, step: int, *, writes: bool = True) -> None:
-        """Replace what was kept before.
+        """Replace the saved state.
 
         Args:
             step: number of steps done.
-            writes: of several processes that share the file one alone; the others give their part
-                of what is divided among them.
+            writes: true in one of several processes that share the file; the others only contribute
+                their shards.
         """
         if self._path is None:
             return
@@ -109,7 +109,7 @@ class KeptState:
 
 
 def learning_rate_factor(step: int, warmup_steps: int, num_steps: int) -> float:
-    """Share of the peak learning rate: linear warm-up, then a cosine down to a tenth."""
+    """Learning rate as a share of its peak: linear warm-up, then cosine decay to a tenth."""
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     progress = min(1.0, (step - warmup_steps) / max(1, num_steps - warmup_steps))
