@@ -159,8 +159,8 @@ def _look(
         inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
         model(**inputs, use_cache=False, logits_to_keep=1)
     source, edited, _, inside = places_LC.sum(axis=0)
-    told = {part: np.stack(layers) for part, layers in shares.items() if layers}
-    return Attention(told, float(source / (source + edited)), float(inside / edited), 1)
+    means = {part: np.stack(layers) for part, layers in shares.items() if layers}
+    return Attention(means, float(source / (source + edited)), float(inside / edited), 1)
 
 
 def _slots(protocol: Protocol, edit: LabelledEdit) -> list[Slot]:

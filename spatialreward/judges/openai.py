@@ -120,7 +120,7 @@ class OpenAiJudge(ClosedAtEnd):
         """See ``Metered``."""
         return self._spent.tokens
 
-    def tell(self, listener: Listener) -> None:
+    def set_listener(self, listener: Listener) -> None:
         """See ``Writing``."""
         self._listener = listener
 
@@ -140,7 +140,7 @@ class OpenAiJudge(ClosedAtEnd):
     async def _ask_streams(self, asker: Asker, edit: Edit, name: str) -> Judgement:
         if edit.options.names_soft_scores:
             raise JudgementError(
-                "soft scores were asked for, and a model behind an address tells no distribution "
+                "soft scores were asked for, and a model behind an address gives no distribution "
                 "of its scores; ask for hard scores",
                 Failure.NO_SOFT_SCORE,
             )

@@ -145,8 +145,10 @@ class HackingWatch(ClosedAtEnd):
         if self._show is not None and self._config.num_sheet_rows:
             self._draw_sheet(step, edits, (held_out or trained).judgements, known)
         metrics["seconds"] = time.perf_counter() - start
-        told = {f"watch/{name}": value for name, value in metrics.items() if math.isfinite(value)}
-        return Verdict(told, self._why_stop(), is_best)
+        named = {
+            f"watch/{name}": value for name, value in metrics.items() if math.isfinite(value)
+        }
+        return Verdict(named, self._why_stop(), is_best)
 
     def close(self) -> None:
         """Close the judges of the watch."""
