@@ -1,1 +1,1 @@
-"""One folder a container image: a step's interface to the pipeline, and the container's entry."""
+"""One folder per container image: a step's pipeline interface, and the container's entry."""

@@ -21,7 +21,7 @@ COPY --from=project /src/pyproject.toml /src/
 COPY LICENSE /src/
 COPY constraints.txt /opt/venv/
 # An empty package stands in for the library's code: its dependencies, metadata and command are
-# installed, and Python is told to look for the code itself in /app.
+# installed, and a path file adds the code itself in /app.
 # DL3003: the folder's name has Python's version in it, which WORKDIR cannot match.
 # hadolint ignore=DL3003
 RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.crt \

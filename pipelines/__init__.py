@@ -1,1 +1,1 @@
-"""The pipeline: its profiles, its graph, and what runs it on this machine."""
+"""The pipeline: its profiles, its graph, and its local runner."""

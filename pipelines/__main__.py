@@ -25,19 +25,19 @@ Corpus = Annotated[
     ),
 ]
 Data = Annotated[
-    str, typer.Option(metavar="REF", help="Edits that train a judge, or are asked of an editor.")
+    str, typer.Option(metavar="REF", help="Training edits of a judge, or tasks of an editor.")
 ]
 Heldout = Annotated[
-    str, typer.Option(metavar="REF", help="Labelled edits that judge or editor are measured on.")
+    str, typer.Option(metavar="REF", help="Held-out labelled edits for judge or editor.")
 ]
-Drawn = Annotated[str, typer.Option(metavar="REF", help="Edits that an editor drew, to train on.")]
+Drawn = Annotated[str, typer.Option(metavar="REF", help="Edits drawn by an editor, for training.")]
 Editor = Annotated[str, typer.Option(metavar="S3_REF", help="Editor of kind tiny to fine-tune.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Such as rl.num_steps=3; may be repeated."),
 ]
-Anew = Annotated[
-    bool, typer.Option("--anew", help="Do every step again, also what was done before.")
+Rerun = Annotated[
+    bool, typer.Option("--rerun", help="Run every step again, ignoring earlier results.")
 ]
 StateDir = Annotated[
     Path, typer.Option(envvar="SPATIALREWARD_STATE_DIR", help="Folder of the local stack.")
@@ -57,7 +57,7 @@ ImagesLock = Annotated[
     ),
 ]
 Registry = Annotated[
-    str, typer.Option(metavar="PREFIX", help="Where images are, for tags instead of digests.")
+    str, typer.Option(metavar="PREFIX", help="Registry of the images, for tags instead of digests.")
 ]
 AsManifest = Annotated[
     bool,
@@ -77,7 +77,7 @@ def configure(
 
 @app.command()
 def validate(profile: ProfileName, overrides: Overrides = None, corpus: Corpus = None) -> None:
-    """Check a profile and show what it comes to."""
+    """Check a profile and show its settings."""
     import json
 
     from pipelines.profile import load_profile
@@ -97,7 +97,7 @@ def compile_to(
     registry: Registry = "",
     as_manifest: AsManifest = False,
 ) -> None:
-    """Write a profile's pipeline for Kubeflow Pipelines; references are parameters of its runs."""
+    """Compile a profile's pipeline for Kubeflow Pipelines; references are run parameters."""
     from pipelines.compiling import Form
     from pipelines.full import compile_pipeline
     from pipelines.images import Images
@@ -132,7 +132,7 @@ def run(
     ] = False,
     photos: Annotated[
         Path | None,
-        typer.Option(help="Folder of pictures that generated scenes are painted on."),
+        typer.Option(help="Folder of background pictures for generated scenes."),
     ] = None,
     also_judge: Annotated[
         Path | None,
@@ -140,7 +140,7 @@ def run(
             metavar="JSONL", help="Edits on disk to judge with the served judge at the end."
         ),
     ] = None,
-    anew: Anew = False,
+    rerun: Rerun = False,
     state_dir: StateDir = STATE_DIR,
     triton_python: Annotated[
         Path,
@@ -154,9 +154,9 @@ def run(
         typer.Option(help="Count the time from this moment, in seconds since the epoch."),
     ] = None,
 ) -> None:
-    """Run a profile's pipeline here, with a local stack that is gone afterwards.
+    """Run a profile's pipeline here, with a temporary local stack.
 
-    A part is given what it does not make: --data and --heldout for judge
+    A part needs the inputs it does not make: --data and --heldout for judge
     (--drawn too, with a drawn share); for editor the same two if its weights
     are published ones, else --editor. REF is a folder,
     s3://BUCKET/PREFIX#sha256=HEX or hub:OWNER/NAME@REVISION.
@@ -175,7 +175,7 @@ def run(
     from spatialreward.stack import StackConfig
 
     stack = StackConfig(state_dir=state_dir, triton_python=triton_python)
-    options = RunOptions(stack, anew, also_judge, started_at)
+    options = RunOptions(stack, rerun, also_judge, started_at)
     given = {"data": data, "heldout": heldout, "drawn": drawn, "editor": editor}
     run_here(settings, Path(profile).stem, options, pipeline, given)
 
@@ -188,13 +188,13 @@ def costs(
     memory_gib_hour: Annotated[float, typer.Option(min=0, help="Of a GiB for an hour.")] = 0,
     storage_gib_month: Annotated[float, typer.Option(min=0, help="Of a GiB for a month.")] = 0,
     judge_gpus: Annotated[
-        int, typer.Option(min=0, help="GPUs of the served judge, which belongs to no step.")
+        int, typer.Option(min=0, help="GPUs of the served judge, outside the steps.")
     ] = 1,
 ) -> None:
-    """Show what a run has used by its figures in MLflow, and what that costs at your prices.
+    """Show a run's resource usage from MLflow, and its cost at your prices.
 
-    Hours are those of what the profile has each step ask for. Besides: a step of RL, 1,000
-    judgements, a month of what is stored. Set MLFLOW_TRACKING_URI.
+    Hours cover the resources that the profile requests for each step. Also: a step of RL, 1,000
+    judgements, a month of storage. Set MLFLOW_TRACKING_URI.
     """
     from pipelines.costs import Prices, usage_of, usage_tables
     from spatialreward.figures import figures_console

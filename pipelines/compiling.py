@@ -10,16 +10,16 @@ from spatialreward.ops.kubeflow.package import read_package
 
 
 class Form(StrEnum):
-    """What is written."""
+    """Output format."""
 
     PIPELINE = "pipeline"
-    """What the API server and its pages take."""
+    """The format of the API server and its pages."""
     MANIFEST = "manifest"
     """``Pipeline`` and ``PipelineVersion`` objects, to apply or to keep in git."""
 
 
 def answer_of(task: dsl.PipelineTask) -> pipeline_channel.PipelineChannel:
-    """What a task's function returns, beside artifacts that describe what it made."""
+    """The return value of a task's function, as opposed to its artifacts."""
     return task.outputs["Output"]
 
 
@@ -28,8 +28,8 @@ def write_pipeline(
 ) -> None:
     """Compile a pipeline into a YAML file.
 
-    A version as an object has the name that ``spatialreward submit`` gives to the same content, so
-    that another content is another object.
+    A version object has the name that ``spatialreward submit`` gives to the same content, so that
+    other content is another object.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     compiler.Compiler().compile(pipeline, str(out))

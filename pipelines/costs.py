@@ -1,7 +1,7 @@
-"""What a tracked run has used, and what that costs at given prices.
+"""Resource usage of a tracked run, and its cost at given prices.
 
-Everything is read from MLflow: how long each step took, what its container asked for, the sizes of
-what it stored, and how long RL drew, judged and learned. Prices are the caller's.
+Everything comes from MLflow: duration of each step, requested resources, sizes of stored artifacts,
+and times of sampling, judging and updates in RL. Prices are the caller's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ _HOUR_S = 3600.0
 
 
 class Prices(Record):
-    """In whatever currency; what has no price is counted and costs nothing."""
+    """In any currency; usage without a price costs nothing."""
 
     gpu_hour: NonNegativeFloat = 0.0
     cpu_hour: NonNegativeFloat = 0.0
@@ -33,7 +33,7 @@ class Prices(Record):
 
 
 class Usage(NamedTuple):
-    """Hours of what was asked for, whether or not it was used."""
+    """Hours of requested resources, used or not."""
 
     hours: float = 0.0
     gpu_hours: float = 0.0
@@ -45,7 +45,7 @@ class Usage(NamedTuple):
         return Usage(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
     def cost(self, prices: Prices) -> float:
-        """What that costs."""
+        """Cost at given prices."""
         return (
             self.gpu_hours * prices.gpu_hour
             + self.cpu_hours * prices.cpu_hour
@@ -63,16 +63,16 @@ class StepUsage(NamedTuple):
 
 
 class RunUsage(NamedTuple):
-    """What a pipeline's run has used."""
+    """Usage of a pipeline's run."""
 
     steps: list[StepUsage]
     storage_bytes: int
-    """Of the folders that its steps have stored, each counted once."""
+    """Of the folders stored by its steps, each counted once."""
     rl_step: Usage | None
-    """Mean of a step of RL; None where the run has none yet."""
+    """Mean time of a step of RL; None if the run has none yet."""
     rl_step_s: float
     judging_s_per_thousand: float | None
-    """Seconds that RL waited for 1,000 judgements."""
+    """Seconds of RL's waits for 1,000 judgements."""
 
     @property
     def total(self) -> Usage:
@@ -81,13 +81,13 @@ class RunUsage(NamedTuple):
 
 
 def usage_of(run_id: str) -> RunUsage:
-    """Read from MLflow what a run has used so far.
+    """Read a run's usage so far from MLflow.
 
     Args:
         run_id: the pipeline's run, the parent of its steps' runs.
 
     Raises:
-        TrackingError: there is no such run, or the server does not answer.
+        TrackingError: there is no such run, or the server is unreachable.
         InvalidInputError: the run has no steps.
     """
     asked = run_params(run_id)
@@ -118,12 +118,12 @@ def usage_of(run_id: str) -> RunUsage:
 
 
 def usage_tables(usage: RunUsage, prices: Prices, judge_gpus: int) -> "list[Table]":
-    """The same for people.
+    """The usage as tables.
 
     Args:
-        usage: what was used.
+        usage: of the run.
         prices: of an hour, or of a month.
-        judge_gpus: GPUs of the served judge, which belongs to no step.
+        judge_gpus: GPUs of the served judge, outside the steps.
     """
     from rich.table import Table
 
@@ -179,7 +179,7 @@ def _usage(seconds: float, resources: Mapping[str, float]) -> Usage:
 
 
 def _resources(params: Mapping[str, str], step: str) -> dict[str, float]:
-    """What the profile has a step ask for; nothing where it leaves that to the machine."""
+    """Resources that the profile requests for a step; empty if it leaves them open."""
     beginning = f"resources.{step.replace('-', '_')}."
     wanted = ("gpus", "cpus", "memory_gib", "num_nodes")
     given = {name: params.get(beginning + name, "None") for name in wanted}
@@ -189,16 +189,16 @@ def _resources(params: Mapping[str, str], step: str) -> dict[str, float]:
 def _rl_times(tasks: Sequence[ChildRun]) -> tuple[float, float | None]:
     """Mean seconds of a step of RL, and of 1,000 judgements in it."""
     runs = [one.tags.get("reused_run_id", one.run_id) for one in tasks]
-    told = {
+    metrics = {
         name: [value for run in runs for value in metric_history(run, name)]
         for name in ("time/step_s", "time/judging_s", "reward/num_judged")
     }
-    num_steps = len(told["time/step_s"])
+    num_steps = len(metrics["time/step_s"])
     if not num_steps:
         return 0.0, None
-    judged = sum(told["reward/num_judged"])
-    step_s = sum(told["time/step_s"]) / num_steps
-    return step_s, sum(told["time/judging_s"]) / judged * 1000 if judged else None
+    judged = sum(metrics["reward/num_judged"])
+    step_s = sum(metrics["time/step_s"]) / num_steps
+    return step_s, sum(metrics["time/judging_s"]) / judged * 1000 if judged else None
 
 
 def _stored_bytes(children: Sequence[ChildRun]) -> int:

@@ -1,7 +1,7 @@
-"""The pipeline that makes data: of the generated world, or from an edit data set.
+"""The data pipeline: from the generated world, or from an edit data set.
 
-What judges and editors start from is data too where it is made here: the tiny editor, and edits
-that it draws for the judge.
+It also makes the initial models that count as data: the tiny editor, and the edits it draws for the
+judge.
 """
 
 from typing import NamedTuple
@@ -28,7 +28,7 @@ from spatialreward.ops.config import EditDrawingStep, EditorPretrainingStep
 
 
 class CorpusAnswers(NamedTuple):
-    """References of what is made from an edit data set."""
+    """References of the data from an edit data set."""
 
     data: str
 
@@ -41,7 +41,7 @@ class EditsAnswers(NamedTuple):
 
 
 class WorldAnswers(NamedTuple):
-    """The same with an editor that is trained on them."""
+    """The same with an editor trained on them."""
 
     data: str
     heldout: str
@@ -49,7 +49,7 @@ class WorldAnswers(NamedTuple):
 
 
 class DrawnAnswers(NamedTuple):
-    """The same with edits that the editor drew."""
+    """The same with edits drawn by the editor."""
 
     data: str
     heldout: str
@@ -60,7 +60,7 @@ class DrawnAnswers(NamedTuple):
 def answers_of(
     profile: Profile,
 ) -> type[CorpusAnswers | EditsAnswers | WorldAnswers | DrawnAnswers]:
-    """What a profile's data pipeline hands on."""
+    """Outputs of a profile's data pipeline."""
     if isinstance(profile.data, CorpusData):
         return CorpusAnswers
     if profile.published:
@@ -69,7 +69,7 @@ def answers_of(
 
 
 def last_data_step(profile: Profile) -> str:
-    """The step that all others come before."""
+    """The step that finishes after all others."""
     if isinstance(profile.data, CorpusData):
         return "gather-edits"
     if profile.published:
@@ -78,7 +78,7 @@ def last_data_step(profile: Profile) -> str:
 
 
 def num_data_steps(profile: Profile) -> int:
-    """Tasks of a run, for its progress."""
+    """Number of tasks in a run, for its progress."""
     match profile.data:
         case CorpusData(corpus=corpus):
             stages = 2 if corpus.teacher is None else 3
@@ -99,9 +99,9 @@ def data_steps(profile: Profile, placement: Placement) -> dsl.base_component.Bas
 def imported(
     reference: object, placement: Placement, parent_run_id: object, *, name: str
 ) -> pipeline_channel.PipelineChannel:
-    """A data set that is given, as an artifact of the store."""
+    """A given data set, as an artifact of the store."""
     task = import_data(reference=reference, parent_run_id=parent_run_id)
-    # A folder may change while its path stays.
+    # A folder may change under one path.
     placement.place(task, "import_data", pure=False).set_display_name(name)
     return answer_of(task)
 
@@ -110,7 +110,7 @@ def _world_steps(profile: Profile, placement: Placement) -> dsl.base_component.B
     world, place = profile.world, placement.place
     settings, numbers = world.model_dump_json(), list(range(world.num_shards))
     drawing = EditDrawingStep(drawing=profile.drawing, world=world).model_dump_json()
-    # What lies in a folder is no part of a step's arguments.
+    # The content of a folder is not part of a step's arguments.
     own_pictures = bool(world.photos)
     parallel = placement.parallel("build_shard")
     answers = answers_of(profile)
@@ -141,9 +141,9 @@ def _world_steps(profile: Profile, placement: Placement) -> dsl.base_component.B
 
 
 def _corpus_steps(config: CorpusConfig, placement: Placement) -> dsl.base_component.BaseComponent:
-    """A task a shard; without a teacher there are no steps that ask one.
+    """A task per shard; without a teacher there are no steps for it.
 
-    Steps that read the source, or the benchmarks, are not pure: their files are no arguments.
+    Steps that read the source, or the benchmarks, are not pure: their files are not arguments.
     """
     numbers = list(range(config.num_shards))
     settings = config.model_dump_json()
@@ -170,8 +170,8 @@ def _corpus_steps(config: CorpusConfig, placement: Placement) -> dsl.base_compon
             shards = dsl.Collected(one.output)
         selection = select_edits(shards=shards, final=True, **run)
         place(selection, "select_edits", pure=False)
-        # What a shard's task needs comes as the loop's item: kfp's local runner (2.17) hands the
-        # item on in place of any other task's output that is used inside of a loop.
+        # A shard's input is the loop's item: kfp's local runner (2.17) passes the item in place of
+        # any other task's output inside a loop.
         with dsl.ParallelFor(
             selection.output, name="pack", parallelism=parallel("pack_edits")
         ) as part:

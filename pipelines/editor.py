@@ -1,4 +1,4 @@
-"""The pipeline that has the champion served and fine-tunes an editor with its rewards."""
+"""The pipeline that serves the champion and fine-tunes an editor with its rewards."""
 
 from typing import NamedTuple
 
@@ -30,24 +30,24 @@ LAST_EDITOR_STEP = "register-editor"
 
 
 class EditorAnswers(NamedTuple):
-    """What the pipeline hands on."""
+    """Outputs of the pipeline."""
 
     editor_figures: str
     editor_model: str
 
 
 def num_editor_steps(profile: Profile) -> int:
-    """Tasks of a run, for its progress."""
+    """Number of tasks in a run, for its progress."""
     return 4 + (profile.published is not None)
 
 
 def editor_steps(profile: Profile, placement: Placement) -> dsl.base_component.BaseComponent:
     """The graph from an editor to a better one.
 
-    The champion is served and asked, whichever judge that is; after a judge's pipeline it is the
-    one that has just passed its gate. An editor with published weights is taken from where the
-    profile says, the other one is given. Data sets whose tasks it gets are given where settings
-    name none; empty ones stand for the generated world.
+    Serves and uses the current champion; after a judge's pipeline it is the one that has just
+    passed its gate. An editor with published weights comes from the profile's location, another one
+    is an input. Data sets with tasks are inputs if the settings name none; empty ones mean the
+    generated world.
     """
     champion = f"models:/{JudgeRegistrationStep().name}@champion"
     published = profile.published
@@ -106,6 +106,6 @@ def _imported(
 ) -> pipeline_channel.PipelineChannel:
     """An editor with published weights, as an artifact of the store."""
     task = import_editor(config=EditorImportStep(editor=editor).model_dump_json(), **run)
-    # What lies in a folder is no part of a step's arguments.
+    # The content of a folder is not part of a step's arguments.
     pure = not isinstance(editor.base, FolderBase)
     return answer_of(placement.place(task, "import_editor", pure=pure))

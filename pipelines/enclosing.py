@@ -1,8 +1,8 @@
-"""What stands around the steps of every pipeline: their run in MLflow is opened, and closed.
+"""The outer pipeline, which opens and closes a run in MLflow around the steps.
 
-The steps are a pipeline of their own inside of one that opens the run before them and closes it
-after them, however they end. ``dsl.ExitHandler`` compiles to the same, but what is inside of it
-cannot be the outer pipeline's output.
+The steps are an inner pipeline; the outer one opens the run before them and closes it after them,
+whatever their outcome. ``dsl.ExitHandler`` compiles to the same, but tasks inside it cannot be the
+outer pipeline's outputs.
 """
 
 from typing import NamedTuple
@@ -14,15 +14,15 @@ from pipelines.placement import Placement
 
 
 class Enclosing(NamedTuple):
-    """Of one pipeline."""
+    """Settings of one outer pipeline."""
 
     name: str
-    """Of its run."""
+    """Name of its run."""
     profile: str
     settings: str
-    """What it is made with, as JSON."""
+    """The pipeline's settings, as JSON."""
     last_step: str
-    """Every other one comes before it."""
+    """The step that finishes after all others."""
     placement: Placement
     has_train_jobs: bool = False
 
@@ -37,7 +37,7 @@ class Enclosing(NamedTuple):
         return self.placement.place(opened, "open_run", pure=False)
 
     def end(self, work: dsl.PipelineTask, parent_run_id: object) -> None:
-        """Close it after ``work``, also if that fails."""
+        """Close it after ``work``, also after a failure."""
         closed = close_run(
             has_train_jobs=self.has_train_jobs,
             last_step=self.last_step,

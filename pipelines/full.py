@@ -1,8 +1,8 @@
-"""The whole pipeline, composed of its parts, and each part as a pipeline of its own.
+"""The whole pipeline, composed of its parts, and each part as a separate pipeline.
 
-Tasks are components' functions with their settings as JSON. They hand each other references of
-artifacts in the object store, figures as JSON, and names of registered models; docs/pipeline.md
-says why these are no KFP artifacts.
+Tasks are components' functions with their settings as JSON. They exchange references of artifacts
+in the object store, figures as JSON, and names of registered models; docs/pipeline.md explains why
+these are not KFP artifacts.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from pipelines.editor import LAST_EDITOR_STEP, EditorAnswers, editor_steps, num_
 from pipelines.enclosing import Enclosing
 from pipelines.images import BY_TAG, Images
 from pipelines.judge import LAST_JUDGE_STEP, JudgeAnswers, judge_steps, num_judge_steps
-from pipelines.parts import Part, asked_of, inputs_of, run_name
+from pipelines.parts import Part, inputs_of, run_name, task_data_of
 from pipelines.placement import Placement
 from pipelines.settings import OnNodes, Profile
 
@@ -25,7 +25,7 @@ _NUM_ENCLOSING = 2
 
 
 class FullAnswers(NamedTuple):
-    """What the whole pipeline hands on."""
+    """Outputs of the whole pipeline."""
 
     judge_figures: str
     judge_model: str
@@ -34,7 +34,7 @@ class FullAnswers(NamedTuple):
 
 
 def num_steps(profile: Profile, part: Part) -> int:
-    """Tasks of a run, for its progress."""
+    """Number of tasks in a run, for its progress."""
     return (
         _NUM_ENCLOSING
         + len(_imports(profile, part))
@@ -45,12 +45,12 @@ def num_steps(profile: Profile, part: Part) -> int:
 
 
 def build_pipeline(profile: Profile, name: str, part: Part, placement: Placement) -> Component:
-    """The graph of a pipeline, between the opening and closing of its run.
+    """The graph of a pipeline, between opening and closing its run.
 
-    Every pipeline has the same parameters; ``inputs_of`` says which of them it needs.
+    Every pipeline has the same parameters; ``inputs_of`` lists the required ones.
 
     Raises:
-        InvalidInputError: an image is not in the lock.
+        InvalidInputError: an image is missing from the lock.
     """
     last = {Part.DATA: last_data_step(profile), Part.JUDGE: LAST_JUDGE_STEP}
     enclosing = Enclosing(
@@ -93,7 +93,7 @@ def compile_pipeline(
     """Write a pipeline as YAML.
 
     Raises:
-        InvalidInputError: an image is not in the lock.
+        InvalidInputError: an image is missing from the lock.
     """
     placement = Placement(name, profile.resources, images)
     write_pipeline(build_pipeline(profile, name, part, placement), out, form)
@@ -121,17 +121,17 @@ def _answers_of(profile: Profile, part: Part) -> Any:
 
 
 def _imports(profile: Profile, part: Part) -> set[str]:
-    """Data sets that are given, and brought to the store before they are used."""
+    """Given data sets, which are imported into the store before use."""
     return {*inputs_of(profile, part)} - {"editor"}
 
 
 def _steps(profile: Profile, name: str, part: Part, placement: Placement) -> Component:
-    """The parts, each a pipeline inside of this one; what no part makes is given."""
+    """The parts, each a pipeline inside of this one, with external inputs as parameters."""
     make_data = data_steps(profile, placement) if part.makes_data else None
     make_judge = judge_steps(profile, placement) if part.makes_judge else None
     make_editor = editor_steps(profile, placement) if part.makes_editor else None
     imports, answers = _imports(profile, part), _answers_of(profile, part)
-    asks = asked_of(profile)
+    task_data = task_data_of(profile)
 
     @dsl.pipeline(name=f"steps-{name}", description="The work.")
     def steps(data: str, heldout: str, drawn: str, editor: str, parent_run_id: str) -> answers:
@@ -153,8 +153,8 @@ def _steps(profile: Profile, name: str, part: Part, placement: Placement) -> Com
             judge = make_judge(**known, drawn=drawn, **run)
             outputs = judge.outputs
         if make_editor:
-            asked = {what: found[what] if what in asks else "" for what in ("data", "heldout")}
-            better = make_editor(editor=found["editor"], **asked, **run)
+            tasks = {what: found[what] if what in task_data else "" for what in ("data", "heldout")}
+            better = make_editor(editor=found["editor"], **tasks, **run)
             if judge:
                 better.after(judge)
                 outputs = {**outputs, **better.outputs}

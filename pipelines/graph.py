@@ -1,7 +1,7 @@
-"""Runs the graph in a process of its own, shows how it goes, and stops all of it at the end.
+"""Runs the graph in a separate process, shows its progress, and stops all of it at the end.
 
-Steps say themselves what they are at (``spatialreward.ops.events``). The output of the process goes
-to a log, which is for people.
+Steps report their state as events (``spatialreward.ops.events``). The process's output goes to a
+log for people.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from spatialreward.openmp import WAIT_ASLEEP
 from spatialreward.ops.events import FILE_VARIABLE, Event, first_failure, parse_events, read_events
 
 ROOT = Path(__file__).parents[1]
-"""Where ``components`` and ``pipelines`` are."""
+"""Root of ``components`` and ``pipelines``."""
 LOG = "log.txt"
 """The output of all steps, in the folder of a run."""
 _GRACE_S = 8.0
@@ -31,7 +31,7 @@ _LOOK_EVERY_S = 0.2
 
 
 class GraphError(SpatialRewardError, RuntimeError):
-    """A step of the pipeline failed; the message names it, what it said, and the log."""
+    """A step of the pipeline failed; the message has its name, its error, and the log."""
 
 
 def run_graph(
@@ -46,12 +46,12 @@ def run_graph(
     Args:
         pipeline: the compiled YAML.
         arguments: its parameters.
-        folder: for its log, ``log.txt``, what steps tell, and what kfp keeps.
+        folder: for its log, ``log.txt``, the steps' events, and kfp's files.
         environment: variables for the steps, beside those of this process.
-        num_steps: how many there are, for the progress.
+        num_steps: number of steps, for the progress.
 
     Raises:
-        GraphError: a step failed; names it, what it said, and the log.
+        GraphError: a step failed; has its name, its error, and the log.
     """
     temporary = folder / "tmp"
     temporary.mkdir(parents=True)
@@ -69,7 +69,7 @@ def run_graph(
         with _group(command, variables | environment, folder / LOG) as process:
             status = _follow(process, events, num_steps)
     finally:
-        # kfp leaves the source of every component behind in the one, and outputs in the other.
+        # kfp leaves the source of every component in the one, and outputs in the other.
         for litter in (temporary, folder / "kfp"):
             shutil.rmtree(litter, ignore_errors=True)
     if status:
@@ -81,7 +81,7 @@ def run_graph(
 def _group(
     command: Sequence[str], environment: Mapping[str, str], log: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process with all that it starts, none of which outlives the ``with`` block."""
+    """Start a process whose descendants all end with the ``with`` block."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -95,7 +95,7 @@ def _group(
     try:
         yield process
     finally:
-        # An interrupt first, so that steps can note in MLflow that they were stopped.
+        # An interrupt first, so that steps can record in MLflow that they were stopped.
         for number, seconds in ((signal.SIGINT, _GRACE_S), (signal.SIGKILL, 2.0)):
             if _stopped(process, number, seconds):
                 break
@@ -115,20 +115,20 @@ def _stopped(process: subprocess.Popen[bytes], number: signal.Signals, seconds: 
 
 
 def _follow(process: subprocess.Popen[bytes], events: Path, num_steps: int) -> int:
-    """Show what the steps tell until the process ends; returns its exit status.
+    """Show the steps' events until the process ends; returns its exit status.
 
-    On a terminal a bar counts steps, and what a step is at stands beside it.
+    On a terminal a bar counts steps, with the current step's state beside it.
     """
     events.touch()
     with (
-        events.open(encoding="utf-8") as told,
+        events.open(encoding="utf-8") as log,
         tqdm(total=num_steps, desc="steps", unit="step", dynamic_ncols=True, disable=None) as bar,
     ):
         begun = ""
         while True:
             status = process.poll()
-            # Read after the look at the process, so that its last words are not missed.
-            *whole, begun = (begun + told.read()).split("\n")
+            # Read after polling the process, so that its last events are included.
+            *whole, begun = (begun + log.read()).split("\n")
             for event in parse_events(whole):
                 _show(event, bar)
             if status is not None:

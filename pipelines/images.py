@@ -1,7 +1,7 @@
-"""Which image a step's container is started from: a tag, or the digest that was pushed under it.
+"""Addresses of the steps' images: a tag, or the pushed digest.
 
-Kubeflow Pipelines caches by the image's *name*. A tag stays the same when what it points at is
-rebuilt, so outputs of the old image would be taken for those of the new one; a digest does not.
+Kubeflow Pipelines caches by the image's *name*. A tag may move to a rebuilt image, so the cache
+would return outputs of the old one; a digest does not change.
 """
 
 import logging
@@ -20,26 +20,26 @@ _BY_DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 
 
 class Images:
-    """Says where the components' images are."""
+    """Addresses of the components' images."""
 
     def __init__(
         self, *, lock: Mapping[str, str] | None = None, registry: str = "", where: str = "images"
     ) -> None:
-        """Take images from a lock, else by their tags, under ``registry`` if one is given."""
+        """Use images from a lock, else tags, under ``registry`` if given."""
         self._lock = lock
         self._registry = registry.rstrip("/")
         self._where = where
 
     @classmethod
     def of(cls, lock_file: Path | None = None, registry: str = "") -> Self:
-        """Images of a lock, or with their tags and a warning where there is none.
+        """Images from a lock, or tags with a warning without one.
 
         Args:
-            lock_file: as ``make push`` writes it; None: ``images.lock`` if it is here.
-            registry: prefix of tags; a lock has addresses of its own.
+            lock_file: from ``make push``; None: ``images.lock`` if it exists.
+            registry: prefix of tags; a lock has its own addresses.
 
         Raises:
-            InvalidInputError: the lock is not there, is no lock, or both are given.
+            InvalidInputError: the lock is missing or malformed, or both are given.
         """
         if lock_file is not None and registry:
             raise InvalidInputError(
@@ -58,10 +58,10 @@ class Images:
         return cls(registry=registry)
 
     def find(self, image: str) -> str:
-        """Where ``spatialreward/NAME:VERSION`` is.
+        """Address of ``spatialreward/NAME:VERSION``.
 
         Raises:
-            InvalidInputError: the lock does not have it.
+            InvalidInputError: the lock lacks it.
         """
         if self._lock is None:
             return f"{self._registry}/{image}" if self._registry else image

@@ -1,4 +1,4 @@
-"""The pipeline that trains a judge, measures it, and puts it to its gate."""
+"""The pipeline that trains a judge, measures it, and checks it against its gate."""
 
 from typing import Literal, NamedTuple
 
@@ -28,14 +28,14 @@ _UNTRAINED_SEED = 5
 
 
 class JudgeAnswers(NamedTuple):
-    """What the pipeline hands on."""
+    """Outputs of the pipeline."""
 
     judge_figures: str
     judge_model: str
 
 
 class _Given(NamedTuple):
-    """The judges that are trained, what they are measured on, and the run."""
+    """The trained judges, their evaluation data, and the run."""
 
     judges: dict[str, pipeline_channel.PipelineChannel]
     """By their names in ``_examine``."""
@@ -44,7 +44,7 @@ class _Given(NamedTuple):
 
 
 def num_judge_steps(profile: Profile) -> int:
-    """Tasks of a run, for its progress."""
+    """Number of tasks in a run, for its progress."""
     judge = profile.judge
     return 3 + 2 * (judge.training.earlier_step > 0) + (judge.grpo is not None)
 
@@ -53,7 +53,7 @@ def judge_steps(profile: Profile, placement: Placement) -> dsl.base_component.Ba
     """The graph from data sets to a registered judge.
 
     Raises:
-        InvalidInputError: an image is not in the lock.
+        InvalidInputError: an image is missing from the lock.
     """
     is_earlier_kept = profile.judge.training.earlier_step > 0
 
@@ -79,7 +79,7 @@ def judge_steps(profile: Profile, placement: Placement) -> dsl.base_component.Ba
 def _train(profile: Profile, placement: Placement, inputs: dict[str, object]) -> dsl.PipelineTask:
     judge = profile.judge
     training = JudgeTrainingStep(base=judge.base, training=judge.training, world=profile.world)
-    # What lies in a folder is no part of a step's arguments.
+    # The content of a folder is not part of a step's arguments.
     pure = not isinstance(judge.base, FolderBase)
     config, wanted = training.model_dump_json(), placement.resources("train_judge")
     if wanted.num_nodes == 1:
@@ -93,7 +93,7 @@ def _train(profile: Profile, placement: Placement, inputs: dict[str, object]) ->
 def _tune(
     config: GrpoConfig, placement: Placement, inputs: dict[str, object]
 ) -> pipeline_channel.PipelineChannel:
-    # A model behind an address, which may answer otherwise tomorrow, is no part of the arguments.
+    # Not pure: a model behind an address may change without its arguments changing.
     pure = not config.rewards.consistency
     task = tune_judge(config=JudgeTuningStep(grpo=config).model_dump_json(), **inputs)
     placement.place(task, "tune_judge", pure=pure)
@@ -107,7 +107,7 @@ def _tune(
 def _examine(
     which: Literal["judge", "earlier"], profile: Profile, placement: Placement, given: _Given
 ) -> tuple[dsl.PipelineTask, dsl.PipelineTask]:
-    """The evaluation and registration of one of the judges that the training has made."""
+    """Evaluation and registration of one of the trained judges."""
     is_earlier, checkpoint = which == "earlier", given.judges[which]
     is_shipped = isinstance(profile.judge.base, ShippedBase)
     # Random weights of the tiny judge are no baseline for another one's pictures.

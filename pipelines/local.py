@@ -1,10 +1,10 @@
-"""Runs a compiled pipeline with kfp's local runner, in a process of its own.
+"""Runs a compiled pipeline with kfp's local runner, in a separate process.
 
 ``python -m pipelines.local PIPELINE.yaml ARGUMENTS.json ANSWERS.json``: a process that can be
 stopped as a whole, whose output is the log of all steps.
 
-Only what ``kfp.local`` offers is used. After a failure its runner goes on with whatever does not
-need the step that failed; each of those steps finds the failure told, and does not begin.
+Uses only ``kfp.local``. After a failure its runner continues with independent steps; each of them
+finds the recorded failure and exits at once.
 """
 
 import argparse
@@ -28,8 +28,8 @@ def main() -> int:
     parser.add_argument("arguments", type=Path, metavar="ARGUMENTS.json", help="its parameters")
     parser.add_argument("answers", type=Path, metavar="ANSWERS.json", help="outputs, to write")
     given = parser.parse_args()
-    # Components of ours run in this environment, whatever their image is called, and have what
-    # this machine has.
+    # Our components run in this environment, independent of their images, with this machine's
+    # resources.
     warnings.filterwarnings("ignore", message="You may be attemping to run a task")
     warnings.filterwarnings("ignore", message="Task .* have no effect in the current local runner")
     local.init(
@@ -41,7 +41,7 @@ def main() -> int:
     try:
         task = run(**json.loads(given.arguments.read_text()))
     except RuntimeError as error:
-        # How kfp says that a step failed; the step has said why.
+        # kfp's error for a failed step; the step has reported its own.
         logger.error("%s", error)
         return 1
     given.answers.write_text(json.dumps(task.outputs))

@@ -1,4 +1,4 @@
-"""Peak memory of many processes together: what they hold, with shared pages counted once."""
+"""Peak memory of several processes together, with shared pages counted once."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -10,10 +10,10 @@ _EVERY_S = 1.0
 
 
 class PeakMemory:
-    """The largest sum that was seen so far."""
+    """The largest sum seen so far."""
 
     def __init__(self, others: Callable[[], Iterable[int]]) -> None:
-        """Watch this process, its descendants, and those of the processes that ``others`` names."""
+        """Watch this process, its descendants, and those of the processes from ``others``."""
         self._others = others
         self.peak_bytes = 0
 
@@ -30,7 +30,7 @@ class PeakMemory:
 
 @contextmanager
 def watched_memory(others: Callable[[], Iterable[int]] = tuple) -> Iterator[PeakMemory]:
-    """Sample about every second for the length of a ``with`` block."""
+    """Sample about every second during a ``with`` block."""
     peak = PeakMemory(others)
     stopped = threading.Event()
 
@@ -52,13 +52,13 @@ def _tree(process: psutil.Process) -> list[psutil.Process]:
 
 
 def _held_bytes(process: psutil.Process) -> int:
-    """Proportional set size: a page that several processes share is divided among them."""
+    """Proportional set size: divides a page that several processes share among them."""
     try:
         try:
             full = process.memory_full_info()
         except psutil.AccessDenied:
             return process.memory_info().rss
     except psutil.Error:
-        # It has ended meanwhile.
+        # It has ended in the meantime.
         return 0
     return getattr(full, "pss", full.rss)

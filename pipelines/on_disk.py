@@ -1,8 +1,8 @@
 """Judges pictures on disk with the served judge at the end of a run, and measures its regions.
 
-The tiny judge has seen nothing but generated scenes. Where the file of edits says which regions
-were edited (``regions``, boxes of 0..1000 of the edited picture), its regions are measured on them,
-beside the region proposal that looks at pixels alone.
+The tiny judge knows only generated scenes. If the file of edits has the edited regions
+(``regions``, boxes of 0..1000 of the edited picture), the judge's regions are compared with them,
+with region proposal from pixels alone as the baseline.
 """
 
 import logging
@@ -38,11 +38,11 @@ def judge_on_disk(requests: Sequence[EditRequest], overlays: Path) -> list[Figur
 
 
 def figures_on_disk(judged: Sequence[Judged]) -> list[Figure]:
-    """The share without a judgement, and the mean IoU of regions where the true ones are known.
+    """The share without a judgement, and the mean IoU of regions if the true ones are known.
 
     The IoU is that of the unions of boxes; a failed judgement counts 0. Its baseline is the region
-    proposal from pixels. Edits whose pictures cannot be read count as failures only; a judge that
-    predicts no regions has no mean IoU.
+    proposal from pixels. Edits with unreadable pictures count as failures only; a judge without
+    regions has no mean IoU.
     """
     failures = sum(judgement.status is JudgementStatus.FAILED for _, judgement in judged)
     if failures:
@@ -56,7 +56,7 @@ def figures_on_disk(judged: Sequence[Judged]) -> list[Figure]:
 
 
 def _ious(judged: Iterable[Judged]) -> Iterable[tuple[float, float]]:
-    """IoU of the judge's and of the proposed regions, for each edit whose regions are known."""
+    """IoU of the judge's and of the proposed regions, for each edit with known regions."""
     from spatialreward.data.regions.proposal import propose
 
     for request, judgement in judged:

@@ -1,4 +1,4 @@
-"""Which pipeline is meant, the whole or one of its parts, and which references it takes."""
+"""The whole pipeline or one of its parts, and the references it needs."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -17,43 +17,43 @@ class Part(StrEnum):
 
     @property
     def makes_data(self) -> bool:
-        """Whether it has the steps that make data."""
+        """Whether it makes data."""
         return self in (Part.FULL, Part.DATA)
 
     @property
     def makes_judge(self) -> bool:
-        """Whether it has the steps that train a judge."""
+        """Whether it trains a judge."""
         return self in (Part.FULL, Part.JUDGE)
 
     @property
     def makes_editor(self) -> bool:
-        """Whether it has the steps that fine-tune an editor."""
+        """Whether it fine-tunes an editor."""
         return self in (Part.FULL, Part.EDITOR)
 
 
 INPUTS = ("data", "heldout", "drawn", "editor")
-"""References that pipelines take, by the names of their parameters."""
+"""References for pipelines, by parameter name."""
 
 
 def inputs_of(profile: "Profile", part: Part) -> tuple[str, ...]:
-    """Those that one pipeline needs."""
+    """The references that one pipeline needs."""
     match part:
         case Part.DATA:
             return ()
         case Part.JUDGE:
             return ("data", "heldout", "drawn") if profile.draws_edits else ("data", "heldout")
         case Part.EDITOR:
-            return asked_of(profile) if profile.published else ("editor",)
+            return task_data_of(profile) if profile.published else ("editor",)
         case Part.FULL if profile.data.kind == "corpus":
             return ("heldout",) if profile.published else ("heldout", "editor")
         case Part.FULL:
             return ()
 
 
-def asked_of(profile: "Profile") -> tuple[str, ...]:
-    """Data sets of the pipeline whose tasks the editor gets; where none, settings say which.
+def task_data_of(profile: "Profile") -> tuple[str, ...]:
+    """Inputs of the pipeline with the editor's tasks; empty if the settings name them.
 
-    The editor that is trained here gets tasks of the generated world, whose oracle knows the truth.
+    A pretrained editor gets tasks of the generated world, whose oracle knows the truth.
     """
     if not profile.published:
         return ()
@@ -65,5 +65,5 @@ def asked_of(profile: "Profile") -> tuple[str, ...]:
 
 
 def run_name(name: str, part: Part) -> str:
-    """What a pipeline's run in MLflow is called."""
+    """Name of a pipeline's run in MLflow."""
     return f"pipeline {name}" if part is Part.FULL else f"pipeline {name} {part}"

@@ -1,8 +1,8 @@
-"""What a step's pod gets in a cluster: its image, its resources, and what it finds there.
+"""A step's pod in a cluster: image, resources, and environment.
 
-kfp-kubernetes (2.17) cannot name a priority class, a read-only root, a group for volumes or a
-seccomp profile. Priorities are therefore Kueue's, by label, and the rest is for the namespace's
-admission (docs/pipeline.md). kfp's local runner passes over all of it.
+kfp-kubernetes (2.17) has no priority classes, read-only roots, volume groups or seccomp profiles.
+Priorities are therefore Kueue's, by label, and the rest is left to the namespace's admission
+(docs/pipeline.md). kfp's local runner ignores all of it.
 """
 
 import re
@@ -20,12 +20,12 @@ GPU_TYPE = "nvidia.com/gpu.product"
 QUEUE = "kueue.x-k8s.io/queue-name"
 PRIORITY = "kueue.x-k8s.io/priority-class"
 QUEUE_NAME = "spatialreward"
-"""Of the LocalQueue in the namespace that steps run in."""
+"""The LocalQueue in the steps' namespace."""
 STEP, PROFILE = "spatialreward.dev/step", "spatialreward.dev/profile"
 USER_ID = 10001
 
 ENDPOINTS = "spatialreward-endpoints"
-"""ConfigMap with where the services are."""
+"""ConfigMap with the addresses of services."""
 ENDPOINT_KEYS = (
     "S3_ENDPOINT_URL",
     "MLFLOW_S3_ENDPOINT_URL",
@@ -44,7 +44,7 @@ _NOT_IN_A_LABEL = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class Placement:
-    """Where the tasks of one pipeline are put, and what they get there."""
+    """Placement of a pipeline's tasks: images, resources, volumes."""
 
     def __init__(self, profile_name: str, resources: Mapping[str, Resources], images: Images):
         """Use a profile's resources, by step."""
@@ -53,11 +53,11 @@ class Placement:
         self.images = images
 
     def resources(self, step: str) -> Resources:
-        """What the profile says of a step."""
+        """The profile's resources of a step."""
         return self._resources.get(step, Resources())
 
     def parallel(self, step: str) -> int:
-        """Most tasks of a step at one time; 0: as many as there are."""
+        """Most parallel tasks of a step; 0: no limit."""
         return self.resources(step).parallel or 0
 
     def place(
@@ -69,15 +69,15 @@ class Placement:
         in_loop: bool = False,
         resources: Resources | None = None,
     ) -> dsl.PipelineTask:
-        """Set everything about a step's task.
+        """Configure a step's task.
 
         Args:
-            task: is changed.
+            task: modified in place.
             step: its key in the profile.
-            pure: whether its answer follows from its arguments and image alone: it may be taken
-                from the platform's cache.
+            pure: whether its output depends only on its arguments and image, so that the platform
+                may cache it.
             in_loop: the platform ignores retries in loops, so the step retries by itself.
-            resources: in place of the profile's.
+            resources: replace the profile's.
         """
         wanted = resources or self.resources(step)
         task.set_container_image(self.images.find(task.container_spec.image))
@@ -105,13 +105,13 @@ class Placement:
 
 
 class Here(Placement):
-    """Of a run on this machine: steps are processes, without images, limits and nodes.
+    """For a run on this machine: steps are processes, without images, limits and nodes.
 
-    Nothing is tried again but inside of loops: a machine is not a node that another one replaces.
+    Retries only inside loops: no other node can replace this machine.
     """
 
     def __init__(self, profile_name: str, resources: Mapping[str, Resources]):
-        """Of a profile's resources take how many tasks go on at a time, and retries in loops."""
+        """Use the profile's parallelism, and its retries in loops."""
         super().__init__(profile_name, resources, BY_TAG)
 
     def place(
@@ -123,31 +123,31 @@ class Here(Placement):
         in_loop: bool = False,
         resources: Resources | None = None,
     ) -> dsl.PipelineTask:
-        """Leave a task as it is, but for retries of its own."""
+        """Leave a task unchanged except for its own retries."""
         if in_loop:
             _retries(task, self.resources(step).retries, in_loop=True)
         return task
 
 
 def queue_labels(wanted: Resources) -> dict[str, str]:
-    """What has Kueue admit a pod or TrainJob: those that want GPUs, or have a priority."""
+    """Labels for admission by Kueue, for pods and TrainJobs with GPUs or a priority."""
     if not wanted.gpus and not wanted.priority:
         return {}
     return {QUEUE: QUEUE_NAME} | ({PRIORITY: wanted.priority} if wanted.priority else {})
 
 
 def node_selector(wanted: Resources) -> dict[str, str]:
-    """Labels of the nodes that a step may run on."""
+    """Labels of a step's nodes."""
     return {**wanted.node_selector, **({GPU_TYPE: wanted.gpu_type} if wanted.gpu_type else {})}
 
 
 def toleration(one: Toleration) -> dict[str, str]:
-    """As Kubernetes writes it."""
+    """In Kubernetes' format."""
     return one.model_dump(exclude_none=True)
 
 
 def give_teacher_key(task: dsl.PipelineTask, variable: str) -> None:
-    """Let a task have the teacher's key, if the cluster has one."""
+    """Add the teacher's key to a task, if the cluster has one."""
     kubernetes.use_secret_as_env(task, TEACHER_SECRET, {TEACHER_KEY: variable}, optional=True)
 
 
@@ -186,8 +186,8 @@ def _surroundings(task: dsl.PipelineTask, wanted: Resources) -> None:
     kubernetes.set_security_context(
         task, run_as_user=USER_ID, run_as_group=USER_ID, run_as_non_root=True
     )
-    # Empty folders are anybody's to write to; a claimed volume is root's, and kfp-kubernetes
-    # cannot have it given to a group.
+    # Empty folders are writable for everyone; a claimed volume is root's, and kfp-kubernetes cannot
+    # assign a group to it.
     work = f"{wanted.work_gib}Gi" if wanted.work_gib else None
     kubernetes.empty_dir_mount(task, "work", "/work", size_limit=work)
     kubernetes.empty_dir_mount(task, "tmp", "/tmp")
@@ -206,5 +206,5 @@ def _same(names: Sequence[str]) -> dict[str, str]:
 
 
 def _label(text: str) -> str:
-    """Text as a label's value."""
+    """Convert text to a label's value."""
     return _NOT_IN_A_LABEL.sub("-", text)[:63].strip("-._")

@@ -1,7 +1,7 @@
-"""Profiles: what a pipeline is run with, as a sparse TOML over typed defaults.
+"""Profiles: sparse TOML over typed defaults.
 
-A profile says only what is different. Everything that can be wrong with it is said in one line that
-names the file and the key, before anything starts.
+A profile has only the differences. Any fault is reported in one line with file and key, before
+anything starts.
 """
 
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ FOLDER = Path(__file__).parent / "profiles"
 
 
 def load_profile(name: str, overrides: Sequence[str] = (), corpus: Path | None = None) -> Profile:
-    """Read a profile and what is to be different from it.
+    """Read a profile with its overrides.
 
     Args:
-        name: a profile that comes with the pipeline, or a TOML file.
+        name: a built-in profile, or a TOML file.
         overrides: ``KEY=VALUE``, such as ``rl.num_steps=3``; a later one wins.
-        corpus: TOML that says how to build the data, in place of the profile's ``[data]``.
+        corpus: TOML of the data's build, replaces the profile's ``[data]``.
 
     Raises:
-        InvalidInputError: the file or a key is unknown, or a value is not allowed; names both.
+        InvalidInputError: the file or a key is unknown, or a value is invalid; names both.
     """
     table = Table.read(_find(name))
     tables = [table]
@@ -37,7 +37,7 @@ def load_profile(name: str, overrides: Sequence[str] = (), corpus: Path | None =
 
 
 def names() -> list[str]:
-    """The profiles that come with the pipeline."""
+    """The built-in profiles."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 

@@ -1,7 +1,6 @@
-"""What cannot run is refused before anything starts, in one line that says why.
+"""Refuses impossible pipelines before anything starts, in one line with the reason.
 
-What no cluster could run either is refused when a pipeline is compiled or submitted; what this
-machine lacks, when it is run here.
+Compiling and submitting check what no cluster could run; a local run also checks this machine.
 """
 
 import os
@@ -40,7 +39,7 @@ _EDITOR_INDEX = "model_index.json"
 
 
 def refuse(profile: Profile, name: str, part: Part, given: Mapping[str, str]) -> None:
-    """Refuse a pipeline that runs nowhere.
+    """Refuse a pipeline that cannot run anywhere.
 
     Args:
         profile: its settings.
@@ -50,23 +49,23 @@ def refuse(profile: Profile, name: str, part: Part, given: Mapping[str, str]) ->
 
     Raises:
         InvalidInputError: a part of it does not exist in this version, or a reference is missing,
-            of no use, or none that a step elsewhere can open.
+            unused, or unreadable from elsewhere.
     """
     refuse_parts(profile, name, part)
     _first(f"--pipeline {part}", _wrong_inputs(profile, part, given))
 
 
 def refuse_parts(profile: Profile, name: str, part: Part) -> None:
-    """Refuse a pipeline of which a part does not exist in this version, whatever it is given.
+    """Refuse a pipeline with a part that does not exist in this version, for any inputs.
 
     Raises:
-        InvalidInputError: says which.
+        InvalidInputError: names the part.
     """
     _first(f"profile {name}", _missing_parts(profile, part))
 
 
 def refuse_elsewhere(profile: Profile, part: Part, given: Mapping[str, str]) -> None:
-    """Refuse references that only this machine can open.
+    """Refuse references that only this machine can read.
 
     Raises:
         InvalidInputError: one is a folder or a file.
@@ -83,7 +82,7 @@ def refuse_elsewhere(profile: Profile, part: Part, given: Mapping[str, str]) -> 
 
 
 def refuse_here(profile: Profile, name: str, part: Part, given: Mapping[str, str]) -> None:
-    """Refuse a pipeline of which something cannot run on this machine.
+    """Refuse a pipeline that cannot run on this machine.
 
     Raises:
         InvalidInputError: names all that is missing.
@@ -128,7 +127,7 @@ def _missing_parts(profile: Profile, part: Part) -> Iterator[str]:
 
 
 def _uneven_groups(profile: Profile) -> Iterator[str]:
-    """The prompts of a step of RL are divided among its processes."""
+    """The prompts of an RL step must divide among its processes."""
     rl = profile.rl
     processes = _processes_of(profile, "finetune_editor", rl.processes)
     if rl.num_prompts < processes:
@@ -143,7 +142,7 @@ def _uneven_groups(profile: Profile) -> Iterator[str]:
 
 
 def _processes_of(profile: Profile, step: OnNodes, of_one_node: int) -> int:
-    """Those of a TrainJob, one a GPU, or those that the step starts where there is one node."""
+    """Those of a TrainJob, one per GPU, or those that the step starts on a single node."""
     wanted = profile.resources.get(step, Resources())
     return of_one_node if wanted.num_nodes == 1 else wanted.num_nodes * max(wanted.gpus, 1)
 
@@ -168,7 +167,7 @@ def _idle_gpus(profile: Profile, part: Part) -> Iterator[str]:
 
 
 def _uneven_batches(profile: Profile) -> Iterator[str]:
-    """A batch is divided among the processes that train."""
+    """A batch must divide among the training processes."""
     training = profile.judge.training
     processes = _processes_of(profile, "train_judge", training.processes)
     batch = training.optimiser.batch_size
@@ -217,7 +216,7 @@ def _wrong_inputs(profile: Profile, part: Part, given: Mapping[str, str]) -> Ite
 
 
 def _prompts_of(profile: Profile) -> dict[str, str]:
-    """Tasks for an editor that the settings name, by key."""
+    """Tasks for an editor in the settings, by key."""
     return {
         "rl.prompts": profile.rl.prompts,
         "rl.watch.prompts": profile.rl.watch.prompts,
@@ -266,7 +265,7 @@ def _missing_editor(profile: Profile) -> Iterator[str]:
 
 
 def _is_cached(repository: str, revision: str, first: str, weights: Sequence[str]) -> bool:
-    """Whether a file, and one of those with weights if there are such, is in the hub's cache."""
+    """Whether the hub's cache has a file, and one of those with weights if any are given."""
     from huggingface_hub import try_to_load_from_cache
 
     def here(file: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a run is measured by, and what is printed at its end."""
+"""Figures of a run, and its final printout."""
 
 import json
 import logging
@@ -23,14 +23,14 @@ logger = logging.getLogger(__name__)
 _PICTURE_FOLDERS = ("samples", "curves")
 _OTHER_JUDGES = {"untrained_judge": "untrained judge", "base_judge": "before training"}
 _BESIDE_GATE = ("mean_iou", "pairwise_within_accuracy", "pairwise_across_accuracy")
-"""Shown where they were measured: the first of judges that predict regions, the others of pairs of
-one instruction and source, and of two."""
+"""Shown if measured: the first for judges with regions, the others for pairs within and across
+instructions and sources."""
 _BY_REASON = ("failed_share/", "mended_edits/")
-"""Begins the names of figures that only judges have to which it happened."""
+"""Prefixes of figures that exist only for judges with such events."""
 
 
 class Targets(NamedTuple):
-    """What the figures of a run are shown beside."""
+    """Targets for the figures of a run."""
 
     judge: JudgeGate
     editor: EditorGate
@@ -38,7 +38,7 @@ class Targets(NamedTuple):
 
     @classmethod
     def of(cls, profile: Profile) -> Self:
-        """The gates with which a profile's pipeline registers its models, and its goals."""
+        """The registration gates of a profile's pipeline, and its goals."""
         return cls(profile.judge.gate, profile.editor_gate, profile.goals)
 
 
@@ -48,7 +48,7 @@ class Report(NamedTuple):
     judge: list[Figure]
     """Their baseline is the difference of pixels."""
     others: dict[str, dict[str, float]]
-    """Those of other judges, by what they are and by the figures' names."""
+    """Those of other judges, by kind and by the figures' names."""
     editor: list[Figure]
     """Their baseline is the editor before RL."""
     run: list[Figure]
@@ -70,14 +70,14 @@ def make_report(
     peak_bytes: int,
     on_disk: Sequence[Figure] = (),
 ) -> Report:
-    """Put the pipeline's answers beside their targets.
+    """Combine the pipeline's outputs with their targets.
 
     Args:
-        answers: the pipeline's; one without a judge, or without an editor, has no figures of it.
+        answers: the pipeline's outputs; omits figures of a missing judge or editor.
         targets: the gates that decided, and the run's goals.
-        total_s: how long the run took.
-        peak_bytes: memory that all processes held together at most.
-        on_disk: figures of edits on disk, where some were judged.
+        total_s: duration of the run.
+        peak_bytes: peak memory of all processes together.
+        on_disk: figures of edits on disk, if any were judged.
     """
     judges = json.loads(answers.get("judge_figures", "{}"))
     edits = json.loads(answers.get("editor_figures", "{}"))
@@ -116,7 +116,7 @@ def _judge_figures(judges: Mapping[str, Mapping[str, float]], gate: JudgeGate) -
 
 
 def _editor_figures(editor: Mapping[str, float], gate: EditorGate) -> list[Figure]:
-    # Where nobody knows the truth of the tasks, the judge alone says what edits are worth.
+    # If the truth of the tasks is unknown, only the judge measures the edits.
     by = next((one for one in ("oracle", "served") if f"{one}_reward_after" in editor), None)
     if by is None or f"{by}_reward_before" not in editor:
         return []
@@ -129,7 +129,7 @@ def _editor_figures(editor: Mapping[str, float], gate: EditorGate) -> list[Figur
 
 
 def _agreement(taus: Mapping[str, float], goals: Goals) -> list[Figure]:
-    """The judge's order within groups of an editor's edits, where a group had an order at all."""
+    """The judge's agreement within groups of an editor's edits, if any group has an order."""
     figures = []
     if "judge" in taus:
         figures.append(
@@ -151,7 +151,7 @@ def _agreement(taus: Mapping[str, float], goals: Goals) -> list[Figure]:
 def _beside_bounds(
     group: str, gate: Gate, figures: Mapping[str, float], baselines: Mapping[str, float]
 ) -> list[Figure]:
-    """What a gate asks for, with its bounds as targets."""
+    """A gate's figures, with its bounds as targets."""
     return [
         Figure(
             name=f"{group}/{bound.figure}",
@@ -166,7 +166,7 @@ def _beside_bounds(
 
 
 def gather_pictures(steps: Sequence[ChildRun], out: Path) -> list[Path]:
-    """Replace a folder by the steps' pictures in MLflow; a reused step's are where it was done."""
+    """Replace a folder by the steps' pictures in MLflow; a reused step has its original ones."""
     shutil.rmtree(out, ignore_errors=True)
     found: list[Path] = []
     for step in steps:
@@ -179,7 +179,7 @@ def gather_pictures(steps: Sequence[ChildRun], out: Path) -> list[Path]:
 
 
 def next_steps(stack: StackConfig) -> tuple[tuple[str, str], ...]:
-    """Commands that go on from a finished run, each with what it does."""
+    """Follow-up commands after a finished run, each with its effect."""
     up, env, down = (stack_command(verb, stack.state_dir) for verb in ("up", "env", "down"))
     return (
         ("source .venv/bin/activate", "brings the command spatialreward"),
@@ -197,7 +197,7 @@ def next_steps(stack: StackConfig) -> tuple[tuple[str, str], ...]:
 def print_report(
     report: Report, places: Mapping[str, str], commands: Sequence[tuple[str, str]]
 ) -> None:
-    """Print the figures as tables, where there is more to look at, and how to go on."""
+    """Print the figures as tables, further locations, and follow-up commands."""
     console = figures_console()
     on_disk = "The same judge on edits on disk, which are nothing like what it was trained on"
     tables = [
@@ -228,7 +228,7 @@ def print_report(
 
 
 def print_references(references: Mapping[str, str]) -> None:
-    """Print what another pipeline takes, each as the option to give it by, in one line."""
+    """Print the references for other pipelines, each as an option, in one line."""
     console = figures_console()
     for what, reference in references.items():
         console.print(Text(f"--{what} {reference}"), soft_wrap=True)

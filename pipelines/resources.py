@@ -1,6 +1,6 @@
-"""What one step's container asks the cluster for, and how it is treated there.
+"""Resources and scheduling of one step's container in a cluster.
 
-On one machine none of this has an effect; a run there only makes sure that the machine has it.
+Without effect on one machine; a local run only checks that the machine has them.
 """
 
 from typing import Annotated, Literal, Self
@@ -17,7 +17,7 @@ LabelKey = Annotated[
 
 
 class Toleration(Record):
-    """A taint of nodes that a step's pod may be put on nevertheless."""
+    """A node taint that a step's pod tolerates."""
 
     key: LabelKey
     operator: Literal["Equal", "Exists"] = "Equal"
@@ -35,17 +35,17 @@ class Toleration(Record):
 
 
 class Resources(Record):
-    """One step's; what is not given is left to the cluster."""
+    """Resources of one step; unset ones are left to the cluster."""
 
     gpus: int = Field(0, ge=0, le=8)
     gpu_type: LabelValue | None = None
-    """Product, as NVIDIA's device plugin labels nodes with it: ``NVIDIA-H100-80GB-HBM3``."""
+    """Product in NVIDIA's node label: ``NVIDIA-H100-80GB-HBM3``."""
     cpus: PositiveInt | None = None
     memory_gib: PositiveInt | None = None
     shm_gib: PositiveInt | None = None
-    """Of ``/dev/shm``, which counts as memory; without it there are the usual 64 MiB."""
+    """Of ``/dev/shm``, which counts as memory; default: the usual 64 MiB."""
     work_gib: PositiveInt | None = None
-    """The most that ``/work`` may hold, on the node's disk; more and the pod is evicted."""
+    """Limit of ``/work`` on the node's disk; the pod is evicted beyond it."""
     node_selector: dict[LabelKey, LabelValue] = {}  # noqa: RUF012 - pydantic copies it
     tolerations: tuple[Toleration, ...] = ()
     priority: LabelValue | None = None
@@ -53,12 +53,12 @@ class Resources(Record):
     timeout_s: PositiveInt | None = None
     """Of one attempt, from when its pod has a node."""
     retries: int = Field(0, ge=0, le=10)
-    """Further attempts; a step that another attempt cannot help is not retried."""
+    """Further attempts; a step that a retry cannot help is not retried."""
     num_nodes: PositiveInt = 1
-    """Nodes that train together, each with these resources; for ``train_judge`` and
+    """Nodes of a distributed training, each with these resources; for ``train_judge`` and
     ``finetune_editor``."""
     parallel: PositiveInt | None = None
-    """Most tasks of the step at one time, where there is one for every shard."""
+    """Most parallel tasks of a step with one task per shard."""
 
     @model_validator(mode="after")
     def _type_of_something(self) -> Self:

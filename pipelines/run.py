@@ -1,6 +1,6 @@
-"""Runs a pipeline of a profile on this machine, from an empty stack to a table of figures.
+"""Runs a profile's pipeline on this machine, from an empty stack to a table of figures.
 
-Nothing is left running, however it ends.
+Stops everything at the end, also after a failure.
 """
 
 import logging
@@ -43,15 +43,15 @@ NOTHING_GIVEN: Mapping[str, str] = MappingProxyType({})
 
 
 class RunOptions(NamedTuple):
-    """How a pipeline is run here."""
+    """Options of a local run."""
 
     stack: StackConfig
-    anew: bool = False
-    """Do every step again, even one that was done with the same inputs."""
+    rerun: bool = False
+    """Run every step again, even one with unchanged inputs."""
     also_judge: Path | None = None
     """JSONL of edits on disk to judge with the served judge at the end."""
     started_at: float | None = None
-    """Seconds since the epoch, from when on time counts; by default from the run's beginning."""
+    """Start of the time measurement, in seconds since the epoch; default: the run's start."""
     out: Path = Path("build")
     """Folder of figures, pictures and overlays."""
     figures: str = "demo"
@@ -65,18 +65,18 @@ def run_here(
     part: Part = Part.FULL,
     given: Mapping[str, str] = NOTHING_GIVEN,
 ) -> Report:
-    """Run a pipeline and print what came of it.
+    """Run a pipeline and print its results.
 
     Args:
         profile: its settings.
         name: the profile's name.
-        options: how it is run.
+        options: of the run.
         part: the whole, or one part.
-        given: references of what the part does not make itself.
+        given: references of inputs that the part does not make itself.
 
     Raises:
-        InvalidInputError: this machine cannot run it, or the edits cannot be read.
-        GraphError: a step failed; names it, what it said, and its log.
+        InvalidInputError: this machine cannot run it, or the edits are unreadable.
+        GraphError: a step failed; has its name, its error, and its log.
         StackError: the local stack does not start.
     """
     started_at = options.started_at or time.time()
@@ -105,7 +105,7 @@ def run_here(
             parent,
             folder,
             num_steps(profile, part),
-            anew=options.anew,
+            rerun=options.rerun,
             given={what: _absolute(one) for what, one in given.items()},
         )
         on_disk = judge_on_disk(requests, demo / "overlays") if requests else []
@@ -133,7 +133,7 @@ def run_here(
 
 
 def _absolute(reference: str) -> str:
-    """A folder from here, for steps that work elsewhere."""
+    """Make a relative folder absolute, for steps with another working folder."""
     is_folder = reference and not reference.startswith(("s3://", "hub:"))
     return str(Path(reference).absolute()) if is_folder else reference
 

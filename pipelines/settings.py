@@ -1,7 +1,7 @@
-"""What a profile may say: one frozen, closed record, whose parts come in variants.
+"""A profile's settings: one frozen, closed record, whose parts come in variants.
 
-A variant is chosen by its ``kind`` and has defaults of its own, so a large judge inherits nothing
-from the one that trains on two cores.
+``kind`` selects a variant with its own defaults, so a large judge inherits nothing from the one
+that trains on two cores.
 """
 
 from collections.abc import Iterator, Mapping
@@ -40,7 +40,7 @@ EditorStep = Literal[
     "import_editor", "deploy_judge", "finetune_editor", "compare_editors", "register_editor"
 ]
 OnNodes = Literal["train_judge", "finetune_editor"]
-"""Steps that several nodes can do together, as a TrainJob."""
+"""Steps that can run on several nodes, as a TrainJob."""
 StepName = Literal[WorldStep, CorpusStep, "import_data", JudgeStep, EditorStep]
 
 
@@ -51,14 +51,14 @@ class WorldData(DataConfig):
 
 
 class CorpusData(Record):
-    """Edits of a real data set, with what a teacher says of them."""
+    """Edits of a real data set, with a teacher's labels."""
 
     kind: Literal["corpus"] = "corpus"
     corpus: CorpusConfig
 
 
 class TinyJudge(Record):
-    """A judge of 3M parameters that knows the generated world alone."""
+    """A judge of 3M parameters that knows only the generated world."""
 
     kind: Literal["tiny"] = "tiny"
     base: Annotated[ShippedBase | GroundingBase | FolderBase, Field(discriminator="kind")] = (
@@ -66,12 +66,12 @@ class TinyJudge(Record):
     )
     training: JudgeTrainingConfig = JudgeTrainingConfig()
     grpo: GrpoConfig | None = None
-    """Trains the trained judge on rewards for its own answers; None: it stays as it is."""
+    """Further trains the judge on rewards for its own answers; None: off."""
     gate: JudgeGate = JudgeGate()
 
 
 class QwenJudge(Record):
-    """Qwen3-VL, of which SFT trains a low-rank part of the language model.
+    """Qwen3-VL; SFT trains a LoRA on its language model.
 
     The defaults are the published settings of SpatialReward's SFT.
     """
@@ -80,7 +80,7 @@ class QwenJudge(Record):
     base: Annotated[HubBase | FolderBase, Field(discriminator="kind")] = HubBase(
         repository="Qwen/Qwen3-VL-8B-Instruct"
     )
-    """Weights of the hub need a commit: a branch may hold others tomorrow."""
+    """Weights from the hub need a commit: a branch may change."""
     training: JudgeTrainingConfig = JudgeTrainingConfig(
         num_samples=2_600_000,
         perceptual_share=0.5,
@@ -100,10 +100,10 @@ class QwenJudge(Record):
         ),
     )
     grpo: GrpoConfig | None = None
-    """Trains the trained judge on rewards for its own answers, with the paper's settings if there
-    are none; None: it stays as it is."""
+    """Further trains the judge on rewards for its own answers, with the paper's settings by
+    default; None: off."""
     gate: JudgeGate = JudgeGate(min_pairwise_accuracy=0.6, min_mean_iou=0.5)
-    """Lower than for the world: labels of real edits are a teacher's, and no truth."""
+    """Lower than for the world: labels of real edits come from a teacher, not from the truth."""
 
     @field_validator("base")
     @classmethod
@@ -124,17 +124,17 @@ VARIANTS: Mapping[tuple[str, str], type[Record]] = {
     }.items()
     for kind in kinds
 } | {("judge.grpo", ""): GrpoConfig}
-"""Records that a table may be, by the table's place and its ``kind``; one that is not there usually
-has no kind."""
+"""Records that a table may be, by the table's place and its ``kind``; a missing one usually has no
+kind."""
 
 
 class Goals(Record):
-    """What a run on this machine is measured by, beside its gates; None: shown without a goal."""
+    """Goals of a local run, beside its gates; None: shown without a goal."""
 
     max_total_s: PositiveFloat | None = None
-    """Of everything, setting up included."""
+    """Of everything, including setup."""
     max_peak_gb: PositiveFloat | None = None
-    """Memory that all processes hold together."""
+    """Peak memory of all processes together."""
     min_within_group_agreement: float | None = Field(None, ge=-1, le=1)
     """Kendall's tau of judge and oracle within groups of edits that the editor drew."""
 
@@ -146,7 +146,7 @@ class Profile(Record):
     judge: Annotated[TinyJudge | QwenJudge, Field(discriminator="kind")] = TinyJudge()
     editor: Editor = TinyEditorConfig()
     drawing: DrawingConfig = DrawingConfig()
-    """Edits that the pretrained editor draws, where ``judge.training.drawn_share`` is above 0."""
+    """Edits from the pretrained editor, if ``judge.training.drawn_share`` is above 0."""
     rl: RlConfig = RlConfig()
     editor_evaluation: EditorEvaluationConfig = EditorEvaluationConfig()
     editor_gate: EditorGate = EditorGate()
@@ -195,7 +195,7 @@ class Profile(Record):
 
     @property
     def world(self) -> DataConfig:
-        """The generated world that steps draw from; its defaults where the data are real."""
+        """The generated world that steps draw from; its defaults for real data."""
         if isinstance(self.data, WorldData):
             return DataConfig.model_validate(self.data.model_dump(exclude={"kind"}))
         return DataConfig()
@@ -207,7 +207,7 @@ class Profile(Record):
 
     @property
     def published(self) -> PublishedEditor | None:
-        """The editor, if its weights are published ones; None: it is trained here."""
+        """The editor, if its weights are published; None: it is pretrained here."""
         return self.editor if isinstance(self.editor, PublishedEditor) else None
 
     def seeds(self) -> dict[str, int]:

@@ -21,21 +21,21 @@ def run_steps(
     folder: Path,
     num_steps: int,
     *,
-    anew: bool,
+    rerun: bool,
     given: Mapping[str, str],
 ) -> dict[str, str]:
     """Compile and run; returns the pipeline's outputs.
 
     Args:
-        graph: the pipeline, as it is placed here.
+        graph: the pipeline, placed for this machine.
         parent: run in MLflow that the steps' runs belong to.
-        folder: for the pipeline, its log, and what kfp keeps.
-        num_steps: how many there are, for the progress.
-        anew: do every step again, even one that was done with the same inputs.
+        folder: for the pipeline, its log, and kfp's files.
+        num_steps: number of steps, for the progress.
+        rerun: run every step again, even one with unchanged inputs.
         given: the pipeline's parameters beside the run.
 
     Raises:
-        GraphError: a step failed; names it, what it said, and its log.
+        GraphError: a step failed; has its name, its error, and its log.
     """
     pipeline = folder / "pipeline.yaml"
     write_pipeline(graph, pipeline)
@@ -45,7 +45,7 @@ def run_steps(
             pipeline,
             {**given, "parent_run_id": str(parent.run_id)},
             folder,
-            {ANEW: "1"} if anew else {},
+            {ANEW: "1"} if rerun else {},
             num_steps,
         )
     finally:
@@ -61,18 +61,18 @@ def step_environment(endpoints: Endpoints, state_dir: Path) -> dict[str, str]:
         "SPATIALREWARD_CACHE": os.environ.get(
             "SPATIALREWARD_CACHE", str(state_dir / "fetched-models")
         ),
-        # A server on loopback that is gone stays gone: half a minute a call, not four minutes.
+        # A stopped server on loopback will not return: half a minute per call, not four minutes.
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        # Marks steps as the stack's, so that those of a killed run are stopped with it.
+        # Marks steps as the stack's, so that stopping the stack also stops those of a killed run.
         MARK: str(state_dir.resolve()),
     }
 
 
 @contextmanager
 def variables(values: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for the length of a ``with`` block."""
+    """Environment variables for a ``with`` block."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -1,4 +1,4 @@
-"""What ``spatialreward submit`` finds through the entry point ``spatialreward.pipelines``."""
+"""The entry point ``spatialreward.pipelines`` of ``spatialreward submit``."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A step that trains on several nodes: what each node gets, and what the step that follows them."""
+"""A step that trains on several nodes: resources of the nodes, and of its launcher."""
 
 from kfp import dsl
 
@@ -17,10 +17,10 @@ from spatialreward.ops.cluster.train_job import Nodes
 
 
 def nodes_of(placement: Placement, step: str, component: dsl.base_component.BaseComponent) -> Nodes:
-    """What a TrainJob of a step is made of.
+    """The TrainJob settings of a step.
 
     Raises:
-        InvalidInputError: the component's image is not in the lock.
+        InvalidInputError: the component's image is missing from the lock.
     """
     wanted = placement.resources(step)
     queue = queue_labels(wanted)
@@ -43,7 +43,7 @@ def nodes_of(placement: Placement, step: str, component: dsl.base_component.Base
 
 
 def launcher_resources(wanted: Resources) -> Resources:
-    """Of the step that only follows: a little of everything, and no GPU.
+    """Resources of the step that only follows: small, and without GPUs.
 
     It waits as long as the TrainJob waits for its nodes, so the time limit is the TrainJob's.
     """

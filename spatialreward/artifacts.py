@@ -1,4 +1,4 @@
-"""References of what lies in the object store; free of its client.
+"""References to artifacts in the object store; free of its client.
 
 An artifact is a prefix of the store with the files of one folder below it, each under its path, and
 ``artifact.json`` beside them: the manifest (``folder_manifest``) with path, size and SHA-256 of
@@ -6,13 +6,13 @@ each file. Its reference names the prefix and the SHA-256 of the manifest, so it
 
     s3://BUCKET/PREFIX#sha256=HEX
 
-``ObjectStore.put_folder`` makes one: it sends the files that are not there yet, several at a time,
-and the manifest last, so a reference always means a whole artifact. The prefix is named after the
-content, so the next attempt finds the files that a killed upload has sent.
-``ObjectStore.fetch_folder`` checks each file while it is written; the folder appears when all of
-them are right, and a fetch that was killed is resumed.
+``ObjectStore.put_folder`` makes one: it uploads the missing files, several at a time, and the
+manifest last, so a reference always means a complete artifact. The prefix is named after the
+content, so a retry skips the files that a killed upload has stored.
+``ObjectStore.fetch_folder`` verifies each file while writing it; the folder appears once all of
+them are verified, and a killed fetch resumes.
 
-A document, such as a report, is one object that is named after its own SHA-256.
+A document, such as a report, is one object named after its own SHA-256.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.records import Record
 
 MANIFEST_NAME = "artifact.json"
-"""Of the object beside an artifact's files; none of them may have this name."""
+"""Name of the manifest's object; reserved, so no file of an artifact may have it."""
 _PLACE = r"s3://[a-z0-9][a-z0-9.-]{2,62}/[^#\n]*[^#\n/]"
 _REFERENCE = re.compile(rf"(?P<uri>{_PLACE})/?#sha256=(?P<sha256>[0-9a-f]{{64}})")
 _OLDER = re.compile(r"s3://[^#]+#sha256=[0-9a-f]{64}&size=\d+")
@@ -33,19 +33,19 @@ _OLDER = re.compile(r"s3://[^#]+#sha256=[0-9a-f]{64}&size=\d+")
 
 class _Ref(Record):
     uri: str = Field(pattern=f"^{_PLACE}$")
-    """Without a slash at its end."""
+    """Without a trailing slash."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
     def __str__(self) -> str:
-        """``URI#sha256=HEX``, as steps pass it on."""
+        """``URI#sha256=HEX``, the form that steps exchange."""
         return f"{self.uri}#sha256={self.sha256}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what ``str`` wrote.
+        """Parse the form that ``str`` writes.
 
         Raises:
-            InvalidInputError: the text is no reference, or one that an older version made.
+            InvalidInputError: the text is not a reference, or an older version made it.
         """
         if _OLDER.fullmatch(text):
             raise InvalidInputError(
@@ -60,30 +60,30 @@ class _Ref(Record):
 
 
 class ArtifactRef(_Ref):
-    """A folder in the object store: a prefix, and what its manifest's bytes must hash to."""
+    """A folder in the object store: a prefix, and the SHA-256 of its manifest."""
 
     @property
     def manifest_uri(self) -> str:
-        """Where the manifest is."""
+        """URI of the manifest."""
         return f"{self.uri}/{MANIFEST_NAME}"
 
 
 class DocumentRef(_Ref):
-    """One object in the object store, and what its bytes must hash to."""
+    """One object in the object store, and the SHA-256 of its content."""
 
     @classmethod
     def of(cls, uri: str, content: bytes) -> Self:
-        """The reference of a document of this content."""
+        """The reference of a document with this content."""
         return cls(uri=uri, sha256=hashlib.sha256(content).hexdigest())
 
 
 def required_object(text: str) -> str:
     """URI of the object that must exist for a reference of either kind to be usable.
 
-    That is a folder's manifest, or a document itself, which is named after its checksum.
+    For a folder: its manifest; for a document: the object, which is named after its checksum.
 
     Raises:
-        InvalidInputError: the text is no reference, or one that an older version made.
+        InvalidInputError: the text is not a reference, or an older version made it.
     """
     ref = ArtifactRef.parse(text)
     is_document = ref.uri.rpartition("/")[2].partition(".")[0] == ref.sha256

@@ -1,4 +1,4 @@
-"""What an editor is asked to do, and what it made of it; free of torch, for clients and tests."""
+"""Editing tasks and their results; free of torch, for clients and tests."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -14,19 +14,19 @@ Pictures = list[AnyPicture] | tuple[AnyPicture, ...]
 
 @dataclass(frozen=True, init=False)
 class EditTask:
-    """What an editor is asked to do: RGB pictures, which may differ in size, and an instruction."""
+    """A task for an editor: RGB pictures, which may differ in size, and an instruction."""
 
     sources: tuple[Image.Image, ...]
-    """The pictures to edit from, one at least. The first is the one that is edited; the others are
-    references, such as a thing that is to be put into it."""
+    """The source pictures, at least one. The editor changes the first; the others are references,
+    such as an object to insert."""
     instruction: str
-    """What is to be edited."""
+    """The change to make."""
     id: str
     """Name of the task in its data set; may be empty."""
     operation: str
-    """What kind of edit that is, in the data set's words; may be empty."""
+    """Kind of edit, in the data set's words; may be empty."""
     truth: str | None
-    """How the task was made, as JSON that its maker alone reads; None: nobody knows."""
+    """How the task was generated, as JSON for its generator alone; None: unknown."""
 
     def __init__(
         self,
@@ -36,17 +36,17 @@ class EditTask:
         operation: str = "",
         truth: str | None = None,
     ) -> None:
-        """Read and check what is asked; pictures come in any form that ``Edit`` takes.
+        """Read and check the task; pictures come in any form that ``Edit`` takes.
 
         Args:
-            sources: the picture to edit, and further source pictures behind it.
-            instruction: what is to be edited.
+            sources: the picture to edit, then further source pictures.
+            instruction: the change to make.
             id: name of the task in its data set.
-            operation: what kind of edit that is.
-            truth: how the task was made, for the judge ``oracle``.
+            operation: kind of edit.
+            truth: how the task was generated, for the judge ``oracle``.
 
         Raises:
-            InvalidInputError: one of them cannot be used; the message begins with its name.
+            InvalidInputError: an argument is unusable; the message begins with its name.
         """
         text = _instruction(instruction)
         _check_words(id=id, operation=operation, truth=truth)
@@ -62,7 +62,7 @@ class EditTask:
 
 @dataclass(frozen=True, init=False)
 class Edit:
-    """One edit that can be judged: RGB pictures, which may differ in size, and what was asked for.
+    """One edit to judge: RGB pictures, which may differ in size, and the instruction.
 
     ``dataclasses.replace`` makes a changed copy.
     """
@@ -72,19 +72,19 @@ class Edit:
     edited: Image.Image
     """The picture after it."""
     instruction: str
-    """What was to be edited."""
+    """The requested change."""
     references: tuple[Image.Image, ...]
-    """Further source pictures, such as a thing that is to be put into the first."""
+    """Further source pictures, such as an object to insert into the first."""
     options: JudgingOptions
-    """How this edit is to be judged."""
+    """How to judge this edit."""
     id: str
     """Name of the edit or of its task; may be empty."""
     operation: str
-    """What kind of edit that is, in the data set's words; may be empty."""
+    """Kind of edit, in the data set's words; may be empty."""
     editor: str
-    """Who made the edit; may be empty."""
+    """Name of the editor; may be empty."""
     truth: str | None
-    """How the task was made, as JSON that its maker alone reads; None: nobody knows."""
+    """How the task was generated, as JSON for its generator alone; None: unknown."""
 
     def __init__(
         self,
@@ -99,25 +99,25 @@ class Edit:
         editor: str = "",
         truth: str | None = None,
     ) -> None:
-        """Read and check what is to be judged.
+        """Read and check an edit.
 
         A picture is the path or the bytes of a file, an array of uint8 (``[H, W]``, ``[H, W, 3]``
-        or ``[H, W, 4]``), or a Pillow picture. An RGB picture of Pillow is taken as it is, not
-        copied: hand the same object to all edits of one source, and a served judge gets it once.
+        or ``[H, W, 4]``), or a Pillow picture. RGB Pillow pictures are used as they are, not
+        copied: pass the same object to all edits of one source, and a client sends it once.
 
         Args:
             source: the picture before the edit, or a list of it and further source pictures.
             edited: the picture after the edit.
-            instruction: what was to be edited.
+            instruction: the requested change.
             references: further source pictures.
-            options: how this edit is to be judged.
+            options: how to judge this edit.
             id: name of the edit or of its task.
-            operation: what kind of edit that is.
-            editor: who made the edit.
-            truth: how the task was made, for the judge ``oracle``.
+            operation: kind of edit.
+            editor: name of the editor.
+            truth: how the task was generated, for the judge ``oracle``.
 
         Raises:
-            InvalidInputError: one of them cannot be used; the message begins with its name.
+            InvalidInputError: an argument is unusable; the message begins with its name.
         """
         text = _instruction(instruction)
         if not isinstance(options, JudgingOptions):
@@ -149,10 +149,10 @@ class Edit:
         editor: str = "",
         options: JudgingOptions = JudgingOptions(),  # noqa: B008 - frozen
     ) -> Self:
-        """What an editor made of a task.
+        """An editor's result for a task.
 
         Raises:
-            InvalidInputError: the edited picture or the options cannot be used.
+            InvalidInputError: the edited picture or the options are unusable.
         """
         return cls(
             task.sources,
@@ -167,17 +167,17 @@ class Edit:
 
     @property
     def task(self) -> EditTask:
-        """What the editor was asked to do."""
+        """The task that the editor worked on."""
         return EditTask(self.sources, self.instruction, self.id, self.operation, self.truth)
 
     @property
     def sources(self) -> tuple[Image.Image, ...]:
-        """All source pictures, the edited one's own first."""
+        """All source pictures, the edited one first."""
         return (self.source, *self.references)
 
 
 def kind_of(value: object) -> str:
-    """The type of a value, as an error names it."""
+    """The type of a value, for error messages."""
     return type(value).__name__
 
 

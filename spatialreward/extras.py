@@ -1,4 +1,4 @@
-"""Which extra of the distribution holds the packages that a part of the library imports."""
+"""Maps each part of the library to the extra that installs the packages it imports."""
 
 import traceback
 
@@ -25,7 +25,7 @@ EXTRAS = {
     "spatialreward.ops.deployer": "deployer",
     "spatialreward.ops.deployment": "deployer",
     "spatialreward.editors": "editors",
-    # What each kind of editor needs is told by the part that it is in.
+    # Each kind of editor has its own entry below.
     "spatialreward.editors.load": "",
     "spatialreward.benchmarks": "judge",
     "spatialreward.ops.editor_benchmarks": "judge",
@@ -35,7 +35,7 @@ EXTRAS = {
     "spatialreward.benchmarks.report": "storage",
     "spatialreward.hub": "judge",
     "spatialreward.judges": "judge",
-    # What each kind of judge needs is told by the part that it is in.
+    # Each kind of judge has its own entry below.
     "spatialreward.judges.load": "",
     "spatialreward.judges.engines.vllm_engine": "vllm",
     "spatialreward.judges.openai": "chat",
@@ -47,7 +47,7 @@ EXTRAS = {
     "spatialreward.ops.promotion": "tracking",
     "spatialreward.ops.registry": "tracking",
     "spatialreward.rl": "editors",
-    # Compares pictures as the data's region proposals do.
+    # Compares pictures with the same code as the data's region proposals.
     "spatialreward.rl.watch": "data,editors",
     "spatialreward.stack": "stack",
     "spatialreward.ops.step": "container",
@@ -74,7 +74,7 @@ EXTRAS = {
     "spatialreward.world.rl_claim": "data,training",
     "spatialreward.world.source": "data",
 }
-"""Extras by the part that needs them; of several that hold a module the longest name counts."""
+"""Extras by part of the library; the longest matching name counts."""
 _OURS = {"components", "manifests", "pipelines", "serving", "spatialreward"}
 
 
@@ -83,10 +83,10 @@ class MissingPackageError(SpatialRewardError, ImportError):
 
 
 def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:
-    """What to install, told by the outermost part of the library that ``error`` went through.
+    """The install command for a missing package, from the outermost of our modules in ``error``.
 
     Returns:
-        None where a module of ours is missing, or no part of ours asked for it: that is a bug.
+        None where one of our own modules is missing, or none of ours imported it: that is a bug.
     """
     name = (error.name or "").partition(".")[0]
     if not name or name in _OURS:
@@ -100,7 +100,7 @@ def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:
 
 
 def extra_of(module: str) -> str | None:
-    """The extras of the part that a module belongs to; None if it needs none."""
+    """The extras of the part that a module belongs to; None: it needs none."""
     parts = module.split(".")
     names = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
     return next((EXTRAS[name] for name in names if name in EXTRAS), None)

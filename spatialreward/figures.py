@@ -1,6 +1,6 @@
 """Figures with baselines and targets: a table for people, ``build/figures/NAME.json`` for programs.
 
-Beside the figures the file says where they come from: machine, versions, seeds and commit.
+The file also records the origin of the figures: machine, versions, seeds and commit.
 """
 
 import datetime
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FOLDER = Path("build/figures")
 _LOG_WIDTH = 140
 _RANGES = {"spread": "spread", "95 % interval": "interval"}
-"""Fields that hold two ends, by their headings."""
+"""Fields that hold two ends, by heading."""
 _PACKAGES = (
     "spatialreward",
     "torch",
@@ -38,7 +38,7 @@ _PACKAGES = (
 
 
 class Figure(Record):
-    """One measured value, what it is compared with, and what it should be."""
+    """One measured value, its baseline, and its target."""
 
     name: str
     """``group/what``."""
@@ -48,33 +48,33 @@ class Figure(Record):
     baseline: float | None = None
     target: float | None = None
     reached: bool | None = None
-    """None where there is no target."""
+    """None: no target."""
     spread: tuple[float, float] | None = None
-    """Smallest and largest of the measurements that the value is the median or mean of; their
-    quartiles where they are hundreds."""
+    """Smallest and largest of the measurements behind the median or mean; their quartiles where
+    there are hundreds."""
     interval: tuple[float, float] | None = None
-    """Where the value lies in 95 of 100 such measurements."""
+    """95 % interval of the value over repeated measurements."""
 
     @classmethod
     def at_least(cls, name: str, value: float, target: float | None, **more: Any) -> Self:
-        """A figure that should be as large as its target, if it has one, or larger."""
+        """A figure that should reach its target, if any, or exceed it."""
         reached = None if target is None else value >= target
         return cls(name=name, value=value, target=target, reached=reached, **more)
 
     @classmethod
     def above(cls, name: str, value: float, target: float, **more: Any) -> Self:
-        """A figure that should be larger than its target."""
+        """A figure that should exceed its target."""
         return cls(name=name, value=value, target=target, reached=value > target, **more)
 
     @classmethod
     def at_most(cls, name: str, value: float, target: float | None, **more: Any) -> Self:
-        """A figure that should be as small as its target, if it has one, or smaller."""
+        """A figure that should not exceed its target, if any."""
         reached = None if target is None else value <= target
         return cls(name=name, value=value, target=target, reached=reached, **more)
 
 
 def peak_memory_bytes() -> int:
-    """The most memory that this process has had; unlike ``getrusage``, without its parent's."""
+    """Peak memory of this process; unlike ``getrusage``, without its parent's."""
     [line] = [
         line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line
     ]
@@ -92,15 +92,15 @@ def write_figures(
     """Write ``NAME.json`` in one step; returns its path.
 
     Args:
-        name: what was measured, such as ``demo``.
-        figures: in the order in which they are to be read.
-        seeds: of whatever was drawn at random.
+        name: the measurement, such as ``demo``.
+        figures: in reading order.
+        seeds: of the random draws.
         more: further facts, such as second baselines.
-        folder: where to.
+        folder: the target folder.
     """
     record = {
         "name": name,
-        "figures": [_told(figure) for figure in figures],
+        "figures": [_as_json(figure) for figure in figures],
         "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "versions": versions(),
@@ -159,18 +159,18 @@ def figures_table(
 
 
 def figures_console() -> "Console":
-    """Where tables of figures are printed."""
+    """The console for tables of figures."""
     from rich.console import Console
 
     console = Console(highlight=False)
     if console.is_terminal:
         return console
-    # Tables that are folded to the 80 columns that a log is taken for cannot be read.
+    # Wide, because a log is taken for 80 columns, and a table folded to them is unreadable.
     return Console(highlight=False, width=_LOG_WIDTH)
 
 
 def machine() -> dict[str, Any]:
-    """What figures depend on; no names of hosts or people."""
+    """Hardware and system that figures depend on; no names of hosts or people."""
     return {
         "cpu": _cpu_name(),
         "cores": len(os.sched_getaffinity(0))
@@ -182,7 +182,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Python and the packages that figures may depend on, as far as they are installed."""
+    """Python and the installed packages that figures may depend on."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -193,7 +193,7 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit of the source in use, with ``-dirty`` when files differ; empty outside a clone."""
+    """The commit of the source, with ``-dirty`` when files differ; empty outside a clone."""
     try:
         done = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match=", "--exclude=*"],
@@ -208,8 +208,8 @@ def commit() -> str:
     return done.stdout.strip()
 
 
-def _told(figure: Figure) -> dict[str, Any]:
-    """As the file has it: with a spread or an interval where there is one."""
+def _as_json(figure: Figure) -> dict[str, Any]:
+    """A figure as in the file, with a spread or an interval if it has one."""
     return figure.model_dump(
         exclude={field for field in _RANGES.values() if getattr(figure, field) is None}
     )
@@ -222,7 +222,7 @@ def _range(ends: tuple[float, float] | None) -> str:
 def _number(value: float | None, unit: str) -> str:
     if value is None:
         return ""
-    # Large enough for its digits to say nothing.
+    # At this size, decimals are noise.
     text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3f}"
     return f"{text} {unit}".strip()
 

@@ -1,7 +1,7 @@
-"""What a folder holds: path, size and SHA-256 of each of its files, and one digest over all.
+"""The content of a folder: path, size and SHA-256 of each file, and one digest over all.
 
-Names and contents of files are all that counts: not times, not modes, and a subfolder without files
-leaves no trace. So the same files give the same digest wherever they lie.
+Only names and contents of files count: times, modes and empty subfolders do not. So the same
+files give the same digest everywhere.
 """
 
 import hashlib
@@ -23,16 +23,16 @@ from spatialreward.records import Record
 from spatialreward.validation import first_problem
 
 NUM_THREADS = 4
-"""Files that are hashed, sent or fetched at a time."""
+"""Files hashed, sent or fetched at a time."""
 VERSION: Literal[1] = 1
-"""Of the manifest's form."""
+"""Version of the manifest's format."""
 
 
 def _checked_path(path: str) -> str:
-    """A path that stays below its folder on every machine and is a key of the object store.
+    """Check that a path stays below its folder on every machine and is a valid object key.
 
     Raises:
-        ValueError: it does not.
+        ValueError: it does not, or is not.
     """
     parts = path.split("/")
     if {"", ".", ".."} & set(parts):
@@ -48,17 +48,17 @@ class FileEntry(Record):
     """One file of a folder."""
 
     path: Annotated[str, AfterValidator(_checked_path)]
-    """Below the folder, with ``/`` between its parts."""
+    """Relative to the folder, with ``/`` as separator."""
     size: NonNegativeInt
     """In bytes."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
     @classmethod
     def of(cls, file: Path, path: str) -> Self:
-        """Look at a file, which has ``path`` in the artifact; reads all of it.
+        """Hash a file, whose path in the artifact is ``path``; reads all of it.
 
         Raises:
-            InvalidInputError: it cannot be read, or no artifact can have such a path.
+            InvalidInputError: it is unreadable, or no artifact can have such a path.
         """
         try:
             with file.open("rb") as reading:
@@ -74,7 +74,7 @@ class FileEntry(Record):
 
 
 class FolderManifest(Record):
-    """All files of a folder, ordered by path; a folder may have none."""
+    """All files of a folder, ordered by path; may be empty."""
 
     version: Literal[1] = VERSION
     files: tuple[FileEntry, ...]
@@ -95,11 +95,11 @@ class FolderManifest(Record):
 
     @classmethod
     def of(cls, folder: Path) -> Self:
-        """Look at a folder; reads all of its files. Links to files count as the files.
+        """Hash a folder; reads all of its files. Links to files count as the files.
 
         Raises:
-            InvalidInputError: there is no such folder, something in it is neither file nor folder,
-                is a link to a folder, cannot be read, or has a name that no artifact can have.
+            InvalidInputError: there is no such folder, or something in it is neither file nor
+            folder, links to a folder, is unreadable, or has a name that no artifact can have.
         """
         with ThreadPoolExecutor(NUM_THREADS, thread_name_prefix="digest") as pool:
             files = list(pool.map(partial(_entry, folder), _paths_in(folder)))
@@ -107,11 +107,11 @@ class FolderManifest(Record):
 
     @classmethod
     def parse(cls, data: bytes, name: str) -> Self:
-        """Read the bytes of a manifest; ``name`` is what an error calls it.
+        """Parse a manifest; ``name`` identifies it in errors.
 
         Raises:
-            StorageError: it is malformed, names a path outside its folder, or a later version
-                wrote it.
+            StorageError: it is malformed, names a path outside its folder, or was written by a
+            later version.
         """
         try:
             fields = json.loads(data)
@@ -130,7 +130,7 @@ class FolderManifest(Record):
 
     @cached_property
     def content(self) -> bytes:
-        """The manifest as JSON; the same for the same files, byte for byte."""
+        """The manifest as JSON; identical bytes for identical files."""
         fields = self.model_dump(mode="json")
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return text.encode()
@@ -142,7 +142,7 @@ class FolderManifest(Record):
 
     @property
     def size_bytes(self) -> int:
-        """Of all files together."""
+        """Total size of all files."""
         return sum(file.size for file in self.files)
 
 
@@ -171,7 +171,7 @@ def digest_file(path: Path) -> str:
 
 
 def digest_folder(folder: Path) -> str:
-    """SHA-256 of a folder, the one that its reference would carry; nothing is written.
+    """SHA-256 of a folder, as its reference would carry it; writes nothing.
 
     Raises:
         InvalidInputError: as ``FolderManifest.of``.

@@ -1,6 +1,6 @@
-"""What lies on the Hugging Face hub: judges, editors, data sets, benchmarks.
+"""Downloads from the Hugging Face hub: judges, editors, data sets, benchmarks.
 
-Only what the user names is fetched.
+Fetches only what the user names.
 """
 
 import logging
@@ -13,23 +13,23 @@ from spatialreward.errors import InvalidInputError, SpatialRewardError
 logger = logging.getLogger(__name__)
 
 ON_HUB = "hub:"
-"""How the name of what lies on the hub begins."""
+"""Prefix of names on the hub."""
 _NAME = re.compile(r"hub:(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^@\s]+))?")
 
 
 class Kind(NamedTuple):
-    """A kind of thing that the hub has."""
+    """A kind of repository on the hub."""
 
     name: str
-    """As an error calls it."""
+    """Its name in errors."""
     repository: Literal["model", "dataset"]
-    """As the hub calls it."""
+    """The hub's own type for it."""
     files: tuple[str, ...]
-    """Patterns of the files that are fetched."""
+    """Patterns of the files to fetch."""
 
 
 JUDGE = Kind("judge", "model", ("*.json", "*.safetensors", "*.jinja", "*.txt"))
-"""Weights in other formats are not fetched, and no code."""
+"""No code, and no weights in other formats."""
 EDITOR = Kind("editor", "model", ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"))
 """In diffusers' layout, with its tokenizers."""
 DATA_SET = Kind("data set", "dataset", ("manifest.json", "*.parquet"))
@@ -37,24 +37,24 @@ DATA_SET = Kind("data set", "dataset", ("manifest.json", "*.parquet"))
 BENCHMARK = Kind(
     "benchmark", "dataset", ("*.parquet", "*.arrow", "*.json", "*.jsonl", "*.png", "*.jpg")
 )
-"""As it was published."""
+"""As published."""
 
 
 class HubError(SpatialRewardError, RuntimeError):
-    """The hub cannot be reached, or does not hand over what it was asked for."""
+    """The hub is unreachable, or refuses the request."""
 
 
 def fetch_from_hub(name: str, kind: Kind) -> Path:
-    """The folder of a snapshot, which is downloaded once into the hub's own cache.
+    """The folder of a snapshot, downloaded once into the hub's own cache.
 
     Args:
-        name: ``hub:OWNER/NAME@REVISION``. Without a revision the newest commit is taken, and
-            logged, so that it can be named the next time.
-        kind: what is expected there.
+        name: ``hub:OWNER/NAME@REVISION``. Without a revision it takes the newest commit and logs
+        it, so that a later call can name it.
+        kind: the expected kind of repository.
 
     Raises:
-        InvalidInputError: the name is none, or the hub has no such repository or revision.
-        HubError: the hub cannot be reached, or refuses.
+        InvalidInputError: the name is malformed, or the hub has no such repository or revision.
+        HubError: the hub is unreachable, or refuses.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (

@@ -1,9 +1,9 @@
-"""Reads what users hand in: pictures become RGB, instructions become safe text, or a clear error.
+"""Reads user input: pictures become RGB, instructions become safe text, or raise a clear error.
 
-Everything a judge or an editor sees has passed through here, on disk and over the wire alike. The
-file's header is checked before anything is decoded, so a picture that would fill the memory costs
-as little as a wrong file name. Colour profiles are not applied, and source and edited picture may
-differ in size: bringing them to a model's resolution is the model's own business.
+Every picture and instruction for a judge or an editor passes through here, on disk and over the
+wire alike. The file's header is checked before decoding, so a picture that would exhaust memory
+costs as little as a wrong file name. Colour profiles are not applied. Source and edited picture
+may differ in size: each model resizes its own input.
 """
 
 import io
@@ -25,21 +25,21 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from spatialreward.errors import InvalidInputError
 
 AnyPicture = str | os.PathLike[str] | bytes | NDArray[np.uint8] | Image.Image
-"""A picture as callers have it: the path or the bytes of a file, an array of uint8 (``[H, W]``,
+"""Any form of picture: the path or the bytes of a file, an array of uint8 (``[H, W]``,
 ``[H, W, 3]`` or ``[H, W, 4]``), or a Pillow picture."""
 
 MAX_PIXELS = 64_000_000
 MAX_FILE_BYTES = 256 * 2**20
 MAX_ASPECT_RATIO = 200
-"""Vision models of the Qwen-VL family refuse anything longer."""
+"""Vision models of the Qwen-VL family refuse longer pictures."""
 MAX_INSTRUCTION_CHARACTERS = 2_000
 
 PictureFormat = Literal["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"]
 # Self-contained decoders only: others start programs (EPS) or follow references to other files.
 FORMATS: tuple[PictureFormat, ...] = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
-"""What is read from disk."""
+"""Formats read from disk."""
 SERVED_FORMATS: tuple[PictureFormat, ...] = ("PNG", "JPEG", "WEBP")
-"""What a server takes from strangers: fewer decoders are fewer doors."""
+"""Formats that a server accepts: fewer decoders are a smaller attack surface."""
 _WORDS = {"WEBP": "WebP", "GIF": "a GIF that stands still"}
 _SIGNATURES = {
     "BMP": rb"BM",
@@ -57,7 +57,7 @@ _SIGNATURES = {
     "JPEG 2000": rb"\0\0\0\x0cjP|\xff\x4f\xff\x51",
     "JPEG XL": rb"\0\0\0\x0cJXL|\xff\x0a",
 }
-"""How files begin that may be pictures and are not always read."""
+"""File signatures of formats that are only sometimes readable here."""
 _SIGNATURE_BYTES = 1024
 _SIXTEEN_BIT_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _SPECIAL_TOKEN = re.compile(
@@ -68,13 +68,13 @@ _ORIENTATION = 0x0112
 
 
 def read_picture(given: AnyPicture, name: str) -> Image.Image:
-    """Read a picture in any form as RGB, upright; ``name`` is what an error calls it.
+    """Read a picture in any form as upright RGB; ``name`` identifies it in errors.
 
-    A Pillow picture that is RGB and upright is returned as it is, not copied: edits of one source
-    then share one picture object.
+    Returns an upright RGB Pillow picture as it is, without a copy: edits of one source then share
+    one picture object.
 
     Raises:
-        InvalidInputError: it is none of the forms, or cannot be used; the message begins with
+        InvalidInputError: it has none of these forms, or is unusable; the message begins with
             ``name``.
     """
     try:
@@ -95,11 +95,11 @@ def read_picture(given: AnyPicture, name: str) -> Image.Image:
 
 
 def load_image(path: Path) -> Image.Image:
-    """Read a picture from disk as RGB, upright.
+    """Read a picture from disk as upright RGB.
 
     Raises:
-        InvalidInputError: there is no such file, or it holds no picture that can be used; the
-            message names the file and the reason.
+        InvalidInputError: there is no such file, or it holds no usable picture; the message names
+            the file and the reason.
     """
     if "\0" in str(path):
         raise InvalidInputError(f"picture {str(path)!r}: its name holds a null character")
@@ -124,15 +124,14 @@ def decode_image(
     max_pixels: int = MAX_PIXELS,
     formats: Sequence[PictureFormat] = FORMATS,
 ) -> Image.Image:
-    """Decode a picture as RGB, upright; ``name`` is what an error calls it.
+    """Decode a picture as upright RGB; ``name`` identifies it in errors.
 
-    The EXIF orientation is applied, transparency is laid on white, 16-bit samples are scaled to
-    8 bits, and CMYK, greyscale and palette pictures become RGB.
+    Applies the EXIF orientation, composites transparency on white, scales 16-bit samples to 8 bits,
+    and converts CMYK, greyscale and palette pictures to RGB.
 
     Raises:
-        InvalidInputError: ``data`` is no picture of these formats, a broken one, an animation, or
-            one with no pixels, with more than ``max_pixels`` pixels, or longer than
-            ``MAX_ASPECT_RATIO``.
+        InvalidInputError: ``data`` is not a picture of these formats, is damaged, an animation, or
+            has no pixels, more than ``max_pixels`` pixels, or sides beyond ``MAX_ASPECT_RATIO``.
     """
     with _naming(name):
         return _decode(data, max_pixels, formats)
@@ -145,31 +144,31 @@ def picture_size(
     max_pixels: int = MAX_PIXELS,
     formats: Sequence[PictureFormat] = FORMATS,
 ) -> tuple[int, int]:
-    """Width and height as a picture's header announces them; nothing is decoded.
+    """Width and height from a picture's header; decodes nothing.
 
     Raises:
-        InvalidInputError: as ``decode_image``, as far as the header tells.
+        InvalidInputError: as ``decode_image``, as far as the header shows.
     """
     with _naming(name), _opened(data, max_pixels, formats) as image:
         return image.size
 
 
 def encode_png(image: Image.Image, *, compress_level: int = 6) -> bytes:
-    """Encode a picture as PNG, without loss; lower levels (0 to 9) are faster and larger."""
+    """Encode a picture as PNG, lossless; lower levels (0 to 9) are faster and larger."""
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", compress_level=compress_level)
     return buffer.getvalue()
 
 
 def check_instruction(text: str) -> str:
-    """Return an instruction as a prompt may hold it: stripped, its line breaks alike.
+    """Return an instruction ready for a prompt: stripped, with uniform line breaks.
 
-    Quotes, line breaks, tabs and any script are fine.
+    Quotes, line breaks, tabs and any script are allowed.
 
     Raises:
-        InvalidInputError: it says nothing, has more than ``MAX_INSTRUCTION_CHARACTERS``
-            characters, or holds control characters, half a surrogate pair, or a chat template's
-            special tokens, which would let it speak in another voice.
+        InvalidInputError: it is empty, has more than ``MAX_INSTRUCTION_CHARACTERS`` characters, or
+            holds control characters, half a surrogate pair, or special tokens of a chat template,
+            which could change the speaker.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
     if all(unicodedata.category(character)[0] in "ZC" for character in text):
@@ -205,7 +204,7 @@ def _why_not_readable(status: os.stat_result) -> str | None:
 
 @contextmanager
 def _naming(name: str) -> Iterator[None]:
-    """Say in errors which picture they are about."""
+    """Prefix errors with the picture's name."""
     try:
         yield
     except InvalidInputError as error:
@@ -215,7 +214,7 @@ def _naming(name: str) -> Iterator[None]:
 def _decode(
     data: bytes, max_pixels: int = MAX_PIXELS, formats: Sequence[PictureFormat] = FORMATS
 ) -> Image.Image:
-    """As ``decode_image``; errors do not say which picture."""
+    """As ``decode_image``; errors do not name the picture."""
     with _opened(data, max_pixels, formats) as image:
         ImageOps.exif_transpose(image, in_place=True)
         return _to_rgb(image)
@@ -225,11 +224,11 @@ def _decode(
 def _opened(
     data: bytes, max_pixels: int, formats: Sequence[PictureFormat]
 ) -> Iterator[ImageFile.ImageFile]:
-    """A picture whose header has been checked; errors do not say which picture."""
+    """A picture with a checked header; errors do not name it."""
     if not data:
         raise InvalidInputError("is empty (0 bytes)")
-    # Pillow's decoders raise whatever malformed bytes make them stumble over (struct.error,
-    # IndexError, zlib.error, MemoryError ...), so no narrower class covers "this file is broken".
+    # Pillow's decoders raise many types for malformed bytes (struct.error, IndexError, zlib.error,
+    # MemoryError ...), so no narrower class covers a broken file.
     try:
         with _open(data, formats) as image:
             _check_header(image, max_pixels)
@@ -260,7 +259,7 @@ def _picture_of_array(pixels: NDArray[np.uint8]) -> Image.Image:
 
 def _checked(image: Image.Image) -> Image.Image:
     """A picture that the caller has opened, and may have closed."""
-    # A file is decoded as late as here, so whatever can be wrong with one can come up.
+    # Pillow decodes a file only here, so any of its decoding errors can occur.
     try:
         _check_header(image, MAX_PIXELS)
         image.load()
@@ -279,7 +278,7 @@ def _words_of(error: Exception) -> str:
 
 
 def _open(data: bytes, formats: Sequence[PictureFormat]) -> ImageFile.ImageFile:
-    # Filters are global to the process, so two threads must not exchange them at the same time.
+    # Warning filters are global to the process, so a lock keeps threads from mixing them up.
     with _WARNING_FILTERS, warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         return Image.open(io.BytesIO(data), formats=formats)
@@ -287,7 +286,7 @@ def _open(data: bytes, formats: Sequence[PictureFormat]) -> ImageFile.ImageFile:
 
 def _check_header(image: Image.Image, max_pixels: int) -> None:
     _check_size(*image.size, max_pixels)
-    # An MPO is a photograph with a preview or a gain map behind it; the first picture counts.
+    # An MPO is a photograph followed by a preview or a gain map; use its first picture.
     frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     if frames > 1:
         raise InvalidInputError(f"has {frames} frames or pages, expected a single picture")
@@ -315,7 +314,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         pixels = image.convert("RGBA")
         canvas = Image.new("RGBA", pixels.size, "white")
         return Image.alpha_composite(canvas, pixels).convert("RGB")
-    # A copy even when it is RGB already: the file behind the original is about to be closed.
+    # Copy even RGB pictures: the caller is about to close the original's file.
     return image.convert("RGB")
 
 
@@ -334,7 +333,7 @@ def _why_too_large(data: bytes, max_pixels: int) -> str:
 
 
 def _why_unidentified(data: bytes, formats: Sequence[PictureFormat]) -> str:
-    """Tell a picture without pixels from a file that is no picture: Pillow treats both alike."""
+    """Distinguish a picture without pixels from other files; Pillow reports one error for both."""
     *others, last = (_WORDS.get(one, one) for one in formats)
     expected = f"expected {', '.join(others)} or {last}"
     for found, signature in _SIGNATURES.items():
@@ -347,7 +346,7 @@ def _why_unidentified(data: bytes, formats: Sequence[PictureFormat]) -> str:
 
 
 def _declared_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height in a PNG's or GIF's header; None for other formats."""
+    """Width and height from a PNG's or GIF's header; None for other formats."""
     if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 24:
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     if data.startswith((b"GIF87a", b"GIF89a")) and len(data) >= 10:

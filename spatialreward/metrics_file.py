@@ -1,4 +1,4 @@
-"""Metrics of a training as JSON Lines: one line a step, also when some were done again."""
+"""Metrics of a training as JSON Lines: one line a step, also after steps were repeated."""
 
 import json
 import math
@@ -10,14 +10,14 @@ _UNFINISHED = ".partial"
 
 
 class MetricsFile:
-    """A file that grows by a line a step."""
+    """A file that grows by one line a step."""
 
     def __init__(self, path: Path) -> None:
-        """Take a file; it need not be there."""
+        """Use a file, which need not exist."""
         self.path = path
 
     def report(self, metrics: Mapping[str, float], step: int) -> None:
-        """Write the metrics of a step; those that a killed run had of it and of later ones go."""
+        """Write the metrics of a step; replaces its and later lines of a killed run."""
         line = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         earlier = self.lines()
         if earlier and earlier[-1]["step"] >= step:
@@ -26,7 +26,7 @@ class MetricsFile:
             file.write(json.dumps({"step": step} | line) + "\n")
 
     def lines(self) -> list[dict[str, Any]]:
-        """The metrics so far, without a last line that a kill has cut off."""
+        """The metrics so far, without a last line that a kill truncated."""
         if not self.path.is_file():
             return []
         *whole, rest = self.path.read_text(encoding="utf-8").split("\n")

@@ -1,7 +1,7 @@
 """Progress of long work: a bar on a terminal, plain lines in a log.
 
-A bar redraws itself, which a log file or a container's output turns into thousands of lines; there
-one line every few seconds says how far the work is and how long it will take.
+A bar redraws itself, which a log file or a container's output turns into thousands of lines; a log
+gets one line every few seconds instead, with progress and time left.
 """
 
 import logging
@@ -16,18 +16,18 @@ logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
 
 ReportMetrics = Callable[[dict[str, float], int], None]
-"""Gets figures of a training by name, and the step that they are of."""
+"""Metrics callback of a training: (metrics by name, step)."""
 
 SECONDS_BETWEEN_LINES = 10.0
 _PROGRESS = {"event": "progress"}
-"""Tells a log handler that the line is one of many, of which the last counts."""
+"""Marks a log record as one of a series, of which a handler may keep the last only."""
 
 
 def track(iterable: Iterable[Item], *, total: int | None, description: str) -> Iterator[Item]:
-    """Yield the items of ``iterable`` and show how many of ``total`` are done; None: of unknown.
+    """Yield the items of ``iterable`` and show how many of ``total`` are done; None: unknown.
 
-    On a terminal that is a bar with the time left, written to standard error. Elsewhere it is a
-    log line about every ten seconds and one at the end, at level INFO.
+    On a terminal: a bar with the time left, on standard error. Elsewhere: a log line about every
+    ten seconds and one at the end, at level INFO.
     """
     if sys.stderr.isatty():
         yield from tqdm(iterable, total=total, desc=description, dynamic_ncols=True)

@@ -1,7 +1,7 @@
-"""Reads text that others wrote: files that may begin with a byte order mark, JSON and TOML.
+"""Reads text from users and models: files with or without a byte order mark, JSON and TOML.
 
 Python's own readers raise several errors for malformed text, among them plain ``ValueError`` for a
-number of more than 4,300 digits and ``RecursionError`` for deep nesting. Here there is one.
+number of more than 4,300 digits and ``RecursionError`` for deep nesting. Here there is one type.
 """
 
 import json
@@ -15,10 +15,10 @@ _DECODER = json.JSONDecoder()
 
 
 def read_text(path: Path) -> str:
-    """The text of a user's UTF-8 file, without the byte order mark that some editors write.
+    """The text of a user's UTF-8 file, without the byte order mark that some editors add.
 
     Raises:
-        InvalidInputError: the file cannot be read, or is no UTF-8; the message does not name it.
+        InvalidInputError: the file is unreadable or not UTF-8; the message does not name it.
     """
     try:
         return decode_text(path.read_bytes())
@@ -27,10 +27,10 @@ def read_text(path: Path) -> str:
 
 
 def decode_text(data: bytes) -> str:
-    """UTF-8 as text, without a byte order mark and with line breaks alike.
+    """Decode UTF-8, without a byte order mark and with uniform line breaks.
 
     Raises:
-        InvalidInputError: it is no UTF-8.
+        InvalidInputError: it is not UTF-8.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -43,7 +43,7 @@ def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text, which may begin with a byte order mark.
 
     Raises:
-        InvalidInputError: it is no JSON, or holds what cannot be read.
+        InvalidInputError: it is not JSON, or exceeds a limit of the parser.
     """
     if isinstance(text, bytes):
         text = decode_text(text)
@@ -54,10 +54,10 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def first_json(text: str, decoder: json.JSONDecoder = _DECODER) -> Any:
-    """The JSON value that a text begins with; what follows it is not looked at.
+    """The JSON value at the start of a text; the rest is ignored.
 
     Raises:
-        InvalidInputError: there is none, or it holds what cannot be read.
+        InvalidInputError: there is none, or it exceeds a limit of the parser.
     """
     try:
         value, _ = decoder.raw_decode(text)
@@ -70,7 +70,7 @@ def read_toml_file(path: Path) -> dict[str, Any]:
     """The table in a user's TOML file.
 
     Raises:
-        InvalidInputError: the file cannot be read, or is no TOML; names it.
+        InvalidInputError: the file is unreadable or not TOML; names it.
     """
     try:
         return tomllib.loads(read_text(path))

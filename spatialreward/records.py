@@ -1,4 +1,4 @@
-"""What the parts of the system hand each other. Frozen, closed, and free of torch."""
+"""Records that the parts of the system exchange: frozen, closed, free of torch."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -14,9 +14,9 @@ BOX_SCALE = 1000
 
 
 def whole_characters(text: str) -> str:
-    """A text as UTF-8 can hold it: a replacement character for each half of a surrogate pair.
+    """Make a text valid UTF-8: replace each half of a surrogate pair.
 
-    JSON can spell such a half, and a model does where it breaks an emoji in two.
+    JSON can spell such a half, and a model writes one where it splits an emoji.
     """
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
@@ -26,7 +26,7 @@ Score = Annotated[float, Field(ge=0.0, le=MAX_SCORE, allow_inf_nan=False)]
 
 
 def _no_truth_value(value: Any) -> Any:
-    """JSON's ``true`` is no number, though Python reads it as 1."""
+    """Refuse JSON's ``true`` as a number, although Python reads it as 1."""
     if isinstance(value, bool):
         raise ValueError(f"expected a whole number, got {value}")
     return value
@@ -37,7 +37,7 @@ Coordinate = Annotated[Whole, Field(ge=0, le=BOX_SCALE)]
 
 
 class Record(BaseModel):
-    """Base of all records: immutable, and an unknown field is an error."""
+    """Base of all records: immutable; unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -61,12 +61,12 @@ class EditRegion(Record):
 
 
 class Scores(Record):
-    """The scores of a judgement, each 0..25 with 25 best; None in a stream that was not asked."""
+    """The scores of a judgement, each 0..25 with 25 best; None in a stream not requested."""
 
     editing_success: Score | None = None
     """Was the instruction carried out?"""
     over_editing: Score | None = None
-    """Is everything else left alone? 25: nothing beyond the instruction was changed."""
+    """Is everything else unchanged? 25: no change beyond the instruction."""
     naturalness: Score | None = None
     """Does the edited picture look natural?"""
     artifact_freedom: Score | None = None
@@ -84,21 +84,21 @@ class Scores(Record):
 
     @property
     def is_semantic(self) -> bool:
-        """Whether the SC stream was asked."""
+        """Whether the SC stream was requested."""
         return self.editing_success is not None
 
     @property
     def is_perceptual(self) -> bool:
-        """Whether the PQ stream was asked."""
+        """Whether the PQ stream was requested."""
         return self.naturalness is not None
 
     def given(self) -> dict[str, float]:
-        """The scores that there are, by the names of their fields."""
+        """The scores that are present, by field name."""
         return {field: score for field, score in self if score is not None}
 
 
 class Streams(StrEnum):
-    """What an edit is judged by."""
+    """The streams that an edit is judged in."""
 
     BOTH = "both"
     SEMANTIC = "sc"
@@ -115,13 +115,13 @@ SCORES_OF: Mapping[Streams, tuple[str, str]] = MappingProxyType(
 
 
 class ScoreKind(StrEnum):
-    """What a reward is made of."""
+    """Which scores make up the reward."""
 
     SOFT = "soft"
-    """Probability-weighted means under the model's own distribution; a score that has none fails
-    the judgement."""
+    """Probability-weighted means under the model's own distribution; the judgement fails where a
+    score has none."""
     HARD = "hard"
-    """The scores as they were written."""
+    """The scores as written."""
 
 
 class AnswerForm(StrEnum):
@@ -132,113 +132,113 @@ class AnswerForm(StrEnum):
     REASONING = "reasoning"
     """Reasoning in plain prose, then scores; no regions."""
     SCORES = "scores"
-    """Scores and nothing else, in both streams."""
+    """Scores only, in both streams."""
     NONE = "none"
-    """Nothing, its scores neither: they are read from a head on the model."""
+    """Nothing; a head on the model gives the scores."""
 
     @property
     def has_regions(self) -> bool:
-        """Whether a judge says where: then a list without regions means that nothing was edited."""
+        """Whether answers have regions; an empty list then means that nothing was edited."""
         return self is AnswerForm.REGIONS
 
     @property
     def has_reasoning(self) -> bool:
-        """Whether a judge says why."""
+        """Whether answers have reasoning."""
         return self in (AnswerForm.REGIONS, AnswerForm.REASONING)
 
 
 def is_regions(form: AnswerForm) -> bool:
-    """Whether a form is left out where it is written, so that older readers know all there is."""
+    """Whether serialisation omits a form, so that older readers can still read the record."""
     return form is AnswerForm.REGIONS
 
 
 class JudgeMode(StrEnum):
-    """How a checkpoint that can do both comes to its scores."""
+    """How a checkpoint with both modes scores an edit."""
 
     REASON = "reason"
-    """It writes an answer, and the scores are those in it."""
+    """Generates an answer and reads the scores in it."""
     SCALAR = "scalar"
-    """A scalar head reads them off the prompt, without an answer."""
+    """Reads the scores from a scalar head on the prompt, without an answer."""
 
 
 class JudgingOptions(Record):
-    """How one edit is to be judged."""
+    """How to judge one edit."""
 
     streams: Streams = Streams.BOTH
     """One stream alone costs less; the reward is then that stream's part."""
     scores: ScoreKind = ScoreKind.SOFT
-    """What the reward is made of."""
+    """Which scores make up the reward."""
     priority: int = Field(0, ge=0, le=9)
-    """Where a server has a queue, edits of a higher priority are judged first."""
+    """A server's queue judges edits of a higher priority first."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    """The answers are drawn with this seed; None: they are the likeliest, token by token."""
+    """Seed for sampling the answers; None: greedy decoding."""
 
     @property
     def names_soft_scores(self) -> bool:
-        """Whether soft scores were asked for by name, so that a judge that has none must fail."""
+        """Whether soft scores were requested explicitly: a judge without them must then fail."""
         return self.scores is ScoreKind.SOFT and "scores" in self.model_fields_set
 
 
 class Mending(StrEnum):
-    """What may be put right in an answer before it is read; none of these invents a score."""
+    """Repairs allowed before an answer is parsed; none of them invents a score."""
 
     THOUGHT = "thought"
-    """A thought stands before the answer; it is left out."""
+    """Drop a thought before the answer."""
     WORDS_AROUND = "words_around"
-    """Words or a code fence stand around the object; they are left out."""
+    """Drop words or a code fence around the object."""
     DOUBLED_BRACES = "doubled_braces"
-    """The object stands in a second pair of braces."""
+    """Unwrap an object in a second pair of braces."""
     TRAILING_COMMA = "trailing_comma"
-    """A comma stands before a closing bracket or brace."""
+    """Drop a comma before a closing bracket or brace."""
     CONTROL_CHARACTER = "control_character"
-    """A text holds a line break or another control character as it is."""
+    """Accept raw line breaks and other control characters in a text."""
     UNKNOWN_KEY = "unknown_key"
-    """A key that the form does not have is left out."""
+    """Drop a key that the form lacks."""
     QUOTED_NUMBER = "quoted_number"
-    """A score, a coordinate or a region's id stands in quotes."""
+    """Read a quoted score, coordinate or region id as a number."""
     FRACTIONAL_BOX = "fractional_box"
-    """Coordinates are rounded to whole numbers."""
+    """Round coordinates to whole numbers."""
     CLIPPED_BOX = "clipped_box"
-    """Coordinates beyond 0..1000 are moved to the picture's edge."""
+    """Clip coordinates beyond 0..1000 to the picture's edge."""
     EMPTY_REGION = "empty_region"
-    """A region without area is left out, with what the reasoning refers to it by."""
+    """Drop a region without area, and the references to it in the reasoning."""
     REPEATED_REGION_ID = "repeated_region_id"
-    """Regions with the same id are numbered in their order."""
+    """Renumber regions with the same id in their order."""
     UNKNOWN_REGION = "unknown_region"
-    """A reference of the reasoning to a region that does not exist is left out."""
+    """Drop a reference to a region that does not exist."""
 
 
 class JudgementStatus(StrEnum):
-    """Whether a judgement may be used."""
+    """Whether a judgement is usable."""
 
     OK = "ok"
     FAILED = "failed"
 
 
 class JudgeIdentity(Record):
-    """Who judges: judges of the same identity judge alike.
+    """Identifies a judge: judges of the same identity judge alike.
 
     Its text is one line, such as ``judge/3, weights 1f2e3d4c5b6a, protocol tiny@0a1b2c3d4e5f,
     geometric``.
     """
 
     name: Text = Field(min_length=1)
-    """Of the served or registered model, of a checkpoint's folder, or of the baseline."""
+    """Name of the served or registered model, of a checkpoint's folder, or of the baseline."""
     version: Text = ""
-    """Number of the served or registered model, or the hub's commit; empty for a folder. Of a model
-    behind an address: what else changes its answers, such as ``temperature=0.7``."""
+    """Version of the served or registered model, or the hub's commit; empty for a folder. For a
+    model behind an address: whatever else changes its answers, such as ``temperature=0.7``."""
     weights: Text = ""
-    """SHA-256 of the checkpoint's folder, as the registry and deployments have it, and behind a
+    """SHA-256 of the checkpoint's folder, as the registry and deployments record it, and after a
     ``+`` that of an adapter; empty for a judge without weights. ``unknown`` for a model behind an
-    address, which may be another one tomorrow under the same name."""
+    address, which may change under the same name."""
     protocol: Text = ""
-    """Name of the protocol and the beginning of its SHA-256, as ``tiny@0a1b2c3d4e5f``; empty for a
-    judge that is not asked in words."""
+    """Name of the protocol and the first digits of its SHA-256, as ``tiny@0a1b2c3d4e5f``; empty for
+    a judge without prompts."""
     aggregation: Text = ""
-    """The form in which scores become a reward, and over how many passes if there are several."""
+    """How scores become a reward, and over how many passes if several."""
 
     def __str__(self) -> str:
-        """One line, with the beginning of the weights' digest; see ``name_in``."""
+        """One line, with the first digits of the weights' digest; see ``name_in``."""
         digests = "+".join(digest[:12] for digest in self.weights.split("+"))
         parts = (
             f"{self.name}/{self.version}" if self.version else self.name,
@@ -250,43 +250,43 @@ class JudgeIdentity(Record):
 
     @staticmethod
     def name_in(line: str) -> str:
-        """The ``NAME/VERSION`` that an identity's line begins with."""
+        """The ``NAME/VERSION`` at the start of an identity's line."""
         return line.partition(", ")[0]
 
 
 class Judgement(Record):
-    """A judge's verdict on one edit, or the reason why there is none; also the label of an edit.
+    """A judge's verdict on one edit, or the reason for its failure; also the label of an edit.
 
-    A failed judgement carries no scores and no reward, so no caller can mistake it for a score.
+    A failed judgement has no scores and no reward, so no caller can mistake it for a score.
     """
 
     status: JudgementStatus
     regions: tuple[EditRegion, ...] = ()
     answer: AnswerForm = Field(AnswerForm.REGIONS, exclude_if=is_regions)
-    """How much its judge writes. In the form ``regions`` an empty list of regions means that none
-    was found; in the others there never are any. Not in the JSON where it is ``regions``."""
+    """The form of the answer. In the form ``regions`` an empty list of regions means that the judge
+    found none; the other forms never have any. JSON omits the form ``regions``."""
     sc_reasoning: Text = ""
     pq_reasoning: Text = ""
     scores: Scores | None = None
     """The scores as the judge wrote them."""
     soft_scores: Scores | None = None
-    """Probability-weighted means over the score tokens, where the judge's engine can tell them."""
+    """Probability-weighted means over the score tokens, from engines that give probabilities."""
     reward: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
-    """Aggregated from the soft scores, or from ``scores`` where hard ones were asked for or the
-    judge has no others; of both streams, or of the one that was asked."""
+    """Aggregated from the soft scores, or from ``scores`` where hard ones were requested or the
+    judge has no others; over both streams, or the one requested."""
     reason: Text = ""
-    """Why the judgement failed; empty when it did not."""
+    """Why the judgement failed; empty if it did not."""
     failure: Failure | None = None
-    """Which kind of failure that is, from a closed list; None when it did not fail."""
+    """The kind of failure, from a closed list; None if it did not fail."""
     mended: tuple[Mending, ...] = ()
-    """What was put right in the answers before they were read, each once."""
+    """Repairs to the answers before parsing, each once."""
     judged_by: Text = ""
-    """Who judged: the line of a ``JudgeIdentity``. Of a label: the teacher's model, or the data set
+    """The line of the judge's ``JudgeIdentity``. For a label: the teacher's model, or the data set
     that has it."""
 
     @classmethod
     def failed(cls, reason: str, failure: Failure) -> Self:
-        """A judgement that says why there is none."""
+        """A failed judgement, with its reason."""
         return cls(status=JudgementStatus.FAILED, reason=reason, failure=failure)
 
     @model_validator(mode="after")
@@ -308,12 +308,12 @@ class Judgement(Record):
 
 
 class WireTensor(Record):
-    """One tensor of the served judge's contract; what server, client and configuration agree on."""
+    """One tensor of the served judge's contract, shared by server, client and configuration."""
 
     name: str
     datatype: Literal["BYTES", "FP32", "INT64"]
     dims: tuple[int, ...]
-    """Shape behind the batch dimension; -1: any length, the same for a whole request."""
+    """Shape after the batch dimension; -1: any length, the same for a whole request."""
     optional: bool = False
     meaning: str
 
@@ -356,7 +356,7 @@ REQUEST_TENSORS = (
         meaning="answers are drawn with it; -1 or absent: the likeliest answers",
     ),
 )
-"""What a client sends; every tensor has the batch dimension in front."""
+"""Inputs of a request; every tensor has the batch dimension in front."""
 
 RESPONSE_TENSORS = (
     WireTensor(
@@ -379,4 +379,4 @@ RESPONSE_TENSORS = (
     WireTensor(name="MODEL", datatype="BYTES", dims=(1,), meaning="name of the model"),
     WireTensor(name="VERSION", datatype="BYTES", dims=(1,), meaning="version of the model"),
 )
-"""What the server answers; every tensor has the batch dimension in front."""
+"""Outputs of a response; every tensor has the batch dimension in front."""

@@ -1,6 +1,6 @@
-"""The object store: whole folders and documents by S3 URI and checksum, and small JSON objects.
+"""The object store: folders and documents by S3 URI and checksum, and small JSON objects.
 
-Steps hand each other folders, as ``artifacts`` says.
+Steps exchange folders as ``artifacts`` describes.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ from spatialreward.folder_manifest import NUM_THREADS, FileEntry, FolderManifest
 from spatialreward.transfer import CHUNK, MISSING, Prefix, split
 
 BUCKET = "spatialreward"
-"""What steps store. MLflow has a bucket of its own, which its artifact proxy writes for anyone."""
+"""Bucket for the steps. MLflow has its own, which any caller of its artifact proxy can write."""
 _SIGNED_FOR = timedelta(minutes=5)
 
 
@@ -35,7 +35,7 @@ class ObjectStore:
     """An S3 store, through MinIO's client."""
 
     def __init__(self, endpoint_url: str, access_key: str, secret_key: str) -> None:
-        """Connect to ``endpoint_url`` (``http://host:port``) when first used.
+        """Configure a client for ``endpoint_url`` (``http://host:port``); connects on first use.
 
         Raises:
             InvalidInputError: the address is no http or https URL.
@@ -62,7 +62,7 @@ class ObjectStore:
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Connect as ``S3_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY`` say.
+        """Configure from ``S3_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``.
 
         Raises:
             InvalidInputError: one of them is not set.
@@ -74,14 +74,14 @@ class ObjectStore:
 
     @property
     def client(self) -> Minio:
-        """MinIO's client, for what only one module asks for."""
+        """MinIO's client, for operations that only one module needs."""
         return self._client
 
     def ensure_bucket(self, bucket: str) -> None:
-        """Make a bucket unless it is there.
+        """Create a bucket if missing.
 
         Raises:
-            StorageError: the store does not answer or does not let us.
+            StorageError: the store is unreachable or denies access.
         """
         try:
             if not self._client.bucket_exists(bucket):
@@ -93,20 +93,20 @@ class ObjectStore:
             raise self._failure(f"s3://{bucket}", error) from error
 
     def put_folder(self, folder: Path, uri_prefix: str) -> ArtifactRef:
-        """Store a folder under ``uri_prefix``, below a prefix named after its content.
+        """Store a folder under ``uri_prefix``, in a prefix named after its content.
 
         Raises:
-            InvalidInputError: there is no such folder, what is in it cannot be stored
-                (``FolderManifest.of``), or a file changes meanwhile.
-            StorageError: the store did not take it.
+            InvalidInputError: there is no such folder, its content cannot be stored
+                (``FolderManifest.of``), or a file changes during the upload.
+            StorageError: the store refused the upload.
         """
         manifest = FolderManifest.of(folder)
         return self._put(folder, manifest, f"{uri_prefix.rstrip('/')}/{manifest.digest[:16]}")
 
     def put_folder_at(self, folder: Path, uri: str) -> ArtifactRef:
-        """Store a folder as the artifact at ``uri``, in place of one that is there.
+        """Store a folder as the artifact at ``uri``, replacing an existing one.
 
-        References to that one are refused from then on, unless both hold the same files.
+        References to the old artifact become invalid, unless both hold the same files.
 
         Raises:
             InvalidInputError, StorageError: as ``put_folder``.
@@ -114,11 +114,11 @@ class ObjectStore:
         return self._put(folder, FolderManifest.of(folder), uri.rstrip("/"))
 
     def read_manifest(self, ref: ArtifactRef) -> FolderManifest:
-        """What files an artifact has.
+        """The manifest of an artifact.
 
         Raises:
-            ArtifactError: there is none, or its manifest is not what the reference says.
-            StorageError: the store does not answer.
+            ArtifactError: there is none, or its checksum differs from the reference.
+            StorageError: the store is unreachable.
         """
         buffer = io.BytesIO()
         self._download(ref.manifest_uri, buffer)
@@ -128,15 +128,15 @@ class ObjectStore:
         return FolderManifest.parse(content, ref.manifest_uri)
 
     def fetch_folder(self, ref: ArtifactRef, destination: Path) -> Path:
-        """Bring a folder here; it appears only when it is complete and its checksums are right.
+        """Download a folder; it appears only when complete and verified.
 
-        Until then its files are in ``.fetch-NAME-HEX`` beside its place. An attempt that was killed
-        or failed leaves them there, and the next one resumes.
+        Until then its files are in ``.fetch-NAME-HEX`` beside its place. A killed or failed attempt
+        leaves them there, and the next one resumes.
 
         Raises:
             InvalidInputError: ``destination`` exists.
-            ArtifactError: the manifest or a file is missing, or is not what the reference says.
-            StorageError: the store does not answer.
+            ArtifactError: the manifest or a file is missing, or differs from the reference.
+            StorageError: the store is unreachable.
         """
         _require_absent(destination)
         manifest = self.read_manifest(ref)
@@ -156,31 +156,31 @@ class ObjectStore:
         return destination
 
     def ensure_folder(self, ref: ArtifactRef, destination: Path) -> Path:
-        """As ``fetch_folder``, unless the folder is there already, from an earlier call.
+        """As ``fetch_folder``, unless the folder exists from an earlier call.
 
-        Of several processes that want it at once one fetches it and the others wait.
+        Of several processes that want it at once, one fetches it and the others wait.
 
         Raises:
-            InvalidInputError: ``destination`` exists and is no folder.
+            InvalidInputError: ``destination`` exists and is not a folder.
             ArtifactError, StorageError: as ``fetch_folder``.
         """
         if not destination.is_dir():
             try:
                 self.fetch_folder(ref, destination)
             except InvalidInputError:
-                # Another process may have fetched it meanwhile.
+                # Another process may have fetched it in the meantime.
                 if not destination.is_dir():
                     raise
         return destination
 
     def check_folder(self, ref: ArtifactRef) -> FolderManifest:
-        """Look whether an artifact is there: its manifest, and each file by size and checksum.
+        """Check that an artifact exists: its manifest, and each file by size and checksum.
 
-        The checksum is the one that the store has noted; ``fetch_folder`` checks the bytes.
+        Uses the checksum in the store's metadata; ``fetch_folder`` verifies the bytes.
 
         Raises:
-            ArtifactError: the manifest or a file is missing, or is not what the reference says.
-            StorageError: the store does not answer.
+            ArtifactError: the manifest or a file is missing, or differs from the reference.
+            StorageError: the store is unreachable.
         """
         manifest = self.read_manifest(ref)
         Prefix(self._client, ref.uri, self._failure).require_all(manifest.files)
@@ -189,7 +189,7 @@ class ObjectStore:
     def _put(self, folder: Path, manifest: FolderManifest, uri: str) -> ArtifactRef:
         ref = ArtifactRef(uri=uri, sha256=manifest.digest)
         Prefix(self._client, uri, self._failure).send_all(folder, manifest.files)
-        # Last, so a manifest means that all files are there.
+        # Last, so that a manifest means a complete artifact.
         self._put_bytes(manifest.content, ref.manifest_uri)
         return ref
 
@@ -197,7 +197,7 @@ class ObjectStore:
         """Store a document under ``uri_prefix``, in an object named after its checksum.
 
         Raises:
-            StorageError: the store did not take it.
+            StorageError: the store refused the upload.
         """
         sha256 = hashlib.sha256(content).hexdigest()
         ref = DocumentRef.of(f"{uri_prefix.rstrip('/')}/{sha256}{suffix}", content)
@@ -205,10 +205,10 @@ class ObjectStore:
         return ref
 
     def get_content(self, uri: str) -> bytes | None:
-        """Read a document; None where there is none.
+        """Read a document; None if there is none.
 
         Raises:
-            StorageError: the store does not answer.
+            StorageError: the store is unreachable.
         """
         if not self.exists(uri):
             return None
@@ -217,20 +217,20 @@ class ObjectStore:
         return buffer.getvalue()
 
     def put_file(self, path: Path, uri: str) -> None:
-        """Store one file as an object, in place of one that is there.
+        """Store one file as an object, replacing an existing one.
 
         Raises:
-            InvalidInputError: there is no such file, or it changes meanwhile.
-            StorageError: the store did not take it.
+            InvalidInputError: there is no such file, or it changes during the upload.
+            StorageError: the store refused the upload.
         """
         prefix, _, name = uri.rpartition("/")
         Prefix(self._client, prefix, self._failure).send(path, FileEntry.of(path, name))
 
     def get_file(self, uri: str, path: Path) -> None:
-        """Bring an object here; the file appears only when it is complete.
+        """Download an object; the file appears only when complete.
 
         Raises:
-            StorageError: the object is missing, or the store does not answer.
+            StorageError: the object is missing, or the store is unreachable.
         """
         unfinished = path.with_name(path.name + ".partial")
         with unfinished.open("wb") as file:
@@ -238,10 +238,10 @@ class ObjectStore:
         unfinished.rename(path)
 
     def exists(self, uri: str) -> bool:
-        """Tell whether there is an object at ``uri``.
+        """Whether an object exists at ``uri``.
 
         Raises:
-            StorageError: the store does not answer or does not let us look.
+            StorageError: the store is unreachable or denies access.
         """
         try:
             self._client.stat_object(*split(uri))
@@ -254,16 +254,16 @@ class ObjectStore:
         return True
 
     def put_json_if_absent(self, uri: str, value: Any) -> bool:
-        """Write a JSON object unless there is one; tells whether it was written.
+        """Write a JSON object unless one exists; returns whether it was written.
 
         Of several writers exactly one succeeds (``If-None-Match: *``).
 
         Raises:
-            StorageError: the store did not take it for another reason.
+            StorageError: the store refused for another reason.
         """
         data = json.dumps(value, sort_keys=True).encode()
         bucket, key = split(uri)
-        # MinIO's client takes no conditions; a signed address takes any header.
+        # MinIO's client takes no conditions; a presigned URL takes any header.
         try:
             url = self._client.get_presigned_url("PUT", bucket, key, expires=_SIGNED_FOR)
             response = self._http.request("PUT", url, body=data, headers={"If-None-Match": "*"})
@@ -276,10 +276,10 @@ class ObjectStore:
         return True
 
     def get_json(self, uri: str) -> Any:
-        """Read a JSON object; None where there is none.
+        """Read a JSON object; None if there is none.
 
         Raises:
-            StorageError: the store does not answer, or the object is not JSON.
+            StorageError: the store is unreachable, or the object is not JSON.
         """
         content = self.get_content(uri)
         if content is None:
@@ -290,10 +290,10 @@ class ObjectStore:
             raise StorageError(f"{uri}: is not JSON") from error
 
     def remove(self, uri: str) -> None:
-        """Remove an object; one that is not there is no error.
+        """Remove an object; a missing one is no error.
 
         Raises:
-            StorageError: the store does not answer or does not let us.
+            StorageError: the store is unreachable or denies access.
         """
         try:
             self._client.remove_object(*split(uri))
@@ -314,10 +314,10 @@ class ObjectStore:
 
     @contextmanager
     def _reading(self, uri: str) -> Iterator[Iterator[bytes]]:
-        """The content of an object, piece by piece.
+        """The content of an object, chunk by chunk.
 
         Raises:
-            StorageError: there is none, or it does not come to its end.
+            StorageError: the object is missing, or its stream is cut off.
         """
         bucket, key = split(uri)
         try:
@@ -345,11 +345,11 @@ def _require_absent(destination: Path) -> None:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Make a folder and hold its lock; a second process waits.
+    """Create a folder and hold its lock; a second process waits.
 
     Raises:
-        InvalidInputError: it cannot be made.
-        StorageError: there is a link in it, through which files would land elsewhere.
+        InvalidInputError: the folder cannot be created.
+        StorageError: a link in it would redirect files elsewhere.
     """
     lock = _lock(folder)
     try:
@@ -373,12 +373,12 @@ def _lock(folder: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if os.fstat(lock).st_nlink:
             return lock
-        # The process that had it has finished and removed the folder.
+        # The previous holder has finished and removed the folder.
         os.close(lock)
 
 
 def _remove_unless_resumable(unfinished: Path) -> None:
-    """Remove a fetch's folder, unless it holds bytes that the next attempt can use."""
+    """Remove a fetch's folder, unless the next attempt can resume from its bytes."""
     folders = ("files", "partial")
     left = [path for name in folders for path in (unfinished / name).rglob("*")]
     if not any(path.is_file() and path.stat().st_size for path in left):

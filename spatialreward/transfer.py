@@ -1,6 +1,6 @@
-"""Files on their way to a prefix of the object store and back, several at a time.
+"""Transfers files to and from a prefix of the object store, several at a time.
 
-Files are streamed: memory holds the pieces under way only, and the disk no second copy.
+Files are streamed: memory holds only the chunks in flight, and the disk no second copy.
 """
 
 import hashlib
@@ -19,17 +19,17 @@ from spatialreward.folder_manifest import NUM_THREADS, FileEntry, digest_file
 from spatialreward.progress import track
 
 CHUNK = 1 << 20
-"""Bytes that are read or written at a time."""
+"""Bytes read or written at a time."""
 MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject"}
-"""Codes of the store's answers where there is no object."""
+"""Error codes of the store for a missing object."""
 _CHECKSUM = "sha256"
-"""Metadata of an object; MinIO's client puts ``x-amz-meta-`` before it."""
+"""Metadata key of an object; MinIO's client prefixes it with ``x-amz-meta-``."""
 _SHOWN_FROM_BYTES = 64 * CHUNK
-"""Smaller moves show no progress."""
+"""Smaller transfers show no progress."""
 _TICK_S = 0.5
 
 Failure = Callable[[str, Exception], StorageError]
-"""Makes an error that names a URI of what MinIO's client raised."""
+"""Converts an error of MinIO's client into one that names the URI."""
 
 
 class _StoppedError(Exception):
@@ -37,31 +37,31 @@ class _StoppedError(Exception):
 
 
 class Moved:
-    """Bytes that were moved so far, by all threads."""
+    """Counter of transferred bytes, shared by all threads."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start at zero."""
         self._lock = threading.Lock()
         self._stopped = False
         self.num_bytes = 0
 
     def add(self, num_bytes: int) -> None:
-        """Count some more."""
+        """Add transferred bytes."""
         if self._stopped:
             raise _StoppedError
         with self._lock:
             self.num_bytes += num_bytes
 
     def stop(self) -> None:
-        """Have every thread end at its next bytes."""
+        """Make every thread stop at its next chunk."""
         self._stopped = True
 
 
 class Prefix:
-    """A prefix of the store, which the files of one artifact are below."""
+    """A prefix of the store that holds the files of one artifact."""
 
     def __init__(self, client: Minio, uri: str, failure: Failure) -> None:
-        """Name the prefix; nothing is asked of the store yet.
+        """Name the prefix; sends no request yet.
 
         Raises:
             InvalidInputError: ``uri`` is not ``s3://BUCKET/PREFIX``.
@@ -72,24 +72,24 @@ class Prefix:
         self._failure = failure
 
     def send_all(self, folder: Path, files: Sequence[FileEntry]) -> None:
-        """Store files of ``folder``, each unless it is there with its checksum already.
+        """Store files of ``folder``; skips those that exist with their checksum.
 
         Raises:
-            InvalidInputError: a file is no longer what its entry says.
-            StorageError: the store did not take one.
+            InvalidInputError: a file no longer matches its entry.
+            StorageError: the store refused an upload.
         """
         self._move(lambda file, moved: self._send(folder / file.path, file, moved), files, "to")
 
     def send(self, path: Path, file: FileEntry) -> None:
-        """Store one file, wherever it is here; as ``send_all``."""
+        """Store one file from any local path; as ``send_all``."""
         self._send(path, file, Moved())
 
     def require_all(self, files: Iterable[FileEntry]) -> None:
-        """Look whether files are there, each with its size and the checksum that was noted.
+        """Check that files exist, each with its size and the checksum in its metadata.
 
         Raises:
-            ArtifactError: one is not.
-            StorageError: the store does not answer.
+            ArtifactError: one is missing or differs.
+            StorageError: the store is unreachable.
         """
         for file in files:
             uri = f"{self._uri}/{file.path}"
@@ -104,16 +104,16 @@ class Prefix:
                 )
 
     def fetch_all(self, folder: Path, partial: Path, files: Sequence[FileEntry]) -> None:
-        """Bring files into ``folder``; those that are there with their checksum are not fetched.
+        """Download files into ``folder``; skips those that exist with their checksum.
 
         Args:
-            folder: gets a file when it is complete and its checksum is right.
-            partial: holds the unfinished ones, also after an error; the next attempt resumes them.
+            folder: receives a file once it is complete and verified.
+            partial: holds unfinished files, also after an error; the next attempt resumes them.
             files: in the same order in every attempt.
 
         Raises:
-            ArtifactError: a file is missing, or is not what its entry says.
-            StorageError: the store does not answer, or the disk does not take a file.
+            ArtifactError: a file is missing, or differs from its entry.
+            StorageError: the store is unreachable, or the disk refuses a file.
         """
         unfinished = {file.path: partial / str(number) for number, file in enumerate(files)}
 
@@ -179,7 +179,7 @@ class Prefix:
         is_continued = unfinished.exists()
         found = self._receive(file, unfinished, moved)
         if is_continued and found != file.sha256:
-            # The bytes of the attempt before may be at fault, not the store's.
+            # The partial bytes of the previous attempt may be at fault, not the store's.
             unfinished.unlink()
             found = self._receive(file, unfinished, moved)
         if found != file.sha256:
@@ -190,11 +190,11 @@ class Prefix:
         unfinished.replace(target)
 
     def _receive(self, file: FileEntry, unfinished: Path, moved: Moved) -> str:
-        """Fetch the rest of a file; returns the SHA-256 of all of it.
+        """Download the rest of a file; returns the SHA-256 of all of it.
 
         Raises:
-            ArtifactError: there is no such object, or it has another size.
-            StorageError: the store does not answer.
+            ArtifactError: the object is missing, or has another size.
+            StorageError: the store is unreachable.
         """
         with unfinished.open("a+b") as target:
             target.seek(0)
@@ -270,7 +270,7 @@ def split(uri: str) -> tuple[str, str]:
 
 
 def _mebibytes(futures: Sequence[Future[None]], moved: Moved) -> Iterator[None]:
-    """An item for each MiB that was moved, until all is done or something failed."""
+    """Yield once per transferred MiB, until all is done or one transfer failed."""
     shown = 0
     while True:
         done, waiting = wait(futures, _TICK_S, FIRST_EXCEPTION)

@@ -1,9 +1,9 @@
-"""What is wrong with settings, in one line that names the key as the user wrote it.
+"""Reports invalid settings in one line that names the key as the user wrote it.
 
 pydantic locates a problem by its own path: names of a union's members and tags stand between the
-keys, and a value that fits no member of a union is reported once for each. Here a path is followed
-through the record's types, so that only keys remain, and of a union's members the one that the
-value was meant for is looked at.
+keys, and a value that fits no member of a union is reported once for each. This module follows the
+path through the record's types, keeps only the keys, and reports the one member of a union that
+the value was meant for.
 """
 
 import difflib
@@ -27,30 +27,30 @@ _IN_WORDS = {
     "model_attributes_type": f"{_SHOULD_BE}a table of keys and values",
 }
 _OF_ANOTHER_TYPE = ("_type", "_parsing", "literal_error", "none_required", "enum")
-"""Endings of the errors that say: the value is meant for another member of the union."""
+"""Endings of the errors which mean that the value belongs to another member of the union."""
 _WITHOUT_VALUE = ("missing", "value_error", "assertion_error", "json_invalid")
 
 
 class Problem(NamedTuple):
-    """The first thing that is wrong with settings."""
+    """The first problem in a set of settings."""
 
     key: str
-    """With dots between the parts; empty if all of the settings are at fault."""
+    """Dotted path; empty if the settings as a whole are at fault."""
     message: str
 
     def __str__(self) -> str:
-        """Both in one line."""
+        """Key and reason in one line."""
         return f"{self.key}: {self.message}" if self.key else self.message
 
 
 def first_problem(error: ValidationError, kind: type[BaseModel], given: Any = None) -> Problem:
-    """What a user has to mend first.
+    """The problem that a user should fix first.
 
     Args:
         error: raised by validating ``given`` as ``kind``.
         kind: the record.
-        given: what was validated: the table of a TOML file, an object of JSON, keyword arguments;
-            None where it is not at hand.
+        given: the validated value: the table of a TOML file, an object of JSON, keyword arguments;
+            None if unavailable.
     """
     found = [
         _Fault(one, _follow(one["loc"], kind, given))
@@ -69,10 +69,10 @@ def first_problem(error: ValidationError, kind: type[BaseModel], given: Any = No
 
 
 def is_choice(kind: type[BaseModel], keys: Sequence[str]) -> bool:
-    """Whether the records at a place are several, told apart by one of their keys.
+    """Whether a place holds one of several records, selected by one of their keys.
 
     Args:
-        kind: the record of all.
+        kind: the outermost record.
         keys: the place in it, such as ``["judge", "base"]``.
     """
     types: list[Any] = [kind]
@@ -94,12 +94,12 @@ def _records(kind: Any) -> list[type[BaseModel]]:
 
 
 class _Choice(NamedTuple):
-    """A union whose members are told apart by one of their keys, such as ``kind``."""
+    """A union whose members are selected by one of their keys, such as ``kind``."""
 
     key: str
     variants: dict[str, type[BaseModel]]
     tag: str = ""
-    """Of the member that was chosen."""
+    """Tag of the selected member."""
 
 
 class _Place(NamedTuple):
@@ -109,7 +109,7 @@ class _Place(NamedTuple):
     choice: _Choice | None
     """The union that ``record`` is a member of, or that the path ends at."""
     labels: tuple[int, ...]
-    """Where in pydantic's path the members of plain unions are named."""
+    """Positions in pydantic's path that name members of plain unions."""
 
 
 class _Fault(NamedTuple):
@@ -126,9 +126,9 @@ class _Fault(NamedTuple):
 
 
 def _meant(faults: Sequence[_Fault], depth: int) -> list[_Fault]:
-    """The first fault; where a union is at fault, that of the member which the value was meant for.
+    """The first fault; in a union, that of the member which the value was meant for.
 
-    Several where the value fits none of them.
+    Several if the value fits no member.
     """
     first = faults[0]
     if len(first.place.labels) <= depth:
@@ -150,7 +150,7 @@ def _meant(faults: Sequence[_Fault], depth: int) -> list[_Fault]:
 
 
 def _misspelt(fault: _Fault, found: Sequence[_Fault]) -> _Fault | None:
-    """The unknown key that was meant for one that is missing."""
+    """The unknown key that was meant for a missing one."""
     *parents, name = fault.place.keys or ("",)
     if fault.kind != "missing":
         return None
@@ -164,7 +164,7 @@ def _misspelt(fault: _Fault, found: Sequence[_Fault]) -> _Fault | None:
 
 
 def _follow(path: Sequence[int | str], kind: type[BaseModel], given: Any) -> _Place:
-    """Where pydantic's path leads, part by part."""
+    """Resolve pydantic's path, part by part."""
     keys: list[str] = []
     labels: list[int] = []
     record: type[BaseModel] | None = None
@@ -183,7 +183,7 @@ def _follow(path: Sequence[int | str], kind: type[BaseModel], given: Any) -> _Pl
             continue
         owner, types = _inside(types, part)
         if isinstance(part, int) and not isinstance(given, list | tuple | None):
-            # A validator made a list of one; the user wrote no number.
+            # A validator wrapped one value in a list; the user wrote no index.
             continue
         if owner is not record or owner is None:
             choice = choice if choice and owner in choice.variants.values() else None
@@ -197,9 +197,9 @@ def _follow(path: Sequence[int | str], kind: type[BaseModel], given: Any) -> _Pl
 
 
 def _members(kind: Any) -> list[Any]:
-    """A type without annotations; of a union its members, and a union with tags as a ``_Choice``.
+    """A type without annotations: a union's members, and a union with tags as a ``_Choice``.
 
-    None is no member: pydantic does not name it in paths.
+    Skips None, which pydantic does not name in paths.
     """
     discriminator = None
     if isinstance(kind, FieldInfo):
@@ -227,7 +227,7 @@ def _variants(members: Sequence[Any], key: str) -> dict[str, type[BaseModel]]:
 
 
 def _inside(types: Sequence[Any], part: int | str) -> tuple[type[BaseModel] | None, list[Any]]:
-    """The record that has a key, if it is one, and the types of what is there."""
+    """The record that has a key, if the type is one, and the types of the value there."""
     records = [one for one in types if isinstance(one, type) and issubclass(one, BaseModel)]
     for record in records:
         if field := _field(record, part):
@@ -301,7 +301,7 @@ def _wrong_tag(fault: _Fault) -> Problem:
 
 
 def _keys_of(kind: Any, prefix: str = "", above: tuple[Any, ...] = ()) -> Iterator[str]:
-    """Dotted keys of all that a record may hold, in any member of its unions."""
+    """Dotted keys of every field in a record, in any member of its unions."""
     for one in _members(kind):
         if isinstance(one, _Choice):
             inner: Sequence[Any] = list(one.variants.values())
@@ -336,7 +336,7 @@ def _said(fault: _Fault) -> str:
 
 
 def _got(fault: _Fault) -> str:
-    """The value that was given, unless it says nothing or should not be repeated."""
+    """The given value, unless it adds nothing or is secret."""
     value = fault.error["input"]
     if fault.kind in _WITHOUT_VALUE or isinstance(value, Mapping | list | tuple):
         return ""

@@ -82,7 +82,7 @@ def test_a_rule_of_ours_that_was_turned_off_is_written_anew_and_not_beside(store
 
 
 def test_a_store_that_does_not_let_us_is_named(s3):
-    stranger = ObjectStore(s3.endpoint_url, "nobody", "nothing")
+    stranger = ObjectStore(s3.endpoint_url, "stranger", "nothing")
     with pytest.raises(StorageError, match="s3://steps"):
         prepare_bucket(stranger, "steps", 30, {})
 

@@ -122,10 +122,10 @@ def test_an_edit_cannot_be_changed_but_copied():
 @settings(deadline=None)
 @given(field=st.sampled_from(["source", "edited"]), value=NO_PICTURES)
 def test_what_is_no_picture_is_refused_by_field_and_type(field, value):
-    with pytest.raises(InvalidInputError) as told:
+    with pytest.raises(InvalidInputError) as caught:
         Edit(**FIELDS | {field: value})
     kind = type(value).__name__
-    assert str(told.value) == f"{field}: expected a path, bytes, array or picture, got {kind}"
+    assert str(caught.value) == f"{field}: expected a path, bytes, array or picture, got {kind}"
 
 
 @settings(deadline=None)
@@ -149,10 +149,10 @@ def test_text_and_bytes_at_random_are_refused_by_field(value):
     st.lists(st.integers(0, 4), max_size=4),
 )
 def test_arrays_of_other_types_are_refused_whatever_their_shape(kind, shape):
-    with pytest.raises(InvalidInputError) as told:
+    with pytest.raises(InvalidInputError) as caught:
         Edit(**FIELDS | {"source": np.zeros(shape, kind)})
     expected = f"source: expected an array of uint8, 0 to 255, got {np.zeros(0, kind).dtype}"
-    assert str(told.value) == expected
+    assert str(caught.value) == expected
 
 
 @pytest.mark.parametrize(
@@ -276,9 +276,9 @@ def test_words_that_are_no_text_are_refused_by_field_and_type(field, value):
         return
     for kind in (EditTask, Edit) if field != "editor" else (Edit,):
         pictures = {"sources": [PICTURE]} if kind is EditTask else {"source": 0, "edited": PICTURE}
-        with pytest.raises(InvalidInputError) as told:
+        with pytest.raises(InvalidInputError) as caught:
             kind(**pictures | {"instruction": "add a dog", field: value})
-        assert str(told.value) == f"{field}: expected text, got {type(value).__name__}"
+        assert str(caught.value) == f"{field}: expected text, got {type(value).__name__}"
 
 
 @pytest.mark.parametrize("instruction", ["", 5])

@@ -58,8 +58,8 @@ def test_the_files_of_a_judge_are_fetched_once_and_no_code(fetch, model):
 
 def test_without_a_revision_the_commit_is_logged(fetch, model):
     with running_hub("some/model", model) as (url, _):
-        told = fetch(url, "hub:some/model", "hub:some/model@main")
-    assert told == [
+        messages = fetch(url, "hub:some/model", "hub:some/model@main")
+    assert messages == [
         f"LOG hub:some/model is now hub:some/model@{SHA}",
         f"GOT {FILES}",
         f"GOT {FILES}",
@@ -76,6 +76,6 @@ def test_what_the_hub_does_not_have_is_named(fetch, model):
         assert line == f"InvalidInputError judge {name}: expected hub:OWNER/NAME@REVISION"
 
 
-def test_a_hub_that_cannot_be_reached_is_told_from_a_wrong_name(fetch):
+def test_a_hub_that_cannot_be_reached_is_reported_from_a_wrong_name(fetch):
     for line in fetch("http://127.0.0.1:9", "hub:some/model", f"hub:some/model@{SHA}"):
         assert line.startswith("HubError judge hub:some/model")

@@ -13,7 +13,7 @@ def test_of_two_writers_only_the_first_writes(store):
     assert store.get_json(uri) == {"by": "first"}
 
 
-def test_wrong_credentials_are_told_as_such(s3):
+def test_wrong_credentials_are_reported_as_such(s3):
     stranger = ObjectStore(s3.endpoint_url, s3.access_key, "wrong")
     with pytest.raises(StorageError, match="SignatureDoesNotMatch"):
         stranger.exists("s3://steps/train/x")
@@ -22,9 +22,9 @@ def test_wrong_credentials_are_told_as_such(s3):
 def test_a_store_that_is_not_there_is_named():
     with free_ports() as ports:
         port = next(ports)
-    nobody = ObjectStore(f"http://127.0.0.1:{port}", "key", "secret")
+    absent = ObjectStore(f"http://127.0.0.1:{port}", "key", "secret")
     with pytest.raises(StorageError, match=f"s3://steps/x at http://127.0.0.1:{port}: "):
-        nobody.exists("s3://steps/x")
+        absent.exists("s3://steps/x")
 
 
 def test_variables_that_are_not_set_are_named(monkeypatch):

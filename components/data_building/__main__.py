@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from spatialreward.data.corpus.config import CorpusConfig
 
 Shard = Annotated[int, typer.Option(min=0, help="Number of the shard, from 0.")]
-Shards = Annotated[
-    str, typer.Option(metavar="JSON", help="List of what the step before answered, by shard.")
-]
+Shards = Annotated[str, typer.Option(metavar="JSON", help="The previous step's outputs, by shard.")]
 
-Part = Annotated[str, typer.Option(metavar="JSON", help="What select-edits said of the shard.")]
+Part = Annotated[
+    str, typer.Option(metavar="JSON", help="The output of select-edits for the shard.")
+]
 
 app = container_entry("Builds data sets of edits, shard by shard.")
 
@@ -27,7 +27,7 @@ def build_shard(
     shard: Shard,
     parent_run_id: ParentRunId = "",
 ) -> str:
-    """Build one shard of a split and answer with its reference. The settings are a DataConfig."""
+    """Build one shard of a split and print its reference. The settings are a DataConfig."""
     from components.data_building import steps
     from spatialreward.ops.config import ShardStep, read_settings
     from spatialreward.world.config import DataConfig
@@ -41,7 +41,7 @@ def merge_shards(
     shards: Annotated[str, typer.Option(metavar="JSON", help="List of references of shards.")],
     parent_run_id: ParentRunId = "",
 ) -> str:
-    """Gather shards in one data set and answer with its reference."""
+    """Merge shards into one data set and print its reference."""
     from components.data_building import steps
 
     return steps.merge_shards(json.loads(shards), parent_run_id)
@@ -58,7 +58,7 @@ def import_data(
     ],
     parent_run_id: ParentRunId = "",
 ) -> str:
-    """Bring a data set to the object store, unless it is there, and answer with its reference."""
+    """Import a data set into the object store, unless it is there, and print its reference."""
     from components.data_building import steps
 
     return steps.import_data(reference, parent_run_id)
@@ -83,7 +83,7 @@ def select_edits(
     ] = True,
     parent_run_id: ParentRunId = "",
 ) -> str:
-    """Decide over all shards which edits are left out."""
+    """Decide over all shards which edits to drop."""
     from components.data_building import corpus_steps
     from spatialreward.data.corpus.config import CorpusStep
 
@@ -93,7 +93,7 @@ def select_edits(
 
 @app.command()
 def annotate_edits(config: Config, part: Part, parent_run_id: ParentRunId = "") -> str:
-    """Ask the teacher about a shard's edits that are not left out."""
+    """Ask the teacher about a shard's remaining edits."""
     from components.data_building import corpus_steps
 
     return corpus_steps.annotate_edits(_corpus(config), part, parent_run_id)
@@ -110,10 +110,10 @@ def pack_edits(config: Config, part: Part, parent_run_id: ParentRunId = "") -> s
 @app.command()
 def gather_edits(
     config: Config,
-    packed: Annotated[str, typer.Option(metavar="JSON", help="List of what pack-edits answered.")],
+    packed: Annotated[str, typer.Option(metavar="JSON", help="Outputs of pack-edits.")],
     parent_run_id: ParentRunId = "",
 ) -> str:
-    """Write manifest and data card, and answer with the reference of the packed data set."""
+    """Write manifest and data card, and print the reference of the packed data set."""
     from components.data_building import corpus_steps
     from spatialreward.data.corpus.config import CorpusStep
 

@@ -1,4 +1,4 @@
-"""Data building as the pipeline sees it."""
+"""The pipeline interface of data building."""
 
 from kfp import dsl
 
@@ -18,7 +18,7 @@ def build_shard(config: str, split: str, shard: int, parent_run_id: str) -> str:
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def merge_shards(shards: list, parent_run_id: str, dataset: dsl.Output[dsl.Dataset]) -> str:
-    """Gather shards in one data set; returns its reference."""
+    """Merge shards into one data set; returns its reference."""
     from components.data_building.__main__ import app
     from spatialreward.cli.container import run_as_task
 
@@ -29,7 +29,7 @@ def merge_shards(shards: list, parent_run_id: str, dataset: dsl.Output[dsl.Datas
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def import_data(reference: str, parent_run_id: str, dataset: dsl.Output[dsl.Dataset]) -> str:
-    """Bring a data set to the object store, unless it is there; returns its reference there."""
+    """Import a data set into the object store, unless it is there; returns its reference."""
     from components.data_building.__main__ import app
     from spatialreward.cli.container import run_as_task
 
@@ -51,7 +51,7 @@ def prepare_edits(config: str, shard: int, parent_run_id: str) -> str:
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def select_edits(config: str, shards: list, final: bool, parent_run_id: str) -> list:
-    """Decide over all shards which edits are left out; returns a text for each shard."""
+    """Decide over all shards which edits to drop; returns a text for each shard."""
     import json
 
     from components.data_building.__main__ import app
@@ -74,7 +74,7 @@ def annotate_edits(config: str, part: str, parent_run_id: str) -> str:
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def pack_edits(config: str, part: str, parent_run_id: str) -> str:
-    """Write a shard's final Parquet object; returns what the manifest needs."""
+    """Write a shard's final Parquet object; returns its entry for the manifest."""
     from components.data_building.__main__ import app
     from spatialreward.cli.container import run_as_task
 

@@ -1,8 +1,8 @@
-"""The steps of building training data from an edit data set; a shard's steps are independent.
+"""Steps that build training data from an edit data set; a shard's steps are independent.
 
-Shards travel between steps as folders. What ``select-edits`` needs of them is a folder of its own,
-so that deciding over all shards does not bring all pictures to one place. Packed shards go to one
-prefix; with manifest and card they are an artifact, too.
+Shards travel between steps as folders. The inputs of ``select-edits`` are separate folders, so that
+deciding over all shards does not download all pictures. Packed shards share one prefix; with
+manifest and card they form an artifact.
 """
 
 import json
@@ -40,9 +40,9 @@ def prepare_edits(config: CorpusShardStep, parent_run_id: str) -> str:
 
 
 def select_edits(config: CorpusStep, shards: Sequence[str], parent_run_id: str) -> str:
-    """Decide over all shards which edits are left out; returns what a shard's next step needs.
+    """Decide over all shards which edits to drop; returns the next step's input.
 
-    That is a JSON list with a text for each shard.
+    It is a JSON list with a text for each shard.
     """
     inputs = {_name(number): _of(one, _FACTS) for number, one in enumerate(shards)}
     benchmarks = {str(path): path.read_text("utf-8") for path in config.corpus.benchmarks}
@@ -57,7 +57,7 @@ def select_edits(config: CorpusStep, shards: Sequence[str], parent_run_id: str) 
     outputs = run_step(
         "select-edits", config, inputs | benchmarks, work, parent_run_id=parent_run_id
     )
-    # Looking at a source takes reading in all of its files, so later tasks are told the place.
+    # Inspecting a source reads all of its files, so later tasks get its location from here.
     common = {
         "selection": outputs["selection"],
         "location": location_of(config.corpus, lineage_of(config.corpus)),
@@ -71,8 +71,8 @@ def select_edits(config: CorpusStep, shards: Sequence[str], parent_run_id: str) 
 def annotate_edits(config: CorpusConfig, part: str, parent_run_id: str) -> str:
     """Ask the teacher about a shard's edits; returns the references of its folders.
 
-    The answers stay in ``answers/`` of the working folder, so a second attempt on the same disk
-    pays for nothing twice, also with a larger budget.
+    The answers stay in ``answers/`` of the working folder, so a retry on the same disk pays for
+    none twice, also with a larger budget.
     """
     settings, inputs = _part_of(config, part)
 
@@ -82,8 +82,8 @@ def annotate_edits(config: CorpusConfig, part: str, parent_run_id: str) -> str:
         folder = step.folder / _name(settings.shard)
         left_out = step.folder / "left-out.jsonl"
         left_out.write_text(inputs["left out"], encoding="utf-8")
-        # Beside the steps' folders, whose names change with the budget; what is in it is known by
-        # all that was asked, so it serves whatever the settings.
+        # Beside the steps' folders, whose names change with the budget. Its entries are keyed by
+        # the whole request, so it serves any settings.
         ledger = work_dir() / "answers" / f"{config.name}-{_name(settings.shard)}.jsonl"
         ledger.parent.mkdir(parents=True, exist_ok=True)
         counts = stages.annotate_shard(config, step.fetch(_SHARD), left_out, ledger, folder)
@@ -93,7 +93,7 @@ def annotate_edits(config: CorpusConfig, part: str, parent_run_id: str) -> str:
 
 
 def pack_edits(config: CorpusConfig, part: str, parent_run_id: str) -> str:
-    """Write a shard's final Parquet object; returns what the manifest has to know of it."""
+    """Write a shard's final Parquet object; returns its entry for the manifest."""
     settings, inputs = _part_of(config, part)
     location = json.loads(part)["location"]
 
@@ -128,7 +128,7 @@ def gather_edits(config: CorpusStep, packed: Sequence[str], parent_run_id: str) 
             report = ShardReport.model_validate_json(one["report"])
             reports.append(report)
             if report.shard is not None:
-                # The card is drawn from the shards themselves.
+                # The card is computed from the shards themselves.
                 step.store.get_file(f"{location}/{report.shard.name}", out / report.shard.name)
             if one["usage"]:
                 usages.append(step.folder / f"usage-{number:05d}.json")
@@ -138,7 +138,7 @@ def gather_edits(config: CorpusStep, packed: Sequence[str], parent_run_id: str) 
         for path in sorted(out.rglob("*")):
             if path.is_file() and path.name not in names:
                 step.tracker.log_file(path)
-        # The shards are there and are not sent again.
+        # The shards are there already, so they are not uploaded again.
         data = step.keep(out, location)
         log_packed(step.tracker, manifest, location, name=config.corpus.name, context="building")
         counts = {f"data/{name}": count for name, count in manifest.counts.items()}
@@ -151,19 +151,19 @@ def gather_edits(config: CorpusStep, packed: Sequence[str], parent_run_id: str) 
 
 
 def location_of(config: CorpusConfig, lineage: Mapping[str, Any]) -> str:
-    """Prefix of a packed data set: named after all that it follows from."""
+    """Prefix of a packed data set, derived from all its inputs."""
     key = step_key("packed-data", config, {"lineage": json.dumps(lineage)}, __package__)
     return f"s3://{BUCKET}/data/{config.name}/{key[:16]}"
 
 
 def _require_stored(data: ArtifactRef) -> None:
-    """Make sure that all shards are there; a step's marker may outlive what it stands for."""
+    """Check that all shards exist; a step's marker may outlive its output."""
     store = ObjectStore.from_environment()
     for file in store.read_manifest(data).files:
         if not store.exists(f"{data.uri}/{file.path}"):
             raise InvalidInputError(
-                f"{data.uri}/{file.path}: is gone from the store; build the data set again with "
-                "--anew"
+                f"{data.uri}/{file.path}: missing from the store; build the data set again with "
+                "--rerun"
             )
 
 
@@ -180,16 +180,16 @@ def _answer(outputs: Outputs) -> str:
 
 
 def _part_of(config: CorpusConfig, part: str) -> tuple[CorpusShardStep, dict[str, str]]:
-    """What a shard's later steps follow from: its folder, and which of its edits are left out."""
-    told = json.loads(part)
-    number = told["number"]
+    """Inputs of a shard's later steps: its folder, and its dropped edits."""
+    selected = json.loads(part)
+    number = selected["number"]
     with tempfile.TemporaryDirectory() as temporary:
         folder = ObjectStore.from_environment().fetch_folder(
-            ArtifactRef.parse(told["selection"]), Path(temporary) / "selection"
+            ArtifactRef.parse(selected["selection"]), Path(temporary) / "selection"
         )
         left_out = (folder / f"{_name(number)}.jsonl").read_text(encoding="utf-8")
     settings = CorpusShardStep(corpus=config, shard=number)
-    return settings, {_SHARD: told[_SHARD], "left out": left_out}
+    return settings, {_SHARD: selected[_SHARD], "left out": left_out}
 
 
 def _name(shard: int) -> str:

@@ -1,6 +1,6 @@
-"""The steps of data building: a shard at a time, then all of them in one folder.
+"""Steps of data building: one shard at a time, then all of them in one folder.
 
-A data set that is there already is imported: later steps read artifacts of the object store alone.
+Existing data sets are imported, because later steps read only artifacts of the object store.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def build_shard(config: ShardStep, parent_run_id: str) -> str:
         count = building.build_shard(config.world, config.split, config.shard, folder)
         return {"shard": step.keep(folder), "data/num_edits": count}
 
-    # The pictures behind a path may change while the path stays.
+    # The pictures in a folder may change under one path.
     photos = config.world.photos
     inputs = {"photos": digest_folder(Path(photos))} if photos else {}
     outputs = run_step("build-shard", config, inputs, work, parent_run_id=parent_run_id)
@@ -32,7 +32,7 @@ def build_shard(config: ShardStep, parent_run_id: str) -> str:
 
 
 def merge_shards(shards: Sequence[str], parent_run_id: str) -> str:
-    """Gather shards; returns the data set's reference."""
+    """Merge shards; returns the data set's reference."""
     inputs = {f"shard-{number}": ref for number, ref in enumerate(shards)}
 
     def work(step: Step) -> Outputs:
@@ -46,11 +46,11 @@ def merge_shards(shards: Sequence[str], parent_run_id: str) -> str:
 
 
 def import_data(reference: str, parent_run_id: str) -> str:
-    """Bring a packed data set to the object store, unless it is there; returns its reference.
+    """Import a packed data set into the object store, unless it is there; returns its reference.
 
     Raises:
-        InvalidInputError: it is no packed data set.
-        StorageError: the store does not have the artifact that the reference names.
+        InvalidInputError: it is not a packed data set.
+        StorageError: the store lacks the referenced artifact.
     """
     ref = DatasetRef.parse(reference)
     if isinstance(ref.place, ArtifactRef):

@@ -20,7 +20,7 @@ def compare_editors(
     ] = "",
     parent_run_id: ParentRunId = "",
 ) -> str:
-    """Compare an editor before and after RL; answers with figures and its report as JSON."""
+    """Compare an editor before and after RL; prints figures and its report as JSON."""
     from components.editor_evaluation import steps
     from spatialreward.ops.config import EditorEvaluationStep, read_settings
 
@@ -33,11 +33,11 @@ def register_editor(
     config: Config,
     editor: Reference,
     evaluation: Annotated[
-        str, typer.Option(metavar="JSON", help="What the comparison of this editor answered.")
+        str, typer.Option(metavar="JSON", help="Output of compare-editors for this editor.")
     ],
     parent_run_id: ParentRunId = "",
 ) -> str:
-    """Register an editor as candidate, and as champion when it is better; answers its URI."""
+    """Register an editor as candidate, and as champion if it is better; prints its URI."""
     from components.editor_evaluation import steps
     from spatialreward.ops.config import EditorRegistrationStep, read_settings
 

@@ -1,4 +1,4 @@
-"""The editor's evaluation and registration as the pipeline sees them."""
+"""The pipeline interface of the editor's evaluation and registration."""
 
 from kfp import dsl
 

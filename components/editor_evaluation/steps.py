@@ -1,4 +1,4 @@
-"""The steps after RL: is the editor better than before, and if so, make it the champion."""
+"""Steps after RL: compares the editor with its predecessor, and promotes it if it is better."""
 
 import json
 import logging
@@ -39,16 +39,16 @@ def compare_editors(
     """Compare an editor before and after RL; returns figures and report's reference as JSON.
 
     Args:
-        config: how.
+        config: settings of the comparison.
         before: reference of one editor.
         after: reference of the other, or of a LoRA for the first one.
-        served: reference of the judge that is served.
-        heldout: reference of the data set whose tasks both get; empty: the settings say.
+        served: reference of the served judge.
+        heldout: reference of the data set with the tasks for both; empty: as in the settings.
         parent_run_id: the pipeline's run.
 
     Raises:
-        InvalidInputError: an editor or the tasks cannot be read.
-        ServingError: the judge could not be asked.
+        InvalidInputError: an editor or the tasks are unreadable.
+        ServingError: the judge is unreachable.
     """
     from spatialreward.rl.prompts import digest_of
 
@@ -106,7 +106,7 @@ def compare_editors(
 
 
 def _agreement(step: Step, config: EditorEvaluationStep, judging: TritonJudge) -> dict[str, float]:
-    """The judge's order within groups of edits of which the truth is known."""
+    """The judge's agreement within groups of edits of known truth."""
     from spatialreward.world.agreement import agreement_figures, draw_groups
 
     groups = draw_groups(step.fetch("before"), config.world, config.evaluation)
@@ -114,7 +114,7 @@ def _agreement(step: Step, config: EditorEvaluationStep, judging: TritonJudge) -
 
 
 def _known(figures: "EditorFigures | AgreementFigures") -> dict[str, float]:
-    """JSON knows no NaN: a figure that there is none of is left out."""
+    """Drop missing figures, because JSON has no NaN."""
     return {name: value for name, value in figures._asdict().items() if math.isfinite(value)}
 
 
@@ -123,8 +123,8 @@ def register_editor(
 ) -> str:
     """Register an editor; returns ``models:/NAME/VERSION``.
 
-    It becomes the champion when it passes its gate: when its gain is no chance. Its tags say what
-    it follows from.
+    It becomes the champion when it passes its gate, which requires a significant gain. Its tags
+    record its inputs.
     """
     report = DocumentRef.parse(json.loads(evaluation)["report"])
 
@@ -157,7 +157,7 @@ def register_editor(
 
 
 def _lineage(store: ObjectStore, editor: ArtifactRef) -> dict[str, str]:
-    """What a checkpoint follows from by its card, as tags; the judge by its version if known."""
+    """A checkpoint's inputs by its card, as tags; the judge by its version if known."""
     card = store.get_json(f"{editor.uri}/{_CARD_FILE}") or {}
     lineage = dict(card.get("lineage", {}))
     if "judge" in lineage:

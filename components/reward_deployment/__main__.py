@@ -14,11 +14,11 @@ def register_judge(
     config: Config,
     judge: Reference,
     evaluation: Annotated[
-        str, typer.Option(metavar="JSON", help="What the evaluation of this judge answered.")
+        str, typer.Option(metavar="JSON", help="Output of evaluate-judge for this judge.")
     ],
     parent_run_id: ParentRunId = "",
 ) -> str:
-    """Register a judge as candidate, and as champion when it passes the gate; answers its URI."""
+    """Register a judge as candidate, and as champion when it passes the gate; prints its URI."""
     from components.reward_deployment import steps
     from spatialreward.ops.config import JudgeRegistrationStep, read_settings
 
@@ -28,10 +28,10 @@ def register_judge(
 
 @app.command()
 def deploy_judge(
-    model: Annotated[str, typer.Option(metavar="models:/NAME@ALIAS", help="What to serve.")],
+    model: Annotated[str, typer.Option(metavar="models:/NAME@ALIAS", help="Model to serve.")],
     parent_run_id: ParentRunId = "",
 ) -> str:
-    """Serve a registered judge on Triton; answers with the reference of what is served."""
+    """Serve a registered judge on Triton; prints the reference of the served checkpoint."""
     from components.reward_deployment import steps
 
     return steps.deploy_judge(model, parent_run_id)
@@ -41,10 +41,10 @@ def deploy_judge(
 def open_run(
     name: Annotated[str, typer.Option(help="Of the run.")],
     profile: Annotated[str, typer.Option(help="The profile's name, for a tag.")],
-    settings: Annotated[str, typer.Option(metavar="JSON", help="What the pipeline was made with.")],
+    settings: Annotated[str, typer.Option(metavar="JSON", help="The pipeline's settings.")],
     parent_run_id: ParentRunId = "",
 ) -> str:
-    """Open a pipeline's run in MLflow unless somebody has; answers its id."""
+    """Open a pipeline's run in MLflow unless it is open; prints its id."""
     from components.reward_deployment import run_steps
 
     return run_steps.open_run(name, profile, settings, parent_run_id)
@@ -56,15 +56,15 @@ def close_run(
         str, typer.Option(metavar="JSON", help="The platform's state and message of all steps.")
     ],
     has_train_jobs: Annotated[
-        bool, typer.Option(help="Whether steps of the pipeline make TrainJobs.")
+        bool, typer.Option(help="Whether the pipeline creates TrainJobs.")
     ] = False,
     last_step: Annotated[
         str,
-        typer.Option(help="When it has finished all have; for a platform that cannot tell."),
+        typer.Option(help="The step that finishes last; for a platform without a final status."),
     ] = "",
     parent_run_id: ParentRunId = "",
 ) -> str:
-    """Free what steps still hold and record in MLflow how the pipeline came out."""
+    """Release resources that steps still hold, and record the pipeline's outcome in MLflow."""
     from components.reward_deployment import run_steps
 
     return run_steps.close_run(

@@ -1,6 +1,6 @@
-"""The judge's registration and deployment as the pipeline sees them, and a run's two ends.
+"""The pipeline interface of the judge's registration and deployment, and of a run's start and end.
 
-The first and the last step of a pipeline talk to MLflow and the cluster alone, as this image does.
+The first and the last step of a pipeline need only MLflow and the cluster, as this image does.
 """
 
 from kfp import dsl
@@ -10,7 +10,7 @@ IMAGE = "spatialreward/reward-deployment:0.1.0"
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def register_judge(config: str, judge: str, evaluation: str, parent_run_id: str) -> str:
-    """Register a judge and put it to its gate; returns ``models:/NAME/VERSION``."""
+    """Register a judge and check it against its gate; returns ``models:/NAME/VERSION``."""
     from components.reward_deployment.__main__ import app
     from spatialreward.cli.container import run_as_task
 
@@ -26,7 +26,7 @@ def register_judge(config: str, judge: str, evaluation: str, parent_run_id: str)
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def deploy_judge(model: str, parent_run_id: str) -> str:
-    """Serve a registered judge; returns the reference of what is served."""
+    """Serve a registered judge; returns the reference of the served checkpoint."""
     from components.reward_deployment.__main__ import app
     from spatialreward.cli.container import run_as_task
 
@@ -53,7 +53,7 @@ def open_run(name: str, profile: str, settings: str, parent_run_id: str) -> str:
 def close_run(
     status: dsl.PipelineTaskFinalStatus, has_train_jobs: bool, last_step: str, parent_run_id: str
 ) -> str:
-    """Free GPUs and record how the pipeline came out; returns that in one line."""
+    """Release GPUs and record the pipeline's outcome; returns it in one line."""
     import json
 
     from components.reward_deployment.__main__ import app

@@ -1,6 +1,6 @@
-"""The first and the last step of a pipeline: its run in MLflow is opened, and closed.
+"""The first and the last step of a pipeline: open and close its run in MLflow.
 
-Neither is a step with a run of its own.
+Neither has an MLflow run of its own.
 """
 
 import logging
@@ -15,22 +15,22 @@ from spatialreward.records import Record
 logger = logging.getLogger(__name__)
 
 _WAITS_S = (2.0, 5.0, 15.0, 40.0)
-"""While the cluster does not answer; a minute in all."""
+"""Waits while the cluster does not answer; a minute in total."""
 
 
 class FinalStatus(Record):
-    """What the platform says of all steps together."""
+    """The platform's status of all steps together."""
 
     state: str
     message: str = ""
 
 
 def open_run(name: str, profile: str, settings: str, parent_run_id: str) -> str:
-    """Open a pipeline's run unless somebody has; returns its id, empty without a server.
+    """Open a pipeline's run unless it is open; returns its id, empty without a server.
 
     Raises:
-        InvalidInputError: the settings are no JSON object.
-        TrackingError: the server does not answer.
+        InvalidInputError: the settings are not a JSON object.
+        TrackingError: the server is unreachable.
     """
     import json
 
@@ -42,12 +42,12 @@ def open_run(name: str, profile: str, settings: str, parent_run_id: str) -> str:
 
 
 def close_run(status: str, *, has_train_jobs: bool, parent_run_id: str, last_step: str = "") -> str:
-    """Delete TrainJobs that the run still has, then record how it came out; returns that.
+    """Delete the run's remaining TrainJobs, then record its outcome; returns it.
 
     Raises:
-        InvalidInputError: the status is none, or the platform's id of the run is not known.
-        ClusterError: TrainJobs are not deleted; the outcome is recorded nevertheless.
-        TrackingError: the tracking server does not answer.
+        InvalidInputError: the status is malformed, or the platform's id of the run is unknown.
+        ClusterError: TrainJobs could not be deleted; the outcome is recorded nevertheless.
+        TrackingError: the tracking server is unreachable.
     """
     final = read_settings(FinalStatus, status, "--status")
     try:
@@ -71,7 +71,7 @@ def _deleted(run: str) -> list[str]:
     from spatialreward.ops.cluster.api import Cluster, ClusterUnavailable
 
     cluster = Cluster.from_environment()
-    # They hold GPUs, and nobody looks for them after this step.
+    # They hold GPUs, and no later step would delete them.
     for wait_s in _WAITS_S:
         try:
             return cluster.delete_train_jobs(run)

@@ -1,6 +1,6 @@
-"""The steps that put a judge into service.
+"""Steps that put a judge into service.
 
-Their effects are outside the object store, so they are never skipped; done again they change
+Their effects are outside the object store, so they are never skipped; repeating them changes
 nothing.
 """
 
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 TEMPLATE = Path(components.__file__).parents[1] / "serving" / "judge"
 DEPLOY_TIMEOUT = "SPATIALREWARD_DEPLOY_TIMEOUT_S"
-"""Environment variable: how long a deployer may take to serve a champion, in seconds."""
+"""Environment variable: longest time for a deployer to serve a champion, in seconds."""
 _DEPLOY_TIMEOUT_S = 1800.0
 _POLL_S = 2.0
 
@@ -43,12 +43,12 @@ _POLL_S = 2.0
 def register_judge(
     config: JudgeRegistrationStep, judge: str, evaluation: str, parent_run_id: str
 ) -> str:
-    """Register a judge and put it to its gate; returns ``models:/NAME/VERSION``.
+    """Register a judge and check it against its gate; returns ``models:/NAME/VERSION``.
 
     Raises:
-        GateError: it fell short; it is the candidate now, and the champion is who it was. An
-            earlier checkpoint that falls short is the candidate, too, and no error.
-        ReportError: its evaluation report cannot be believed, or is about another judge.
+        GateError: it fails the gate; it becomes the candidate, and the champion stays. An earlier
+            checkpoint that fails also becomes the candidate, without an error.
+        ReportError: its evaluation report is not trusted, or is about another judge.
     """
     report = DocumentRef.parse(json.loads(evaluation)["report"])
 
@@ -89,16 +89,17 @@ def register_judge(
 
 
 def deploy_judge(model: str, parent_run_id: str) -> str:
-    """Have a registered judge served; returns the reference of the checkpoint that is served.
+    """Serve a registered judge; returns the reference of the served checkpoint.
 
     With ``TRITON_MODEL_REPOSITORY`` set, this step serves it there itself, with the key in
-    ``TRITON_REPOSITORY_KEY`` where the server asks for one. Without it a deployer
-    follows the registry, and this step waits until the server at ``TRITON_GRPC_URL`` answers with
-    the version, or the deployer says why it does not.
+    ``TRITON_REPOSITORY_KEY`` if the server requires one. Without it a deployer follows the
+    registry, and this step waits until the server at ``TRITON_GRPC_URL`` answers with the version,
+    or the deployer reports why not.
 
     Raises:
-        InvalidInputError: Triton's address is not set, or the model is not what was registered.
-        DeploymentError: it is not served; what was served before is served still.
+        InvalidInputError: Triton's address is not set, or the model differs from the registered
+            one.
+        DeploymentError: it is not served; the previous model stays in service.
     """
     endpoint = os.environ.get("TRITON_GRPC_URL")
     if not endpoint:
@@ -137,7 +138,7 @@ def _serve(fetched: FetchedModel, repository: Path, endpoint: str) -> Outputs:
                 source=fetched.model.uri,
             )
         except SomebodyElseDeploys as error:
-            # Where a deployer follows the champion, too, it is at the same version.
+            # Use the champion's version number, as a deployer on the same server does.
             if time.monotonic() > deadline:
                 raise
             logger.info("waiting: %s", error)

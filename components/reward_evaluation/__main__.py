@@ -9,7 +9,7 @@ app = container_entry("Measures judges on held-out edits.")
 def evaluate_judge(
     config: Config, judge: Reference, heldout: Reference, parent_run_id: ParentRunId = ""
 ) -> str:
-    """Measure a judge and two baselines; answers with figures and the judge's report as JSON."""
+    """Measure a judge and two baselines; prints figures and the judge's report as JSON."""
     from components.reward_evaluation import steps
     from spatialreward.ops.config import JudgeEvaluationStep, read_settings
 

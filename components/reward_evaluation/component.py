@@ -1,4 +1,4 @@
-"""The judge's evaluation as the pipeline sees it."""
+"""The pipeline interface of the judge's evaluation."""
 
 from kfp import dsl
 

@@ -49,12 +49,12 @@ def evaluate_judge(
             raise InvalidInputError(f"{lacking[0].judge}: {lacking[0].reason}")
         log_evaluation(step.tracker, evaluated.report, write_report(evaluated.report, folder))
         judgements = {name: run.judgements for (name, _), run in evaluated.runs.items()}
-        told = world.in_order(judgements["judge"])
+        ordered = world.in_order(judgements["judge"])
         truths = list(world.truths.values())
         if not config.alone:
             labelled = (edit for edit in data if not problem_with(edit.label))
-            _show(step, itertools.islice(labelled, config.num_sheet_rows), told, truths)
-        by_grade = mean_reward_by_grade(list(world.grades.values()), told)
+            _show(step, itertools.islice(labelled, config.num_sheet_rows), ordered, truths)
+        by_grade = mean_reward_by_grade(list(world.grades.values()), ordered)
         step.tracker.log_metrics(
             {f"reward_by_grade/{grade}": reward for grade, reward in by_grade.items()}
         )
@@ -107,7 +107,7 @@ def _contestants(config: JudgeEvaluationStep, checkpoint: Path, step: Step) -> l
 
 
 def _untrained(seed: int, config: JudgeEvaluationStep, folder: Path) -> "Judge":
-    """A judge of random weights, loaded as the judge beside it is: on the same device."""
+    """A judge with random weights, loaded like the trained judge: on the same device."""
     from spatialreward.judges.engines.engine import Judge
     from spatialreward.judges.qwen_vl import checkpoint
     from spatialreward.world.untrained_judge import untrained_tiny

@@ -19,7 +19,7 @@ Drawn = Annotated[
 def train_judge(
     config: Config, data: Reference, drawn: Drawn = "", parent_run_id: ParentRunId = ""
 ) -> str:
-    """Train a judge on a data set and answer with its reference; torchrun may start many of it."""
+    """Train a judge on a data set and print its reference; torchrun may start several processes."""
     from components.reward_training import steps
     from spatialreward.ops.config import JudgeTrainingStep, read_settings
 
@@ -31,12 +31,12 @@ def train_judge(
 def tune_judge(
     config: Config,
     judge: Annotated[
-        str, typer.Option(metavar="S3_REF", help="The judge to start from, as train-judge answers.")
+        str, typer.Option(metavar="S3_REF", help="The initial judge, the output of train-judge.")
     ],
     data: Reference,
     parent_run_id: ParentRunId = "",
 ) -> str:
-    """Train a judge on rewards for its own answers; answers with the new judge's reference."""
+    """Train a judge on rewards for its own answers; prints the new judge's reference."""
     from components.reward_training import steps
     from spatialreward.ops.config import JudgeTuningStep, read_settings
 
@@ -47,12 +47,12 @@ def tune_judge(
 @app.command()
 def train_judge_on_nodes(
     config: Config,
-    nodes: Annotated[str, typer.Option(metavar="JSON", help="What trains together: Nodes.")],
+    nodes: Annotated[str, typer.Option(metavar="JSON", help="The nodes of the training: Nodes.")],
     data: Reference,
     drawn: Drawn = "",
     parent_run_id: ParentRunId = "",
 ) -> str:
-    """Have a TrainJob train a judge on several nodes, follow it, answer with its reference."""
+    """Train a judge on several nodes with a TrainJob, follow it, and print its reference."""
     from components.reward_training import launching
     from spatialreward.ops.cluster.train_job import Nodes
     from spatialreward.ops.config import JudgeTrainingStep, read_settings

@@ -1,4 +1,4 @@
-"""The judge's training as the pipeline sees it."""
+"""The pipeline interface of the judge's training."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ def train_judge(
 ) -> NamedTuple("Judges", [("judge", str), ("earlier", str)]):
     """Train a judge on a data set; returns references of the judge and of an earlier checkpoint.
 
-    The latter is empty where none is kept, and ``drawn`` where no drawn edits are trained on.
+    The latter is empty if none is kept, and ``drawn`` if no drawn edits are trained on.
     """
     from components.reward_training.__main__ import app
     from spatialreward.cli.container import run_as_task
@@ -30,7 +30,7 @@ def train_judge(
 def train_judge_on_nodes(
     config: str, nodes: str, data: str, drawn: str, parent_run_id: str, model: dsl.Output[dsl.Model]
 ) -> NamedTuple("Judges", [("judge", str), ("earlier", str)]):
-    """Train a judge on several nodes, as a TrainJob; returns what ``train_judge`` does."""
+    """Train a judge on several nodes, with a TrainJob; returns the same as ``train_judge``."""
     from components.reward_training.__main__ import app
     from spatialreward.cli.container import run_as_task
 

@@ -16,11 +16,11 @@ def train_judge_on_nodes(
     *,
     drawn: str = "",
 ) -> str:
-    """Train a judge on several nodes; returns what ``train_judge`` does.
+    """Train a judge on several nodes; returns the same as ``train_judge``.
 
     Raises:
-        TrainJobError: the training failed, or has left no checkpoint.
-        ClusterError: the cluster refuses, or has been away for too long.
+        TrainJobError: the training failed, or left no checkpoint.
+        ClusterError: the cluster refuses, or was unreachable for too long.
     """
     step = training_step(config, data, drawn)
     return references(run_on_nodes(step, nodes, parent_run_id, pace))

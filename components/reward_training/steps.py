@@ -1,4 +1,4 @@
-"""The steps of the judge's training: from whatever base its settings name, and on rewards."""
+"""Steps of the judge's training: from the configured base, and on rewards."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,23 +27,23 @@ _JUDGE, _EARLIER = "judge", "earlier-judge"
 
 
 def train_judge(config: JudgeTrainingStep, data: str, parent_run_id: str, drawn: str = "") -> str:
-    """Train a judge on a data set; returns the checkpoint's reference, empty in a helper.
+    """Train a judge on a data set; returns the checkpoint's reference, empty in a worker process.
 
-    Where an earlier checkpoint is kept, its reference follows after a space. ``drawn`` is the data
-    set of drawn edits, where the settings have a share of them.
+    If an earlier checkpoint is kept, its reference follows after a space. ``drawn`` is the data set
+    of drawn edits, if the settings use a share of them.
 
     Raises:
-        InvalidInputError: the base or the data is not there, or cannot be trained on.
-        ProcessesError: one of the processes that this machine trains with failed.
+        InvalidInputError: the base or the data is missing, or unusable for training.
+        ProcessesError: one of the training processes on this machine failed.
     """
     return references(training_step(config, data, drawn).run(parent_run_id))
 
 
 def training_step(config: JudgeTrainingStep, data: str, drawn: str = "") -> TrainingStep:
-    """The step ``train-judge``, for one process, several or several nodes.
+    """The step ``train-judge``, for one process, several, or several nodes.
 
     Raises:
-        InvalidInputError: the base is not here, or cannot be trained here.
+        InvalidInputError: the base is missing, or unusable here.
     """
 
     def keep(step: Step) -> Outputs:
@@ -68,12 +68,12 @@ def training_step(config: JudgeTrainingStep, data: str, drawn: str = "") -> Trai
 
 
 def tune_judge(config: JudgeTuningStep, judge: str, data: str, parent_run_id: str) -> str:
-    """Train a judge by GRPO; returns the checkpoint's reference, empty in a helper.
+    """Train a judge by GRPO; returns the checkpoint's reference, empty in a worker process.
 
     Raises:
-        InvalidInputError: the judge or the data is not there, or cannot be trained on; or a reward
-            lacks what it needs.
-        ProcessesError: one of the processes that this machine trains with failed.
+        InvalidInputError: the judge or the data is missing, or unusable for training; or a reward
+            lacks its input.
+        ProcessesError: one of the training processes on this machine failed.
         MaskedError, DivergenceError, ServerAway: as the training of ``training.grpo``.
     """
     step = TrainingStep(
@@ -92,7 +92,7 @@ def tune_judge(config: JudgeTuningStep, judge: str, data: str, parent_run_id: st
 
 
 def references(done: Outputs) -> str:
-    """The checkpoints that a finished training has made, as ``train_judge`` returns them."""
+    """The checkpoints of a finished training, in the form that ``train_judge`` returns."""
     return " ".join(str(done[name]) for name in ("judge", "earlier") if name in done)
 
 
@@ -161,11 +161,11 @@ def _base(config: JudgeTrainingStep, given: Given) -> "Base":
 
 
 def find_base(base: ShippedBase | FolderBase | HubBase) -> Path:
-    """Folder of a base; one of the hub is fetched into its cache.
+    """Folder of a base; downloads one from the hub into its cache.
 
     Raises:
-        InvalidInputError: it is not here, or the hub has none of this name.
-        HubError: the hub does not hand it over.
+        InvalidInputError: it is missing, or the hub has none of this name.
+        HubError: the hub does not deliver it.
     """
     match base:
         case ShippedBase():

@@ -8,15 +8,15 @@ from spatialreward.cli.container import Config, ParentRunId, Reference, containe
 
 app = container_entry("Makes an editor and fine-tunes it against the served judge.")
 
-Tasks = Annotated[str, typer.Option(metavar="S3_REF", help="Data set whose tasks the editor gets.")]
+Tasks = Annotated[str, typer.Option(metavar="S3_REF", help="Data set with the editor's tasks.")]
 WatchedTasks = Annotated[
-    str, typer.Option(metavar="S3_REF", help="Data set whose tasks the watch looks at.")
+    str, typer.Option(metavar="S3_REF", help="Data set with the watch's tasks.")
 ]
 
 
 @app.command()
 def pretrain_editor(config: Config, data: Reference, parent_run_id: ParentRunId = "") -> str:
-    """Make the editor that RL starts from; answers with its reference."""
+    """Train the initial editor of RL; prints its reference."""
     from components.rl_finetuning import steps
     from spatialreward.ops.config import EditorPretrainingStep, read_settings
 
@@ -26,7 +26,7 @@ def pretrain_editor(config: Config, data: Reference, parent_run_id: ParentRunId 
 
 @app.command()
 def import_editor(config: Config, parent_run_id: ParentRunId = "") -> str:
-    """Take an editor with published weights to start RL from; answers with its reference."""
+    """Import an editor with published weights for RL; prints its reference."""
     from components.rl_finetuning import steps
     from spatialreward.ops.config import EditorImportStep, read_settings
 
@@ -36,7 +36,7 @@ def import_editor(config: Config, parent_run_id: ParentRunId = "") -> str:
 
 @app.command()
 def draw_edits(config: Config, editor: Reference, parent_run_id: ParentRunId = "") -> str:
-    """Draw edits for the judge's data with an editor; answers with the data set's reference."""
+    """Draw edits for the judge's data with an editor; prints the data set's reference."""
     from components.rl_finetuning import steps
     from spatialreward.ops.config import EditDrawingStep, read_settings
 
@@ -53,35 +53,35 @@ def finetune_editor(
     heldout: WatchedTasks = "",
     parent_run_id: ParentRunId = "",
 ) -> str:
-    """Fine-tune an editor with the served judge's rewards; torchrun may start many of it."""
+    """Fine-tune an editor with the served judge's rewards; torchrun may start several processes."""
     from components.rl_finetuning import steps
     from spatialreward.ops.config import EditorRlStep, read_settings
 
     settings = read_settings(EditorRlStep, config, "--config")
-    asked = steps.AskedFor(data, heldout)
-    return steps.finetune_editor(settings, editor, served, parent_run_id, asked)
+    tasks = steps.TaskData(data, heldout)
+    return steps.finetune_editor(settings, editor, served, parent_run_id, tasks)
 
 
 @app.command()
 def finetune_editor_on_nodes(
     config: Config,
-    nodes: Annotated[str, typer.Option(metavar="JSON", help="What trains together: Nodes.")],
+    nodes: Annotated[str, typer.Option(metavar="JSON", help="The nodes of the training: Nodes.")],
     editor: Reference,
     served: Reference,
     data: Tasks = "",
     heldout: WatchedTasks = "",
     parent_run_id: ParentRunId = "",
 ) -> str:
-    """Have a TrainJob fine-tune an editor on nodes, follow it, answer with its reference."""
+    """Fine-tune an editor on several nodes with a TrainJob, follow it, and print its reference."""
     from components.rl_finetuning import launching, steps
     from spatialreward.ops.cluster.train_job import Nodes
     from spatialreward.ops.config import EditorRlStep, read_settings
 
     settings = read_settings(EditorRlStep, config, "--config")
     wanted = read_settings(Nodes, nodes, "--nodes")
-    asked = steps.AskedFor(data, heldout)
+    tasks = steps.TaskData(data, heldout)
     return launching.finetune_editor_on_nodes(
-        settings, wanted, editor, served, parent_run_id, asked
+        settings, wanted, editor, served, parent_run_id, tasks
     )
 
 

@@ -1,4 +1,4 @@
-"""The editor's training as the pipeline sees it."""
+"""The pipeline interface of the editor's training."""
 
 from kfp import dsl
 
@@ -9,7 +9,7 @@ IMAGE = "spatialreward/rl-finetuning:0.1.0"
 def pretrain_editor(
     config: str, data: str, parent_run_id: str, model: dsl.Output[dsl.Model]
 ) -> str:
-    """Make the editor that RL starts from; returns its reference."""
+    """Train the initial editor of RL; returns its reference."""
     from components.rl_finetuning.__main__ import app
     from spatialreward.cli.container import run_as_task
 
@@ -22,7 +22,7 @@ def pretrain_editor(
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def import_editor(config: str, parent_run_id: str, model: dsl.Output[dsl.Model]) -> str:
-    """Take an editor with published weights; returns its reference."""
+    """Import an editor with published weights; returns its reference."""
     from components.rl_finetuning.__main__ import app
     from spatialreward.cli.container import run_as_task
 
@@ -85,7 +85,7 @@ def finetune_editor_on_nodes(
     parent_run_id: str,
     model: dsl.Output[dsl.Model],
 ) -> str:
-    """Fine-tune an editor on several nodes, as a TrainJob; returns its reference."""
+    """Fine-tune an editor on several nodes, with a TrainJob; returns its reference."""
     from components.rl_finetuning.__main__ import app
     from spatialreward.cli.container import run_as_task
 

@@ -1,6 +1,6 @@
-"""The steps that make an editor: one is trained or taken, then RL with the served judge's rewards.
+"""Steps of the editor's training: pretrain or import one, then RL with the served judge's rewards.
 
-Between the two the one that is trained here draws edits that the judge learns from.
+In between, a pretrained editor draws edits for the judge to learn from.
 """
 
 import math
@@ -30,20 +30,20 @@ _EDITOR = "editor"
 _PURPOSES = {"data": "training", "heldout": "watching"}
 
 
-class AskedFor(NamedTuple):
-    """Data sets of the pipeline whose tasks an editor gets, where its settings name none."""
+class TaskData(NamedTuple):
+    """Data sets of the pipeline with an editor's tasks, used if its settings name none."""
 
     data: str = ""
-    """Reference; empty: there is none."""
+    """Reference; empty: none."""
     heldout: str = ""
-    """That the training is watched on."""
+    """For the training's watch."""
 
     def given(self) -> dict[str, str]:
-        """Those that there are, by name."""
+        """The given ones, by name."""
         return {name: one for name, one in self._asdict().items() if one}
 
     def over(self, rl: RlConfig) -> RlConfig:
-        """Settings that name them."""
+        """Settings with these data sets filled in."""
         if self.data:
             rl = rl.model_copy(update={"prompts": self.data})
         if self.heldout:
@@ -53,7 +53,7 @@ class AskedFor(NamedTuple):
 
 
 def pretrain_editor(config: EditorPretrainingStep, data: str, parent_run_id: str) -> str:
-    """Train the tiny editor that RL starts from; returns its reference."""
+    """Pretrain the tiny editor for RL; returns its reference."""
 
     def work(step: Step) -> Outputs:
         from spatialreward.world import editor_pretraining
@@ -77,13 +77,13 @@ def pretrain_editor(config: EditorPretrainingStep, data: str, parent_run_id: str
 
 
 def import_editor(config: EditorImportStep, parent_run_id: str) -> str:
-    """Bring an editor with published weights to the object store; returns its reference.
+    """Import an editor with published weights into the object store; returns its reference.
 
-    It is opened as RL opens it first, so that what is missing or of another editor is named here.
+    Loads it like RL first, so that a missing or foreign component is reported here.
 
     Raises:
-        InvalidInputError: there is no whole editor, or its settings are none for it.
-        HubError: the hub cannot be reached, or refuses.
+        InvalidInputError: the editor is missing or incomplete, or its settings do not fit it.
+        HubError: the hub is unreachable, or refuses.
     """
     base = config.editor.base
     if isinstance(base, ArtifactBase):
@@ -94,7 +94,7 @@ def import_editor(config: EditorImportStep, parent_run_id: str) -> str:
         )
         if not found.is_dir():
             raise InvalidInputError(f"editor {found}: there is no such folder")
-        # What lies in a folder may change while its path stays.
+        # The content of a folder may change under one path.
         inputs = {"editor": digest_folder(found)}
 
     def work(step: Step) -> Outputs:
@@ -123,9 +123,9 @@ def draw_edits(config: EditDrawingStep, editor: str, parent_run_id: str) -> str:
     """Draw edits with a pretrained editor and its stages; returns the data set's reference.
 
     Raises:
-        InvalidInputError: there is no such editor, or a photo of the world cannot be read.
+        InvalidInputError: there is no such editor, or a photo of the world is unreadable.
     """
-    # The pictures behind a path may change while the path stays.
+    # The pictures in a folder may change under one path.
     photos = config.world.photos
     inputs = {"editor": editor} | ({"photos": digest_folder(Path(photos))} if photos else {})
 
@@ -144,42 +144,42 @@ def draw_edits(config: EditDrawingStep, editor: str, parent_run_id: str) -> str:
 
 
 def finetune_editor(
-    config: EditorRlStep, editor: str, served: str, parent_run_id: str, asked: AskedFor
+    config: EditorRlStep, editor: str, served: str, parent_run_id: str, tasks: TaskData
 ) -> str:
-    """Fine-tune an editor; returns its reference, empty in a helper.
+    """Fine-tune an editor; returns its reference, empty in a worker process.
 
     Args:
-        config: how.
-        editor: reference of the editor to start from.
-        served: reference of the judge that is served, whose rewards the result follows from.
+        config: settings of the training.
+        editor: reference of the initial editor.
+        served: reference of the served judge, which affects the result through its rewards.
         parent_run_id: the pipeline's run.
-        asked: data sets whose source pictures and instructions are asked for.
+        tasks: data sets that provide source pictures and instructions.
 
     Raises:
-        InvalidInputError: the prompts are no data set, or cannot be divided among the processes.
-        RewardError: the judge failed on too many edits of a step, or is away for too long.
-        ProcessesError: one of the processes that this machine trains with failed.
+        InvalidInputError: the prompts are not a data set, or cannot be divided among the processes.
+        RewardError: the judge failed on too many edits of a step, or is unavailable for too long.
+        ProcessesError: one of the training processes on this machine failed.
     """
-    return reference(finetuning_step(config, editor, served, asked).run(parent_run_id))
+    return reference(finetuning_step(config, editor, served, tasks).run(parent_run_id))
 
 
 def finetuning_step(
-    config: EditorRlStep, editor: str, served: str, asked: AskedFor
+    config: EditorRlStep, editor: str, served: str, tasks: TaskData
 ) -> TrainingStep:
-    """The step ``finetune-editor``, for one process, several or several nodes.
+    """The step ``finetune-editor``, for one process, several, or several nodes.
 
     Raises:
-        InvalidInputError: the prompts are no data set.
+        InvalidInputError: the prompts are not a data set.
     """
     from spatialreward.rl.prompts import digest_of
 
-    rl, given = asked.over(config.rl), asked.given()
+    rl, given = tasks.over(config.rl), tasks.given()
     inputs = {"editor": editor, "served": served, **given}
     named = {"prompts": rl.prompts, "watched": rl.watch.prompts}
     for name, prompts in named.items():
         digest = digest_of(prompts) if prompts else None
         if digest is not None:
-            # What lies in a folder may change while its path stays.
+            # The content of a folder may change under one path.
             inputs[name] = digest
     lineage = {
         "base": config.base_name or editor,
@@ -202,7 +202,7 @@ def finetuning_step(
 
 
 def reference(done: Outputs) -> str:
-    """The editor that a finished training has made; empty in a helper, which has made none."""
+    """The editor of a finished training; empty in a worker process, which has none."""
     return str(done.get("editor", ""))
 
 
@@ -216,7 +216,7 @@ def _finetune(config: EditorRlStep, rl: RlConfig, lineage: dict[str, str], given
 
     checkpoint, cache = given.folder / _EDITOR, given.folder / "prompts"
     if given.processes.is_first:
-        # What an interrupted attempt has left.
+        # Remains of an interrupted attempt.
         shutil.rmtree(checkpoint, ignore_errors=True)
     policy = open_policy(
         given.checkpoints["editor"], config.adaptation, seed=rl.seed, name=lineage["base"]

@@ -1,4 +1,4 @@
-"""Measures the served judge beside a re-creation of the design that it replaces.
+"""Measures the served judge against a re-creation of the previous design.
 
 ``python -m serving.bench --help``; ``make bench-serving`` runs all of it.
 """

@@ -1,4 +1,4 @@
-"""``python -m serving.bench``: figures of the served judge, each with its baseline beside it."""
+"""``python -m serving.bench``: figures of the served judge, each with its baseline."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -52,7 +52,7 @@ def measure_all(
     load_clients: Annotated[int, typer.Option(help="Clients of the mixed load.")] = 8,
     load_minutes: Annotated[float, typer.Option(help="Length of the mixed load.")] = 10.0,
 ) -> None:
-    """Everything on one machine; writes build/figures/serving.json. About 20 minutes."""
+    """Measure everything on one machine; writes build/figures/serving.json. About 20 minutes."""
     from serving.bench.judge import bench_judge
     from serving.bench.load import expected_answers, mixed_load
     from serving.bench.prefix import sharing_figures, variants
@@ -98,7 +98,7 @@ def gpu(
     groups_per_batch: Annotated[int, typer.Option(help="Groups of 12 edits a batch.")] = 4,
     side: Annotated[int, typer.Option(help="Side of the square pictures in pixels.")] = 512,
 ) -> None:
-    """Random weights of a large judge on this machine's GPU, with and without shared prefixes."""
+    """Measure a large random judge on this machine's GPU, with and without shared prefixes."""
     from serving.bench.large import measure_large
 
     figures = measure_large(size, batches=batches, groups_per_batch=groups_per_batch, side=side)

@@ -1,7 +1,7 @@
-"""One move of a folder, in a process of its own so that its memory is that of the move alone.
+"""One transfer of a folder in a separate process, to measure its memory alone.
 
-``python -m serving.bench.artifact_moves WAY FROM TO`` says the most memory that it took. The ways
-with ``tar`` are the baseline: one archive, made beside the folder and sent as one object.
+``python -m serving.bench.artifact_moves WAY FROM TO`` prints its peak memory. The ways with ``tar``
+are the baseline: one archive, made beside the folder and sent as one object.
 """
 
 import json
@@ -21,7 +21,7 @@ ARCHIVE = "archive.tar"
 
 
 class Way(StrEnum):
-    """What is done."""
+    """Kind of transfer."""
 
     PUT = "put"
     FETCH = "fetch"
@@ -30,18 +30,18 @@ class Way(StrEnum):
 
 
 def main(
-    way: Annotated[Way, typer.Argument(help="What is done.")],
+    way: Annotated[Way, typer.Argument(help="The transfer to do.")],
     source: Annotated[str, typer.Argument(metavar="FROM", help="A folder, or a reference.")],
     target: Annotated[str, typer.Argument(metavar="TO", help="A prefix, or a new folder.")],
 ) -> None:
-    """Move a folder, and say what was moved and the peak of memory as JSON."""
+    """Transfer a folder, and print its result and peak memory as JSON."""
     moved = move(way, source, target)
     peak_mb = peak_memory_bytes() / 1e6
     sys.stdout.write(json.dumps({"moved": moved, "peak_mb": peak_mb}))
 
 
 def move(way: Way, source: str, target: str) -> str:
-    """Put a folder at a prefix, or fetch a reference into a folder; returns what one needs next."""
+    """Put a folder at a prefix, or fetch a reference into a folder; returns the next input."""
     store = ObjectStore.from_environment()
     match way:
         case Way.PUT:

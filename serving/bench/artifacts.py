@@ -1,10 +1,10 @@
 """``python -m serving.bench.artifacts``: a large artifact to a real S3 server and back.
 
-A folder of eight files of random bytes is stored and fetched, by the file and as one tar, which is
-the baseline. Each move is a process of its own. Disk is what the files beside the store take at the
-most while a move is under way, deleted files that are still open included. Then a connection is cut
-in the middle of a move both ways, and the proxy in front of the store counts what the second
-attempt moves.
+A folder of eight files of random bytes is stored and fetched, file by file and, as the baseline, as
+one tar. Each transfer is a separate process. Disk usage is the peak size of the files beside the
+store during a transfer, including deleted files that are still open. Then a connection is cut in
+the middle of a transfer in both directions, and the proxy in front of the store counts the bytes of
+the retry.
 """
 
 import json
@@ -37,9 +37,9 @@ NUM_FILES = 8
 MOST_DISK = 1.1
 MOST_MEMORY_MB = 500.0
 MOST_AGAIN = 1.05
-"""Of the bytes that were missing: some requests, and what was under way."""
+"""Of the missing bytes: some requests, and those in flight."""
 _CUT_AT = 0.6
-"""Share of the artifact: some files are complete then, and some are under way."""
+"""Share of the artifact: some files are complete then, and some in flight."""
 _PREFIX = f"s3://{BUCKET}/artifacts/bench"
 _LOOK_EVERY_S = 0.02
 _CHUNK = 1 << 20
@@ -49,14 +49,14 @@ app = typer.Typer(cls=CommandGroup, pretty_exceptions_enable=False)
 
 
 class Moved(NamedTuple):
-    """What a move came to."""
+    """Result of a transfer."""
 
     status: int
     answer: str
-    """The artifact's reference, or the folder; empty where the move failed."""
+    """The artifact's reference, or the folder; empty after a failure."""
     peak_mb: float
     peak_bytes: int
-    """The most that the files beside the store took."""
+    """Peak size of the files beside the store."""
     seconds: float
 
 
@@ -80,7 +80,7 @@ def main(
 
 
 def measure(folder: Path, num_bytes: int) -> list[Figure]:
-    """Store and fetch an artifact of so many bytes, by the file and as one tar.
+    """Store and fetch an artifact of this size, file by file and as one tar.
 
     Args:
         folder: for the artifact and the S3 server's files; emptied first.
@@ -89,7 +89,7 @@ def measure(folder: Path, num_bytes: int) -> list[Figure]:
     shutil.rmtree(folder, ignore_errors=True)
     source = folder.absolute() / "client" / "artifact"
     write_random(source, num_bytes)
-    # A server for each, so that its files are gone before the next.
+    # A separate server for each, so that its files are gone before the next.
     with _s3(folder / "s3") as s3:
         put, fetch = _there_and_back(s3, source, "put", "fetch")
     with _s3(folder / "s3") as s3:
@@ -124,7 +124,7 @@ def measure(folder: Path, num_bytes: int) -> list[Figure]:
 
 
 def write_random(folder: Path, num_bytes: int) -> None:
-    """Write files of random bytes, so many all together."""
+    """Write files of random bytes with this total size."""
     folder.mkdir(parents=True)
     drawn = np.random.default_rng(SEED)
     for number in range(NUM_FILES):
@@ -187,7 +187,7 @@ def _cut_figures(s3: S3Endpoint, source: Path, num_bytes: int) -> list[Figure]:
 
 
 def _move(url: str, s3: S3Endpoint, folder: Path, way: str, source: str, target: str) -> Moved:
-    """Run one move, and look at the files in ``folder`` meanwhile."""
+    """Run one transfer, and watch the files in ``folder`` meanwhile."""
     variables = {
         "S3_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": s3.access_key,
@@ -206,7 +206,7 @@ def _move(url: str, s3: S3Endpoint, folder: Path, way: str, source: str, target:
         with _watched(folder, process.pid) as peak:
             out, said = process.communicate()
     finally:
-        # After an interrupt; one that has ended does not mind.
+        # After an interrupt; no effect on an ended process.
         process.kill()
     seconds = time.perf_counter() - start
     told = json.loads(out) if process.returncode == 0 else {"moved": "", "peak_mb": 0.0}
@@ -222,7 +222,7 @@ def _expect_failure(moved: Moved) -> None:
 
 @contextmanager
 def _watched(folder: Path, pid: int) -> Iterator[list[int]]:
-    """What the files of a folder and of a process took, looked at again and again."""
+    """Sizes of a folder's and a process's files, sampled repeatedly."""
     found, is_over = [_bytes_below(folder)], threading.Event()
 
     def look() -> None:
@@ -240,7 +240,7 @@ def _watched(folder: Path, pid: int) -> Iterator[list[int]]:
 
 
 def _bytes_below(folder: Path) -> int:
-    """What a folder's files take on the disk."""
+    """Size of a folder's files on disk."""
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:
@@ -252,20 +252,20 @@ def _bytes_below(folder: Path) -> int:
 
 
 def _deleted_bytes(pid: int) -> int:
-    """What files take that have no name any more and that a process has open."""
+    """Size of deleted files that a process still has open."""
     total = 0
     try:
         for link in Path(f"/proc/{pid}/fd").iterdir():
             if os.readlink(link).endswith(" (deleted)"):
                 total += link.stat().st_blocks * 512
     except OSError:
-        # It has just closed that file, or ended.
+        # The process has just closed that file, or ended.
         return total
     return total
 
 
 def _finished(store: ObjectStore) -> dict[str, int]:
-    """Sizes of the objects that are complete, by bucket and key."""
+    """Sizes of the complete objects, by bucket and key."""
     prefix = _PREFIX.removeprefix(f"s3://{BUCKET}/")
     return {
         f"{BUCKET}/{one.object_name}": int(one.size or 0)

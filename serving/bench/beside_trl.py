@@ -1,14 +1,14 @@
-"""SFT with the project's own ``fit`` and with TRL's ``SFTTrainer``, in short rounds in turn.
+"""SFT with the project's ``fit`` and with TRL's ``SFTTrainer``, in short alternating rounds.
 
 Both get the same checkpoint, conversations in the same order, batch size, AdamW and learning rate.
-TRL keeps its defaults, gradient checkpointing and the vision part as transformers has it among
-them, but for four:
+TRL keeps its defaults, including gradient checkpointing and transformers' own vision part, except
+for four:
 
-- ``max_length`` None, as the default of 1,024 tokens would cut answers off;
-- no shuffling, or the samples would not be the same;
-- ``bf16`` off where the processor has no instructions for it, where it would be emulated;
-- a processor without a video part, which needs torchvision; and a chat template that puts nothing
-  behind the answer's end, so that both learn the same tokens.
+- ``max_length`` None, because the default of 1,024 tokens would truncate answers;
+- no shuffling, to train on the same samples;
+- ``bf16`` off if the processor has no instructions for it, where it would be emulated;
+- a processor without a video part, which needs torchvision; and a chat template with nothing after
+  the answer's end, so that both learn the same tokens.
 """
 
 import time
@@ -40,30 +40,30 @@ if TYPE_CHECKING:
 
 
 class Mark(NamedTuple):
-    """What a trainer reports after some of its steps."""
+    """Metrics from a trainer after some of its steps."""
 
     step: int
     at_s: float
     at_cpu_s: float
     """Of all threads of this process."""
     loss: float
-    """Mean since the mark before."""
+    """Mean since the previous mark."""
 
 
 class Beside(NamedTuple):
-    """What came of the rounds; one number a round."""
+    """Results of the rounds; one number per round."""
 
     ours: list[float]
     """Samples a second."""
     trl: list[float]
     cpu_ratios: list[float]
-    """How much more time of the processor TRL takes: no neighbour changes it much."""
+    """TRL's relative processor time: hardly affected by other load."""
     loss_difference: float
     """Largest relative difference of the mean losses of the last steps."""
 
     @property
     def ratios(self) -> list[float]:
-        """How many times as fast as TRL, round by round: a neighbour's load cancels."""
+        """Speed-up over TRL by round: other load cancels."""
         return [ours / trl for ours, trl in zip(self.ours, self.trl, strict=True)]
 
 
@@ -72,15 +72,15 @@ def beside_trl(
 ) -> Beside:
     """Train with both in turn, from the same weights in each round.
 
-    The time up to the first report is that of warming up, and does not count.
+    The time up to the first report is warm-up, and does not count.
 
     Args:
         base: a checkpoint.
         data: edits with labels.
-        protocol: in whose words.
-        config: how; its reports are the marks between which time is taken, so there are at least
+        protocol: gives prompts and answers.
+        config: training settings; its reports are the marks for taking time, so it needs at least
             two of them.
-        rounds: how many of each.
+        rounds: number of rounds of each.
     """
     processor = Processor.load(base, None).following(protocol)
     planned = planned_of(data, protocol, processor, config)
@@ -92,7 +92,7 @@ def beside_trl(
     differences, cpu_ratios = [], []
     for number in track(range(rounds), total=rounds, description=f"rounds beside TRL: {base}"):
         marks = {}
-        # Each is the first one in every second round.
+        # Alternate which one goes first.
         for name in sorted(ways, reverse=bool(number % 2)):
             with TemporaryDirectory() as folder, warnings.catch_warnings():
                 marks[name] = ways[name](Path(folder))
@@ -136,7 +136,7 @@ def _cpu_s(marks: Sequence[Mark]) -> float:
 
 
 def _dtype(config: JudgeTrainingConfig) -> "torch.dtype":
-    """Of the weights as they are read, as ``train_judge`` does."""
+    """Of the loaded weights, as in ``train_judge``."""
     import torch
 
     halved = config.tuning.kind == "lora" and reduces_precision(config)
@@ -199,7 +199,7 @@ def _trl(
                     Mark(state.global_step, time.perf_counter(), time.process_time(), logs["loss"])
                 )
 
-    # TRL 1.16 and peft 0.21 ask transformers 5.23 for what has other names there.
+    # TRL 1.16 and peft 0.21 use old names of transformers 5.23.
     warnings.filterwarnings("ignore", "`(is_)?gradient_checkpointing", FutureWarning)
     rows = [planned[number].row() for number in range(len(planned))]
     ours = _arguments(config, folder)
@@ -213,7 +213,7 @@ def _trl(
         report_to=[],
         disable_tqdm=True,
         save_strategy="no",
-        # What decides the loss after so many samples, and not the speed.
+        # Settings that affect the loss, and not the speed.
         **{name: getattr(ours, name) for name in _SAME},
     )
     trainer = SFTTrainer(
@@ -249,12 +249,12 @@ def _lora(tuning: LoraTuning) -> "LoraConfig":
 
 
 def _trl_processor(processor: Processor, protocol: Protocol) -> "ProcessorMixin":
-    """As TRL wants it; the pictures have the size already that the protocol shows."""
+    """In TRL's form; the pictures already have the protocol's size."""
     from spatialreward.training.trl_processor import trl_processor
 
     template = protocol.chat_template
     assert template is not None
-    # Behind a generation prompt without a role the answer has none either.
+    # Without a role after the generation prompt, the answer has none either.
     template = template.replace(
         "{{ message.role }}", "{{ message.role if message.role == 'user' else '' }}"
     )

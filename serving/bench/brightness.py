@@ -1,6 +1,6 @@
 """Brightness as the reward of RL whose speed is measured.
 
-A judge of random weights is asked for the time that it takes; its answers cannot be read.
+A random judge is called for its time only; its answers are unreadable.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,8 +15,8 @@ class Brightness:
     """A ``types.Reward``: the mean of all bytes of an edited picture, 0..1."""
 
     names = ("brightness",)
-    weights = {"brightness": 1.0}  # noqa: RUF012 - nobody changes it
-    card = {}  # noqa: RUF012 - nobody changes it
+    weights = {"brightness": 1.0}  # noqa: RUF012 - never modified
+    card = {}  # noqa: RUF012 - never modified
 
     def __init__(self, ask: "Callable[[Sequence[Edit]], object]") -> None:
         """Call ``ask`` with the edits before their brightness is counted."""
@@ -38,4 +38,4 @@ class Brightness:
         return {}
 
     def load_state_dict(self, state_dict: dict[str, object], /) -> None:
-        """Nothing to take up."""
+        """Nothing to load."""

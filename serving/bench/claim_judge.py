@@ -1,4 +1,4 @@
-"""``python -m serving.bench.claim_judge``: a judge that predicts regions beside its four rivals."""
+"""``python -m serving.bench.claim_judge``: a judge with regions against its four alternatives."""
 
 from pathlib import Path
 from typing import Annotated
@@ -33,8 +33,8 @@ def main(
 
     The kinds: regions, reasoning and scores; no regions; scores alone; a scalar head alone; and
     regions while training, a scalar head while judging. Each of three seeds. Prints means over
-    seeds with 95 % intervals, and how far the first kind is above the best of the others; writes
-    claim-judge.json, and claim.png to look at.
+    seeds with 95 % intervals, and the lead of the first kind over the best of the others; writes
+    claim-judge.json, and claim.png.
     """
     configure_logging(verbose=verbose)
     from spatialreward.figures import figures_console, figures_table, write_figures

@@ -52,10 +52,9 @@ def main(
 
     The rewards: a judge with regions, its advantages per region or of the whole picture; no
     regions; scores alone; a scalar head alone; a scalar head beside regions; changed pixels; and
-    the world's oracle, which is the ceiling. Prints what each gains of the oracle's reward on
+    the world's oracle, which is the ceiling. Prints each one's gain of the oracle's reward on
     held-out prompts with 95 % intervals, differences, and shares of the ceiling's gain; writes
-    claim-rl.json, claim-rl.md with what the watch on reward hacking saw, and claim-rl.png to look
-    at.
+    claim-rl.json, claim-rl.md with the watch's findings on reward hacking, and claim-rl.png.
     """
     configure_logging(verbose=verbose)
     from spatialreward.figures import figures_console, figures_table
@@ -88,14 +87,14 @@ def measure(
     judges: "Sequence[Mapping[JudgeKind, Path]]",
     held_out: Path,
 ) -> "list[Figure]":
-    """Train what is not trained yet, and write what came of all.
+    """Run the missing trainings, and write the results.
 
     Args:
-        out: keeps everything.
-        config: what is compared.
-        editor: that all trainings start from.
+        out: folder for all files.
+        config: the comparison.
+        editor: initial editor of all trainings.
         judges: for each seed, checkpoints by the judges' kinds.
-        held_out: checkpoint of the judge that watches all trainings and is trained on in none.
+        held_out: checkpoint of the judge that watches all trainings but rewards none.
     """
     from spatialreward.figures import write_figures
     from spatialreward.world.rl_claim.comparing import claim_figures, tabulate

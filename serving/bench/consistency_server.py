@@ -1,8 +1,8 @@
-"""A server that plays the consistency judge of GRPO by a rule, since no model can be asked here.
+"""A server that imitates GRPO's consistency judge by a rule, because no model is available here.
 
-It knows the labels of the edits by the pixels of the edited pictures, and gives the share of words
-that the reasoning it is asked about has in common with the label's, in their order. Of the requests
-it fails a share, in each of the ways in which servers and models do.
+It finds the labels of edits by the pixels of the edited pictures, and returns the share of words
+that the given reasoning shares with the label's, in order. It fails a share of the requests, in all
+the ways in which servers and models do.
 """
 
 import base64
@@ -33,12 +33,12 @@ class ConsistencyServer:
     """Answers while ``running``; ``judge`` names it as settings do."""
 
     def __init__(self, edits: Iterable[LabelledEdit], failing: float, seed: int) -> None:
-        """Take the labels.
+        """Index the labels.
 
         Args:
-            edits: with labels, and with pictures of the size that the protocol shows.
+            edits: with labels, and with pictures in the protocol's size.
             failing: share of requests without a usable answer.
-            seed: decides which.
+            seed: selects them.
         """
         self._labels = {_key(one.edited_image()): one.label for one in edits}
         self._failing = failing
@@ -52,7 +52,7 @@ class ConsistencyServer:
 
     @contextmanager
     def running(self) -> Iterator["ConsistencyServer"]:
-        """Answer for the length of a ``with`` block."""
+        """Serve for a ``with`` block."""
         thread = threading.Thread(target=self._http.serve_forever, daemon=True)
         thread.start()
         try:

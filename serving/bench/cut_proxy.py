@@ -1,4 +1,4 @@
-"""A TCP proxy on this machine whose connections can be cut, and that counts what passes."""
+"""A local TCP proxy that counts traffic and can cut its connections."""
 
 import re
 import socket
@@ -14,10 +14,10 @@ _LONGEST_REQUEST = 2_000
 
 
 class CutProxy:
-    """Passes bytes on to one address until it is to cut all connections."""
+    """Forwards traffic to one address until it cuts all connections."""
 
     def __init__(self, host: str, port: int) -> None:
-        """Listen at a free port of this machine, in front of ``host:port``."""
+        """Listen at a free local port, in front of ``host:port``."""
         self._target = (host, port)
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
@@ -28,10 +28,10 @@ class CutProxy:
         self.num_up = self.num_down = 0
         """Bytes to the server, and from it."""
         self.put_keys: set[str] = set()
-        """Bucket and key of each object that was sent, whole or in parts."""
+        """Bucket and key of each uploaded object, whole or in parts."""
 
     def __enter__(self) -> Self:
-        """Begin to accept."""
+        """Start accepting."""
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
@@ -46,7 +46,7 @@ class CutProxy:
         self._cut()
 
     def start_again(self, cut_after: int | None = None) -> None:
-        """Accept again, count from nothing, and cut when so many bytes have passed either way."""
+        """Accept again, reset the counts, and cut after this number of bytes either way."""
         with self._lock:
             self._cut_after, self.is_cut = cut_after, False
             self.num_up = self.num_down = 0
@@ -101,7 +101,7 @@ class CutProxy:
 
 
 def _close(one: socket.socket) -> None:
-    # A thread that waits in ``recv`` wakes by a shutdown, not by a close.
+    # A shutdown wakes a thread in ``recv``, a close does not.
     with suppress(OSError):
         one.shutdown(socket.SHUT_RDWR)
     one.close()

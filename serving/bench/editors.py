@@ -1,6 +1,6 @@
-"""``python -m serving.bench.editors``: our editors beside the published ones.
+"""``python -m serving.bench.editors``: our editors against the published ones.
 
-OmniGen2 is held against stored tensors, the others against diffusers' own pipelines in this run.
+OmniGen2 is compared with stored tensors, the others with diffusers' own pipelines in this run.
 """
 
 from collections.abc import Callable
@@ -39,10 +39,10 @@ def main(
 
 
 def measure(tensors: Path) -> "list[Figure]":
-    """Largest differences of what belongs together, each with what is allowed as its target.
+    """Largest differences between corresponding values, each with its tolerance as target.
 
     Raises:
-        InvalidInputError: tensors are not there.
+        InvalidInputError: tensors are missing.
     """
     return [figure for compare in _COMPARED for figure in compare(tensors)]
 

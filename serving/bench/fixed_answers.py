@@ -1,4 +1,4 @@
-"""A model of random weights that is taught fixed answers, and brute force for its soft scores."""
+"""Trains a random model on fixed answers, and computes its soft scores by brute force."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -25,8 +25,8 @@ def teach(
 ) -> float:
     """Overfit a model to one answer a question; returns the last loss.
 
-    The tokens of the answers compete with ``num_others`` drawn anew in each step: with all of
-    Qwen's vocabulary a step is twenty times as long.
+    The answers' tokens compete with ``num_others`` newly drawn ones in each step: with all of
+    Qwen's vocabulary a step would take twenty times as long.
     """
     import torch
 
@@ -61,9 +61,9 @@ def brute_force_mean(
     before: Sequence[int],
     tokens: Digits,
 ) -> float:
-    """Mean of the score that comes behind ``before``, by full forwards for each of 0..25.
+    """Mean of the score after ``before``, by full forward passes for each of 0..25.
 
-    Nothing is shared and nothing is kept between the forwards: each reads prompt and answer anew.
+    Shares and caches nothing between passes: each encodes prompt and answer from the start.
     """
     mean = total = 0.0
     for score in range(26):

@@ -1,9 +1,9 @@
-"""``python -m serving.bench.gpu``: what judges' and editors' work costs at real sizes, on one GPU.
+"""``python -m serving.bench.gpu``: cost of judges and editors at real sizes, on one GPU.
 
-Models have random weights in the shapes of the public ones, pictures are of 512 x 512 pixels, as
-the published judge was trained on and the published RL of its editor draws. Random weights never
-end an answer, so each is as long as it may be: judgements a second are those of answers of that
-many tokens.
+Models have random weights in the shapes of the public ones, pictures are of 512 x 512 pixels, as in
+the published judge's training and the published RL of its editor. Random weights never end an
+answer, so each has the maximum length: judgements a second are those of answers of that many
+tokens.
 """
 
 import statistics
@@ -71,7 +71,7 @@ SHAPES: Mapping[str, Shape] = {
 
 
 class Part(StrEnum):
-    """What is measured."""
+    """Kind of measurement."""
 
     SFT = "sft"
     GRPO = "grpo"
@@ -94,7 +94,7 @@ def main(
     ] = None,
     parts: Annotated[
         list[Part] | None,
-        typer.Option("--part", help="Of what is measured; may be repeated. By default all."),
+        typer.Option("--part", help="Measurement to run; may be repeated. Default: all."),
     ] = None,
     editor: Annotated[
         str, typer.Option(help="omnigen2, or tiny, which needs no GPU; judged by the first shape.")
@@ -141,7 +141,7 @@ def main(
 
 
 def check_gpu(names: list[str]) -> None:
-    """Make sure that there is something to measure on.
+    """Check that there is a suitable device.
 
     Raises:
         NoGpuError: there is no GPU, and a judge or an editor is not the tiny one.
@@ -157,21 +157,21 @@ def check_gpu(names: list[str]) -> None:
 
 
 def measure_training(name: str, data: "Dataset", batch_size: int, num_steps: int) -> "list[Figure]":
-    """Speed, share of the peak and memory of SFT with a LoRA, as the published judge's was."""
+    """Speed, share of the peak and memory of SFT with a LoRA, as for the published judge."""
     from spatialreward.figures import Figure
 
-    told = _train(name, data, batch_size, num_steps)
+    metrics = _train(name, data, batch_size, num_steps)
     units = {"samples_per_s": "1/s", "tokens_per_s": "1/s", "peak_gib": "GiB", "mfu": ""}
     return [
-        Figure(name=f"sft/{name}/{figure}", value=told[metric], unit=unit)
+        Figure(name=f"sft/{name}/{figure}", value=metrics[metric], unit=unit)
         for figure, unit in units.items()
         for metric in (f"speed/{figure}", f"memory/{figure}")
-        if metric in told
+        if metric in metrics
     ]
 
 
 def measure_grpo(name: str, data: "Dataset", answer_tokens: int) -> "Figure":
-    """Seconds of a step of GRPO with a LoRA: four prompts, four answers each, drawn and learnt."""
+    """Seconds of a GRPO step with a LoRA: four prompts, four answers each, generated and learnt."""
     from spatialreward.figures import Figure
     from spatialreward.judges.qwen_vl import checkpoint
     from spatialreward.protocol.prompts import FULL
@@ -204,7 +204,7 @@ def measure_grpo(name: str, data: "Dataset", answer_tokens: int) -> "Figure":
         checkpoint.save(base, *_model(name, data), {"kind": "random weights"})
         trainer, _, _ = made_trainer(Base(base), config, data, FULL, report, states, [], ALONE)
         trainer.train()
-    # The first step compiles what the others use.
+    # The first step compiles for the others.
     value = statistics.median(seconds[1:])
     return Figure(name=f"grpo/{name}/seconds_a_step", value=value, unit="s")
 
@@ -212,7 +212,7 @@ def measure_grpo(name: str, data: "Dataset", answer_tokens: int) -> "Figure":
 def measure_judging(
     name: str, data: "Dataset", num_edits: int, answer_tokens: int
 ) -> "list[Figure]":
-    """Judgements a second, both streams, each edit of a source of its own or all of one."""
+    """Judgements a second, both streams, with a source for each edit or one for all."""
     from spatialreward.figures import Figure
 
     figures = []
@@ -233,7 +233,7 @@ def measure_judging(
 def random_judging(
     name: str, data: "Dataset", batch_size: int, answer_tokens: int
 ) -> "Iterator[Judge]":
-    """A judge for the length of a ``with`` block; none of its answers can be read."""
+    """A judge for a ``with`` block; its answers are unreadable."""
     from spatialreward.judges.engines.engine import Judge
     from spatialreward.protocol.prompts import FULL
 
@@ -246,7 +246,7 @@ def random_judging(
 
 
 def _train(name: str, data: "Dataset", batch_size: int, num_steps: int) -> dict[str, float]:
-    """What the training told last, of the steps after the first half."""
+    """The training's last metrics, from the second half of the steps."""
     from transformers import set_seed
 
     from serving.bench.beside_trl import planned_of
@@ -269,10 +269,10 @@ def _train(name: str, data: "Dataset", batch_size: int, num_steps: int) -> dict[
         ),
     )
     model, processor = _model(name, data)
-    told: dict[str, float] = {}
+    last: dict[str, float] = {}
 
     def report(metrics: dict[str, float], step: int) -> None:
-        told.update(metrics)
+        last.update(metrics)
 
     set_seed(config.seed)
     with TemporaryDirectory() as folder:
@@ -287,11 +287,11 @@ def _train(name: str, data: "Dataset", batch_size: int, num_steps: int) -> dict[
             report=report,
             description=f"training {name}",
         )
-    return told
+    return last
 
 
 def _model(name: str, data: "Dataset") -> "tuple[PreTrainedModel, Processor]":
-    """Made where it stays, in 16 bits: 8 billion weights in 32 do not fit beside others."""
+    """Built on its device in 16 bits: 8 billion weights in 32 do not fit beside others."""
     import torch
 
     from spatialreward.protocol.prompts import FULL
@@ -301,7 +301,7 @@ def _model(name: str, data: "Dataset") -> "tuple[PreTrainedModel, Processor]":
 
 
 def _asked(data: "Dataset", num_edits: int) -> "dict[str, list[Edit]]":
-    """The edits as they are, and all of them on the first one's source and instruction."""
+    """The original edits, and all of them with the first one's source and instruction."""
     import dataclasses
 
     from spatialreward.data.tasks import edit_to_judge
@@ -316,7 +316,7 @@ def _asked(data: "Dataset", num_edits: int) -> "dict[str, list[Edit]]":
 
 
 def _median_seconds(work: Callable[[], object]) -> float:
-    """Of three times, after one that does not count; what is judged comes back to the CPU."""
+    """Median of three runs after a warm-up; results return to the CPU."""
     work()
     seconds = []
     for _ in range(_ROUNDS):

@@ -1,10 +1,10 @@
-"""The cost of a step of RL on one GPU: an editor in OmniGen2's shape, and a random judge.
+"""Cost of an RL step on one GPU, with an editor in OmniGen2's shape and a random judge.
 
-As the published RL has it: a LoRA of rank 32 with float32 weights on a transformer in bfloat16,
+As in the published RL: a LoRA of rank 32 with float32 weights on a transformer in bfloat16,
 gradient checkpointing, 20 steps of which the first 60 % are guided, edits of 512 x 512 pixels. Two
-of the steps are trained, as Flow-GRPO-Fast does. The judge shares the GPU, so nothing is judged in
-the background here and drawing, judging and the update add up to the step; ``serving.bench.rl``
-measures what the background hides of a judge elsewhere.
+of the steps are trained, as in Flow-GRPO-Fast. The judge shares the GPU, so judging does not run in
+the background here and sampling, judging and the update add up to the step; ``serving.bench.rl``
+measures how much of a remote judge's time the background hides.
 """
 
 import statistics
@@ -42,11 +42,11 @@ PUBLISHED = Shape(
     change=0.02,
 )
 EDITORS: Mapping[str, Shape] = MappingProxyType({"omnigen2": PUBLISHED, "tiny": TOY})
-"""By their names in figures; ``tiny`` is for trying this without a GPU."""
+"""By their names in figures; ``tiny`` runs without a GPU."""
 
 
 class Effort(NamedTuple):
-    """How much is measured."""
+    """Size of the measurement."""
 
     num_steps: int = 3
     """The first one does not count."""
@@ -68,13 +68,13 @@ _EFFORT = Effort()
 def measure_editor(
     name: str, judge: "Judge", data: "Dataset", effort: Effort = _EFFORT
 ) -> "list[Figure]":
-    """Seconds of a step of RL and of its parts, edits a second, and the most memory.
+    """Seconds of an RL step and of its parts, edits a second, and peak memory.
 
     Args:
         name: of one of ``EDITORS``.
-        judge: is asked about every edit; the reward is brightness, whatever it says.
+        judge: called for every edit; the reward is brightness, independent of its answer.
         data: its sources and instructions are the prompts.
-        effort: how much is measured.
+        effort: size of the measurement.
     """
     import torch
 
@@ -122,7 +122,7 @@ def measure_editor(
 def config(effort: Effort) -> "RlConfig":
     """Flow-GRPO-Fast in the sampler of OmniGen2's published RL.
 
-    The editor sees one group at once, the judge all of a step.
+    The editor processes one group at once, the judge all of a step.
     """
     from spatialreward.editors.config import SamplingConfig, StepWindow
     from spatialreward.rl.config import RlConfig
@@ -146,7 +146,7 @@ def config(effort: Effort) -> "RlConfig":
 
 
 def random_editor(name: str, rank: int) -> "OmniGen2Editor":
-    """An editor of random weights with a fresh LoRA, made where it stays."""
+    """An editor with random weights and a new LoRA, built on its device."""
     import torch
 
     from spatialreward.editors.config import LoraConfig
@@ -156,7 +156,7 @@ def random_editor(name: str, rank: int) -> "OmniGen2Editor":
 
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
         parts = random_omnigen2(EDITORS[name], SEED, torch.bfloat16)
-    # Nothing is read from or written to its folder.
+    # The folder is never read or written.
     editor = OmniGen2Editor(parts, OmniGen2Config(), Path(name), f"{name} of random weights")
     editor.add_lora(LoraConfig(rank=rank, alpha=2 * rank), seed=SEED, checkpointing=True)
     return editor
@@ -176,7 +176,7 @@ def _split(name: str, steps: list[dict[str, float]]) -> "Iterator[Figure]":
 
 
 def _peak_gib() -> float:
-    """Of the GPU, where there is one, else of this process."""
+    """Of the GPU if there is one, else of this process."""
     import torch
 
     from spatialreward.figures import peak_memory_bytes

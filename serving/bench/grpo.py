@@ -1,8 +1,8 @@
-"""``python -m serving.bench.grpo``: do rewards rise, and do answers without one do no harm?
+"""``python -m serving.bench.grpo``: do rewards rise, and are answers without a reward harmless?
 
-The tiny judge that comes with the library gets noise on its weights, so that there is something to
-learn. A server beside it plays the consistency judge by a rule, once always and once failing on
-30 % of the questions; each run starts from the same judge with the same settings and order.
+The tiny judge that ships with the library gets noise on its weights, as room for learning. A server
+imitates the consistency judge by a rule, once without failures and once failing on 30 % of the
+questions; each run starts from the same judge with the same settings and order.
 """
 
 import shutil
@@ -24,35 +24,35 @@ SEED = 6
 _FOLDER = Path("build/bench-grpo")
 _FAILING = 0.3
 _EDGE = 15
-"""Steps at the beginning and at the end whose means are compared."""
+"""Number of first and last steps whose means are compared."""
 _REWARDS = ("form", "iou", "agreement", "consistency")
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
 
 class Effort(NamedTuple):
-    """How much is measured."""
+    """Size of the measurement."""
 
     steps: int = 60
     batch_size: int = 32
     num_edits: int = 96
     num_held_out: int = 200
     noise: float = 0.2
-    """Standard deviation of what is added to a matrix of weights, in its own ones."""
+    """Standard deviation of the noise on a weight matrix, relative to its own."""
     learning_rate: float = 1e-4
     seeds: tuple[int, ...] = (11,)
 
 
 class Tuned(NamedTuple):
-    """What came of one run."""
+    """Result of one run."""
 
     lines: list[Mapping[str, float]]
     """Metrics by step."""
     quality: np.ndarray
-    """Of each held-out edit: mean of region IoU and agreement of the reward with the label's."""
+    """For each held-out edit: mean of region IoU and agreement of the reward with the label's."""
 
     def mean(self, name: str, steps: slice) -> float:
-        """Of a metric, over some steps."""
+        """Mean of a metric over some steps."""
         return float(np.mean([line[name] for line in self.lines[steps]]))
 
 
@@ -86,8 +86,8 @@ def measure(folder: Path, effort: Effort) -> "tuple[list[Figure], dict[str, obje
     """All figures, and the metrics of the single runs.
 
     Args:
-        folder: new, for what is made on the way.
-        effort: how much is measured.
+        folder: new, for intermediate files.
+        effort: size of the measurement.
     """
     data = world(folder / "data", "train", effort.num_edits)
     held_out = world(folder / "held-out", "heldout", effort.num_held_out)
@@ -114,7 +114,7 @@ def run(
     seed: int,
     effort: Effort,
 ) -> Tuned:
-    """Tune a judge beside a server that fails on a share of the questions, and look at it."""
+    """Tune a judge with a server that fails on a share of the questions, and evaluate it."""
     from serving.bench.consistency_server import ConsistencyServer
     from spatialreward.metrics_file import MetricsFile
     from spatialreward.training.base import Base
@@ -135,7 +135,7 @@ def run(
 
 
 def config(effort: Effort, seed: int, judge: str) -> "GrpoConfig":
-    """The paper's settings but for size, and for a learning rate that a tiny judge needs."""
+    """The paper's settings except for size, and for a learning rate that suits a tiny judge."""
     from spatialreward.training.config import OptimiserConfig
     from spatialreward.training.grpo_config import GrpoConfig, RewardWeights
 
@@ -156,7 +156,7 @@ def config(effort: Effort, seed: int, judge: str) -> "GrpoConfig":
 
 
 def quality(judge: Path, held_out: "Dataset") -> np.ndarray:
-    """How well a judge in service knows each held-out edit, 0..1; 0 where it does not judge."""
+    """Quality of a judge, loaded as in serving, by held-out edit, 0..1; 0 without a judgement."""
     from spatialreward.benchmarks.labelled import LabelledEdits
     from spatialreward.benchmarks.run import judge_benchmark
     from spatialreward.data.regions.overlap import matched_iou

@@ -1,4 +1,4 @@
-"""The judge that is served: one that is given, or a tiny one trained here for a few minutes."""
+"""The judge to serve: a given one, or a tiny one trained here in a few minutes."""
 
 import logging
 import shutil
@@ -18,10 +18,10 @@ _NUM_SAMPLES = 12_000
 
 
 def bench_judge(folder: Path, *, num_samples: int = _NUM_SAMPLES) -> Path:
-    """A judge that answers as a trained one does; made once, then taken from ``folder``.
+    """A judge with realistic answers; trained once, then reused from ``folder``.
 
-    It is trained for less than half as long as the pipeline's: how well it judges does not matter
-    here, that its answers can be read and have their usual length does.
+    Its training is less than half as long as the pipeline's: here only readable answers of the
+    usual length matter, not their quality.
     """
     checkpoint = folder / "judge"
     if (checkpoint / "protocol.json").is_file():
@@ -46,4 +46,4 @@ def bench_judge(folder: Path, *, num_samples: int = _NUM_SAMPLES) -> Path:
 
 
 def _no_report(metrics: object, step: int) -> None:
-    """The loss of this training is nobody's business."""
+    """Ignore the training's loss."""

@@ -1,8 +1,8 @@
-"""A large judge of random weights on this machine's GPU: time and memory at a real judge's size.
+"""A large random judge on this machine's GPU: time and memory at a real judge's size.
 
-Random weights never close a JSON object. So every answer has the longest length that is allowed and
-counts as unreadable, and the figures say nothing about judgements. Needs torch and transformers,
-and nothing of what the pipeline, the server and the generated world need.
+Random weights never close a JSON object. So every answer has the longest allowed length and counts
+as unreadable, and the figures do not cover judgements. Needs only torch and transformers, without
+the dependencies of the pipeline, the server and the generated world.
 """
 
 import time
@@ -61,7 +61,7 @@ _ANY_LANGUAGE_MODEL = {
     },
     "tie_word_embeddings": True,
 }
-"""What both sizes have in common."""
+"""Common to both sizes."""
 _ANY_VISION_TOWER = {
     "depth": 24,
     "hidden_size": 1024,
@@ -79,7 +79,7 @@ _TOKENS = {
 
 
 class _Way:
-    """One way to judge, and what it has come to."""
+    """One way to judge, with its measurements."""
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
@@ -87,8 +87,8 @@ class _Way:
         """Of the batches."""
         self.peak_bytes = 0
         """Of the GPU's memory, weights included; 0 on a CPU."""
-        self.told: Counter[str] = Counter()
-        """What the engine measured."""
+        self.measured: Counter[str] = Counter()
+        """The engine's measurements."""
 
     def warm_up(self, edits: Sequence[Edit]) -> None:
         self._judge.judge(edits)
@@ -100,7 +100,7 @@ class _Way:
         if on_gpu:
             torch.cuda.reset_peak_memory_stats()
         start = time.perf_counter()
-        self._judge.judge(edits, lambda name, amount: self.told.update({name: amount}))
+        self._judge.judge(edits, lambda name, amount: self.measured.update({name: amount}))
         self.seconds.append(time.perf_counter() - start)
         if on_gpu:
             self.peak_bytes = max(self.peak_bytes, torch.cuda.max_memory_allocated())
@@ -112,8 +112,8 @@ def measure_large(
     """Judge with shared prefixes and, as the baseline, without; batch by batch in turn.
 
     Args:
-        size: ``2b`` or ``4b``; ``tiny`` to try this without a GPU.
-        batches: to judge in either way, after a smaller one that does not count.
+        size: ``2b`` or ``4b``; ``tiny`` runs without a GPU.
+        batches: number for either way, after a smaller warm-up batch.
         groups_per_batch: groups of 12 edits of one source and one instruction.
         side: of the square pictures, in pixels.
         max_answer_tokens: the length of every answer.
@@ -164,15 +164,15 @@ def _figures(shared: _Way, full: _Way, num_edits: int) -> list[Figure]:
         *figures,
         Figure(
             name="gpu/prompt_tokens_per_judgement",
-            value=shared.told["prompt_tokens/computed"] / count,
-            baseline=full.told["prompt_tokens/computed"] / count,
+            value=shared.measured["prompt_tokens/computed"] / count,
+            baseline=full.measured["prompt_tokens/computed"] / count,
         ),
-        Figure(name="gpu/unreadable_share", value=shared.told["answers/unreadable"] / count),
+        Figure(name="gpu/unreadable_share", value=shared.measured["answers/unreadable"] / count),
     ]
 
 
 def _group(rng: np.random.Generator, side: int) -> list[Edit]:
-    """Edits of one source and one instruction; noise, since random weights see nothing in it."""
+    """Edits of one source and one instruction; noise, because random weights see nothing in it."""
     source, *attempts = (
         Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8))
         for _ in range(1 + _GROUP_SIZE)
@@ -182,7 +182,7 @@ def _group(rng: np.random.Generator, side: int) -> list[Edit]:
 
 
 def _model(size: str, side: int) -> tuple["Qwen3VLForConditionalGeneration", Processor]:
-    """Random weights, on the GPU if there is one, and what prepares their inputs.
+    """Random weights, on the GPU if there is one, and their processor.
 
     The tokenizer is the shipped base's: it makes more tokens of an English prompt than Qwen's own.
     """
@@ -210,7 +210,7 @@ def _model(size: str, side: int) -> tuple["Qwen3VLForConditionalGeneration", Pro
 def _large_model(
     dimensions: _Dimensions, tokenizer: "PreTrainedTokenizerFast", device: object
 ) -> "Qwen3VLForConditionalGeneration":
-    """Made where it stays: drawing billions of numbers takes a GPU no time."""
+    """Built on its device: a GPU draws billions of numbers in no time."""
     import torch
     from transformers import AutoModelForImageTextToText, Qwen3VLConfig
 

@@ -1,4 +1,4 @@
-"""Minutes of mixed load from several clients: is every answer there, right, and its own?"""
+"""Minutes of mixed load from several clients: checks that every answer arrives and is correct."""
 
 import random
 import threading
@@ -21,9 +21,9 @@ from spatialreward.records import Judgement, JudgingOptions, ScoreKind, Streams
 
 _MOST_EDITS = 24
 _SAME_SCORE = 0.05
-"""Scores of 25 that differ by less are the same: sums are rounded differently in other batches."""
+"""Tolerance of scores, of 25: sums are rounded differently in other batches."""
 _SETTLED = 0.2
-"""Share of the time after which memory counts: by then every size of batch has been seen."""
+"""Share of the time after which memory counts: every size of batch has occurred by then."""
 _OPTIONS = (
     JudgingOptions(),
     JudgingOptions(scores=ScoreKind.HARD),
@@ -34,36 +34,36 @@ _OPTIONS = (
 
 
 class Expected(NamedTuple):
-    """One edit with what the same judge says about it in this process."""
+    """One edit with the same judge's in-process judgement."""
 
     edit: Edit
     judgement: Judgement
 
 
 class Load:
-    """Counts what came back; shared by the clients' threads."""
+    """Counts results; shared by the clients' threads."""
 
     def __init__(self) -> None:
-        """Nothing has been asked."""
+        """Start empty."""
         self.counts: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def answered(self, asked: Sequence[Expected], answers: Sequence[Judgement]) -> None:
-        """Compare a call's answers with what was to be expected."""
-        told = Counter(asked=len(asked), lost=max(0, len(asked) - len(answers)), calls=1)
+        """Compare a call's answers with the expected ones."""
+        counts = Counter(asked=len(asked), lost=max(0, len(asked) - len(answers)), calls=1)
         for one, answer in zip(asked, answers, strict=False):
             if _agree(one.judgement, answer):
-                told["right"] += 1
+                counts["right"] += 1
             elif any(_agree(other.judgement, answer) for other in asked):
-                told["misordered"] += 1
+                counts["misordered"] += 1
             else:
-                told["otherwise"] += 1
+                counts["otherwise"] += 1
         with self._lock:
-            self.counts += told
+            self.counts += counts
 
     def failed(self, asked: Sequence[Expected], error: ServingError) -> None:
-        """Note a call that ended in an error."""
+        """Count a call that ended in an error."""
         with self._lock:
             self.counts += Counter(asked=len(asked), lost=len(asked), calls=1)
             self.errors[f"{type(error).__name__}: {error}"] += 1
@@ -79,11 +79,11 @@ def expected_answers(judge: Path, work: Sequence[Group], *, seed: int) -> list[E
 def mixed_load(
     served: Served, pool: Sequence[Expected], *, clients: int, seconds: float, seed: int
 ) -> list[Figure]:
-    """Ask for edits of the pool in calls of 1 to 24, from clients that never pause.
+    """Request edits of the pool in calls of 1 to 24, from clients that never pause.
 
     Returns:
         Figures; ``load/otherwise`` counts answers that are neither the edit's own nor another's of
-        its call: one token decided otherwise, because a sum was rounded differently.
+        its call: a sum was rounded differently, which changed one token.
     """
     load = Load()
     until = time.monotonic() + seconds
@@ -114,7 +114,7 @@ def mixed_load(
 
 
 def print_error(error: str, count: int) -> None:
-    """Tell a person what went wrong, and how often."""
+    """Print an error, with its count."""
     from rich.console import Console
 
     Console(stderr=True, highlight=False).print(f"{count} x {error}", markup=False)

@@ -1,4 +1,4 @@
-"""A closed loop of clients: each sends its next group when it has the answer to the one before."""
+"""A closed loop of clients: each sends its next group after the previous answer."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from serving.bench.workload import Group
 
 
 class Round(NamedTuple):
-    """What one round of one server came to."""
+    """Result of one round of one server."""
 
     judgements_per_s: float
     latencies_s: list[float]
@@ -31,10 +31,10 @@ class Round(NamedTuple):
 def closed_loop(
     ask: Callable[[Group], object], work: Sequence[Group], *, clients: int, seconds: float
 ) -> Round:
-    """Keep a server busy for a while; groups that were begun are finished and counted.
+    """Keep a server busy for a while; finishes and counts open groups.
 
     Raises:
-        Exception: whatever a client ran into.
+        Exception: a client's error.
     """
     latencies: list[float] = []
     errors: list[Exception] = []

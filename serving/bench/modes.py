@@ -1,4 +1,4 @@
-"""``python -m serving.bench.modes``: a joint judge is trained, then judges in both of its modes."""
+"""``python -m serving.bench.modes``: trains a joint judge, then measures both of its modes."""
 
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ from spatialreward.world.config import DataConfig
 SEED = 29
 _FOLDER = Path("build/bench-modes")
 _TASK_SIZES = (2, 3, 4)
-"""Candidates of a task; pairs of them teach the head."""
+"""Candidates of a task; their pairs train the head."""
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
@@ -45,10 +45,10 @@ def main(
 
 
 def _run(*arguments: str) -> None:
-    """Run a command of the library; what it prints is this program's output.
+    """Run a command of the library, and pass its output on.
 
     Raises:
-        typer.Exit: it failed, and has said why.
+        typer.Exit: it failed; its output gives the reason.
     """
     done = subprocess.run([sys.executable, "-m", "spatialreward.cli", *arguments], check=False)
     if done.returncode:

@@ -1,7 +1,7 @@
-"""Our OmniGen2 beside tensors of the published one: largest differences by what is compared.
+"""Our OmniGen2 against tensors of the published one: largest differences by comparison.
 
-The tensors are numbers of a tiny model with random weights; ``README.md`` beside them says how they
-were made and what differences are allowed.
+The tensors come from a tiny model with random weights; ``README.md`` beside them explains how they
+were made and gives the tolerances.
 """
 
 import itertools
@@ -22,7 +22,7 @@ _ONE_REFERENCE = "case_one_ref"
 
 
 class Compared(NamedTuple):
-    """The largest difference of what belongs together."""
+    """The largest difference between corresponding values."""
 
     name: str
     difference: float
@@ -30,7 +30,7 @@ class Compared(NamedTuple):
 
 
 class Case(NamedTuple):
-    """A batch, and what the published network makes of it."""
+    """A batch, with the published network's output."""
 
     latents: "list[Tensor]"
     times_B: "Tensor"
@@ -54,7 +54,7 @@ class Case(NamedTuple):
         )
 
     def inputs(self, *, stacked: bool) -> tuple[Any, ...]:
-        """As the model takes them; samples of one size may be one tensor."""
+        """In the model's form; samples of one size may be one tensor."""
         import torch
 
         latents = torch.stack(self.latents) if stacked else self.latents
@@ -74,10 +74,10 @@ class Case(NamedTuple):
 
 
 def compare(folder: Path) -> Iterator[Compared]:
-    """All that there is to compare; some seconds.
+    """All comparisons; some seconds.
 
     Raises:
-        InvalidInputError: a file is not there.
+        InvalidInputError: a file is missing.
     """
     yield from _outputs(folder)
     yield _inside(folder)
@@ -113,7 +113,7 @@ def _outputs(folder: Path) -> Iterator[Compared]:
 
 
 def _inside(folder: Path) -> Compared:
-    """Outputs of the parts; padding, which lies behind a row's tokens, does not count."""
+    """Outputs of the parts; padding, after a row's tokens, does not count."""
     import torch
 
     expected, network = _tensors(folder, "inside_one_ref"), model(folder)
@@ -145,7 +145,7 @@ def _inside(folder: Path) -> Compared:
 
 
 def _true_lengths(name: str, words: list[int], case: Case) -> list[int]:
-    """Tokens of each row that are no padding; the whole row where it has no tokens."""
+    """Number of non-padding tokens per row; the whole row if it has no tokens."""
     if name.startswith(("context_refiner.", "time_caption_embed.1")):
         return words
     if name.startswith(("layers.", "norm_out", "rotary.joint")):
@@ -215,7 +215,7 @@ def _guidance(folder: Path) -> Iterator[Compared]:
 
 
 def _predictions(folder: Path, latents: "Tensor", times_B: "Tensor") -> "list[Tensor]":
-    """With all, without the text, and without the text and the pictures."""
+    """With all inputs, without the text, and without the text and the pictures."""
     import torch
 
     case, network = Case.read(folder, _ONE_REFERENCE), model(folder)
@@ -231,7 +231,7 @@ def _predictions(folder: Path, latents: "Tensor", times_B: "Tensor") -> "list[Te
 
 
 def _rollout(folder: Path) -> Iterator[Compared]:
-    """Six stochastic steps from the start noise, with the noise of each step given."""
+    """Six stochastic steps from given initial noise, with given noise per step."""
     from spatialreward.editors.omnigen2.guidance import guide
     from spatialreward.editors.sampling import log_prob, step_times, transition
 
@@ -279,7 +279,7 @@ def _steps(folder: Path) -> Iterator[Compared]:
 def _step_differences(
     tensors: "Mapping[str, Tensor]", case: Mapping[str, Any], row: int
 ) -> Iterator[float]:
-    """Of one sample, whose padding tokens do not count."""
+    """Of one sample, ignoring its padding tokens."""
     from spatialreward.editors.sampling import log_prob, transition
 
     key, step = case["key"], case["step"]
@@ -323,7 +323,7 @@ def _tensors(folder: Path, name: str) -> "dict[str, Tensor]":
     """The tensors of a file.
 
     Raises:
-        InvalidInputError: there is none.
+        InvalidInputError: it is missing.
     """
     from safetensors.torch import load_file
 

@@ -1,8 +1,8 @@
-"""A small judge of random weights learns edits by heart: do data, views, loss and decoding agree?
+"""Overfits a small random judge, to check that data, views, loss and decoding agree.
 
-The edits go the way of real ones: pictures of several sizes in files with their answers in JSON
+The edits take the path of real ones: pictures of several sizes in files with their answers in JSON
 Lines, ``build_corpus``, ``train_judge``, ``load_judge``. The model is Qwen3-VL's class with a
-tokenizer of Qwen's rules, and is asked in the words of the protocol for large models.
+tokenizer by Qwen's rules, with the prompts of the protocol for large models.
 """
 
 import json
@@ -38,7 +38,7 @@ _SHAPE = Shape(
     vocabulary=1_024,
     patch_px=8,
     pixels=_PIXELS,
-    # Near 1 / sqrt(width), without which so small a model learns slowly.
+    # About 1 / sqrt(width), without which so small a model learns slowly.
     initializer_range=0.08,
 )
 _THINGS = (
@@ -72,19 +72,19 @@ _COLUMNS = {
 
 
 class Overfitted(NamedTuple):
-    """How well the edits are known by heart."""
+    """How well the edits are memorised."""
 
     exact_share: float
-    """Of the edits whose judgement is the label, word for word."""
+    """Share of the edits whose judgement equals the label, word for word."""
     loss: float
-    """The last one reported."""
+    """The last reported one."""
 
 
 def overfit(folder: Path, num_edits: int, num_steps: int, *, batch_size: int = 8) -> Overfitted:
     """Build, train and judge.
 
     Args:
-        folder: new, for everything that is made.
+        folder: new, for all files.
         num_edits: to learn.
         num_steps: of the training.
         batch_size: of a step.
@@ -95,7 +95,7 @@ def overfit(folder: Path, num_edits: int, num_steps: int, *, batch_size: int = 8
     edits = list(data)
     base = folder / "base"
     texts = [answer_of(one) for edit in edits for one in sft_conversations(edit, FULL)]
-    # The prompts are of whole words, as in a large vocabulary.
+    # The prompts consist of whole words, as in a large vocabulary.
     texts += [FULL.semantic, FULL.perceptual] * 8 + [edit.instruction for edit in edits]
     write_random_judge(base, _SHAPE, texts, seed=SEED)
     config = JudgeTrainingConfig(
@@ -127,7 +127,7 @@ def overfit(folder: Path, num_edits: int, num_steps: int, *, batch_size: int = 8
 
 
 def build_edits(folder: Path, num_edits: int) -> Dataset:
-    """Draw edits, write them as a data set of other people, and build that."""
+    """Draw edits, write them in a foreign data set's form, and build that."""
     raw = folder / "raw"
     raw.mkdir(parents=True)
     draw = np.random.default_rng(SEED)
@@ -135,7 +135,7 @@ def build_edits(folder: Path, num_edits: int) -> Dataset:
     lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     (raw / "edits.jsonl").write_text(lines, encoding="utf-8")
     source = {"kind": "jsonl", "folder": str(raw), "columns": _COLUMNS}
-    # What is drawn at random is never the same twice, and all of it is to be learnt.
+    # Random content never repeats, and all of it has to be learnt.
     config = CorpusConfig.model_validate(
         {"name": "overfit", "source": source, "filters": {"duplicates": None, "balance": None}}
     )
@@ -148,8 +148,8 @@ def _row(folder: Path, number: int, draw: np.random.Generator) -> dict[str, str]
     width, height = _SIZES[number % len(_SIZES)]
     source = Image.fromarray(draw.integers(0, 256, (4, 4, 3), np.uint8)).resize((width, height))
     edited = source.copy()
-    regions, told = [], []
-    # Of a grid of two by two, so that no two touch.
+    regions, sentences = [], []
+    # On a grid of two by two, so that no two touch.
     for place, cell in enumerate(draw.permutation(4)[: 1 + number % 2].tolist()):
         colour, thing = str(draw.choice(_COLOURS)), str(draw.choice(_THINGS))
         box = _box(cell, draw)
@@ -157,10 +157,10 @@ def _row(folder: Path, number: int, draw: np.random.Generator) -> dict[str, str]
         pixels += [box[2] * width // 1000 - 1, box[3] * height // 1000 - 1]
         ImageDraw.Draw(edited).rectangle(pixels, fill=_RGB[colour])
         regions.append({"id": place, "label": f"{colour} {thing}", "bbox_2d": box})
-        told.append(f"<|bbox_{place}|> the {thing} is {colour} now, as asked.")
+        sentences.append(f"<|bbox_{place}|> the {thing} is {colour} now, as asked.")
     semantic = {
         "edit_region": regions,
-        "reasoning": " ".join([*told, f"<|global|> the rest is as it was ({number})."]),
+        "reasoning": " ".join([*sentences, f"<|global|> the rest is as it was ({number})."]),
         "score": draw.integers(0, 26, 2).tolist(),
     }
     fault = str(draw.choice(_COLOURS))
@@ -181,7 +181,7 @@ def _row(folder: Path, number: int, draw: np.random.Generator) -> dict[str, str]
 
 
 def _box(cell: int, draw: np.random.Generator) -> list[int]:
-    """A box in 0..1000 within a quarter of the picture, in round numbers, as people write them."""
+    """A box in 0..1000 within a quarter of the picture, in round numbers like people's."""
     left, top = cell % 2 * 500, cell // 2 * 500
     x1, y1 = (20 * draw.integers(2, 6, 2)).tolist()
     x2, y2 = (20 * draw.integers(18, 24, 2)).tolist()
@@ -189,7 +189,7 @@ def _box(cell: int, draw: np.random.Generator) -> list[int]:
 
 
 def _said(judgement: "Judgement | None") -> Sequence[object]:
-    """All that the two answers say."""
+    """The full content of both answers."""
     if judgement is None or judgement.scores is None:
         return ()
     scores = [round(one) for one in judgement.scores.given().values()]

@@ -1,9 +1,9 @@
-"""``python -m serving.bench.parity``: our reference figures beside the published arithmetic.
+"""``python -m serving.bench.parity``: our reference figures against the published arithmetic.
 
-Judges that answer at random, with ties, failures and gaps, judge the benchmarks' layouts in small.
-Their figures under reference rules are held against ``published_arithmetic``, which works on the
-result files of the published scripts and shares no code with ours. So are the figures of random
-graders of editors.
+Judges with random answers, including ties, failures and gaps, judge small versions of the
+benchmarks' layouts. Their figures under reference rules are compared with ``published_arithmetic``,
+which works on the result files of the published scripts and shares no code with ours. The same is
+done for random graders of editors.
 """
 
 import csv
@@ -36,7 +36,7 @@ app = typer.Typer(cls=CommandGroup, pretty_exceptions_enable=False)
 
 
 class Pair(NamedTuple):
-    """The same figure by both."""
+    """The same figure from both."""
 
     name: str
     ours: float | None
@@ -44,7 +44,7 @@ class Pair(NamedTuple):
 
     @property
     def difference(self) -> float:
-        """Absolute; infinite where only one of them has the figure."""
+        """Absolute; infinite if only one of them has the figure."""
         if self.ours is None or self.published is None:
             return 0.0 if self.ours is self.published else float("inf")
         return abs(self.ours - self.published)
@@ -72,7 +72,7 @@ def measure(fixtures: Path, num_judges: int) -> "list[Figure]":
     """The largest difference by benchmark and over all of them.
 
     Raises:
-        InvalidInputError: a fixture is not there.
+        InvalidInputError: a fixture is missing.
     """
     from spatialreward.figures import Figure
 
@@ -130,7 +130,7 @@ def _mmrb2(fixtures: Path, num_judges: int) -> Iterator[Pair]:
 
 
 def _tiger(fixtures: Path, num_judges: int) -> Iterator[Pair]:
-    """Groups without pictures, which no rule looks at; half of the pairs are ties."""
+    """Groups without pictures, which no rule needs; half of the pairs are ties."""
     from serving.bench.published_arithmetic import tiger_figures, tiger_results
     from spatialreward.benchmarks.interface import Candidate, Item, Published
     from spatialreward.benchmarks.published import FilePicture
@@ -150,7 +150,7 @@ def _tiger(fixtures: Path, num_judges: int) -> Iterator[Pair]:
 
 
 def _vcreward_bench(fixtures: Path, num_judges: int) -> Iterator[Pair]:
-    """Pairs without pictures, which no rule looks at."""
+    """Pairs without pictures, which no rule needs."""
     from serving.bench.published_arithmetic import vcreward_figures
     from spatialreward.benchmarks.interface import Candidate, Item, Published
     from spatialreward.benchmarks.published import FilePicture
@@ -167,7 +167,7 @@ def _vcreward_bench(fixtures: Path, num_judges: int) -> Iterator[Pair]:
 
 
 def _gedit(fixtures: Path, num_graders: int) -> Iterator[Pair]:
-    """The tables of the fixture, then tables of random graders; ours see the scores as of 25."""
+    """The fixture's tables, then tables of random graders; ours get the scores scaled to 25."""
     import numpy as np
 
     from serving.bench.published_arithmetic import gedit_figures
@@ -208,7 +208,7 @@ def _gedit_tables(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def _imgedit(fixtures: Path, num_graders: int) -> Iterator[Pair]:
-    """The answers of the fixture, then answers of random graders, some of which say little."""
+    """The answers of the fixture, then answers of random graders, some of them nearly empty."""
     import numpy as np
 
     from serving.bench.published_arithmetic import imgedit_figures
@@ -281,7 +281,7 @@ def _pairs(metrics: "list[Metric]", published: Mapping[str, float]) -> Iterator[
 
 
 def _random_judges(bench: "Benchmark", number: int) -> Iterator[dict[str, "Judgement"]]:
-    """Judges of few different scores, so that there are ties, which fail and leave out edits."""
+    """Judges with few different scores, to have ties, that fail and omit edits."""
     import numpy as np
 
     generator = np.random.default_rng(SEED)

@@ -1,4 +1,4 @@
-"""What makes the engine fast, one thing at a time, and that sharing changes no answer."""
+"""Effects of the engine's optimisations, and a check that sharing changes no answer."""
 
 import statistics
 import time
@@ -24,17 +24,17 @@ class Variant(NamedTuple):
 
 
 def sharing_figures(judge: Path, work: Sequence[Group]) -> list[Figure]:
-    """Prompt tokens saved, and the largest difference that it makes to an answer."""
+    """Prompt tokens saved, and the largest resulting difference of an answer."""
     shared, full = Judge.load(judge), Judge.load(judge, share_prefixes=False)
-    told: Counter = Counter()
+    amounts: Counter = Counter()
     same, difference = [], 0.0
     for group in work:
-        ours = shared.judge(group, lambda name, amount: told.update({name: amount}))
+        ours = shared.judge(group, lambda name, amount: amounts.update({name: amount}))
         for one, other in zip(ours, full.judge(group), strict=True):
             same.append(_text(one) == _text(other))
             difference = max(difference, _difference(one, other))
     count = sum(map(len, work))
-    asked, computed = told["prompt_tokens/asked"], told["prompt_tokens/computed"]
+    asked, computed = amounts["prompt_tokens/asked"], amounts["prompt_tokens/computed"]
     return [
         Figure(
             name="prefix/prompt_tokens_per_judgement",
@@ -46,14 +46,14 @@ def sharing_figures(judge: Path, work: Sequence[Group]) -> list[Figure]:
         Figure.at_most("prefix/largest_score_difference", difference, 1e-3),
         Figure(
             name="prefix/pictures_encoded_per_judgement",
-            value=told["pictures/encoded"] / count,
-            baseline=told["pictures/shown"] / count,
+            value=amounts["pictures/encoded"] / count,
+            baseline=amounts["pictures/shown"] / count,
         ),
     ]
 
 
 def variants(judge: Path, work: Sequence[Group], repeats: int) -> list[Variant]:
-    """Milliseconds a judgement, with one thing at a time left out; medians of rounds in turn."""
+    """Milliseconds a judgement, with one optimisation off at a time; medians in turn."""
     edits = list(chain.from_iterable(work))
     shared, full = (
         Judge.load(judge, batch_size=len(edits), share_prefixes=share) for share in (True, False)

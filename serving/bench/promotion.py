@@ -1,8 +1,8 @@
-"""``python -m serving.bench.promotion``: a promotion while clients ask, beside a restart.
+"""``python -m serving.bench.promotion``: a promotion under load, against a restart.
 
 Everything is real and on this machine: the registry, the deployer's process with its webhook, the
-commands that a person types, Triton, and clients that never pause. The baseline is what one does
-without a deployer: stop Triton, put the new model in the old one's place, start it.
+user's commands, Triton, and clients that never pause. The baseline works without a deployer: stop
+Triton, replace the old model by the new one, start it.
 """
 
 import os
@@ -30,7 +30,7 @@ _NAME = "spatial-reward"
 _PROGRAM = "from spatialreward.cli.main import main; main()"
 _PATIENCE_S = 600.0
 _POLL_S = 0.1
-# Nothing is claimed about the judges here, so the gate asks for nothing.
+# The gate has no requirements, because nothing is claimed about the judges here.
 _GATE = (
     "min_pairwise_accuracy = 0\nmin_mean_iou = 0\nmax_unparsable_share = 1\n"
     "gain_ci95_low_above = -1\n"
@@ -41,21 +41,21 @@ app = typer.Typer(pretty_exceptions_enable=False)
 
 
 class Answer(NamedTuple):
-    """What one request of a client came to."""
+    """Result of one client request."""
 
     at: float
-    """When it ended, by ``time.monotonic``."""
+    """End, by ``time.monotonic``."""
     took_s: float
     judged_by: str
-    """Empty where there was an error."""
+    """Empty after an error."""
     error: str
 
 
 class Clients:
-    """Clients that ask for one edit after another and never pause."""
+    """Clients that send one edit after another without pauses."""
 
     def __init__(self, endpoint: str, edits: Sequence, number: int) -> None:
-        """Ask nobody yet."""
+        """Configure; sends no request yet."""
         self._endpoint = endpoint
         self._edits = edits
         self._over = threading.Event()
@@ -63,7 +63,7 @@ class Clients:
         self.answers: list[Answer] = []
 
     def __enter__(self) -> "Clients":
-        """Begin to ask."""
+        """Start sending."""
         for thread in self._threads:
             thread.start()
         return self
@@ -75,7 +75,7 @@ class Clients:
             thread.join()
 
     def since(self, moment: float) -> list[Answer]:
-        """The answers that came after a moment."""
+        """The answers after a moment."""
         return [one for one in list(self.answers) if one.at > moment]
 
     def _ask(self, first: int) -> None:
@@ -90,11 +90,11 @@ class Clients:
                 sent = time.monotonic()
                 try:
                     line = judge.judge([edit])[0].judged_by
-                    told, error = JudgeIdentity.name_in(line), ""
+                    judged_by, error = JudgeIdentity.name_in(line), ""
                 except ServingError as failure:
-                    told, error = "", str(failure)
+                    judged_by, error = "", str(failure)
                 now = time.monotonic()
-                self.answers.append(Answer(now, now - sent, told, error))
+                self.answers.append(Answer(now, now - sent, judged_by, error))
 
 
 @app.command(cls=SingleCommand)
@@ -106,7 +106,7 @@ def main(
     clients: Annotated[int, typer.Option(min=1, help="Clients that ask all the time.")] = 2,
     verbose: Annotated[bool, typer.Option(help="Log every detail to standard error.")] = False,
 ) -> None:
-    """From `promote` to the first judgement by the new version; writes promotion.json."""
+    """Measure from `promote` to the first judgement by the new version; writes promotion.json."""
     configure_logging(verbose=verbose)
     from serving.bench.judge import bench_judge
     from serving.bench.workload import groups
@@ -131,7 +131,7 @@ class Baseline(NamedTuple):
     """From the stop to the first judgement."""
     failed: int
     longest_s: float
-    """The longest that a client waited for an answer or an error."""
+    """Longest wait of a client for an answer or an error."""
 
 
 def _restart(judges: Mapping[str, Path], edits: Sequence, clients: int) -> Baseline:
@@ -149,7 +149,7 @@ def _restart(judges: Mapping[str, Path], edits: Sequence, clients: int) -> Basel
         repository = triton.model_repository
         write_repository(str(judges["first"]), repository, template=TEMPLATE)
         Server(triton.grpc, triton.repository_key).load("judge")
-        # Clients find the new server where the old one was.
+        # The new server has the old one's address.
         numbers = [address.rpartition(":")[2] for address in (triton.http, triton.grpc)]
         ports = Ports(triton_http=int(numbers[0]), triton_grpc=int(numbers[1]))
         with Clients(triton.grpc, edits, clients) as asking:
@@ -189,7 +189,7 @@ def _promotion(
             _promote(versions["first"])
             first = _served_as(versions["first"])
             _wait(lambda: first in {one.judged_by for one in asking.answers}, "version 1 answers")
-            # Until the first version is there, nobody can be answered.
+            # Before the first version is served, no client gets an answer.
             begun = time.monotonic()
             for name in ("broken", "silent"):
                 _promote(versions[name])
@@ -228,9 +228,9 @@ def _promotion(
 
 
 def _judges(checkpoint: Path, folder: Path) -> dict[str, Path]:
-    """Four checkpoints: two that are good, one that lacks a tensor, and one that judges nothing.
+    """Four checkpoints: two good ones, one that lacks a tensor, and one without judgements.
 
-    The second one's weights are the first one's; its card, and so its checksum, is another.
+    The second one has the first one's weights, but another card, and so another checksum.
     """
     from safetensors.torch import load_file, save_file
 
@@ -265,7 +265,7 @@ def _register(folder: Path) -> int:
     store = ObjectStore.from_environment()
     store.ensure_bucket(BUCKET)
     ref = store.put_folder(folder, f"s3://{BUCKET}/artifacts/bench")
-    # Judges that cannot be measured are among them: a report that claims nothing.
+    # Some judges cannot be measured, so their report has no figures.
     nothing = BenchmarkEvidence(
         benchmark="world",
         digest="0" * 64,
@@ -291,11 +291,11 @@ def _register(folder: Path) -> int:
 
 @contextmanager
 def _deployer(edits: Sequence) -> Iterator[None]:
-    """The deployer as a process of its own, which MLflow calls when an alias moves."""
+    """The deployer in a separate process; MLflow calls it when an alias moves."""
     from serving.bench.triton import TEMPLATE
     from spatialreward.stack.ports import free_ports
 
-    # A few are enough to tell, and a judge of random weights takes its time over each.
+    # A few edits suffice, and a random judge is slow.
     probes = _write_edits(edits[:4], _FOLDER / "probes")
     with free_ports() as free:
         port = next(free)
@@ -332,7 +332,7 @@ def _write_edits(edits: Sequence, folder: Path) -> Path:
 
 
 def _promote(version: int) -> None:
-    """As a person does it: the command's own start counts."""
+    """Run the user's command, including its start-up."""
     gate = _FOLDER / "gate.toml"
     gate.write_text(_GATE)
     options = [f"--version={version}", f"--gate={gate}", "--yes", "--reason=bench"]
@@ -364,7 +364,7 @@ def _wait(reached: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + _PATIENCE_S
     while not reached():
         if time.monotonic() > deadline:
-            raise SystemExit(f"waited in vain for this: {what}")
+            raise SystemExit(f"timed out waiting for: {what}")
         time.sleep(_POLL_S)
 
 

@@ -1,10 +1,12 @@
-"""The arithmetic of the published evaluation scripts, on their own result files, step by step.
+"""The arithmetic of the published evaluation scripts, on their own result files.
 
-Written from their description and on purpose without ``spatialreward.benchmarks.reference``: it is
-what that is held against. MER-Bench, EditReward-Bench and MMRB2 of SpatialReward's scripts, the
+Written from their description, deliberately without ``spatialreward.benchmarks.reference``, which
+is compared with it. Covers MER-Bench, EditReward-Bench and MMRB2 of SpatialReward's scripts, the
 overall of EditScore's, the official one of MMRB2, EditReward's of TIGER-Lab's benchmark, and
-GEditBench v2's of VCReward-Bench. Of benchmarks of editors: Step1X-Edit's statistics over its
-tables of GEdit-Bench, and ImgEdit's two steps over its graders' answers.
+GEditBench v2's of VCReward-Bench. For
+editors: Step1X-Edit's statistics over its tables of GEdit-Bench, and ImgEdit's two steps over its
+    graders'
+answers.
 """
 
 import math
@@ -31,7 +33,7 @@ _DIMENSIONS = ("overall", "prompt_following", "consistency")
 
 
 def mer_results(bench: Benchmark, judgements: Judgements) -> dict[str, dict[str, Any]]:
-    """MER-Bench: of each group that was judged, scores and both orders."""
+    """MER-Bench: scores and both orders of each judged group."""
     results = {}
     for item in bench.published.items:
         if any(one.key not in judgements for one in item.candidates):
@@ -188,7 +190,7 @@ def mmrb2_figures(bench: Benchmark, results: dict[str, dict[str, float]]) -> dic
 
 
 def tiger_results(bench: Benchmark, judgements: Judgements) -> dict[str, list[dict[str, Any]]]:
-    """TIGER-Lab's EditReward-Bench: scores and people's vote of each group, by its file."""
+    """TIGER-Lab's EditReward-Bench: scores and people's votes for each group, by its file."""
     results: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for item in bench.published.items:
         judged = [judgements.get(one.key) for one in item.candidates]
@@ -251,11 +253,11 @@ def vcreward_figures(bench: Benchmark, judgements: Judgements) -> dict[str, floa
         if a is None or b is None or a.scores is None or b.scores is None:
             continue
         winner = "AB"[item.order[0]]
-        told = {
+        scores = {
             "reward": (a.reward, b.reward),
             "consistency": (a.scores.over_editing, b.scores.over_editing),
         }
-        for name, (of_a, of_b) in told.items():
+        for name, (of_a, of_b) in scores.items():
             said = "A" if of_a > of_b else "B" if of_b > of_a else "tie"
             for place in (name, f"{name}/{item.labels['task']}"):
                 counts[place][0] += said == winner
@@ -264,7 +266,7 @@ def vcreward_figures(bench: Benchmark, judgements: Judgements) -> dict[str, floa
 
 
 def gedit_figures(tables: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
-    """GEdit-Bench's statistics, by our names, of a table a task type as its grading writes them."""
+    """GEdit-Bench's statistics, by our names, from its grading's tables, one per task type."""
     figures: dict[str, float] = {}
     for language in ("en", "cn"):
         for suffix, subset in (("", False), ("_intersection", True)):

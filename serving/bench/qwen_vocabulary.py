@@ -1,8 +1,8 @@
 """The tokenizer of the public Qwen checkpoints, and small ones with its rules.
 
-The whole one is made from the ranks in the wheel ``dashscope``: vocabulary, merges,
-pre-tokenisation and added tokens are the public ones; the command ``make bench-real-shaped`` gets
-the file. Only the chat template is the project's own, shorter one.
+The full one is built from the ranks in the wheel ``dashscope``: vocabulary, merges,
+pre-tokenisation and added tokens are the public ones; ``make bench-real-shaped`` downloads the
+file. Only the chat template is the project's own, shorter one.
 """
 
 import base64
@@ -42,7 +42,7 @@ def read_ranks(path: Path) -> dict[bytes, int]:
     """The rank of each token of a file in tiktoken's form: base64 and a number a line.
 
     Raises:
-        InvalidInputError: it is no such file.
+        InvalidInputError: it is not such a file.
     """
     try:
         lines = (line.split() for line in path.read_bytes().splitlines() if line)
@@ -68,10 +68,11 @@ def qwen_tokenizer(ranks: Mapping[bytes, int]) -> "PreTrainedTokenizerFast":
 
 
 def fitted_tokenizer(texts: Iterable[str], size: int) -> "PreTrainedTokenizerFast":
-    """A tokenizer of ``size`` tokens at most that is fitted to ``texts``, with Qwen's rules.
+    """A tokenizer of at most ``size`` tokens, fitted to ``texts`` with Qwen's rules.
 
     Digits are split one by one, any other character is spelled in bytes, and the tokens for
-    thoughts are no special ones: they stay in a text.
+    thoughts are ordinary
+    ones: decoding keeps them.
     """
     from spatialreward.world import tiny_judge
 
@@ -117,7 +118,7 @@ def _tokenizer(ranks: Mapping[bytes, int]) -> "Tokenizer":
 
 
 def _merges(ranks: Mapping[bytes, int]) -> Iterator[tuple[bytes, bytes]]:
-    """The two parts that each token is merged of, in the order of their ranks."""
+    """The two parts of each merged token, in the order of the ranks."""
     for token, rank in sorted(ranks.items(), key=lambda one: one[1]):
         if len(token) > 1:
             parts = _parts(token, rank, ranks)
@@ -126,7 +127,7 @@ def _merges(ranks: Mapping[bytes, int]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _parts(token: bytes, rank: int, ranks: Mapping[bytes, int]) -> list[bytes]:
-    """What the merges of lower rank make of a token's bytes."""
+    """A token's bytes after the merges of lower rank."""
     parts = [token[at : at + 1] for at in range(len(token))]
     while len(parts) > 2:
         merged = [

@@ -1,4 +1,4 @@
-"""A judge in the shape of Qwen3-VL with random weights and a tokenizer of Qwen's rules."""
+"""A judge in the shape of Qwen3-VL with random weights and a tokenizer by Qwen's rules."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,12 +26,12 @@ class Tower(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """What a random judge is like; everything else is as in the public configurations."""
+    """Shape of a random judge; the rest is as in the public configurations."""
 
     language: Tower
     vision: Tower
     vocabulary: int
-    """Rows of the embedding; the tokenizer has as many tokens or fewer."""
+    """Rows of the embedding; at least the number of tokens."""
     patch_px: int
     pixels: tuple[int, int]
     """Fewest and most of a picture."""
@@ -41,7 +41,7 @@ class Shape(NamedTuple):
     tied: bool = True
     """Whether the output shares its weights with the embedding."""
     deepstack: tuple[int, ...] = (0,)
-    """Layers of the vision part that the first layers of the language model see."""
+    """Layers of the vision part that feed the first layers of the language model."""
 
 
 def write_random_judge(folder: Path, shape: Shape, texts: Iterable[str], *, seed: int) -> int:
@@ -50,7 +50,7 @@ def write_random_judge(folder: Path, shape: Shape, texts: Iterable[str], *, seed
     Args:
         folder: new, for the checkpoint.
         shape: of the model.
-        texts: that the tokenizer is fitted to.
+        texts: training texts of the tokenizer.
         seed: of the weights.
     """
     from spatialreward.judges.qwen_vl import checkpoint
@@ -63,7 +63,7 @@ def write_random_judge(folder: Path, shape: Shape, texts: Iterable[str], *, seed
 def random_judge(
     shape: Shape, texts: Iterable[str], *, seed: int, dtype: "torch.dtype | None" = None
 ) -> "tuple[PreTrainedModel, Processor]":
-    """The same in memory, on torch's default device; ``dtype`` is by default float32."""
+    """The same in memory, on torch's default device; ``dtype`` defaults to float32."""
     import torch
     from transformers import (
         Qwen2VLImageProcessorPil,
@@ -94,7 +94,7 @@ def random_judge(
 def _config(shape: Shape, tokenizer: "PreTrainedTokenizerFast") -> dict[str, object]:
     language, vision = shape.language, shape.vision
     head = language.width // language.heads
-    # A turn of each pair of a head's numbers: for time, height and width.
+    # A rotation of each pair of a head's numbers: for time, height and width.
     turns = head // 2
     sides = turns // 3
     side_patches = round(shape.pixels[1] ** 0.5) // shape.patch_px

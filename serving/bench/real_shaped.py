@@ -1,9 +1,9 @@
 """``python -m serving.bench.real_shaped``: a judge in the shape of the public checkpoints.
 
 Qwen3-VL's classes at toy width with random weights, Qwen's own vocabulary of 151,669 tokens, and
-the files of a public folder. It is taught fixed answers by a short overfit; then they have to come
-back word for word, in this process and through Triton, and the soft scores have to be those of
-brute force. What is measured is that every wire is right; such a judge knows nothing.
+the files of a public folder. A short overfit trains it on fixed answers; then it has to return them
+word for word, in this process and through Triton, and the soft scores have to match brute force.
+This tests the integration; such a judge knows nothing.
 """
 
 import json
@@ -34,7 +34,7 @@ app = typer.Typer(pretty_exceptions_enable=False)
 
 
 class Taught(NamedTuple):
-    """One edit with the answers that a judge is taught for it."""
+    """One edit with the answers to learn for it."""
 
     edit: "Edit"
     semantic: str
@@ -49,7 +49,7 @@ def main(
     max_steps: Annotated[int, typer.Option(min=1, help="Steps of the overfit.")] = 250,
     verbose: Annotated[bool, typer.Option(help="Log every detail to standard error.")] = False,
 ) -> None:
-    """Build, teach, judge in process and through Triton; writes real-shaped.json."""
+    """Build, train, judge in process and through Triton; writes real-shaped.json."""
     configure_logging(verbose=verbose)
     from serving.bench.triton import served_judge
     from spatialreward.client import TritonJudge
@@ -109,7 +109,7 @@ def _answers(number: int) -> tuple[str, str]:
 
 
 def build(folder: Path, vocabulary: Path, taught: Sequence[Taught], *, max_steps: int) -> Path:
-    """A checkpoint in the layout of the hub, taught its answers, in 16 bits."""
+    """A trained checkpoint in the layout of the hub, in 16 bits."""
     import torch
     from transformers import Qwen2VLImageProcessorPil, Qwen3VLConfig
 
@@ -153,7 +153,7 @@ def _lessons_of(protocol: "Protocol", taught: Sequence[Taught]):
 
 
 def _config(tokenizer) -> dict[str, object]:
-    """Of the public configurations, with everything but the widths and depths as it is there."""
+    """The public configurations, with smaller widths and depths."""
     return {
         "text_config": {
             "vocab_size": 151_936,
@@ -201,7 +201,7 @@ def _random_model(config):
 
 
 def in_process(judge: "Judge", taught: Sequence[Taught]) -> "list[Figure]":
-    """Whether a batch of twelve gives what was taught, and each alone what the batch gives."""
+    """Whether a batch of twelve returns the learnt answers, and single calls equal the batch."""
     from spatialreward.figures import Figure
 
     edits = [one.edit for one in taught]
@@ -235,7 +235,7 @@ def _said(judgement: "Judgement"):
 
 
 def soft_score_figure(folder: Path, taught: Sequence[Taught]) -> "Figure":
-    """The largest distance of a soft score from brute force; baseline: that of the hard scores."""
+    """Largest difference of a soft score from brute force; baseline: that of the hard scores."""
     from serving.bench.fixed_answers import brute_force_mean
     from spatialreward.figures import Figure
     from spatialreward.judges.engines.engine import Judge

@@ -1,4 +1,4 @@
-"""Starts the re-created reference server and asks it, as its own client does."""
+"""Starts the re-created reference server and calls it like its own client."""
 
 import pickle
 import subprocess
@@ -18,7 +18,7 @@ _START_TIMEOUT_S = 120.0
 
 @contextmanager
 def running_reference(judge: Path, log: Path) -> Iterator[str]:
-    """A reference server of its own process; yields its address.
+    """A reference server in a separate process; yields its address.
 
     Raises:
         RuntimeError: it does not start.
@@ -38,7 +38,7 @@ def running_reference(judge: Path, log: Path) -> Iterator[str]:
 
 
 def ask_reference(url: str, edits: Sequence[Edit]) -> None:
-    """Have one group judged.
+    """Judge one group.
 
     Raises:
         requests.RequestException: the server did not answer.

@@ -1,11 +1,11 @@
-"""The reward server that image-editing RL has used so far, re-created to be measured against.
+"""A re-creation of the reward server used in image-editing RL so far, as a baseline.
 
 As in EditScore's ``OmniGen2-RL`` example: a threaded Flask server takes a pickled batch, a queue
-hands it to one worker thread, which has the engine judge one request at a time, and each waiting
-connection looks every 50 ms whether its result is there. The engine is ours, with all that makes it
-fast; what differs is everything around it.
+passes it to one worker thread, which judges one request at a time, and each waiting connection
+polls every 50 ms for its result. The engine is ours, with all its optimisations; everything around
+it differs.
 
-Unpickling what a client sends runs the client's code. Never serve this to anybody.
+Unpickling a client's data runs the client's code. Never expose this server.
 """
 
 import argparse

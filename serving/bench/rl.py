@@ -1,10 +1,9 @@
-"""``python -m serving.bench.rl``: does drawing wait for the judge, and how fast is an update?
+"""``python -m serving.bench.rl``: does sampling wait for the judge, and how fast is an update?
 
-A tiny editor of random weights is trained by the loop with and without scoring in the background,
-in turn, so that a neighbour's load cancels. Its judge waits for as long as the sampler takes to
-draw what it is asked about, as a served one does that keeps pace, and takes brightness for a
-reward. The update, of a LoRA on FLUX.1-Kontext's classes, stands beside a plain loop of diffusers
-and peft with the same sizes, edits and arithmetic.
+The loop trains a tiny random editor with and without scoring in the background, in turn, so that
+other load cancels. Its judge takes as long as the sampler takes to draw the edits, like a served
+one that keeps pace, and rewards brightness. The update, of a LoRA on FLUX.1-Kontext's classes, is
+compared with a plain loop of diffusers and peft with the same sizes, edits and arithmetic.
 """
 
 import time
@@ -34,14 +33,14 @@ app = typer.Typer(pretty_exceptions_enable=False)
 
 
 class Effort(NamedTuple):
-    """How much is measured."""
+    """Size of the measurement."""
 
     rounds: int = 5
     num_prompts: int = 8
     group_size: int = 8
     denoising_steps: int = 20
     window: int = 2
-    """Steps that are trained, as Flow-GRPO-Fast has it."""
+    """Trained steps, as in Flow-GRPO-Fast."""
     width: int = 128
     layers: int = 4
     update: UpdateEffort = UpdateEffort()
@@ -94,7 +93,7 @@ def measure(effort: Effort) -> "tuple[list[Figure], dict[str, object]]":
         write_kontext(kontext)
         our_update(effort.update, kontext)
         for number in range(effort.rounds):
-            # What is first in one round is second in the next.
+            # Alternate the order between rounds.
             turn = -1 if number % 2 else 1
             for name in [*steps][::turn]:
                 in_background = name != "sequential"
@@ -127,7 +126,7 @@ def config(effort: Effort, *, in_background: bool = True) -> "RlConfig":
 
 
 def editor(effort: Effort) -> "TinyEditor":
-    """A tiny editor of random weights, the same one each time."""
+    """A tiny editor with fixed random weights."""
     import torch
 
     from spatialreward.world.tiny_config import EditorNetworkConfig
@@ -152,12 +151,12 @@ def _step(effort: Effort, seconds_an_edit: float, *, in_background: bool) -> Ste
     """The first step of a training."""
     from spatialreward.rl.loop import Trainer
 
-    told: dict[str, float] = {}
+    last: dict[str, float] = {}
     settings = config(effort, in_background=in_background)
     reward = Brightness(lambda edits: time.sleep(seconds_an_edit * len(edits)))
     trainer = Trainer(settings, editor(effort), reward, prompts(effort))
-    trainer.run(lambda metrics, step: told.update(metrics))
-    return Step(*(told[f"time/{name}_s"] for name in ("step", "rollout", "judging", "update")))
+    trainer.run(lambda metrics, step: last.update(metrics))
+    return Step(*(last[f"time/{name}_s"] for name in ("step", "rollout", "judging", "update")))
 
 
 def _figures(

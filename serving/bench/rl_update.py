@@ -1,9 +1,9 @@
-"""The update of a LoRA on FLUX.1-Kontext's classes, by our loop and by a plain one.
+"""The update of a LoRA on FLUX.1-Kontext's classes, in our loop and in a plain one.
 
-The plain loop uses diffusers and peft alone: a transformer with an adapter, the
-objective of Flow-GRPO in a few lines, AdamW. Both have the same sizes, edits, steps and divergence
-from the editor without its adapter; our loop checks and measures as well, and takes any editor,
-algorithm and number of processes.
+The plain loop uses only diffusers and peft: a transformer with an adapter, the objective of
+Flow-GRPO in a few lines, AdamW. Both have the same sizes, edits, steps and divergence from the
+editor without its adapter; our loop also checks and measures, and supports any editor, algorithm
+and number of processes.
 """
 
 import time
@@ -31,7 +31,7 @@ _ETA, _CLIP, _KL_WEIGHT, _LEARNING_RATE = 0.7, 1e-5, 0.04, 2e-4
 
 
 class UpdateEffort(NamedTuple):
-    """How much is updated."""
+    """Size of the update."""
 
     num_prompts: int = 2
     group_size: int = 4
@@ -46,30 +46,30 @@ class UpdateEffort(NamedTuple):
 
     @property
     def num_pixels(self) -> int:
-        """Pixels of all edits, each trained step of an edit counting."""
+        """Pixels of all edits, counted once per trained step."""
         return self.num_prompts * self.group_size * self.window * self.side**2
 
 
 def our_update(effort: UpdateEffort, folder: Path) -> float:
-    """Seconds that the update of a step of ``rl.loop`` takes.
+    """Seconds of the update in a step of ``rl.loop``.
 
     Args:
-        effort: how much.
-        folder: as ``random_editors.write_kontext`` writes it.
+        effort: size of the update.
+        folder: in the format of ``random_editors.write_kontext``.
     """
     from spatialreward.editors.config import LoraConfig
     from spatialreward.rl.loop import Trainer
 
-    told: dict[str, float] = {}
+    last: dict[str, float] = {}
     editor = _editor(effort, folder)
     editor.add_lora(LoraConfig(rank=effort.rank, alpha=2 * effort.rank), seed=SEED)
     trainer = Trainer(_config(effort), editor, Brightness(len), _prompts(effort))
-    trainer.run(lambda metrics, step: told.update(metrics))
-    return told["time/update_s"]
+    trainer.run(lambda metrics, step: last.update(metrics))
+    return last["time/update_s"]
 
 
 def plain_update(effort: UpdateEffort, folder: Path) -> float:
-    """Seconds of the same update, written with diffusers and peft alone; arguments as above."""
+    """Seconds of the same update with diffusers and peft alone; arguments as above."""
     import torch
     from peft import LoraConfig
 
@@ -98,7 +98,7 @@ def plain_update(effort: UpdateEffort, folder: Path) -> float:
 
 
 class _Group:
-    """Edits of one task, as their drawing would have left them."""
+    """Edits of one task, as if sampled."""
 
     def __init__(self, editor: "KontextEditor", task: "EditTask", effort: UpdateEffort) -> None:
         import torch
@@ -159,7 +159,7 @@ class _Group:
 
 
 def _editor(effort: UpdateEffort, folder: Path) -> "KontextEditor":
-    """The folder's editor with a wider transformer in place of its own."""
+    """The folder's editor with a wider transformer."""
     import torch
     from diffusers import FluxTransformer2DModel
 

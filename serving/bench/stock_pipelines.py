@@ -1,7 +1,7 @@
-"""Editors on diffusers' classes beside diffusers' own pipelines, on small random weights.
+"""Editors on diffusers' classes against diffusers' own pipelines, with small random weights.
 
-Both start from the same noise and take the steps that are usual for the editor. What is compared
-are the finished latents, packed, and the pictures.
+Both start from the same noise and take the editor's usual steps. Compares the finished latents,
+packed, and the pictures.
 """
 
 import contextlib
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
 
 SEED = 7
 LATENTS_TOLERANCE = 1e-5
-"""Of latents near 1 that are drawn with times in float32: they round a sigma below 0.5."""
+"""For latents near 1 with times in float32, which round a sigma below 0.5."""
 _PIXELS, _TEXT_PIXELS = 96 * 96, 64 * 64
 _TOKENS = 64
 _SIZES = ((120, 88), (64, 72))
 
 
 class Beside(NamedTuple):
-    """An editor, and the pipeline of diffusers with the same weights."""
+    """An editor, and the diffusers pipeline with the same weights."""
 
     editor: "PackedEditor"
     pipeline: "DiffusionPipeline"
     num_steps: int
     """Usual ones."""
     call: "Callable[[EditTask], Mapping[str, Any]]"
-    """Arguments with which the pipeline edits as the editor does."""
+    """Arguments that make the pipeline edit like the editor."""
 
 
 class Differences(NamedTuple):
-    """The largest ones between editor and pipeline."""
+    """The largest differences between editor and pipeline."""
 
     latents_exact_times: float
     """With times in float64, in which sigmas have all their digits."""
     latents: float
-    """As ``draw_edits`` draws, with times in float32."""
+    """As in ``draw_edits``, with times in float32."""
     levels: int
     """Of 255, in the pictures of the latter."""
 
@@ -114,8 +114,8 @@ def qwen_edit(
     Args:
         folder: of the editor.
         is_plus: whether it is Edit-2509 or a later one.
-        picture_positions: as in training; a pipeline of diffusers 0.42 that is not mended counts
-            the tokens of a picture like words.
+        picture_positions: as in training; an unfixed pipeline of diffusers 0.42 numbers the tokens
+            of a picture like words.
         loading: further settings.
     """
     from diffusers import QwenImageEditPipeline, QwenImageEditPlusPipeline
@@ -151,7 +151,7 @@ def _quiet(kind: type, folder: Path, **loading: Any) -> "DiffusionPipeline":
 
 
 def _show_positions(pipeline: "DiffusionPipeline", processor: Any) -> None:
-    """Mend a pipeline: its text encoder gets the kinds of tokens, as diffusers#14189 hands them."""
+    """Fix a pipeline: pass the kinds of tokens to its text encoder, as in diffusers#14189."""
     import torch
 
     def add_kinds(module: Any, arguments: Any, named: dict[str, Any]) -> Any:

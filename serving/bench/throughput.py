@@ -1,4 +1,4 @@
-"""Judgements a second, latency and overhead, beside the re-created reference."""
+"""Judgements a second, latency and overhead, against the re-created reference."""
 
 import statistics
 import time
@@ -48,7 +48,7 @@ def beside_reference(
     seconds: float,
     folder: Path,
 ) -> tuple[ServerRounds, ServerRounds]:
-    """Rounds of the reference and of Triton, taken in turn on the same work."""
+    """Alternating rounds of the reference and of Triton on the same work."""
     ours = TritonJudge(served.endpoint, edits_per_request=GROUP_SIZE, requests_in_flight=clients)
     with ours, running_reference(judge, folder / "reference.log") as url:
         asks: dict[str, Callable[[Group], object]] = {
@@ -65,7 +65,7 @@ def beside_reference(
 
 
 def throughput_figures(reference: ServerRounds, triton: ServerRounds) -> list[Figure]:
-    """What the rounds come to."""
+    """Figures of the rounds."""
     return [
         Figure(
             name="throughput/judgements_per_s",
@@ -88,21 +88,21 @@ def throughput_figures(reference: ServerRounds, triton: ServerRounds) -> list[Fi
 
 
 def decoding_figure(served: Served) -> Figure:
-    """What decoding pictures takes; threads of its own do it while others are judged."""
-    told = server_metrics(served.metrics_url)
-    num_edits = told["batch_edits_total"]
+    """Time of decoding pictures; separate threads do it while others are judged."""
+    metrics = server_metrics(served.metrics_url)
+    num_edits = metrics["batch_edits_total"]
     phases = ("encode", "prefill", "generate", "parse")
-    judging_s = sum(told[f"seconds_total/{phase}"] for phase in phases)
+    judging_s = sum(metrics[f"seconds_total/{phase}"] for phase in phases)
     return Figure(
         name="decoding/ms_per_judgement",
-        value=told["seconds_total/decode"] / num_edits * 1e3,
+        value=metrics["seconds_total/decode"] / num_edits * 1e3,
         unit="ms",
         baseline=judging_s / num_edits * 1e3,
     )
 
 
 def overhead_figure(served: Served, judge: Judge, work: Sequence[Group], repeats: int) -> Figure:
-    """What Triton and the client add to a judgement when one client asks for one group."""
+    """Overhead of Triton and the client per judgement, with one client and one group."""
     with TritonJudge(served.endpoint, edits_per_request=GROUP_SIZE) as client:
         bare_s, served_s = [], []
         for turn in range(repeats):

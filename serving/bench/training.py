@@ -1,6 +1,6 @@
-"""``python -m serving.bench.training``: SFT beside TRL's, ZeRO-3's, its vision, and by heart.
+"""``python -m serving.bench.training``: SFT against TRL's, ZeRO-3's, vision, and memorisation.
 
-Beside each other stand things that ran in this process, in turn: a neighbour's load cancels.
+Comparisons run in this process, in turn, so that other load cancels.
 """
 
 import shutil
@@ -32,10 +32,10 @@ app = typer.Typer(pretty_exceptions_enable=False)
 
 
 class Effort(NamedTuple):
-    """How much is measured."""
+    """Size of the measurement."""
 
     steps: int = 9
-    """Of the tiny judge a round; the large one takes half as many."""
+    """Of the tiny judge per round; the large one takes half as many."""
     rounds: int = 3
     batch_size: int = 24
     large_batch_size: int = 4
@@ -51,7 +51,7 @@ def main(
     ] = Effort().steps,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds beside TRL.")] = Effort().rounds,
     overfit_steps: Annotated[
-        int, typer.Option(min=1, help="Steps in which 64 edits are learnt by heart.")
+        int, typer.Option(min=1, help="Steps for memorising 64 edits.")
     ] = Effort().overfit_steps,
     verbose: Annotated[bool, typer.Option(help="Log every detail to standard error.")] = False,
 ) -> None:
@@ -71,8 +71,8 @@ def measure(folder: Path, effort: Effort) -> "tuple[list[Figure], dict[str, obje
     """All figures, and those of the single rounds.
 
     Args:
-        folder: new, for what is made on the way.
-        effort: how much is measured.
+        folder: new, for intermediate files.
+        effort: size of the measurement.
     """
     from serving.bench import vision
     from serving.bench.overfit import overfit
@@ -151,8 +151,8 @@ def beside_trl_lora(
 
     Args:
         folder: new.
-        effort: how much is measured.
-        shape: of another model, to try this.
+        effort: size of the measurement.
+        shape: of another model, for tests.
         side: of the square pictures, in pixels.
     """
     from serving.bench.beside_trl import beside_trl
@@ -194,18 +194,18 @@ def _large_shape(side: int) -> "Shape":
 def _large_protocol(side: int) -> "Protocol":
     from spatialreward.protocol.prompts import FULL, TINY
 
-    # Of the tiny protocol, whose answers can be made the same in TRL by one replacement.
+    # The tiny protocol's answers can be reproduced in TRL by one replacement.
     return FULL.model_copy(update={"square_side": side, "chat_template": TINY.chat_template})
 
 
 def texts_of(data: "Dataset", protocol: "Protocol") -> list[str]:
-    """What a tokenizer is fitted to: answers and prompts."""
+    """Training texts of a tokenizer: answers and prompts."""
     from spatialreward.data.views import sft_conversations
     from spatialreward.training.conversations import answer_of
 
     edits = data.edits(pictures=False)
     answers = [answer_of(one) for edit in edits for one in sft_conversations(edit, protocol)]
-    # Often, so that the prompts are of whole words, as in a large vocabulary.
+    # Repeat them, so that the prompts consist of whole words, as in a large vocabulary.
     return [*answers, *[protocol.semantic, protocol.perceptual] * 8]
 
 

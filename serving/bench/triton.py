@@ -1,4 +1,4 @@
-"""A Triton server of its own that serves the judge, and what it says about itself."""
+"""A separate Triton server for the judge, with its metrics."""
 
 import os
 import re
@@ -17,7 +17,7 @@ TEMPLATE = Path(__file__).parents[1] / "judge"
 
 
 class Served(NamedTuple):
-    """Where the judge is served."""
+    """Addresses of the served judge."""
 
     endpoint: str
     metrics_url: str
@@ -26,7 +26,7 @@ class Served(NamedTuple):
 
 @contextmanager
 def served_judge(judge: Path, state_dir: Path) -> Iterator[Served]:
-    """Triton with the judge, for the length of a ``with`` block."""
+    """Triton with the judge, for a ``with`` block."""
     config = StackConfig(state_dir=state_dir, without=frozenset({Service.S3, Service.MLFLOW}))
     with running_stack(config) as endpoints:
         triton = endpoints.triton

@@ -1,7 +1,8 @@
-"""``python -m serving.bench.trust``: can a judge be talked round, with and without negatives?
+"""``python -m serving.bench.trust``: a judge's robustness, with and without negatives.
 
-Two trainings of the shipped base that differ in ``negatives_share`` alone run side by side. Each
-judge then meets the attacks of ``spatialreward benchmark trust``, whose words no training has.
+Two trainings of the shipped base that differ only in ``negatives_share`` run in parallel. Each
+judge is then tested with the attacks of ``spatialreward benchmark trust``, whose words are in no
+training.
 """
 
 import shutil
@@ -26,13 +27,13 @@ _FOLDER = Path("build/bench-trust")
 _PROGRAM = "from spatialreward.cli.main import main; main()"
 _BASE, _WITHOUT, _WITH = "base", "without", "with"
 _NOT_LOWER = 0.01
-"""What an accuracy may lose: 400 edits tell no smaller difference apart."""
+"""Allowed loss of accuracy: 400 edits resolve no smaller difference."""
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
 
 class Effort(NamedTuple):
-    """How much is trained and measured."""
+    """Size of training and measurement."""
 
     num_samples: int = 12_000
     negatives_share: float = 0.35
@@ -43,7 +44,7 @@ class Effort(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """How one judge does."""
+    """Results of one judge."""
 
     trust: "Trust"
     judge: "JudgeFigures"
@@ -86,8 +87,8 @@ def measure(folder: Path, effort: Effort) -> dict[str, Measured]:
     """Train both judges and measure them and their base.
 
     Args:
-        folder: new, for everything that is made.
-        effort: how much is trained and measured.
+        folder: new, for all files.
+        effort: size of training and measurement.
     """
     from spatialreward.data.dataset import Dataset
     from spatialreward.world.building import build_shard
@@ -107,10 +108,10 @@ def measure(folder: Path, effort: Effort) -> dict[str, Measured]:
 
 
 def train_together(folder: Path, effort: Effort, shares: Mapping[str, float]) -> None:
-    """Train a judge for each share side by side, in ``folder`` under its name.
+    """Train a judge for each share in parallel, in ``folder`` under its name.
 
     Raises:
-        CalledProcessError: a training failed; its output says why.
+        CalledProcessError: a training failed; its output gives the reason.
     """
     trainings = [
         subprocess.Popen(_command(folder, effort, name, share)) for name, share in shares.items()
@@ -146,9 +147,9 @@ def _measured(folder: Path, judge: Path, heldout: "Dataset", effort: Effort) -> 
 
 
 def figures_of(measured: Mapping[str, Measured]) -> "list[Figure]":
-    """Those of the judge that was trained with negatives, beside the other's.
+    """Those of the judge that was trained with negatives, against the other's.
 
-    An attack has its targets; what is known of held-out edits must not be lower.
+    Attacks have fixed targets; accuracy on held-out edits must not drop.
     """
     without = {one.name: one.value for one in _plain_figures(measured[_WITHOUT])}
     figures = []

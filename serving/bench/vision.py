@@ -1,4 +1,4 @@
-"""The vision tower beside transformers' own, forward and backward: same results, less time."""
+"""The vision tower against transformers' own, forward and backward: same results, less time."""
 
 # N pictures, S patches of all pictures
 
@@ -22,7 +22,7 @@ _TOLERANCE = 1e-5
 
 
 class Case(NamedTuple):
-    """A tower and the pictures that it sees."""
+    """A tower with its pictures."""
 
     name: str
     tower: Mapping[str, object]
@@ -66,14 +66,14 @@ LARGE_PICTURES = Case(
     side_px=512,
     num_pairs=3,
 )
-"""Qwen3-VL's shape at a size that a CPU takes seconds for."""
+"""Qwen3-VL's shape at a size that takes a CPU seconds."""
 
 
 def measure(cases: tuple[Case, ...] = (TINY, LARGE_PICTURES)) -> list[Figure]:
     """Differences, ratios of speed and seconds; on two cores about two minutes.
 
-    Ratios are medians over pairs of one pass each, taken in turn, so that whatever else the
-    machine does slows both. bfloat16 is measured where the processor has instructions for it.
+    Ratios are medians over pairs of one pass each, taken in turn, so that other load slows both.
+    bfloat16 is measured if the processor has instructions for it.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     reduced = (False, True) if has_bfloat16(device) else (False,)
@@ -150,7 +150,7 @@ def _apart(expected: torch.Tensor, got: torch.Tensor) -> float:
 
 
 def _patch_embedding(case: Case, device: str, reduced: tuple[bool, ...]) -> list[Figure]:
-    """The convolution beside the equal matrix product, alone."""
+    """The convolution against the equivalent matrix product, alone."""
     tower, pixels, _ = _prepared(case, device)
     stock = tower.patch_embed
     fast = copy.deepcopy(stock)
@@ -184,7 +184,7 @@ def _speed(
     """The ratio of speeds and the seconds, by the given names."""
     pairs = []
     for number in range(num_pairs + 1):
-        # Each begins every other pair; the first pair warms up.
+        # Alternate the order between pairs; the first pair warms up.
         order = (stock, fast) if number % 2 else (fast, stock)
         seconds = {way: _seconds(way) for way in order}
         pairs.append((seconds[stock], seconds[fast]))

@@ -1,4 +1,4 @@
-"""What is judged: groups of edits of one prompt, as RL asks for them, from the generated world."""
+"""The workload: groups of edits of one prompt, as in RL, from the generated world."""
 
 from collections.abc import Iterator
 
@@ -17,10 +17,10 @@ _GRADES: tuple[Grade, ...] = tuple(DataConfig().grades)
 
 
 def groups(count: int, size: int, *, seed: int) -> list[Group]:
-    """``count`` groups of ``size`` edits: one source and one instruction a group, own pictures.
+    """``count`` groups of ``size`` edits: one source and instruction each, different pictures.
 
-    The pictures are attempts of every grade at what was asked, each with a noise of its own of one
-    level of brightness, so that no two are the same file.
+    The pictures are attempts of every grade, each with its own noise of one level of brightness, so
+    that no two are the same file.
     """
     config = DataConfig(seed=seed)
     return [_group(draw_sample(config, "heldout", number), size, config) for number in range(count)]

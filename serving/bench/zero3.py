@@ -1,4 +1,4 @@
-"""ZeRO-3 on two processes beside one process without DeepSpeed: the loss of every step.
+"""ZeRO-3 on two processes against one process without DeepSpeed: the loss of every step.
 
 ``python -m serving.bench.zero3 BASE DATA OUT SETTINGS`` is one of the processes; torchrun starts
 them.
@@ -20,12 +20,12 @@ _PROCESSES = 2
 def largest_loss_difference(
     base: Path, data: Path, config: JudgeTrainingConfig, out: Path
 ) -> float:
-    """Train the same twice, and compare the losses step by step.
+    """Run the same training twice, and compare the losses step by step.
 
     Args:
         base: a checkpoint.
         data: folder of edits with labels.
-        config: how to train, without DeepSpeed; reports every step.
+        config: training settings, without DeepSpeed; reports every step.
         out: new folder, for both judges.
 
     Raises:
@@ -43,7 +43,7 @@ def largest_loss_difference(
 
 
 def _losses(base: Path, data: Path, config: JudgeTrainingConfig, out: Path) -> list[float]:
-    """Of each step, in the first process; of the others none."""
+    """Of each step, in the first process; empty in the others."""
     from spatialreward.training.base import Base
     from spatialreward.training.sft import train_judge
 
@@ -70,7 +70,7 @@ def main(
     out: Annotated[Path, typer.Argument(help="The judge's folder.")],
     settings: Annotated[str, typer.Argument(help="How to train, as JSON.")],
 ) -> None:
-    """Train as one of several processes; the first one keeps the losses."""
+    """Train as one of several processes; the first one saves the losses."""
     config = JudgeTrainingConfig.model_validate_json(settings)
     if losses := _losses(base, data, config, out):
         _losses_file(out).write_text(json.dumps(losses))

@@ -1,1 +1,1 @@
-"""How good a judge or an editor is, measured against what is known to be true."""
+"""Measures judges and editors against known truth."""

@@ -1,9 +1,9 @@
-"""Where a judge looks while it writes: attention on source, edited picture and text, by layer.
+"""Attention of a judge during generation: on source, edited picture and text, by layer.
 
-A judge that reads two pictures may look at the edited one alone (*attention collapse*, arXiv
-2602.07458). Every judge is measured on the same words, the known answers, so that two of them can
-be compared; what counts is the attention of the positions that write them. A judge that writes less
-is measured on what its form has of these answers.
+A judge that reads two pictures may attend to the edited one alone (*attention collapse*, arXiv
+2602.07458). Every judge is measured on the same text, the known answers, so that judges are
+comparable; measures the attention of the positions that generate them. A judge with a shorter form
+is measured on that form of the answers.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,30 +30,30 @@ if TYPE_CHECKING:
 
     from spatialreward.judges.qwen_vl.processor import Processor
 
-# N layers, H heads, L tokens, Q positions that write, C where attention goes
+# N layers, H heads, L tokens, Q generating positions, C targets of attention
 Place = Literal["source", "edited", "text", "regions"]
 PLACES: tuple[Place, ...] = get_args(Place)
-"""Where attention goes; ``regions`` is a part of ``edited``, the true regions."""
+"""Targets of attention; ``regions`` is a part of ``edited``, the true regions."""
 PARTS = ("regions", "reasoning", "scores")
 
 
 class Attention(NamedTuple):
-    """What was measured."""
+    """The measured attention."""
 
     shares: dict[str, NDArray[np.float64]]
     """By part of the answer: mean share of the attention, ``[N, C]`` in the order of ``PLACES``."""
     source_tokens: float
-    """Mean share of the sources in the tokens of all pictures: where attention is even."""
+    """Mean share of the sources in the tokens of all pictures: the value for uniform attention."""
     region_tokens: float
     """Mean share of the true regions in the edited picture's tokens."""
     num_edits: int
 
     def of(self, part: str, place: Place) -> NDArray[np.float64]:
-        """Shares layer by layer, ``[N]``."""
+        """Shares by layer, ``[N]``."""
         return self.shares[part][:, PLACES.index(place)]
 
     def source_of_pictures(self, part: str) -> NDArray[np.float64]:
-        """Share of the source in what goes to the pictures, ``[N]``."""
+        """Share of the source in the attention on pictures, ``[N]``."""
         source, edited = self.of(part, "source"), self.of(part, "edited")
         return source / (source + edited)
 
@@ -67,9 +67,9 @@ def measure_attention(
     """Run a checkpoint over known answers of the SC stream.
 
     Args:
-        folder: any checkpoint that can be judged with.
-        edits: of those with a label and one source picture or more, the first ones are taken.
-        num_edits: how many.
+        folder: any checkpoint that can judge.
+        edits: uses the first ones with a label and one source picture or more.
+        num_edits: number of edits.
         protocol: for a checkpoint without one.
 
     Raises:
@@ -84,7 +84,7 @@ def measure_attention(
     model, processor = checkpoint.load(folder, followed.square_side)
     processor = processor.following(followed)
     model.eval()
-    # What is fused has no weights to look at.
+    # Fused attention exposes no weights.
     model.model.language_model.set_attn_implementation("eager")
     chosen = list(_answered(edits, num_edits))
     if not chosen:
@@ -104,7 +104,7 @@ def measure_attention(
 
 
 def attention_figures(measured: Attention) -> list[Figure]:
-    """Means over layers; the one number is ``attention/source_share``."""
+    """Means over layers; the headline is ``attention/source_share``."""
     source = float(measured.source_of_pictures("scores").mean())
     even = measured.source_tokens
     figures = [Figure(name="attention/source_share", value=source, baseline=even)]
@@ -151,7 +151,7 @@ def _look(
     slots = _slots(protocol, edit)
     places_LC = _places(processor, batch, slots, edit.label.regions)
     length, known = len(places_LC), labels_K != IGNORED
-    # The position before a token writes it.
+    # The position before a token generates it.
     writers = np.arange(length - len(labels_K), length) - 1
     shares: dict[str, list[NDArray[np.float64]]] = {part: [] for part in PARTS}
     rows = {part: writers[known & (parts_K == number)] for number, part in enumerate(PARTS)}
@@ -159,12 +159,12 @@ def _look(
         inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
         model(**inputs, use_cache=False, logits_to_keep=1)
     source, edited, _, inside = places_LC.sum(axis=0)
-    told = {part: np.stack(layers) for part, layers in shares.items() if layers}
-    return Attention(told, float(source / (source + edited)), float(inside / edited), 1)
+    means = {part: np.stack(layers) for part, layers in shares.items() if layers}
+    return Attention(means, float(source / (source + edited)), float(inside / edited), 1)
 
 
 def _slots(protocol: Protocol, edit: LabelledEdit) -> list[Slot]:
-    """What each picture of the prompt is, in order."""
+    """The kind of each picture in the prompt, in order."""
     slots: list[Slot] = []
     for part in protocol.semantic_parts(edit.instruction):
         if part == Slot.SOURCE:
@@ -180,7 +180,7 @@ def _places(
     slots: Sequence[Slot],
     regions: Sequence[EditRegion],
 ) -> NDArray[np.float64]:
-    """Which tokens are where, ``[L, C]`` of 0 and 1 in the order of ``PLACES``."""
+    """Position of the tokens, ``[L, C]`` of 0 and 1 in the order of ``PLACES``."""
     is_picture_L = (batch["input_ids"][0] == processor.image_token).numpy()
     places_LC = np.zeros((len(is_picture_L), len(PLACES)))
     places_LC[:, 2] = ~is_picture_L
@@ -196,7 +196,7 @@ def _places(
 
 
 def _inside(regions: Sequence[EditRegion], rows: int, columns: int) -> NDArray[np.bool_]:
-    """Whose middle is in a box, ``[rows, columns]``."""
+    """Patches whose centre is in a box, ``[rows, columns]``."""
     y = (np.arange(rows)[:, None] + 0.5) / rows * 1000
     x = (np.arange(columns)[None, :] + 0.5) / columns * 1000
     inside = np.zeros((rows, columns), dtype=bool)
@@ -213,7 +213,7 @@ def _watched(
     places_LC: NDArray[np.float64],
     shares: dict[str, list[NDArray[np.float64]]],
 ) -> Iterator[None]:
-    """Sum up the attention of each layer as it is computed: all of them at once are gigabytes."""
+    """Aggregate the attention of each layer while it is computed: all of it is gigabytes."""
     import torch
 
     places = torch.from_numpy(places_LC).to(model.device, torch.float32)

@@ -1,16 +1,16 @@
-"""Whether rewards mean what they say: how reliable they are where the truth is known.
+"""Calibration of rewards against known truth.
 
 Two measures, each an expected calibration error (Naeini et al., 2015) over ten bins of equal width,
 ``sum over bins of n_bin / N * |mean predicted - mean true|``:
 
-- *win probability*, of every benchmark. A reward is no probability, so the difference of a pair's
-  rewards becomes one by the Bradley-Terry model, ``p = 1 / (1 + exp(-k (r1 - r2)))``. The one
-  constant k is the likeliest on the other half of the prompts. Predicted is the probability of the
-  edit that the judge prefers, 0.5 to 1, and true is how often that is the better one; of a tie both
-  are 0.5.
-- *reward*, where the true reward is known. Predicted is the reward, true the true reward.
+- *win probability*, for every benchmark. The Bradley-Terry model turns the difference of a pair's
+  rewards into a probability, ``p = 1 / (1 + exp(-k (r1 - r2)))``; the single constant k is the
+  maximum-likelihood estimate on the other half of the prompts. The prediction is the probability
+  of the edit that the judge prefers, 0.5 to 1, the truth how often that is the better one; for a
+  tie both are 0.5.
+- *reward*, where the true reward is known. The prediction is the reward, the truth the true reward.
 
-Edits without a judgement have no part in either; their share is a figure of its own.
+Both omit edits without a judgement; a separate figure gives their share.
 """
 
 import itertools
@@ -30,21 +30,21 @@ NUM_BINS = 10
 WIN_PROBABILITY, REWARD = "win probability", "reward"
 _LARGEST_LOG_K = math.log(1_000.0)
 _WHOLE_EDIT = ("", "overall")
-"""Rows about one dimension alone say nothing of the reward."""
+"""Rows about a single dimension do not measure the reward."""
 
 
 class Bin(Record):
-    """Predictions of about the same size."""
+    """Predictions of similar size."""
 
     predicted: float
     """Their mean."""
     true: float
-    """Mean of what came true."""
+    """Mean of the truth."""
     num: int
 
 
 class Calibration(Record):
-    """How far predictions are from what came true."""
+    """Difference between predictions and truth."""
 
     of: str
     """``win probability`` or ``reward``."""
@@ -53,24 +53,24 @@ class Calibration(Record):
     num: int
     """Pairs, or edits."""
     bins: tuple[Bin, ...]
-    """Those that hold anything."""
+    """The non-empty ones."""
 
 
 class _Pair(NamedTuple):
     prompt: str
     difference: float
-    """Reward of the better edit less that of the worse one."""
+    """Reward of the better edit minus that of the worse one."""
 
 
 def calibrations(
     items: Sequence[Item], judgements: Judgements, truths: Mapping[str, Judgement]
 ) -> tuple[Calibration, ...]:
-    """Both measures, those that there is anything to make of.
+    """Both measures, if there is data for them.
 
     Args:
         items: of the benchmark.
         judgements: of one judge, by key.
-        truths: what a perfect judge would say, by key; empty where it is not known.
+        truths: a perfect judge's judgements, by key; empty if unknown.
     """
     found = (_of_pairs(list(_pairs(items, judgements, truths))), _of_rewards(judgements, truths))
     return tuple(one for one in found if one is not None)
@@ -82,10 +82,10 @@ def expected_error(
     """The expected calibration error.
 
     Args:
-        of: what is predicted.
+        of: name of the prediction.
         predicted: ``[N]``, ``low`` to 1.
         true: ``[N]``.
-        low: where the first bin begins.
+        low: start of the first bin.
     """
     place = np.minimum((predicted - low) / (1 - low) * NUM_BINS, NUM_BINS - 1).astype(int)
     bins = [
@@ -103,7 +103,7 @@ def expected_error(
 def _pairs(
     items: Iterable[Item], judgements: Judgements, truths: Mapping[str, Judgement]
 ) -> Iterable[_Pair]:
-    """Pairs of one item, both judged; of known rewards only such as differ."""
+    """Pairs within one item, both judged; with known rewards only those that differ."""
     for item in items:
         if item.labels.get("dimension", "") not in _WHOLE_EDIT:
             continue
@@ -131,7 +131,7 @@ def _of_pairs(pairs: Sequence[_Pair]) -> Calibration | None:
 
 
 def _likeliest_k(differences: NDArray[np.float64]) -> float:
-    """Bounded: no k is the likeliest where all pairs are right."""
+    """Bounded, because k diverges if all pairs are right."""
 
     def surprise(log_k: float) -> float:
         return float(np.logaddexp(0, -math.exp(log_k) * differences).sum())

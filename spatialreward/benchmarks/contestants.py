@@ -1,7 +1,7 @@
-"""Who takes part in an evaluation: the judges that are named, and what stands beside them.
+"""The judges of an evaluation: the named ones, their bases, and a baseline.
 
-The base that a judge was trained from is judged with that judge's protocol, unless it has its own,
-so that what training has added is all that differs.
+The base of a judge uses that judge's protocol, unless it has its own, so that only the training
+differs.
 """
 
 import functools
@@ -27,7 +27,7 @@ _ELSEWHERE = (OPENAI, "triton:")
 
 
 class How(NamedTuple):
-    """How the named judges are loaded; see ``load_judge``."""
+    """Loading options of the named judges; see ``load_judge``."""
 
     adapter: Path | None = None
     protocol: str | None = None
@@ -36,14 +36,14 @@ class How(NamedTuple):
 
     @property
     def changed(self) -> str:
-        """The first option that makes another judge of a registered one; empty: none does."""
+        """The first option that changes a registered judge; empty: none does."""
         given = {"adapter": self.adapter, "protocol": self.protocol, "mode": self.mode}
         found = [name for name, value in given.items() if value is not None]
         return (found + ["passes"] * (self.passes > 1) + [""])[0]
 
 
 class Lineup(NamedTuple):
-    """All that take part, and bases that cannot."""
+    """All contestants, and bases that cannot be loaded."""
 
     contestants: list[Contestant]
     missing: list[Missing]
@@ -60,14 +60,14 @@ def contestants(
     """The judges, then their bases, then the baseline that compares pixels.
 
     Args:
-        judges: as ``load_judge`` takes them.
-        bases: of the judges; empty: those that their cards name.
-        how: the judges are loaded; a base and the baseline are loaded as they are.
+        judges: in the forms of ``load_judge``.
+        bases: of the judges; empty: those in their cards.
+        how: options for the judges; bases and the baseline are loaded without.
         prices: by judge.
-        with_pixels: whether the baseline stands beside them.
+        with_pixels: whether to add the baseline.
 
     Raises:
-        InvalidInputError: a judge is named twice, or a price is another judge's.
+        InvalidInputError: a judge is named twice, or a price belongs to no named judge.
     """
     if twice := [name for name in judges if judges.count(name) > 1]:
         raise InvalidInputError(f"judge {twice[0]}: is named twice")
@@ -94,7 +94,7 @@ def contestants(
 
 
 def load(name: str, how: How) -> Judging:
-    """A judge by its name; ``how`` is for all but those that it does not concern.
+    """A judge by name; ``how`` applies where it is relevant.
 
     Raises:
         SpatialRewardError: as ``load_judge``.
@@ -105,12 +105,12 @@ def load(name: str, how: How) -> Judging:
 
 
 def has_checkpoint(name: str) -> bool:
-    """Whether a judge is a checkpoint that is loaded into this process."""
+    """Whether a judge is a checkpoint loaded into this process."""
     return name.partition(":")[0] not in (PIXELS, ORACLE) and not name.startswith(_ELSEWHERE)
 
 
 def _bases_of(judges: Sequence[str]) -> dict[str, Path | None]:
-    """What cards say that judges were trained from, and the protocol of the first such judge."""
+    """Bases of judges according to their cards, with the protocol of the first such judge."""
     bases: dict[str, Path | None] = {}
     for name in judges:
         if not has_checkpoint(name):
@@ -119,7 +119,7 @@ def _bases_of(judges: Sequence[str]) -> dict[str, Path | None]:
             folder = fetch(name).folder
             card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
         except (SpatialRewardError, OSError, ValueError) as error:
-            # What keeps the judge itself from being loaded is told when it is.
+            # Loading the judge later reports the error.
             logger.debug("judge %s: no card: %s", name, error)
             continue
         base = card.get("trained_from") if isinstance(card, dict) else None
@@ -130,10 +130,10 @@ def _bases_of(judges: Sequence[str]) -> dict[str, Path | None]:
 
 
 def _place_of(base: str) -> str:
-    """What ``load_judge`` takes for a base.
+    """The argument of ``load_judge`` for a base.
 
     Raises:
-        InvalidInputError, HubError, TrackingError: it is not here, and cannot be fetched.
+        InvalidInputError, HubError, TrackingError: it is missing and cannot be fetched.
     """
     from spatialreward.world.shipped import SHIPPED_BASE, SHIPPED_ORIGIN
 

@@ -1,8 +1,8 @@
 """EditReward-Bench as EditScore published it: pairs of edits, each better on one dimension.
 
-Not the benchmark of the same name by TIGER-Lab, whose figures do not compare. Read are the Arrow or
+Not the benchmark of the same name by TIGER-Lab, whose figures do not compare. Reads the Arrow or
 Parquet files of the hub and ``bench.jsonl`` with pictures beside it. The first picture of a pair is
-the better one. A picture stands in several rows, under one id, and is judged once.
+the better one. A picture may appear in several rows, under one id, and is judged once.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,7 +48,7 @@ _COLUMNS = ("key", "instruction", "task_type", "dimension", "input_image", "outp
 
 
 class _Pair(NamedTuple):
-    """One row as it was judged; the first of each two is the better one."""
+    """One judged row; the first of each two is the better one."""
 
     item: Item
     ours: tuple[float | None, float | None]
@@ -80,7 +80,7 @@ class EditRewardBench(NamedTuple):
         """Read a folder in one of the published layouts.
 
         Raises:
-            InvalidInputError: it is none, or no row of it can be measured on.
+            InvalidInputError: the layout is unknown, or no row is usable.
         """
         return cls(collect(_rows(folder), _item))
 
@@ -136,7 +136,7 @@ def _item(row: Row) -> Item:
         prompt=key_of(digest_of(source), instruction),
         instruction=instruction,
         sources=(source,),
-        # By the picture's id: in the form with paths each row has a file of its own.
+        # By the picture's id: in the form with paths each row has its own file.
         candidates=tuple(
             Candidate(key_of(name, instruction), name, picture)
             for name, picture in zip(names, edited, strict=True)
@@ -157,7 +157,7 @@ def _pair(item: Item, judgements: Judgements) -> _Pair:
 
 
 def _score(judgement: Judgement | None, dimension: str) -> float | None:
-    """Our score of an edit on a dimension: soft where the judge has soft ones."""
+    """Our score of an edit on a dimension: soft if the judge has soft ones."""
     if judgement is None or judgement.scores is None:
         return None
     scores = judgement.soft_scores or judgement.scores
@@ -170,7 +170,7 @@ def _score(judgement: Judgement | None, dimension: str) -> float | None:
 
 
 def _reference(pairs: Sequence[_Pair], *, with_min: bool = False) -> dict[tuple[str, str], float]:
-    """Accuracy by task type and dimension; task types of which no pair was judged are not there."""
+    """Accuracy by task type and dimension; omits task types without a judged pair."""
     right: dict[tuple[str, str], list[int]] = {}
     for pair in pairs:
         first, second = pair.reference

@@ -1,7 +1,7 @@
-"""Several judges on several benchmarks: what is measured, and the report of all of it.
+"""Evaluates several judges on several benchmarks, and reports the results.
 
-A judge that cannot be loaded, or that breaks on one benchmark, is named in the report with what it
-lacks; the others' results stay. Each judge is loaded once.
+The report names a judge that cannot be loaded or fails on a benchmark, with the missing results;
+the others' results stay. Each judge is loaded once.
 """
 
 from collections import Counter
@@ -34,29 +34,29 @@ CALIBRATION_RULES = (
 
 
 class Contestant(NamedTuple):
-    """A judge that takes part."""
+    """A judge in the evaluation."""
 
     name: str
-    """As it was named."""
+    """As the user named it."""
     opening: Callable[[], Judging]
     role: Role = Role.JUDGE
     price: Price | None = None
 
 
 class Missing(Record):
-    """A result that there is none of."""
+    """A missing result."""
 
     judge: str
-    """As it was named; empty: no judge was asked."""
+    """As the user named it; empty: all judges."""
     benchmark: str
-    """Empty: none was begun."""
+    """Empty: all benchmarks."""
     reason: str
     role: Role = Role.JUDGE
     """Of the judge."""
 
 
 class Evaluation(Record):
-    """All of an evaluation, as ``report.json`` has it."""
+    """The whole evaluation, as in ``report.json``."""
 
     benchmarks: tuple[BenchmarkReport, ...]
     missing: tuple[Missing, ...]
@@ -69,11 +69,11 @@ class Evaluation(Record):
 
 
 class Evaluated(NamedTuple):
-    """An evaluation, and the runs behind it."""
+    """An evaluation, and its runs."""
 
     report: Evaluation
     runs: dict[tuple[str, str], Run]
-    """By the judge's name and the benchmark's."""
+    """By judge and benchmark."""
 
 
 def evaluate_judges(
@@ -83,20 +83,20 @@ def evaluate_judges(
     *,
     resize_to_source: bool = False,
     missing: Sequence[Missing] = (),
-    notice: Callable[[str], None] = lambda told: None,
+    notice: Callable[[str], None] = lambda line: None,
 ) -> Evaluated:
-    """Judge all benchmarks by all judges, as far as that is not done yet, and score.
+    """Judge all benchmarks with all judges as far as missing, and score.
 
     Args:
-        benchmarks: what is judged, each of another name.
-        contestants: by whom; each is compared with the first.
-        out: gets ``ROLE-N/BENCHMARK``, such as ``judge-1/world``, with each run's rows.
-        resize_to_source: bring edited pictures to the size of their (first) source.
-        missing: what is known to be missing already.
-        notice: is told what a reader must know of a judge.
+        benchmarks: with different names.
+        contestants: the judges; each is compared with the first.
+        out: receives ``ROLE-N/BENCHMARK``, such as ``judge-1/world``, with each run's rows.
+        resize_to_source: resize edited pictures to their (first) source's size.
+        missing: results known to be missing already.
+        notice: receives remarks on judges for the reader.
 
     Raises:
-        InvalidInputError: there is no result at all; says why the first is missing.
+        InvalidInputError: there is no result at all; gives the reason of the first one.
     """
     runs: dict[tuple[str, str], Run] = {}
     lacking = list(missing)
@@ -129,7 +129,7 @@ def evaluate_judges(
 
 
 def evidence_of(benchmark: Benchmark, run: Run) -> BenchmarkEvidence:
-    """What promotion has to know of a run."""
+    """The evidence of a run for promotion."""
     metrics = [one for one in benchmark.score(run.judgements) if one.ours is not None]
     chosen = [metrics[0], *(one for one in metrics[1:] if one.name == WITHIN_GROUP_AGREEMENT)]
     return BenchmarkEvidence(
@@ -148,7 +148,7 @@ def _judged(
     resize_to_source: bool,
     notice: Callable[[str], None],
 ) -> Iterator[tuple[str, Run | Missing]]:
-    """A run, or why there is none, for each benchmark."""
+    """A run for each benchmark, or the reason for having none."""
     with ExitStack() as stack:
         try:
             judging = stack.enter_context(one.opening())

@@ -1,7 +1,7 @@
-"""What a judge reached on each benchmark, prompt by prompt: enough to compare two stored reports.
+"""A judge's results on each benchmark by prompt, for comparing two stored reports.
 
-A judge beats another one beyond noise where the 95 % interval of the difference, over prompts, is
-above 0, and is worse beyond noise where it is below 0.
+A judge is significantly better than another if the 95 % interval of the difference, over prompts,
+is above 0, and significantly worse if it is below 0.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ class PromptValues(Record):
 
 
 class BenchmarkEvidence(Record):
-    """What one judge reached on one benchmark."""
+    """One judge's results on one benchmark."""
 
     benchmark: str
     digest: str
@@ -36,30 +36,29 @@ class BenchmarkEvidence(Record):
     num_edits: int = Field(ge=1)
     num_failed: int = Field(ge=0)
     figures: dict[str, PromptValues]
-    """The benchmark's first figure, which promotion goes by, and within-group agreement where it
-    is measured."""
+    """The benchmark's first figure, which decides promotion, and within-group agreement where
+    measured."""
 
     @property
     def failed_share(self) -> float:
-        """Of the edits."""
+        """Among the edits."""
         return self.num_failed / self.num_edits
 
 
 class Beside(NamedTuple):
-    """A candidate beside the champion in one figure of one benchmark, or why there is none."""
+    """Candidate and champion in one figure of one benchmark, or the reason for having none."""
 
     benchmark: str
     figure: str
     difference: float | None
-    """The candidate's figure less the champion's."""
+    """The candidate's figure minus the champion's."""
     interval: Interval | None
     complaint: str
-    """Why the candidate is not promoted over this champion; empty: this does not stand against
-    it."""
+    """Why the candidate cannot replace this champion; empty: no objection."""
 
 
 def too_many_failures(gate: JudgeGate, candidate: Sequence[BenchmarkEvidence]) -> list[str]:
-    """The benchmarks on which a judge fails more often than its gate allows, in words."""
+    """The benchmarks on which a judge exceeds its gate's share of failures, in words."""
     return [
         f"{one.benchmark}: {one.num_failed:,} of {one.num_edits:,} edits have no judgement, more "
         f"than the allowed share of {gate.max_unparsable_share:g}"
@@ -76,9 +75,9 @@ def beside_champion(
     """Compare two reports by their values alone.
 
     Args:
-        gate: which benchmark is the main one, and by how much the candidate has to be better there.
-        candidate: of the judge that is to be promoted.
-        champion: of the judge that is champion.
+        gate: names the main benchmark, and the gain required there.
+        candidate: of the judge to promote.
+        champion: of the current champion.
     """
     mine = {one.benchmark: one for one in candidate}
     theirs = {one.benchmark: one for one in champion}
@@ -121,11 +120,11 @@ def _figures(
 def _complaint(
     gate: JudgeGate, difference: float, interval: Interval | None, *, decides: bool
 ) -> str:
-    # A single prompt has no interval: then any loss counts, and no gain does.
+    # A single prompt has no interval: then any loss counts, and no gain.
     low, high = interval or (min(difference, 0.0), difference)
-    told = f"is {difference:+.4f} beside the champion's (95 %: {low:+.4f} .. {high:+.4f})"
+    result = f"is {difference:+.4f} beside the champion's (95 %: {low:+.4f} .. {high:+.4f})"
     if high < 0:
-        return f"{told}, worse beyond noise"
+        return f"{result}, worse beyond noise"
     if decides and low <= gate.gain_ci95_low_above:
-        return f"{told}, not above {gate.gain_ci95_low_above:+g} beyond noise"
+        return f"{result}, not above {gate.gain_ci95_low_above:+g} beyond noise"
     return ""

@@ -1,4 +1,4 @@
-"""Whether a judge or an editor is good enough to become champion."""
+"""Gates for promoting a judge or an editor to champion."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,17 +13,17 @@ Gate = JudgeGate | EditorGate
 
 
 class GateError(SpatialRewardError, ValueError):
-    """A model fell short of its gate; the message names each figure and by how much."""
+    """A model failed its gate; the message names each figure and its shortfall."""
 
 
 class Range(NamedTuple):
-    """Where the values of a figure lie."""
+    """Valid range of a figure."""
 
     low: float
     high: float
 
     def __contains__(self, value: object) -> bool:
-        """Whether a figure can have this value."""
+        """Whether a value is valid."""
         return isinstance(value, int | float) and self.low <= value <= self.high
 
     def __str__(self) -> str:
@@ -53,16 +53,16 @@ RANGES: Mapping[str, Range] = {
     "served_reward_before": _SHARE,
     "served_reward_after": _SHARE,
 }
-"""Of every figure of an evaluation; a percentage, say, is outside of it."""
+"""For every figure of an evaluation; excludes percentages, for example."""
 
 
 def outside_range(figure: str, value: float) -> str:
-    """Why a value is none that the figure can have; empty where it is one."""
+    """Why a value is invalid for the figure; empty if valid."""
     return "" if value in RANGES[figure] else f"{figure} is {value:g}, not in {RANGES[figure]}"
 
 
 class Side(StrEnum):
-    """On which side of its limit a figure has to lie."""
+    """The side of its limit on which a figure must lie."""
 
     AT_LEAST = "at least"
     AT_MOST = "at most"
@@ -70,14 +70,14 @@ class Side(StrEnum):
 
 
 class Bound(NamedTuple):
-    """What one figure must reach."""
+    """Requirement on one figure."""
 
     figure: str
     side: Side
     limit: float
 
     def holds(self, value: float) -> bool:
-        """Whether a value will do; what is no number, or outside its range, never does."""
+        """Whether a value passes; NaN and values outside the range never do."""
         if value not in RANGES[self.figure]:
             return False
         match self.side:
@@ -89,7 +89,7 @@ class Bound(NamedTuple):
                 return value > self.limit
 
     def complaint(self, value: float) -> str:
-        """How a value falls short."""
+        """Description of a shortfall."""
         if outside := outside_range(self.figure, value):
             return outside
         match self.side:
@@ -107,7 +107,7 @@ class Bound(NamedTuple):
 
 
 def bounds_of(gate: Gate) -> tuple[Bound, ...]:
-    """What a gate asks for, figure by figure."""
+    """A gate's requirements, by figure."""
     match gate:
         case JudgeGate():
             iou = Bound(_MEAN_IOU, Side.AT_LEAST, gate.min_mean_iou)
@@ -121,16 +121,16 @@ def bounds_of(gate: Gate) -> tuple[Bound, ...]:
 
 
 def check_gate(gate: Gate, figures: Mapping[str, float], complaints: Sequence[str] = ()) -> None:
-    """Let a model pass that reaches every figure.
+    """Check a model's figures against its gate.
 
     Args:
         gate: of a judge or an editor.
-        figures: what was measured, by name; more than the gate asks for is fine.
-        complaints: what else stands against it, such as how it compares with the champion.
+        figures: the measured ones, by name; may include others.
+        complaints: further objections, such as from the comparison with the champion.
 
     Raises:
-        GateError: it does not pass; the message names each figure that falls short and by how
-            much, lies outside its range, or was never measured, and the complaints.
+        GateError: it fails; the message names each figure that falls short and by how much, is
+            outside its range or missing, and the complaints.
     """
     short = []
     for bound in bounds_of(gate):

@@ -1,9 +1,9 @@
-"""What every benchmark of judges can do: give edits to judge, and score the judgements.
+"""The interface of judge benchmarks: edits to judge, and scores of the judgements.
 
 A benchmark is a list of items: one task, several edits of it, and their order from best to worst.
-Each figure comes twice. *Reference rules* are the published arithmetic with its oddities, for
-comparison with published tables. *Ours* count failed and missing judgements as wrong and treat
-ties as ties. Figures of two benchmarks are never put into one column, even if they share a name.
+Each figure has two versions. *Reference rules* are the published arithmetic with its quirks, for
+comparison with published tables. *Ours* count failed and missing judgements as wrong and ties as
+ties. Figures of two benchmarks never share a column, even with the same name.
 """
 
 import hashlib
@@ -14,56 +14,56 @@ from spatialreward.benchmarks.statistics import Values
 from spatialreward.records import Judgement
 
 Judgements = Mapping[str, Judgement]
-"""By the key of the edit; an edit without a judgement is missing."""
+"""By the key of the edit; an edit without an entry is missing."""
 
 
 class Picture(Protocol):
-    """A picture that is read when it is needed: a benchmark may be larger than the memory."""
+    """A picture read on demand: a benchmark may exceed the memory."""
 
     @property
     def where(self) -> str:
-        """File, row and field, as an error names them."""
+        """File, row and field, for errors."""
         ...
 
     def read(self) -> bytes:
         """The picture file.
 
         Raises:
-            InvalidInputError: it cannot be read; names it.
+            InvalidInputError: it is unreadable; names it.
         """
         ...
 
 
 class Candidate(NamedTuple):
-    """One of the edits that an item compares."""
+    """One of an item's edits."""
 
     key: str
-    """Of the edit; rows that show the same edit have the same key, and it is judged once."""
+    """Of the edit; rows with the same edit share a key, and it is judged once."""
     name: str
     """Within its item."""
     edited: Picture
     truth: str | None = None
-    """How the edit was made, for the judge ``oracle``; see ``Edit``."""
+    """How the edit was generated, for the judge ``oracle``; see ``Edit``."""
 
 
 class Item(NamedTuple):
-    """One row of a benchmark: a task, edits of it, and which is better."""
+    """One row of a benchmark: a task, its edits, and their order."""
 
     id: str
     prompt: str
-    """The same for items of one task: they are not independent, so they are resampled together."""
+    """Shared by items of one task: they are not independent, so they are resampled together."""
     instruction: str
     sources: tuple[Picture, ...]
     candidates: tuple[Candidate, ...]
-    """In the order in which the benchmark has them."""
+    """In the benchmark's order."""
     order: tuple[int, ...]
-    """Places in ``candidates``, best first: the ground truth."""
+    """Indices into ``candidates``, best first: the ground truth."""
     labels: Mapping[str, str]
-    """What the figures are broken down by, such as ``task_type``."""
+    """Groups for breaking down figures, such as ``task_type``."""
 
 
 class LeftOut(NamedTuple):
-    """A row or a file that is not measured on."""
+    """An unusable row or file."""
 
     where: str
     """File, and row or id."""
@@ -71,21 +71,21 @@ class LeftOut(NamedTuple):
 
 
 class Published(NamedTuple):
-    """A benchmark as a folder has it."""
+    """A parsed benchmark."""
 
     items: tuple[Item, ...]
     left_out: tuple[LeftOut, ...]
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the edits and their order: the same for the same benchmark."""
-        told = hashlib.sha256()
+        """SHA-256 of the edits and their order; identifies the benchmark."""
+        digest = hashlib.sha256()
         for item in self.items:
             keys = ",".join(candidate.key for candidate in item.candidates)
-            told.update(
+            digest.update(
                 f"{item.id}\n{keys}\n{item.order}\n{sorted(item.labels.items())}\n".encode()
             )
-        return told.hexdigest()
+        return digest.hexdigest()
 
 
 class Metric(NamedTuple):
@@ -94,9 +94,9 @@ class Metric(NamedTuple):
     name: str
     """``what``, or ``what/part`` for a part of the items."""
     reference: float | None
-    """Under reference rules; None where they have no such figure, or nothing to make it of."""
+    """Under reference rules; None if they lack it, or there is no data."""
     ours: Values | None
-    """Under ours, item by item; None where we have no such figure."""
+    """Under ours, by item; None if we lack it."""
 
 
 class Benchmark(Protocol):
@@ -104,24 +104,24 @@ class Benchmark(Protocol):
 
     @property
     def name(self) -> str:
-        """As the command line has it."""
+        """Its name on the command line."""
         ...
 
     @property
     def title(self) -> str:
-        """Which benchmark that is, without ambiguity."""
+        """Its unambiguous name."""
         ...
 
     @property
     def rules(self) -> str:
-        """Whose arithmetic the reference rules are, in one sentence."""
+        """Origin of the reference rules, in one sentence."""
         ...
 
     @property
     def published(self) -> Published:
-        """Items and what was left out."""
+        """Items, with the dropped rows."""
         ...
 
     def score(self, judgements: Judgements) -> list[Metric]:
-        """All figures, the important ones first."""
+        """All figures, the most important first."""
         ...

@@ -1,4 +1,4 @@
-"""How well a judge knows held-out edits of known truth: order of rewards, regions, failures."""
+"""A judge's quality on held-out edits of known truth: order of rewards, regions, failures."""
 
 import math
 from collections import Counter
@@ -14,7 +14,7 @@ from spatialreward.errors import Failure, InvalidInputError
 from spatialreward.records import Judgement, JudgementStatus, Mending
 
 MIN_TRUE_DIFFERENCE = 0.05
-"""Pairs of edits whose true rewards are closer than this are not compared."""
+"""Smallest difference of true rewards between compared edits."""
 _BATCH = 64
 
 
@@ -22,31 +22,31 @@ class JudgeFigures(NamedTuple):
     """Figures of one judge on one set of edits."""
 
     pairwise_accuracy: float
-    """Share of pairs put in the true order; a tie or a failed judgement counts as wrong."""
+    """Share of pairs in the true order; a tie or a failed judgement counts as wrong."""
     pairwise_within_accuracy: float
-    """The same, of the pairs of one task: instruction and source. NaN where there is none."""
+    """The same within tasks (instruction and source). NaN without pairs."""
     pairwise_across_accuracy: float
-    """The same, of the pairs of two tasks. NaN where there is none."""
+    """The same across tasks. NaN without pairs."""
     mean_iou: float
-    """Mean over edits of ``matched_iou``; a failed judgement counts as 0. NaN of a judge that
-    predicts no regions."""
+    """Mean over edits of ``matched_iou``; a failed judgement counts as 0. NaN for a judge without
+    regions."""
     unparsable_share: float
     """Share of edits without a judgement."""
     reward_spearman: float
-    """Rank correlation of reward and true reward where there is a reward; 0 if it is undefined."""
+    """Rank correlation of reward and true reward over edits with a reward; 0 if undefined."""
     reward_mae: float
-    """Mean absolute error of the reward, where there is one."""
+    """Mean absolute error of the reward, over edits with one."""
     failed_share: Mapping[Failure, float]
-    """Share of edits without a judgement by reason; they sum to ``unparsable_share``."""
+    """Share of edits without a judgement by reason; sums to ``unparsable_share``."""
     mended_edits: Mapping[Mending, int]
-    """Number of edits in whose answers something was put right, by what it was."""
+    """Number of edits with a repaired answer, by repair."""
     num_edits: int
-    """Number of edits that were judged."""
+    """Number of judged edits."""
 
     def measured(self) -> dict[str, float]:
         """By name, such as ``mean_iou`` and ``failed_share/cut_off``.
 
-        Left out: figures that these edits do not tell, and reasons and mendings that did not occur.
+        Omits figures that these edits do not determine, and reasons and repairs that did not occur.
         """
         figures: dict[str, float] = {}
         for name, value in self._asdict().items():
@@ -68,7 +68,7 @@ def judge_figures(
         tasks: equal for edits of the same instruction and source.
 
     Raises:
-        InvalidInputError: there are no two edits whose true rewards differ enough to compare.
+        InvalidInputError: no two edits have true rewards that differ enough to compare.
     """
     rewards = np.array([np.nan if j.reward is None else j.reward for j in judgements])
     true_rewards = np.array([truth.reward for truth in truths])
@@ -114,11 +114,11 @@ def _mended_edits(judgements: Sequence[Judgement]) -> dict[Mending, int]:
 
 
 def pairwise_accuracy(true_rewards: NDArray[np.float64], rewards: NDArray[np.float64]) -> float:
-    """Share of pairs in the true order, of those whose true rewards differ by 0.05 or more.
+    """Share of pairs in the true order, among those whose true rewards differ by 0.05 or more.
 
     Args:
         true_rewards: ``[N]``.
-        rewards: ``[N]``; NaN where there is none, which makes each of its pairs wrong.
+        rewards: ``[N]``; NaN without a judgement, which makes each of its pairs wrong.
 
     Raises:
         InvalidInputError: no pair differs enough.
@@ -134,10 +134,10 @@ def pairwise_accuracy(true_rewards: NDArray[np.float64], rewards: NDArray[np.flo
 def pairwise_by_task(
     true_rewards: NDArray[np.float64], rewards: NDArray[np.float64], tasks: Sequence[Hashable]
 ) -> tuple[float, float]:
-    """As ``pairwise_accuracy``, of the pairs within a task and of those across two; NaN for none.
+    """As ``pairwise_accuracy``, within tasks and across tasks; NaN without pairs.
 
-    The first is what a group of RL needs: which of several attempts at the same is better. The
-    second is about which tasks went better.
+    The first is what RL needs: which of several attempts at a task is better. The second compares
+    tasks.
     """
     pairs = compared_pairs(true_rewards, rewards)
     numbers = {task: number for number, task in enumerate(dict.fromkeys(tasks))}
@@ -148,7 +148,7 @@ def pairwise_by_task(
 
 
 class Pairs(NamedTuple):
-    """Pairs of edits whose true rewards differ enough to be compared, ``[P]`` each."""
+    """Pairs of edits whose true rewards differ enough to compare, ``[P]`` each."""
 
     first: NDArray[np.intp]
     second: NDArray[np.intp]
@@ -156,10 +156,10 @@ class Pairs(NamedTuple):
 
 
 def compared_pairs(true_rewards: NDArray[np.float64], rewards: NDArray[np.float64]) -> Pairs:
-    """The pairs of which ``pairwise_accuracy`` is the share that is right."""
+    """The pairs behind ``pairwise_accuracy``, which is the share of right ones."""
     first, second = np.triu_indices(len(true_rewards), k=1)
     true_difference = true_rewards[first] - true_rewards[second]
-    # A hair of slack: 0.05 has no exact binary form.
+    # Small tolerance: 0.05 has no exact binary form.
     compared = np.abs(true_difference) >= MIN_TRUE_DIFFERENCE - 1e-9
     difference = rewards[first] - rewards[second]
     is_right = np.sign(difference) == np.sign(true_difference)
@@ -169,7 +169,7 @@ def compared_pairs(true_rewards: NDArray[np.float64], rewards: NDArray[np.float6
 def mean_reward_by_grade(
     grades: Sequence[str], judgements: Sequence[Judgement]
 ) -> Mapping[str, float]:
-    """Mean reward of the edits of each grade that have a judgement; not of those without one."""
+    """Mean reward by grade, over edits with a judgement."""
     by_grade: dict[str, list[float]] = {}
     for grade, judgement in zip(grades, judgements, strict=True):
         if grade and judgement.reward is not None:
@@ -178,7 +178,7 @@ def mean_reward_by_grade(
 
 
 def problem_with(label: Judgement | None) -> str:
-    """Why a judgement, which is of both streams, cannot be compared with this label."""
+    """Why a two-stream judgement cannot be compared with this label."""
     if label is None:
         return "has no label"
     if not label.scores.is_semantic:

@@ -1,7 +1,7 @@
 """Edits of known truth as a benchmark: the generated world's, or any packed data set with labels.
 
-An item is a task, an instruction and its sources, with all edits of it. A task of one edit has no
-order of its own, but its regions, its reward and its place among the other tasks are measured.
+An item is a task, an instruction and its sources, with all its edits. A task of one edit has no
+order of its own, but its regions, its reward and its rank among the other tasks are measured.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ _MISSING = Judgement.failed("was not judged", Failure.JUDGE_FAILED)
 
 
 class _Reader:
-    """Edits by number; those that are asked for in turn are read once."""
+    """Edits by number; caches the last one for consecutive reads."""
 
     def __init__(self, data: Dataset) -> None:
         self._data = data
@@ -73,7 +73,7 @@ class LabelledPicture(NamedTuple):
     where: str
     """See ``Picture``."""
     source: int | None = None
-    """Which source it is; None: the edited picture."""
+    """Index of the source; None: the edited picture."""
 
     def read(self) -> bytes:
         """See ``Picture``."""
@@ -86,9 +86,9 @@ class LabelledEdits(NamedTuple):
 
     published: Published
     truths: dict[str, Judgement]
-    """What a perfect judge would say, by key."""
+    """A perfect judge's judgements, by key."""
     grades: dict[str, str]
-    """How each edit was made, by key, where the data set gives its ``grade``; else empty."""
+    """How each edit was generated, by key, if the data set has its ``grade``; else empty."""
     name: str = "world"
     title: str = "edits of known truth"
     rules: str = (
@@ -99,7 +99,7 @@ class LabelledEdits(NamedTuple):
 
     @classmethod
     def of(cls, data: Dataset) -> Self:
-        """Read the labels; what has none of both streams is left out by name.
+        """Read the labels; drops edits without both streams, by name.
 
         Raises:
             InvalidInputError: no two labels differ enough to be compared, or a shard is damaged.
@@ -155,11 +155,11 @@ class LabelledEdits(NamedTuple):
 
     def score(self, judgements: Judgements) -> list[Metric]:
         """See ``Benchmark``."""
-        told = self._told(judgements)
+        ordered = self._ordered(judgements)
         figures = self.figures(judgements)
-        ours = _ours(told, figures)
+        ours = _ours(ordered, figures)
         measured = figures.measured()
-        shares = {"ties": _share_of_ties(told)}
+        shares = {"ties": _share_of_ties(ordered)}
         return [
             *(Metric(name, value, ours.pop(name, None)) for name, value in measured.items()),
             *(Metric(name, value, None) for name, value in shares.items()),
@@ -167,21 +167,21 @@ class LabelledEdits(NamedTuple):
         ]
 
     def figures(self, judgements: Judgements) -> JudgeFigures:
-        """What the gate reads."""
-        told = self._told(judgements)
-        return judge_figures(told.truths, told.judgements, told.tasks)
+        """The figures for the gate."""
+        ordered = self._ordered(judgements)
+        return judge_figures(ordered.truths, ordered.judgements, ordered.tasks)
 
     def in_order(self, judgements: Judgements) -> list[Judgement]:
         """A judgement an edit, in the order of the data set."""
         return [judgements.get(key, _MISSING) for key in self.truths]
 
-    def _told(self, judgements: Judgements) -> "_Told":
+    def _ordered(self, judgements: Judgements) -> "_Ordered":
         task_by_key = {
             candidate.key: item.prompt
             for item in self.published.items
             for candidate in item.candidates
         }
-        return _Told(
+        return _Ordered(
             list(self.truths.values()),
             self.in_order(judgements),
             [task_by_key[key] for key in self.truths],
@@ -189,7 +189,7 @@ class LabelledEdits(NamedTuple):
 
 
 class _Member(NamedTuple):
-    """What an item keeps of an edit; its pictures stay in the data set."""
+    """An item's data for an edit; its pictures stay in the data set."""
 
     candidate: Candidate
     instruction: str
@@ -197,7 +197,7 @@ class _Member(NamedTuple):
     sources: tuple[LabelledPicture, ...]
 
 
-class _Told(NamedTuple):
+class _Ordered(NamedTuple):
     """Edits in the order of the data set."""
 
     truths: list[Judgement]
@@ -213,34 +213,37 @@ class _Told(NamedTuple):
         return np.array([np.nan if one.reward is None else one.reward for one in self.judgements])
 
 
-def _ours(told: _Told, figures: JudgeFigures) -> dict[str, Values | None]:
-    """The values behind figures that can be told apart by task."""
-    tasks = tuple(told.tasks)
-    ours = {"pairwise_accuracy": _all_pairs(told), "pairwise_within_accuracy": _pairs_within(told)}
+def _ours(ordered: _Ordered, figures: JudgeFigures) -> dict[str, Values | None]:
+    """The values of figures with a breakdown by task."""
+    tasks = tuple(ordered.tasks)
+    ours = {
+        "pairwise_accuracy": _all_pairs(ordered),
+        "pairwise_within_accuracy": _pairs_within(ordered),
+    }
     if math.isfinite(figures.mean_iou):
         ious = (
             0.0 if judgement.reward is None else matched_iou(truth.regions, judgement.regions)
-            for truth, judgement in zip(told.truths, told.judgements, strict=True)
+            for truth, judgement in zip(ordered.truths, ordered.judgements, strict=True)
         )
         ours["mean_iou"] = Values(tasks, tuple(ious))
-    missing = tuple(float(one.reward is None) for one in told.judgements)
+    missing = tuple(float(one.reward is None) for one in ordered.judgements)
     return ours | {
         "unparsable_share": Values(tasks, missing),
-        WITHIN_GROUP_AGREEMENT: _agreement(told),
+        WITHIN_GROUP_AGREEMENT: _agreement(ordered),
     }
 
 
-def _all_pairs(told: _Told) -> Values:
-    """Pairwise accuracy as a mean over tasks: what each adds by the jackknife, which leaves it out.
+def _all_pairs(ordered: _Ordered) -> Values:
+    """Pairwise accuracy as a mean over tasks, by the jackknife.
 
-    A pair belongs to two tasks, so a mean of rows would seem surer than it is. Pseudo-values,
-    T times the figure less T - 1 times that of the others (Quenouille, Tukey), spread as they
-    should; they are moved so that their mean is the figure itself.
+    A pair belongs to two tasks, so a mean over rows would understate the uncertainty.
+    Pseudo-values, T times the figure minus T - 1 times that of the others (Quenouille, Tukey), have
+    the right spread; they are shifted so that their mean is the figure itself.
     """
-    pairs = compared_pairs(told.true_rewards, told.rewards)
-    names = tuple(dict.fromkeys(told.tasks))
+    pairs = compared_pairs(ordered.true_rewards, ordered.rewards)
+    names = tuple(dict.fromkeys(ordered.tasks))
     number = {name: place for place, name in enumerate(names)}
-    task_N = np.array([number[task] for task in told.tasks])
+    task_N = np.array([number[task] for task in ordered.tasks])
     first_P, second_P = task_N[pairs.first], task_N[pairs.second]
     weights = np.ones(len(first_P)), pairs.is_right.astype(float)
     counts_T, rights_T = (
@@ -250,7 +253,7 @@ def _all_pairs(told: _Told) -> Values:
     )
     total, right = (float(weight.sum()) for weight in weights)
     figure, others_T = right / total, total - counts_T
-    # A task that has a part in every pair leaves nothing to compare it with.
+    # If every pair involves one task, leaving it out leaves no pair.
     without_T = np.divide(
         right - rights_T, others_T, out=np.full(len(names), figure), where=others_T > 0
     )
@@ -258,22 +261,22 @@ def _all_pairs(told: _Told) -> Values:
     return Values(names, tuple((pseudo_T - pseudo_T.mean() + figure).tolist()))
 
 
-def _pairs_within(told: _Told) -> Values | None:
-    pairs = compared_pairs(told.true_rewards, told.rewards)
+def _pairs_within(ordered: _Ordered) -> Values | None:
+    pairs = compared_pairs(ordered.true_rewards, ordered.rewards)
     rows = [
-        (told.tasks[first], float(is_right))
+        (ordered.tasks[first], float(is_right))
         for first, second, is_right in zip(*pairs, strict=True)
-        if told.tasks[first] == told.tasks[second]
+        if ordered.tasks[first] == ordered.tasks[second]
     ]
     return _values(rows)
 
 
-def _agreement(told: _Told) -> Values | None:
+def _agreement(ordered: _Ordered) -> Values | None:
     """Kendall's tau-b of rewards and truth within each task that has an order."""
     groups: dict[str, list[int]] = {}
-    for number, task in enumerate(told.tasks):
+    for number, task in enumerate(ordered.tasks):
         groups.setdefault(task, []).append(number)
-    rewards, truths = told.rewards, told.true_rewards
+    rewards, truths = ordered.rewards, ordered.true_rewards
     return _values(
         [
             (task, group_tau(rewards[members], truths[members]))
@@ -283,10 +286,10 @@ def _agreement(told: _Told) -> Values | None:
     )
 
 
-def _share_of_ties(told: _Told) -> float:
-    """Of compared pairs, how many got the same reward."""
-    pairs = compared_pairs(told.true_rewards, told.rewards)
-    rewards = told.rewards
+def _share_of_ties(ordered: _Ordered) -> float:
+    """Share of compared pairs with equal rewards."""
+    pairs = compared_pairs(ordered.true_rewards, ordered.rewards)
+    rewards = ordered.rewards
     return float(np.mean(rewards[pairs.first] == rewards[pairs.second]))
 
 

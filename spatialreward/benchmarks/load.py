@@ -1,4 +1,4 @@
-"""One string, one benchmark: its name, and behind an ``=`` where it is."""
+"""One string, one benchmark: its name, and its location after an ``=``."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,21 +23,21 @@ PUBLISHED: Mapping[str, Callable[[Path], Benchmark]] = {
     "vcreward-bench": VcRewardBench.read,
     "mmrb2": Mmrb2.read,
 }
-"""What reads each in a folder as it is published."""
+"""Reader of each published format."""
 NUM_TASKS, GROUP_SIZE = 64, 4
-"""Of ``world`` without a data set: tasks that are drawn here, and edits of each."""
+"""For ``world`` without a data set: tasks to generate, and edits of each."""
 
 
 class Named(NamedTuple):
-    """A benchmark as it was named, before anything is read."""
+    """A benchmark's name and location, before reading."""
 
     name: str
     place: str
-    """A folder, or ``hub:OWNER/NAME@REVISION``; of ``world`` any data set, or empty."""
+    """A folder, or ``hub:OWNER/NAME@REVISION``; for ``world`` any data set, or empty."""
 
     @classmethod
     def parse(cls, text: str) -> "Named":
-        """Read ``NAME=PLACE``.
+        """Parse ``NAME=PLACE``.
 
         Raises:
             InvalidInputError: there is no such benchmark, or no place.
@@ -54,22 +54,22 @@ class Named(NamedTuple):
 
     @property
     def edits(self) -> DatasetRef | None:
-        """The labelled edits that are named; None: it is another benchmark, or names none.
+        """The named labelled edits; None: another benchmark, or none named.
 
         Raises:
-            InvalidInputError: that is no reference of a data set.
+            InvalidInputError: it is not a reference of a data set.
         """
         return DatasetRef.parse(self.place) if self.name == WORLD and self.place else None
 
     def open(self, scratch: Path) -> Benchmark:
-        """Bring it here, unless it is, and read it.
+        """Fetch it if necessary, and read it.
 
         Args:
-            scratch: gets the edits of ``world`` without a data set; a folder of its own.
+            scratch: receives the edits of ``world`` without a data set; an own folder.
 
         Raises:
-            InvalidInputError: it is not there, or no row of it can be measured on.
-            HubError, StorageError: it cannot be fetched.
+            InvalidInputError: it is missing, or no row is usable.
+            HubError, StorageError: it cannot be downloaded.
         """
         if (edits := self.edits) is not None:
             return LabelledEdits.of(edits.open())

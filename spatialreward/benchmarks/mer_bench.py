@@ -1,8 +1,8 @@
 """MER-Bench (MultiEditReward-Bench): groups of two to four edits of one task, best first.
 
-Read are the Parquet files of the hub (``data/2pair-*.parquet`` and so on) and the older folder of
+Reads the Parquet files of the hub (``data/2pair-*.parquet`` and so on) and the older folder of
 ``2pair.json``, ``3pair.json`` and ``4pair.json`` with pictures beside them. The order of a group is
-the truth in both; the older form's ``quality`` is not looked at.
+the truth in both; the older form's ``quality`` is ignored.
 """
 
 import re
@@ -53,22 +53,22 @@ _MEASURES: dict[str, Callable[[Sequence[float | None]], float]] = {
     "top2": lambda scores: orders.expected(orders.top2, scores),
     "position_error": lambda scores: orders.expected(orders.position_error, scores, max),
 }
-"""Ours, of the scores of one group, best edit first."""
+"""Our metrics on the scores of one group, best edit first."""
 _BY_FIELD = {
     "pair_type": ("exact", "kendall", "ndcg"),
     "label": ("exact", "kendall", "ndcg", "top1"),
 }
-"""Which of them are told apart by a label, as in the published script."""
+"""Those with a breakdown by label, as in the published script."""
 
 
 class _Group(NamedTuple):
-    """One item as it was judged."""
+    """One judged item."""
 
     item: Item
     scores: tuple[float | None, ...]
-    """Rewards, best candidate first; None where there is no judgement."""
+    """Rewards, best candidate first; None without a judgement."""
     reference: OrderMetrics | None
-    """None where an edit was not judged at all."""
+    """None if an edit is missing."""
 
 
 class MerBench(NamedTuple):
@@ -87,7 +87,7 @@ class MerBench(NamedTuple):
         """Read a folder in one of the published layouts.
 
         Raises:
-            InvalidInputError: it is none, or no row of it can be measured on.
+            InvalidInputError: the layout is unknown, or no row is usable.
         """
         return cls(collect(_rows(folder), _item))
 
@@ -124,7 +124,7 @@ def _item(row: Row) -> Item:
         edited = row.pictures("edited_images")
     if len(edited) not in _SIZES:
         raise InvalidInputError(f"{pair_id}: expected 2 to 4 edited pictures, got {len(edited)}")
-    told = _SIZE.search(pair_id)
+    size = _SIZE.search(pair_id)
     prompt = key_of(digest_of(source), instruction)
     return Item(
         id=pair_id,
@@ -137,7 +137,7 @@ def _item(row: Row) -> Item:
         ),
         order=tuple(range(len(edited))),
         labels={
-            "pair_type": f"{told[1] if told else len(edited)}pair",
+            "pair_type": f"{size[1] if size else len(edited)}pair",
             "label": row.fields["label"] if isinstance(row.fields["label"], str) else "",
         },
     )
@@ -159,14 +159,14 @@ def _overall(groups: Sequence[_Group]) -> Iterator[Metric]:
     large = [one for one in groups if len(one.scores) > 2]
     for name, measure in _MEASURES.items():
         reference = float(np.mean([getattr(one, name) for one in known])) if known else None
-        # Of a group of two both are always the first two.
+        # In a group of two, the first two are always both.
         yield Metric(name, reference, _values(large if name == "top2" else groups, measure))
     yield Metric("ties", None, _values(groups, _has_tie))
     yield Metric("failed", None, _values(groups, lambda scores: float(None in scores)))
 
 
 def _by(field: str, groups: Sequence[_Group]) -> Iterator[Metric]:
-    """Of the parts that a label makes; the published script adds up and divides here."""
+    """By label; the published script sums and divides here."""
     for part in sorted({one.item.labels[field] for one in groups} - {""}):
         chosen = [one for one in groups if one.item.labels[field] == part]
         known = [one.reference for one in chosen if one.reference is not None]
@@ -177,7 +177,7 @@ def _by(field: str, groups: Sequence[_Group]) -> Iterator[Metric]:
 
 
 def _error_types(groups: Sequence[_Group]) -> Iterator[Metric]:
-    """Numbers of groups by the first kind of error that fits."""
+    """Number of groups by the first matching kind of error."""
     found = [one.reference.error_type for one in groups if one.reference is not None]
     for kind in ERROR_TYPES:
         if count := found.count(kind):

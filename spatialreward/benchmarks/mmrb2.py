@@ -1,8 +1,8 @@
 """Multimodal RewardBench 2 (MMRB2), image editing: pairs of edits, with one or more sources.
 
-Read are the Parquet files of the hub (config ``edit``, split ``test``) and the built form, which is
+Reads the Parquet files of the hub (config ``edit``, split ``test``) and the built form, which is
 ``edit.json`` with pictures beside it. The texts of a prompt are joined by spaces, its pictures are
-the sources in their order; of an answer with several pictures the first is judged.
+the sources in order; of an answer with several pictures the first is judged.
 """
 
 import re
@@ -45,11 +45,11 @@ _HUB_COLUMNS = (
 _BUILT_COLUMNS = ("id", "prompt_content", "response_a", "response_b", "chosen", "prompt_source")
 
 Answer = Mapping[str, Sequence[Mapping[str, Any]]]
-"""Of a pair: ``forward`` and ``reverse``, each a list whose first element has a ``judgement``."""
+"""For a pair: ``forward`` and ``reverse``, each a list whose first element has a ``judgement``."""
 
 
 class _Pair(NamedTuple):
-    """One row as it was judged."""
+    """One judged row."""
 
     item: Item
     ours: tuple[float | None, float | None]
@@ -83,7 +83,7 @@ class Mmrb2(NamedTuple):
         """Read a folder in one of the published layouts.
 
         Raises:
-            InvalidInputError: it is none, or no row of it can be measured on.
+            InvalidInputError: the layout is unknown, or no row is usable.
         """
         return cls(collect(_rows(folder), _item))
 
@@ -105,10 +105,10 @@ class Mmrb2(NamedTuple):
 
 
 def official_accuracy(chosen: Mapping[str, str], answers: Mapping[str, Answer]) -> float:
-    """MMRB2's own accuracy: right judgements over judgements, both orders as separate trials.
+    """MMRB2's own accuracy: right judgements over judgements, with both orders as separate trials.
 
     Only the first judgement of an order counts. An order without one leaves the denominator, and
-    anything but A and B is wrong; 0 where there is no judgement at all.
+    anything but A and B is wrong; 0 without any judgement.
 
     Args:
         chosen: A or B, by the pair's id.
@@ -209,7 +209,7 @@ def _pair(item: Item, judgements: Judgements) -> _Pair:
 
 
 def _answers(pairs: Sequence[_Pair]) -> dict[str, Answer]:
-    """The answers of a judge that sees one edit at a time, as the official script takes them."""
+    """The answers of a single-edit judge, in the official script's format."""
     other = {"A": "B", "B": "A", TIE: TIE}
     return {
         pair.item.id: {

@@ -1,4 +1,4 @@
-"""A joint judge in both of its modes: how fast each is, and how far they agree.
+"""Speed and agreement of a joint judge's two modes.
 
 Both modes judge the same edits in one process with the same weights, in turn. Kendall's tau is
 tau-b over all pairs of edits that both modes judged.
@@ -19,12 +19,12 @@ from spatialreward.judges.interface import Judging
 from spatialreward.records import SCORES_OF, Judgement, JudgeMode
 
 TARGET_SPEED = 10.0
-"""How many times as many judgements a second the head has to give."""
+"""Required speed-up of the head, in judgements a second."""
 _DIMENSIONS = tuple(name for names in SCORES_OF.values() for name in names)
 
 
 class Timed(NamedTuple):
-    """What a mode said, and how long each round took."""
+    """A mode's judgements, and the time of each round."""
 
     judgements: list[Judgement]
     seconds: list[float]
@@ -38,12 +38,12 @@ class Timed(NamedTuple):
 def time_modes(
     judges: dict[JudgeMode, Judging], edits: Sequence[Edit], rounds: int
 ) -> dict[JudgeMode, Timed]:
-    """Judge the edits in each mode, one mode after the other in every round.
+    """Judge the edits in each mode, alternating in every round.
 
     Args:
-        judges: one a mode.
-        edits: what is judged.
-        rounds: that count; one more goes before them, which does not.
+        judges: one per mode.
+        edits: to judge.
+        rounds: that count; an extra warm-up round precedes them.
 
     Raises:
         InvalidInputError: there are fewer than two edits.
@@ -64,7 +64,7 @@ def mode_figures(timed: dict[JudgeMode, Timed], known: Sequence[Judgement | None
 
     Args:
         timed: see ``time_modes``.
-        known: labels of the edits, None where there is none.
+        known: labels of the edits, None without one.
     """
     written, head = timed[JudgeMode.REASON], timed[JudgeMode.SCALAR]
     ratios = [fast / slow for fast, slow in zip(head.per_second, written.per_second, strict=True)]
@@ -107,7 +107,7 @@ def _failed(timed: Timed) -> float:
 def _agreement(
     name: str, ones: Sequence[Judgement], others: Sequence[Judgement], score: str = ""
 ) -> list[Figure]:
-    """Kendall's tau-b of two judges' opinions; no figure where one of them sees no difference."""
+    """Kendall's tau-b of two judges; no figure if one of them gives equal rewards only."""
     pairs = [
         (_value(one, score), _value(other, score)) for one, other in zip(ones, others, strict=True)
     ]

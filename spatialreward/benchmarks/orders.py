@@ -1,9 +1,9 @@
-"""How we measure an order: ties are ties, and a failed judgement is the worst it could have been.
+"""Our metrics of orders: ties stay ties, and a failed judgement gets its worst place.
 
-Metrics take an order of candidates, predicted best first, where candidate 0 is truly the best. With
-equal scores several orders are equally good predictions, and a metric is its mean over them. A
-candidate without a score could stand anywhere; it stands where the metric is worst. So failing is
-never better than answering.
+Metrics take an order of candidates, predicted best first, where candidate 0 is truly the best.
+Equal scores make several orders equally good predictions, and a metric is its mean over them. A
+candidate without a score takes the place with the worst metric. So failing is never better than
+answering.
 """
 
 import itertools
@@ -34,8 +34,8 @@ def expected(
 
     Args:
         measure: of one order.
-        scores: of the candidates, in their true order; None where there is no judgement.
-        worst: ``max`` for a metric of which less is better.
+        scores: of the candidates, in their true order; None without a judgement.
+        worst: ``max`` for a metric where less is better.
     """
     by_places: dict[tuple[int, ...], list[float]] = {}
     failed = [candidate for candidate, score in enumerate(scores) if score is None]
@@ -58,12 +58,12 @@ def is_higher(better: float | None, worse: float | None) -> bool:
 
 
 def is_tie(one: float | None, other: float | None) -> bool:
-    """Whether a judge has told two edits not to differ."""
+    """Whether a judge scored two edits equally."""
     return one is not None and one == other
 
 
 def tau(order: Order) -> float:
-    """Kendall's tau; its mean over tie orders counts a tied pair as neither right nor wrong."""
+    """Kendall's tau; its mean over tie orders counts a tied pair as 0."""
     return kendall(order)
 
 
@@ -74,7 +74,7 @@ def spearman(order: Order) -> float:
 
 
 def ndcg(order: Order) -> float:
-    """NDCG: candidate c gains n - c, discounted by the logarithm of its place."""
+    """NDCG: candidate c gains n - c, discounted by the logarithm of its rank."""
     return _discounted(order) / _discounted(range(len(order)))
 
 
@@ -84,19 +84,19 @@ def top1(order: Order) -> float:
 
 
 def top2(order: Order) -> float:
-    """Whether the first two are the best two; says nothing about a group of two."""
+    """Whether the first two are the best two; always true for a group of two."""
     return float({*order[:2]} == {0, 1})
 
 
 def position_error(order: Order) -> float:
-    """Mean number of places by which a candidate is off; less is better."""
+    """Mean distance of a candidate from its true rank; less is better."""
     return sum(abs(c - place) for place, c in enumerate(order)) / len(order)
 
 
 def group_tau(rewards: NDArray[np.float64], truths: NDArray[np.float64]) -> float:
-    """Kendall's tau-b of a group's rewards, NaN where there is none, and its true rewards.
+    """Kendall's tau-b of a group's rewards, NaN without one, and its true rewards.
 
-    0 where fewer than two edits have a reward or all of these are the same: it tells RL nothing.
+    0 if fewer than two edits have a reward or all of these are equal: RL gets no signal.
     """
     known = np.isfinite(rewards)
     if known.sum() < 2 or np.ptp(rewards[known]) == 0 or np.ptp(truths[known]) == 0:

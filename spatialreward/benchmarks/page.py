@@ -21,15 +21,15 @@ PLOTS = "plots"
 def write_report(report: Evaluation, folder: Path) -> list[Path]:
     """Write ``report.json``, ``report.md`` and ``plots/``; returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    told, page = folder / "report.json", folder / "report.md"
-    told.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    data, page = folder / "report.json", folder / "report.md"
+    data.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
     plots = _draw(report, folder / PLOTS)
     page.write_text(as_markdown(report), encoding="utf-8")
-    return [told, page, *plots]
+    return [data, page, *plots]
 
 
 def as_markdown(report: Evaluation) -> str:
-    """The report as a page."""
+    """The report in Markdown."""
     return "\n".join(_lines(report)) + "\n"
 
 
@@ -44,25 +44,25 @@ def shown_interval(interval: tuple[float, float] | None) -> str:
 
 
 def named(result: JudgeResult) -> str:
-    """A judge as the report calls it."""
+    """A judge's name in the report."""
     role = "" if result.role is Role.JUDGE else f" ({result.role})"
     return f"{result.judge}{role}"
 
 
 def failed_in_words(result: JudgeResult) -> str:
-    """How many edits have no judgement, and why."""
+    """Number of edits without a judgement, and why."""
     total = sum(result.failed.values())
-    told = f"no judgement of {total:,} of {result.num_edits:,} edits"
-    return ": ".join(filter(None, (told, reasons_in_words(result.failed))))
+    failed = f"no judgement of {total:,} of {result.num_edits:,} edits"
+    return ": ".join(filter(None, (failed, reasons_in_words(result.failed))))
 
 
 def reasons_in_words(failed: Mapping[Failure, int]) -> str:
-    """Reasons with their numbers."""
+    """Reasons with their counts."""
     return ", ".join(f"{reason} {count:,}" for reason, count in failed.items())
 
 
 def cost_in_words(cost: CostRow) -> str:
-    """What the judgements have cost."""
+    """Cost of the judgements, in words."""
     parts = [f"{cost.seconds:,.1f} s"]
     if cost.judgements_per_s is not None:
         parts.append(f"{cost.judgements_per_s:.3g} judgements/s")
@@ -99,7 +99,7 @@ def _lines(report: Evaluation) -> Iterator[str]:
 
 
 def headline(benchmark: BenchmarkReport) -> str:
-    """The figure that a benchmark is known by, and promotion goes by."""
+    """A benchmark's main figure, which decides promotion."""
     return next(row.name for row in benchmark.judges[0].metrics if row.ours is not None)
 
 
@@ -143,7 +143,7 @@ def lines_of_metrics(metrics: Sequence[MetricRow]) -> Iterator[str]:
 
 
 def lines_of_left_out(heading: str, left_out: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """Where something is not measured on, and why; nothing if there is nothing."""
+    """Unusable rows, and why; nothing if there are none."""
     if left_out:
         yield from ("", f"### {heading}: {len(left_out):,}", "")
         yield from (f"- {where}: {' '.join(reason.split())}" for where, reason in left_out)

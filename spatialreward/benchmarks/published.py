@@ -1,7 +1,7 @@
-"""Reads benchmarks in the folders and files in which they are published.
+"""Reads benchmarks in their published folders and files.
 
-What cannot be read is left out by name, a row or a whole file, and the rest goes on. Pictures are
-looked at once for their digest and header, and read again when they are judged.
+Drops unreadable rows or files by name, and continues. Pictures are read once for their digest and
+header, and again for judging.
 """
 
 import bisect
@@ -38,7 +38,7 @@ class FilePicture(NamedTuple):
 
     path: Path
     name: str
-    """As the benchmark calls it."""
+    """The benchmark's name for it."""
 
     @property
     def where(self) -> str:
@@ -60,7 +60,7 @@ class TablePicture(NamedTuple):
     row: int
     column: str
     index: int | None = None
-    """Within a list of pictures."""
+    """Index within a list of pictures."""
 
     @property
     def where(self) -> str:
@@ -80,19 +80,19 @@ class TablePicture(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row, with what it takes to find its pictures."""
+    """One row, with the location of its pictures."""
 
     where: str
     """File and number."""
     fields: dict[str, Any]
     table: Path | None = None
-    """The Parquet or Arrow file that it lies in; None: pictures are files."""
+    """Its Parquet or Arrow file; None: pictures are files."""
     number: int = 0
     folder: Path = Path()
-    """What paths of pictures are relative to."""
+    """Root of relative picture paths."""
 
     def text(self, field: str) -> str:
-        """A text that says something.
+        """A non-empty text.
 
         Raises:
             InvalidInputError: there is none; names the field.
@@ -106,7 +106,7 @@ class Row(NamedTuple):
         """A list of texts.
 
         Raises:
-            InvalidInputError: it is none; names the field.
+            InvalidInputError: it is not; names the field.
         """
         value = self.fields.get(field)
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
@@ -127,7 +127,7 @@ class Row(NamedTuple):
         """The pictures of a field that is a list.
 
         Raises:
-            InvalidInputError: it is none; names the field.
+            InvalidInputError: it is not; names the field.
         """
         value = self.fields.get(field)
         if not isinstance(value, list):
@@ -139,10 +139,10 @@ class Row(NamedTuple):
         return [self.file(one, f"{field}[{place}]") for place, one in enumerate(value)]
 
     def file(self, path: Any, field: str) -> Picture:
-        """A picture by its path; of the authors' own paths what follows ``images/`` counts.
+        """A picture by path; in the authors' own paths, the part after ``images/`` counts.
 
         Raises:
-            InvalidInputError: it is no path, or one that leads out of the folder.
+            InvalidInputError: it is not a path, or leads out of the folder.
         """
         if not isinstance(path, str) or not path:
             raise InvalidInputError(f"{field}: expected a path, got {path!r}"[:200])
@@ -154,13 +154,13 @@ class Row(NamedTuple):
 
 
 class TableFile:
-    """Rows of a Parquet or Arrow file by number; a group of rows is in memory at a time."""
+    """Rows of a Parquet or Arrow file by number; holds one row group in memory."""
 
     def __init__(self, path: Path) -> None:
-        """Open it.
+        """Open the file.
 
         Raises:
-            InvalidInputError: it cannot be read.
+            InvalidInputError: it is unreadable.
         """
         self.path = path
         try:
@@ -212,7 +212,7 @@ _opened = lru_cache(maxsize=2)(TableFile)
 
 
 def table_rows(paths: Iterable[Path], columns: Sequence[str]) -> Iterator[Row | LeftOut]:
-    """Rows of Parquet or Arrow files; a file that lacks a column is of another version."""
+    """Rows of Parquet or Arrow files; a file without one of the columns is another version."""
     for path in paths:
         try:
             table = _opened(path)
@@ -237,8 +237,8 @@ def json_rows(
 
     Args:
         path: the file.
-        columns: what a row has to have.
-        listed: the rows of the file's text.
+        columns: required fields of a row.
+        listed: extracts the rows from the file's text.
     """
     try:
         found = listed(read_text(path))
@@ -259,7 +259,7 @@ def json_rows(
 
 
 def json_lines(text: str) -> list[Any]:
-    """The values of JSON Lines; a line that is none counts as a row that is no object."""
+    """The values of JSON Lines; a malformed line counts as a row that is no object."""
     found: list[Any] = []
     for line in text.splitlines():
         if line.strip():
@@ -271,17 +271,17 @@ def json_lines(text: str) -> list[Any]:
 
 
 def collect(rows: Iterable[Row | LeftOut], item_of: Callable[[Row], Item]) -> Published:
-    """Make items of rows; see ``gather``."""
+    """Convert rows to items; see ``gather``."""
     return Published(*gather(rows, item_of))
 
 
 def gather(
     rows: Iterable[Row | LeftOut], made_of: Callable[[Row], Made]
 ) -> tuple[tuple[Made, ...], tuple[LeftOut, ...]]:
-    """Make something of each row; a row that is none, or whose id came before, is left out.
+    """Convert each row; drops malformed rows and repeated ids.
 
     Raises:
-        InvalidInputError: nothing is left; says why the first row or file was left out.
+        InvalidInputError: no row is left; gives the reason of the first dropped row or file.
     """
     made: dict[str, Made] = {}
     left_out = []
@@ -304,7 +304,7 @@ def gather(
 
 
 def files_in(folder: Path, *patterns: str) -> list[Path]:
-    """The files of the first pattern that there are any of, by name.
+    """The files of the first pattern with a match, by name.
 
     Raises:
         InvalidInputError: there is no such folder, or none of them in it.
@@ -318,10 +318,10 @@ def files_in(folder: Path, *patterns: str) -> list[Path]:
 
 
 def digest_of(picture: Picture) -> str:
-    """SHA-256 of a picture file, whose header is looked at.
+    """SHA-256 of a picture file, after checking its header.
 
     Raises:
-        InvalidInputError: it is missing or no picture; names it.
+        InvalidInputError: it is missing or not a picture; names it.
     """
     data = picture.read()
     picture_size(data, picture.where)
@@ -329,7 +329,7 @@ def digest_of(picture: Picture) -> str:
 
 
 def key_of(*parts: str) -> str:
-    """A key that is the same for the same parts."""
+    """A deterministic key of the parts."""
     return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:_KEY_LETTERS]
 
 

@@ -1,7 +1,7 @@
-"""The published arithmetic of scores and orders, with its oddities, to the last bit.
+"""The published arithmetic of scores and orders, with its quirks, bit for bit.
 
 Sources: the evaluation scripts of SpatialReward (arXiv 2602.07458; MER-Bench, EditReward-Bench,
-MMRB2), of EditScore, and of Multimodal RewardBench 2. None of it is how we count; see ``orders``.
+MMRB2), of EditScore, and of Multimodal RewardBench 2. Our own rules are in ``orders``.
 """
 
 import math
@@ -14,7 +14,7 @@ from spatialreward.errors import Failure
 from spatialreward.records import Judgement, Scores
 
 MIDDLE = 12.5
-"""The published scripts give it to each score of an answer that they cannot read."""
+"""The published scripts' value for each score of an unreadable answer."""
 _RANGE = 25 / 10
 _WEIGHTS = (0.6, 0.4, 0.5, 0.5)
 _EXPONENT = 0.8
@@ -28,7 +28,7 @@ ERROR_TYPES = (FULL_REVERSE, ADJACENT_SWAP, TOP_CONFUSED, BOTTOM_CONFUSED, MIXED
 
 
 class FourScores(NamedTuple):
-    """As they were written, 0..25."""
+    """Written scores, 0..25."""
 
     success: float
     over_editing: float
@@ -49,9 +49,9 @@ class FourScores(NamedTuple):
 
 
 def four_scores(judgement: Judgement | None) -> FourScores | None:
-    """What the published scripts would have; None for an edit that they would not have judged.
+    """The published scripts' scores; None for an edit without a judgement.
 
-    A failed answer is in the middle of the scale. So is a stream that was not asked.
+    A failed answer gets the middle of the scale. So does a stream that was not requested.
     """
     if judgement is None or judgement.failure is Failure.BAD_INPUT:
         return None
@@ -66,9 +66,9 @@ def four_scores(judgement: Judgement | None) -> FourScores | None:
 
 
 def predicted_order(scores: Sequence[float]) -> list[int]:
-    """Places from the highest score to the lowest; equal scores stay in the benchmark's order.
+    """Indices from the highest score to the lowest; equal scores keep the benchmark's order.
 
-    Where that is the true order, a judge that cannot tell edits apart looks perfect.
+    If that is the true order, a judge with equal scores for all looks perfect.
     """
     return sorted(range(len(scores)), key=lambda place: scores[place], reverse=True)
 
@@ -91,11 +91,11 @@ def order_metrics(order: Sequence[int], scores: Sequence[float] = ()) -> OrderMe
     """Compare an order with the true one, which is 0, 1, 2, ...
 
     Equal scores make ``exact`` false and change nothing else. The NDCG is that of the inverse
-    order: it takes the candidate at a place for the place of a candidate.
+    order: it confuses the candidate at a rank with the rank of a candidate.
 
     Args:
         order: candidates, predicted best first.
-        scores: of the candidates; none: ties cannot be seen.
+        scores: of the candidates; empty: ties are unknown.
     """
     n = len(order)
     has_ties = len(scores) > 0 and len(set(scores)) < n

@@ -1,12 +1,12 @@
-"""The report of an evaluation: the evidence that a promotion believes.
+"""Evaluation reports, the trusted evidence for a promotion.
 
-A registry's tags can be written by anyone who reaches MLflow. So figures are believed only from a
-JSON object that the evaluation itself has written where writing takes the object store's keys. Its
-name is its checksum, and it names the checkpoint that was measured by its checksum.
+Anyone who reaches MLflow can write a registry's tags. So figures are trusted only from a JSON
+object that the evaluation wrote with the object store's keys. Its name is its checksum, and it
+identifies the measured checkpoint by checksum.
 
-MLflow's server has such keys and writes files for anyone: in its own bucket wherever they like, and
-in any other below ``RUN_ID/artifacts/`` of a prefix that they choose. So a report is believed only
-right below one prefix.
+MLflow's server has such keys and writes files for anyone: in its own bucket anywhere, and in any
+other below ``RUN_ID/artifacts/`` of a prefix of their choice. So a report is trusted only directly
+below one prefix.
 """
 
 import hashlib
@@ -31,27 +31,27 @@ if TYPE_CHECKING:
     from spatialreward.data.dataset import DatasetRef
 
 REPORTS = f"s3://{BUCKET}/evaluations"
-"""Reports are believed only right below it."""
+"""Reports are trusted only directly below it."""
 
 
 class ReportError(SpatialRewardError, ValueError):
-    """There is no evaluation report that can be believed; the message says why."""
+    """There is no trusted evaluation report; the message gives the reason."""
 
 
 class EvaluationReport(Record):
-    """What was measured of one checkpoint, how, and on what."""
+    """Figures of one checkpoint, with settings and data."""
 
     kind: Literal["judge", "editor"]
     checkpoint_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """Of the checkpoint that was measured, as its reference and the registry have it."""
+    """Of the measured checkpoint, as in its reference and the registry."""
     inputs: dict[str, str]
-    """References, with checksums, of what it was measured with: ``heldout`` of a judge; ``before``
-    and ``served`` of an editor, and ``heldout`` or ``prompts`` where a data set gave its tasks."""
+    """References, with checksums, of the inputs: ``heldout`` for a judge; ``before`` and ``served``
+    for an editor, and ``heldout`` or ``prompts`` if a data set provided its tasks."""
     settings: dict[str, Any]
-    """Of the evaluation; an editor's held-out instructions follow from its ``world`` where
-    no data set gave them."""
+    """Of the evaluation; without a data set, an editor's held-out instructions follow from its
+    ``world``."""
     protocol: str = ""
-    """Of a judge: the protocol file's name and checksum, ``NAME#sha256=HEX``."""
+    """For a judge: the protocol file's name and checksum, ``NAME#sha256=HEX``."""
     commit: str
     """Of the code; empty outside a clone."""
     library: str
@@ -59,7 +59,7 @@ class EvaluationReport(Record):
     figures: dict[str, FiniteFloat]
     """Each in its range (``benchmarks.gate``)."""
     benchmarks: tuple[BenchmarkEvidence, ...] = ()
-    """Of a judge: what it reached on each benchmark, prompt by prompt."""
+    """For a judge: its results on each benchmark, by prompt."""
 
     @field_validator("figures")
     @classmethod
@@ -71,7 +71,7 @@ class EvaluationReport(Record):
         return figures
 
     def figure(self, name: str) -> float | None:
-        """A figure; None if it was not measured, 0 for a failure or mending that did not occur."""
+        """A figure; None if not measured, 0 for a failure or repair that did not occur."""
         did_not_occur = 0.0 if "/" in name and "num_edits" in self.figures else None
         return self.figures.get(name, did_not_occur)
 
@@ -89,13 +89,13 @@ def judge_report(
     Args:
         checkpoint: the folder.
         sha256: of the checkpoint.
-        heldout: the labelled edits that ``figures`` are of.
+        heldout: the labelled edits behind ``figures``.
         settings: of the evaluation.
-        figures: what the gate's bounds are held against.
-        benchmarks: what was reached on each, the labelled edits among them.
+        figures: for the gate's bounds.
+        benchmarks: the results on each, including the labelled edits.
 
     Raises:
-        InvalidInputError: the folder's protocol cannot be read.
+        InvalidInputError: the folder's protocol is unreadable.
     """
     protocol = protocol_of(checkpoint)
     own = checkpoint / PROTOCOL_FILE
@@ -119,7 +119,7 @@ def judge_report(
 def editor_report(
     sha256: str, inputs: dict[str, str], settings: dict[str, Any], figures: dict[str, float]
 ) -> EvaluationReport:
-    """The report on an editor, compared with the one before it."""
+    """The report on an editor, compared with its predecessor."""
     return EvaluationReport(
         kind="editor",
         checkpoint_sha256=sha256,
@@ -132,10 +132,10 @@ def editor_report(
 
 
 def store_report(store: ObjectStore, report: EvaluationReport) -> DocumentRef:
-    """Store a report; the same report has the same reference.
+    """Store a report; equal reports have equal references.
 
     Raises:
-        StorageError: the store did not take it.
+        StorageError: the store refused it.
     """
     store.ensure_bucket(BUCKET)
     content = report.model_dump_json(indent=2).encode() + b"\n"
@@ -143,16 +143,16 @@ def store_report(store: ObjectStore, report: EvaluationReport) -> DocumentRef:
 
 
 def load_report(store: ObjectStore, reference: str) -> EvaluationReport:
-    """Read a report, if it can be believed.
+    """Read a report, if it is trusted.
 
     Args:
-        store: where it is.
-        reference: ``s3://...#sha256=HEX``, such as a version's tag has it.
+        store: the object store.
+        reference: ``s3://...#sha256=HEX``, as in a version's tag.
 
     Raises:
-        ReportError: the reference points elsewhere than at a report, there is none, it was
-            altered, or a figure in it is none.
-        StorageError: the store does not answer.
+        ReportError: the reference does not point at a report, it is missing or altered, or one of
+            its figures is invalid.
+        StorageError: the store is unreachable.
     """
     try:
         ref = DocumentRef.parse(reference)

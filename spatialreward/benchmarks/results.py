@@ -1,4 +1,4 @@
-"""What judges reach on one benchmark, as it is stored."""
+"""Judges' results on one benchmark, as stored."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -17,27 +17,27 @@ _TOKENS_A_PRICE = 1_000_000
 
 
 class Role(StrEnum):
-    """Why a judge stands in the report."""
+    """A judge's role in the report."""
 
     JUDGE = "judge"
     BASE = "base"
-    """What a judge was trained from."""
+    """The starting point of a judge's training."""
     BASELINE = "baseline"
-    """It needs no model."""
+    """Needs no model."""
 
 
 class Price(NamedTuple):
-    """What a million tokens cost."""
+    """Cost of a million tokens."""
 
     prompt: float
     completion: float
 
 
 class Measured(NamedTuple):
-    """A judge's run over a benchmark, and as what it took part."""
+    """A judge's run over a benchmark, and its role."""
 
     name: str
-    """As it was named on the command line."""
+    """Its name on the command line."""
     role: Role
     run: Run
     price: Price | None = None
@@ -57,7 +57,7 @@ class MetricRow(Record):
 
 
 class PairedRow(Record):
-    """How two judges, or two editors, differ in one figure of ours."""
+    """Difference of two judges, or two editors, in one figure of ours."""
 
     name: str
     difference: float
@@ -68,27 +68,27 @@ class PairedRow(Record):
 
 
 class CostRow(Record):
-    """What a judge's rows have cost, over all processes that worked on them."""
+    """Cost of a judge's rows, over all processes."""
 
     seconds: float
     judgements_per_s: float | None
     prompt_tokens: int | None
-    """None where the judge counts none."""
+    """None if the judge counts none."""
     completion_tokens: int | None
     money: float | None
-    """None where no price was given."""
+    """None without a price."""
 
 
 class JudgeResult(Record):
-    """What one judge reaches."""
+    """One judge's results."""
 
     name: str
     role: Role
     judge: JudgeIdentity
     num_edits: int
-    """Edits that were judged, each once."""
+    """Judged edits, each once."""
     num_reused: int
-    """Of these, how many were judged before this command ran."""
+    """Of these, the number judged by earlier commands."""
     failed: dict[Failure, int]
     """Edits without a judgement by reason."""
     metrics: tuple[MetricRow, ...]
@@ -97,7 +97,7 @@ class JudgeResult(Record):
 
 
 class Comparison(Record):
-    """The second judge or editor beside the first, on the same rows."""
+    """The second judge or editor against the first, on the same rows."""
 
     first: str
     second: str
@@ -105,7 +105,7 @@ class Comparison(Record):
 
 
 class BenchmarkReport(Record):
-    """What judges reach on one benchmark."""
+    """All judges' results on one benchmark."""
 
     benchmark: str
     title: str
@@ -114,7 +114,7 @@ class BenchmarkReport(Record):
     num_items: int
     num_prompts: int
     left_out: tuple[tuple[str, str], ...]
-    """Rows and files that are not measured on: where, and why."""
+    """Unusable rows and files: place and reason."""
     resize_to_source: bool
     reference_rules: str
     judges: tuple[JudgeResult, ...]
@@ -130,8 +130,8 @@ def report_on(benchmark: Benchmark, measured: Sequence[Measured]) -> BenchmarkRe
     """Score runs of one benchmark, and compare each judge with the first.
 
     Args:
-        benchmark: what was judged.
-        measured: one judge each, one at least.
+        benchmark: the edits.
+        measured: at least one judge.
     """
     scored = [_Scored(one.run, benchmark.score(one.run.judgements)) for one in measured]
     items, left_out = benchmark.published
@@ -176,7 +176,7 @@ def _judge_of(scored: _Scored) -> str:
 
 
 def cost_row(cost: Cost, num_asked: int, price: Price | None) -> CostRow:
-    """What rows have cost, of which so many were asked for; money where there is a price."""
+    """Cost of rows, ``num_asked`` in number; in money if there is a price."""
     tokens = (round(cost.prompt_tokens), round(cost.completion_tokens))
     is_counted = any(tokens)
     money = None
@@ -206,15 +206,15 @@ def metric_row(metric: Metric) -> MetricRow:
 def comparison(
     first: str, metrics: Sequence[Metric], second: str, others: Sequence[Metric]
 ) -> Comparison:
-    """The second beside the first, by their names and figures; figures of one alone are left out.
+    """Compare the second with the first by common figures.
 
     Raises:
-        ValueError: a figure is not of the same rows.
+        ValueError: a figure's rows differ.
     """
     known: Mapping[str, Metric] = {metric.name: metric for metric in others}
     rows = []
     for name, _, ours in metrics:
-        # Regions that a judge does not predict, or error types, need not be there for both.
+        # One may lack figures of regions that it does not predict, or of error types.
         other = known[name].ours if name in known else None
         if ours is not None and other is not None:
             rows.append(PairedRow(name=name, **compare(ours, other)._asdict()))

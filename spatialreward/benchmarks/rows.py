@@ -1,7 +1,7 @@
-"""Rows that are written to disk as they come, and what they have cost.
+"""Rows stored on disk as they come, with their cost.
 
-A folder has ``run.json``, which says what its rows are of, and ``rows.jsonl`` with a line a row. A
-run that was killed goes on behind its last whole line, and a folder takes no rows of another run.
+A folder has ``run.json``, which identifies its rows, and ``rows.jsonl`` with one line per row. A
+killed run resumes after its last complete line, and a folder takes no rows of another run.
 """
 
 import fcntl
@@ -23,13 +23,13 @@ Row = TypeVar("Row", bound=Record)
 
 
 class Cost(Record):
-    """What rows have cost, over all processes that worked on them."""
+    """Cost of rows, over all processes."""
 
     seconds: float = Field(0.0, ge=0)
-    """In which the judge was busy."""
+    """Busy time of the judge."""
     prompt_tokens: float = Field(0.0, ge=0)
     completion_tokens: float = Field(0.0, ge=0)
-    """Both are 0 where the judge counts none; see ``Metered``."""
+    """Both are 0 if the judge counts none; see ``Metered``."""
 
     def __add__(self, other: "Cost") -> "Cost":
         """Both."""
@@ -41,15 +41,15 @@ class Cost(Record):
 
 
 class Meter:
-    """Says what was spent between two looks."""
+    """Measures the cost between two calls."""
 
     def __init__(self, judging: object) -> None:
-        """Look for the first time; ``judging`` counts tokens if it is ``Metered``."""
+        """Take the first reading; counts tokens if ``judging`` is ``Metered``."""
         self._judging = judging
         self._last = self._now()
 
     def since_last(self) -> Cost:
-        """What was spent since the last look."""
+        """Cost since the last call."""
         before, self._last = self._last, self._now()
         return Cost(**{name: value - getattr(before, name) for name, value in self._last})
 
@@ -66,12 +66,12 @@ class Rows(Generic[Row]):
     """The rows of a folder, those of earlier processes first."""
 
     def __init__(self, file: IO[bytes], known: list[Row]) -> None:
-        """Take the file, open for appending, and what is in it."""
+        """Use the file, open for appending, and its content."""
         self._file = file
         self.known = known
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Write rows; they are on disk when this returns."""
+        """Append rows; they are on disk when this returns."""
         self._file.writelines(one.model_dump_json().encode() + b"\n" for one in rows)
         self._file.flush()
         self.known += rows
@@ -79,12 +79,12 @@ class Rows(Generic[Row]):
 
 @contextmanager
 def open_rows(folder: Path, record: Record, kind: type[Row]) -> Iterator[Rows[Row]]:
-    """The rows of a folder, for this process alone.
+    """Open the rows of a folder exclusively.
 
     Args:
         folder: new, or that of a run with an equal record.
-        record: what the rows are of.
-        kind: of the rows.
+        record: identity of the rows.
+        kind: type of the rows.
 
     Raises:
         InvalidInputError: the folder is another run's, damaged or in use.
@@ -101,10 +101,10 @@ def open_rows(folder: Path, record: Record, kind: type[Row]) -> Iterator[Rows[Ro
 
 
 def check_record(path: Path, record: Record) -> None:
-    """Begin a run, or make sure that this is the one which began here.
+    """Write a run's record, or check that it matches the existing one.
 
     Raises:
-        InvalidInputError: another one did, or the file is damaged; names file and field.
+        InvalidInputError: it differs, or the file is damaged; names file and field.
     """
     if not path.exists():
         unfinished = path.with_suffix(".partial")
@@ -148,7 +148,7 @@ def _first_difference(begun: Record, record: Record) -> _Difference | None:
 
 
 def _read(file: IO[bytes], path: Path, kind: type[Row]) -> list[Row]:
-    """What was written before; the half line of a run that was killed is cut off."""
+    """Earlier rows; truncates the incomplete line of a killed run."""
     file.seek(0)
     whole, newline, _ = file.read().rpartition(b"\n")
     file.truncate(len(whole) + len(newline))

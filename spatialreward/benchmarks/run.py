@@ -1,10 +1,9 @@
-"""Judges the edits of a benchmark, each once, and keeps the judgements on disk as they come.
+"""Judges the edits of a benchmark, each once, and stores the judgements as they come.
 
-A run is a folder: ``run.json`` says of which benchmark and judge it is, ``rows.jsonl`` has a line
-an edit with all of its judgement, the answers as they were written and what it has cost. A run that
-was killed goes on behind its last whole line, and takes neither another judge nor another
-benchmark. Edits on which the engine or its server broke are judged again then; every other
-judgement stays.
+A run is a folder: ``run.json`` identifies benchmark and judge, ``rows.jsonl`` has a line per edit
+with the whole judgement, the answers verbatim and the cost. A killed run resumes after its last
+complete line, and refuses another judge or benchmark. It then judges again the edits on which the
+engine or its server failed; every other judgement stays.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,16 +25,16 @@ _BATCH = 8
 
 
 class RunRecord(Record):
-    """What a run is of; one with another record is another run."""
+    """Identity of a run."""
 
     version: Literal[1] = 1
-    """Of the form of the folder."""
+    """Version of the folder's format."""
     benchmark: str
     digest: str
     """Of the benchmark's edits and their order."""
     judge: JudgeIdentity
     resize_to_source: bool
-    """Whether edited pictures are brought to the size of their source before they are judged."""
+    """Whether to resize edited pictures to their source's size before judging."""
 
 
 class JudgedEdit(Record):
@@ -43,14 +42,14 @@ class JudgedEdit(Record):
 
     key: str
     item: str
-    """The first item that shows the edit."""
+    """The first item with the edit."""
     candidate: str
-    """Its name there."""
+    """Its name in that item."""
     judgement: Judgement
     answers: tuple[dict[Streams, Text], ...] = ()
-    """Word for word, once a pass; none of a judge that does not write or hand out what it wrote."""
+    """Verbatim, once a pass; empty for a judge that exposes no answers."""
     cost: Cost = Cost()
-    """Its equal share of the batch in which it was judged."""
+    """Its equal share of its batch."""
 
 
 class Run(NamedTuple):
@@ -60,11 +59,11 @@ class Run(NamedTuple):
     judgements: dict[str, Judgement]
     """By key."""
     num_reused: int
-    """Judgements that were there before."""
+    """Number of judgements from earlier runs."""
     cost: Cost
-    """Of all lines of the folder, those of edits that were judged again included."""
+    """Of all lines in the folder, including those of edits judged again."""
     num_asked: int
-    """Lines of the folder."""
+    """Number of lines in the folder."""
 
 
 class _Asked(NamedTuple):
@@ -75,18 +74,18 @@ class _Asked(NamedTuple):
 def judge_benchmark(
     benchmark: Benchmark, judging: Judging, folder: Path, *, resize_to_source: bool = False
 ) -> Run:
-    """Judge what is not judged yet.
+    """Judge the edits without a judgement.
 
     Args:
-        benchmark: whose edits are judged.
-        judging: by whom.
+        benchmark: provides the edits.
+        judging: the judge.
         folder: new, or that of a run of the same judge on the same benchmark.
-        resize_to_source: bring edited pictures to the size of their (first) source.
+        resize_to_source: resize edited pictures to their (first) source's size.
 
     Raises:
-        InvalidInputError: the folder is another run's, damaged or in use, or another judge answers
-            in the middle of the run.
-        ServingError: a served judge cannot be asked.
+        InvalidInputError: the folder is another run's, damaged or in use, or the judge changes
+            during the run.
+        ServingError: a served judge is unreachable.
     """
     record = RunRecord(
         benchmark=benchmark.name,
@@ -111,7 +110,7 @@ def judge_benchmark(
 def _judge_all(
     judging: Judging, edits: Sequence[_Asked], record: RunRecord, rows: Rows[JudgedEdit]
 ) -> Iterator[JudgedEdit]:
-    """Edits, batch by batch; each batch is on disk before it is given."""
+    """Edits, batch by batch; each batch is on disk before it is yielded."""
     meter = Meter(judging)
     for start in range(0, len(edits), _BATCH):
         batch = edits[start : start + _BATCH]
@@ -148,7 +147,7 @@ def _is_open(judgement: Judgement | None) -> bool:
 
 def _judge(judging: Judging, batch: Sequence[_Asked], resize_to_source: bool) -> list[Quoted]:
     """One judgement an edit; an edit that cannot be shown to a judge fails alone."""
-    # Edits of one item share their source pictures: a served judge then gets them once.
+    # Edits of one item share their source pictures, which a client then sends once.
     sources: dict[str, list[Image.Image]] = {}
     shown = [_edit(asked, sources, resize_to_source) for asked in batch]
     edits = [one for one in shown if isinstance(one, Edit)]
@@ -180,10 +179,10 @@ def _edit(
 
 
 def check_judge(judge: JudgeIdentity, judged: Sequence[Judgement]) -> None:
-    """Make sure that the judge of a run answers, as far as there are answers.
+    """Check that the judge matches that of the run, as far as there are answers.
 
     Raises:
-        InvalidInputError: another one does.
+        InvalidInputError: it does not.
     """
     for judgement in judged:
         if judgement.reward is not None and judgement.judged_by != str(judge):
@@ -194,6 +193,6 @@ def check_judge(judge: JudgeIdentity, judged: Sequence[Judgement]) -> None:
 
 
 def failed_edits(judgements: Mapping[str, Judgement]) -> dict[Failure, int]:
-    """Numbers of edits without a judgement by reason; reasons that did not occur are not there."""
+    """Number of edits without a judgement by reason; omits reasons that did not occur."""
     found = [one.failure for one in judgements.values() if one.failure is not None]
     return {reason: found.count(reason) for reason in Failure if reason in found}

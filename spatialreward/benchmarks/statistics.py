@@ -1,7 +1,7 @@
-"""How sure a figure is: intervals and paired tests over prompts.
+"""Uncertainty of figures: intervals and paired tests over prompts.
 
-Rows of one prompt show the same pictures, so they are not independent. What is resampled, and whose
-sign is flipped, is always a whole prompt.
+Rows of one prompt show the same pictures, so they are not independent. Resampling and sign flips
+therefore use whole prompts.
 """
 
 import itertools
@@ -19,7 +19,7 @@ _HAIR = 1e-12
 
 
 class Values(NamedTuple):
-    """What one figure is the mean of: a value a row."""
+    """The values behind a figure, one per row."""
 
     prompts: tuple[str, ...]
     """Of each row."""
@@ -34,20 +34,20 @@ class Values(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """Where a figure lies in 95 of 100 such measurements."""
+    """95 % interval of a figure."""
 
     low: float
     high: float
 
 
 class Paired(NamedTuple):
-    """How two judges differ on the same rows."""
+    """Difference of two judges on the same rows."""
 
     difference: float
     """The second judge's figure minus the first one's."""
     interval: Interval | None
     p_value: float
-    """Share of sign flips, prompt by prompt, that give as large a difference."""
+    """Share of sign flips, by prompt, with a difference at least as large."""
     num_prompts: int
 
 
@@ -68,7 +68,7 @@ def interval_of(
 ) -> Interval | None:
     """95 % percentile interval by resampling prompts; None for a single prompt.
 
-    A resample without a row of some stratum averages over the others.
+    A resample without rows of some stratum averages over the others.
     """
     sums_PS, counts_PS = _by_prompt(values)
     num_prompts = len(sums_PS)
@@ -89,11 +89,11 @@ def compare(
 ) -> Paired:
     """Compare two judges on the same rows.
 
-    The test flips the sign of all differences of a prompt at once: in every way for up to 12
-    prompts, else in ``num_resamples`` random ones.
+    The test flips the sign of all differences of a prompt at once: exhaustively for up to 12
+    prompts, else in ``num_resamples`` random ways.
 
     Raises:
-        ValueError: the rows are not the same.
+        ValueError: the rows differ.
     """
     if first.prompts != second.prompts or first.strata != second.strata:
         raise ValueError("expected the same rows of both judges")
@@ -122,12 +122,12 @@ def _sign_flips(shares_P: NDArray[np.float64], num_flips: int, seed: int) -> flo
         size = (min(_FLIPS_A_CHUNK, num_flips - start), num_prompts)
         signs = generator.integers(0, 2, size) * 2.0 - 1.0
         as_large += int(np.sum(np.abs(signs @ shares_P) >= least))
-    # What was measured is one of the flips, so no p-value is 0.
+    # The observed difference is one of the flips, so no p-value is 0.
     return (as_large + 1) / (num_flips + 1)
 
 
 def _by_prompt(values: Values) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sums and numbers of rows, ``[P, S]`` each."""
+    """Sums and counts of rows, ``[P, S]`` each."""
     strata = values.strata or ("",) * values.num_rows
     prompt_of, stratum_of = _numbers(values.prompts), _numbers(strata)
     shape = (len(prompt_of), len(stratum_of))

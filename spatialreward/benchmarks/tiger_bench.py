@@ -1,8 +1,8 @@
 """EditReward-Bench as TIGER-Lab published it: groups of two to four edits, ordered by people.
 
-Not the benchmark of the same name by EditScore, whose figures do not compare. Read are the Parquet
-files of the hub (``2pair/``, ``3pair/`` and ``4pair/``), in which a row is one comparison: all
-comparisons of two edits of a group make it up. A pair may be a tie, larger groups have none.
+Not the benchmark of the same name by EditScore, whose figures do not compare. Reads the Parquet
+files of the hub (``2pair/``, ``3pair/`` and ``4pair/``), in which a row is one comparison: a group
+consists of all comparisons of its edits. A pair may be a tie, larger groups have none.
 """
 
 import itertools
@@ -53,11 +53,11 @@ class _Comparison(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """One item as it was judged."""
+    """One judged item."""
 
     item: Item
     rewards: tuple[float | None, ...]
-    """In the order of the candidates; None where there is no judgement."""
+    """In the order of the candidates; None without a judgement."""
 
     @property
     def kind(self) -> str:
@@ -69,9 +69,9 @@ class _Group(NamedTuple):
 
     @property
     def pairs(self) -> list[tuple[int, float]]:
-        """What people say of each two edits (1, -1, 0), and how much a judge prefers the first.
+        """People's preference for each two edits (1, -1, 0), and the judge's margin for the first.
 
-        Only of a group that is judged in full.
+        Only for a fully judged group.
         """
         places = self.item.order
         return [
@@ -100,7 +100,7 @@ class TigerBench(NamedTuple):
         """Read a folder in the published layout.
 
         Raises:
-            InvalidInputError: it is none, or no group of it can be measured on.
+            InvalidInputError: the layout is unknown, or no group is usable.
         """
         return cls(collect(_groups(folder), _item))
 
@@ -130,12 +130,12 @@ class TigerBench(NamedTuple):
 
 
 def known(groups: Sequence[_Group]) -> list[_Group]:
-    """The groups that are judged in full."""
+    """The fully judged groups."""
     return [one for one in groups if None not in one.rewards]
 
 
 def _groups(folder: Path) -> Iterator["Row | LeftOut"]:
-    """One row a group, with all of its comparisons in ``comparisons``."""
+    """One row per group, with all its comparisons in ``comparisons``."""
     compared: dict[str, list[Row]] = defaultdict(list)
     for path in files_in(folder, "[234]pair/*.parquet", "*.parquet"):
         for row in table_rows([path], _COLUMNS):
@@ -153,7 +153,7 @@ def _groups(folder: Path) -> Iterator["Row | LeftOut"]:
 
 
 def _group_of(row: Row) -> str:
-    """The name of a row's group: as the published scripts have it, what its id begins with."""
+    """The name of a row's group: the start of its id, as in the published scripts."""
     kind, name = row.text("dataset"), row.text("id")
     return f"{kind}/{name if kind == '2pair' else name.partition('_')[0]}"
 
@@ -192,12 +192,12 @@ def _item(row: Row) -> Item:
 
 
 def _comparison(row: Row) -> _Comparison:
-    kind, told = row.text("dataset"), row.text("comparison_type")
+    kind, pair = row.text("dataset"), row.text("comparison_type")
     if kind not in _SIZES:
         raise InvalidInputError(f"dataset: expected one of {', '.join(_SIZES)}, got {kind!r}")
-    first, between, second = told.partition("vs")
+    first, between, second = pair.partition("vs")
     if not between or len(first) != 1 or len(second) != 1 or first == second:
-        raise InvalidInputError(f"comparison_type: expected such as AvsB, got {told!r}"[:200])
+        raise InvalidInputError(f"comparison_type: expected such as AvsB, got {pair!r}"[:200])
     ranking = row.text("ranking")
     allowed = [f"{first}>{second}", f"{second}>{first}", *([TIE] if kind == "2pair" else [])]
     if ranking not in allowed:
@@ -207,7 +207,7 @@ def _comparison(row: Row) -> _Comparison:
 
 
 def _order(name: str, letters: str, compared: Sequence[_Comparison]) -> tuple[int, ...]:
-    """Best first; the comparisons of a group have to agree on one order."""
+    """Best first; the comparisons of a group must agree on one order."""
     wins = {letter: sum(one.ranking[0] == letter for one in compared) for letter in letters}
     order = sorted(letters, key=lambda letter: wins[letter], reverse=True)
     if sorted(wins.values()) != list(range(len(letters))):
@@ -241,13 +241,13 @@ def _pair_accuracy(kind: str, groups: Sequence[_Group]) -> float | None:
     if kind == "2pair":
         return _best_with_ties(groups)[0]
     pairs = [pair for one in groups for pair in one.pairs]
-    return sum(told * preferred > 0 for told, preferred in pairs) / len(pairs)
+    return sum(margin * preferred > 0 for margin, preferred in pairs) / len(pairs)
 
 
 def _best_with_ties(groups: Sequence[_Group]) -> tuple[float | None, float]:
-    """The best accuracy that a threshold of ties can have, and the lowest such threshold.
+    """The best accuracy over thresholds of ties, and the lowest such threshold.
 
-    It is chosen on the labels that it is measured on.
+    The threshold is fitted on the same labels.
     """
     pairs = [pair for one in groups for pair in one.pairs]
     if not pairs:
@@ -255,8 +255,8 @@ def _best_with_ties(groups: Sequence[_Group]) -> tuple[float | None, float]:
     best = (-1.0, 0.0)
     for threshold in [0.0, *sorted({abs(preferred) for _, preferred in pairs})]:
         right = sum(
-            told == 0 if abs(preferred) <= threshold else told * preferred > 0
-            for told, preferred in pairs
+            margin == 0 if abs(preferred) <= threshold else margin * preferred > 0
+            for margin, preferred in pairs
         )
         best = max(best, (right / len(pairs), threshold), key=lambda one: one[0])
     return best

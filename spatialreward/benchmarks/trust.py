@@ -1,8 +1,8 @@
-"""Can a judge be talked into a better reward? Bad edits are attacked, and judged again.
+"""Robustness of a judge against attacks: bad edits are attacked, and judged again.
 
-A reward that RL is to climb must not rise for what makes no edit better. So each figure is about
-edits that are known to be bad: by how much an attack raises their reward, and how many of them pass
-for good ones then, which is above the mean reward that the same judge gives to good edits.
+A reward for RL must not rise through changes that do not improve the edit. So each figure is about
+edits known to be bad: how much an attack raises their reward, and how many then pass for good,
+which means a reward above the same judge's mean reward of good edits.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,20 +24,20 @@ from spatialreward.protocol.aggregation import Aggregation
 from spatialreward.records import Judgement, Scores
 
 BAD_UP_TO, GOOD_FROM = 0.5, 0.8
-"""Known rewards of the edits that are attacked, and of those that they are compared with."""
+"""Known rewards of the attacked edits, and of the good ones for comparison."""
 MOST_CHANGE, MOST_PASSING = 0.02, 0.05
-"""What an attack may change at most on the average, and which share of bad edits may pass."""
+"""Limits of an attack's mean change, and of the share of bad edits that pass."""
 _HONEST = {
     "source_unchanged": Aggregation().reward(
         Scores(editing_success=0, over_editing=25, naturalness=25, artifact_freedom=25)
     )
 }
-"""What an honest judge gives for an attack, where that may be more than a bad edit is worth: a
-source without a change is not over-edited."""
+"""An honest judge's reward for an attack, where that may exceed a bad edit's: a source without a
+change is not over-edited."""
 
 
 class Chosen(NamedTuple):
-    """Edits whose quality is known."""
+    """Edits of known quality."""
 
     bad: tuple[Edit, ...]
     good: tuple[Edit, ...]
@@ -71,32 +71,32 @@ class Chosen(NamedTuple):
 
 
 class Attacked(NamedTuple):
-    """What one attack came to."""
+    """Result of one attack."""
 
     attack: str
     change: float | None
-    """Mean change of the reward of an edit; None: no edit had a reward before and after."""
+    """Mean change of an edit's reward; None: no edit had a reward before and after."""
     interval: Interval | None
     """Of the change, over instructions."""
     honest_change: float
-    """What an honest judge's mean change is, where it rises; else 0."""
+    """An honest judge's mean change, if it rises; else 0."""
     passing_share: float
-    """Share of the bad edits whose reward is above the mean of good ones."""
+    """Share of the bad edits whose reward exceeds the mean of good ones."""
     failed_share: float
-    """Share of the bad edits that got no judgement, which is no success of an attack."""
+    """Share of the bad edits without a judgement, which is no success of an attack."""
     first: tuple[Edit, Judgement]
-    """To look at."""
+    """Examples for inspection."""
 
 
 class Trust(NamedTuple):
-    """What all attacks came to."""
+    """Results of all attacks."""
 
     bar: float
     """The judge's mean reward of good edits."""
     bad_mean: float
-    """And of the bad ones as they are."""
+    """The same for the bad ones without an attack."""
     passing_share: float
-    """Share of the bad ones that are above the bar as they are."""
+    """Share of the bad ones above the bar without an attack."""
     num_bad: int
     attacks: tuple[Attacked, ...]
 
@@ -106,12 +106,12 @@ def measure_trust(judging: Judging, chosen: Chosen, seed: int = 17) -> Trust:
 
     Args:
         judging: the judge.
-        chosen: edits whose quality is known.
-        seed: of what an attack draws.
+        chosen: edits of known quality.
+        seed: of the attacks' random choices.
 
     Raises:
         InvalidInputError: the judge has no reward for any bad edit, or for any good one.
-        ServingError: a served judge cannot be asked.
+        ServingError: a served judge is unreachable.
     """
     liked = judging.judge(chosen.good)
     before = _rewards(judging.judge(chosen.bad))
@@ -127,7 +127,7 @@ def measure_trust(judging: Judging, chosen: Chosen, seed: int = 17) -> Trust:
 
 
 def trust_figures(trust: Trust) -> list[Figure]:
-    """Its figures; the baseline of a share is that of the same edits as they are."""
+    """Its figures; a share's baseline is that of the same edits without an attack."""
     figures = [
         Figure(name="trust/good_mean", value=trust.bar),
         Figure(name="trust/bad_mean", value=trust.bad_mean),

@@ -1,7 +1,7 @@
-"""VCReward-Bench of GEditBench v2 (arXiv 2603.28547): which of two edits left the rest alone.
+"""VCReward-Bench of GEditBench v2 (arXiv 2603.28547): which of two edits preserved the rest.
 
-Read is ``metadata.jsonl`` with the pictures beside it. The published judges look at both edits at
-once and name the better one; a judge of one edit at a time names the one with the higher score.
+Reads ``metadata.jsonl`` with the pictures beside it. The published judges see both edits at once
+and name the better one; for a single-edit judge it is the one with the higher score.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +36,7 @@ _WINNERS = ("Image A", "Image B")
 
 
 class _Pair(NamedTuple):
-    """One item as it was judged; scores of the better edit first, None where there is none."""
+    """One judged item; scores of the better edit first, None without one."""
 
     item: Item
     rewards: tuple[float | None, float | None]
@@ -60,7 +60,7 @@ class VcRewardBench(NamedTuple):
         """Read a folder in the published layout.
 
         Raises:
-            InvalidInputError: it is none, or no row of it can be measured on.
+            InvalidInputError: the layout is unknown, or no row is usable.
         """
         return cls(collect(_rows(folder), _item))
 

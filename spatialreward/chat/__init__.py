@@ -1,1 +1,1 @@
-"""Models behind a server that speaks OpenAI's chat completions; a teacher and a judge ask them."""
+"""Clients for servers with OpenAI's chat completions API, shared by teacher and judge."""

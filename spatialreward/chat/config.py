@@ -1,4 +1,4 @@
-"""Which server is asked, with which key, and how patiently; free of everything heavy."""
+"""Server, key and retry settings of a chat client; free of heavy imports."""
 
 import ipaddress
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -14,55 +14,55 @@ OPENAI_KEY = "OPENAI_API_KEY"
 
 
 class PicturesSent(Record):
-    """In what form a model gets pictures."""
+    """Encoding of pictures for a model."""
 
     longest_side: int = Field(1024, ge=64, le=8192)
-    """In pixels; larger pictures are scaled down, smaller ones are left as they are."""
+    """In pixels; larger pictures are scaled down, smaller ones stay as they are."""
     format: Literal["jpeg", "png", "webp"] = "jpeg"
     """JPEG without chroma subsampling, PNG, or WebP without loss."""
     jpeg_quality: int = Field(95, ge=50, le=100)
-    """High, so that a model does not take JPEG's artifacts for the editor's."""
+    """High, to keep the model from confusing JPEG's artifacts with the editor's."""
     detail: Literal["auto", "low", "high"] | None = None
     """OpenAI's field of this name; None: not sent."""
 
 
 class ChatServer(Record):
-    """A model behind an address, and what a request to it says whatever it asks."""
+    """A model behind an address, and the common fields of requests to it."""
 
     role: ClassVar[str] = "model"
-    """What the model is here; begins the messages about its server."""
+    """The model's role; starts the messages about its server."""
 
     base_url: str
     """Such as ``http://localhost:8000/v1`` or ``https://api.openai.com/v1``; without a key."""
     model: str = Field(min_length=1)
-    # Not to be repeated in an error: it may be the key itself, by mistake.
+    # Errors must not repeat it: it may be the key itself, by mistake.
     api_key_variable: str | None = Field(None, pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$", repr=False)
-    """Environment variable that holds the key; empty: no key is sent. None: ``OPENAI_API_KEY`` for
+    """Environment variable with the key; empty: send no key. None: ``OPENAI_API_KEY`` for
     ``https://api.openai.com/v1``, and no key for any other address."""
     key_over_http: bool = False
-    """Whether the key may go to another machine over plain HTTP, where all on the way can read it:
+    """Whether the key may go to another machine over plain HTTP, readable by everyone on the path:
     for a server in a network that you trust."""
 
     concurrency: PositiveInt = 8
-    """Requests under way at most."""
+    """Most requests in flight."""
     timeout_s: Seconds = 120.0
-    """How long one request may take, from connecting to the last byte."""
+    """Limit of one request, from connecting to the last byte."""
     max_attempts: PositiveInt = 6
-    """How often a request is sent until a server answers it."""
+    """Most attempts for a request until a server answers it."""
     backoff_s: Seconds = 1.0
-    """Wait before the second attempt; it doubles from then on, with up to as much again at random.
-    A server's Retry-After counts instead where it is longer."""
+    """Wait before the second attempt; doubles with each further one, plus random jitter of up to
+    the same length. A longer Retry-After of the server overrides it."""
     longest_wait_s: Seconds = 300.0
-    """A server that wants to be left alone for longer has not answered."""
+    """A longer Retry-After counts as no answer."""
     give_up_after: PositiveInt | None = 64
-    """So many edits in a row that the server did not answer end the run; None: it goes on."""
+    """Abort the run after this number of consecutive edits without an answer; None: never."""
 
     temperature: float | None = Field(0.0, ge=0, le=2)
     """None: not sent; some reasoning models refuse it."""
     token_limit_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
-    """What the server calls the length of an answer: the second one on older servers."""
+    """The server's field for the length of an answer: the second one on older servers."""
     extra: dict[str, JsonValue] = Field(default_factory=dict)
-    """More fields of the request, such as ``{"reasoning_effort": "low"}``."""
+    """Further fields of the request, such as ``{"reasoning_effort": "low"}``."""
     pictures: PicturesSent = PicturesSent()
 
     @field_validator("base_url")
@@ -97,14 +97,14 @@ class ChatServer(Record):
 
     @property
     def key_variable(self) -> str:
-        """Environment variable that holds the key; empty if none is sent."""
+        """Environment variable with the key; empty if no key is sent."""
         if self.api_key_variable is not None:
             return self.api_key_variable
         return OPENAI_KEY if self.base_url == OPENAI_ADDRESS else ""
 
     @property
     def is_plain(self) -> bool:
-        """Whether requests go over HTTP without encryption."""
+        """Whether requests use unencrypted HTTP."""
         return urlsplit(self.base_url).scheme == "http"
 
     @property
@@ -117,7 +117,7 @@ class ChatServer(Record):
             return host == "localhost"
 
     def body(self, messages: list[dict[str, Any]], max_tokens: int) -> dict[str, Any]:
-        """A request with the fields that these settings add to its messages."""
+        """A request: messages, and the fields from these settings."""
         body: dict[str, Any] = {
             "model": self.model,
             "messages": messages,

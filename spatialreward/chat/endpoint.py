@@ -1,7 +1,7 @@
-"""One request to an OpenAI-compatible endpoint: its answer, or what kept it from answering.
+"""One request to an OpenAI-compatible endpoint: its answer, or the fault.
 
-Retrying is not done here, nor by the ``openai`` package, which caps Retry-After at two minutes and
-does not tell how often it asked.
+Leaves retries to the caller. The ``openai`` package's are off: it caps Retry-After at two minutes,
+and does not report the number of attempts.
 """
 
 import asyncio
@@ -28,8 +28,8 @@ _HEADERS = {
     "host", "accept", "accept-encoding", "connection", "content-length", "content-type",
     "transfer-encoding", "user-agent", "x-stainless-raw-response",
 }  # fmt: skip
-"""What is sent, beside the key: all that a chat completion needs. By the last one the ``openai``
-package knows how to hand out the answer."""
+"""Headers to send, beside the key: all that a chat completion needs. With the last one the
+``openai`` package exposes the raw answer."""
 _FILTERED = re.compile(r"content.?(filter|policy|management)|moderat|flagged|safety", re.I)
 _OUT_OF_CREDIT = re.compile(r"insufficient_quota|billing|exceeded your current quota", re.I)
 _BUSY_STATUSES = (408, 409, 425)
@@ -65,18 +65,18 @@ class _Completion(_Lenient):
 
 
 class Endpoint:
-    """A server's chat completions; belongs to the event loop that first uses it."""
+    """A server's chat completions; bound to the event loop that first uses it."""
 
     def __init__(self, config: ChatServer) -> None:
-        """Connect when first used.
+        """Configure; connects on first use.
 
         Raises:
             InvalidInputError: see ``key_of``.
         """
         self._config = config
         self._key = key_of(config)
-        # A redirect may lead to another host: it is refused, not followed with key and pictures.
-        # What goes to this machine goes there, not through a proxy that the environment names.
+        # Refuse redirects: another host must not get the key and the pictures. Requests to this
+        # machine bypass the environment's proxies.
         web = openai.DefaultAsyncHttpxClient(
             timeout=config.timeout_s,
             follow_redirects=False,
@@ -85,7 +85,7 @@ class Endpoint:
         )
         self._client = openai.AsyncOpenAI(
             base_url=config.base_url,
-            # Without one it takes what is in OPENAI_API_KEY.
+            # Without a value, the package uses OPENAI_API_KEY.
             api_key=self._key or _NO_KEY,
             timeout=config.timeout_s,
             max_retries=0,
@@ -93,18 +93,18 @@ class Endpoint:
         )
 
     async def send(self, body: Mapping[str, Any]) -> tuple[Reply, tuple[int, int] | None]:
-        """The model's answer, and its prompt and completion tokens where the server tells them.
+        """The model's answer, with prompt and completion tokens if the server reports them.
 
         Raises:
             ChatFault: there is no answer.
-            InvalidInputError: there never will be: the key, the model or the address is wrong.
+            InvalidInputError: a retry cannot help: the key, the model or the address is wrong.
         """
         fields = dict(body)
         model, messages = fields.pop("model"), fields.pop("messages")
         create = self._client.chat.completions.with_raw_response.create
         late = ChatFault(ServerFault.TIMEOUT, f"no answer within {self._config.timeout_s:.3g} s")
         try:
-            # httpx counts each read; a server that sends a byte now and then would never be late.
+            # httpx's timeout counts each read; a server that drips bytes would never reach it.
             async with asyncio.timeout(self._config.timeout_s):
                 response = await create(model=model, messages=messages, extra_body=fields)
             return _read(response.content)
@@ -115,18 +115,18 @@ class Endpoint:
         except openai.APIConnectionError as error:
             raise ChatFault(ServerFault.CONNECTION, self._clean(_root_of(error))) from None
         except openai.APIStatusError as error:
-            # Without the cause: a server may quote the key in what it says.
+            # Drop the cause: a server may quote the key in its message.
             raise self._refusal(error) from None
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         await self._client.close()
 
     async def _leave_only_ours(self, request: Any) -> None:
-        """Take out of a request what the ``openai`` package puts there from the environment.
+        """Remove headers that the ``openai`` package adds from the environment.
 
         ``OPENAI_ORG_ID``, ``OPENAI_PROJECT_ID``, ``OPENAI_CUSTOM_HEADERS`` and others are meant
-        for OpenAI's own clients, not for the server that the settings name.
+        for OpenAI's servers, not for the server in the settings.
         """
         for name in set(request.headers) - _HEADERS:
             del request.headers[name]
@@ -164,7 +164,7 @@ class Endpoint:
         return ChatFault(ServerFault.REQUEST_REFUSED, text)
 
     def _clean(self, text: str) -> str:
-        """One short line without the key."""
+        """Shorten to one line without the key."""
         text = " ".join(text.split())
         if self._key:
             text = text.replace(self._key, "[key]")
@@ -172,9 +172,9 @@ class Endpoint:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """How long a server asks to be left alone, in seconds; None if it does not say.
+    """The server's Retry-After in seconds; None if it sent none.
 
-    A date counts from the server's own clock where it tells it.
+    A date is relative to the server's own Date header, if it sends one.
     """
     for name, unit_s in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
         try:
@@ -218,7 +218,7 @@ def _read(body: bytes) -> tuple[Reply, tuple[int, int] | None]:
 
 
 def _said(error: openai.APIStatusError) -> str:
-    """What the server said, with the code that it gave."""
+    """The server's message with its code."""
     body = error.body
     if isinstance(body, dict):
         return " ".join(str(body[name]) for name in ("code", "message", "detail") if body.get(name))

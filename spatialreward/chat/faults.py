@@ -1,4 +1,4 @@
-"""What keeps a server from answering, and which of it is worth another attempt."""
+"""Faults of chat requests, and which of them are worth a retry."""
 
 from enum import StrEnum
 
@@ -12,30 +12,30 @@ class ServerFault(StrEnum):
     SERVER_ERROR = "server error"
     TIMEOUT = "timeout"
     CONNECTION = "connection failed"
-    """Refused, or cut off before the answer was complete."""
+    """Refused, or cut off during the answer."""
     MALFORMED_REPLY = "malformed reply"
-    """The server's, not the model's: its body is no chat completion."""
+    """The server's, not the model's: its body is not a chat completion."""
     CONTENT_FILTER = "content filter"
     REQUEST_REFUSED = "request refused"
-    """By the server, as one that it cannot carry out."""
+    """Rejected by the server as impossible."""
 
 
 SENT_AGAIN = frozenset(ServerFault) - {ServerFault.CONTENT_FILTER, ServerFault.REQUEST_REFUSED}
-"""Faults after which the same request is sent again."""
+"""Faults after which the same request is retried."""
 UNANSWERED = SENT_AGAIN | {ServerFault.REQUEST_REFUSED}
-"""Faults of requests that no model has looked at; all having them, the server is to blame."""
+"""Faults of requests that reached no model; if all requests have them, the server is at fault."""
 
 
 class ChatFault(Exception):
-    """One question has no answer that can be used; the caller decides what becomes of it."""
+    """A question has no usable answer; the caller decides how to proceed."""
 
     def __init__(self, fault: StrEnum, detail: str, retry_after_s: float | None = None) -> None:
-        """Keep why.
+        """Store the fault.
 
         Args:
-            fault: what is wrong.
-            detail: what exactly, in words that help to mend it.
-            retry_after_s: how long the server asks to be left alone.
+            fault: its kind.
+            detail: specifics that help to fix it.
+            retry_after_s: the server's requested wait.
         """
         super().__init__(f"{fault}: {detail}")
         self.fault = fault
@@ -44,4 +44,4 @@ class ChatFault(Exception):
 
 
 class ServerAway(SpatialRewardError):
-    """So many questions in a row got no answer that there is no use in going on."""
+    """Too many consecutive questions got no answer, so the run stops."""

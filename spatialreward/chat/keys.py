@@ -1,4 +1,4 @@
-"""Which key a server gets, and where no key may go; free of everything heavy."""
+"""Chooses the key for a server, and refuses unsafe destinations; free of heavy imports."""
 
 import os
 
@@ -7,11 +7,11 @@ from spatialreward.errors import InvalidInputError
 
 
 def key_of(config: ChatServer) -> str:
-    """The key to send; empty for a server that gets none.
+    """The key to send; empty for a server without one.
 
     Raises:
-        InvalidInputError: the environment variable that is to hold it is not set, or holds
-            something that no header can carry; names it, never what it holds.
+        InvalidInputError: its environment variable is unset, or its value cannot be a header; names
+            the variable, never the value.
     """
     variable = config.key_variable
     if not variable:

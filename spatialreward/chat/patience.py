@@ -1,4 +1,4 @@
-"""How a request is sent until a server answers it, and when nothing is sent at all."""
+"""Retries of a request, and pauses of all requests."""
 
 import asyncio
 import random
@@ -13,23 +13,23 @@ _LONGEST_BACKOFF_S = 60.0
 
 
 class Pause:
-    """Keeps all requests back when the server told one of them to wait."""
+    """Delays all requests after one of them got a Retry-After."""
 
     def __init__(self) -> None:
-        """Begin without a pause."""
+        """Start without a pause."""
         self._until = 0.0
 
     def extend(self, seconds: float) -> None:
-        """Ask nothing for so long from now."""
+        """Pause for at least this long from now."""
         self._until = max(self._until, asyncio.get_running_loop().time() + seconds)
 
     def extend_for(self, fault: ChatFault, config: ChatServer) -> None:
-        """Ask nothing for as long as the server wants, if it wants no more than it may."""
+        """Pause for the server's Retry-After, unless it exceeds the limit."""
         if fault.retry_after_s and fault.retry_after_s <= config.longest_wait_s:
             self.extend(fault.retry_after_s)
 
     async def wait(self) -> None:
-        """Wait until the server may be asked."""
+        """Wait until the pause is over."""
         loop = asyncio.get_running_loop()
         while (left_s := self._until - loop.time()) > 0:
             await asyncio.sleep(left_s)
@@ -38,16 +38,16 @@ class Pause:
 def sending_again(
     config: ChatServer, before_sleep: Callable[[RetryCallState], None]
 ) -> AsyncRetrying:
-    """Calls what sends a request until there is an answer, or no use in another attempt.
+    """Retry a request until there is an answer, or a retry cannot help.
 
     Args:
-        config: how often, and with which waits between.
-        before_sleep: is told of each fault that is followed by another attempt.
+        config: number of attempts and waits.
+        before_sleep: called with each fault that leads to a retry.
     """
     backoff = wait_exponential(multiplier=config.backoff_s, max=_LONGEST_BACKOFF_S)
 
     def wait_s(state: RetryCallState) -> float:
-        """The backoff or the server's hint, and more at random, so that not all come at once."""
+        """The backoff or the server's hint, plus jitter, to spread the retries."""
         backoff_s = backoff(state)
         return max(backoff_s, _hint_s(state)) + random.uniform(0.0, backoff_s)
 

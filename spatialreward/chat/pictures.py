@@ -1,4 +1,4 @@
-"""Pictures as they are sent to a server: scaled down, encoded, as ``data:`` URLs."""
+"""Pictures for a server: scaled down and encoded as ``data:`` URLs."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ from PIL import Image
 from spatialreward.chat.config import PicturesSent
 
 _PIXELS_A_TOKEN = 750
-"""About what the large providers charge; Qwen's family takes 784 or 1,024 pixels."""
+"""Approximate rate of the large providers; Qwen's family uses 784 or 1,024 pixels."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class SentPicture:
 
     @property
     def estimated_tokens(self) -> int:
-        """What it adds to a prompt, for limits and for servers that do not say."""
+        """Its tokens in a prompt, for limits and for servers that do not report them."""
         return 85 + self.size[0] * self.size[1] // _PIXELS_A_TOKEN
 
 
 def shrunk(picture: Image.Image, form: PicturesSent) -> Image.Image:
-    """A picture at the size in which it is sent: itself, or a smaller copy."""
+    """A picture in the size for sending: itself, or a smaller copy."""
     if max(picture.size) <= form.longest_side:
         return picture
     smaller = picture.copy()
@@ -38,7 +38,7 @@ def shrunk(picture: Image.Image, form: PicturesSent) -> Image.Image:
 
 
 def encoded(picture: Image.Image, form: PicturesSent) -> SentPicture:
-    """A picture in the form in which it is sent."""
+    """Encode a picture for sending."""
     buffer = io.BytesIO()
     match form.format:
         case "jpeg":

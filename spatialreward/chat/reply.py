@@ -1,18 +1,18 @@
-"""What a server answered."""
+"""A server's reply."""
 
 from spatialreward.records import Record
 
 
 class Reply(Record):
-    """What a model answered, as far as it matters here."""
+    """A model's reply, reduced to the fields used here."""
 
     text: str | None
     refusal: str | None = None
     finish_reason: str | None = None
     model: str = ""
-    """What the server calls the model that answered."""
+    """The server's name for the model that answered."""
 
     @property
     def words(self) -> str:
-        """What was written, a refusal too."""
+        """The text, or a refusal."""
         return self.text or self.refusal or ""

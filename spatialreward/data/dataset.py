@@ -1,7 +1,7 @@
-"""Where labelled edits are, said in one string, and the data set that it opens to.
+"""References to packed data sets, and the data sets they open.
 
-Edits come in the order in which they were packed, a row group in memory at a time. A training
-reads them by number, in any order and from many processes: ``spatialreward.data.rows``.
+Edits keep their packed order, with one row group in memory at a time. Trainings read them by
+number, in any order and from many processes: ``spatialreward.data.rows``.
 """
 
 import fcntl
@@ -30,7 +30,7 @@ _RANKINGS = "rankings-*.parquet"
 
 
 class HubId(Record):
-    """A data set of the Hugging Face hub, at one of its revisions."""
+    """A data set on the Hugging Face hub, at a revision."""
 
     id: str
     revision: str
@@ -41,19 +41,19 @@ class HubId(Record):
 
 
 class DatasetRef(Record):
-    """Where a packed data set is, and for one that lies elsewhere what it must be."""
+    """Location of a packed data set, with its checksum or revision if remote."""
 
     place: Path | ArtifactRef | HubId
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read one of three forms.
+        """Parse one of three forms.
 
         A folder's path; an artifact that a step stored, ``s3://BUCKET/PREFIX#sha256=HEX``; or
         ``hub:OWNER/NAME@REVISION``.
 
         Raises:
-            InvalidInputError: the text is none of these, or an older version's reference.
+            InvalidInputError: the text has none of these forms, or an older version made it.
         """
         if match := _HUB.fullmatch(text):
             return cls(place=HubId(id=match["id"], revision=match["revision"]))
@@ -64,26 +64,26 @@ class DatasetRef(Record):
         return cls(place=Path(text))
 
     def __str__(self) -> str:
-        """The text that ``parse`` reads."""
+        """The form that ``parse`` reads."""
         return str(self.place)
 
     @property
     def has_checksum(self) -> bool:
-        """Whether the reference itself says which bytes it means."""
+        """Whether the reference includes a checksum."""
         return isinstance(self.place, ArtifactRef)
 
     def open(self, cache: Path | None = None) -> "Dataset":
-        """Bring the data set here, unless it is, and compare it with its checksums.
+        """Download the data set if necessary, and verify its checksums.
 
         Args:
-            cache: where what comes from the object store is kept; processes may share it. Default:
+            cache: folder for data from the object store; processes may share it. Default:
                 ``SPATIALREWARD_CACHE``, or ``spatialreward`` in the user's cache folder.
 
         Raises:
-            InvalidInputError: there is no packed data set, or a shard is missing, damaged or not
-                the one that the manifest names.
-            StorageError: the object store does not give it, or gives something else.
-            HubError: the hub does not hand it over.
+            InvalidInputError: there is no packed data set, or a shard is missing, damaged or
+                differs from the manifest.
+            StorageError: the object store fails, or its content differs.
+            HubError: the hub does not deliver it.
         """
         match self.place:
             case Path():
@@ -109,14 +109,14 @@ class Shard(NamedTuple):
 
     path: Path
     name: str
-    """What an error calls it."""
+    """Its name in errors."""
     footer: Footer
     checked: str | None
-    """SHA-256 with which it was compared when the data set was opened; None without manifest."""
+    """SHA-256 verified when the data set was opened; None without manifest."""
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of its bytes, which are read unless they were compared before."""
+        """SHA-256 of its bytes, which are read unless verified before."""
         return self.checked or digest_file(self.path)
 
     def edits(self, row_groups: Sequence[int], pictures: bool) -> Iterator[LabelledEdit]:
@@ -129,31 +129,31 @@ class RankingShard(NamedTuple):
 
     path: Path
     name: str
-    """What an error calls it."""
+    """Its name in errors."""
     num_rankings: int
     checked: str | None
-    """As of ``Shard``."""
+    """As for ``Shard``."""
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of its bytes, which are read unless they were compared before."""
+        """SHA-256 of its bytes, which are read unless verified before."""
         return self.checked or digest_file(self.path)
 
 
 class Dataset:
     """The labelled edits of a folder of packed shards, always in the same order.
 
-    A folder with a manifest holds the manifest's shards, and they are compared with its checksums
-    when it is opened. Without one, all Parquet files of the folder are its shards, by name. Shards
-    of rankings, ``rankings-*.parquet``, lie beside those of the edits.
+    A folder with a manifest holds the manifest's shards, whose checksums are verified on opening.
+    Without one, all Parquet files of the folder are its shards, by name. Shards of rankings,
+    ``rankings-*.parquet``, lie beside those of the edits.
     """
 
     def __init__(self, folder: Path, *, name: str = "") -> None:
-        """Look at the footers of the shards in ``folder``; ``name`` is what an error calls it.
+        """Read the footers of the shards in ``folder``; ``name`` identifies it in errors.
 
         Raises:
-            InvalidInputError: there is no packed data set, or a shard is missing, damaged or not
-                the one that the manifest names.
+            InvalidInputError: there is no packed data set, or a shard is missing, damaged or
+                differs from the manifest.
         """
         self.name = name or str(folder)
         self.shards = tuple(
@@ -180,12 +180,12 @@ class Dataset:
         return self.edits()
 
     def edits(self, first: int = 0, *, pictures: bool = True) -> Iterator[LabelledEdit]:
-        """The edits from number ``first`` on; row groups before it are not read.
+        """The edits from number ``first`` on; skips earlier row groups.
 
-        Without ``pictures`` none is read, and an empty file stands in the place of each.
+        Without ``pictures``, empty files replace them.
 
         Raises:
-            InvalidInputError: a shard is damaged, or a row is no edit; names the file.
+            InvalidInputError: a shard is damaged, or a row is not an edit; names the file.
         """
         skipped = first
         for shard in self.shards:
@@ -200,15 +200,15 @@ class Dataset:
                 skipped = 0
 
     def endlessly(self, first: int = 0) -> Iterator[LabelledEdit]:
-        """As ``edits``, and from the beginning again after the last one."""
+        """As ``edits``, repeated endlessly."""
         rounds = (self.edits() for _ in itertools.count())
         return itertools.chain(self.edits(first % len(self)), itertools.chain.from_iterable(rounds))
 
     def rankings(self, *, pictures: bool = True) -> Iterator[Ranking]:
-        """All rankings, in order; without ``pictures`` an empty file stands in the place of each.
+        """All rankings, in order; without ``pictures``, empty files replace them.
 
         Raises:
-            InvalidInputError: a shard is damaged, or a row is no ranking; names the file.
+            InvalidInputError: a shard is damaged, or a row is not a ranking; names the file.
         """
         for shard in self.ranking_shards:
             yield from read_rankings(shard.path, name=shard.name, pictures=pictures)
@@ -220,7 +220,7 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the shards of edits; reads all of their bytes unless a manifest has it."""
+        """SHA-256 over the shards of edits; reads all of their bytes unless in the manifest."""
         return _digest(self.shards)
 
     @property
@@ -229,12 +229,12 @@ class Dataset:
         return _digest(self.ranking_shards)
 
     def count(self, column: str) -> int:
-        """How many edits have a value in a flat or JSON column of the shards, such as ``truth``."""
+        """Number of edits with a value in a flat or JSON column, such as ``truth``."""
         return sum(shard.footer.present.get(column, 0) for shard in self.shards)
 
     @property
     def num_labelled(self) -> int:
-        """How many edits have a label."""
+        """Number of edits with a label."""
         return self.count("annotation")
 
 
@@ -251,7 +251,7 @@ def _ranking_paths(folder: Path) -> dict[Path, str | None]:
 
 
 def _shard_paths(folder: Path, name: str) -> dict[Path, str | None]:
-    """The shards, each with its checksum if there is a manifest that says it."""
+    """The shards, each with its checksum if there is a manifest."""
     if (folder / FILE_NAME).is_file():
         return {folder / shard.name: shard.sha256 for shard in verify(folder, name).shards}
     paths = sorted(set(folder.glob("*.parquet")) - set(folder.glob(_RANKINGS)))
@@ -264,7 +264,7 @@ def _shard_paths(folder: Path, name: str) -> dict[Path, str | None]:
 
 
 def _fetched(ref: ArtifactRef, cache: Path | None) -> Path:
-    """An artifact, kept under its checksum; the first of several processes brings it."""
+    """An artifact, cached by checksum; the first of several processes downloads it."""
     from spatialreward.storage import ObjectStore
 
     folder = (cache or default_cache()) / ref.sha256[:_DIGEST_LETTERS]
@@ -277,7 +277,7 @@ def _fetched(ref: ArtifactRef, cache: Path | None) -> Path:
 
 
 def default_cache() -> Path:
-    """Where data sets are kept on this machine unless another folder is named."""
+    """Default folder for data sets on this machine."""
     given = os.environ.get("SPATIALREWARD_CACHE")
     base = os.environ.get("XDG_CACHE_HOME")
     if given:

@@ -1,4 +1,4 @@
-"""Edits on their way to training data, and what is known about them."""
+"""Edits during data building, with their metadata."""
 
 from enum import StrEnum
 from typing import Annotated, Literal, Self
@@ -16,7 +16,7 @@ Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
 
 
 class RowOrigin(Record):
-    """Where a row came from, so that it can be found again."""
+    """Origin of a row, for finding it again."""
 
     file: str
     """File of the data set, relative to its root, or the hub's id and split."""
@@ -28,11 +28,11 @@ class Extent(StrEnum):
     """How much of a picture an edit changed."""
 
     NOTHING = "nothing"
-    """Nothing beyond what encoding a picture anew does."""
+    """Only re-encoding noise."""
     LOCAL = "local"
     GLOBAL = "global"
-    """Style, tone or background: most of the picture. Also what could not be aligned with its
-    source, such as another frame of it."""
+    """Style, tone or background: most of the picture. Also a picture that cannot be aligned with
+    its source, such as another frame of it."""
 
 
 class ProposedRegion(Record):
@@ -40,71 +40,70 @@ class ProposedRegion(Record):
 
     bbox_2d: Box
     evidence: Share
-    """How sure the pixels are: 0 as good as noise, 1 beyond doubt."""
+    """Confidence of the pixels: 0 like noise, 1 certain."""
     changed_share: Share
-    """Share of the box that is in the mask of changed pixels."""
+    """Share of the box in the mask of changed pixels."""
 
 
 class SpatialPrior(Record):
-    """Where two pictures differ, from their pixels alone."""
+    """Differences of two pictures, from their pixels alone."""
 
     extent: Extent
     regions: tuple[ProposedRegion, ...]
-    """Most evidence first. Global edits have one region, the whole picture; of unchanged pictures
-    there is none."""
+    """Most evidence first. Global edits have one region, the whole picture; unchanged pictures have
+    none."""
     changed_share: Share
     """Share of the picture's pixels in the mask of changed ones."""
     noise: float = Field(ge=0, allow_inf_nan=False)
     """Level of the re-encoding noise: median difference of unchanged pixels, in levels 0..255."""
     shift_px: tuple[float, float]
-    """How far the edited picture's content was moved, x and y, in its own pixels."""
+    """Shift of the edited picture's content, x and y, in its own pixels."""
     agreement: Share | None = None
-    """IoU with the boxes of a second opinion; None if none was asked."""
+    """IoU with the boxes of a second opinion; None without one."""
 
 
 class LabelledEdit(Record):
-    """One edit, with its pictures and what is known about it.
+    """One edit, with its pictures and metadata.
 
-    A source gives it without a prior and fingerprints: the pictures may be anything. A packed data
-    set has both. Without a source picture it serves the PQ stream alone, which looks at the edited
-    picture only.
+    Sources provide it without a prior and fingerprints, with unchecked pictures. A packed data set
+    has both. Without a source picture it serves only the PQ stream, which looks at the edited
+    picture alone.
     """
 
     id: str = Field(min_length=1)
-    """The same for the same row, whenever and wherever it is read."""
+    """Stable for a row, independent of how it is read."""
     instruction: str
-    """Empty only if there is no source picture."""
+    """Empty only without a source picture."""
     sources: tuple[bytes, ...]
-    """Encoded picture files, empty if the edited picture stands alone. Packed ones are upright RGB,
-    none of them larger than the data set's settings say."""
+    """Encoded picture files, empty if there is only an edited picture. Packed ones are upright RGB,
+    within the data set's size limit."""
     edited: bytes | None
     """None in data sets of prompts, which serve RL only."""
     operation: str = ""
-    """What kind of edit, in the data set's words; empty if it does not say."""
+    """Kind of edit, in the data set's words; empty if unknown."""
     editor: str = ""
-    """Who drew the edited picture, in the data set's words; empty if it does not say."""
+    """The editor, in the data set's words; empty if unknown."""
     prior: SpatialPrior | None = None
-    """None until the pictures were compared, and if there are not two of them."""
+    """None before the pictures are compared, and without two pictures."""
     label: Judgement | None = None
-    """What a judge should say; None until a teacher was asked, unless it came with the source.
+    """The correct judgement; None before a teacher answers, unless it came with the source.
     ``judged_by`` is the teacher's model, or the source. Its reward is the paper's aggregation of
     its scores."""
     verified: bool | None = None
-    """Whether a second pass agreed with the label; None if there was none."""
+    """Whether a second pass agreed with the label; None without one."""
     lost_label: str = ""
-    """Why the label that came with the source was dropped, as ``reason: detail``; empty if none
-    was."""
+    """Why the source's label was dropped, as ``reason: detail``; empty if it was not."""
     truth: str | None = None
-    """How the source made the edit, as JSON that the source alone reads; None if it did not."""
+    """How the source generated the edit, as JSON for the source alone; None if it did not."""
     given: dict[str, float | str] = Field(default_factory=dict)
-    """What else the data set says about this edit, such as scores."""
+    """Further metadata of the data set, such as scores."""
     given_regions: tuple[EditRegion, ...] | None = None
-    """Boxes that the data set gives; None if it gives none."""
+    """Boxes from the data set; None if it has none."""
     fingerprints: tuple[str, ...] = ()
     """Perceptual hashes of the sources and then of the edited picture, 16 hexadecimal digits; empty
-    until the pictures were looked at."""
+    before the pictures are read."""
     license: str = ""
-    """Of pictures and instruction, in the data set's words; empty if it names none."""
+    """Of pictures and instruction, in the data set's words; empty if unknown."""
     origin: RowOrigin
 
     @model_validator(mode="after")
@@ -125,10 +124,10 @@ class LabelledEdit(Record):
         return self
 
     def check_looked_at(self) -> None:
-        """Make sure that the pictures were looked at, as those of a packed edit were.
+        """Check that the pictures were processed, as in a packed edit.
 
         Raises:
-            InvalidInputError: the prior is missing, or the fingerprints are not one a picture.
+            InvalidInputError: the prior is missing, or there is not one fingerprint per picture.
         """
         if self.prior is None and self.edited is not None and self.sources:
             raise InvalidInputError(
@@ -161,28 +160,28 @@ class LabelledEdit(Record):
 
 
 class RankedPicture(Record):
-    """One of the edited pictures that a ranking puts in order."""
+    """One of a ranking's edited pictures."""
 
     id: str = Field(min_length=1)
     edited: bytes
     """Encoded picture file."""
     editor: str = ""
-    """Who drew it, in the data set's words; empty if it does not say."""
+    """The editor, in the data set's words; empty if unknown."""
 
 
 class Ranking(Record):
-    """Several edits of one task in an order of preference; what says so gives no judge's answer."""
+    """Several edits of one task in an order of preference, without a judge's answer."""
 
     id: str = Field(min_length=1)
     instruction: str
     sources: tuple[bytes, ...] = Field(min_length=1)
     edits: tuple[RankedPicture, ...] = Field(min_length=2)
     orders: dict[str, tuple[int, ...]] = Field(min_length=1)
-    """By dimension, the rank of each picture: 0 is best, equal ranks tie, and none is skipped."""
+    """For each dimension, the rank of each picture: 0 is best, equal ranks tie, without gaps."""
     operation: str = ""
     fingerprints: tuple[str, ...] = ()
-    """Perceptual hashes of the sources and then of the edited pictures; empty until they were
-    looked at."""
+    """Perceptual hashes of the sources and then of the edited pictures; empty before they are
+    read."""
     license: str = ""
     origin: RowOrigin
 
@@ -205,17 +204,17 @@ class Ranking(Record):
 
 
 class Rejected(Record):
-    """A row that is left out, and why."""
+    """A dropped row, with the reason."""
 
     id: str
     reason: str
-    """One of a few, to be counted, such as ``unreadable picture``."""
+    """From a short list, for counting, such as ``unreadable picture``."""
     detail: str
-    """What exactly, in words that help to mend it."""
+    """Specifics that help to fix it."""
     kind: Literal["edit", "ranking"] = "edit"
-    """What the row would have given."""
+    """Kind of record that the row would have given."""
     origin: RowOrigin
 
 
 SourceRow = LabelledEdit | Ranking | Rejected
-"""What a source gives for a row."""
+"""A source's result for a row."""

@@ -1,22 +1,22 @@
-"""Finds a chat template's own tokens in a label: they would end a taught answer early."""
+"""Finds a chat template's special tokens in a label, which would end a taught answer early."""
 
 import re
 from typing import NamedTuple
 
 from spatialreward.records import Judgement
 
-# The references to regions may stay.
+# References to regions are allowed.
 _FOREIGN_TOKEN = re.compile(r"<\|(?!bbox_\d+\|>|global\|>)[^|<>]*\|>")
 
 
 class ReservedToken(NamedTuple):
-    """A token, and which of a label's texts holds it."""
+    """A token, and the label's text that contains it."""
 
     where: str
     token: str
 
     def __str__(self) -> str:
-        """As an error says it."""
+        """The wording in errors."""
         return f"{self.where} holds {self.token!r}, which is reserved for the chat template"
 
 

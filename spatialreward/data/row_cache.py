@@ -1,10 +1,10 @@
-"""The copy of a data set's shards that rows are read from by number: Arrow files, kept by content.
+"""Cached Arrow copies of a data set's shards for reading rows by number, keyed by content.
 
-A row of a Parquet file costs its whole row group, a row of a memory-mapped Arrow file its own
-bytes. ``datasets`` writes the copy, once a machine: under a lock, into a folder that takes its name
-when it is complete. Its own reader of Parquet keeps copies by path and time of the shards, and so
-gives old rows for a shard that was replaced within the clock's step or with its time kept; here the
-checksums of the shards are the name.
+Reading a row of a Parquet file costs its whole row group, of a memory-mapped Arrow file only its
+own bytes. ``datasets`` writes the copy once per machine, under a lock, into a folder that appears
+once complete. Its own Parquet cache is keyed by path and time of the shards, and so returns old
+rows for a shard that was replaced within the clock's resolution or with its time preserved; here
+the key is the shards' checksums.
 """
 
 import hashlib
@@ -26,30 +26,30 @@ from spatialreward.progress import track
 
 _NAME_LETTERS = 32
 _BYTES_A_BATCH = 16 * 2**20
-# As many as there are in so many bytes.
+# So many that only the bytes above limit a batch.
 _MOST_ROWS_A_BATCH = 2**20
 _Checked = tuple[Shard | RankingShard, str]
-"""A shard and the SHA-256 that it must have."""
+"""A shard with its required SHA-256."""
 
 
 def cached_rows(
     data: Dataset, cache: Path | None = None, layout: Layout = EDITS
 ) -> datasets.Dataset:
-    """All rows of a data set's shards of one kind, memory mapped, in the form of their schema.
+    """All rows of a data set's shards of one kind, memory mapped, in their schema.
 
     Args:
-        data: where the shards are.
-        cache: where the copy is kept; processes may share it. Default: ``default_cache()``.
+        data: the data set.
+        cache: folder for the copy; processes may share it. Default: ``default_cache()``.
         layout: of edits, or of rankings.
 
     Raises:
-        InvalidInputError: a shard is damaged, or was replaced while it was read; or the copy is
-            damaged, or there is no room for it. Names the file or folder.
+        InvalidInputError: a shard is damaged, or was replaced while reading; or the copy is
+            damaged, or does not fit on the disk. Names the file or folder.
     """
     of_kind = data.shards if layout is EDITS else data.ranking_shards
     shards = [(shard, shard.sha256) for shard in of_kind]
-    told = "".join(sha256 for _, sha256 in shards) + str(layout.schema)
-    name = hashlib.sha256(told.encode()).hexdigest()[:_NAME_LETTERS]
+    key = "".join(sha256 for _, sha256 in shards) + str(layout.schema)
+    name = hashlib.sha256(key.encode()).hexdigest()[:_NAME_LETTERS]
     folder = (cache or default_cache()) / "rows"
     try:
         with _quietly():
@@ -80,7 +80,7 @@ class _CopyConfig(datasets.BuilderConfig):
 
 
 class _Copy(datasets.ArrowBasedBuilder):
-    """Writes the rows of shards of one kind, given with their checksums, as they are."""
+    """Writes the rows of checksummed shards of one kind unchanged."""
 
     VERSION = "1.0.0"
     BUILDER_CONFIG_CLASS = _CopyConfig
@@ -104,7 +104,7 @@ class _Copy(datasets.ArrowBasedBuilder):
 
 
 def _batches(row_groups: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Row groups joined: opening the copy looks at each of its batches."""
+    """Joined row groups: opening the copy inspects each of its batches."""
     waiting: list[pa.Table] = []
     size = 0
     for group in row_groups:
@@ -123,7 +123,7 @@ def _num_row_groups(shard: Shard | RankingShard, layout: Layout) -> int:
 
 
 def _row_groups(shard: Shard | RankingShard, sha256: str, layout: Layout) -> Iterator[pa.Table]:
-    """The row groups of a shard, which is compared with its checksum after the last one."""
+    """The row groups of a shard, whose checksum is verified after the last one."""
     with opened(shard.path, shard.name, layout) as file:
         columns = [name for name in layout.schema.names if name in file.schema_arrow.names]
         for number in range(file.num_row_groups):
@@ -134,7 +134,7 @@ def _row_groups(shard: Shard | RankingShard, sha256: str, layout: Layout) -> Ite
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the bars of ``datasets``, which ``track`` shows, nor its error around the cause."""
+    """Suppress the bars of ``datasets``, which ``track`` replaces, and its wrapping errors."""
     shows_bars = not datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:

@@ -1,8 +1,8 @@
-"""The edits and the rankings of a data set by number, for a training that reads them in any order.
+"""Edits and rankings of a data set by number, for trainings that read them in any order.
 
-Which rows come when is the sampler's part: a seeded one gives every rank the same order, and a
-training that goes on skips in the sampler what was seen (``accelerate.skip_first_batches``), so no
-row is read to be thrown away and none has to be remembered.
+The sampler decides the order: a seeded one gives every rank the same order, and a resumed training
+skips seen rows in the sampler (``accelerate.skip_first_batches``), so no row is read in excess and
+none has to be remembered.
 """
 
 import bisect
@@ -24,7 +24,7 @@ Row = TypeVar("Row")
 
 
 class _Rows(Generic[Row]):
-    """Rows of several shards under running numbers, each read by itself."""
+    """Consecutively numbered rows of several shards, each readable separately."""
 
     def __init__(
         self,
@@ -33,13 +33,13 @@ class _Rows(Generic[Row]):
         read: Callable[[Any, str], Sequence[Row]],
         what: str,
     ) -> None:
-        """Take the mapped rows.
+        """Use mapped rows.
 
         Args:
             rows: of all shards.
-            shards: name of each, and how many rows it has.
-            read: makes a row of its table; the shard's name is for errors.
-            what: a row is, as an error says it.
+            shards: name and number of rows of each.
+            read: converts a row of its table; gets the shard's name for errors.
+            what: kind of row, for errors.
         """
         self._rows = rows
         counted = list(shards)
@@ -61,18 +61,18 @@ class _Rows(Generic[Row]):
 class EditRows:
     """The edits of a data set by number, from an Arrow file on this machine's disk.
 
-    It is a map-style data set to PyTorch. A copy of it that was pickled maps the same files, so
-    workers may be forked or spawned. Several are joined by ``torch.utils.data.ConcatDataset``.
+    It is a map-style data set of PyTorch. A pickled copy maps the same files, so workers may be
+    forked or spawned. ``torch.utils.data.ConcatDataset`` joins several.
     """
 
     def __init__(self, data: Dataset, cache: Path | None = None) -> None:
-        """Map the copy of the shards in ``cache``, and write it first unless it is there.
+        """Map the copy of the shards in ``cache``; writes it first if missing.
 
-        The copy takes as much disk as the shards do without compression, once a machine and data
-        set; the first of several processes writes it.
+        The copy takes as much disk space as the uncompressed shards, once per machine and data set;
+        the first of several processes writes it.
 
         Raises:
-            InvalidInputError: a shard, or the copy, is damaged, or there is no room for the copy;
+            InvalidInputError: a shard or the copy is damaged, or the copy does not fit on the disk;
                 names the file or folder.
         """
         # datasets takes seconds to import.
@@ -86,20 +86,20 @@ class EditRows:
         return len(self._rows)
 
     def __getitem__(self, number: int) -> LabelledEdit:
-        """Edit ``number``; reads its own bytes and no other row's.
+        """Edit ``number``; reads only its own bytes.
 
         Raises:
             IndexError: there is none.
-            InvalidInputError: the row is no edit; names the shard.
+            InvalidInputError: the row is not an edit; names the shard.
         """
         return self._rows.row(number)
 
 
 class RankingRows:
-    """The rankings of a data set by number, as ``EditRows`` are its edits."""
+    """The rankings of a data set by number; as ``EditRows``."""
 
     def __init__(self, data: Dataset, cache: Path | None = None) -> None:
-        """Map the copy of the shards in ``cache``, and write it first unless it is there.
+        """Map the copy of the shards in ``cache``; writes it first if missing.
 
         Raises:
             InvalidInputError: as ``EditRows``.
@@ -114,10 +114,10 @@ class RankingRows:
         return len(self._rows)
 
     def __getitem__(self, number: int) -> Ranking:
-        """Ranking ``number``, with all of its pictures; reads no other row's bytes.
+        """Ranking ``number``, with all of its pictures; reads only its own bytes.
 
         Raises:
             IndexError: there is none.
-            InvalidInputError: the row is no ranking; names the shard.
+            InvalidInputError: the row is not a ranking; names the shard.
         """
         return self._rows.row(number)

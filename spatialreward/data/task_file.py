@@ -1,8 +1,8 @@
-"""Tasks for an editor in a JSON Lines file: source pictures, instructions, and nothing else.
+"""Tasks for an editor in a JSON Lines file: source pictures and instructions.
 
 A line is ``{"id": ..., "source": ..., "instruction": ...}``; ``source`` is a picture's path,
-relative to the file, or a list of paths, the edited picture's own first. ``operation`` and
-``truth`` may be there; what else is there is not looked at, so a file of edits is one of tasks.
+relative to the file, or a list of paths, the edited picture first. ``operation`` and ``truth`` are
+optional; other fields are ignored, so a file of edits is also one of tasks.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ SUFFIX = ".jsonl"
 
 
 class _Line(Record):
-    # Files of edits are read, too.
+    # Files of edits are also accepted.
     model_config = ConfigDict(extra="ignore")
 
     id: Annotated[str, Field(min_length=1, max_length=200)]
@@ -43,20 +43,20 @@ class _Entry(NamedTuple):
 
 
 class TaskFile:
-    """The tasks of a file, in its order; pictures are read when a task is asked for."""
+    """The tasks of a file, in order; reads pictures on demand."""
 
     def __init__(self, path: Path) -> None:
-        """Read the lines and look for their pictures.
+        """Read the lines and check that their pictures exist.
 
         Raises:
-            InvalidInputError: the file or a line cannot be read, two lines have the same id, an
-                instruction cannot be used, or a picture is not there; names file and line.
+            InvalidInputError: the file or a line is unreadable, two lines have the same id, an
+                instruction is unusable, or a picture is missing; names file and line.
         """
         self.path = path
         self._entries = _read(path)
 
     def __len__(self) -> int:
-        """Number of tasks, one at least."""
+        """Number of tasks, at least one."""
         return len(self._entries)
 
     def __iter__(self) -> Iterator[EditTask]:
@@ -67,7 +67,7 @@ class TaskFile:
         """A task, with its pictures.
 
         Raises:
-            InvalidInputError: a picture cannot be read; names file and line.
+            InvalidInputError: a picture is unreadable; names file and line.
         """
         where, line, sources = self._entries[number]
         try:
@@ -77,7 +77,7 @@ class TaskFile:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the file and all of its pictures, which are read."""
+        """SHA-256 over the file and all of its pictures, which it reads."""
         files = [self.path, *(source for entry in self._entries for source in entry.sources)]
         lines = "".join(f"{digest_file(file)}\n" for file in files)
         return hashlib.sha256(lines.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""An edit of a data set as a task for an editor and as an edit for a judge, pictures decoded."""
+"""Converts a data set's edit to a task for an editor and to an edit for a judge."""
 
 from spatialreward.data.edits import LabelledEdit
 from spatialreward.edits import Edit, EditTask
@@ -6,11 +6,11 @@ from spatialreward.errors import InvalidInputError
 
 
 def task_of(edit: LabelledEdit) -> EditTask:
-    """What its editor was asked to do, with all sources.
+    """Its editor's task, with all sources.
 
     Raises:
-        InvalidInputError: there is no source picture, one cannot be decoded, or the instruction
-            cannot be used; names the edit.
+        InvalidInputError: there is no source picture, one cannot be decoded, or the instruction is
+            unusable; names the edit.
     """
     sources = edit.source_images()
     try:
@@ -20,7 +20,7 @@ def task_of(edit: LabelledEdit) -> EditTask:
 
 
 def edit_to_judge(edit: LabelledEdit) -> Edit:
-    """The edit as a judge takes it.
+    """The edit in the form that judges take.
 
     Raises:
         InvalidInputError: as ``task_of``, or the edited picture is missing or cannot be decoded.

@@ -1,12 +1,12 @@
 """Views of packed edits: conversations that teach a judge, and prompts for RL of judge and editor.
 
-All are views and not further data sets: nothing is stored twice, and a change of prompts needs no
-new shards. Their rows are what Hugging Face ``datasets`` and TRL take: ``images`` in the order in
-which the messages show them, each ``{"bytes": ..., "path": None}``, which the features decode.
+All are views: nothing is stored twice, and a change of prompts needs no new shards. Their rows have
+the form of Hugging Face ``datasets`` and TRL: ``images`` in the order in which the messages show
+them, each ``{"bytes": ..., "path": None}``, which the features decode.
 
 TRL masks the prompt out of the loss for rows with ``prompt`` and ``completion``; with ``messages``
 and pictures it cannot, so a model would be trained on its own questions. Hence ``sft_rows`` gives
-the former, and the latter is there as ``Conversation.messages`` for programs that want it.
+the former, and ``Conversation.messages`` the latter, for other programs.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 Message = dict[str, Any]
 """``{"role": ..., "content": [{"type": "text", "text": ...} or {"type": "image", "text": None}]}``;
-all parts have the same keys, as a column in Arrow needs."""
+all parts have the same keys, as Arrow columns require."""
 
 
 class Conversation(NamedTuple):
-    """One question about an edit, and the answer that a judge is to learn."""
+    """One question about an edit, and the answer to learn."""
 
     id: str
     """The edit's."""
     stream: str
-    """A value of ``Streams``; for what else a model is taught, the name of the task."""
+    """A value of ``Streams``; for other training tasks, the name of the task."""
     question: Message
     answer: Message
     pictures: tuple[bytes, ...]
@@ -49,7 +49,7 @@ class Conversation(NamedTuple):
         return [self.question, self.answer]
 
     def row(self) -> dict[str, Any]:
-        """As TRL's ``SFTTrainer`` takes it to train on the answer alone."""
+        """The row for training on the answer alone with TRL's ``SFTTrainer``."""
         return {
             "prompt": [self.question],
             "completion": [self.answer],
@@ -60,7 +60,7 @@ class Conversation(NamedTuple):
 
 
 class JudgePrompt(NamedTuple):
-    """One question about an edit, for the RL of a judge that answers by itself."""
+    """One question about an edit, for RL of a judge that generates its own answers."""
 
     id: str
     """The edit's."""
@@ -71,16 +71,16 @@ class JudgePrompt(NamedTuple):
 
 
 class RlPrompt(NamedTuple):
-    """What an editor is asked for in RL; the reward comes from a judge, not from the data."""
+    """A task for an editor in RL; the reward comes from a judge, not from the data."""
 
     id: str
     instruction: str
     sources: tuple[bytes, ...]
     operation: str
-    """As the data set says; empty if it does not. To balance prompts over operations."""
+    """In the data set's words; empty if unknown. For balancing prompts over operations."""
 
     def row(self) -> dict[str, Any]:
-        """As a row of a Hugging Face data set."""
+        """The row of a Hugging Face data set."""
         return {
             "prompt": self.instruction,
             "images": _images(self.sources),
@@ -90,16 +90,16 @@ class RlPrompt(NamedTuple):
 
 
 def sft_conversations(edit: LabelledEdit, protocol: Protocol) -> list[Conversation]:
-    """The SC and the PQ conversation of an edit, in a protocol's words.
+    """The SC and the PQ conversation of an edit, with a protocol's prompts.
 
-    An answer is what ``spatialreward.protocol.parsing`` reads: of the annotation's regions and
-    reasoning what the protocol's form has, and its scores as whole numbers, which is what prompts
-    ask for and what soft scores are made of. A stream without scores has no conversation, nor has
-    an edit without annotation; of an edit without a source picture there is the PQ conversation
-    alone. Of a judge that writes nothing the answers are empty.
+    An answer is what ``spatialreward.protocol.parsing`` reads: the annotation's regions and
+    reasoning as far as the protocol's form has them, and its scores as whole numbers, which prompts
+    request and soft scores need. A stream without scores has no conversation, nor has an edit
+    without annotation; an edit without a source picture has only the PQ conversation. For a judge
+    without generation the answers are empty.
 
     Raises:
-        InvalidInputError: the instruction, or what the answer would be, is not fit for a prompt.
+        InvalidInputError: the instruction or the answer is unfit for a prompt.
     """
     annotation = edit.label
     if annotation is None or edit.edited is None:
@@ -140,7 +140,7 @@ def unanswered(
     pictures: Mapping[Slot, tuple[bytes, ...]],
     protocol: Protocol,
 ) -> Conversation:
-    """What a stream is asked about an edited picture, with nothing for an answer."""
+    """A stream's question about an edited picture, with an empty answer."""
     if stream is Streams.SEMANTIC:
         parts = protocol.semantic_parts(instruction)
     else:
@@ -156,12 +156,12 @@ def conversation(name: str, stream: str, asked: Sequence[str | bytes], answer: s
 
 
 def judge_prompts(edit: LabelledEdit, protocol: Protocol) -> list[JudgePrompt]:
-    """What a judge is asked about an edit, labelled or not: SC if there is a source, and PQ.
+    """A judge's questions about an edit, labelled or not: SC if there is a source, and PQ.
 
-    The questions are those of ``sft_conversations``, and of judging in service.
+    The questions are those of ``sft_conversations``, and of serving.
 
     Raises:
-        InvalidInputError: the instruction is not fit for a prompt.
+        InvalidInputError: the instruction is unfit for a prompt.
     """
     if edit.edited is None:
         return []
@@ -176,10 +176,10 @@ def judge_prompts(edit: LabelledEdit, protocol: Protocol) -> list[JudgePrompt]:
 
 
 def rl_prompt(edit: LabelledEdit) -> RlPrompt:
-    """What an editor is asked for; annotations and the edited picture play no part.
+    """An editor's task; ignores annotations and the edited picture.
 
     Raises:
-        InvalidInputError: there is no source picture, or the instruction is not fit for a prompt.
+        InvalidInputError: there is no source picture, or the instruction is unfit for a prompt.
     """
     if not edit.sources:
         raise InvalidInputError(f"edit {edit.id}: there is no source picture to edit")
@@ -199,7 +199,7 @@ def sft_rows(edits: Iterable[LabelledEdit], protocol: Protocol) -> Iterator[dict
 def rl_rows(edits: Iterable[LabelledEdit]) -> Iterator[dict[str, Any]]:
     """Rows with ``prompt`` (the instruction), ``images`` (the sources) and ``operation``.
 
-    An edit without a source picture has none.
+    Skips edits without a source picture.
     """
     for edit in edits:
         if edit.sources:

@@ -1,1 +1,1 @@
-"""Image editors: what RL and evaluation need of one, and the tiny one that is trained here."""
+"""Image editors: the interface for RL and evaluation, and the tiny editor that is trained here."""

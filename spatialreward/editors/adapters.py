@@ -1,9 +1,8 @@
-"""What editors on diffusers' models share for RL: a LoRA on a frozen transformer.
+"""Common parts of diffusers editors for RL: a LoRA on a frozen transformer.
 
-The base keeps its weights and their precision, the adapter's own stay in float32. The reference
-that RL is kept near to is the same base with the adapter switched off, so it takes no memory. A
-checkpoint holds the LoRA alone, as a stock diffusers pipeline loads it, and a card that names the
-base.
+The base keeps its weights and their precision; the adapter's are float32. The KL reference of RL
+is the same base with the adapter off, so it takes no memory. A checkpoint holds only the LoRA, in
+the format of stock diffusers pipelines, and a card that names the base.
 """
 
 import contextlib
@@ -43,29 +42,29 @@ _ADAPTER = "default"
 
 
 class LoraBase(Record):
-    """The weights that a LoRA belongs to."""
+    """The weights that a LoRA was trained on."""
 
     name: str
-    """Where they were found: a folder, or ``hub:OWNER/NAME@COMMIT``."""
+    """Their origin: a folder, or ``hub:OWNER/NAME@COMMIT``."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """Digest of the transformer's folder."""
 
 
 class LoraCard(Record):
-    """What a LoRA says of itself, under ``adapter`` in its card."""
+    """Metadata of a LoRA, under ``adapter`` in its card."""
 
     transformer: str
-    """Class of the model that it changes."""
+    """Class of the adapted model."""
     base: LoraBase
     lora: LoraConfig
-    """With its targets."""
+    """Including its targets."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """The card in a LoRA's folder.
 
         Raises:
-            InvalidInputError: there is none, or it does not say what is needed.
+            InvalidInputError: it is missing or incomplete.
         """
         path = folder / CARD_FILE
         if not path.is_file():
@@ -81,16 +80,16 @@ class LoraCard(Record):
 def add_lora(
     transformer: "ModelMixin", config: LoraConfig, targets: Sequence[str], seed: int = 0
 ) -> None:
-    """Freeze a transformer and put a LoRA on it, whose weights are float32 and trainable.
+    """Freeze a transformer and add a LoRA with trainable float32 weights.
 
     Args:
         transformer: with diffusers' ``PeftAdapterMixin``.
         config: of the LoRA.
-        targets: what is adapted if ``config`` names nothing.
-        seed: of the first matrices.
+        targets: layers to adapt if ``config`` names none.
+        seed: for the first matrices.
 
     Raises:
-        InvalidInputError: the transformer has no layer of a target's name.
+        InvalidInputError: no layer of the transformer has a target's name.
     """
     from peft import LoraConfig as PeftConfig
 
@@ -121,9 +120,9 @@ def add_lora(
 
 @contextlib.contextmanager
 def adapter_off(transformer: nn.Module) -> Iterator[None]:
-    """Run the base alone; without an adapter nothing changes.
+    """Run the base alone; no effect without an adapter.
 
-    Afterwards the adapter is as it was, also after an exception and where it was off already.
+    Restores the adapter's state afterwards, also after an exception.
     """
     from peft.tuners.tuners_utils import BaseTunerLayer
 
@@ -132,7 +131,7 @@ def adapter_off(transformer: nn.Module) -> Iterator[None]:
         for one in transformer.modules()
         if isinstance(one, BaseTunerLayer) and not one.disable_adapters
     ]
-    # peft freezes what it switches off, and unfreezes all of what it switches on.
+    # peft freezes an adapter when disabling it, and unfreezes all of it when enabling it.
     weights = [weight for layer in layers for weight in layer.parameters()]
     trained = [weight.requires_grad for weight in weights]
     try:
@@ -147,7 +146,7 @@ def adapter_off(transformer: nn.Module) -> Iterator[None]:
 
 
 def lora_tensors(transformer: "ModelMixin") -> dict[str, Tensor]:
-    """The LoRA's weights by the names that diffusers' pipelines know them by; none without one."""
+    """The LoRA's weights by their names in diffusers' pipelines; empty without one."""
     from peft import get_peft_model_state_dict
 
     if not getattr(transformer, "peft_config", None):
@@ -157,18 +156,18 @@ def lora_tensors(transformer: "ModelMixin") -> dict[str, Tensor]:
 
 
 def load_lora(transformer: "ModelMixin", folder: Path, base: LoraBase) -> None:
-    """Put a saved LoRA on a transformer, whole or not at all.
+    """Load a saved LoRA onto a transformer completely, or raise.
 
-    One without a card, as diffusers or peft writes it, is taken if all of it fits; a log line says
-    that its base is not known.
+    A LoRA without a card, from diffusers or peft, is accepted if all of it fits; the log says that
+    its base is unknown.
 
     Args:
         transformer: without an adapter.
-        folder: as ``AdaptedEditor.save`` writes it, or see ``lora_files``.
+        folder: in the format of ``AdaptedEditor.save``, or see ``lora_files``.
         base: the transformer's weights.
 
     Raises:
-        InvalidInputError: the LoRA is for another base, has tensors of other names or shapes, or
+        InvalidInputError: the LoRA is for another base, has other names or shapes of tensors, or
             is damaged; names the first tensor.
     """
     from peft import set_peft_model_state_dict
@@ -219,14 +218,14 @@ def _first_difference(
 
 
 class AdaptedEditor:
-    """The part of a ``FlowEditor`` that deals with weights; an editor adds the flow itself."""
+    """The weights part of a ``FlowEditor``; an editor adds the flow itself."""
 
     TARGETS: ClassVar[tuple[str, ...]]
-    """Layers that published RL of this editor adapts, by the ends of their names."""
+    """Layers that published RL of this editor adapts, by name suffix."""
     CONFIG: ClassVar[type[Record]]
     """The editor's settings."""
     config: Record
-    """Of that class."""
+    """Class of ``config``."""
 
     def __init__(self, transformer: "ModelMixin", folder: Path, name: str = "") -> None:
         """Freeze a transformer.
@@ -234,31 +233,31 @@ class AdaptedEditor:
         Args:
             transformer: the model that RL may adapt.
             folder: of the editor, with the transformer's own in ``transformer``.
-            name: of the editor, as a LoRA's card says it; empty: the folder.
+            name: of the editor, for a LoRA's card; empty: the folder.
         """
         self.transformer = transformer.requires_grad_(False).eval()
-        # Later the class may be that of a module whose weights are divided among processes.
+        # Recorded now, because FSDP later replaces the class.
         self._transformer_class = type(transformer).__name__
         self._folder = folder
         self._name = name or str(folder.absolute())
 
     @cached_property
     def base(self) -> LoraBase:
-        """What a LoRA of this editor belongs to; reads all of the transformer's files."""
+        """The base of this editor's LoRA; reads all of the transformer's files."""
         return LoraBase(name=self._name, sha256=digest_folder(self._folder / "transformer"))
 
     @property
     def device(self) -> torch.device:
-        """Where the transformer is."""
+        """Device of the transformer."""
         return next(self.transformer.parameters()).device
 
     @property
     def settings(self) -> Mapping[str, object]:
-        """All of the configuration."""
+        """The whole configuration."""
         return self.config.model_dump(mode="json")
 
     def trainable(self) -> "ModelMixin":
-        """The transformer; without a LoRA none of its weights is trained."""
+        """The transformer; without a LoRA none of its weights are trainable."""
         return self.transformer
 
     def reference(self) -> "Reference":
@@ -266,15 +265,15 @@ class AdaptedEditor:
         return Reference(self)
 
     def add_lora(self, config: LoraConfig, *, seed: int = 0, checkpointing: bool = False) -> None:
-        """Put a fresh LoRA on, which leaves the predictions as they are.
+        """Add a new LoRA, which leaves predictions unchanged.
 
         Args:
             config: of the LoRA.
-            seed: of its weights.
-            checkpointing: compute activations again in the backward pass instead of keeping them.
+            seed: for its weights.
+            checkpointing: recompute activations in the backward pass to save memory.
 
         Raises:
-            InvalidInputError: as ``adapters.add_lora``, or there is a LoRA already.
+            InvalidInputError: as ``adapters.add_lora``, or the editor has a LoRA already.
         """
         if lora_tensors(self.transformer):
             raise InvalidInputError("LoRA: the editor has one already")
@@ -283,10 +282,10 @@ class AdaptedEditor:
             self.transformer.enable_gradient_checkpointing()
 
     def load_lora(self, folder: Path) -> None:
-        """Put a saved LoRA on.
+        """Load a saved LoRA.
 
         Raises:
-            InvalidInputError: as ``adapters.load_lora``, or there is a LoRA already.
+            InvalidInputError: as ``adapters.load_lora``, or the editor has a LoRA already.
         """
         if lora_tensors(self.transformer):
             raise InvalidInputError(f"{folder}: the editor has a LoRA already")
@@ -329,10 +328,10 @@ class AdaptedEditor:
 
 
 class Reference:
-    """An editor as it is without its LoRA: a view of it, with the same weights in memory."""
+    """An editor without its LoRA: a view that shares its weights in memory."""
 
     def __init__(self, editor: "FlowEditor") -> None:
-        """Look at an editor whose ``trainable`` carries a LoRA or none."""
+        """View an editor whose ``trainable`` may have a LoRA."""
         self._editor = editor
 
     @property
@@ -346,30 +345,30 @@ class Reference:
         return self._editor.settings
 
     def encode(self, tasks: "Sequence[EditTask]") -> "Condition":
-        """As the editor does."""
+        """As the editor."""
         return self._editor.encode(tasks)
 
     def noise(self, condition: "Condition", generator: torch.Generator) -> Tensor:
-        """As the editor does."""
+        """As the editor."""
         return self._editor.noise(condition, generator)
 
     def times(self, num_steps: int, condition: "Condition") -> list[float]:
-        """As the editor does."""
+        """As the editor."""
         return self._editor.times(num_steps, condition)
 
     def velocity(
         self, latents: Tensor, times_B: Tensor, condition: "Condition", guided: bool = True
     ) -> Tensor:
-        """The base's prediction; afterwards the LoRA is on again."""
+        """The base's prediction; restores the LoRA afterwards."""
         with adapter_off(self._editor.trainable()):
             return self._editor.velocity(latents, times_B, condition, guided)
 
     def decode(self, latents: Tensor, condition: "Condition") -> "list[Image.Image]":
-        """As the editor does."""
+        """As the editor."""
         return self._editor.decode(latents, condition)
 
     def trainable(self) -> "ModelMixin":
-        """The editor's transformer, which is shared."""
+        """The editor's transformer, shared."""
         return self._editor.trainable()
 
     def reference(self) -> "FlowEditor":
@@ -377,7 +376,7 @@ class Reference:
         return self
 
     def save(self, folder: Path, card: Mapping[str, object]) -> None:
-        """A reference is its base, which is there already.
+        """Refuse: a reference is its base, which is saved already.
 
         Raises:
             InvalidInputError: always.

@@ -1,4 +1,4 @@
-"""Reads the parts of an editor's folder in diffusers' layout: each whole, or not at all."""
+"""Loads the components of an editor's folder in diffusers' layout completely, or raises."""
 
 import contextlib
 import logging
@@ -21,21 +21,21 @@ INDEX_FILE = "model_index.json"
 _CONFIG_FILE = "config.json"
 _SHOWN = 3
 _UNSUPPORTED = ("invert_sigmas", "stochastic_sampling")
-"""Settings of a scheduler with which its steps are no steps of the ODE from sigma 1 to 0."""
+"""Scheduler settings whose steps are not the ODE's from sigma 1 to 0."""
 
 Model = TypeVar("Model", bound=nn.Module)
 Tokenizer = TypeVar("Tokenizer", bound="PreTrainedTokenizerBase")
 
 
 def read_index(folder: Path, pipelines: Sequence[str]) -> Mapping[str, Any]:
-    """What a folder says of its pipeline.
+    """A folder's pipeline index.
 
     Args:
         folder: in diffusers' layout.
-        pipelines: classes of diffusers, one of which it has to be for.
+        pipelines: the accepted pipeline classes of diffusers.
 
     Raises:
-        InvalidInputError: it is none, or for another pipeline.
+        InvalidInputError: it is missing, or names another pipeline.
     """
     path = folder / INDEX_FILE
     if not path.is_file():
@@ -49,16 +49,16 @@ def read_index(folder: Path, pipelines: Sequence[str]) -> Mapping[str, Any]:
 
 
 def load_model(kind: type[Model], folder: Path, dtype: torch.dtype) -> Model:
-    """A model of diffusers or transformers, with every one of its tensors.
+    """Load a diffusers or transformers model with every one of its tensors.
 
     Args:
         kind: its class.
         folder: with its config and its weights as safetensors.
-        dtype: that the weights are cast to.
+        dtype: of the loaded weights.
 
     Raises:
         InvalidInputError: the folder is for another class, or tensors are missing, of another shape
-            or, for a model of diffusers, left over; names the first ones.
+            or, for a model of diffusers, unexpected; names the first ones.
     """
     stated = read_object(folder / _CONFIG_FILE)
     is_of_diffusers = issubclass(kind, ModelMixin)
@@ -78,7 +78,7 @@ def load_model(kind: type[Model], folder: Path, dtype: torch.dtype) -> Model:
                 use_safetensors=True,
             )
     except (OSError, ValueError, RuntimeError, TypeError, ArithmeticError) as error:
-        # The last two: numbers of the config that no model can be made of.
+        # The last two: values of the config from which no model can be built.
         raise InvalidInputError(f"{folder}: {' '.join(str(error).split())}") from error
     _refuse(folder, "lacks", info["missing_keys"])
     if is_of_diffusers:
@@ -88,7 +88,7 @@ def load_model(kind: type[Model], folder: Path, dtype: torch.dtype) -> Model:
 
 @contextlib.contextmanager
 def _warnings_off(*libraries: str) -> Iterator[None]:
-    """What they warn of, missing tensors above all, is an error here that says it once."""
+    """Silence the libraries' warnings, such as missing tensors, which raise one error here."""
     loggers = [logging.getLogger(name) for name in libraries]
     levels = [one.level for one in loggers]
     try:
@@ -108,7 +108,7 @@ def _refuse(folder: Path, problem: str, tensors: Sequence[str]) -> None:
 
 
 def load_tokenizer(kind: type[Tokenizer], folder: Path) -> Tokenizer:
-    """A tokenizer of transformers.
+    """Load a tokenizer of transformers.
 
     Raises:
         InvalidInputError: there is none.
@@ -118,16 +118,16 @@ def load_tokenizer(kind: type[Tokenizer], folder: Path) -> Tokenizer:
     try:
         return kind.from_pretrained(folder, local_files_only=True)
     except Exception as error:
-        # The tokenizers' own errors have no type but this one.
+        # The tokenizers library raises this bare type.
         problem = " ".join(str(error).split())
         raise InvalidInputError(f"{folder}: tokenizer: {problem}") from error
 
 
 def load_scheduler(folder: Path) -> FlowMatchEulerDiscreteScheduler:
-    """The scheduler whose grid of times a pipeline has.
+    """Load the scheduler that defines a pipeline's time grid.
 
     Raises:
-        InvalidInputError: there is none, or its steps are none of the ODE from noise to data.
+        InvalidInputError: it is missing, or its steps are not the ODE's from noise to data.
     """
     path = folder / "scheduler_config.json"
     stated = read_object(path)

@@ -1,4 +1,4 @@
-"""Settings of an editor: how it is opened and adapted, and the steps from noise to a picture."""
+"""Settings of an editor: loading, adaptation, and the denoising steps."""
 
 from typing import Any, Literal, NamedTuple, Self
 
@@ -8,35 +8,35 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 from spatialreward.records import Record
 
 Noise = Literal["sde", "dance", "cps"]
-"""How stochastic steps are noised; see ``SamplingConfig.noise``."""
+"""Noise schedule of stochastic steps; see ``SamplingConfig.noise``."""
 
 
 class LoraConfig(Record):
-    """The adapter that RL trains; its first matrices begin as a Gaussian, its second ones at 0."""
+    """The adapter that RL trains; first matrices start Gaussian, second ones at 0."""
 
     rank: int = Field(32, ge=1)
     alpha: float = Field(64, gt=0)
-    """The adapter's output is scaled by ``alpha / rank``."""
+    """Scales the adapter's output by ``alpha / rank``."""
     targets: tuple[str, ...] | None = Field(None, min_length=1)
-    """Linear layers that get one, by the ends of their names; None: the editor's published ones."""
+    """Linear layers to adapt, by name suffix; None: the editor's published choice."""
     dropout: float = Field(0.0, ge=0, lt=1)
 
 
 class OpeningConfig(Record):
-    """How an editor with published weights is opened; the tiny editor has no such settings."""
+    """How to load an editor with published weights; not for the tiny editor."""
 
     settings: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies it
-    """How it edits, by the names in its own configuration, such as ``text_guidance``."""
+    """Settings by the names in the editor's configuration, such as ``text_guidance``."""
     precision: Literal["float32", "bfloat16"] = "bfloat16"
-    """Of its weights; a LoRA is float32."""
+    """Of the base's weights; a LoRA is float32."""
 
 
 class AdaptationConfig(OpeningConfig):
-    """How an editor with published weights is opened, and how RL adapts it."""
+    """How to load an editor with published weights, and how RL adapts it."""
 
     lora: LoraConfig = LoraConfig()
     gradient_checkpointing: bool = True
-    """Compute activations again in the backward pass instead of keeping them."""
+    """Recompute activations in the backward pass to save memory."""
 
 
 class DenoisingConfig(Record):
@@ -44,16 +44,16 @@ class DenoisingConfig(Record):
 
     num_denoising_steps: int = Field(8, ge=2)
     time_shift: float | None = Field(None, ge=1)
-    """Above 1, more of the steps are spent near the noise; 1 spaces them evenly.
+    """Above 1 moves more of the steps near the noise; 1 spaces them evenly.
 
-    The more numbers of a latent say the same, the sooner it is decided what the edit will be.
-    Without one the editor's own times are taken.
+    The larger a latent, the earlier noise stops hiding the edit's content. None: the editor's own
+    times.
     """
     guidance_range: tuple[float, float] = (0.0, 1.0)
-    """Shares of the way, by number of steps, between which the editor's guidance is applied."""
+    """Shares of the steps, by number, between which the editor's guidance applies."""
 
     def is_guided(self, step: int) -> bool:
-        """Whether guidance is applied in this step, counted from 0."""
+        """Whether guidance applies in this step, counted from 0."""
         first, last = self.guidance_range
         return first <= step / self.num_denoising_steps <= last
 
@@ -67,58 +67,57 @@ class DenoisingConfig(Record):
 
 
 class StepPlan(NamedTuple):
-    """What is done in the steps of one drawing, by their numbers from 0, in ascending order."""
+    """Step numbers of one rollout, from 0, in ascending order."""
 
     stochastic: tuple[int, ...]
-    """Steps with noise; all others are the ODE's."""
+    """Stochastic steps; all others follow the ODE."""
     trained: tuple[int, ...]
-    """Those of them that are remembered and trained."""
+    """Those of them that are recorded and trained."""
 
 
 class StepWindow(Record):
-    """A few steps in a row that are stochastic and trained, while all others are the ODE's.
+    """A few consecutive stochastic, trained steps; all others follow the ODE.
 
-    One that stays is Flow-GRPO-Fast's, one that moves onwards MixGRPO's (arXiv 2507.21802). Where
-    it is follows from the settings and the number of the training's step alone, so all processes
-    train the same steps of a drawing.
+    A fixed window is Flow-GRPO-Fast's, a moving one MixGRPO's (arXiv 2507.21802). Its position
+    depends only on the settings and the training step, so all processes train the same denoising
+    steps.
     """
 
     num_steps: PositiveInt = 2
     within: tuple[int, int] | None = None
-    """The first step that may be in it, from 0, and the one behind the last; None: all but the last
-    step of a drawing, which is never trained."""
+    """The first step that the window may cover, from 0, and the end, exclusive; None: all but a
+    rollout's last step, which is never trained."""
     moves: Literal["never", "onwards", "at_random"] = "never"
-    """``onwards``: by one step, and from the beginning again."""
+    """``onwards``: moves by one step, and restarts at the beginning."""
     every: PositiveInt = 25
-    """Steps of the training for which it stays in one place."""
+    """Training steps between moves."""
 
     def starts(self, num_denoising_steps: int) -> range:
-        """The steps that it may begin with."""
+        """The steps at which it may begin."""
         first, end = self.within or (0, num_denoising_steps - 1)
         return range(first, end - self.num_steps + 1)
 
 
 class SamplingConfig(DenoisingConfig):
-    """How RL draws edits: some of the steps are stochastic."""
+    """How RL samples edits: some of the steps are stochastic."""
 
     noise: Noise = "sde"
-    """``sde`` and ``dance`` keep the marginals of the ODE: with more noise where there is more of
-    it, and with as much at any time (Flow-GRPO, DanceGRPO). ``cps`` keeps the share of noise that
-    the ODE has at each time, so none is left in the picture that is judged (Flow-CPS); its edits
-    vary less than the ODE's."""
+    """``sde`` and ``dance`` keep the ODE's marginals; their noise grows with the latent's noise, or
+    is constant over time (Flow-GRPO, DanceGRPO). ``cps`` keeps the ODE's share of noise at each
+    time, so the judged picture has none left (Flow-CPS); its edits vary less than the ODE's."""
     eta: float = Field(0.7, ge=0)
-    """Strength of the noise in stochastic steps, at most 1 for ``cps``, which likes 0.8, and 0.3 in
-    DanceGRPO; 0 makes every step the ODE's, which RL cannot train on."""
+    """Strength of the noise in stochastic steps, at most 1 for ``cps``, where 0.8 works well, and
+    0.3 in DanceGRPO; 0 makes every step deterministic, which RL cannot train on."""
     stochastic_share: float = Field(0.5, gt=0, le=1)
-    """Share of the steps, from the first on, that are stochastic and trained.
+    """Share of the steps, from the first one, that are stochastic and trained.
 
-    The others are steps of the ODE, so a picture is not handed over with fresh noise on it. The
-    last step is never trained, since the deviation there is next to nothing.
+    The others follow the ODE, so a finished picture has no fresh noise. The last step is never
+    trained, because its deviation is almost zero.
     """
     window: StepWindow | None = None
-    """The stochastic steps, in place of ``stochastic_share``."""
+    """The stochastic steps, instead of ``stochastic_share``."""
     trained_share: float = Field(1.0, gt=0, le=1)
-    """Share of the stochastic steps that is trained, drawn for each step of the training."""
+    """Share of the stochastic steps to train, drawn in each training step."""
 
     @property
     def num_stochastic_steps(self) -> int:
@@ -126,7 +125,7 @@ class SamplingConfig(DenoisingConfig):
         return max(1, round(self.num_denoising_steps * self.stochastic_share))
 
     def plan(self, step: int = 0, seed: int = 0) -> StepPlan:
-        """The steps that are stochastic and trained in one step of a training, counted from 0."""
+        """The stochastic and the trained steps of one training step, counted from 0."""
         if not self.eta:
             return StepPlan((), ())
         if self.window is None:
@@ -142,7 +141,7 @@ class SamplingConfig(DenoisingConfig):
         trained = [one for one in stochastic if one < self.num_denoising_steps - 1]
         if self.trained_share < 1:
             count = max(1, round(len(trained) * self.trained_share))
-            # Another stream than the window's.
+            # A separate random stream from the window's.
             drawn = np.random.default_rng((seed, step, 1)).permutation(len(trained))[:count]
             trained = [trained[number] for number in sorted(drawn)]
         return StepPlan(tuple(stochastic), tuple(trained))

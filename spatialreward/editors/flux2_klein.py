@@ -33,25 +33,25 @@ from spatialreward.records import Record
 
 PIPELINE = "Flux2KleinPipeline"
 _TEXT_LAYERS = (9, 18, 27)
-"""Hidden states of the text encoder that are put side by side."""
+"""Hidden states of the text encoder to concatenate."""
 _TIME_BETWEEN_PICTURES = 10
 _MIN_SIDE_PX, _MAX_ASPECT = 64, 8
 
 
 class KleinConfig(Record):
-    """How FLUX.2-klein edits; the pipeline of diffusers has to be called alike."""
+    """Settings of FLUX.2-klein; call the diffusers pipeline with the same values to compare."""
 
     guidance_scale: float = Field(4.0, ge=1)
-    """Above 1, a second pass without the instruction: ``v_n + scale (v - v_n)``. A distilled editor
-    has none, whatever the scale."""
+    """Above 1, adds a second pass without the instruction: ``v_n + scale (v - v_n)``. No effect for
+    a distilled editor."""
     max_pixels: int = Field(1024**2, ge=64**2)
-    """A larger source is scaled down; the edit has the size of the first one."""
+    """Larger sources are scaled down; the edit has the size of the first one."""
     max_sequence_length: int = Field(512, ge=1)
-    """Tokens of an instruction; shorter ones are padded, and the padding is seen."""
+    """Tokens of an instruction; shorter ones are padded, and attention includes the padding."""
 
 
 class KleinParts(NamedTuple):
-    """What the pipeline is made of, by its own names."""
+    """The pipeline's components, by its own names."""
 
     transformer: Flux2Transformer2DModel
     vae: AutoencoderKLFlux2
@@ -61,7 +61,7 @@ class KleinParts(NamedTuple):
 
 
 def klein_shift(num_tokens: int, num_steps: int) -> float:
-    """The shift mu of FLUX.2: between a line for 10 and one for 200 steps, by number of tokens."""
+    """The shift mu of FLUX.2 by number of tokens, between a line for 10 and one for 200 steps."""
     of_200 = 0.00016927 * num_tokens + 0.45666666
     if num_tokens > 4300:
         return of_200
@@ -70,7 +70,7 @@ def klein_shift(num_tokens: int, num_steps: int) -> float:
 
 
 class KleinEditor(PackedEditor):
-    """An editor of one or several source pictures, of which the first is edited."""
+    """An editor for one or several source pictures; edits the first."""
 
     CONFIG = KleinConfig
     TARGETS = (
@@ -87,7 +87,7 @@ class KleinEditor(PackedEditor):
         *,
         is_distilled: bool,
     ) -> None:
-        """Put the parts together; ``folder`` and ``name`` as for ``AdaptedEditor``."""
+        """Assemble the components; ``folder`` and ``name`` as for ``AdaptedEditor``."""
         super().__init__(parts.transformer, parts.scheduler, folder, name)
         self.parts = parts
         self.config = config
@@ -104,18 +104,18 @@ class KleinEditor(PackedEditor):
         device: torch.device | str = "cpu",
         name: str = "",
     ) -> Self:
-        """Read a folder in diffusers' layout.
+        """Load a folder in diffusers' layout.
 
         Args:
-            folder: as ``Flux2KleinPipeline.save_pretrained`` writes it.
-            config: how to edit.
+            folder: in the format of ``Flux2KleinPipeline.save_pretrained``.
+            config: editing settings.
             dtype: of all weights.
-            device: where they go.
+            device: of all components.
             name: as for ``AdaptedEditor``.
 
         Raises:
-            InvalidInputError: the folder is for another editor, or something in it is missing;
-                names what.
+            InvalidInputError: the folder is for another editor, or a component is missing;
+                names it.
         """
         index = read_index(folder, [PIPELINE])
         models = {
@@ -135,12 +135,12 @@ class KleinEditor(PackedEditor):
         return cls(parts, config or KleinConfig(), folder, name, is_distilled=is_distilled)
 
     def noise(self, condition: PackedCondition, generator: torch.Generator) -> Tensor:
-        """Latents to start from, ``[B, L, C]``; the same numbers as the stock pipeline draws."""
+        """Initial latents, ``[B, L, C]``; the same numbers as in the stock pipeline."""
         shape = (len(condition), condition.sources_BSC.shape[2], *condition.grids[0])
         return _pack(torch.randn(shape, generator=generator)).to(self.device)
 
     def fitted(self, source: Image.Image) -> Image.Image:
-        """A source as the VAE reads it: no larger than allowed, its middle cut to whole tokens.
+        """A source as the VAE reads it: limited in size, and center-cropped to whole tokens.
 
         Raises:
             InvalidInputError: a side is below 64 px, or more than eight times as long as the other.
@@ -175,11 +175,11 @@ class KleinEditor(PackedEditor):
 
     @cached_property
     def _negative(self) -> Prompt:
-        """Of no instruction, which is the same for all tasks."""
+        """The empty instruction's prompt, the same for all tasks."""
         return self._prompt("")
 
     def _prompt(self, text: str) -> Prompt:
-        """Three of the text encoder's layers side by side; no mask is handed on."""
+        """Three of the text encoder's layers concatenated; passes no mask on."""
         tokenizer, encoder = self.parts.tokenizer, self.parts.text_encoder
         turn = tokenizer.apply_chat_template(
             [{"role": "user", "content": text}],
@@ -244,7 +244,7 @@ class KleinEditor(PackedEditor):
 
 
 def _positions(time: int, rows: int, columns: int, length: int, device: torch.device) -> Tensor:
-    """``[N, 4]``: time of the picture, row, column, place in the text."""
+    """``[N, 4]``: time of the picture, row, column, position in the text."""
     sides = (torch.arange(side, device=device) for side in (rows, columns, length))
     return torch.cartesian_prod(torch.tensor([time], device=device), *sides)
 

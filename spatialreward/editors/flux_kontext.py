@@ -40,28 +40,28 @@ PREFERRED_SIZES = (
     *((880, 1184), (944, 1104), (1024, 1024), (1104, 944), (1184, 880), (1248, 832)),
     *((1328, 800), (1392, 752), (1456, 720), (1504, 688), (1568, 672)),
 )
-"""Widths and heights that sources had in the editor's own training."""
+"""Widths and heights of sources in the editor's own training."""
 
 
 class KontextConfig(Record):
-    """How FLUX.1-Kontext edits; the pipeline of diffusers has to be called alike."""
+    """Settings of FLUX.1-Kontext; call the diffusers pipeline with the same values to compare."""
 
     guidance_scale: float = 2.5
-    """What the network is told; it costs no second pass and stays in unguided steps."""
+    """Guidance input of the network; needs no second pass and stays on in unguided steps."""
     true_cfg_scale: float = Field(1.0, ge=1)
-    """Above 1, a second pass with the negative prompt: ``v_n + scale (v - v_n)``."""
+    """Above 1, adds a second pass with the negative prompt: ``v_n + scale (v - v_n)``."""
     negative_prompt: str = ""
     max_pixels: int = Field(1024**2, ge=256)
-    """About the area of edits, whose aspect is the source's."""
+    """Approximate area of edits, whose aspect is the source's."""
     auto_resize: bool = True
-    """Whether a source gets the nearest of the 17 preferred sizes, all near 1024^2 pixels; without,
-    it stays as large as it is, up to ``max_pixels``."""
+    """Whether to resize a source to the nearest of the 17 preferred sizes, all near 1024^2 pixels;
+    otherwise it keeps its size, up to ``max_pixels``."""
     max_sequence_length: int = Field(512, ge=1, le=512)
-    """Tokens of an instruction; shorter ones are padded, and the padding is seen."""
+    """Tokens of an instruction; shorter ones are padded, and attention includes the padding."""
 
 
 class KontextParts(NamedTuple):
-    """What the pipeline is made of, by its own names."""
+    """The pipeline's components, by its own names."""
 
     transformer: FluxTransformer2DModel
     vae: AutoencoderKL
@@ -73,7 +73,7 @@ class KontextParts(NamedTuple):
 
 
 class KontextEditor(PackedEditor):
-    """An editor of one source picture."""
+    """An editor for one source picture."""
 
     CONFIG = KontextConfig
     TARGETS = (
@@ -84,7 +84,7 @@ class KontextEditor(PackedEditor):
     def __init__(
         self, parts: KontextParts, config: KontextConfig, folder: Path, name: str = ""
     ) -> None:
-        """Put the parts together; ``folder`` and ``name`` as for ``AdaptedEditor``."""
+        """Assemble the components; ``folder`` and ``name`` as for ``AdaptedEditor``."""
         super().__init__(parts.transformer, parts.scheduler, folder, name)
         self.parts = parts
         self.config = config
@@ -100,18 +100,18 @@ class KontextEditor(PackedEditor):
         device: torch.device | str = "cpu",
         name: str = "",
     ) -> Self:
-        """Read a folder in diffusers' layout.
+        """Load a folder in diffusers' layout.
 
         Args:
-            folder: as ``FluxKontextPipeline.save_pretrained`` writes it.
-            config: how to edit.
+            folder: in the format of ``FluxKontextPipeline.save_pretrained``.
+            config: editing settings.
             dtype: of all weights.
-            device: where they go.
+            device: of all components.
             name: as for ``AdaptedEditor``.
 
         Raises:
-            InvalidInputError: the folder is for another editor, or something in it is missing;
-                names what.
+            InvalidInputError: the folder is for another editor, or a component is missing;
+                names it.
         """
         read_index(folder, [PIPELINE])
         models = {
@@ -181,7 +181,7 @@ class KontextEditor(PackedEditor):
 
     @cached_property
     def _negative(self) -> Prompt:
-        """Of the negative prompt, which is the same for all tasks."""
+        """The negative prompt, the same for all tasks."""
         return self._prompt(self.config.negative_prompt)
 
     def _prompt(self, text: str) -> Prompt:
@@ -233,7 +233,7 @@ class KontextEditor(PackedEditor):
 
 
 def _positions(grids: tuple[Grid, ...], device: torch.device) -> Tensor:
-    """``[L + S, 3]``: number of the picture, 0 for the noisy one, row and column of each token."""
+    """``[L + S, 3]``: index of the picture, 0 for the noisy one, row and column of each token."""
 
     def upto(end: int, start: int = 0) -> Tensor:
         return torch.arange(start, end, device=device, dtype=torch.float32)

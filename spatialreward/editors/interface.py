@@ -1,4 +1,4 @@
-"""What RL and evaluation need of an image editor, whatever model is behind it."""
+"""The interface of image editors for RL and evaluation, independent of the model."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class Condition(Protocol):
-    """Encoded sources and instructions, one row each; what they hold is the editor's own affair.
+    """Encoded sources and instructions, one row each, in the editor's own format.
 
-    All rows lead to latents of one shape. What is drawn while encoding, such as a latent of the
-    source, is drawn once and stays.
+    All rows have latents of one shape. Random values, such as a sampled latent of the source, are
+    drawn once while encoding.
     """
 
     def __len__(self) -> int:
@@ -25,11 +25,11 @@ class Condition(Protocol):
         ...
 
     def repeat(self, times: int) -> Self:
-        """Each row ``times`` in a row, for that many edits of one task."""
+        """Each row ``times`` times in succession, for as many edits of one task."""
         ...
 
     def rows(self, chosen: "Tensor | slice") -> Self:
-        """Some of the rows, by their numbers or as a slice."""
+        """Some of the rows, by number or as a slice."""
         ...
 
     def to(self, device: "torch.device | str") -> Self:
@@ -40,30 +40,30 @@ class Condition(Protocol):
 class FlowEditor(Protocol):
     """A flow-matching editor: time runs from 0 (noise) to 1 (data), as in DESIGN.md section 5.
 
-    A latent may have any shape behind its batch: ``[B, C, H, W]``, or packed ``[B, L, C]``.
+    A latent may have any shape after its batch: ``[B, C, H, W]``, or packed ``[B, L, C]``.
     """
 
     @property
     def device(self) -> "torch.device":
-        """Where the weights are, and latents and conditions have to be."""
+        """Device of the weights, required for latents and conditions."""
         ...
 
     @property
     def settings(self) -> Mapping[str, object]:
-        """How it edits, such as its guidance scales, as JSON has it; the tiny editor has none."""
+        """Its settings, such as guidance scales, as JSON; the tiny editor has none."""
         ...
 
     def encode(self, tasks: Sequence[EditTask]) -> Condition:
         """Prepare sources and instructions, once for all denoising steps.
 
         Raises:
-            InvalidInputError: a task is none for this editor, or their latents differ in shape;
+            InvalidInputError: the editor does not support a task, or their latents differ in shape;
                 names the task.
         """
         ...
 
     def noise(self, condition: Condition, generator: "torch.Generator") -> "Tensor":
-        """Latents to start from, one a row, ``[B, ...]``; the generator is a CPU's."""
+        """Initial latents, one a row, ``[B, ...]``; the generator is on the CPU."""
         ...
 
     def times(self, num_steps: int, condition: Condition) -> list[float]:
@@ -79,24 +79,24 @@ class FlowEditor(Protocol):
             latents: ``[B, ...]``.
             times_B: in 0..1, one a row.
             condition: ``B`` rows.
-            guided: whether the editor's guidance is applied, if it has any.
+            guided: whether to apply the editor's guidance, if it has any.
         """
         ...
 
     def grid(self, condition: Condition) -> tuple[int, int]:
-        """Positions of the latents of a condition's rows, high and wide: their resolution."""
+        """Height and width of the condition's latents, in positions."""
         ...
 
     def spread(self, map_Bhw: "Tensor", condition: Condition) -> "Tensor":
-        """A number for each position as a factor of the latents.
+        """Expand a number per position to a factor of the latents.
 
         Args:
-            map_Bhw: of the ``grid``, its first row at the top of the picture.
+            map_Bhw: on the ``grid``, its first row at the top of the picture.
             condition: ``B`` rows.
 
         Returns:
-            Of as many dimensions as the latents and of their size or 1 in each, such as
-            ``[B, 1, h, w]``, or ``[B, L, 1]`` where latents are packed.
+            With as many dimensions as the latents, each of their size or 1, such as
+            ``[B, 1, h, w]``, or ``[B, L, 1]`` for packed latents.
         """
         ...
 
@@ -109,9 +109,9 @@ class FlowEditor(Protocol):
         ...
 
     def reference(self) -> "FlowEditor":
-        """The editor that this one was before RL, whatever becomes of its weights."""
+        """The editor before RL, unaffected by changes of its weights."""
         ...
 
     def save(self, folder: Path, card: Mapping[str, object]) -> None:
-        """Write a checkpoint with its card, as ``load_editor`` reads it."""
+        """Write a checkpoint with its card, in the format of ``load_editor``."""
         ...

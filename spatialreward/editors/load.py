@@ -1,4 +1,4 @@
-"""Opens an editor's checkpoint, whatever model is in it."""
+"""Loads an editor's checkpoint of any supported model."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -31,7 +31,7 @@ PIPELINES: Mapping[str, str] = MappingProxyType(
         "QwenImageEditPlusPipeline": "spatialreward.editors.qwen_image_edit:QwenEditor",
     }
 )
-"""Where the editor for each pipeline is, by the name in ``model_index.json``."""
+"""Module of the editor for each pipeline, by the name in ``model_index.json``."""
 _INDEX_FILE = "model_index.json"
 _TINY_FILE = "editor.json"
 
@@ -45,22 +45,22 @@ def load_editor(
     device: "torch.device | str" = "cpu",
     name: str = "",
 ) -> FlowEditor:
-    """Read an editor's checkpoint.
+    """Load an editor's checkpoint.
 
     Args:
-        editor: a folder in diffusers' layout, one with a LoRA as RL, diffusers or peft writes it,
-            or the tiny editor's; or ``hub:OWNER/NAME@REVISION``.
-        base: of a LoRA; by default the folder that its card names, so one without a card needs it.
-        settings: how to edit, by the names in the editor's configuration; the tiny editor has none.
-        precision: of the weights, but for a LoRA's and OmniGen2's VAE; the tiny editor's is
+        editor: a folder in diffusers' layout, one with a LoRA from RL, diffusers or peft, or the
+            tiny editor's; or ``hub:OWNER/NAME@REVISION``.
+        base: of a LoRA; default: the folder in its card, so a LoRA without a card needs it.
+        settings: by the names in the editor's configuration; the tiny editor has none.
+        precision: of the weights, except a LoRA's and OmniGen2's VAE; the tiny editor's is
             float32.
-        device: where the weights go; the tiny editor's stay on the CPU.
-        name: what the card of a LoRA on it calls it; empty: by where it is.
+        device: of the weights; the tiny editor stays on the CPU.
+        name: for the card of a LoRA on it; empty: its location.
 
     Raises:
-        InvalidInputError: there is none, it is of another kind than its parts or settings, or a
-            part is missing or damaged; names it.
-        HubError: the hub cannot be reached, or refuses.
+        InvalidInputError: it is missing, differs in kind from its components or settings, or a
+            component is missing or damaged; names it.
+        HubError: the hub is unreachable, or refuses.
     """
     folder, on_hub = _fetched(editor)
     if lora_path(folder) is not None:
@@ -90,12 +90,12 @@ def load_editor(
 def open_editor(
     folder: Path, config: OpeningConfig, *, base: Path | None = None, name: str = ""
 ) -> FlowEditor:
-    """Read an editor's checkpoint as settings say, onto a GPU if there is one.
+    """Load an editor's checkpoint by its settings, onto a GPU if there is one.
 
     Args:
         folder: an editor's, or one with a LoRA.
-        config: how it is opened; the tiny editor has no such settings.
-        base: of a LoRA; by default the folder that its card names.
+        config: how to load it; the tiny editor has no such settings.
+        base: of a LoRA; default: the folder in its card.
         name: as for ``load_editor``.
 
     Raises:
@@ -116,17 +116,17 @@ def open_editor(
 def open_policy(
     folder: Path, config: AdaptationConfig, *, seed: int = 0, name: str = ""
 ) -> FlowEditor:
-    """Read an editor for RL, with weights to train: a fresh LoRA where it is a published one.
+    """Load an editor for RL with trainable weights: a new LoRA for a published one.
 
     Args:
         folder: as for ``open_editor``.
-        config: how it is opened and adapted.
-        seed: of the LoRA's weights.
+        config: how to load and adapt it.
+        seed: for the LoRA's weights.
         name: as for ``load_editor``.
 
     Raises:
-        InvalidInputError: as ``load_editor``, the folder holds a LoRA, or the editor has no
-            layers of the names that are to be adapted.
+        InvalidInputError: as ``load_editor``, the folder holds a LoRA, or no layer has a name
+            of the layers to adapt.
     """
     from spatialreward.editors.adapters import AdaptedEditor
 
@@ -155,11 +155,11 @@ def _usual_device() -> str:
 
 
 def _fetched(editor: Path | str) -> tuple[Path, str]:
-    """The folder, and what a LoRA's card calls the editor; empty: by its folder."""
+    """The folder, and the editor's name for a LoRA's card; empty: the folder."""
     if not str(editor).startswith(ON_HUB):
         return Path(editor), ""
     folder = fetch_from_hub(str(editor), EDITOR)
-    # The hub's cache names a snapshot's folder by its commit.
+    # The hub's cache names a snapshot's folder after its commit.
     return folder, f"{str(editor).partition('@')[0]}@{folder.name}"
 
 
@@ -189,7 +189,7 @@ def kind_of(folder: Path) -> "type[AdaptedEditor]":
     """The class of the editor in a folder in diffusers' layout.
 
     Raises:
-        InvalidInputError: it is for no pipeline that is known here.
+        InvalidInputError: its pipeline is not supported.
     """
     path = folder / _INDEX_FILE
     pipeline = read_object(path).get("_class_name")

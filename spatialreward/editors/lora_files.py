@@ -1,7 +1,7 @@
-"""Finds and describes a LoRA in a folder: as RL writes it, as diffusers does, or as peft does.
+"""Finds and describes a LoRA in a folder, in the format of RL, diffusers or peft.
 
-The weights are safetensors in all of them. Rank and targets are read off the tensors, so that a
-file without settings loads as well.
+All of them store safetensors. Rank and targets are derived from the tensors, so files without
+settings load as well.
 """
 
 import json
@@ -17,24 +17,24 @@ from spatialreward.judges.qwen_vl.weights import read_object, read_tensors
 logger = logging.getLogger(__name__)
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
-"""As diffusers' ``load_lora_weights`` expects it."""
+"""Name that diffusers' ``load_lora_weights`` expects."""
 PEFT_FILE, PEFT_CONFIG_FILE = "adapter_model.safetensors", "adapter_config.json"
-"""As peft's ``save_pretrained`` writes them."""
+"""Name that peft's ``save_pretrained`` writes."""
 PREFIX = "transformer."
-"""Of names in diffusers' form."""
+"""Prefix of names in diffusers' format."""
 METADATA_KEY = "lora_adapter_metadata"
-"""Where diffusers keeps an adapter's settings in the header; without them it takes alpha = rank."""
+"""Header key of an adapter's settings in diffusers; without them it assumes alpha = rank."""
 _PEFT_PREFIX = "base_model.model."
 _FIRST = ".lora_A.weight"
 _UNSUPPORTED = ("rank_pattern", "alpha_pattern", "use_rslora", "use_dora")
 
 
 class LoraFile(NamedTuple):
-    """A LoRA's weights, and how they are applied."""
+    """A LoRA's weights and settings."""
 
     path: Path
     prefix: str
-    """That its tensors' names have before the transformer's own."""
+    """Prefix of its tensors' names before the transformer's own."""
     shapes: Mapping[str, tuple[int, ...]]
     """By the names in the file."""
     rank: int
@@ -42,7 +42,7 @@ class LoraFile(NamedTuple):
     targets: tuple[str, ...]
     """Names of the layers."""
     stated_base: str
-    """The model of the hub that the file says it is for; empty: it does not say."""
+    """Hub model that the file names as its base; empty: none."""
 
 
 def lora_path(folder: Path) -> Path | None:
@@ -52,11 +52,11 @@ def lora_path(folder: Path) -> Path | None:
 
 
 def read_lora_file(folder: Path) -> LoraFile:
-    """The LoRA in a folder, without its tensors.
+    """Describe the LoRA in a folder, without its tensors.
 
     Raises:
-        InvalidInputError: there is none, it is damaged, or of a kind that is not read here; names
-            the file, and the tensor or setting.
+        InvalidInputError: it is missing, damaged, or of an unsupported kind; names the file, and
+            the tensor or setting.
     """
     path = lora_path(folder)
     if path is None:
@@ -68,12 +68,12 @@ def read_lora_file(folder: Path) -> LoraFile:
     )
     first = [name for name in names if name.endswith(_FIRST)]
     if not first:
-        told = f", got {names[0]}" if names else ", got no tensor"
-        raise InvalidInputError(f"{path}: expected tensors that end in {_FIRST}{told}")
+        found = f", got {names[0]}" if names else ", got no tensor"
+        raise InvalidInputError(f"{path}: expected tensors that end in {_FIRST}{found}")
     where, stated = _stated(path)
     if unsupported := [one for one in _UNSUPPORTED if stated.get(one)]:
         raise InvalidInputError(f"{where}: {unsupported[0]} is not supported")
-    # One of several ranks does not fit where it is put on, by the name of a tensor.
+    # Mixed ranks fail later, when the LoRA is loaded, with the name of a tensor.
     rank = stated.get("r", shapes[first[0]][0])
     targets = (name.removeprefix(prefix).removesuffix(_FIRST) for name in first)
     return LoraFile(
@@ -88,14 +88,14 @@ def read_lora_file(folder: Path) -> LoraFile:
 
 
 def check_stated_base(file: LoraFile, base: str) -> None:
-    """Warn that it is not known which weights a LoRA without a card was trained on.
+    """Warn that the base of a LoRA without a card is unknown.
 
     Args:
         file: of the LoRA.
-        base: the editor that it is put on: a folder, or ``hub:OWNER/NAME@COMMIT``.
+        base: the editor that receives it: a folder, or ``hub:OWNER/NAME@COMMIT``.
 
     Raises:
-        InvalidInputError: both name models of the hub, and not the same one.
+        InvalidInputError: both name different hub models.
     """
     on_hub = base.removeprefix(ON_HUB).partition("@")[0]
     if file.stated_base and base.startswith(ON_HUB) and file.stated_base != on_hub:
@@ -108,7 +108,7 @@ def check_stated_base(file: LoraFile, base: str) -> None:
 
 
 def _stated(path: Path) -> tuple[Path, Mapping[str, Any]]:
-    """What is said of an adapter's settings, by peft's names, and where."""
+    """An adapter's settings, by peft's names, with their file."""
     beside = path.with_name(PEFT_CONFIG_FILE)
     if path.name == PEFT_FILE or beside.is_file():
         return beside, read_object(beside)

@@ -1,8 +1,8 @@
-"""What editors on diffusers' own classes have in common; each adds its text, sizes and guidance.
+"""Common base of editors on diffusers' classes; each adds its text, sizes and guidance.
 
-Their networks know sigma, which falls from 1 (noise) to 0 (data), and predict noise - data. Here it
-is turned round: t = 1 - sigma, v = -prediction, and nothing outside knows. Latents are packed: a
-token for 2 x 2 numbers of each channel. Tokens of the source pictures stand behind the noisy ones.
+Their networks use sigma, which falls from 1 (noise) to 0 (data), and predict noise - data. This
+module converts both: t = 1 - sigma, v = -prediction. Latents are packed: a token for 2 x 2 numbers
+of each channel. Tokens of the source pictures follow the noisy ones.
 """
 
 import logging
@@ -41,18 +41,18 @@ class Grid(NamedTuple):
 
     @property
     def num_tokens(self) -> int:
-        """All of them."""
+        """Total number of tokens."""
         return self.rows * self.columns
 
 
 class Prompt(NamedTuple):
-    """An instruction as a network reads it."""
+    """An encoded instruction."""
 
     features_BTD: Tensor
     mask_BT: Tensor | None = None
-    """True where there are features and no padding; None: everywhere."""
+    """True for features, False for padding; None: no padding."""
     pooled_BD: Tensor | None = None
-    """Of the whole instruction, if the network takes it."""
+    """Of the whole instruction, if the network uses it."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class PackedCondition:
 
     prompt: Prompt
     negative: Prompt | None
-    """What guidance leads away from; None: there is no second pass."""
+    """Prompt of the second pass of guidance; None: no second pass."""
     sources_BSC: Tensor
     """Tokens of the source pictures, one picture after the other."""
     grids: tuple[Grid, ...]
@@ -72,7 +72,7 @@ class PackedCondition:
         return len(self.sources_BSC)
 
     def repeat(self, times: int) -> Self:
-        """Each row ``times`` in a row."""
+        """Each row ``times`` times in succession."""
         return self._each(lambda part: part.repeat_interleave(times, dim=0))
 
     def rows(self, chosen: Tensor | slice) -> Self:
@@ -127,7 +127,7 @@ class PackedEditor(AdaptedEditor, ABC):
         folder: Path,
         name: str,
     ) -> None:
-        """Take the parts that all of them have."""
+        """Assemble the common components."""
         super().__init__(transformer, folder, name)
         self._scheduler = scheduler
         self._dtype = transformer.dtype
@@ -137,8 +137,8 @@ class PackedEditor(AdaptedEditor, ABC):
         """Prepare sources and instructions, task by task.
 
         Raises:
-            InvalidInputError: a task is none for this editor, or the sizes of its pictures differ
-                from those of the first one; names the task.
+            InvalidInputError: the editor does not support a task, or the sizes of its pictures
+                differ from those of the first one; names the task.
         """
         rows: list[PackedCondition] = []
         for number, task in enumerate(tasks):
@@ -156,7 +156,7 @@ class PackedEditor(AdaptedEditor, ABC):
         return _joined(rows)
 
     def noise(self, condition: PackedCondition, generator: torch.Generator) -> Tensor:
-        """Latents to start from, ``[B, L, C]``; the same numbers as a stock pipeline draws."""
+        """Initial latents, ``[B, L, C]``; the same numbers as in the stock pipeline."""
         rows, columns = (side * PATCH for side in condition.grids[0])
         channels = condition.sources_BSC.shape[2] // PATCH**2
         shape = (len(condition), channels, rows, columns)
@@ -165,8 +165,8 @@ class PackedEditor(AdaptedEditor, ABC):
     def times(self, num_steps: int, condition: PackedCondition) -> list[float]:
         """The grid of the folder's scheduler, which depends on the number of tokens.
 
-        The sigmas are numbers of float32. That of a time between them and 1 is exact, and so are
-        the steps' lengths.
+        The sigmas are float32 values. Between them and 1, times are exact, and so are the steps'
+        lengths.
         """
         sigmas = np.linspace(1.0, 1 / num_steps, num_steps)
         shift = self._shift(condition.grids[0].num_tokens, num_steps)
@@ -184,13 +184,13 @@ class PackedEditor(AdaptedEditor, ABC):
 
         Args:
             latents_BLC: packed.
-            times_B: in 0..1. In float64 they have all digits of the scheduler's sigmas; in float32,
-                sigmas below 0.5 are rounded to a multiple of 2^-24.
+            times_B: in 0..1. In float64 they keep all digits of the scheduler's sigmas; float32
+                rounds sigmas below 0.5 to a multiple of 2^-24.
             condition: ``B`` rows.
-            guided: whether the second pass is taken, if there is one.
+            guided: whether to run the second pass, if there is one.
         """
         tokens = torch.cat([latents_BLC, condition.sources_BSC], dim=1).to(self._dtype)
-        # A pipeline counts in thousands and casts that, so rounding is the same in 16 bits.
+        # A pipeline scales to thousands before casting, so rounding in 16 bits is the same.
         timesteps_B = ((1 - times_B).float() * 1000).to(self._dtype) / 1000
 
         def predicted(prompt: Prompt) -> Tensor:
@@ -210,7 +210,7 @@ class PackedEditor(AdaptedEditor, ABC):
 
     @abstractmethod
     def _encode(self, task: EditTask) -> PackedCondition:
-        """One row; raises InvalidInputError without the task's name."""
+        """Encode one row; raises InvalidInputError without the task's name."""
 
     @abstractmethod
     def _predict(
@@ -224,7 +224,7 @@ class PackedEditor(AdaptedEditor, ABC):
 
     @abstractmethod
     def _guide(self, prediction_BLC: Tensor, negative_BLC: Tensor) -> Tensor:
-        """Both passes in one."""
+        """Combine both passes."""
 
     def _shift(self, num_tokens: int, num_steps: int) -> float:
         """The scheduler's mu for a number of noisy tokens."""
@@ -234,8 +234,8 @@ class PackedEditor(AdaptedEditor, ABC):
 def pixels_of(picture: Image.Image, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Pixels ``[1, 3, H, W]`` in -1..1 for a VAE.
 
-    In memory the channels come last, as diffusers' image processor leaves them: convolutions round
-    otherwise where they come first.
+    Keeps the channels last in memory, as diffusers' image processor does: convolutions round
+    differently with channels first.
     """
     pixels = to_pixels(picture)[None].contiguous(memory_format=torch.channels_last)
     return pixels.to(device, dtype)
@@ -244,7 +244,7 @@ def pixels_of(picture: Image.Image, device: torch.device, dtype: torch.dtype) ->
 def padded_tokens(
     tokenizer: "PreTrainedTokenizerBase", text: str, num_tokens: int
 ) -> "BatchEncoding":
-    """Exactly this many tokens of a text; warns where the text may have been cut."""
+    """Exactly this many tokens of a text; warns if the text may be truncated."""
     tokens = tokenizer(
         [text], padding="max_length", max_length=num_tokens, truncation=True, return_tensors="pt"
     )
@@ -254,7 +254,7 @@ def padded_tokens(
 
 
 def only_source(task: EditTask) -> Image.Image:
-    """The picture of a task for editors that take no more than one.
+    """The picture of a task, for editors that take only one.
 
     Raises:
         InvalidInputError: there are several.
@@ -279,7 +279,7 @@ def _joined(rows: Sequence[PackedCondition]) -> PackedCondition:
 
 
 def _joined_prompts(prompts: Sequence[Prompt]) -> Prompt:
-    """One below the other; where their lengths differ, padded on the right and masked."""
+    """Stack prompts; pads shorter ones on the right and masks the padding."""
     lengths = [one.features_BTD.shape[1] for one in prompts]
     longest = max(lengths)
     mask_BT = None

@@ -1,4 +1,4 @@
-"""Pictures on their way into an editor and out of it: sizes and tensors."""
+"""Sizes and tensors of an editor's pictures."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from spatialreward.records import Record
 
 
 class SizeLimit(Record):
-    """How large a picture may be; a larger one is scaled down, a smaller one never up."""
+    """Largest size of a picture; larger ones are scaled down, smaller ones never up."""
 
     max_pixels: int = Field(512 * 512, ge=256)
     """By area."""
@@ -25,10 +25,10 @@ class SizeLimit(Record):
     """Both sides are multiples of it, rounded down after scaling."""
 
     def fit(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The size that a picture is resized to, in pixels, of the same aspect but for rounding.
+        """The size to resize a picture to, in pixels; keeps the aspect except for rounding.
 
         Args:
-            size: of the picture, in either order of its sides.
+            size: of the picture, sides in either order.
 
         Raises:
             InvalidInputError: a side would be shorter than one multiple.
@@ -47,7 +47,7 @@ class SizeLimit(Record):
         return fitted
 
     def resize(self, picture: Image.Image) -> Image.Image:
-        """A picture in its fitted size, by Lanczos; the picture itself if it fits.
+        """A picture in its fitted size, by Lanczos; the same object if it fits.
 
         Raises:
             InvalidInputError: as ``fit``.
@@ -59,20 +59,20 @@ class SizeLimit(Record):
 
 
 def to_pixels(picture: Image.Image) -> Tensor:
-    """An RGB picture as ``[3, H, W]`` in -1..1, rounded as diffusers' image processor does."""
+    """An RGB picture as ``[3, H, W]`` in -1..1, rounded as in diffusers' image processor."""
     pixels_HW3 = np.asarray(picture.convert("RGB"), dtype=np.float32) / 255
     return 2 * torch.from_numpy(pixels_HW3).permute(2, 0, 1).contiguous() - 1
 
 
 def to_pictures(pixels_B3HW: Tensor) -> list[Image.Image]:
-    """RGB pictures of pixels in -1..1; what lies beyond is clipped."""
+    """RGB pictures of pixels in -1..1; clips values beyond."""
     shares_B3HW = (pixels_B3HW.float() * 0.5 + 0.5).clamp(0, 1)
     bytes_BHW3 = (shares_B3HW * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
     return [Image.fromarray(one) for one in bytes_BHW3.cpu().numpy()]
 
 
 def resized(pictures: Sequence[Image.Image], size: tuple[int, int]) -> list[Image.Image]:
-    """Pictures of another size, ``width, height`` in pixels, bilinearly; the same where it is."""
+    """Resize pictures to ``width, height`` in pixels, bilinearly; a no-op at that size."""
     return [
         one if one.size == size else one.resize(size, Image.Resampling.BILINEAR) for one in pictures
     ]

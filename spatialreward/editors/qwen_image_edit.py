@@ -39,25 +39,25 @@ _MULTIPLE_PX = 32
 
 
 class QwenEditConfig(Record):
-    """How Qwen-Image-Edit edits; the pipeline of diffusers has to be called alike."""
+    """Settings of Qwen-Image-Edit; call the diffusers pipeline with the same values to compare."""
 
     true_cfg_scale: float = Field(4.0, ge=1)
-    """Above 1, a second pass with the negative prompt; the sum of both keeps the length that each
-    token has in the first."""
+    """Above 1, adds a second pass with the negative prompt; the result keeps each token's norm from
+    the first pass."""
     negative_prompt: str = " "
     num_pixels: int = Field(1024**2, ge=_MULTIPLE_PX**2)
-    """About the area that sources are resized to, and of the edit."""
+    """Approximate area of the edit, and of sources after resizing."""
     num_text_pixels: int = Field(384**2, ge=_MULTIPLE_PX**2)
     """The same for the text encoder; editors before Plus show it the larger picture."""
     picture_positions: bool = True
-    """Whether the text encoder knows rows and columns of a picture's tokens, as in its training.
+    """Whether the text encoder gets rows and columns of a picture's tokens, as in its training.
 
-    The pipelines of diffusers 0.42 leave that out beside transformers 5 (diffusers#14194): there,
-    the tokens of a picture are counted like words."""
+    The pipelines of diffusers 0.42 omit them with transformers 5 (diffusers#14194): there, a
+    picture's tokens are numbered like words."""
 
 
 class QwenEditParts(NamedTuple):
-    """What the pipeline is made of, by its own names."""
+    """The pipeline's components, by its own names."""
 
     transformer: QwenImageTransformer2DModel
     vae: AutoencoderKLQwenImage
@@ -72,7 +72,7 @@ class QwenEditParts(NamedTuple):
 
 
 class QwenEditor(PackedEditor):
-    """An editor of one source picture; Plus takes several and edits in the last one's size."""
+    """An editor for one source picture; Plus takes several and edits in the last one's size."""
 
     CONFIG = QwenEditConfig
     TARGETS = (
@@ -90,7 +90,7 @@ class QwenEditor(PackedEditor):
         *,
         is_plus: bool,
     ) -> None:
-        """Put the parts together; ``folder`` and ``name`` as for ``AdaptedEditor``."""
+        """Assemble the components; ``folder`` and ``name`` as for ``AdaptedEditor``."""
         super().__init__(parts.transformer, parts.scheduler, folder, name)
         self.parts = parts
         self.config = config
@@ -106,18 +106,18 @@ class QwenEditor(PackedEditor):
         device: torch.device | str = "cpu",
         name: str = "",
     ) -> Self:
-        """Read a folder in diffusers' layout.
+        """Load a folder in diffusers' layout.
 
         Args:
-            folder: as ``QwenImageEditPipeline`` or ``QwenImageEditPlusPipeline`` saves it.
-            config: how to edit.
+            folder: saved by ``QwenImageEditPipeline`` or ``QwenImageEditPlusPipeline``.
+            config: editing settings.
             dtype: of all weights.
-            device: where they go.
+            device: of all components.
             name: as for ``AdaptedEditor``.
 
         Raises:
-            InvalidInputError: the folder is for another editor, something in it is missing, or
-                diffusers does not know what it asks for; names what.
+            InvalidInputError: the folder is for another editor, a component is missing, or
+                diffusers does not support one of its settings; names it.
         """
         index = read_index(folder, [PIPELINE, PLUS_PIPELINE])
         models = {
@@ -167,7 +167,7 @@ class QwenEditor(PackedEditor):
         )
 
     def _prompt(self, text: str, pictures: list[Image.Image]) -> Prompt:
-        """The text encoder's last hidden state, without the template's beginning."""
+        """The text encoder's last hidden state, without the template's prefix."""
         inputs = self.parts.processor.inputs_of(text, pictures, numbered=self._is_plus)
         if not self.config.picture_positions:
             inputs.pop("mm_token_type_ids")
@@ -186,7 +186,7 @@ class QwenEditor(PackedEditor):
         vae = self.parts.vae
         latents = unpack(latents_1LC, grid)[:, :, None].to(vae.dtype)
         mean, deviation = self._statistics(latents)
-        # Divided by the inverse, as the pipeline does, it is the same to the bit.
+        # Dividing by the inverse, as the pipeline does, keeps the result bit-identical.
         return vae.decode(latents / (1 / deviation) + mean).sample[:, :, 0]
 
     def _statistics(self, latents: Tensor) -> tuple[Tensor, Tensor]:
@@ -233,11 +233,11 @@ def size_of_area(num_pixels: int, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def check_source_times(stated: Mapping[str, Any], transformer: QwenImageTransformer2DModel) -> None:
-    """Make sure that source tokens have the time that a config asks for.
+    """Check that source tokens have the time that a config requests.
 
     Args:
-        stated: the config as it is written; with ``zero_cond_t`` sources have time 0 (Edit-2511).
-        transformer: what was made of it. A diffusers that does not know the key drops it.
+        stated: the config as written; with ``zero_cond_t`` sources have time 0 (Edit-2511).
+        transformer: built from it. A diffusers without support for the key drops it.
 
     Raises:
         InvalidInputError: they differ.

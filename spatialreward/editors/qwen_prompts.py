@@ -1,4 +1,4 @@
-"""Instructions and pictures as Qwen-Image-Edit's text encoder, Qwen2.5-VL, reads them."""
+"""Instructions and pictures for Qwen2.5-VL, Qwen-Image-Edit's text encoder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from transformers import BatchFeature, PreTrainedTokenizerBase
 
 DROPPED_TOKENS = 64
-"""Of the template's beginning, whose features the editor does not see."""
+"""Number of tokens in the template's prefix, whose features the editor drops."""
 _SYSTEM = (
     "Describe the key features of the input image (color, shape, size, texture, objects, "
     "background), then explain how the user's text instruction should alter or modify the image. "
@@ -27,7 +27,7 @@ _PICTURE = "<|vision_start|><|image_pad|><|vision_end|>"
 class PictureProcessor(Qwen2VLProcessor):
     """``Qwen2VLProcessor`` without its part for videos, which needs torchvision.
 
-    Pictures, texts and their tokens are prepared by the code of ``Qwen2VLProcessor`` itself.
+    ``Qwen2VLProcessor``'s own code prepares pictures, texts and their tokens.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class PictureProcessor(Qwen2VLProcessor):
         tokenizer: "PreTrainedTokenizerBase",
         chat_template: str | None = None,
     ) -> None:
-        """Take the parts; transformers reads off this signature which they are."""
+        """Use loaded parts; transformers reads their names from this signature."""
         self.image_token, self.video_token = "<|image_pad|>", "<|video_pad|>"
         self.image_token_id, self.video_token_id = tokenizer.convert_tokens_to_ids(
             [self.image_token, self.video_token]
@@ -45,16 +45,16 @@ class PictureProcessor(Qwen2VLProcessor):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read tokenizer and image processor.
+        """Load tokenizer and image processor.
 
         Raises:
-            InvalidInputError: one of them cannot be read.
+            InvalidInputError: one of them is unreadable.
         """
         try:
             pictures = Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except Exception as error:
-            # The tokenizers' own errors have no type but this one.
+            # The tokenizers library raises this bare type.
             problem = " ".join(str(error).split())
             raise InvalidInputError(f"{folder}: tokenizer or image processor: {problem}") from error
         return cls(pictures, tokenizer)
@@ -62,12 +62,12 @@ class PictureProcessor(Qwen2VLProcessor):
     def inputs_of(
         self, instruction: str, pictures: Sequence[Image.Image], *, numbered: bool
     ) -> "BatchFeature":
-        """What the text encoder takes for one task.
+        """The text encoder's input for one task.
 
         Args:
-            instruction: what is to be edited.
+            instruction: the requested change.
             pictures: its sources.
-            numbered: whether each picture is named ``Picture k: `` before it.
+            numbered: whether to put ``Picture k: `` before each picture.
         """
         shown = "".join(
             (f"Picture {number}: " if numbered else "") + _PICTURE

@@ -1,9 +1,9 @@
-"""Draws edits from a flow-matching editor, deterministically or with the noise that RL needs.
+"""Samples edits from a flow-matching editor, deterministically or with the noise that RL needs.
 
-Stochastic steps have a Gaussian transition whose log-prob is known (Flow-GRPO, arXiv 2505.05470,
+Stochastic steps have a Gaussian transition with a known log-prob (Flow-GRPO, arXiv 2505.05470,
 section 4.2; DESIGN.md section 5 has the form for time that runs from noise to data; the noise of
 DanceGRPO, arXiv 2505.07818, is the same with a constant in place of its sigma). The arithmetic
-of a step is that of float32 at least; latents are kept in the dtype that the editor starts with.
+of a step uses float32 or better; latents keep the dtype of the editor's initial ones.
 """
 
 import itertools
@@ -18,53 +18,53 @@ from spatialreward.editors.config import DenoisingConfig, Noise, SamplingConfig,
 from spatialreward.editors.interface import Condition, FlowEditor
 from spatialreward.errors import InvalidInputError
 
-# B edits, T trained steps; a latent may have any shape behind its batch
+# B edits, T trained steps; a latent may have any shape after its batch
 
 Draw = Callable[[Tensor], Tensor]
-"""Standard normal numbers of the shape of some latents, on the CPU."""
+"""Standard normal numbers in the shape of given latents, on the CPU."""
 
 
 class Transition(NamedTuple):
-    """The Gaussian that one stochastic step draws the next latent from."""
+    """The Gaussian from which a stochastic step draws the next latent."""
 
     mean: Tensor
     deviation: float
     sigma: float
-    """What distances of means are measured in: the deviation itself for ``cps``, else the noise per
-    square root of time, which the step's length plays no part in."""
+    """Unit for distances of means: the deviation itself for ``cps``, else the noise per square root
+    of time, which does not depend on the step's length."""
     noise: Noise = "sde"
 
 
 class Rollout(NamedTuple):
-    """What RL remembers of some edits: their trained steps, and how they came out."""
+    """Recorded samples for RL: the trained steps of some edits, and their final latents."""
 
     before: Tensor
-    """Latents ahead of each trained step, ``[T, B, ...]``; ``T`` is 0 where there is none."""
+    """Latents before each trained step, ``[T, B, ...]``; ``T`` is 0 if there is none."""
     after: Tensor
-    """Latents behind it, ``[T, B, ...]``."""
+    """Latents after it, ``[T, B, ...]``."""
     log_probs_TB: Tensor
     finished: Tensor
     """``[B, ...]``."""
     steps: tuple[int, ...] = ()
     """Numbers of the trained steps."""
     times: tuple[float, ...] = ()
-    """Of all steps' beginnings, and of the end."""
+    """Start times of all steps, and the end."""
     means: Tensor | None = None
-    """What the policy that drew expected, ``[T, B, ...]`` in float32 at least; None: not kept."""
+    """Means under the sampling policy, ``[T, B, ...]`` in float32 or better; None: not kept."""
 
 
 def step_times(num_steps: int, shift: float) -> list[float]:
-    """Times of the steps' beginnings and of the end: 0 is noise, 1 is data.
+    """Start times of the steps, and the end: 0 is noise, 1 is data.
 
-    A shift above 1 crowds the steps near the noise, where it is decided what the edit will be: the
-    more pixels say the same, the sooner noise stops hiding it (arXiv 2403.03206, section 5.3.2).
+    A shift above 1 moves steps near the noise, where the edit's content is decided: the more
+    pixels, the sooner noise stops hiding it (arXiv 2403.03206, section 5.3.2).
     """
     even = (step / num_steps for step in range(num_steps + 1))
     return [time / (shift - (shift - 1) * time) for time in even]
 
 
 def times_of(editor: FlowEditor, config: DenoisingConfig, condition: Condition) -> list[float]:
-    """The times that an editor's edits are drawn at: those asked for, or else its own."""
+    """The times of an editor's steps: the configured ones, or its own."""
     if config.time_shift is not None:
         return step_times(config.num_denoising_steps, config.time_shift)
     return editor.times(config.num_denoising_steps, condition)
@@ -82,7 +82,7 @@ def transition(
 
     With noise of ``sigma`` per square root of time the mean is drawn along the score by ``sigma^2 /
     2`` per time, where ``score = -(x - t v) / (1 - t)``, so that the marginals stay the ODE's.
-    For ``cps`` the next latent is mixed from the data and the noise that the velocity tells of,
+    ``cps`` mixes the next latent from the data and the noise implied by the velocity,
     with the ODE's share of data, ``t'``; of the share of noise, ``1 - t'``, ``sin(eta pi / 2)`` is
     fresh (Flow-CPS, arXiv 2509.05952).
     """
@@ -101,13 +101,13 @@ def transition(
 
 
 def deviation_of(time: float, next_time: float, eta: float, noise: Noise) -> tuple[float, float]:
-    """Deviation and sigma of a stochastic step, as a ``Transition`` has them."""
+    """Deviation and sigma of a stochastic step, for its ``Transition``."""
     if noise == "cps":
         fresh = (1 - next_time) * math.sin(eta * math.pi / 2)
         return fresh, fresh
     sigma = eta
     if noise == "sde":
-        # At time 0 the deviation has a pole; the step's end stands in for its beginning there.
+        # At time 0 the deviation has a pole; use the step's end there.
         sigma *= math.sqrt((1 - time) / (time if time > 0 else next_time))
     return sigma * math.sqrt(next_time - time), sigma
 
@@ -115,8 +115,8 @@ def deviation_of(time: float, next_time: float, eta: float, noise: Noise) -> tup
 def log_probs_by_element(step: Transition, following: Tensor) -> Tensor:
     """Log-density of each element of the next latents; of their shape.
 
-    For ``cps`` the negative squared distance from the mean stands in for it, without scale or
-    constants (Flow-CPS, arXiv 2509.05952).
+    ``cps`` uses the negative squared distance from the mean instead, without scale or constants
+    (Flow-CPS, arXiv 2509.05952).
 
     Raises:
         InvalidInputError: the step is deterministic, which has no density.
@@ -140,7 +140,7 @@ def log_prob(step: Transition, following: Tensor) -> Tensor:
 
 
 def mean_of_elements(values: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean over all but the first dimension, ``[B]``, each element times its weight if given."""
+    """Mean over all but the first dimension, ``[B]``, weighted by element if given."""
     return (values if weights is None else values * weights).flatten(1).mean(dim=1)
 
 
@@ -148,7 +148,7 @@ def mean_of_elements(values: Tensor, weights: Tensor | None = None) -> Tensor:
 def draw_edits(
     editor: FlowEditor, condition: Condition, config: DenoisingConfig, generator: torch.Generator
 ) -> Tensor:
-    """Finished latents ``[B, ...]`` by the ODE; the only chance is in the starting noise."""
+    """Finished latents ``[B, ...]`` by the ODE; only the initial noise is random."""
     latents = editor.noise(condition, generator)
     times = times_of(editor, config, condition)
     for number, (time, next_time) in enumerate(itertools.pairwise(times)):
@@ -165,12 +165,12 @@ def roll_out(
     generator: torch.Generator,
     group_size: int = 1,
 ) -> Rollout:
-    """Edits drawn with stochastic steps, which are remembered, and all noise from one generator.
+    """Edits sampled with stochastic steps, which are recorded, all noise from one generator.
 
-    With ``eta`` 0 all steps are the ODE's, to the bit, and none is remembered.
+    With ``eta`` 0 all steps equal the ODE's, bit for bit, and none is recorded.
 
-    Each ``group_size`` rows in a row start from the same noise (DanceGRPO, arXiv 2505.07818): what
-    tells them apart is then the noise of the steps, which is what the policy is credited with.
+    Each ``group_size`` consecutive rows share their initial noise (DanceGRPO, arXiv 2505.07818):
+    they differ only by the noise of the steps, for which the policy gets the credit.
     """
     start = editor.noise(condition.rows(slice(None, None, group_size)), generator)
 
@@ -194,18 +194,18 @@ def roll_out_from(
     group_size: int = 1,
     keeps_means: bool = False,
 ) -> Rollout:
-    """Edits drawn from given noise, some of whose steps are stochastic.
+    """Edits sampled from given initial noise, with some stochastic steps.
 
     Args:
-        editor: draws.
+        editor: samples.
         condition: ``B`` rows.
         config: the steps.
-        start: ``[B / group_size, ...]``; that many rows in a row start from the same noise. Until
-            the first stochastic step they are all the same and are drawn as one.
-        draw: gives the noise of a stochastic step.
+        start: ``[B / group_size, ...]``; as many consecutive rows share each. Until the first
+            stochastic step these rows are identical and computed once.
+        draw: returns the noise of a stochastic step.
         plan: the stochastic and the trained steps.
         group_size: rows for each of ``start``.
-        keeps_means: whether the means of trained steps are remembered.
+        keeps_means: whether to record the means of trained steps.
     """
     latents, rows = start, condition.rows(slice(None, None, group_size))
     is_shared = group_size > 1
@@ -221,7 +221,7 @@ def roll_out_from(
         following = step.mean
         if step.deviation:
             following = following + step.deviation * draw(latents).to(following)
-        # The log-prob is that of what the update will read.
+        # Compute the log-prob from the tensor that the update will read.
         following = following.to(latents.dtype)
         if number in plan.trained:
             before.append(latents)

@@ -1,9 +1,9 @@
 """EditReward: a discriminative judge, two score heads behind an added token (arXiv 2509.26346).
 
-Each edit is asked about twice, with a rubric of the instruction and one of the quality. The last
+Each edit takes two prompts, with a rubric for the instruction and one for the quality. The last
 layer's state of ``<|Reward|>`` goes through the rubric's head, which gives mean and log sigma of a
-score; a reward is made of the mean of both means, as published ("mean" pooling). Those scores have
-no bounds, in practice about -3 to 2; the logistic function brings them to 0..1, in the same order.
+score; the reward is the mean of both means, as published ("mean" pooling). Those scores are
+unbounded, in practice about -3 to 2; the logistic function maps them monotonically to 0..1.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -46,9 +46,9 @@ if TYPE_CHECKING:
 REWARD_TOKEN = "<|Reward|>"
 _HEADS = "rm_heads."
 _WIDTHS = (1024, 16, 2)
-"""Of the layers of a head; the last one is mean and log sigma."""
+"""Widths of a head's layers; the last one is mean and log sigma."""
 _LAYERS = (0, 3, 5)
-"""Their places among activations and dropout, as the names have them."""
+"""Their indices among activations and dropout, as in the tensors' names."""
 _EMBEDDING = "embed_tokens.weight"
 _BATCH = 8
 _ASK = {Streams.SEMANTIC: semantic_question, Streams.PERCEPTUAL: perceptual_question}
@@ -57,18 +57,18 @@ NOTICE = "scores of EditReward, about -3 to 2, shown by the logistic function"
 
 
 class _Read(NamedTuple):
-    """What a head says of an edit, on EditReward's own scale."""
+    """One head's output for an edit, on EditReward's own scale."""
 
     mean: float
     log_sigma: float
 
     def __str__(self) -> str:
-        """For whoever wants the published figures."""
+        """The published figures, for the judgement's reasoning."""
         return f"mean {self.mean:.6g}, log sigma {self.log_sigma:.6g} on EditReward's scale"
 
 
 class EditReward(ClosedAtEnd):
-    """A published checkpoint in this process: it writes nothing, so it draws nothing."""
+    """A published checkpoint in this process: it generates no text, so it has no sampling."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class EditReward(ClosedAtEnd):
         protocol: Protocol,
         identity: JudgeIdentity,
     ) -> None:
-        """Take the parts; see ``load``."""
+        """Use loaded parts; see ``load``."""
         self._model: PreTrainedModel | None = model.eval()
         self._heads = heads
         self._processor = processor.following(protocol)
@@ -91,19 +91,19 @@ class EditReward(ClosedAtEnd):
     def load(
         cls, folder: Path, protocol: Protocol, *, name: str = "", version: str = "", place: str = ""
     ) -> Self:
-        """Read a checkpoint: the backbone's folder with the weights that EditReward publishes.
+        """Load a checkpoint: the backbone's folder with EditReward's published weights.
 
         Args:
             folder: ``config.json``, tokenizer and image processor of the backbone, and weights with
                 ``rm_heads.head_0`` and ``head_1`` in them.
             protocol: of the format ``heads``, as ``spatialreward protocol import`` makes it.
-            name: as for ``JudgeIdentity``; by default the folder's.
+            name: as for ``JudgeIdentity``; default: the folder's.
             version: as for ``JudgeIdentity``.
-            place: where the protocol is from; messages begin with it.
+            place: origin of the protocol; messages begin with it.
 
         Raises:
-            InvalidInputError: there is none, it is damaged, a head is missing or of another shape,
-                or its prompts do not end in the token that the heads read behind.
+            InvalidInputError: it is missing or damaged, a head is missing or has another shape, or
+                its prompts do not end in the token at which the heads read.
         """
         import torch
 
@@ -131,7 +131,7 @@ class EditReward(ClosedAtEnd):
         """One judgement an edit, in order; see ``Judging``.
 
         Raises:
-            InvalidInputError: something among ``edits`` is no edit.
+            InvalidInputError: an element of ``edits`` is not an edit.
             SpatialRewardError: the judge has been closed.
         """
         edits = check_edits(edits)
@@ -156,7 +156,7 @@ class EditReward(ClosedAtEnd):
         ]
 
     def close(self) -> None:
-        """Let go of the model; its memory is free as soon as nothing else holds it."""
+        """Release the model; its memory is free once nothing else references it."""
         self._model = None
 
     def _refusal(self, edit: Edit) -> Judgement | None:
@@ -187,17 +187,17 @@ class EditReward(ClosedAtEnd):
 
 
 def _one_after_another(mask_BL: "torch.Tensor") -> "torch.Tensor":
-    """Positions ``[3, B, L]`` as of a text without pictures.
+    """Positions ``[3, B, L]`` as for a text without pictures.
 
-    The published code of this backbone hands the model embeddings in place of tokens, from which it
-    cannot tell where pictures stand (transformers 4.57, in training as in use).
+    The published code of this backbone passes embeddings instead of tokens, from which the model
+    cannot locate pictures (transformers 4.57, in training as in use).
     """
     positions_BL = (mask_BL.cumsum(dim=-1) - 1).masked_fill(mask_BL == 0, 1)
     return positions_BL[None].expand(3, -1, -1)
 
 
 def _judgement(read: Mapping[Streams, _Read]) -> Judgement:
-    """One number a head: it is written into both scores of its stream."""
+    """A judgement from one number a head, used for both scores of its stream."""
     import math
 
     def shown(mean: float) -> float:
@@ -238,8 +238,8 @@ def _check_prompts(protocol: Protocol, place: str) -> None:
 def _backbone(found: CheckpointFolder) -> CheckpointFolder:
     """The folder without its heads, and with as many tokens as its embedding has.
 
-    The published code makes the embedding as long as the tokenizer; the backbone's own
-    ``config.json``, which lies beside the weights, says otherwise.
+    The published code resizes the embedding to the tokenizer, but ``config.json`` beside the
+    weights keeps the backbone's number of tokens.
     """
     files = {
         path: {name: one for name, one in tensors.items() if not name.startswith(_HEADS)}
@@ -305,7 +305,7 @@ def _head(name: str, hidden_size: int, tensors: "Mapping[str, torch.Tensor]") ->
 
 
 def _add_token(processor: Processor, model: "PreTrainedModel", folder: Path) -> None:
-    """Make sure that the reward token is one, added as the published code does where it is not."""
+    """Check that the reward token is one token; adds it as the published code does if missing."""
     tokenizer = processor.tokenizer
     if REWARD_TOKEN not in tokenizer.get_vocab():
         tokenizer.add_tokens([REWARD_TOKEN], special_tokens=True)

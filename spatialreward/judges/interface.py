@@ -1,4 +1,4 @@
-"""What every judge can do, wherever it runs; free of torch, for clients and tests."""
+"""The interface of judges, local or remote; free of torch, for clients and tests."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.records import JudgeIdentity, Judgement, Streams
 
 Measure = Callable[[str, float], None]
-"""Is told an amount of something by name, such as ``seconds/encode``; amounts add up."""
+"""Metrics callback: (name, increment), such as ``seconds/encode``; increments add up."""
 
 
 def ignore(name: str, amount: float) -> None:
@@ -17,11 +17,11 @@ def ignore(name: str, amount: float) -> None:
 
 
 def check_edits(edits: Iterable[Edit]) -> list[Edit]:
-    """What a judge was asked, as a list.
+    """Check a judge's input, as a list.
 
     Raises:
-        InvalidInputError: it is no list of edits; the message has the position and type of what is
-            none.
+        InvalidInputError: it is not a list of edits; the message has the position and type of the
+            wrong element.
     """
     if not isinstance(edits, Iterable):
         raise InvalidInputError(f"edits: expected a list of Edit, got {kind_of(edits)}")
@@ -33,14 +33,14 @@ def check_edits(edits: Iterable[Edit]) -> list[Edit]:
 
 
 class ClosedAtEnd(ABC):
-    """A judge that is closed at the end of a ``with`` block."""
+    """A judge that a ``with`` block closes."""
 
     @abstractmethod
     def close(self) -> None:
         """See ``Judging``."""
 
     def __enter__(self) -> Self:
-        """The judge itself; it is closed at the end of the ``with`` block."""
+        """The judge itself; the ``with`` block closes it at its end."""
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -53,27 +53,27 @@ class Judging(Protocol):
 
     @property
     def notice(self) -> str:
-        """What a reader of the judgements must know about the model, such as its training data."""
+        """A remark for readers of the judgements, such as the model's training data."""
         ...
 
     @property
     def identity(self) -> JudgeIdentity:
-        """Who judges; a server is asked each time, since another judge may be served by now."""
+        """The judge's identity; a server is queried each time, because its judge may change."""
         ...
 
     def judge(self, edits: Iterable[Edit]) -> list[Judgement]:
         """One judgement an edit, in order; an edit without an answer gets a failed one.
 
-        Their ``judged_by`` is the line of the identity of the judge that answered.
+        Their ``judged_by`` is the identity line of the judge that answered.
         """
         ...
 
     def close(self) -> None:
-        """Let go of the model or the connections; the judge cannot be asked any more."""
+        """Release the model or the connections; the judge is unusable afterwards."""
         ...
 
     def __enter__(self) -> Self:
-        """The judge itself; it is closed at the end of the ``with`` block."""
+        """The judge itself; the ``with`` block closes it at its end."""
         ...
 
     def __exit__(self, *error: object) -> None:
@@ -82,7 +82,7 @@ class Judging(Protocol):
 
 
 class Tokens(NamedTuple):
-    """What a judge that is paid by the token has read and written so far."""
+    """Tokens used so far by a judge with a price per token."""
 
     prompt: int
     completion: int
@@ -94,48 +94,48 @@ class Metered(Protocol):
 
     @property
     def tokens(self) -> Tokens:
-        """Since it was loaded, of the answers whose server has told their number."""
+        """Tokens since loading, from answers whose server reported them."""
         ...
 
 
 Listener = Callable[[Edit, Mapping[Streams, str]], None]
-"""Is told the answers about an edit, word for word; in several passes it is told several times."""
+"""Callback: (edit, its answers verbatim); called once a pass."""
 
 
 def listen_to_nothing(edit: Edit, answers: Mapping[Streams, str]) -> None:
-    """Let answers go by."""
+    """Ignore answers."""
 
 
 @runtime_checkable
 class Writing(Protocol):
-    """A judge that writes its answers, and hands them out."""
+    """A judge that generates its answers and exposes them."""
 
-    def tell(self, listener: Listener) -> None:
-        """From now on tell this one what is written, also what cannot be read."""
+    def set_listener(self, listener: Listener) -> None:
+        """Pass all further answers to ``listener``, unreadable ones too."""
         ...
 
 
 class Quoted(NamedTuple):
-    """A judgement, and what was written for it."""
+    """A judgement, and the answers behind it."""
 
     judgement: Judgement
     answers: tuple[dict[Streams, str], ...]
-    """Word for word, once a pass; none of a judge that does not write or hand out what it wrote."""
+    """Verbatim, once a pass; empty for a judge that exposes no answers."""
 
 
 def quoted(judging: Judging, edits: Sequence[Edit]) -> list[Quoted]:
-    """Have edits judged, and note what is written meanwhile; raises what the judge raises.
+    """Judge edits and collect the answers; raises the judge's errors.
 
-    Each edit is an object of its own.
+    Each edit must be its own object.
     """
     written: dict[int, list[dict[Streams, str]]] = {id(edit): [] for edit in edits}
     if isinstance(judging, Writing):
-        judging.tell(lambda edit, answers: written[id(edit)].append(dict(answers)))
+        judging.set_listener(lambda edit, answers: written[id(edit)].append(dict(answers)))
     try:
         judgements = judging.judge(edits)
     finally:
         if isinstance(judging, Writing):
-            judging.tell(listen_to_nothing)
+            judging.set_listener(listen_to_nothing)
     return [
         Quoted(judgement, tuple(written[id(edit)]))
         for edit, judgement in zip(edits, judgements, strict=True)

@@ -33,42 +33,42 @@ def load_judge(
     passes: int = 1,
     mode: JudgeMode | str | None = None,
 ) -> Judging:
-    """Load a judge into this process, or connect to one that is served.
+    """Load a judge into this process, or connect to a served one.
 
     Args:
         judge: one of
 
             - ``DIR``, a checkpoint's folder;
-            - ``hub:OWNER/NAME@REVISION``, a model on the Hugging Face hub, which is fetched once;
-              without a revision the newest one is taken, and logged;
+            - ``hub:OWNER/NAME@REVISION``, a model on the Hugging Face hub, downloaded once;
+              without a revision it takes the newest one and logs it;
             - ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``, a model in the registry at
-              ``MLFLOW_TRACKING_URI``, which is fetched once, from the object store at
+              ``MLFLOW_TRACKING_URI``, downloaded once from the object store at
               ``S3_ENDPOINT_URL``;
             - ``triton:HOST:PORT``, a Triton server's gRPC address, or several with commas between
-              them; it is asked when the first edits are judged;
-            - ``openai:MODEL@https://HOST/v1``, any model that speaks OpenAI's chat completions,
-              with settings behind a ``?``, such as ``?temperature=0.7&api_key_variable=NAME``;
+              them; it connects when the first edits are judged;
+            - ``openai:MODEL@https://HOST/v1``, any model with OpenAI's chat completions API,
+              with settings after a ``?``, such as ``?temperature=0.7&api_key_variable=NAME``;
             - ``pixels``, the baseline that compares pixels and needs no model;
-            - ``oracle``, which knows the truth about edits of the generated world and fails on all
-              others; ``oracle:PHOTOS`` where some are made on photographs, which that folder holds.
-        adapter: folder of a LoRA that is merged into the weights; for a model in this process.
-        protocol: how a checkpoint without a protocol file, or a model behind an address, is asked:
-            ``full``, ``tiny``, one of them in another form such as ``full-scores``, or a protocol
-            file; by default ``full``.
-        passes: how often each edit is judged, with answers that are drawn; of more than one the
-            mean counts, and it costs as many times as much.
-        mode: of a checkpoint in this process: ``reason``, it writes an answer, or ``scalar``, its
-            scalar head scores without one; by default ``reason`` where it can.
+            - ``oracle``, which knows the truth of edits of the generated world and fails on all
+              others; ``oracle:PHOTOS`` for edits made on the photographs in that folder.
+        adapter: folder of a LoRA to merge into the weights; for a model in this process.
+        protocol: the prompts for a checkpoint without a protocol file, or a model behind an
+            address: ``full``, ``tiny``, one of them in another form such as ``full-scores``, or a
+            protocol file; default ``full``.
+        passes: sampled judgements per edit; the result is their mean, at a multiple of the cost
+            of one.
+        mode: of a checkpoint in this process: ``reason`` generates an answer, ``scalar`` reads the
+            scores from its scalar head; default ``reason`` if the checkpoint supports it.
 
     Raises:
-        InvalidInputError: there is no such folder, it holds no judge, a damaged one or one
-            that cannot read what its protocol shows, the adapter is for another model, an
-            address is none, its key is not set, there are several passes of a judge that draws
-            nothing, or the checkpoint cannot judge in that mode.
-        HubError: the hub does not hand the model over.
-        MissingPackageError: a package that such a judge needs is not installed.
-        TrackingError: the registry does not answer, or has no such model.
-        StorageError: the object store does not answer, or does not have all of the model.
+        InvalidInputError: there is no such folder, it holds no judge, a damaged one or one that
+            cannot read what its protocol shows, the adapter is for another model, an address is
+            malformed, its key is not set, several passes are requested of a judge without
+            sampling, or the checkpoint lacks the mode.
+        HubError: the hub does not deliver the model.
+        MissingPackageError: a package for this judge is not installed.
+        TrackingError: the registry is unreachable, or has no such model.
+        StorageError: the object store is unreachable, or lacks part of the model.
     """
     name = str(judge)
     if passes < 1:
@@ -162,7 +162,7 @@ def _here(
 
 
 def _reads_heads(folder: Path, protocol: str | Path | None) -> bool:
-    """Whether a checkpoint's protocol is one of score heads, in which nothing is written."""
+    """Whether a checkpoint's protocol uses score heads, without generated text."""
     stated = stated_protocol(folder, given=protocol)
     return stated is not None and stated.format is AnswerFormat.HEADS
 
@@ -194,17 +194,17 @@ def _behind_address(name: str, adapter: Path | None, protocol: str | Path | None
 
 
 class Fetched(NamedTuple):
-    """A model that is here."""
+    """A model on this machine."""
 
     folder: Path
     name: str
-    """Of the model on the hub or in the registry, or of its folder."""
+    """Name of the model on the hub or in the registry, or of its folder."""
     version: str
-    """The hub's commit, or the registry's number; empty for a folder."""
+    """The hub's commit, or the registry's version; empty for a folder."""
 
 
 def fetch(judge: str | Path) -> Fetched:
-    """Bring a model here that is judged with in this process.
+    """Download a model for judging in this process.
 
     Raises:
         InvalidInputError, HubError, TrackingError: as ``load_judge``.
@@ -212,7 +212,7 @@ def fetch(judge: str | Path) -> Fetched:
     name = str(judge)
     if name.startswith(ON_HUB):
         snapshot = fetch_from_hub(name, JUDGE)
-        # The hub's cache names a snapshot's folder by its commit.
+        # The hub's cache names a snapshot's folder after its commit.
         return Fetched(snapshot, name.removeprefix(ON_HUB).partition("@")[0], snapshot.name)
     if name.startswith(_REGISTERED):
         from spatialreward.ops.registry import bring, look_up

@@ -1,4 +1,4 @@
-"""A checkpoint in this process, in the mode that its user asks for: written answers, or a head."""
+"""A checkpoint in this process, in the requested mode: generated answers, or a head."""
 
 from pathlib import Path
 from typing import Any
@@ -21,21 +21,22 @@ def load_local(
     join_below: float | None = None,
     **more: Any,
 ) -> Judge | ScalarJudge:
-    """Read a judge's checkpoint.
+    """Load a judge's checkpoint.
 
     Args:
         folder: the checkpoint.
-        mode: ``reason`` or ``scalar``; None: ``reason`` where it can, else ``scalar``.
-        engine: as for ``Judge.load``; a head is read with transformers alone.
+        mode: ``reason`` or ``scalar``; None: ``reason`` if the checkpoint supports it, else
+            ``scalar``.
+        engine: as for ``Judge.load``; a head needs transformers.
         adapter: as for ``Judge.load``.
         protocol: as for ``Judge.load``.
-        guided: as for ``Judge.load``; a head has no answer that could be held to a form.
-        join_below: as for ``Judge``; a batch of prompts ends all at once, so nothing joins it.
-        more: of both kinds of judge.
+        guided: as for ``Judge.load``; without effect for a head.
+        join_below: as for ``Judge``; without effect for a head, whose batches end at once.
+        more: options of both kinds of judge.
 
     Raises:
-        InvalidInputError: as ``Judge.load`` and ``ScalarJudge.load``, or the checkpoint cannot do
-            what the mode asks.
+        InvalidInputError: as ``Judge.load`` and ``ScalarJudge.load``, or the checkpoint lacks the
+            mode.
     """
     if mode is None:
         stated = stated_protocol(folder, adapter, protocol)

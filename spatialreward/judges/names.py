@@ -1,7 +1,7 @@
-"""Compares the tensors of a folder with those of its architecture, before any weight is read.
+"""Compares a folder's tensors with those of its architecture, before any weight is read.
 
-Transformers fills in random numbers for what a folder lacks, and warns. Here it is an error: a
-judge with one random tensor judges, and judges otherwise after each start.
+transformers only warns and fills missing tensors with random numbers. Here that is an error,
+because a judge with one random tensor scores differently after each start.
 """
 
 import re
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 _COMPUTED = re.compile(r"rotary_emb\.inv_freq$|(^|\.)position_ids$")
-"""Tensors that older releases stored and that are computed now."""
+"""Tensors that older releases stored and newer ones compute."""
 
 Shape = tuple[int, ...]
 
@@ -27,16 +27,16 @@ class _Found(NamedTuple):
     name: str
     shape: Shape
     is_converted: bool
-    """Whether it may be stored with its last two dimensions the other way round."""
+    """Whether the file may have its last two dimensions swapped."""
 
 
 def check_names(
     path: Path, model_class: "type[PreTrainedModel]", config: "PretrainedConfig", tensors: Tensors
 ) -> None:
-    """Make sure that a folder's tensors are those of a model.
+    """Check that a folder's tensors match a model.
 
     Raises:
-        InvalidInputError: some are missing, of another shape, or not the model's; names them.
+        InvalidInputError: some are missing, unexpected, or of another shape; names them.
     """
     model = _without_memory(path, model_class, config)
     expected = {name: tuple(one.shape) for name, one in model.state_dict().items()}
@@ -65,7 +65,7 @@ def _without_memory(
     from transformers.modeling_utils import set_zero3_state
 
     try:
-        # Under ZeRO-3 parts of a model would be divided among processes while it is made.
+        # Under ZeRO-3, constructing a model would partition it among processes.
         with set_zero3_state(), torch.device("meta"):
             return model_class(config)
     except (ValueError, TypeError, KeyError, RuntimeError, ArithmeticError) as error:
@@ -78,7 +78,7 @@ def _without_memory(
 def _renamed(
     model: "PreTrainedModel", expected: Mapping[str, Shape], tensors: Tensors
 ) -> Iterator[tuple[str, _Found]]:
-    """The folder's tensors by the names that the model has for them, as transformers finds them."""
+    """The folder's tensors by the model's names, as transformers maps them."""
     from transformers.conversion_mapping import get_model_conversion_mapping
     from transformers.core_model_loading import (
         WeightConverter,
@@ -100,6 +100,6 @@ def _renamed(
 
 
 def _fits(found: _Found, expected: Shape) -> bool:
-    """Experts lie the other way round on the hub."""
+    """Compare shapes; experts are stored transposed on the hub."""
     turned = (*expected[:-2], *reversed(expected[-2:]))
     return found.shape == expected or (found.is_converted and found.shape == turned)

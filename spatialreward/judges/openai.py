@@ -1,8 +1,8 @@
-"""Any model that speaks OpenAI's chat completions as a judge, asked in the words of a protocol.
+"""Any model with OpenAI's chat completions API as a judge, prompted by a protocol.
 
-It writes scores and tells no distribution of them, so it has no soft scores; nor can it say which
-weights answered. Left out: asking again for an answer that cannot be read, which would be another
-judgement, and asking the server to hold answers to a form, which servers do in different ways.
+The API gives no distribution of scores, so there are no soft scores; nor does it identify the
+weights. Left out: a retry after an unreadable answer, which would be another judgement, and
+guided answers, which each server does in its own way.
 """
 
 import asyncio
@@ -49,19 +49,19 @@ _ASK = {Streams.SEMANTIC: semantic_question, Streams.PERCEPTUAL: perceptual_ques
 class OpenAiJudge(ClosedAtEnd):
     """A model behind an address; safe to use from several threads.
 
-    Each call of ``judge`` has connections of its own, so nothing is held between calls.
+    Each call of ``judge`` opens its own connections, so none stay open between calls.
     """
 
     def __init__(self, config: OpenAiConfig, protocol: Protocol = FULL) -> None:
-        """Send nothing yet.
+        """Configure the judge; sends no request yet.
 
         Args:
-            config: which model, where, and how it is asked.
-            protocol: the words it is asked in, and how its scores become a reward.
+            config: model, address and sampling.
+            protocol: its prompts, and how its scores become a reward.
 
         Raises:
-            InvalidInputError: the key is not set, the protocol has a chat template, which the
-                server of a model puts around a prompt itself, or it reads score heads.
+            InvalidInputError: the key is not set, or the protocol has a chat template, which the
+                server applies itself, or reads score heads.
         """
         if protocol.format is AnswerFormat.HEADS:
             raise InvalidInputError(
@@ -97,13 +97,13 @@ class OpenAiJudge(ClosedAtEnd):
     def judge(self, edits: Iterable[Edit]) -> list[Judgement]:
         """One judgement an edit, in order.
 
-        An edit whose answer cannot be read, or that the server does not answer, gets a failed one,
-        whose reason names it; so does one for which soft scores are asked for by name.
+        An edit with an unreadable or missing answer gets a failed judgement, whose reason names it;
+        so does one that explicitly requests soft scores.
 
         Raises:
-            InvalidInputError: something among ``edits`` is no edit; or the server refuses the key,
-                knows no such model, wants money or redirects.
-            ServerAway: so many edits in a row as ``give_up_after`` says got no answer.
+            InvalidInputError: an element of ``edits`` is no edit; or the server refuses the key,
+                lacks the model, demands payment or redirects.
+            ServerAway: ``give_up_after`` edits in a row got no answer.
             SpatialRewardError: the judge has been closed.
         """
         edits = check_edits(edits)
@@ -120,12 +120,12 @@ class OpenAiJudge(ClosedAtEnd):
         """See ``Metered``."""
         return self._spent.tokens
 
-    def tell(self, listener: Listener) -> None:
+    def set_listener(self, listener: Listener) -> None:
         """See ``Writing``."""
         self._listener = listener
 
     def close(self) -> None:
-        """Nothing is held; the judge cannot be asked any more."""
+        """Mark the judge closed; it holds no connections."""
         self._is_closed = True
 
     async def _judge_one(self, asker: Asker, edit: Edit, name: str) -> Judgement:
@@ -134,20 +134,20 @@ class OpenAiJudge(ClosedAtEnd):
         except JudgementError as error:
             logger.info("%s: no judgement, %s", name, error)
             judgement = Judgement.failed(f"{name}: {error}", error.failure)
-        told = {"judged_by": str(self.identity), "answer": self._protocol.answer}
-        return judgement.model_copy(update=told)
+        update = {"judged_by": str(self.identity), "answer": self._protocol.answer}
+        return judgement.model_copy(update=update)
 
     async def _ask_streams(self, asker: Asker, edit: Edit, name: str) -> Judgement:
         if edit.options.names_soft_scores:
             raise JudgementError(
-                "soft scores were asked for, and a model behind an address tells no distribution "
+                "soft scores were asked for, and a model behind an address gives no distribution "
                 "of its scores; ask for hard scores",
                 Failure.NO_SOFT_SCORE,
             )
         if failed := refusal(self._protocol, edit):
             return failed
         asked = self._protocol.format.questions(edit.options.streams)
-        # Both to their end: one answer tells that the server is there.
+        # Wait for both: one answer already shows that the server is up.
         answers = await asyncio.gather(
             *(
                 asker.ask(_ASK[one](self._protocol, edit), f"{name}, {one.upper()}")
@@ -157,7 +157,9 @@ class OpenAiJudge(ClosedAtEnd):
         )
         self._silence.note(answers)
         answered = zip(asked, answers, strict=True)
-        self._listener(edit, {one: told.words for one, told in answered if isinstance(told, Reply)})
+        self._listener(
+            edit, {one: reply.words for one, reply in answered if isinstance(reply, Reply)}
+        )
         replies: dict[Streams, Reply] = {}
         for stream, answer in zip(asked, answers, strict=True):
             if isinstance(answer, ChatFault):
@@ -177,7 +179,7 @@ class OpenAiJudge(ClosedAtEnd):
     def _read(self, replies: Mapping[Streams, Reply]) -> Judgement:
         limit = longest_answer(self._config, self._protocol)
         sc, pq = (replies.get(one) for one in (Streams.SEMANTIC, Streams.PERCEPTUAL))
-        told = (self._protocol, limit)
-        semantic = None if sc is None else read_reply(sc, "SC", parse_semantic, *told)
-        perceptual = None if pq is None else read_reply(pq, "PQ", parse_perceptual, *told)
+        limits = (self._protocol, limit)
+        semantic = None if sc is None else read_reply(sc, "SC", parse_semantic, *limits)
+        perceptual = None if pq is None else read_reply(pq, "PQ", parse_perceptual, *limits)
         return judgement_of(semantic, perceptual, self._protocol)

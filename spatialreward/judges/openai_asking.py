@@ -1,4 +1,4 @@
-"""A judge's question to a model behind an address: sent until it is answered, and what is read."""
+"""Sends a judge's questions to a model behind an address, with retries, and checks its replies."""
 
 import asyncio
 import logging
@@ -26,19 +26,19 @@ from spatialreward.records import AnswerForm, Mending
 logger = logging.getLogger(__name__)
 
 _DRAWN_TEMPERATURE = 1.0
-"""Of an answer that is drawn with a seed, where the settings name no temperature above 0."""
+"""Temperature of a seeded answer, where the settings name none above 0."""
 Answer = TypeVar("Answer")
 Result = TypeVar("Result")
 Parse = Callable[[str, Collection[Mending], AnswerForm], Answer]
 
 
 class Asker:
-    """Asks one endpoint on one event loop, so many questions at a time as the settings say."""
+    """Queries one endpoint on one event loop, with the settings' limit on parallel requests."""
 
     def __init__(
         self, config: OpenAiConfig, endpoint: Endpoint, protocol: Protocol, spent: "Spent"
     ) -> None:
-        """Ask nothing yet; tokens are added to ``spent``."""
+        """Prepare without sending; adds tokens to ``spent``."""
         self._config = config
         self._spent = spent
         self._endpoint = endpoint
@@ -47,11 +47,11 @@ class Asker:
         self._pause = Pause()
 
     async def ask(self, question: Question, name: str) -> Reply:
-        """What the model answers; ``name`` says in the log what was asked.
+        """The model's reply; ``name`` identifies the question in the log.
 
         Raises:
             ChatFault: there is no answer.
-            InvalidInputError: there never will be: see ``Endpoint.send``.
+            InvalidInputError: a retry cannot help: see ``Endpoint.send``.
         """
 
         def before_sleep(state: RetryCallState) -> None:
@@ -67,7 +67,7 @@ class Asker:
         return await sending_again(self._config, before_sleep)(self._attempt, question)
 
     async def _attempt(self, question: Question) -> Reply:
-        # Encoded when its turn comes: the files of all that wait would fill the memory.
+        # Encode only when sending: the pictures of all waiting questions would fill the memory.
         async with self._in_flight:
             await self._pause.wait()
             body = await asyncio.to_thread(request_body, question, self._config, self._protocol)
@@ -87,9 +87,9 @@ def ask_all(
     spent: "Spent",
     asking: Sequence[Callable[[Asker], Awaitable[Result]]],
 ) -> list[Result]:
-    """What comes of asking, in order; one that raises ends all of it.
+    """The results of several questions, in order; the first error cancels the others.
 
-    Connections are this call's own, so nothing is held between calls.
+    Opens its own connections, so none stay open between calls.
     """
 
     async def ask_together() -> list[Result]:
@@ -111,7 +111,7 @@ def ask_all(
 
 
 def request_body(question: Question, config: OpenAiConfig, protocol: Protocol) -> dict[str, Any]:
-    """What is sent for a question."""
+    """The request for a question."""
     form = config.pictures
     content = [
         content_part(
@@ -131,23 +131,23 @@ def request_body(question: Question, config: OpenAiConfig, protocol: Protocol) -
 
 
 def failure_of(fault: ChatFault) -> Failure:
-    """Which failure it is that a question has no answer."""
+    """The kind of failure for a fault."""
     is_withheld = fault.fault is ServerFault.CONTENT_FILTER
     return Failure.NO_ANSWER if is_withheld else Failure.JUDGE_FAILED
 
 
 def longest_answer(config: OpenAiConfig, protocol: Protocol) -> int:
-    """How many tokens an answer may have."""
+    """Limit of an answer in tokens."""
     return config.max_tokens or protocol.max_answer_tokens
 
 
 def read_reply(
     reply: Reply, stream: str, parse: Parse[Answer], protocol: Protocol, limit: int
 ) -> Answer:
-    """What a model answered, by the parser of all judges.
+    """Parse a reply with the parser of all judges.
 
     Raises:
-        JudgementError: that is no judgement; the reason begins with the stream.
+        JudgementError: it is not a judgement; the reason begins with the stream.
     """
     _refuse_silence(reply, stream)
     try:
@@ -161,10 +161,10 @@ def read_reply(
 
 
 def whole_text(reply: Reply, stream: str, limit: int) -> str:
-    """All of an answer that no object ends.
+    """The whole text of an answer in prose.
 
     Raises:
-        JudgementError: there is none, or it was cut off; the reason begins with the stream.
+        JudgementError: it is empty or truncated; the reason begins with the stream.
     """
     _refuse_silence(reply, stream)
     if reply.finish_reason == "length":
@@ -185,31 +185,31 @@ class Spent:
     """Adds up tokens; safe to use from several threads."""
 
     def __init__(self) -> None:
-        """Begin at none."""
+        """Start at zero."""
         self.tokens = Tokens(0, 0)
         self._lock = threading.Lock()
 
     def add(self, prompt: int, completion: int) -> None:
-        """Count an answer."""
+        """Add the tokens of an answer."""
         with self._lock:
             before = self.tokens
             self.tokens = Tokens(before.prompt + prompt, before.completion + completion)
 
 
 class Silence:
-    """Counts the edits in a row that a server did not answer; safe to use from several threads."""
+    """Counts consecutive edits without an answer; safe to use from several threads."""
 
     def __init__(self, config: OpenAiConfig) -> None:
-        """Begin at none."""
+        """Start at zero."""
         self._config = config
         self._edits = 0
         self._lock = threading.Lock()
 
     def note(self, answers: Sequence[Reply | BaseException]) -> None:
-        """Count an edit by what came of its questions.
+        """Count an edit by the answers to its questions.
 
         Raises:
-            ServerAway: it is one too many.
+            ServerAway: the limit is reached.
         """
         faults = [one for one in answers if isinstance(one, ChatFault) and one.fault in UNANSWERED]
         with self._lock:
@@ -223,7 +223,7 @@ class Silence:
 
 
 def _shown(picture: Image.Image, config: OpenAiConfig, protocol: Protocol) -> Image.Image:
-    """A picture as the protocol shows it, and no larger than the settings allow."""
+    """A picture in the protocol's size, limited by the settings."""
     size = picture.size
     if protocol.square_side is not None:
         size = (protocol.square_side, protocol.square_side)

@@ -1,7 +1,7 @@
-"""The string that names a model behind an address, and its settings; free of everything heavy.
+"""The string that names a model behind an address, and its settings; free of heavy imports.
 
-``openai:MODEL@https://HOST/v1?temperature=0.7&api_key_variable=NAME``: settings stand where an
-address has its query, so that one string is enough wherever a judge is named.
+``openai:MODEL@https://HOST/v1?temperature=0.7&api_key_variable=NAME``: settings form the query
+of the address, so one string names a judge everywhere.
 """
 
 import json
@@ -22,26 +22,26 @@ _FORM = re.compile(
 )
 _EXPECTED = "expected openai:MODEL@https://HOST/v1, with settings behind a ?"
 _CHANGE_ANSWERS = ("temperature", "max_tokens", "extra", "pictures")
-"""Settings with which a model is another judge."""
+"""Settings that change the judge's identity."""
 
 
 class OpenAiConfig(ChatServer):
-    """Which model judges, at which address, and how it is asked."""
+    """Model, address and sampling of a judge."""
 
     role: ClassVar[str] = "judge"
 
     max_attempts: PositiveInt = 4
-    """How often a request is sent until a server answers it."""
+    """Most attempts for a request until a server answers it."""
     max_tokens: PositiveInt | None = None
-    """Length of an answer, hidden thoughts included; None: the protocol's longest."""
+    """Limit of an answer in tokens, including hidden thoughts; None: the protocol's limit."""
 
     @classmethod
     def parse(cls, name: str) -> Self:
-        """The settings in a judge's string.
+        """Parse a judge's string.
 
         Raises:
-            InvalidInputError: it names no model or no address, or a setting is wrong. An address
-                that holds a key by mistake is not repeated.
+            InvalidInputError: it names no model or no address, or a setting is wrong. The message
+                does not repeat an address that may hold a key.
         """
         found = _FORM.fullmatch(name)
         if found is None:
@@ -60,12 +60,12 @@ class OpenAiConfig(ChatServer):
 
     @property
     def name(self) -> str:
-        """The model and the address's host, as an identity has them."""
+        """The model and the address's host, as in an identity."""
         return f"{self.model}@{urlsplit(self.base_url).netloc}"
 
     @property
     def changes(self) -> str:
-        """The settings that change judgements, as far as they are not the usual ones."""
+        """The settings that change judgements and differ from the defaults."""
         return " ".join(self._changes())
 
     def _changes(self) -> Iterator[str]:
@@ -87,7 +87,7 @@ def _text(value: Any) -> str:
 
 
 def _nested(query: str) -> dict[str, Any]:
-    """Settings by name; a dot leads into a table, and ``none`` is no value."""
+    """Settings by name; a dot opens a table, and ``none`` means None."""
     settings: dict[str, Any] = {}
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
@@ -107,7 +107,7 @@ def _value(value: str) -> str | None:
 
 
 def _field(value: str) -> Any:
-    """A field of the request is JSON, or text without its quotes."""
+    """Parse a field of the request as JSON, or as text without quotes."""
     try:
         return json.loads(value)
     except ValueError:

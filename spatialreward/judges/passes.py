@@ -1,7 +1,7 @@
-"""A self-ensemble: several drawn judgements of an edit, and their mean.
+"""A self-ensemble: several sampled judgements of an edit, and their mean.
 
-N passes cost N times as much as one. The seeds are those of the edit and the next N - 1, so that
-the same edit gets the same draws again wherever the judge holds to a seed.
+N passes cost N times as much as one. They use the edit's seed and the next N - 1, so the same edit
+gets the same samples again from a judge that respects seeds.
 """
 
 import logging
@@ -29,17 +29,17 @@ _SEEDS = 2**63
 
 
 class SelfEnsemble(ClosedAtEnd):
-    """A judge that draws its answers, asked several times an edit."""
+    """A sampling judge, run several times an edit."""
 
     def __init__(self, judging: Judging, passes: int) -> None:
-        """Take over the judge; it is closed with the ensemble.
+        """Take ownership of the judge; closing the ensemble closes it.
 
         Args:
-            judging: draws its answers with the seed of an edit.
-            passes: how often each edit is judged, 2 at least.
+            judging: samples its answers with the seed of an edit.
+            passes: judgements per edit, at least 2.
 
         Raises:
-            InvalidInputError: that is no number of passes.
+            InvalidInputError: ``passes`` is below 2.
         """
         if passes < 2:
             raise InvalidInputError(f"passes: expected 2 or more for a mean, got {passes}")
@@ -47,32 +47,32 @@ class SelfEnsemble(ClosedAtEnd):
         self._passes = passes
         self._listener: Listener = listen_to_nothing
         self.failed_passes: Counter[Failure] = Counter()
-        """Passes without a judgement so far, by reason, those of failed judgements included."""
+        """Passes without a judgement so far, by reason, including those of failed judgements."""
 
     @property
     def notice(self) -> str:
-        """What a reader of the judgements must know about the model."""
-        told = f"each score and reward is the mean of up to {self._passes} drawn judgements"
-        return f"{self._judging.notice}; {told}" if self._judging.notice else told
+        """A remark for readers of the judgements."""
+        ours = f"each score and reward is the mean of up to {self._passes} drawn judgements"
+        return f"{self._judging.notice}; {ours}" if self._judging.notice else ours
 
     @property
     def identity(self) -> JudgeIdentity:
-        """Who judges, and in how many passes."""
+        """Identity of the judge, with the number of passes."""
         one = self._judging.identity
         parts = filter(None, (one.aggregation, self._suffix))
         return one.model_copy(update={"aggregation": ", ".join(parts)})
 
     def judge(self, edits: Iterable[Edit]) -> list[Judgement]:
-        """The mean of the passes over each edit, in order; all passes are asked for at once.
+        """The mean of the passes over each edit, in order; all passes run in one call.
 
         Raises:
-            InvalidInputError: something among ``edits`` is no edit; and whatever the judge raises.
+            InvalidInputError: an element of ``edits`` is not an edit; plus the judge's errors.
         """
         edits = check_edits(edits)
         drawn = [_drawn(edit, number) for edit in edits for number in range(self._passes)]
         if isinstance(self._judging, Writing):
             asked = {id(one): edits[number // self._passes] for number, one in enumerate(drawn)}
-            self._judging.tell(lambda one, answers: self._listener(asked[id(one)], answers))
+            self._judging.set_listener(lambda one, answers: self._listener(asked[id(one)], answers))
         judged = self._judging.judge(drawn)
         judgements = []
         for number in range(len(edits)):
@@ -85,11 +85,11 @@ class SelfEnsemble(ClosedAtEnd):
 
     @property
     def tokens(self) -> Tokens:
-        """Of all passes; none where the judge counts none. See ``Metered``."""
+        """Total over all passes; zero if the judge counts none. See ``Metered``."""
         return self._judging.tokens if isinstance(self._judging, Metered) else Tokens(0, 0)
 
-    def tell(self, listener: Listener) -> None:
-        """Of each pass; nothing where the judge does not write. See ``Writing``."""
+    def set_listener(self, listener: Listener) -> None:
+        """Listen to each pass; no effect if the judge exposes no answers. See ``Writing``."""
         self._listener = listener
 
     def close(self) -> None:
@@ -103,22 +103,22 @@ class SelfEnsemble(ClosedAtEnd):
     def _count(self, name: str, judgements: Sequence[Judgement]) -> None:
         if failures := _failures(judgements):
             self.failed_passes += failures
-            logger.warning("edit %s: %s", name, _told(failures, len(judgements)))
+            logger.warning("edit %s: %s", name, _summary(failures, len(judgements)))
 
 
 def mean_judgement(passes: Sequence[Judgement]) -> Judgement:
     """The mean of several judgements of one edit.
 
-    Each score and the reward is the mean of those that can be read; regions and reasoning are the
-    first one's, since boxes have no mean. Soft scores have one where all of them have soft scores.
-    Where fewer than half can be read there is no judgement.
+    Each score and the reward is the mean over the readable passes; regions and reasoning come from
+    the first one, because boxes have no mean. Soft scores need all passes to have them. With fewer
+    than half of the passes readable the judgement fails.
     """
     readable = [one for one in passes if one.status is JudgementStatus.OK]
     failures = _failures(passes)
     if 2 * len(readable) < len(passes):
         first = next(one for one in passes if one.status is JudgementStatus.FAILED)
         failed = Judgement.failed(
-            f"{_told(failures, len(passes))}; the first: {first.reason}",
+            f"{_summary(failures, len(passes))}; the first: {first.reason}",
             failures.most_common(1)[0][0],
         )
         return failed.model_copy(update={"answer": first.answer})
@@ -144,7 +144,7 @@ def _failures(judgements: Sequence[Judgement]) -> Counter[Failure]:
     return Counter(one.failure for one in judgements if one.failure is not None)
 
 
-def _told(failures: Counter[Failure], passes: int) -> str:
+def _summary(failures: Counter[Failure], passes: int) -> str:
     reasons = ", ".join(f"{count} {failure}" for failure, count in failures.most_common())
     return f"{failures.total()} of {passes} passes have no judgement ({reasons})"
 

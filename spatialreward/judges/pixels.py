@@ -1,4 +1,4 @@
-"""A judge without a model, as a baseline: it looks at where pixels differ, and how much."""
+"""A baseline judge without a model: it measures where and how much pixels differ."""
 
 from collections.abc import Iterable
 from typing import Self
@@ -24,9 +24,9 @@ THRESHOLD = 24.0
 
 
 def differing_pixels(edit: Edit) -> NDArray[np.bool_]:
-    """Which pixels of the edited picture are not the source's, ``[height, width]``.
+    """Mask of changed pixels in the edited picture, ``[height, width]``.
 
-    A source of another size is rescaled to the edited picture; nothing is aligned.
+    Rescales a source of another size to the edited picture; aligns nothing.
     """
     edited = np.asarray(edit.edited, np.float32)
     source = np.asarray(edit.source.resize(edit.edited.size), np.float32)
@@ -34,27 +34,28 @@ def differing_pixels(edit: Edit) -> NDArray[np.bool_]:
 
 
 class PixelDifference:
-    """Tells edits apart by their pixels alone.
+    """Scores edits by their pixels alone.
 
-    Regions are the boxes around connected pixels that differ; the more of the picture differs,
-    the lower the scores, and an edit that changed nothing succeeded in nothing. It cannot read.
+    Regions are the boxes around connected pixels that differ; the larger the changed share of the
+    picture, the lower the scores, and an unchanged picture gets no editing success. It ignores
+    the instruction.
     """
 
     identity = JudgeIdentity(name="pixels", version="1", aggregation=Aggregation().form)
     notice = "pixel differences only; the instruction is not read"
     min_share = 0.002
-    """Connected pixels that are a smaller share of the picture are no region."""
+    """Ignore connected components below this share of the picture."""
 
     def judge(self, edits: Iterable[Edit]) -> list[Judgement]:
         """One judgement an edit, in order.
 
         Raises:
-            InvalidInputError: something among ``edits`` is no edit.
+            InvalidInputError: an element of ``edits`` is not an edit.
         """
         return [self._judge(edit) for edit in check_edits(edits)]
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Hold nothing."""
 
     def __enter__(self) -> Self:
         """The judge itself."""

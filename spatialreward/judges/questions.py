@@ -1,4 +1,4 @@
-"""What a judge is asked: words and pictures in the order in which it reads them; free of torch."""
+"""A judge's input: text and pictures in reading order; free of torch."""
 
 from typing import NamedTuple
 
@@ -16,44 +16,44 @@ class Question(NamedTuple):
 
     parts: tuple[str | Image.Image, ...]
     seed: int | None = None
-    """The answer is drawn with this seed; None: it is the likeliest one, token by token."""
+    """Sampling seed of the answer; None: greedy decoding."""
     form: AnswerForm | None = None
-    """Of the answer, where that is a judgement in our format; None: it may be anything."""
+    """Form of the answer, if it is a judgement in our format; None: unconstrained."""
     in_words: bool = False
-    """Whether the answer is a text, which ends where its writer says so, and no object."""
+    """Whether the answer is prose, which ends at the end token, instead of an object."""
     system: str | None = None
-    """What the conversation begins with."""
+    """The system turn."""
 
     @property
     def pictures(self) -> list[Image.Image]:
-        """The pictures alone."""
+        """The pictures only."""
         return [part for part in self.parts if not isinstance(part, str)]
 
     @property
     def compares(self) -> bool:
-        """Whether it shows a source picture too, as the SC stream alone does."""
+        """Whether it shows a source picture, which only the SC stream does."""
         return len(self.pictures) > 1
 
     @property
     def text(self) -> str:
-        """The words alone."""
+        """The text only."""
         return " ".join(part for part in self.parts if isinstance(part, str))
 
 
 def semantic_question(protocol: Protocol, edit: Edit) -> Question:
-    """What the SC stream is asked about an edit."""
+    """The SC stream's question about an edit."""
     pictures = {Slot.SOURCE: edit.sources, Slot.EDITED: (edit.edited,)}
     return _question(protocol, edit, fill(protocol.semantic_parts(edit.instruction), pictures))
 
 
 def perceptual_question(protocol: Protocol, edit: Edit) -> Question:
-    """What the PQ stream is asked about an edit; see ``Protocol.perceptual``."""
+    """The PQ stream's question about an edit; see ``Protocol.perceptual``."""
     pictures = {Slot.SOURCE: edit.sources, Slot.EDITED: (edit.edited,)}
     return _question(protocol, edit, fill(protocol.perceptual_parts(edit.instruction), pictures))
 
 
 def refusal(protocol: Protocol, edit: Edit) -> Judgement | None:
-    """A failed judgement for an edit that cannot be asked about; None for all others."""
+    """A failed judgement for an edit that the protocol cannot show; None for all others."""
     most, given = protocol.max_sources, len(edit.sources)
     if most is not None and given > most:
         reason = f"protocol {protocol.name}: source pictures: expected {most} at most, got {given}"

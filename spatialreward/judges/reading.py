@@ -1,4 +1,4 @@
-"""From the answers of the streams to a judgement, whoever wrote them; free of torch."""
+"""Combines the streams' answers into a judgement, for any engine; free of torch."""
 
 from collections.abc import Sequence
 
@@ -15,14 +15,14 @@ def judgement_of(
     soft: Scores | None = None,
     wants_soft: bool = False,
 ) -> Judgement:
-    """What the answers say.
+    """The judgement in parsed answers.
 
     Args:
-        semantic: of the SC stream; None where it was not asked.
-        perceptual: of the PQ stream; None where it was not asked.
-        protocol: says in which form they are, and how scores become a reward.
-        soft: soft scores, where the engine can tell them.
-        wants_soft: the reward is made of these, if there are any.
+        semantic: of the SC stream; None if it was not requested.
+        perceptual: of the PQ stream; None if it was not requested.
+        protocol: gives the form of the answers, and how scores become a reward.
+        soft: soft scores, from engines that have them.
+        wants_soft: compute the reward from them, if there are any.
     """
     hard = paired_scores(semantic and semantic.score, perceptual and perceptual.score)
     return Judgement(
@@ -39,7 +39,7 @@ def judgement_of(
 
 
 def paired_scores(semantic: Sequence[float] | None, perceptual: Sequence[float] | None) -> Scores:
-    """The scores of the streams that were asked, two each."""
+    """The scores of the requested streams, two each."""
     success, over_editing = semantic or (None, None)
     naturalness, freedom = perceptual or (None, None)
     return Scores(

@@ -1,7 +1,7 @@
-"""The judge that writes nothing: a scalar head reads its scores off the prompt.
+"""A judge without generation: a scalar head reads its scores from the prompt.
 
-One pass over the prompts of a batch and no generation. There are no regions and no reasoning, and
-no distribution over scores either: soft and hard scores are the same number, the head's.
+One forward pass over the prompts of a batch. There are no regions, no reasoning and no
+distribution over scores: soft and hard scores are the same number, the head's.
 """
 
 import math
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from spatialreward.judges.qwen_vl.scalar_head import ScalarHead
 
 MODE_IN_IDENTITY = "scalar head"
-"""What the identity of such a judge says behind its aggregation."""
+"""Suffix of such a judge's identity after its aggregation."""
 _ASK = {Streams.SEMANTIC: semantic_question, Streams.PERCEPTUAL: perceptual_question}
 
 
 class PromptReader(Protocol):
-    """What reads prompts: the transformers engine."""
+    """Encodes prompts; implemented by the transformers engine."""
 
     def last_hidden(self, questions: Sequence[Question], measure: Measure = ...) -> "torch.Tensor":
         """The hidden state of the last token of each prompt, ``[R, H]``."""
@@ -64,17 +64,17 @@ class ScalarJudge(ClosedAtEnd):
         notice: str = "",
         batch_size: int = 64,
     ) -> None:
-        """Take the parts.
+        """Use loaded parts.
 
         Args:
-            reader: reads prompts.
-            head: on the reader's device; it is not trained any more.
-            protocol: how the model was taught to be asked.
+            reader: encodes prompts.
+            head: on the reader's device; not trained here.
+            protocol: the model's training protocol.
             name: of the model; see ``JudgeIdentity`` for this and the next two.
             version: of the model.
             weights: digest of the checkpoint.
-            notice: what a reader of the judgements must know about the model.
-            batch_size: edits that are judged at once.
+            notice: a remark for readers of the judgements.
+            batch_size: edits judged at once.
         """
         self._reader: PromptReader | None = reader
         self._head = head.requires_grad_(False)
@@ -100,7 +100,7 @@ class ScalarJudge(ClosedAtEnd):
         share_prefixes: bool = True,
         **more: Any,
     ) -> Self:
-        """A model in this process; ``more`` as for ``ScalarJudge``."""
+        """Wrap a model in this process; ``more`` as for ``ScalarJudge``."""
         from spatialreward.judges.engines.transformers_engine import TransformersEngine
 
         reader = TransformersEngine(
@@ -122,17 +122,17 @@ class ScalarJudge(ClosedAtEnd):
         share_prefixes: bool = True,
         **more: Any,
     ) -> Self:
-        """Read a judge's checkpoint with its head.
+        """Load a judge's checkpoint with its head.
 
         Args:
             folder: the checkpoint.
-            adapter: folder of a LoRA that is merged into the weights; its own head counts.
+            adapter: folder of a LoRA to merge into the weights; its own head counts.
             protocol: for a checkpoint without one, as ``Judge.load`` takes it.
-            share_prefixes: compute what prompts have in common once.
-            more: as for ``ScalarJudge``; the name is by default the folder's.
+            share_prefixes: compute common prefixes of prompts once.
+            more: as for ``ScalarJudge``; the name defaults to the folder's.
 
         Raises:
-            InvalidInputError: as ``Judge.load``; or there is no head, or one that does not fit.
+            InvalidInputError: as ``Judge.load``; or the head is missing or does not fit.
         """
         from spatialreward.judges.qwen_vl.scalar_head import read_head
 
@@ -151,7 +151,7 @@ class ScalarJudge(ClosedAtEnd):
         )
 
     def prepare(self) -> None:
-        """Nothing has to be compiled.
+        """Do nothing: a head needs no compiled forms.
 
         Raises:
             SpatialRewardError: the judge has been closed.
@@ -163,17 +163,17 @@ class ScalarJudge(ClosedAtEnd):
 
         Args:
             edits: any number.
-            measure: is told how long each phase took.
+            measure: receives the seconds of each phase.
 
         Raises:
-            InvalidInputError: something among ``edits`` is no edit.
+            InvalidInputError: an element of ``edits`` is not an edit.
         """
         waiting = iter(check_edits(edits))
         judged = self.judge_each(lambda room: list(islice(waiting, room)), measure)
         return [judgement for _, judgement in judged]
 
     def judge_each(self, take: Take, measure: Measure = ignore) -> Iterator[tuple[int, Judgement]]:
-        """As ``judge``, batch by batch, as long as ``take`` gives edits; they come numbered."""
+        """As ``judge``, batch by batch, while ``take`` returns edits; numbers the judgements."""
         number = 0
         while edits := take(self._batch_size):
             for judgement in self._judge(edits, measure):
@@ -181,7 +181,7 @@ class ScalarJudge(ClosedAtEnd):
                 number += 1
 
     def close(self) -> None:
-        """Let go of the model; its memory is free as soon as nothing else holds it."""
+        """Release the model; its memory is free once nothing else references it."""
         self._reader = None
 
     def _running(self) -> PromptReader:
@@ -227,5 +227,5 @@ class ScalarJudge(ClosedAtEnd):
                 soft_scores=scores,
                 reward=self._protocol.aggregation.reward(scores),
             )
-        told = {"judged_by": str(self.identity), "answer": AnswerForm.NONE}
-        return judgement.model_copy(update=told)
+        update = {"judged_by": str(self.identity), "answer": AnswerForm.NONE}
+        return judgement.model_copy(update=update)

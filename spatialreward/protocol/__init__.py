@@ -1,1 +1,1 @@
-"""The language spoken with a judge: how its answers are read and how scores become a reward."""
+"""Prompts and answers of a judge: how answers are parsed and how scores become a reward."""

@@ -1,4 +1,4 @@
-"""From four scores to one reward (SpatialReward, arXiv 2602.07458)."""
+"""Aggregates four scores into one reward (SpatialReward, arXiv 2602.07458)."""
 
 import math
 from typing import Literal, Self
@@ -14,14 +14,14 @@ class Aggregation(Record):
     """How scores become a reward; the defaults are the paper's weighted geometric mean."""
 
     form: Literal["geometric", "min", "modulated"] = "geometric"
-    """``min`` takes the lower score of each stream and their geometric mean, without weights. In
-    ``modulated`` the editing success counts only as far as the rest was left alone."""
+    """``min`` takes the lower score of each stream and their geometric mean, without weights.
+    ``modulated`` scales the editing success by how much else was left unchanged."""
     editing_success: float = Field(0.6, ge=0, le=1)
     over_editing: float = Field(0.4, ge=0, le=1)
     naturalness: float = Field(0.5, ge=0, le=1)
     artifact_freedom: float = Field(0.5, ge=0, le=1)
     sc_exponent: float = Field(0.8, ge=0, le=1)
-    """Share of semantic consistency; perceptual quality has the rest."""
+    """Share of semantic consistency; the rest is perceptual quality."""
 
     @model_validator(mode="after")
     def _weights_sum_to_one(self) -> Self:
@@ -34,7 +34,7 @@ class Aggregation(Record):
         return self
 
     def overall(self, scores: Scores) -> float:
-        """Overall score in 0..10; of one stream alone it is that stream's part.
+        """Overall score in 0..10; for one stream alone, that stream's part.
 
         Geometric: ``SC**a * PQ**(1 - a)``, each a weighted mean in 0..10. Min:
         ``sqrt(min(s1, s2) * min(s3, s4)) / 2.5``. Modulated: as geometric, with
@@ -60,7 +60,7 @@ class Aggregation(Record):
         )
 
     def _of_stream(self, *weighted: tuple[float, float | None]) -> float | None:
-        """One stream's score in 0..10; None where it was not asked."""
+        """One stream's score in 0..10; None if it was not requested."""
         scores = [score for _, score in weighted if score is not None]
         if len(scores) < len(weighted):
             return None

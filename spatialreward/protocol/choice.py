@@ -1,4 +1,4 @@
-"""Which protocol a checkpoint is judged with: its own, or for one without any the user's."""
+"""Chooses a checkpoint's protocol: its own, or for one without, the user's."""
 
 import logging
 from pathlib import Path
@@ -21,13 +21,13 @@ logger = logging.getLogger(__name__)
 BY_NAME = {
     one.name: one for one in (FULL, FULL_REASONING, FULL_SCORES, TINY, TINY_REASONING, TINY_SCORES)
 }
-"""The protocols that come with the library."""
+"""The protocols that ship with the library."""
 
 
 def in_form(family: str | Path, form: AnswerForm) -> Protocol:
-    """The protocol of a family, ``full`` or ``tiny``, that asks for a form of answers.
+    """The protocol of a family, ``full`` or ``tiny``, with a form of answers.
 
-    What a scalar head reads asks for as much as the family itself does.
+    A scalar head reads the same prompt as the family's own form.
     """
     if form is AnswerForm.NONE:
         usual = named_protocol(family)
@@ -36,17 +36,17 @@ def in_form(family: str | Path, form: AnswerForm) -> Protocol:
 
 
 def home_of(folder: Path, adapter: Path | None = None) -> Path:
-    """Where to look for a checkpoint's protocol: an adapter's own counts, being trained last."""
+    """The folder whose protocol counts: an adapter's if it has one, as the last one trained."""
     return adapter if adapter is not None and (adapter / PROTOCOL_FILE).is_file() else folder
 
 
 def stated_protocol(
     folder: Path, adapter: Path | None = None, given: str | Path | None = None
 ) -> Protocol | None:
-    """The protocol in a checkpoint or its adapter, else the one that is given; None: neither is.
+    """The protocol in a checkpoint or its adapter, else the given one; None if there is neither.
 
     Raises:
-        InvalidInputError: it is malformed, or there is none of that name.
+        InvalidInputError: it is malformed, or no protocol has that name.
     """
     home = home_of(folder, adapter)
     if (home / PROTOCOL_FILE).is_file():
@@ -58,13 +58,13 @@ def protocol_of(folder: Path, given: str | Path | None = None) -> Protocol:
     """The protocol of a checkpoint.
 
     Args:
-        folder: the checkpoint. The protocol in it counts, since it was trained with that.
-        given: for a checkpoint without one: one of ``BY_NAME`` or a protocol file; by default
+        folder: the checkpoint. Its own protocol counts, because it was trained with it.
+        given: for a checkpoint without one: one of ``BY_NAME`` or a protocol file; default
             ``full``.
 
     Raises:
-        InvalidInputError: there is no such file, one is malformed, or ``given`` is another than
-            the checkpoint's own.
+        InvalidInputError: there is no such file, one is malformed, or ``given`` differs from the
+            checkpoint's own.
     """
     own = Protocol.read(folder) if (folder / PROTOCOL_FILE).is_file() else None
     asked = None if given is None else named_protocol(given)
@@ -87,7 +87,7 @@ def protocol_of(folder: Path, given: str | Path | None = None) -> Protocol:
 
 
 def place_of(folder: Path, given: str | Path | None = None) -> str:
-    """Where ``protocol_of`` finds the protocol, for messages: its file, or ``protocol NAME``."""
+    """Origin of the protocol of ``protocol_of``, for messages: its file, or ``protocol NAME``."""
     if (folder / PROTOCOL_FILE).is_file():
         return str(folder / PROTOCOL_FILE)
     asked = FULL.name if given is None else str(given)

@@ -1,7 +1,6 @@
-"""How a judge's answer is written, and on which scale its scores are: ours, or a public judge's.
+"""Formats and score scales of judges' answers: ours, and those of public judges.
 
-A protocol names both. Formats are a closed list; each but our own has its reader in
-``public_answers``.
+A protocol names both. Formats are a closed list; ``public_answers`` parses all but our own.
 """
 
 from enum import StrEnum
@@ -13,29 +12,29 @@ from spatialreward.records import MAX_SCORE, Record, Streams
 
 
 class AnswerFormat(StrEnum):
-    """How an answer is written."""
+    """Format of an answer."""
 
     JSON = "json"
-    """An object a stream, with two scores each."""
+    """One object a stream, with two scores each."""
     ONE_SCORE = "one_score"
     """Two questions about source and edited picture, each answered by an object with reasoning and
-    one score: how far the instruction was carried out, and whether the rest was left alone."""
+    one score: how far the instruction was carried out, and whether the rest stayed unchanged."""
     TWO_SCORES = "two_scores"
-    """As ours without regions, an object a stream with reasoning and two scores, but on the
+    """As ours without regions: one object a stream with reasoning and two scores, but on the
     protocol's own scale."""
     CRITIQUE = "critique"
-    """One question, answered in words: a section an aspect, with a justification and a score."""
+    """One question, answered in prose: one section per aspect, with a justification and a score."""
     HEADS = "heads"
-    """Nothing is written. Two questions about source and edited picture end in a token behind which
-    a head reads mean and spread of a score: of the instruction, and of the quality."""
+    """No text. Two questions about source and edited picture, on instruction and quality, end in a
+    token from which a head reads mean and spread of a score."""
 
     @property
     def shows_source_twice(self) -> bool:
-        """Whether the second question is about source and edited picture, as the first one is."""
+        """Whether the second question shows source and edited picture too."""
         return self in (AnswerFormat.ONE_SCORE, AnswerFormat.HEADS)
 
     def questions(self, streams: Streams) -> tuple[Streams, ...]:
-        """Which of a protocol's two prompts are asked for some streams; none: it cannot tell."""
+        """The prompts that cover the given streams; none if the format cannot judge them."""
         both = (Streams.SEMANTIC, Streams.PERCEPTUAL)
         match self:
             case AnswerFormat.CRITIQUE:
@@ -46,14 +45,14 @@ class AnswerFormat(StrEnum):
 
 
 class ScoreScale(Record):
-    """The scale on which a public judge writes its scores, and how it becomes 0..25: linearly."""
+    """The scale of a public judge's scores, mapped linearly to 0..25."""
 
     lowest: float
-    """The lowest score that may be written."""
+    """The lowest valid score."""
     highest: float
-    """The highest one; it becomes 25."""
+    """The highest valid score; it maps to 25."""
     zero: float | None = None
-    """The score that becomes 0, where that is below the lowest one; None: the lowest."""
+    """The score that maps to 0, where it is below the lowest one; None: the lowest."""
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
@@ -69,42 +68,42 @@ class ScoreScale(Record):
         return self.lowest if self.zero is None else self.zero
 
     def holds(self, written: float) -> bool:
-        """Whether a judge may write a score; NaN and infinity are none."""
+        """Whether a score is valid; NaN and infinity are not."""
         return self.lowest <= written <= self.highest
 
     def common(self, written: float) -> float:
-        """A written score on the scale of all judges, 0..25."""
+        """Convert a written score to the common scale, 0..25."""
         return MAX_SCORE * (written - self._zero) / (self.highest - self._zero)
 
     def __str__(self) -> str:
-        """As ``1..5``, and which score is 0 of 25 if not the lowest."""
-        told = f"{self.lowest:g}..{self.highest:g}"
-        return told if self._zero == self.lowest else f"{told}, {self._zero:g} is 0"
+        """As ``1..5``, with the score that maps to 0 if it is not the lowest."""
+        scale = f"{self.lowest:g}..{self.highest:g}"
+        return scale if self._zero == self.lowest else f"{scale}, {self._zero:g} is 0"
 
 
 OUR_SCALE = ScoreScale(lowest=0.0, highest=MAX_SCORE)
-"""0..25, as it is."""
+"""0..25, the common scale."""
 
 
 class Capabilities(NamedTuple):
-    """What a judge can do, for whoever compares judges or shows their answers."""
+    """A judge's capabilities, for comparing judges and displaying their answers."""
 
     predicts_regions: bool
-    """Whether it says where the edit happened."""
+    """Whether it localises the edit."""
     max_sources: int | None
     """Source pictures an edit may have; None: any number."""
     has_quality: bool
-    """Whether it scores the quality of the edited picture apart from the edit."""
+    """Whether it scores the quality of the edited picture separately."""
 
     @property
     def limits(self) -> str:
-        """What it cannot do, in words; empty if nothing is missing."""
-        told = []
+        """The missing capabilities, in words; empty if none is missing."""
+        missing = []
         if not self.predicts_regions:
-            told.append("predicts no regions")
+            missing.append("predicts no regions")
         if self.max_sources is not None:
             pictures = "picture" if self.max_sources == 1 else "pictures"
-            told.append(f"takes {self.max_sources} source {pictures}")
+            missing.append(f"takes {self.max_sources} source {pictures}")
         if not self.has_quality:
-            told.append("does not score quality")
-        return ", ".join(told)
+            missing.append("does not score quality")
+        return ", ".join(missing)

@@ -1,8 +1,8 @@
-"""A protocol file of the prompts in a checkout of a public judge's code on the user's disk.
+"""Makes a protocol file from the prompts in the user's checkout of a public judge's code.
 
-The code is parsed, never imported or run; this library holds none of its words. Checkpoints trained
-with those prompts know no others, so they are taken letter by letter. What a protocol says beside
-the prompts (picture sizes, longest answer, scale) is what that code does; see ``docs/judge.md``.
+The code is parsed, never imported or run; this library ships none of its prompts. Checkpoints
+were trained with the exact prompts, so these are copied verbatim. The other fields of a protocol
+(picture sizes, longest answer, scale) follow that code; see ``docs/judge.md``.
 """
 
 import json
@@ -40,7 +40,7 @@ _TEN, _TWENTY_FIVE = "10", "25"
 
 
 class PublicJudge(StrEnum):
-    """Judges whose code has prompts that are known here."""
+    """Public judges whose prompts this module can import."""
 
     SPATIALREWARD = "spatialreward"
     EDITSCORE_QWEN2_5_VL = "editscore-qwen2.5-vl"
@@ -54,12 +54,12 @@ class PublicJudge(StrEnum):
 
 
 class _Known(NamedTuple):
-    """Where a judge's prompts are, and how they become a protocol."""
+    """Where a judge's prompts are, and how to build a protocol from them."""
 
     file: Path
-    """Of the checkout; tells which judge's it is."""
+    """Path within the checkout; identifies the judge."""
     fields: Callable[[Path], dict[str, Any]]
-    """A protocol's fields but its name, of a checkout's folder."""
+    """Builds a protocol's fields except its name from the checkout's folder."""
 
 
 def import_protocol(
@@ -69,12 +69,12 @@ def import_protocol(
 
     Args:
         checkout: the folder of the judge's code.
-        judge: whose prompts; None: that of the only judge whose code this is.
-        name: of the protocol; by default that of the judge.
+        judge: the judge; None: the only one whose code this is.
+        name: of the protocol; default: the judge's.
 
     Raises:
-        InvalidInputError: the prompts are not there, or in no form that is known; or the checkout
-            has those of several judges.
+        InvalidInputError: the prompts are missing or in an unknown form, or the checkout has those
+            of several judges.
     """
     judge = judge or _judge_of(checkout)
     known = _KNOWN[judge]
@@ -102,24 +102,24 @@ def _judge_of(checkout: Path) -> PublicJudge:
 
 
 def _spatialreward(checkout: Path) -> dict[str, Any]:
-    """Pictures first, then the words.
+    """Pictures first, then the text.
 
     The SC prompt goes through Python's ``format`` there, which makes doubled braces single. The PQ
-    prompt does not: its doubled braces are what the models were trained with.
+    prompt does not; the models were trained with its doubled braces.
     """
     source = PythonSource(checkout / SOURCE_FILE)
     return {
         "semantic": _BOTH + source.template("SC_PROMPT_TEMPLATE", _INSTRUCTION),
         "perceptual": "{edited}" + source.text("PQ_PROMPT"),
-        # The largest pictures that the published checkpoint saw in its training (GRPO).
+        # The largest pictures that the published checkpoint saw in training (GRPO).
         "max_pixels": 401_408,
-        # What the reference code's evaluation allows.
+        # The limit in the reference code's evaluation.
         "max_answer_tokens": 4096,
     }
 
 
 def _viescore(checkout: Path) -> dict[str, Any]:
-    """Text-guided editing, words first, on a scale of ten; GEdit-Bench's code has a copy."""
+    """Text-guided editing, text first, on a scale of ten; GEdit-Bench's code has a copy."""
     source = PythonSource(checkout / _VIESCORE)
     context = source.text("_context_no_delimit")
     compare = source.text("_prompts_0shot_two_image_edit_rule")
@@ -131,14 +131,14 @@ def _viescore(checkout: Path) -> dict[str, Any]:
         "scale": ScoreScale(lowest=0, highest=10),
         "answer": AnswerForm.REASONING,
         "max_sources": 1,
-        # What GEdit-Bench's grading allows.
+        # The limit in GEdit-Bench's grading.
         "max_answer_tokens": 1400,
         "aggregation": Aggregation(form="min"),
     }
 
 
 def _editscore(checkout: Path) -> dict[str, Any]:
-    """Rules for a scale of ten, in which the code writes 25 instead."""
+    """Rules for a scale of ten, in which the code substitutes 25."""
     source = PythonSource(checkout / _EDITSCORE)
     context = source.text("_context_no_delimit_reasoning_first")
     compare = source.text("_prompts_0shot_two_image_edit_rule")
@@ -175,7 +175,7 @@ def _editscore_with_labels(checkout: Path) -> dict[str, Any]:
 
 
 def _editreward(checkout: Path) -> dict[str, Any]:
-    """Two rubrics, each followed by a line with the token that the heads read behind."""
+    """Two rubrics, each followed by a line with the token at which the heads read."""
     source = PythonSource(checkout / _EDITREWARD)
     ending = PythonSource(checkout / _EDITREWARD_ENDING).text("prompt_with_special_token")
     following, quality = (
@@ -219,7 +219,7 @@ def _rationalrewards(checkout: Path) -> dict[str, Any]:
 
 
 def _firm_edit(checkout: Path) -> dict[str, Any]:
-    """Execution and consistency, 1 to 5, of which the code makes fifths."""
+    """Execution and consistency, 1 to 5, which the code divides by five."""
     source = PythonSource(checkout / _FIRM)
     execution, consistency = (
         _BOTH + source.template(name, _INSTRUCTION)
@@ -238,7 +238,7 @@ def _firm_edit(checkout: Path) -> dict[str, Any]:
 
 
 def _unifiedreward_edit(checkout: Path) -> dict[str, Any]:
-    """The pointwise prompts; which scores make a reward the code does not say."""
+    """The pointwise prompts; the code does not define a reward."""
     asked = PythonSource(checkout / _UNIFIED).text("problem", names={"instruction": _INSTRUCTION})
     quality = PythonSource(checkout / _UNIFIED_QUALITY).text("problem")
     return {

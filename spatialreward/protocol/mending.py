@@ -1,7 +1,7 @@
-"""Puts right what models often get wrong in an answer, by name and counted; never a score.
+"""Repairs frequent formal errors in answers, each named and counted; never changes a score.
 
-Each function returns what is mended and adds the name of what it did. Whether that was allowed is
-for the parser to say.
+Each function returns the repaired value and adds the name of the repair. The parser decides
+whether that repair was allowed.
 """
 
 import json
@@ -17,18 +17,19 @@ from spatialreward.records import BOX_SCALE, Mending
 Mended = set[Mending]
 
 _REFERENCE = re.compile(r"<\|bbox_([0-9]+)\|>[ ]?")
-# A text that never ends is one too: looking for the end from each of its quotes would be quadratic.
+# Also match an unterminated string: searching for the end from each quote would be quadratic.
 _STRING_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.)*"?|,(?=\s*[\]}])', re.DOTALL)
 _NUMBER = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,6})?")
 _COORDINATE = re.compile(r"-?[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 
 def read_object(text: str, mended: Mended) -> Any:
-    """The value of a JSON text, without trailing commas and with control characters in texts.
+    """Parse a JSON text, allowing trailing commas and control characters in strings.
 
     Raises:
-        InvalidInputError: it is no JSON even so; the reason is that of the text as it was.
-        JudgementError: a key has two values, and nothing says which of them is meant.
+        InvalidInputError: it is not JSON even after repair; the reason is that of the original
+            text.
+        JudgementError: a key has two values, so its meaning is unclear.
     """
     try:
         return _unambiguous(text, strict=True)
@@ -48,14 +49,14 @@ def read_object(text: str, mended: Mended) -> Any:
 
 
 def known_keys(value: Mapping[str, Any], keys: Sequence[str], mended: Mended) -> dict[str, Any]:
-    """An object without the keys that its form does not have."""
+    """Drop the keys that the form does not have."""
     if value.keys() - set(keys):
         mended.add(Mending.UNKNOWN_KEY)
     return {key: value[key] for key in keys if key in value}
 
 
 def unquoted_score(score: Any, mended: Mended) -> Any:
-    """A score that was written as a text, as the number in it."""
+    """Convert a score that was written as text to its number."""
     if isinstance(score, str) and _NUMBER.fullmatch(score.strip()):
         mended.add(Mending.QUOTED_NUMBER)
         return float(score)
@@ -63,7 +64,7 @@ def unquoted_score(score: Any, mended: Mended) -> Any:
 
 
 def unquoted_number(value: Any, mended: Mended) -> Any:
-    """A region's id or coordinate that was written as a text, as the number in it."""
+    """Convert a region's id or coordinate that was written as text to its number."""
     if isinstance(value, str) and _COORDINATE.fullmatch(value.strip()):
         mended.add(Mending.QUOTED_NUMBER)
         return float(value) if "." in value else int(value)
@@ -71,7 +72,7 @@ def unquoted_number(value: Any, mended: Mended) -> Any:
 
 
 def mended_box(box: Any, mended: Mended) -> Any:
-    """A box in whole numbers within 0..1000; anything else as it is."""
+    """Round and clip a box to whole numbers within 0..1000; return anything else unchanged."""
     if isinstance(box, list):
         box = [unquoted_number(one, mended) for one in box]
     if not isinstance(box, list) or not all(map(_is_number, box)):
@@ -86,7 +87,7 @@ def mended_box(box: Any, mended: Mended) -> Any:
 
 
 def has_area(box: Any) -> bool:
-    """False for a box of four numbers that encloses nothing."""
+    """False for a box of four numbers without area."""
     if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
         return True
     left, top, right, bottom = box
@@ -94,7 +95,7 @@ def has_area(box: Any) -> bool:
 
 
 def numbered(regions: Sequence[dict[str, Any]], mended: Mended) -> list[dict[str, Any]]:
-    """Regions with ids of their own: by their order where two have the same one."""
+    """Renumber regions by their order if two have the same id."""
     ids = [region["id"] for region in regions if _is_number(region.get("id"))]
     if len(set(ids)) == len(ids):
         return list(regions)
@@ -103,7 +104,7 @@ def numbered(regions: Sequence[dict[str, Any]], mended: Mended) -> list[dict[str
 
 
 def without_unknown_references(reasoning: str, known: set[int], mended: Mended) -> str:
-    """A reasoning that refers to known regions only."""
+    """Drop references to unknown regions from a reasoning."""
     names = {str(number) for number in known}
 
     def kept(match: re.Match[str]) -> str:
@@ -126,7 +127,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _unambiguous(text: str, *, strict: bool) -> Any:
-    """The first JSON value of a text, in which no key has two values."""
+    """The first JSON value of a text; refuses keys with two different values."""
     repeated: list[str] = []
 
     def read_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

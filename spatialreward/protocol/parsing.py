@@ -1,8 +1,8 @@
-"""Reads the JSON a judge answers with; an answer that cannot be read is an error, never a score.
+"""Parses the JSON of a judge's answer; an unreadable answer is an error, never a score.
 
-The answer is what stands behind the thinking, in the form that the protocol asks for. What models
-often get wrong is mended where the protocol allows it, and each mending is named in what is read.
-``spatialreward.protocol.rendering`` is the way back.
+The answer is the text after the thinking, in the protocol's form. Frequent formal errors are
+repaired where the protocol allows it, and the result names each repair.
+``spatialreward.protocol.rendering`` is the inverse.
 """
 
 import re
@@ -22,7 +22,7 @@ ALL_MENDINGS = tuple(Mending)
 
 _REGION_REFERENCE = re.compile(r"<\|bbox_([0-9]+)\|>")
 _MOST_DIGITS = 19
-"""Of a region's id, which fits 64 bits."""
+"""Longest id of a region; fits 64 bits."""
 _FAILURE_WITHOUT: Mapping[Mending, Failure] = MappingProxyType(
     {
         Mending.UNKNOWN_KEY: Failure.WRONG_FORM,
@@ -46,24 +46,24 @@ class PerceptualAnswer(Record):
     reasoning: Text
     score: ScorePair
     mended: tuple[Mending, ...] = Field((), exclude=True)
-    """What was put right before the answer could be read."""
+    """Repairs made before parsing."""
 
     def in_form(self, form: AnswerForm) -> Self:
-        """What a form has of the answer; its scores alone have no reasoning."""
+        """The part of the answer that a form has; scores alone have no reasoning."""
         return self if form.has_reasoning else self.model_copy(update={"reasoning": ""})
 
 
 class SemanticAnswer(Record):
     """The SC stream's answer: ``score`` is [editing success, degree of over-editing].
 
-    What the protocol's form does not have is empty.
+    Fields that the protocol's form does not have are empty.
     """
 
     edit_region: tuple[EditRegion, ...]
     reasoning: Text
     score: ScorePair
     mended: tuple[Mending, ...] = Field((), exclude=True)
-    """What was put right before the answer could be read."""
+    """Repairs made before parsing."""
 
     @model_validator(mode="after")
     def _reasoning_names_known_regions(self) -> Self:
@@ -79,7 +79,7 @@ class SemanticAnswer(Record):
         return self
 
     def in_form(self, form: AnswerForm) -> Self:
-        """What a form has of the answer; without regions the reasoning is plain prose."""
+        """The part of the answer that a form has; without regions the reasoning is plain prose."""
         if form.has_regions:
             return self
         labels = {region.id: region.label for region in self.edit_region}
@@ -98,12 +98,12 @@ def parse_semantic(
     """Parse the SC stream's text.
 
     Args:
-        text: all that was written, a thought before the answer too.
-        allowed: what may be put right.
-        form: which the answer has to have; one in another form is no answer.
+        text: the whole text, with any thought before the answer.
+        allowed: the permitted repairs.
+        form: the required form; an answer in another form is an error.
 
     Raises:
-        JudgementError: the text is no semantic answer; tells which kind of failure that is.
+        JudgementError: the text is not a semantic answer; carries the kind of failure.
     """
     return _parse(text, SemanticAnswer, allowed, form)
 
@@ -143,7 +143,7 @@ def _parse(
 
 
 def _absent_from(form: AnswerForm, answer: type[Answer]) -> dict[str, Any]:
-    """The keys of an answer that a form does not have, and what stands in their place."""
+    """The keys that a form does not have, with their empty values."""
     absent: dict[str, Any] = {}
     if not form.has_regions and answer is SemanticAnswer:
         absent["edit_region"] = []
@@ -153,15 +153,15 @@ def _absent_from(form: AnswerForm, answer: type[Answer]) -> dict[str, Any]:
 
 
 def answer_value(text: str, mended: mending.Mended, begins: str = "{") -> Any:
-    """The JSON value behind the thinking, whatever form it has.
+    """The JSON value after the thinking, of any form.
 
     Args:
-        text: all that was written, a thought before the answer too.
-        mended: gets the names of what was put right.
-        begins: the brackets that an answer may begin with, ``{`` or ``{[``.
+        text: the whole text, with any thought before the answer.
+        mended: collects the names of the repairs.
+        begins: the allowed opening brackets, ``{`` or ``{[``.
 
     Raises:
-        JudgementError: there is none (``CUT_OFF``, ``NO_ANSWER``), or it is no JSON (``NOT_JSON``).
+        JudgementError: it is missing (``CUT_OFF``, ``NO_ANSWER``) or not JSON (``NOT_JSON``).
     """
     scanner = _scanned(text, begins)
     if scanner.thinking:
@@ -182,7 +182,7 @@ def _scanned(text: str, begins: str) -> AnswerScanner:
     scanner = AnswerScanner(begins=begins)
     scanner.read(text)
     thought_ends = text.find(THOUGHT_ENDS)
-    # Some templates open the thought in the prompt: then only its end is in the answer.
+    # Some templates open the thought in the prompt; the answer then has only its end.
     is_within = scanner.end is not None and (scanner.begin or 0) < thought_ends < scanner.end
     if thought_ends < 0 or THOUGHT_BEGINS in text[:thought_ends] or is_within:
         return scanner

@@ -1,4 +1,4 @@
-"""The protocol file: the prompts a checkpoint was trained with, kept beside its weights."""
+"""The protocol file: the prompts a checkpoint was trained with, stored beside its weights."""
 
 import hashlib
 import re
@@ -29,7 +29,7 @@ PROTOCOL_FILE = "protocol.json"
 
 
 class Slot(StrEnum):
-    """Where a prompt shows a picture."""
+    """Placeholder of a picture in a prompt."""
 
     SOURCE = "source"
     EDITED = "edited"
@@ -43,7 +43,7 @@ _PLACEHOLDER = re.compile(r"\{(source|edited|instruction)\}")
 def fill(
     parts: Sequence[PromptPart], pictures: Mapping[Slot, tuple[Picture, ...]]
 ) -> tuple[str | Picture, ...]:
-    """A prompt with pictures, decoded or as files, in the places where it shows them."""
+    """Fill pictures, decoded or as files, into a prompt's placeholders."""
     filled: list[str | Picture] = []
     for part in parts:
         filled += pictures[part] if isinstance(part, Slot) else (part,)
@@ -64,42 +64,42 @@ def _check_placeholders(template: str, counts: Mapping[str, int]) -> None:
 
 
 class Protocol(Record):
-    """Everything that training, evaluation and serving must do alike for one checkpoint.
+    """The settings that training, evaluation and serving must share for one checkpoint.
 
-    Whatever stands before the edited picture is computed once for all edits that share it, so a
-    prompt that ends in ``{edited}`` is the cheapest.
+    The text before the edited picture is computed once for all edits that share it, so a prompt
+    that ends in ``{edited}`` is the cheapest.
     """
 
     name: str
     format: AnswerFormat = Field(AnswerFormat.JSON, exclude_if=lambda one: one is AnswerFormat.JSON)
-    """How answers are written. This and other fields that a public judge alone needs are not in the
-    file where they have their default, so protocols from before keep their digest."""
+    """Format of the answers. The file omits this and other fields for public judges at their
+    defaults, so older protocols keep their digest."""
     semantic: str
-    """Prompt of the SC stream; ``{source}``, ``{edited}`` and ``{instruction}`` are filled in."""
+    """Prompt of the SC stream; has ``{source}``, ``{edited}`` and ``{instruction}``."""
     perceptual: str
-    """Prompt of the PQ stream, with ``{edited}``. In the formats ``one_score`` and ``heads`` it is
-    the second question and filled in as ``semantic``; in ``critique`` there is none."""
+    """Prompt of the PQ stream, with ``{edited}``. In the formats ``one_score`` and ``heads``: the
+    second question, with the placeholders of ``semantic``; empty in ``critique``."""
     answer: AnswerForm = Field(AnswerForm.REGIONS, exclude_if=is_regions)
-    """What the prompts ask for, and what an answer has to be; not in the file where it is
-    ``regions``, which older files mean."""
+    """The form that prompts request and answers must have; the file omits ``regions``, which older
+    files mean."""
     system: str | None = Field(None, exclude_if=lambda one: one is None)
-    """What the conversation begins with, in a system turn of the chat template."""
+    """System turn of the chat template."""
     chat_template: str | None = None
     """Jinja template of the conversation around a prompt; None: the tokenizer's own."""
     square_side: PositiveInt | None = None
-    """Pictures are resized to squares of this side; None keeps their shape and size."""
+    """Resize pictures to squares of this side; None keeps their shape and size."""
     max_pixels: PositiveInt | None = None
-    """Larger pictures are made smaller, in their own shape, to this many pixels."""
+    """Shrink larger pictures to this many pixels, keeping their shape."""
     min_pixels: PositiveInt | None = Field(None, exclude_if=lambda one: one is None)
-    """Smaller pictures are made larger, in their own shape, to this many pixels at least."""
+    """Enlarge smaller pictures to at least this many pixels, keeping their shape."""
     max_sources: PositiveInt | None = Field(None, exclude_if=lambda one: one is None)
-    """An edit of more source pictures than that is not judged; None: any number."""
+    """Refuse edits with more source pictures; None: any number."""
     scale: ScoreScale = Field(OUR_SCALE, exclude_if=lambda one: one == OUR_SCALE)
-    """Of the scores as they are written, in the formats of public judges."""
+    """Scale of the written scores, in the formats of public judges."""
     max_answer_tokens: PositiveInt = 1024
-    """An answer longer than this counts as a failed judgement."""
+    """A longer answer is a failed judgement."""
     mendings: tuple[Mending, ...] = ALL_MENDINGS
-    """What may be put right in an answer before it is read."""
+    """The repairs allowed before an answer is parsed."""
     aggregation: Aggregation = Aggregation()
     """How the scores become a reward."""
 
@@ -123,7 +123,7 @@ class Protocol(Record):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What a judge that is asked so can do."""
+        """The capabilities of a judge with this protocol."""
         return Capabilities(
             predicts_regions=self.answer.has_regions,
             max_sources=self.max_sources,
@@ -132,7 +132,7 @@ class Protocol(Record):
 
     @property
     def notice(self) -> str:
-        """What a reader of the judgements must know; empty where they are like all others."""
+        """A remark for readers of the judgements; empty for the common scale and streams."""
         scale = "" if self.scale == OUR_SCALE else f"its scores are {self.scale}, shown as 0..25"
         return "; ".join(filter(None, (self.capabilities.limits, scale)))
 
@@ -146,7 +146,7 @@ class Protocol(Record):
 
     @property
     def reward_of(self) -> str:
-        """What a reward is made of, as a judge's identity says it."""
+        """The composition of the reward, as in a judge's identity."""
         match self.format:
             case AnswerFormat.CRITIQUE:
                 return "mean of aspects"
@@ -156,7 +156,7 @@ class Protocol(Record):
 
     @property
     def reference(self) -> str:
-        """Name and digest, as ``tiny@0a1b2c3d4e5f``; protocols that differ have different ones."""
+        """Name and digest, as ``tiny@0a1b2c3d4e5f``; unique to the content."""
         digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()
         return f"{self.name}@{digest[:12]}"
 
@@ -181,7 +181,7 @@ class Protocol(Record):
         """The protocol in a file of any name.
 
         Raises:
-            InvalidInputError: it cannot be read, or is malformed; the message names file and field.
+            InvalidInputError: it is unreadable or malformed; the message names file and field.
         """
         try:
             return cls.model_validate_json(read_text(path))
@@ -218,7 +218,7 @@ TINY = Protocol(
     square_side=64,
     max_answer_tokens=208,
 )
-"""For the tiny judge, whose every prompt token costs training time."""
+"""For the tiny judge, which pays training time for each prompt token."""
 
 TINY_REASONING = TINY.model_copy(update={"name": "tiny-reasoning", "answer": AnswerForm.REASONING})
 TINY_SCORES = TINY.model_copy(update={"name": "tiny-scores", "answer": AnswerForm.SCORES})

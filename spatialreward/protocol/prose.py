@@ -1,29 +1,29 @@
-"""A reasoning about regions as plain prose, for judges that predict none."""
+"""Converts reasoning about regions to plain prose, for judges without regions."""
 
 import re
 from collections.abc import Mapping
 
 _MARK = re.compile(r"[ \t]*<\|(?:bbox_(?P<id>[0-9]+)|global)\|>[ \t]*(?P<colon>[:\uff1a][ \t]*)?")
 _UNSPACED = ("\n", "\u3002", "\uff01", "\uff1f", "\uff1b", "\uff1a")
-"""Ends of sentences behind which no space stands: a new line, and Chinese . ! ? ; and :"""
+"""Sentence ends without a following space: a new line, and Chinese . ! ? ; and :"""
 _SENTENCE_ENDS = (*".!?:;", *_UNSPACED)
 _CLOSING = "\"')]\u00bb\u2019\u201d"
 _CLINGING = tuple(",.;!?)")
-"""What stands directly behind a noun."""
+"""Punctuation directly after a noun."""
 _NAMELESS = "the region"
 
 
 def without_marks(reasoning: str, labels: Mapping[int, str]) -> str:
-    """A reasoning without ``<|bbox_i|>`` and ``<|global|>``.
+    """Remove ``<|bbox_i|>`` and ``<|global|>`` from a reasoning.
 
-    At the beginning of a sentence a mark is a heading of what follows, which says by itself what it
-    is about: it is left out, with the colon behind it. Within a sentence the mark of a region is a
-    noun, and the region's label takes its place. ``<|global|>`` is none: the sentence that runs
-    into it ends there.
+    At the start of a sentence a mark is a heading, and the text after it names its own subject: the
+    mark and its colon are dropped. Within a sentence the mark of a region is a noun, so the
+    region's label replaces it. ``<|global|>`` is not a noun: it ends the sentence that it
+    interrupts.
 
     Args:
         reasoning: with marks.
-        labels: of the regions, by their ids.
+        labels: of the regions, by id.
     """
     written, at = "", 0
     for mark in _MARK.finditer(reasoning):
@@ -41,7 +41,7 @@ def without_marks(reasoning: str, labels: Mapping[int, str]) -> str:
             space = "" if reasoning.startswith(_CLINGING, at) else " "
             written += f" {noun}{colon}{space}"
     prose = (written + reasoning[at:]).rstrip(" \t") if at else reasoning
-    # A mark that another one was broken into, or one in a label.
+    # Marks in labels, or those formed when an inner mark was removed.
     while _MARK.search(prose):
         prose = _MARK.sub(" ", prose).strip()
     return prose

@@ -1,7 +1,7 @@
-"""Reads the answers of public judges that write in a format of their own.
+"""Parses the answers of public judges with their own formats.
 
-Scores come on the scale of all judges, by the protocol's. An answer that cannot be read is an error
-of the same closed list as everywhere, never a middle score.
+Scores are converted to the common scale by the protocol's. An unreadable answer is an error of
+the common closed list, never a middle score.
 """
 
 import re
@@ -40,7 +40,7 @@ class _Aspect(NamedTuple):
     heading: str
     stream: Streams
     is_optional: bool = False
-    """Whether it may say that it does not apply."""
+    """Whether the section may say that it does not apply."""
 
 
 _ASPECTS: Mapping[str, _Aspect] = MappingProxyType(
@@ -59,15 +59,15 @@ _HEADING = re.compile(
 
 
 def read_public(protocol: Protocol, texts: Mapping[Streams, str], streams: Streams) -> Judgement:
-    """The judgement in a public judge's answers.
+    """Parse a public judge's answers into a judgement.
 
     Args:
-        protocol: of a format with a reader here: ``one_score``, ``two_scores`` or ``critique``.
-        texts: what was written, by the prompt that was asked.
-        streams: what the edit is judged by; the reward is of these.
+        protocol: with a format parsed here: ``one_score``, ``two_scores`` or ``critique``.
+        texts: the written answers, by prompt.
+        streams: the requested streams; the reward covers these.
 
     Raises:
-        JudgementError: an answer is in another format, or its score is not on the scale.
+        JudgementError: an answer has another format, or its score is off the scale.
     """
     match protocol.format:
         case AnswerFormat.ONE_SCORE:
@@ -115,10 +115,10 @@ def _of_two_scores_each(protocol: Protocol, texts: Mapping[Streams, str]) -> Jud
 def _scores(
     text: str, number: int, protocol: Protocol, mended: mending.Mended
 ) -> tuple[list[float], str]:
-    """So many scores, 0..25, and what stands beside them."""
+    """The given number of scores, 0..25, and the reasoning beside them."""
     value = mending.known_keys(answer_value(text, mended), _SCORE_KEYS, mended)
     given, reasoning = value.get("score"), value.get("reasoning", "")
-    # One score may stand without its list.
+    # Accept a single score without its list.
     listed = given if isinstance(given, list) else [given]
     if len(listed) != number:
         expected = "one score" if number == 1 else f"{number} scores"
@@ -136,8 +136,8 @@ def _scores(
 
 
 def _of_critique(text: str, scale: ScoreScale, streams: Streams) -> Judgement:
-    thought, ends, told = text.rpartition(THOUGHT_ENDS)
-    sections = _sections(told if ends else text)
+    thought, ends, rest = text.rpartition(THOUGHT_ENDS)
+    sections = _sections(rest if ends else text)
     scores = {
         name: _section_score(sections[name], aspect, scale)
         for name, aspect in _ASPECTS.items()
@@ -148,12 +148,12 @@ def _of_critique(text: str, scale: ScoreScale, streams: Streams) -> Judgement:
     return Judgement(
         status=JudgementStatus.OK,
         answer=AnswerForm.REASONING,
-        sc_reasoning=_told(sections, Streams.SEMANTIC, streams),
-        pq_reasoning=_told(sections, Streams.PERCEPTUAL, streams),
+        sc_reasoning=_reasoning(sections, Streams.SEMANTIC, streams),
+        pq_reasoning=_reasoning(sections, Streams.PERCEPTUAL, streams),
         scores=Scores(
             editing_success=scores.get("text"),
             over_editing=scores.get("image"),
-            # One number is all that the judge says of the picture's quality.
+            # One number is all that this judge says about quality.
             naturalness=quality,
             artifact_freedom=quality,
         ),
@@ -163,7 +163,7 @@ def _of_critique(text: str, scale: ScoreScale, streams: Streams) -> Judgement:
 
 
 def _sections(text: str) -> dict[str, str]:
-    """The text behind each aspect's heading, up to the next one or the summary."""
+    """The text after each aspect's heading, up to the next one or the summary."""
     if not text.strip():
         raise JudgementError("the answer is empty", Failure.NO_ANSWER)
     summary = _SUMMARY.search(text)
@@ -197,13 +197,13 @@ def _section_score(section: str, aspect: _Aspect, scale: ScoreScale) -> float | 
     return None
 
 
-def _told(sections: Mapping[str, str], stream: Streams, streams: Streams) -> str:
+def _reasoning(sections: Mapping[str, str], stream: Streams, streams: Streams) -> str:
     if streams not in (stream, Streams.BOTH):
         return ""
-    told = [
+    lines = [
         f"{one.heading}: {sections[name]}" for name, one in _ASPECTS.items() if one.stream is stream
     ]
-    return "\n".join(told)
+    return "\n".join(lines)
 
 
 def _on_scale(written: float, scale: ScoreScale, where: str) -> float:

@@ -1,6 +1,6 @@
-"""Texts in Python source that is read, never imported or run.
+"""Reads strings from Python source without importing or running it.
 
-What prompts of public code are made of: plain texts, sums of texts, and f-strings of known names.
+Supports what prompts of public code use: plain strings, sums of strings, f-strings of known names.
 """
 
 import ast
@@ -19,10 +19,10 @@ class PythonSource:
     """One file of Python."""
 
     def __init__(self, path: Path) -> None:
-        """Parse it.
+        """Parse a file.
 
         Raises:
-            InvalidInputError: there is no such file, or it is no Python.
+            InvalidInputError: there is no such file, or it is not Python.
         """
         self.path = path
         try:
@@ -35,15 +35,15 @@ class PythonSource:
     def text(
         self, name: str, *, function: str | None = None, names: Mapping[str, str] = _NO_NAMES
     ) -> str:
-        """The text that a name is first assigned.
+        """The string that a name is first assigned.
 
         Args:
             name: of the variable.
-            function: in whose body; None: in the module's.
-            names: what stands for each variable that an f-string may fill in.
+            function: the function whose body to search; None: the module.
+            names: values of the variables that an f-string may use.
 
         Raises:
-            InvalidInputError: it is not assigned, or no text; names file, line and variable.
+            InvalidInputError: it is not assigned, or not a string; names file, line and variable.
         """
         for statement in self._body(function):
             match statement:
@@ -56,14 +56,14 @@ class PythonSource:
         raise InvalidInputError(f"{self.path}: {name}: missing, expected the text of a prompt")
 
     def template(self, name: str, field: str) -> str:
-        """A text that goes through ``format`` with one field, whose doubled braces become single.
+        """Fill a template of ``format`` with one field; its doubled braces become single.
 
         Args:
             name: of the variable.
-            field: what stands in the field's place.
+            field: the field's value.
 
         Raises:
-            InvalidInputError: as ``text``, or it has another number of fields.
+            InvalidInputError: as ``text``, or the number of fields is not one.
         """
         return rendered(self.text(name), field, f"{self.path}: {name}")
 
@@ -77,10 +77,10 @@ class PythonSource:
 
 
 def rendered(template: str, field: str, where: str) -> str:
-    """A template of ``format`` with its one field filled in.
+    """Fill a template of ``format`` with its one field.
 
     Raises:
-        InvalidInputError: it is none, or has another number of fields.
+        InvalidInputError: it is not a template, or the number of fields is not one.
     """
     try:
         pieces = list(string.Formatter().parse(template))
@@ -93,7 +93,7 @@ def rendered(template: str, field: str, where: str) -> str:
 
 
 def _literal(value: ast.expr, where: str, names: Mapping[str, str]) -> str:
-    """A text, several that are added up, or an f-string of known names."""
+    """A string, a sum of strings, or an f-string of known names."""
     match value:
         case ast.Constant(value=str(text)):
             return text

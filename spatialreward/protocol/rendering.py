@@ -1,7 +1,7 @@
-"""Writes a judgement as the text that a judge answers with: the way back of ``parsing``.
+"""Renders a judgement as the text of a judge's answer: the inverse of ``parsing``.
 
-The order of keys is the protocol's: regions first, since a judge that has named them scores better.
-Keys that the protocol's form does not have are left out.
+Keys keep the protocol's order: regions first, because a judge scores better after naming them.
+Keys that the protocol's form does not have are omitted.
 """
 
 import json
@@ -15,11 +15,11 @@ AnswerPart = Literal["regions", "reasoning", "scores"]
 
 
 class PartStart(NamedTuple):
-    """Where a part of an answer begins; it ends where the next one does."""
+    """Start of a part of an answer; it ends where the next one starts."""
 
     part: AnswerPart
     at: int
-    """Number of the character."""
+    """Index of the character."""
 
 
 _KEYS: tuple[tuple[AnswerPart, str], ...] = (
@@ -30,20 +30,20 @@ _KEYS: tuple[tuple[AnswerPart, str], ...] = (
 
 
 def answer_parts(text: str) -> tuple[PartStart, ...]:
-    """The parts of a text that ``render_semantic`` or ``render_perceptual`` wrote, in order.
+    """The parts of a text from ``render_semantic`` or ``render_perceptual``, in order.
 
-    A quotation mark inside of a string has a backslash before it, so a key is found as it stands.
+    A quotation mark inside a string is escaped, so a plain search finds each key.
     """
     first, *others = (PartStart(part, text.index(key)) for part, key in _KEYS if key in text)
-    # What opens the object belongs to its first part.
+    # The opening brace belongs to the first part.
     return (first._replace(at=0), *others)
 
 
 def render_semantic(answer: SemanticAnswer, form: AnswerForm = AnswerForm.REGIONS) -> str:
     """The SC stream's text; ``parse_semantic`` reads ``answer.in_form(form)`` from it."""
-    told = answer.in_form(form)
-    regions = {"edit_region": [region.model_dump() for region in told.edit_region]}
-    return _text(told, form, regions if form.has_regions else {})
+    answered = answer.in_form(form)
+    regions = {"edit_region": [region.model_dump() for region in answered.edit_region]}
+    return _text(answered, form, regions if form.has_regions else {})
 
 
 def render_perceptual(answer: PerceptualAnswer, form: AnswerForm = AnswerForm.REGIONS) -> str:
@@ -57,10 +57,10 @@ def _text(
     if form.has_reasoning:
         values = values | {"reasoning": answer.reasoning}
     values = values | {"score": _written_scores(answer.score)}
-    # Reasoning stays in its own script: a model is not to learn to write escapes.
+    # Keep the original script: a model must not learn to write escapes.
     return json.dumps(values, ensure_ascii=False)
 
 
 def _written_scores(scores: Sequence[float]) -> list[int | float]:
-    """Whole numbers as such, which is what prompts ask for and what soft scores are made of."""
+    """Whole numbers without a decimal point, as prompts request and soft scores expect."""
     return [int(score) if float(score).is_integer() else score for score in scores]

@@ -1,8 +1,8 @@
-"""Follows an answer character by character: thinking, its JSON object, and the places of scores.
+"""Follows an answer character by character: thinking, its JSON object, and positions of scores.
 
-Engines use it while an answer is written and the parser uses it on the whole text, so both mean the
-same object. It accepts any white space that JSON accepts, and says nothing of whether the object is
-a judgement.
+Engines scan an answer while it is generated and the parser scans the whole text, so both find the
+same object. It accepts any JSON white space, and does not check whether the object is a
+judgement.
 """
 
 from typing import Literal
@@ -11,7 +11,7 @@ THOUGHT_BEGINS = "<think>"
 THOUGHT_ENDS = "</think>"
 NUM_SCORES = 2
 _MOST_DIGITS = 32
-"""Kept of a score that is being written; one so long is none."""
+"""Most characters kept of a score; a longer one is invalid."""
 _WHITE_SPACE = " \t\n\r"
 _OPENS = "{["
 _CLOSES = "}]"
@@ -20,28 +20,28 @@ Expected = Literal["key", "colon", "value", "comma"]
 
 
 class AnswerScanner:
-    """Where the first JSON object behind any thinking begins and ends, and where its scores stand.
+    """Finds the first JSON object after any thinking, and the positions of its scores.
 
-    What stands between ``<think>`` and ``</think>`` is no answer, whatever braces it holds.
+    Text between ``<think>`` and ``</think>`` is skipped, including its braces.
     """
 
     def __init__(self, *, thinking: bool = False, begins: str = "{") -> None:
-        """Nothing has been read.
+        """Start before the first character.
 
         Args:
             thinking: the prompt ends within a thought.
-            begins: the brackets that an answer may begin with: ``{[`` where it may be a list, and
-                none where it is no object.
+            begins: the allowed opening brackets: ``{[`` where the answer may be a list, empty for
+                prose.
         """
         self.text = ""
         self.begin: int | None = None
-        """Index of the answer's opening bracket; None before it."""
+        """Index of the answer's opening bracket; None until reached."""
         self.end: int | None = None
-        """Index behind the answer's closing bracket; None before it."""
+        """Index after the answer's closing bracket; None until reached."""
         self.thinking = thinking
-        """Whether a thought has begun and has not ended."""
+        """Whether a thought is open."""
         self.is_doubled = False
-        """Whether the object stands in a second pair of braces."""
+        """Whether the object has a second pair of braces."""
         self._begins = begins
         self._open: list[str] = []
         self._expected: Expected = "key"
@@ -53,12 +53,12 @@ class AnswerScanner:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the object has been closed; nothing behind it is read."""
+        """Whether the object is closed; later text is ignored."""
         return self.end is not None
 
     @property
     def at_score(self) -> bool:
-        """Whether a score's first digit is due, or white space before it."""
+        """Whether a score's first digit, or white space before it, comes next."""
         return (
             self._in_scores
             and self._expected == "value"
@@ -68,7 +68,7 @@ class AnswerScanner:
 
     @property
     def nears_score(self) -> bool:
-        """Whether a score is to come that is not due yet: before the list, or before its comma."""
+        """Whether a score follows soon: before its list, or before its comma."""
         if self._in_scores:
             before_comma = self._expected == "comma" and not self._digits
             return before_comma and (self._num_scores or 0) + 1 < NUM_SCORES
@@ -77,7 +77,7 @@ class AnswerScanner:
 
     @property
     def score_digits(self) -> str:
-        """What is written of a score that may go on; empty where none is being written."""
+        """Characters so far of an unfinished score; empty if there is none."""
         return self._digits
 
     @property
@@ -85,7 +85,7 @@ class AnswerScanner:
         return self._num_scores is not None and self._open == ["{", "["] and self._string is None
 
     def read(self, piece: str) -> None:
-        """Go on with more text; what comes after the object is appended and not looked at."""
+        """Scan more text; text after the object is appended but not scanned."""
         start = len(self.text)
         self.text += piece
         for index, character in enumerate(piece, start):

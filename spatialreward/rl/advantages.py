@@ -1,7 +1,7 @@
-"""Advantages of edits over their siblings: the other edits of the same source and instruction.
+"""Advantages of edits within their group: the edits of the same source and instruction.
 
-Formulas: arXiv 2505.05470, equation 3, with the unbiased deviation of the group; several rewards as
-GDPO adds them or as a weighted sum.
+Formulas: arXiv 2505.05470, equation 3, with the unbiased deviation of the group; combines several
+rewards as in GDPO or as a weighted sum.
 """
 
 from collections.abc import Mapping
@@ -14,20 +14,20 @@ from torch import Tensor
 
 
 class Compared(NamedTuple):
-    """Edits compared with their siblings."""
+    """Advantages within groups."""
 
     advantages_PG: Tensor
-    """0 for an edit that was not judged, and in groups without spread."""
+    """0 for an edit without a judgement, and in groups without spread."""
     counts_PG: Tensor
-    """Whether an edit teaches anything."""
+    """Whether an edit contributes a gradient."""
     has_spread_P: Tensor
 
 
 class Comparison(NamedTuple):
-    """How rewards become advantages."""
+    """Settings that turn rewards into advantages."""
 
     weights: Mapping[str, float]
-    """Of the rewards, by their names."""
+    """Of the rewards, by name."""
     combine: Literal["sum", "each"] = "sum"
     max_advantage: float = 5.0
     min_spread: float = 1e-4
@@ -35,11 +35,11 @@ class Comparison(NamedTuple):
     def __call__(self, rewards: Mapping[str, Tensor]) -> Compared:
         """Compare edits by several rewards.
 
-        ``sum``: of their weighted sum, which an edit has that every reward was given for. ``each``:
-        compared by itself, then added by weight, without those that an edit or a group lacks.
+        ``sum``: advantages of their weighted sum, for edits with all rewards. ``each``: the
+        weighted sum of their advantages, without missing ones.
 
         Args:
-            rewards: ``[P, G]`` each, NaN where there is no judgement.
+            rewards: ``[P, G]`` each, NaN without a judgement.
         """
         if self.combine == "sum":
             return compare(self.total(rewards), self.max_advantage, self.min_spread)
@@ -51,7 +51,7 @@ class Comparison(NamedTuple):
         return Compared(advantages_PG, counts_PG, counts_PG.any(dim=1))
 
     def total(self, rewards: Mapping[str, Tensor]) -> Tensor:
-        """Weighted sum of the rewards, NaN where one is missing."""
+        """Weighted sum of the rewards, NaN if one is missing."""
         return sum(self.weights[name] * one for name, one in rewards.items())
 
 
@@ -61,13 +61,13 @@ def compare(
     min_spread: float = 1e-4,
     eps: float = 1e-4,
 ) -> Compared:
-    """Advantage of each edit over its siblings, in standard deviations of its group.
+    """Advantage of each edit in its group, in standard deviations of the group.
 
     Args:
-        rewards_PG: NaN for an edit without a judgement, which is left out of its group.
-        max_advantage: advantages are clipped there; None: not at all.
-        min_spread: standard deviation below which a group teaches nothing, as does one in which
-            fewer than two edits were judged.
+        rewards_PG: NaN for an edit without a judgement, which its group omits.
+        max_advantage: clip range of advantages; None: no clip.
+        min_spread: a group with a lower standard deviation gets no advantages, nor does one with
+            fewer than two judged edits.
         eps: added to the standard deviation.
     """
     judged = rewards_PG.isfinite()

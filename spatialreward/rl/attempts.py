@@ -1,4 +1,4 @@
-"""The edits that were drawn of one task and judged, on disk as they come: a killed run goes on."""
+"""Stores a task's edits and judgements on disk as they come, so that a killed run resumes."""
 
 import math
 import shutil
@@ -28,16 +28,16 @@ _PARTIAL = ".partial"
 
 
 class Line(Record):
-    """What is written of one edit."""
+    """The record of one edit."""
 
     task: str
-    """Its id; may be empty."""
+    """The task's id; may be empty."""
     number: int
-    """Of the edit, in the order of drawing, from 0."""
+    """Of the edit, in sampling order, from 0."""
     picture: str
-    """File beside the lines."""
+    """Picture file in the same folder."""
     instruction: str
-    """With which it was drawn."""
+    """The instruction it was drawn with."""
     judgement: Judgement
 
 
@@ -45,43 +45,43 @@ class Attempt(NamedTuple):
     """One edit with its judgement."""
 
     number: int
-    """In the order of drawing, from 0."""
+    """In sampling order, from 0."""
     instruction: str
-    """With which it was drawn."""
+    """The instruction it was drawn with."""
     picture: Image.Image
     judgement: Judgement
 
     @property
     def order(self) -> tuple[float, int]:
-        """Sorts the best first, those without a judgement last, and equal ones as drawn."""
+        """Sorts the best first, those without a judgement last, equal ones in sampling order."""
         reward = self.judgement.reward
         return (math.inf if reward is None else -reward, self.number)
 
 
 class AttemptsFolder:
-    """What there is of one task: in a folder inside while it is worked on, then beside it."""
+    """The edits of one task: in a subfolder during work, in the folder itself afterwards."""
 
     def __init__(self, folder: Path, task: str) -> None:
-        """Take a folder and the task's id; nothing is looked at or written yet."""
+        """Use a folder and the task's id; reads and writes nothing yet."""
         self.folder = folder
         self._task = task
         self._inside = folder / _UNFINISHED
 
     @property
     def is_finished(self) -> bool:
-        """Whether all of it is there."""
+        """Whether the result is complete."""
         return (self.folder / LINES).is_file()
 
     def drawn(self, number: int) -> Image.Image | None:
-        """An edit that was drawn before; None: it was not."""
+        """An edit drawn earlier; None: not drawn."""
         file = self._inside / _name(number)
         return load_image(file) if file.is_file() else None
 
     def keep_drawn(self, number: int, picture: Image.Image) -> None:
-        """Keep an edit until it is judged.
+        """Store an edit until it is judged.
 
         Raises:
-            InvalidInputError: the folder cannot be written to.
+            InvalidInputError: the folder is not writable.
         """
         try:
             self._inside.mkdir(parents=True, exist_ok=True)
@@ -90,37 +90,37 @@ class AttemptsFolder:
             raise InvalidInputError(f"{self.folder}: {error.strerror}") from error
 
     def keep_judged(self, attempts: Iterable[Attempt]) -> None:
-        """Keep judgements of edits that are kept."""
+        """Store judgements of stored edits."""
         file = self._inside / LINES
         before = file.read_text(encoding="utf-8") if file.is_file() else ""
-        # A last line that a kill has cut off has no end.
+        # A kill may truncate the last line, which then lacks a newline.
         whole = before[: before.rfind("\n") + 1]
         added = "".join(self._line(one, _name(one.number)) for one in attempts)
         _write(file, (whole + added).encode())
 
     def judged(self) -> list[Attempt]:
-        """The edits that have been judged so far, as they were drawn.
+        """The edits judged so far, in sampling order.
 
         Raises:
-            InvalidInputError: what lies there is none of this.
+            InvalidInputError: the stored files are invalid.
         """
         return self._read(self._inside)
 
     def finished(self) -> list[Attempt]:
-        """The edits that stay, in the order in which they were named.
+        """The final edits, in the order of their names.
 
         Raises:
-            InvalidInputError: what lies there is none of this.
+            InvalidInputError: the stored files are invalid.
         """
         return self._read(self.folder)
 
     def finish(
         self, named: Sequence[tuple[str, Attempt]], others: Mapping[str, Image.Image]
     ) -> None:
-        """Write the edits that stay and other pictures under their names, and at last the lines.
+        """Write the final edits and further pictures under their names, and the lines last.
 
         Raises:
-            InvalidInputError: the folder cannot be written to.
+            InvalidInputError: the folder is not writable.
         """
         pictures = {name: one.picture for name, one in named} | dict(others)
         try:
@@ -133,7 +133,7 @@ class AttemptsFolder:
         self.tidy()
 
     def tidy(self) -> None:
-        """Remove what was there while it was worked on."""
+        """Remove the working subfolder."""
         shutil.rmtree(self._inside, ignore_errors=True)
 
     def _line(self, one: Attempt, picture: str) -> str:
@@ -163,22 +163,22 @@ class AttemptsFolder:
 
 
 class Drawing(NamedTuple):
-    """Draws edits and has them judged, as far as that was not done before."""
+    """Draws and judges edits, except those that exist already."""
 
     editor: FlowEditor
     judging: Judging
     denoising: DenoisingConfig
     pin: Pin
-    """Holds to the judge, also to that of an earlier run."""
+    """Requires the same judge, also across runs."""
 
     def complete(
         self, folder: AttemptsFolder, task: EditTask, instruction: str, numbers: range, seed: int
     ) -> list[Attempt]:
-        """The edits of some numbers, drawn together with one instruction, judged with the task's.
+        """Edits by number, drawn together with one instruction, judged with the task's.
 
         Raises:
-            InvalidInputError: the task is none for the editor, or the folder cannot be written to.
-            JudgeChangedError: another judge than before judges.
+            InvalidInputError: the editor does not support the task, or the folder is not writable.
+            JudgeChangedError: the judge changed.
         """
         earlier = folder.judged()
         self.pin.check([one.judgement for one in earlier])

@@ -1,4 +1,4 @@
-"""Best of N: draw several edits of a task, have them judged, put them in order."""
+"""Best of N: draws several edits of a task, judges them, and ranks them."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,17 +22,17 @@ _LONGEST_NAME = 80
 
 
 class Chosen(NamedTuple):
-    """What came out of one task."""
+    """The result of one task."""
 
     task: EditTask
     folder: Path
-    """Has the edits in the order of their ranks, their judgements, and a sheet."""
+    """Has the edits in ranked order, their judgements, and a sheet."""
     best: Attempt
     best_picture: Path
     rewards: tuple[float, ...]
-    """As drawn; edits without a judgement are left out."""
+    """As drawn; omits edits without a judgement."""
     num_failed: int
-    """Edits without a judgement."""
+    """Number of edits without a judgement."""
 
 
 def best_of(
@@ -45,21 +45,21 @@ def best_of(
 ) -> Iterator[Chosen]:
     """Draw ``config.num_edits`` edits of each task and rank them by the judge's reward.
 
-    Edits are kept as they are drawn and as they are judged: the same call goes on after a kill. A
-    single task has ``out`` to itself, several have a folder each inside.
+    Edits and judgements are stored as they come, so the same call resumes after a kill. A single
+    task uses ``out`` itself, several have a subfolder each.
 
     Args:
-        editor: draws.
-        judging: its rewards are the order; edits that it fails on come last.
-        tasks: what is edited.
+        editor: samples.
+        judging: its rewards give the order; edits it fails on come last.
+        tasks: to edit.
         total: their number.
-        config: how many, and how.
-        out: gets ``01.png`` and so on, best first, ``judgements.jsonl`` and ``sheet.png``.
+        config: number of edits, and sampling.
+        out: receives ``01.png`` and so on, best first, ``judgements.jsonl`` and ``sheet.png``.
 
     Raises:
-        InvalidInputError: a task is none for this editor, or ``out`` cannot be written to.
-        JudgeChangedError: another judge than before judges, also than before a kill.
-        ServingError: a served judge could not be asked; so other judges' errors.
+        InvalidInputError: the editor does not support a task, or ``out`` is not writable.
+        JudgeChangedError: the judge changed, also since a killed run.
+        ServingError: a served judge is unreachable; plus other judges' errors.
     """
     starts = range(0, config.num_edits, config.num_at_once)
     works = ((number, task, first) for number, task in enumerate(tasks) for first in starts)
@@ -83,13 +83,13 @@ def best_of(
 
 
 def folder_name(number: int, task: EditTask) -> str:
-    """The folder of one of several tasks, whatever its id is made of."""
+    """A safe folder name for one of several tasks, for any id."""
     name = _UNFIT_FOR_FILES.sub("_", task.id)[:_LONGEST_NAME]
     return f"{number + 1:04}-{name}" if name else f"{number + 1:04}"
 
 
 def sheet_of(task: EditTask, attempts: Sequence[Attempt]) -> Image.Image:
-    """A row an edit, with the instruction that it was drawn with."""
+    """One row per edit, with its instruction."""
     return sample_sheet(
         [SheetRow(task.sources[0], one.picture, one.instruction, one.judgement) for one in attempts]
     )

@@ -1,4 +1,4 @@
-"""What must hold while an editor is trained, checked as it runs."""
+"""Invariants of an editor's training, checked while it runs."""
 
 from collections.abc import Sequence
 
@@ -10,26 +10,26 @@ from spatialreward.errors import SpatialRewardError
 # B edits
 _ALLOWED = 1e-4
 _ALLOWED_IN_HALF = 1e-2
-"""Of a log-ratio; more is no rounding of float32, or of 16 bits."""
+"""Of a log-ratio; larger ones are not rounding errors of float32, or of 16 bits."""
 _SHOWN = 3
 
 
 class NotFiniteError(SpatialRewardError, RuntimeError):
-    """Latents, a loss or a gradient are not numbers any more; names the step and the prompts."""
+    """Latents, a loss or a gradient are NaN or infinite; names the step and the prompts."""
 
 
 class RatioError(SpatialRewardError, RuntimeError):
-    """The update does not see the probabilities that the edits were drawn with."""
+    """The update's probabilities differ from those at sampling."""
 
 
 def check_finite(values: Tensor, what: str, step: int, names: Sequence[str]) -> None:
-    """Make sure that all values are numbers.
+    """Check that all values are finite.
 
     Args:
         values: ``[B, ...]`` or ``[B]``.
-        what: they are, for the message.
+        what: name of the values, for the message.
         step: of the training, counted from 0.
-        names: of the prompt that each of ``B`` belongs to.
+        names: the prompt of each of ``B``.
 
     Raises:
         NotFiniteError: some are not.
@@ -38,34 +38,34 @@ def check_finite(values: Tensor, what: str, step: int, names: Sequence[str]) -> 
     if all(finite_B):
         return
     bad = dict.fromkeys(name for name, good in zip(names, finite_B, strict=True) if not good)
-    told = ", ".join(list(bad)[:_SHOWN])
+    worst = ", ".join(list(bad)[:_SHOWN])
     more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
     raise NotFiniteError(
-        f"step {step + 1}: {what} of {told}{more}: NaN or infinite; try a smaller learning rate or "
-        "gradient norm, or float32 where the editor computes in 16 bits"
+        f"step {step + 1}: {what} of {worst}{more}: NaN or infinite; try a smaller learning rate "
+        "or gradient norm, or float32 where the editor computes in 16 bits"
     )
 
 
 def allowed_log_ratio(module: nn.Module) -> float:
-    """How far rounding may take a log-ratio from 0, by the weights of an editor."""
+    """Largest log-ratio from rounding, by the dtype of an editor's weights."""
     in_half = any(weight.dtype.itemsize < 4 for weight in module.parameters())
     return _ALLOWED_IN_HALF if in_half else _ALLOWED
 
 
 def check_ratio(log_ratio_B: Tensor, allowed: float, module: nn.Module, step: int) -> float:
-    """Make sure that a policy that was not updated yet is the one that drew.
+    """Check that a policy before its first update equals the sampling policy.
 
     Args:
-        log_ratio_B: of the policy to the one that drew.
-        allowed: how far rounding may take it from 0.
-        module: that is trained.
+        log_ratio_B: of the policy to the sampling policy.
+        allowed: largest deviation from 0 through rounding.
+        module: the trained module.
         step: of the training, counted from 0.
 
     Returns:
-        The farthest log-ratio from 0.
+        The log-ratio farthest from 0.
 
     Raises:
-        RatioError: it is farther than rounding goes.
+        RatioError: it exceeds rounding.
     """
     farthest = float(log_ratio_B.abs().max())
     if farthest <= allowed:
@@ -89,10 +89,10 @@ def check_ratio(log_ratio_B: Tensor, allowed: float, module: nn.Module, step: in
 
 
 def check_norm(norm: Tensor, step: int) -> float:
-    """Make sure that a gradient is one.
+    """Check that a gradient is finite.
 
     Raises:
-        NotFiniteError: its norm is not a number.
+        NotFiniteError: its norm is NaN or infinite.
     """
     if not bool(torch.isfinite(norm)):
         raise NotFiniteError(

@@ -1,4 +1,4 @@
-"""Settings of drawing several edits and choosing one: best of N, and refinement round by round."""
+"""Settings of best of N, and of refinement in rounds."""
 
 import string
 
@@ -15,9 +15,9 @@ class BestOfConfig(Record):
 
     num_edits: PositiveInt = 16
     num_at_once: PositiveInt = 8
-    """Edits that are drawn and judged together; what is drawn follows from it."""
+    """Edits drawn and judged together; affects the drawn edits."""
     seed: int = Field(0, ge=0)
-    """Of the starting noise."""
+    """Of the initial noise."""
     denoising: DenoisingConfig = DenoisingConfig()
     editor: OpeningConfig = OpeningConfig()
     num_sheet_rows: PositiveInt = 16
@@ -25,26 +25,26 @@ class BestOfConfig(Record):
 
 
 class RefineConfig(Record):
-    """Draw an edit, judge it, and put what the judge found fault with into the instruction."""
+    """Draw an edit, judge it, and add the judge's criticism to the instruction."""
 
     max_rounds: PositiveInt = 4
-    """After the first edit."""
+    """Beyond the first edit."""
     edits_per_round: PositiveInt = 1
     """Edits drawn in each round, of which the best counts."""
     min_gain: PositiveFloat = 0.01
-    """A round that raises the best reward by less is none that improves."""
+    """Smallest increase of the best reward that counts as an improvement."""
     patience: PositiveInt = 1
-    """Rounds in a row without improvement after which it stops."""
+    """Stop after this number of consecutive rounds without improvement."""
     template: str = (
         "{instruction}\nThe last attempt was not good enough. Mend this, {where}: {fault}"
     )
-    """The instruction of a further round. ``{instruction}`` is the task's, ``{fault}`` what the
-    judge wrote, its verdict first and then about each region, ``{where}`` those regions in words.
-    Write it in the language of instructions and judge."""
+    """The instruction of further rounds. ``{instruction}`` is the task's, ``{fault}`` the judge's
+    criticism, its verdict first and then each region's, ``{where}`` those regions in words. Write
+    it in the language of instructions and judge."""
     longest_fault: int = Field(400, ge=20, le=1500)
     """In characters."""
     seed: int = Field(0, ge=0)
-    """Of the starting noise, which is another one in each round."""
+    """Of the initial noise, which differs in each round."""
     denoising: DenoisingConfig = DenoisingConfig()
     editor: OpeningConfig = OpeningConfig()
 

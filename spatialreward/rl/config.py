@@ -1,4 +1,4 @@
-"""Settings of the online RL of an editor; free of torch."""
+"""Settings of an editor's online RL; free of torch."""
 
 from typing import Literal, Self
 
@@ -23,64 +23,64 @@ class RlConfig(RewardsConfig):
     seed: int = Field(5, ge=0)
     num_steps: PositiveInt = 40
     num_prompts: PositiveInt = 8
-    """Pairs of source picture and instruction a step, of all processes together."""
+    """Pairs of source picture and instruction per step, over all processes."""
     prompts: str = ""
-    """Packed data set whose sources and instructions are asked for, in its order: a folder or
+    """Packed data set that provides sources and instructions, in its order: a folder or
     ``s3://BUCKET/PREFIX#sha256=HEX``; or a JSON Lines file of tasks (``data.task_file``); empty for
     the generated world's."""
     group_size: int = Field(8, ge=2)
-    """Edits drawn for each of them; an edit is compared with its siblings only."""
+    """Edits per pair; advantages compare the edits of one pair only."""
     algorithm: AlgorithmSettings = FlowGrpoSettings()
     sampling: SamplingConfig = SamplingConfig()
-    """How edits are drawn. Algorithms that train on finished edits draw them by the ODE, with noise
-    of their own to start from, and leave the settings of the noise aside."""
+    """How to sample edits. Algorithms on finished edits use the ODE with separate initial noise,
+    and ignore the noise settings."""
 
     advantages: Literal["picture", "regions"] = "picture"
-    """``regions`` credits each place with what the judge says of it (``rl.regions``)."""
+    """``regions`` assigns each position the judge's statement about it (``rl.regions``)."""
     min_region_iou: float = Field(0.5, gt=0, le=1)
-    """From which IoU on two edits of a group are said to have the same region."""
+    """Smallest IoU at which regions of two edits in a group count as the same."""
     combine: Literal["sum", "each"] = "sum"
-    """Several rewards are summed by their weights before they are compared within a group, or each
-    is compared by itself and then they are summed, which keeps one of small spread alive."""
+    """Sum weighted rewards before comparing them within a group, or compare each separately and
+    then sum, which preserves a reward of small spread."""
     max_advantage: PositiveFloat = 5.0
     """In standard deviations of the group."""
     min_spread: float = Field(1e-4, ge=0)
-    """Standard deviation of the rewards of a group below which it teaches nothing."""
+    """Groups whose rewards have a lower standard deviation get no advantages."""
 
     learning_rate: PositiveFloat = 2e-4
     weight_decay: float = Field(0.0, ge=0)
     max_gradient_norm: PositiveFloat = 1.0
     updates_per_step: PositiveInt = 1
-    """Optimiser steps on the edits of one step, each on groups of its own, drawn for each step."""
+    """Optimiser steps on the edits of one step, each on its own groups, drawn in each step."""
     ema_decay: float | None = Field(0.9, ge=0, lt=1)
-    """Of the moving average of the trained weights after each update, which is what is looked at
-    and written; a training goes on from the weights themselves. None: there is none."""
+    """Of the moving average of the trained weights after each update, which is evaluated and
+    written; training continues from the weights themselves. None: no average."""
 
     groups_at_a_time: PositiveInt = 4
-    """Groups that are drawn together; they are judged while the next ones are drawn. Sources of
-    different sizes are never drawn together."""
+    """Groups drawn together; they are judged while the next ones are drawn. Sources of different
+    sizes are never drawn together."""
     edits_at_a_time: PositiveInt | None = None
-    """Edits that the editor sees at once, in drawing and in training alike; None: all of them."""
+    """Edits per forward pass, in sampling and in training; None: all of them."""
     scores_in_background: bool = True
-    """Whether drawing and training go on while edits are judged; the result is the same."""
+    """Whether sampling and training continue during judging; the result is the same."""
     save_every: PositiveInt = 5
-    """Steps after which the state is kept, to go on after a kill."""
+    """Steps between states, for resuming after a kill."""
     processes: PositiveInt = 1
-    """Processes that train together on this machine, unless torchrun has started them already."""
+    """Number of processes on this machine, unless torchrun has started them already."""
     sharding: Literal["zero2", "zero3", "fsdp2"] | None = None
-    """What is divided among them: gradients and optimiser by DeepSpeed (``zero2``), or the frozen
-    base by DeepSpeed (``zero3``) or torch (``fsdp2``). None: each has everything, as with DDP."""
+    """What to partition among them: gradients and optimiser by DeepSpeed (``zero2``), or the frozen
+    base by DeepSpeed (``zero3``) or torch (``fsdp2``). None: replicate everything, as DDP does."""
     watch: WatchConfig = WatchConfig()
     """On reward hacking."""
 
     @property
     def deepspeed(self) -> Literal["zero2", "zero3"] | None:
-        """What DeepSpeed divides, if it is used."""
+        """What DeepSpeed partitions, if used."""
         return None if self.sharding == "fsdp2" else self.sharding
 
     @property
     def divides_base(self) -> bool:
-        """Whether each process has a part of the frozen base only."""
+        """Whether each process has only a part of the frozen base."""
         return self.sharding in ("zero3", "fsdp2")
 
     @model_validator(mode="after")
@@ -97,7 +97,7 @@ class RlConfig(RewardsConfig):
         return self
 
     def check_divides(self, processes: int) -> None:
-        """Make sure that so many processes can train together.
+        """Check that this number of processes can train together.
 
         Raises:
             ValueError: some would have more groups of an update than others, where that matters.

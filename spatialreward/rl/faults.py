@@ -1,10 +1,10 @@
-"""What a judge found fault with, in words that an editor can be given.
+"""Extracts a judge's criticism, in words for an editor's instruction.
 
-Its language plays no part: what counts is the structure of a judgement. The scores say whether the
-edit or the picture's quality is worse. Of an edit the verdict comes first, since what was not done
-has no region, and then the words about each region, the largest first: a judgement scores no region
-by itself, so none is left out. Where no region has words, what the judge wrote about the whole
-picture counts.
+Works in any language, because it uses only the structure of a judgement. The scores say whether the
+edit or the picture's quality is worse. For the edit, the verdict comes first, because a missing
+change has no region, then the words about each region, the largest first: a judgement does not
+score regions, so all are kept. Without words about regions, the words about the whole picture
+count.
 """
 
 import re
@@ -25,31 +25,31 @@ _WHOLE = "in the whole picture"
 
 
 class Fault(NamedTuple):
-    """What is wrong, and where."""
+    """The criticism, and its place."""
 
     where: str
     """Such as ``at "a red hat" in the top left``; several regions are joined by commas."""
     words: str
-    """What the judge wrote about it, in one line."""
+    """The judge's words, in one line."""
 
 
 def fault_of(judgement: Judgement) -> Fault | None:
-    """What a judge wrote about what is worst of an edit, and the regions that this is about.
+    """A judge's words on the worst aspect of an edit, and the regions concerned.
 
     Returns:
-        None for a failed judgement, and where the judge wrote no reasoning.
+        None for a failed judgement, and without reasoning.
     """
     if judgement.scores is None:
         return None
     quality = _readable(judgement, judgement.pq_reasoning)
     if quality and _is_quality_worse(judgement.scores):
         return Fault(_WHOLE, quality)
-    told, verdict = _parts(judgement)
-    named = [region for region in judgement.regions if told.get(region.id)]
+    words_of, verdict = _parts(judgement)
+    named = [region for region in judgement.regions if words_of.get(region.id)]
     named.sort(key=lambda one: area(one.bbox_2d), reverse=True)
     if named:
         places = ", ".join(map(_where, named))
-        return Fault(places, _sentences([verdict, *(told[one.id] for one in named)]))
+        return Fault(places, _sentences([verdict, *(words_of[one.id] for one in named)]))
     words = verdict or _readable(judgement, judgement.sc_reasoning) or quality
     return Fault(_WHOLE, words) if words else None
 
@@ -62,29 +62,29 @@ def shortened(words: str, longest: int) -> str:
 
 
 def _parts(judgement: Judgement) -> tuple[dict[int, str], str]:
-    """What the reasoning says behind the marks of each region, and behind that of the verdict."""
+    """The words after the marks of each region, and those after the mark of the verdict."""
     reasoning = judgement.sc_reasoning
     marks = list(_MARK.finditer(reasoning))
     ends = [*(mark.start() for mark in marks), len(reasoning)][1:]
-    told: dict[int | None, list[str]] = defaultdict(list)
+    words_of: dict[int | None, list[str]] = defaultdict(list)
     for mark, end in zip(marks, ends, strict=True):
         about = None if mark[1] is None else int(mark[1])
         words = reasoning[mark.end() : end].lstrip(_BEHIND_A_MARK)
-        told[about].append(_readable(judgement, words))
-    joined = {about: " ".join(filter(None, words)) for about, words in told.items()}
+        words_of[about].append(_readable(judgement, words))
+    joined = {about: " ".join(filter(None, words)) for about, words in words_of.items()}
     verdict = joined.pop(None, "")
     return {about: words for about, words in joined.items() if about is not None}, verdict
 
 
 def _sentences(parts: Iterable[str]) -> str:
-    """One behind the other; those that end in a word get a full stop, but for the last."""
+    """Join sentences; adds a full stop to those that end in a word, except the last."""
     present = list(filter(None, parts))
     ended = [f"{one}." if _ENDS_IN_A_WORD.search(one) else one for one in present[:-1]]
     return " ".join([*ended, present[-1]])
 
 
 def _readable(judgement: Judgement, text: str) -> str:
-    """In one line, without marks or what an instruction may not hold."""
+    """In one line, without marks and characters that instructions must not contain."""
     prose = without_marks(text, {region.id: region.label for region in judgement.regions})
     return " ".join(_CONTROL.sub(" ", _TOKEN.sub(" ", prose)).split())
 

@@ -1,9 +1,9 @@
-"""The loop of every algorithm: draw groups of edits, have them judged, make good ones more likely.
+"""The loop of every algorithm: draw groups of edits, judge them, and update the policy.
 
 A step's groups are drawn in portions. While one is judged the next is drawn, and while the last
-ones are judged the first are trained on: an update adds up gradients over its portions, so what it
-comes to does not depend on when their rewards arrive. No update is made before all rewards of its
-step are there; a judge that fails leaves the weights as they were ahead of the step.
+ones are judged the first are trained on: an update accumulates gradients over its portions, so its
+result does not depend on when rewards arrive. Updates start only once all rewards of the step are
+there; a failing judge leaves the weights as they were before the step.
 """
 
 import logging
@@ -46,14 +46,14 @@ logger = logging.getLogger(__name__)
 
 
 class Pending(NamedTuple):
-    """Groups that were drawn, and their rewards to come."""
+    """Drawn groups whose rewards are pending."""
 
     portion: Portion
     timed: Future[Timed]
 
 
 class Trainer:
-    """Trains one editor; ``rl.training.finetune_editor`` says what with."""
+    """Trains one editor; see ``rl.training.finetune_editor`` for its inputs."""
 
     def __init__(
         self,
@@ -66,12 +66,12 @@ class Trainer:
         watch: Watch | None = None,
         processes: Processes = ALONE,
     ) -> None:
-        """Begin, or take up what is kept in ``resume_file``.
+        """Start, or resume from ``resume_file``.
 
         Raises:
-            InvalidInputError: the editor has no weights to train, or none to divide, there are
-                more processes than prompts, or the kept state cannot be read or is of another
-                editor, another step than another process has, or, where the optimiser is divided,
+            InvalidInputError: the editor has no weights to train, or none to partition, there are
+                more processes than prompts, or the saved state cannot be read or belongs to another
+                editor, another step than that of another process or, with a sharded optimiser,
                 another number of processes.
         """
         if config.num_prompts < processes.world_size:
@@ -117,15 +117,15 @@ class Trainer:
         """Train to the end, or until the watch stops it.
 
         Args:
-            report: gets the metrics of each step, in the first process.
+            report: receives the metrics of each step, in the first process.
 
         Raises:
-            RewardError, JudgeChangedError, ServingError: as the reward, with the state kept.
-            NotFiniteError, RatioError: as ``rl.checks``, with the state kept.
+            RewardError, JudgeChangedError, ServingError: as the reward; keeps the state.
+            NotFiniteError, RatioError: as ``rl.checks``; keeps the state.
             ProcessesError: another process failed.
         """
         if self._is_due(self._first):
-            self._look_and_tell(self.history.of(self._first), self._first, report)
+            self._look_and_report(self.history.of(self._first), self._first, report)
         remaining = range(self._first, self._config.num_steps)
         if self.outcome.stopped_after is not None:
             remaining = range(0)
@@ -134,12 +134,13 @@ class Trainer:
                 try:
                     metrics = self._step(step, scorer)
                 except Exception:
-                    # Weights that some of a step's updates have changed are those of no step.
+                    # Weights after only some of a step's updates belong to no step, so they are not
+                    # kept.
                     if self._is_on_policy:
                         self._state.keep(step)
                     raise
                 done = step + 1
-                self._look_and_tell(metrics, done, report)
+                self._look_and_report(metrics, done, report)
                 stops = self.outcome.stopped_after is not None
                 if stops or done % self._config.save_every == 0:
                     self._state.keep(done)
@@ -149,14 +150,14 @@ class Trainer:
 
     @contextmanager
     def averaged(self) -> Iterator[FlowEditor]:
-        """The policy with the average of its weights for the length of a ``with`` block."""
+        """The policy with averaged weights, for a ``with`` block."""
         average = self._models.average
         with average.in_place() if average is not None else nullcontext():
             yield self._models.policy
 
     @contextmanager
     def finished(self) -> Iterator[FlowEditor]:
-        """The policy as it is to be written: the best that the watch saw, or the average."""
+        """The policy to write: the watch's best, or the average."""
         if self.outcome.best_step is None:
             with self.averaged() as policy:
                 yield policy
@@ -187,7 +188,7 @@ class Trainer:
             meters.total("time/update_s", (time.perf_counter() - begin - waited) / world_size)
         self._describe(pending, meters)
         meters.means(self._algorithm.finish_step(step))
-        # Each process knows its own judge; from here on all hold to that of the first.
+        # Each process knows its own judge; from here on all require the first one's.
         if world_size > 1:
             self._reward.load_state_dict(self._processes.from_first(self._reward.state_dict()))
         meters.mean("time/step_s", time.perf_counter() - start)
@@ -200,7 +201,7 @@ class Trainer:
     def _draw(
         self, step: int, updates: Sequence[Update], scorer: Scorer, meters: Meters
     ) -> list[list[Pending]]:
-        """All edits of a step, whose rewards are on their way, update by update."""
+        """All edits of a step with pending rewards, update by update."""
         tasks = self._prompts.batch(step)
         pending: list[list[Pending]] = []
         for update in updates:
@@ -215,14 +216,14 @@ class Trainer:
                 pending[-1].append(Pending(portion, scorer.submit(portion.edits)))
                 if self._config.sharding is None:
                     for one in (one for part in pending for one in part if one.timed.done()):
-                        # A judge that fails is known of before all edits are drawn.
+                        # Detect a failing judge before all edits are drawn.
                         one.timed.result()
         return pending
 
     def _accumulate(
         self, pending: Sequence[Pending], update: Update, step: int, meters: Meters
     ) -> float:
-        """Gradients of an update's edits; returns the seconds waited for their rewards."""
+        """Accumulate an update's gradients; returns the seconds spent waiting for rewards."""
         waited = 0.0
         for portion, timed in pending:
             with self._in_step_with_others():
@@ -252,7 +253,7 @@ class Trainer:
             meters.mean("policy/first_log_ratio", far)
 
     def _in_step_with_others(self) -> AbstractContextManager[None]:
-        """Where passes wait for those of other processes, none may fail by itself in between."""
+        """Where processes synchronise in each pass, none may fail alone in between."""
         return failing_together(self._processes, at_once=self._config.sharding is not None)
 
     def _update(self, step: int, meters: Meters) -> None:
@@ -278,7 +279,7 @@ class Trainer:
                 of_places = self._models.policy.spread(on_device, condition)
                 counts_PG, has_spread_P = maps.counts_PG, maps.counts_PG.any(dim=1)
                 meters.means(maps.metrics)
-            self._tell_of_regions(bool(maps))
+            self._log_regions(bool(maps))
             meters.mean("regions/used_share", float(bool(maps)))
         total_PG = self._comparison.total(rewards)
         meters.mean("reward/mean", total_PG)
@@ -297,7 +298,7 @@ class Trainer:
             edits = [edit for some, _ in judged for edit in some]
             meters.means(describe(edits, _together([timed.scored for _, timed in judged])))
 
-    def _tell_of_regions(self, are_used: bool) -> None:
+    def _log_regions(self, are_used: bool) -> None:
         if are_used or self._has_told_of_regions:
             return
         self._has_told_of_regions = True
@@ -307,23 +308,23 @@ class Trainer:
         )
 
     def _is_due(self, step: int) -> bool:
-        """Whether the policy has to be looked at after a step, and was not."""
+        """Whether the watch must look at the policy after a step."""
         if not self._is_watched or self.outcome.looked_after == step:
             return False
         return step == self._config.num_steps or step % self._config.watch.every_steps == 0
 
-    def _look_and_tell(self, metrics: dict[str, float], step: int, report: ReportMetrics) -> None:
+    def _look_and_report(self, metrics: dict[str, float], step: int, report: ReportMetrics) -> None:
         try:
-            told = self._look(step) if self._is_due(step) else {}
+            looked = self._look(step) if self._is_due(step) else {}
         except Exception:
-            # What the step itself has come to is not lost; a resumed training looks again.
-            self._tell(metrics, step, report)
+            # Report the step's own metrics first; a resumed training looks again.
+            self._report(metrics, step, report)
             self._state.keep(step)
             raise
-        self._tell(metrics | told, step, report)
+        self._report(metrics | looked, step, report)
 
     def _look(self, step: int) -> dict[str, float]:
-        """What the watch says; the average of the weights is looked at."""
+        """The watch's verdict on the policy with averaged weights."""
         with self.averaged() as policy:
             verdict: Verdict | None = None
             with failing_together(self._processes):
@@ -333,7 +334,7 @@ class Trainer:
             self.outcome.take(verdict, step)
         return {name: float(value) for name, value in verdict.metrics.items()}
 
-    def _tell(self, metrics: dict[str, float], step: int, report: ReportMetrics) -> None:
+    def _report(self, metrics: dict[str, float], step: int, report: ReportMetrics) -> None:
         if not metrics:
             return
         self.history.add(metrics, step)

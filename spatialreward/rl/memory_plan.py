@@ -1,8 +1,8 @@
-"""What RL of an editor takes of a GPU's memory, and with which setting it fits a card.
+"""Estimates GPU memory of an editor's RL, and finds settings that fit a card.
 
-Weights are counted on models that are built from their configurations alone, on torch's meta
-device; nothing is loaded. Activations are estimates, by the formulas in the docstrings, and a fifth
-of a card is left to what no formula knows: workspaces of kernels, fragments, the driver.
+Counts weights on models built from their configurations alone, on torch's meta device; loads
+nothing. Activations are estimates, by the formulas in the docstrings; a fifth of a card stays
+reserved for the rest: workspaces of kernels, fragmentation, the driver.
 """
 
 import math
@@ -24,7 +24,7 @@ CARDS_GIB = (24, 48, 80)
 _USED_SHARE = 0.8
 _PROCESSES = (1, 2, 4, 8)
 _TOKEN_PX = 16
-"""Side of what is one token, in all editors: 8 pixels a latent, 2 x 2 latents a token."""
+"""Side of one token's area, in all editors: 8 pixels a latent, 2 x 2 latents a token."""
 _TEXT_TOKENS = 512
 _BLOCK_BYTES = 34
 _KEPT_BYTES = 2
@@ -34,14 +34,14 @@ Sharding = Literal["zero2", "zero3", "fsdp2"]
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of an editor, in numbers of weights unless a name says else."""
+    """Size of an editor, in numbers of weights unless the name says otherwise."""
 
     base: int
     """The transformer, without a LoRA."""
     largest_block: int
     num_blocks: int
     width: int
-    """Numbers of a token between the blocks."""
+    """Hidden size between the blocks."""
     adapters: int
     text: int
     """All text encoders."""
@@ -49,12 +49,12 @@ class Sizes:
     vae_width: int
     """Channels of the VAE at the resolution of the picture."""
     vae_number_bytes: int
-    """4: it computes in float32 whatever the base has; 0: as the base."""
+    """4: always float32; 0: as the base."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What the memory depends on, beside the editor."""
+    """Settings that affect memory, beside the editor."""
 
     size_px: int = 512
     """Side of source picture and edit."""
@@ -65,40 +65,40 @@ class Setting:
     sharding: Sharding | None = None
     processes: int = 1
     kept_steps: int = 10
-    """Denoising steps that are remembered, of all edits of a process's step."""
+    """Recorded denoising steps, of all edits of a process's step."""
     edits_a_step: int = 64
-    """Of a process, whose rollouts stay until the step's updates are done."""
+    """Per process; their rollouts stay until the step's updates are done."""
     copies: int = 1
     """Of the trained weights: a moving average, an old policy."""
 
     @property
     def number_bytes(self) -> int:
-        """Of a number of the base and of activations."""
+        """Per number of the base and of activations."""
         return 2 if self.precision == "bfloat16" else 4
 
     @property
     def tokens(self) -> int:
-        """Of one edit: the noisy picture, the sources, and the text at its usual most."""
+        """Of one edit: the noisy picture, the sources, and the text at its usual maximum."""
         of_picture = math.ceil(self.size_px / _TOKEN_PX) ** 2
         return of_picture * (1 + self.num_sources) + _TEXT_TOKENS
 
 
 def memory_of(sizes: Sizes, setting: Setting) -> dict[str, float]:
-    """Bytes of each process's GPU, part by part.
+    """Bytes on each process's GPU, by part.
 
     With ``N`` numbers in the base, ``n`` in the adapters, ``P`` processes and ``b`` bytes a number:
 
-    - ``base``: ``N b``; divided (``zero3``, ``fsdp2``) ``N b / P`` and twice the largest block, the
-      one that is run and the one that is brought in meanwhile;
+    - ``base``: ``N b``; partitioned (``zero3``, ``fsdp2``) ``N b / P`` and twice the largest block:
+      the running one and the next one being gathered;
     - ``adapters``: ``4 n`` and ``4 n`` for each copy, such as the moving average;
     - ``gradients``: ``4 n``; with ``zero2`` ``4 n / P``;
     - ``optimiser``: AdamW's moments, ``8 n``; with ``zero2`` ``12 n / P``, its own copy among them;
     - ``activations`` of ``B`` edits of ``s`` tokens of width ``h`` in ``L`` blocks, of 16 bits:
-      ``34 s B h`` bytes a block, and ``2 s B h`` where a block keeps its input alone and the rest
-      is computed again, so ``L 34 s B h`` or ``(2 L + 34) s B h`` (Korthikanti et al.,
+      ``34 s B h`` bytes a block, and ``2 s B h`` where a block keeps only its input and recomputes
+      the rest, so ``L 34 s B h`` or ``(2 L + 34) s B h`` (Korthikanti et al.,
       arXiv 2205.05198, equation 2 without the attention matrix, which fused kernels never keep,
       and section 5); twice that in 32 bits;
-    - ``rollouts``: the latents of the remembered steps, float32, 64 numbers a token of the picture;
+    - ``rollouts``: the latents of recorded steps, float32, 64 numbers a token of the picture;
     - ``text encoder``, ``vae``: their weights, whole in each process; ``decoding``: four tensors of
       the VAE's widest resolution, of one picture, float32.
     """
@@ -130,10 +130,10 @@ def memory_of(sizes: Sizes, setting: Setting) -> dict[str, float]:
 
 
 def fitting(sizes: Sizes, wanted: Setting, card_gib: int) -> Setting | None:
-    """The setting with which a training fits a card; None: none of those that are tried.
+    """The setting with which a training fits a card; None: none of those tried.
 
-    As few processes as go, then as many edits at a time as go, without checkpointing if that fits;
-    where the base does not fit one card it is divided among 2, 4 or 8.
+    Prefers few processes, then many edits at a time, then no checkpointing; a base that exceeds one
+    card is partitioned among 2, 4 or 8.
     """
     for setting in _settings(wanted):
         if sum(memory_of(sizes, setting).values()) <= _USED_SHARE * card_gib * GIB:
@@ -158,15 +158,15 @@ def _settings(wanted: Setting) -> Iterator[Setting]:
 
 
 def sizes_of(folder: Path, lora: "LoraConfig | None" = None) -> Sizes:
-    """Count an editor from its configurations.
+    """Count an editor's weights from its configurations.
 
     Args:
         folder: in diffusers' layout; no weights are needed.
-        lora: that is trained; None: the usual one on the published targets.
+        lora: the LoRA to train; None: the usual one on the published targets.
 
     Raises:
-        InvalidInputError: there is no such editor, or a part has no configuration or one that no
-            model can be made of; names it.
+        InvalidInputError: there is no such editor, or a component has no configuration or an
+            invalid one; names it.
     """
     import torch
 
@@ -212,19 +212,19 @@ def sizes_of(folder: Path, lora: "LoraConfig | None" = None) -> Sizes:
 def table(sizes: Sizes, setting: Setting, judge_bytes: int = 0) -> str:
     """The plan as text: each part of a setting in GiB, and what fits which card."""
     parts = memory_of(sizes, setting)
-    lines = [f"{_told(setting)}, {setting.size_px} px, LoRA of {sizes.adapters:,} weights:"]
+    lines = [f"{_summary(setting)}, {setting.size_px} px, LoRA of {sizes.adapters:,} weights:"]
     lines += [f"  {name:<13}{size / GIB:8.2f} GiB" for name, size in parts.items()]
     lines.append(f"  {'in all':<13}{sum(parts.values()) / GIB:8.2f} GiB a process")
     if judge_bytes:
         lines.append(f"  {'judge, apart':<13}{judge_bytes / GIB:8.2f} GiB of weights")
     for card in CARDS_GIB:
         found = fitting(sizes, setting, card)
-        told = "none of the settings tried fits" if found is None else _told(found)
-        lines.append(f"{card} GB card: {told}")
+        fit = "none of the settings tried fits" if found is None else _summary(found)
+        lines.append(f"{card} GB card: {fit}")
     return "\n".join(lines)
 
 
-def _told(setting: Setting) -> str:
+def _summary(setting: Setting) -> str:
     many = f"{setting.processes} process" + ("es" if setting.processes > 1 else "")
     return (
         f"{many}, {setting.sharding or 'nothing divided'}, edits_at_a_time "
@@ -244,7 +244,7 @@ def _checked_model(folder: Path, library: str, name: str) -> "nn.Module":
 
 
 def _model(folder: Path, library: str, name: str) -> "nn.Module":
-    """A part on the device that is torch's default."""
+    """Build a component on torch's default device."""
     from spatialreward.judges.qwen_vl.weights import read_object
 
     if name == "OmniGen2Transformer2DModel":
@@ -258,7 +258,7 @@ def _model(folder: Path, library: str, name: str) -> "nn.Module":
 
 
 def _blocks(transformer: "nn.Module") -> list[int]:
-    """Weights of each entry of the lists that a transformer is made of."""
+    """Weights of each block in a transformer's lists."""
     from torch import nn
 
     lists = [one for one in transformer.children() if isinstance(one, nn.ModuleList)]

@@ -11,16 +11,16 @@ from spatialreward.training.processes import Processes
 
 
 class Meters:
-    """Adds up what a step tells of itself."""
+    """Accumulates a step's metrics."""
 
     def __init__(self) -> None:
-        """Nothing was told yet."""
+        """Start empty."""
         self._sums: defaultdict[str, float] = defaultdict(float)
         self._counts: defaultdict[str, float] = defaultdict(float)
         self._totals: defaultdict[str, float] = defaultdict(float)
 
     def mean(self, name: str, values: Tensor | Iterable[float] | float) -> None:
-        """Take values into the mean of that name; those that are NaN are left out."""
+        """Add values to the mean of that name; skips NaN."""
         if not isinstance(values, Tensor):
             values = torch.tensor([values] if isinstance(values, int | float) else list(values))
         known = values.detach().double().flatten()
@@ -29,7 +29,7 @@ class Meters:
         self._counts[name] += len(known)
 
     def means(self, values: Mapping[str, Tensor | Iterable[float] | float]) -> None:
-        """Several of them."""
+        """Add values to several means."""
         for name, some in values.items():
             self.mean(name, some)
 
@@ -38,7 +38,7 @@ class Meters:
         self._totals[name] += value
 
     def gathered(self, processes: Processes) -> dict[str, float]:
-        """Means and totals over all processes, the same in each; NaN is a mean of nothing."""
+        """Means and totals over all processes, identical in each; NaN for an empty mean."""
         merged = Meters()
         for one in processes.from_all((self._sums, self._counts, self._totals)):
             merged._add(*one)

@@ -1,4 +1,4 @@
-"""The model card of a fine-tuned editor: what it learned from, its curves, and what it cost.
+"""The model card of a fine-tuned editor: training data, curves, and cost.
 
 ``README.md`` and ``curves.png``, for people, beside ``card.json``, for programs.
 """
@@ -24,35 +24,35 @@ _CURVES = {
     "watch/held_out_reward": "held-out judge",
     "watch/oracle_reward": "oracle",
 }
-"""What is drawn, by metric."""
+"""The plotted curves, by metric."""
 _STEPS_OF_A_MEAN = 5
 _SUMMED_UP = ("reward/", "watch/", "policy/", "operation/", "regions/")
 _TIMES = "time/"
 
 
 class History:
-    """The metrics of all steps so far, as a part of a training's kept state."""
+    """The metrics of all steps so far, part of a training's saved state."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start empty."""
         self.lines: list[dict[str, float]] = []
-        """One a step, ``step`` among the metrics."""
+        """One per step, with ``step`` among the metrics."""
 
     def add(self, metrics: Mapping[str, float], step: int) -> None:
-        """Keep the metrics of a step, or further ones of the last one."""
+        """Add the metrics of a step, or further ones of the last one."""
         if self.lines and self.lines[-1]["step"] == step:
             self.lines[-1] |= metrics
         else:
             self.lines.append({"step": step, **metrics})
 
     def of(self, step: int) -> dict[str, float]:
-        """The metrics of the last step, if it is that one; else none."""
+        """The metrics of the last step, if its number matches; else empty."""
         if not self.lines or self.lines[-1]["step"] != step:
             return {}
         return {name: value for name, value in self.lines[-1].items() if name != "step"}
 
     def values(self, name: str) -> list[float]:
-        """One metric step by step, NaN where it was not reported."""
+        """One metric by step, NaN where it was not reported."""
         return [line.get(name, math.nan) for line in self.lines]
 
     def state_dict(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class History:
         return {"lines": [dict(line) for line in self.lines]}
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
-        """Take up the lines."""
+        """Load the lines."""
         self.lines = [dict(line) for line in state_dict["lines"]]
 
 
@@ -71,10 +71,10 @@ def write_model_card(
 
     Args:
         folder: of the checkpoint.
-        card: as in ``card.json``; ``kind``, ``lineage``, ``rewards`` and ``training`` are shown if
-            they are there, ``rewards`` as ``Rewards.card`` has them.
-        history: metrics of the training; those of ``time/`` tell what a step cost.
-        device: what the training ran on.
+        card: as in ``card.json``; shows ``kind``, ``lineage``, ``rewards`` and ``training`` if
+            present, ``rewards`` in the format of ``Rewards.card``.
+        history: metrics of the training; those of ``time/`` give a step's cost.
+        device: of the training.
     """
     drawn = {
         label: history.values(name)
@@ -96,7 +96,7 @@ def write_model_card(
 
 
 def hardware(device: torch.device) -> str:
-    """What a training on a device ran on, in words."""
+    """The hardware of a training, in words."""
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         memory = f"{properties.total_memory / 2**30:.0f} GiB"

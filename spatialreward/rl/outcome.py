@@ -1,4 +1,4 @@
-"""What the watch says of a training, and the weights that it thinks best."""
+"""The watch's verdicts on a training, and its best weights."""
 
 from typing import Any
 
@@ -9,22 +9,22 @@ from spatialreward.rl.weights import TrainedWeights
 
 
 class Outcome:
-    """What the watch says of a training, as a part of its kept state."""
+    """The watch's verdicts on a training, part of its saved state."""
 
     def __init__(self, weights: TrainedWeights) -> None:
-        """Nothing was said yet."""
+        """Start without a verdict."""
         self._weights = weights
         self._best: dict[str, torch.Tensor] = {}
         self.best_step: int | None = None
-        """Steps that the best policy was trained for; None: nobody looked."""
+        """Training steps of the best policy; None: no look yet."""
         self.stopped_after: int | None = None
         """Steps after which the watch stopped the training; None: it did not."""
         self.stopped_because = ""
         self.looked_after: int | None = None
-        """Steps after which the last look was; None: there was none."""
+        """Steps before the last look; None: no look yet."""
 
     def take(self, verdict: Verdict, step: int) -> None:
-        """Keep the weights as they are if they are the best, and remember why to stop."""
+        """Record a verdict; keeps the weights if they are the best."""
         self.looked_after = step
         if verdict.is_best:
             self.best_step = step
@@ -36,24 +36,24 @@ class Outcome:
             self.stopped_after, self.stopped_because = step, verdict.stop
 
     def restore_best(self) -> None:
-        """Make the best weights the editor's."""
+        """Load the best weights into the editor."""
         self._weights.load_state_dict(self._best)
 
     @property
     def card(self) -> dict[str, object]:
-        """What the card of the editor says of it."""
-        told: dict[str, object] = {}
+        """The outcome, for the editor's card."""
+        card: dict[str, object] = {}
         if self.best_step is not None:
-            told["best_step"] = self.best_step
+            card["best_step"] = self.best_step
         if self.stopped_after is not None:
-            told |= {
+            card |= {
                 "stopped_after_step": self.stopped_after,
                 "stopped_because": self.stopped_because,
             }
-        return told
+        return card
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it."""
+        """The whole state."""
         return {
             "best": self._best,
             "best_step": self.best_step,
@@ -63,7 +63,7 @@ class Outcome:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
-        """Take up what ``state_dict`` gave."""
+        """Load the result of ``state_dict``."""
         self._best = state_dict["best"]
         self.best_step = state_dict["best_step"]
         self.stopped_after = state_dict["stopped_after"]
@@ -72,11 +72,11 @@ class Outcome:
 
 
 class Unwatched:
-    """Stands for the watch in processes that have none; the first one's alone keeps a state."""
+    """Replaces the watch in processes without one; only the first process keeps a state."""
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing."""
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
-        """Nothing to take up."""
+        """Nothing to load."""

@@ -1,6 +1,6 @@
-"""Statistics of edited pictures that no judge gives and that a policy spoils when it games one.
+"""Statistics of edited pictures that reveal reward hacking without a judge.
 
-Over-optimised editors lay a fine grid over their pictures, blur or sharpen them, and draw the same
+Over-optimised editors add a fine grid to their pictures, blur or sharpen them, and draw the same
 picture again and again.
 """
 
@@ -16,7 +16,7 @@ from scipy import ndimage
 Floats = NDArray[np.floating]
 
 _DETAIL_PX = 1.5
-"""Deviation of the Gaussian above which nothing is detail."""
+"""Deviation of the Gaussian that separates detail from the rest."""
 _COMPARED_SIDE = 64
 _FLAT = 1e-3
 """Variance of detail, in levels squared, below which a picture has none."""
@@ -28,12 +28,12 @@ def sharpness(picture: Image.Image) -> float:
 
 
 def grid_strength(picture: Image.Image, periods: Sequence[int]) -> float:
-    """How much a picture's detail repeats itself at one of some periods, more than around it.
+    """How much a picture's detail repeats at one of some periods, relative to neighbouring lags.
 
-    Autocorrelation of the luminance less its Gaussian blur, at the period, less its mean at the
+    Autocorrelation of the luminance minus its Gaussian blur, at the period, minus its mean at the
     lags from half to one and a half of the period except the period and its neighbours; the mean
-    over rows and columns, and the largest of all periods. Near 0 without a grid, up to 1 with
-    nothing else. A period that is longer than a third of the picture is left out.
+    over rows and columns, and the maximum over periods. Near 0 without a grid, up to 1 for a pure
+    grid. Skips periods longer than a third of the picture.
     """
     grey_HW = _luminance(picture)
     detail_HW = grey_HW - ndimage.gaussian_filter(grey_HW, _DETAIL_PX)
@@ -46,9 +46,9 @@ def grid_strength(picture: Image.Image, periods: Sequence[int]) -> float:
 
 
 def diversity(pictures: Sequence[Image.Image]) -> float:
-    """Root mean square difference of two pictures of a group, 0..1, on average over all pairs.
+    """Root mean square difference of two pictures of a group, 0..1, averaged over all pairs.
 
-    They are compared at 64 x 64 pixels. 0 for a single picture.
+    Compares them at 64 x 64 pixels. 0 for a single picture.
     """
     small = [
         np.asarray(
@@ -64,7 +64,7 @@ def diversity(pictures: Sequence[Image.Image]) -> float:
 
 
 def _peak(detail_HW: Floats, period: int) -> float:
-    """Covariance along rows at the period, above its surroundings."""
+    """Covariance along rows at the period, minus that at neighbouring lags."""
     around = [
         lag
         for lag in range(period - period // 2, period + period // 2 + 1)

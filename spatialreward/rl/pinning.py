@@ -1,4 +1,4 @@
-"""A judge that a training relies on: always the same one, and waited for when it is away."""
+"""Pins a training to one judge, and waits for it while it is unavailable."""
 
 import logging
 import threading
@@ -19,38 +19,38 @@ _LONGEST_WAIT_S = 600.0
 
 
 class RewardError(SpatialRewardError, RuntimeError):
-    """The judge failed on so many edits that a step would learn from noise, or is away."""
+    """The judge failed on too many edits of a step, or is unavailable."""
 
 
 class JudgeChangedError(SpatialRewardError, ValueError):
-    """Another judge answers than the one that the work began with."""
+    """The judge differs from the one at the start."""
 
 
 class Pin:
-    """Holds to the judge that gives the first judgement.
+    """Pins the judge of the first judgement.
 
-    Each judgement says by whom it is, in the line of a ``JudgeIdentity``, so that a server that is
-    switched in the middle of a step is noticed, and so is one of several servers that has other
-    weights under the same name and version.
+    Each judgement carries its judge's identity, the line of a ``JudgeIdentity``, so a change of the
+    served judge within a step is detected, as are replicas with other weights under the same name
+    and version.
     """
 
     def __init__(self, what: str = "training", otherwise: str = "train from the start") -> None:
-        """Nobody has judged yet.
+        """Start without a judge.
 
         Args:
-            what: holds to its judge, as an error calls it.
-            otherwise: what a user can do who wants another one.
+            what: the pinned work, for errors.
+            otherwise: advice for a user who wants another judge.
         """
         self._what = what
         self._otherwise = otherwise
         self.judged_by: str | None = None
-        """Line of the judge's identity; None until there was a judgement."""
+        """Line of the judge's identity; None before the first judgement."""
 
     def check(self, judgements: Sequence[Judgement]) -> None:
-        """Compare who judged with who did before; failed judgements say nothing.
+        """Compare the judge of each judgement with the pinned one; skips failed judgements.
 
         Raises:
-            JudgeChangedError: another judge than before has judged some of them.
+            JudgeChangedError: some are from another judge.
         """
         for judgement in judgements:
             if judgement.reward is None:
@@ -65,43 +65,43 @@ class Pin:
 
 
 class PatientJudge:
-    """A pinned judge that is asked again for what it failed on, as long as the settings say.
+    """A pinned judge with retries, within the limits of the settings.
 
-    Another attempt is made where the judge or its server broke: its calls raise, or more judgements
-    than allowed are failed ones and enough of them because of it. What it judged before is kept.
-    An answer that cannot be read is the judge's answer, so it is not asked for again.
+    Retries when the judge or its server fails: a call raises, or more judgements than allowed are
+    failed, enough of them because of the judge. Keeps earlier judgements. An unreadable answer is
+    the judge's answer, so it is not retried.
     """
 
     def __init__(self, name: str, judging: Judging, config: PatienceConfig) -> None:
-        """Take a judge, by the name that the log calls it."""
+        """Wrap a judge; ``name`` identifies it in the log."""
         self._name = name
         self._judging = judging
         self._config = config
         self._pin = Pin()
         self.seconds_waited = 0.0
-        """In all calls so far."""
+        """Over all calls so far."""
 
     @property
     def judged_by(self) -> str | None:
-        """Line of the judge's identity; None until there was a judgement."""
+        """Line of the judge's identity; None before the first judgement."""
         return self._pin.judged_by
 
     @property
     def notice(self) -> str:
-        """What a reader of the rewards must know about the judge."""
+        """A remark for readers of the rewards."""
         return self._judging.notice
 
     def judge(self, edits: Sequence[Edit], stop: threading.Event) -> list[Judgement]:
-        """One judgement an edit, in order; up to the allowed share of them failed ones.
+        """One judgement an edit, in order; at most the allowed share of them failed.
 
         Args:
-            edits: what is judged.
-            stop: set by another thread, it ends the waiting.
+            edits: to judge.
+            stop: aborts the waiting when another thread sets it.
 
         Raises:
-            RewardError: too many edits have no judgement, after all the waiting that can help.
-            JudgeChangedError: another judge than before has judged some of them.
-            SpatialRewardError: the judge refuses in a way that waiting cannot mend.
+            RewardError: too many edits have no judgement after all retries.
+            JudgeChangedError: some judgements are from another judge.
+            SpatialRewardError: the judge's refusal is permanent.
         """
         judgements: list[Judgement | None] = [None] * len(edits)
         waits = _Waits(self._config)
@@ -128,11 +128,11 @@ class PatientJudge:
             self._wait(waits, problem, None, stop)
 
     def state_dict(self) -> dict[str, Any]:
-        """Who has judged so far."""
+        """The pinned judge."""
         return {"judged_by": self._pin.judged_by}
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
-        """Hold to who has judged before."""
+        """Restore the pinned judge."""
         self._pin.judged_by = state_dict["judged_by"]
 
     def _problem(self, judgements: Sequence[Judgement]) -> str | None:
@@ -173,7 +173,7 @@ class PatientJudge:
 
 
 class _Waits:
-    """How long to wait before each further attempt of one call: ever longer, and not for ever."""
+    """Waits between a call's attempts: they grow, up to a total limit."""
 
     def __init__(self, config: PatienceConfig) -> None:
         self._next_s = config.retry_wait_s
@@ -181,7 +181,7 @@ class _Waits:
         self.seconds = 0.0
 
     def next_s(self) -> float | None:
-        """None: there was waiting enough."""
+        """None: the limit is reached."""
         left_s = self._most_s - self.seconds
         if left_s <= 0:
             return None
@@ -190,7 +190,7 @@ class _Waits:
 
 
 def _is_open(judgement: Judgement | None) -> bool:
-    """Whether a judge is to be asked, or asked again."""
+    """Whether an edit needs a judgement or a retry."""
     return judgement is None or judgement.failure is Failure.JUDGE_FAILED
 
 

@@ -1,4 +1,4 @@
-"""Edits of one task, drawn alike whenever they are drawn."""
+"""Draws edits of one task reproducibly."""
 
 import torch
 from PIL import Image
@@ -13,16 +13,16 @@ from spatialreward.edits import EditTask
 def draw_of_task(
     editor: FlowEditor, task: EditTask, count: int, config: DenoisingConfig, seed: int
 ) -> list[Image.Image]:
-    """``count`` edits by the ODE, each from noise of its own.
+    """``count`` edits by the ODE, each from its own noise.
 
-    What they look like follows from the arguments alone; the global random state stays as it is.
+    Depends on the arguments only; leaves the global random state unchanged.
 
     Raises:
-        InvalidInputError: the task is none for this editor.
+        InvalidInputError: the editor does not support the task.
     """
     devices = [editor.device] if editor.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
-        # An editor may draw while it encodes, such as a latent of the source.
+        # An editor may sample while encoding, such as a latent of the source.
         torch.manual_seed(seed)
         condition = editor.encode([task]).repeat(count)
         generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Draws groups of edits: whose turn it is, in which portions, and with which noise."""
+"""Draws groups of edits: assigns them to processes and portions, and seeds their noise."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -22,36 +22,36 @@ class Prompt(NamedTuple):
     """A task of a step."""
 
     number: int
-    """In the step, whatever process draws its edits."""
+    """Index within the step, independent of the process."""
     task: EditTask
 
 
 class Portion(NamedTuple):
-    """Groups that were drawn together, ahead of their rewards."""
+    """Groups drawn together, before their rewards."""
 
     prompts: tuple[Prompt, ...]
     condition: Condition
-    """A row for each prompt."""
+    """One row per prompt."""
     batches: tuple[Batch, ...]
-    """The edits as the editor saw them, group by group."""
+    """The edits by forward pass, group by group."""
     edits: tuple[Edit, ...]
     """Of all batches."""
 
 
 class Update(NamedTuple):
-    """What one process does for one update."""
+    """One process's work for one update."""
 
     numbers: tuple[int, ...]
-    """Of the step's prompts that it draws edits of."""
+    """Its prompts of the step."""
     num_edits: int
-    """Of all processes together."""
+    """Total over all processes."""
 
 
 def updates_of(config: RlConfig, step: int, rank: int, world_size: int) -> list[Update]:
-    """What one process does for the updates of a step.
+    """One process's work for the updates of a step.
 
-    Groups are shuffled into updates for each step, the same after a kill, and each update's ones
-    are divided among the processes.
+    Shuffles groups into updates for each step, reproducibly after a kill, and divides each update's
+    groups among the processes.
     """
     random = np.random.default_rng((config.seed, Purpose.ORDER, step))
     parts = np.array_split(random.permutation(config.num_prompts), config.updates_per_step)
@@ -64,12 +64,12 @@ def updates_of(config: RlConfig, step: int, rank: int, world_size: int) -> list[
 
 
 def divided(prompts: Sequence[Prompt], groups_at_a_time: int) -> Iterator[tuple[Prompt, ...]]:
-    """Prompts that are drawn together: of sources of the same sizes, and not too many."""
+    """Prompts to draw together: with sources of the same sizes, in limited number."""
 
     def sizes(prompt: Prompt) -> list[tuple[int, int]]:
         return [source.size for source in prompt.task.sources]
 
-    # Stable, so that prompts of one size stay in their order.
+    # A stable sort keeps prompts of one size in order.
     for _, alike in itertools.groupby(sorted(prompts, key=sizes), sizes):
         remaining = iter(alike)
         while some := tuple(itertools.islice(remaining, groups_at_a_time)):
@@ -87,11 +87,11 @@ def draw_portion(
     """Draw a group of edits for each of some prompts.
 
     Raises:
-        InvalidInputError: a task is none for this editor, or is none that can be judged.
-        NotFiniteError: latents are not numbers.
+        InvalidInputError: the editor does not support a task, or the judge cannot judge it.
+        NotFiniteError: latents are NaN or infinite.
     """
     policy, size = models.policy, config.group_size
-    # An editor that draws a latent of the source draws the same one on any process.
+    # An editor that samples a latent of the source samples the same one on any process.
     with torch.random.fork_rng([policy.device] if policy.device.type == "cuda" else []):
         torch.manual_seed(seed_of(config.seed, Purpose.ENCODE, step, prompts[0].number))
         condition = policy.encode([prompt.task for prompt in prompts])
@@ -112,7 +112,7 @@ def draw_portion(
 
 
 def describe(prompt: Prompt) -> str:
-    """A prompt as an error names it."""
+    """A prompt for error messages."""
     name = f" {prompt.task.id}" if prompt.task.id else ""
     return f"prompt {prompt.number + 1}{name} ({prompt.task.instruction!r})"
 
@@ -127,7 +127,7 @@ def _draw_batch(
     first: int,
     end: int,
 ) -> Batch:
-    """Edits ``first`` to ``end`` of a portion, which are whole groups or lie in one."""
+    """Edits ``first`` to ``end`` of a portion: whole groups, or a part of one."""
     policy, size = models.policy, config.group_size
     rows = slice(first // size, -(-end // size))
     members = [(prompts[number // size].number, number % size) for number in range(first, end)]
@@ -169,7 +169,7 @@ def _draw_batch(
 
 
 def _spans(num_edits: int, group_size: int, at_a_time: int | None) -> Iterator[tuple[int, int]]:
-    """Edits of a portion that the editor sees at once: as many whole groups as go, or parts."""
+    """Spans of a portion's edits for one forward pass: as many whole groups as fit, or parts."""
     if at_a_time is None:
         yield 0, num_edits
     elif at_a_time >= group_size:

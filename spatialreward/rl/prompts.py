@@ -1,4 +1,4 @@
-"""What an editor is asked to do in RL: source pictures and instructions, step by step."""
+"""RL tasks: source pictures and instructions, step by step."""
 
 import itertools
 from pathlib import Path
@@ -11,39 +11,39 @@ from spatialreward.edits import EditTask
 
 
 class PromptSource(Protocol):
-    """Tasks without end, found again by the number of their step."""
+    """Endless tasks, indexed by step."""
 
     def batch(self, step: int) -> list[EditTask]:
-        """The tasks of a step, counted from 0; the same ones whenever they are asked for."""
+        """The tasks of a step, counted from 0; reproducible."""
         ...
 
 
 class DatasetPrompts:
-    """The tasks of a data set, in its order, and again from its beginning.
+    """The tasks of a data set in its order, repeated.
 
-    Labels and edited pictures play no part.
+    Ignores labels and edited pictures.
     """
 
     def __init__(self, data: Dataset, size: int) -> None:
-        """Read ``size`` tasks a step."""
+        """Use ``size`` tasks a step."""
         self._data = data
         self._size = size
 
     def __len__(self) -> int:
-        """Number of tasks before they begin again."""
+        """Number of tasks before they repeat."""
         return len(self._data)
 
     def batch(self, step: int) -> list[EditTask]:
         """See ``PromptSource``.
 
         Raises:
-            InvalidInputError: a row is no edit, or as ``task_of``.
+            InvalidInputError: a row is not an edit, or as ``task_of``.
         """
         edits = itertools.islice(self._data.endlessly(step * self._size), self._size)
         return [task_of(edit) for edit in edits]
 
     def last(self, count: int) -> list[EditTask]:
-        """The last tasks in their order; all where there are not as many.
+        """The last tasks in order; all if there are fewer.
 
         Raises:
             InvalidInputError: as ``batch``.
@@ -52,22 +52,22 @@ class DatasetPrompts:
 
 
 class FilePrompts:
-    """The tasks of a file, in its order, and again from its beginning."""
+    """The tasks of a file in its order, repeated."""
 
     def __init__(self, file: TaskFile, size: int) -> None:
-        """Read ``size`` tasks a step."""
+        """Use ``size`` tasks a step."""
         self._file = file
         self._size = size
 
     def __len__(self) -> int:
-        """Number of tasks before they begin again."""
+        """Number of tasks before they repeat."""
         return len(self._file)
 
     def batch(self, step: int) -> list[EditTask]:
         """See ``PromptSource``.
 
         Raises:
-            InvalidInputError: a picture cannot be read; names file and line.
+            InvalidInputError: a picture is unreadable; names file and line.
         """
         first = step * self._size
         return [
@@ -75,7 +75,7 @@ class FilePrompts:
         ]
 
     def last(self, count: int) -> list[EditTask]:
-        """The last tasks in their order; all where there are not as many.
+        """The last tasks in order; all if there are fewer.
 
         Raises:
             InvalidInputError: as ``batch``.
@@ -89,11 +89,11 @@ def open_named(prompts: str, size: int, cache: Path | None = None) -> DatasetPro
     Args:
         prompts: a data set's reference, or the path of a file that ends in ``.jsonl``.
         size: tasks a step.
-        cache: where a data set of the object store is kept; by default that of the user.
+        cache: folder for data sets from the object store; default: the user's.
 
     Raises:
-        InvalidInputError: there is no such data set or file, or a picture of the file is not there.
-        StorageError, HubError: the data set is not handed over.
+        InvalidInputError: there is no such data set or file, or a picture of the file is missing.
+        StorageError, HubError: the data set cannot be downloaded.
     """
     if prompts.endswith(SUFFIX):
         return FilePrompts(TaskFile(Path(prompts)), size)
@@ -101,7 +101,7 @@ def open_named(prompts: str, size: int, cache: Path | None = None) -> DatasetPro
 
 
 def digest_of(prompts: str) -> str | None:
-    """SHA-256 of prompts on this disk, whose path stays while they change; else None.
+    """SHA-256 of prompts on this disk, whose content may change under one path; else None.
 
     Raises:
         InvalidInputError: as ``open_named``.

@@ -1,4 +1,4 @@
-"""Refinement: what the judge finds fault with goes back into the instruction, round by round."""
+"""Refinement: adds the judge's criticism to the instruction, round by round."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,13 +24,13 @@ StopReason = Literal[
 
 
 class Refined(NamedTuple):
-    """What came out of one task."""
+    """The result of one task."""
 
     task: EditTask
     folder: Path
     """Has ``best.png``, ``round-N.png``, their judgements, and a sheet of the rounds."""
     rounds: tuple[Attempt, ...]
-    """The best edit of each round; the first was drawn with the task's own instruction."""
+    """The best edit of each round; the first uses the task's own instruction."""
     stopped: StopReason
 
     @property
@@ -42,23 +42,23 @@ class Refined(NamedTuple):
 def refine(
     editor: FlowEditor, judging: Judging, task: EditTask, config: RefineConfig, folder: Path
 ) -> Refined:
-    """Edit, judge, and edit again with the fault that the judge found with the best edit so far.
+    """Edit, judge, and edit again with the judge's criticism of the best edit so far.
 
     The judge always gets the task's own instruction. Every round starts from the source picture.
-    Edits are kept as they are drawn and as they are judged: the same call goes on after a kill.
+    Edits and judgements are stored as they come, so the same call resumes after a kill.
 
     Args:
-        editor: draws.
-        judging: a judge that writes reasoning.
-        task: what is edited.
-        config: how many rounds, and when they end.
+        editor: samples.
+        judging: a judge with reasoning.
+        task: to edit.
+        config: number of rounds, and when to stop.
         folder: of this task.
 
     Raises:
-        InvalidInputError: the judge wrote no reasoning about the first edit, the task is none for
-            this editor, or the folder cannot be written to.
-        JudgeChangedError: another judge than before judges, also than before a kill.
-        ServingError: a served judge could not be asked; so other judges' errors.
+        InvalidInputError: the judge wrote no reasoning about the first edit, the editor does not
+            support the task, or the folder is not writable.
+        JudgeChangedError: the judge changed, also since a killed run.
+        ServingError: a served judge is unreachable; plus other judges' errors.
     """
     place = AttemptsFolder(folder, task.id)
     if not place.is_finished:
@@ -75,7 +75,7 @@ def refine(
 
 
 def why_stop(rounds: Sequence[Attempt], config: RefineConfig) -> StopReason | None:
-    """Why there is no further round after these, one at least; None: there is one."""
+    """Why to stop after these rounds, at least one; None: continue."""
     reward, stale = rounds[0].judgement.reward, 0
     for one in rounds[1:]:
         now = one.judgement.reward
@@ -91,15 +91,15 @@ def why_stop(rounds: Sequence[Attempt], config: RefineConfig) -> StopReason | No
 
 
 def refined_instruction(instruction: str, fault: Fault, config: RefineConfig) -> str:
-    """A task's instruction with a fault that is to be mended, as long as one may be at most."""
+    """A task's instruction with a criticism, truncated to the longest allowed instruction."""
     words = shortened(fault.words, config.longest_fault)
-    told = config.template.format(instruction=instruction, fault=words, where=fault.where)
-    beyond = len(told) - MAX_INSTRUCTION_CHARACTERS
+    refined = config.template.format(instruction=instruction, fault=words, where=fault.where)
+    beyond = len(refined) - MAX_INSTRUCTION_CHARACTERS
     if beyond <= 0:
-        return told
+        return refined
     words = shortened(words, max(1, len(words) - beyond))
-    told = config.template.format(instruction=instruction, fault=words, where=fault.where)
-    return told[:MAX_INSTRUCTION_CHARACTERS]
+    refined = config.template.format(instruction=instruction, fault=words, where=fault.where)
+    return refined[:MAX_INSTRUCTION_CHARACTERS]
 
 
 def _work(
@@ -131,5 +131,5 @@ def _work(
 
 
 def _fault(rounds: Sequence[Attempt]) -> Fault | None:
-    """What is wrong with the best edit so far."""
+    """Criticism of the best edit so far."""
     return fault_of(min(rounds, key=lambda one: one.order).judgement)

@@ -1,26 +1,25 @@
-"""Advantages place by place, from what a judge says of regions.
+"""Advantages by position, from a judge's regions.
 
-The idea is SpatialFlow-GRPO's (arXiv 2606.26872), which has no public code; this is a definition of
-its own:
+The idea is SpatialFlow-GRPO's (arXiv 2606.26872), which has no public code; this definition is our
+own:
 
-1. A judge gives each edit boxes and two semantic scores: was the instruction carried out, and was
-   everything else left alone? The first is about the boxes where something was asked for, the
-   second about the rest of the picture; perceptual scores are about both. So an edit has two
-   rewards: the paper's aggregation with the first score alone as its semantic part, and with the
-   second alone. Each is compared within the group like any reward.
-2. Boxes of different edits of a group are one place where they overlap enough. A place that all
-   edits have was asked for. One that only some have was asked for if these edits are better by the
-   sum of both semantic scores, since then the others have not done what they should have; else it
-   is over-editing there, a part of the rest in which the edits without it are the better ones.
-3. The map of an edit is the first advantage in the places that were asked for, by its own box or by
-   the mean of its siblings' boxes, and the second elsewhere. A position that a box covers in part
-   gets the mean by area.
-4. In a group without places, and in one without a rest, there is nothing to tell apart: the map is
-   the advantage of the whole picture everywhere, and the objective that of the algorithm without
-   regions, to the bit.
+1. A judge gives each edit boxes and two semantic scores: was the instruction carried out, and is
+   everything else unchanged? The first is about the boxes of requested changes, the second about
+   the rest of the picture; perceptual scores are about both. So an edit has two rewards: the
+   paper's aggregation with the first score alone as its semantic part, and with the second alone.
+   Each is compared within the group like any reward.
+2. Boxes of different edits in a group form one place if they overlap enough. A place in all edits
+   was requested. A place in only some was requested if these edits are better by the sum of both
+   semantic scores, because then the others lack it; otherwise it is over-editing, and belongs to
+   the rest, where the edits without it are better.
+3. An edit's map has the first advantage in the requested places, by its own box or by the mean of
+   its siblings' boxes, and the second elsewhere. A position that a box covers in part gets the
+   mean by area.
+4. Without places, or without a rest, a group's map is the advantage of the whole picture
+   everywhere, and the objective equals that of the algorithm without regions, bit for bit.
 
-Scores are those of whole edits, so all places that were asked for share one advantage. Reasoning is
-not read: its words are free.
+Scores are those of whole edits, so all requested places share one advantage. Reasoning is not
+read, so its wording is free.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,10 +43,10 @@ _OUTSIDE = Aggregation(editing_success=0.0, over_editing=1.0)
 
 
 class Place(NamedTuple):
-    """A region that some edits of a group have."""
+    """A region in some edits of a group."""
 
     boxes: Mapping[int, Box]
-    """By the number of the edit in its group."""
+    """By the edit's index in its group."""
 
     def box_of(self, edit: int) -> Box:
         """The edit's own box, or the mean of the others'."""
@@ -58,13 +57,13 @@ class Place(NamedTuple):
 
 
 class RegionMaps(NamedTuple):
-    """Advantages place by place."""
+    """Advantages by position."""
 
     maps_Bhw: Tensor
     counts_PG: Tensor
-    """Whether an edit teaches anything somewhere."""
+    """Whether an edit contributes anywhere."""
     metrics: dict[str, list[float]]
-    """By name, a number for each group or edit that has one."""
+    """Metrics by name, one value per group or edit that has one."""
 
 
 def region_maps(
@@ -74,15 +73,15 @@ def region_maps(
     grid: tuple[int, int],
     min_iou: float,
 ) -> RegionMaps | None:
-    """A map of advantages for each edit; None if the judge says nothing of regions.
+    """A map of advantages for each edit; None if the judge predicts no regions.
 
     Args:
-        judgements: of the first of the rewards, ``B`` of them, group by group.
-        rewards: ``[P, G]`` each, NaN where there is no judgement. Of the others' judges no regions
-            are known: they speak of the whole picture.
+        judgements: of the first reward, ``B`` of them, group by group.
+        rewards: ``[P, G]`` each, NaN without a judgement. Those of other judges count for the
+            whole picture, because their regions are unknown.
         comparison: how rewards become advantages.
-        grid: positions high and wide.
-        min_iou: from which boxes of two edits are one place.
+        grid: height and width in positions.
+        min_iou: smallest IoU at which boxes of two edits form one place.
     """
     first, whole_PG = next(iter(rewards.items()))
     known = [one for one in judgements if one.scores is not None]
@@ -111,9 +110,9 @@ def region_maps(
 
 
 def places_of(boxes: Sequence[Sequence[Box]], min_iou: float) -> list[Place]:
-    """Boxes of several edits, those that are one place together; of an edit one at most.
+    """Group boxes of several edits into places, each with at most one per edit.
 
-    The pairs of boxes that overlap most are joined first, so the order of edits plays no part.
+    Joins the pairs with the largest overlap first, so the order of edits has no effect.
     """
     members = [(edit, box) for edit, own in enumerate(boxes) for box in own]
     parents = list(range(len(members)))
@@ -141,11 +140,11 @@ def places_of(boxes: Sequence[Sequence[Box]], min_iou: float) -> list[Place]:
 
 
 def was_asked_for(place: Place, scores: Mapping[int, Scores]) -> bool:
-    """Whether a place is where the instruction wanted a change.
+    """Whether the instruction requested a change at a place.
 
     Args:
         place: of a group.
-        scores: of the group's edits that were judged, by their numbers.
+        scores: of the group's judged edits, by index.
     """
     semantic = {edit: one.editing_success + one.over_editing for edit, one in scores.items()}
     having = [value for edit, value in semantic.items() if edit in place.boxes]
@@ -154,7 +153,7 @@ def was_asked_for(place: Place, scores: Mapping[int, Scores]) -> bool:
 
 
 def coverage(boxes: Sequence[Box], grid: tuple[int, int]) -> tuple[Tensor, bool]:
-    """Share of each position that boxes cover together, ``[h, w]``; whether they cover all."""
+    """Share of each position that the boxes cover together, ``[h, w]``; and whether all is 1."""
     ys, xs = (
         np.unique([0, BOX_SCALE, *(box[side] for box in boxes for side in sides)])
         for sides in ((1, 3), (0, 2))
@@ -174,7 +173,7 @@ def _group_maps(
     min_iou: float,
     metrics: dict[str, list[float]],
 ) -> tuple[Tensor, Tensor]:
-    """Maps ``[G, h, w]`` of a group's edits, and whether each teaches anything, ``[G]``."""
+    """Maps ``[G, h, w]`` of a group's edits, and whether each contributes, ``[G]``."""
     (whole_G, whole_counts_G), (inside_G, inside_counts_G), (outside_G, outside_counts_G) = compared
     scores = {edit: _scores(one) for edit, one in enumerate(group) if one.scores is not None}
     boxes = [
@@ -218,7 +217,7 @@ def _scores(judgement: Judgement) -> Scores:
 
 
 def _overlaps(edges: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Shares of each of ``count`` cells that lie between neighbouring edges."""
+    """Share of each of ``count`` cells between neighbouring edges."""
     cells = np.arange(count + 1) * BOX_SCALE / count
     ends = np.minimum(cells[1:, None], edges[None, 1:])
     shared = ends - np.maximum(cells[:-1, None], edges[None, :-1])

@@ -1,4 +1,4 @@
-"""Settings of rewards: who gives them, how much each counts, and what happens when one is away."""
+"""Settings of rewards: judges, weights, and waiting for unavailable judges."""
 
 import re
 from collections import Counter
@@ -17,35 +17,35 @@ _OF_THE_RUN = "judge"
 
 
 class RewardForm(StrEnum):
-    """How a judgement becomes a reward in 0..1."""
+    """How to compute a reward in 0..1 from a judgement."""
 
     REWARD = "reward"
     """The judge's own reward, by its protocol's aggregation."""
     CONSISTENT = "consistent"
-    """Consistency-modulated: success counts only as far as the rest stayed. ``SC = s1 * (0.6 + 0.4
-    * s2 / 25)`` in place of the weighted mean, else as the paper's geometric form, of the soft
-    scores where the judge tells them and of the written ones elsewhere (FIRM, arXiv 2603.12247;
-    ``protocol.aggregation``)."""
+    """Consistency-modulated: success counts in proportion to how much else stayed unchanged.
+    ``SC = s1 * (0.6 + 0.4 * s2 / 25)`` replaces the weighted mean, otherwise as the paper's
+    geometric form, on the soft scores if the judge gives them, else on the written ones (FIRM,
+    arXiv 2603.12247; ``protocol.aggregation``)."""
     UNTOUCHED = "untouched"
-    """A rule of pixels: 1 less the share of the picture outside the judge's regions whose pixels
-    differ from the source's, by the threshold of the judge ``pixels``. With the oracle these are
-    the true regions; another judge's are predicted, so what counts is the change it overlooked."""
+    """A rule on pixels: 1 - the share of the picture outside the judge's regions whose pixels
+    differ from the source's, by the threshold of the judge ``pixels``. The oracle's regions are the
+    true ones; another judge's are predicted, so this measures the change that it missed."""
 
 
 class JudgeConfig(Record):
-    """A judge, as ``load_judge`` takes it."""
+    """A judge, by the arguments of ``load_judge``."""
 
     judge: str = ""
     """A folder, ``triton:HOST:PORT``, ``openai:MODEL@ADDRESS``, ``oracle``, ``pixels`` and so on.
-    Empty: the judge that the command or the pipeline hands to the training."""
+    Empty: the judge of the command or the pipeline."""
     adapter: Path | None = None
-    """Folder of a LoRA that is merged into the weights."""
+    """Folder of a LoRA to merge into the weights."""
     protocol: str | None = None
-    """How a judge without a protocol file is asked."""
+    """Prompts for a judge without a protocol file."""
     passes: PositiveInt = 1
-    """How often each edit is judged; the mean counts."""
+    """Judgements per edit; their mean counts."""
     mode: JudgeMode | None = None
-    """Of a checkpoint that can do both: ``reason`` or ``scalar``."""
+    """For a checkpoint with both modes: ``reason`` or ``scalar``."""
 
     @model_validator(mode="after")
     def _options_are_of_a_named_judge(self) -> Self:
@@ -69,14 +69,14 @@ class RewardConfig(JudgeConfig):
     """One reward."""
 
     name: str = Field("", pattern=r"^[A-Za-z0-9._-]*$")
-    """In metrics, as ``reward/NAME``; empty: after the judge and the form."""
+    """In metrics, as ``reward/NAME``; empty: derived from judge and form."""
     weight: Annotated[PositiveFloat, Field(allow_inf_nan=False)] = 1.0
     """In the sum of all rewards."""
     form: RewardForm = RewardForm.REWARD
 
     @property
     def label(self) -> str:
-        """Its name, or one after the judge and the form."""
+        """Its name, or one derived from judge and form."""
         if self.name:
             return self.name
         kind = self.judge.partition(":")[0]
@@ -86,24 +86,25 @@ class RewardConfig(JudgeConfig):
 
 
 class PatienceConfig(Record):
-    """What a training does when a judge fails."""
+    """How a training handles a failing judge."""
 
     max_failed_share: float = Field(0.5, ge=0, le=1)
-    """Of the edits that are scored at once, those that may go without a judgement; they are left
-    out of their groups. If more fail, the training waits and asks again."""
+    """Share of the edits scored at once that may lack a judgement; their groups omit them. Above
+    it, the training waits and retries."""
     retry_wait_s: PositiveFloat = 5.0
-    """Before a judge is asked again; each further wait is twice as long, up to ten minutes."""
+    """Before a retry; each further wait doubles, up to ten minutes."""
     max_wait_s: float = Field(1800.0, ge=0, allow_inf_nan=False)
-    """How long a training waits for its judge in one go before it stops; 0: it does not wait."""
+    """Longest uninterrupted wait for a judge before the training stops; 0: no wait."""
 
 
 class RewardsConfig(PatienceConfig):
     """The rewards of a training."""
 
     rewards: tuple[RewardConfig, ...] = Field((RewardConfig(),), min_length=1)
-    """What is trained on. Advantages per region are those of the first one's judge."""
+    """Training rewards. Advantages per region use the first one's judge."""
     evaluation_rewards: tuple[RewardConfig, ...] = ()
-    """What is only watched, on held-out prompts; the weighted sum says which checkpoint is best."""
+    """Rewards on held-out prompts, not trained on; their weighted sum selects the best
+    checkpoint."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -113,7 +114,7 @@ class RewardsConfig(PatienceConfig):
 
 
 def check_labels(rewards: Sequence[RewardConfig], field: str) -> None:
-    """Make sure that metrics of different rewards have different names.
+    """Check that the metrics of different rewards have different names.
 
     Raises:
         ValueError: two have the same.

@@ -1,4 +1,4 @@
-"""The rewards of a training: of several judges at once, each pinned, each waited for when away."""
+"""The rewards of a training, from several pinned judges, with waits for unavailable ones."""
 
 import math
 import threading
@@ -34,17 +34,17 @@ _MODULATED = Aggregation(form="modulated")
 
 
 class _Part(NamedTuple):
-    """One reward, and the number of the judge that it is made of."""
+    """One reward, and the index of its judge."""
 
     config: RewardConfig
     judge: int
 
 
 class Rewards(ClosedAtEnd):
-    """Rewards by name, each made of the judgements of one judge; a ``types.Reward``.
+    """Rewards by name, each computed from one judge's judgements; a ``types.Reward``.
 
-    All judges are asked at the same time. One that several rewards name alike is asked once. Safe
-    to use from several threads, one of which is served at a time.
+    Calls all judges in parallel, and a judge shared by several rewards only once. Safe to use from
+    several threads, which take turns.
     """
 
     def __init__(
@@ -53,16 +53,16 @@ class Rewards(ClosedAtEnd):
         patience: PatienceConfig,
         of_run: Judging | None = None,
     ) -> None:
-        """Open the judges that rewards name; they are closed with this, that of the run is not.
+        """Open the judges named by rewards; closing this closes them, but not the run's judge.
 
         Args:
-            rewards: one at least, with different names.
-            patience: what happens when a judge fails.
-            of_run: the judge of those rewards that name none.
+            rewards: at least one, with different names.
+            patience: how to handle a failing judge.
+            of_run: the judge of rewards that name none.
 
         Raises:
-            InvalidInputError: a reward names no judge and there is none of the run, two have the
-                same name, or as ``load_judge``.
+            InvalidInputError: neither a reward nor the run names a judge, two have the same name,
+                or as ``load_judge``.
             HubError, MissingPackageError, TrackingError, StorageError: as ``load_judge``.
         """
         try:
@@ -95,13 +95,13 @@ class Rewards(ClosedAtEnd):
 
     @property
     def weights(self) -> dict[str, float]:
-        """Weight of each reward, by its name."""
+        """Weight of each reward, by name."""
         return {part.config.label: part.config.weight for part in self._parts}
 
     @property
     def card(self) -> Mapping[str, object]:
-        """Who judges, and how judgements become rewards."""
-        told = [
+        """The judges, and how judgements become rewards."""
+        rewards = [
             {
                 "name": part.config.label,
                 "weight": part.config.weight,
@@ -115,24 +115,24 @@ class Rewards(ClosedAtEnd):
         return {
             "reward_of": first.notice or "a judge without a notice",
             "judged_by": first.judged_by,
-            "rewards": told,
+            "rewards": rewards,
         }
 
     @property
     def seconds_waited(self) -> float:
-        """How long judges that were away have been waited for so far."""
+        """Total time spent waiting for unavailable judges."""
         return sum(one.seconds_waited for one in self._judges)
 
     def score(self, edits: Sequence[Edit]) -> Scored:
-        """The rewards of ``B`` edits; NaN where a judgement failed, never a default.
+        """The rewards of ``B`` edits; NaN for a failed judgement, never a default.
 
         Raises:
-            RewardError: too many edits could not be judged, a judge was away for too long, or the
-                rewards are closed while a judge is waited for.
-            JudgeChangedError: another judge than before has judged some of them.
-            InvalidInputError: a judge without regions is asked for changes outside of them, or a
-                judge refuses its key or the like.
-            ServingError: a server refuses in a way that waiting cannot mend.
+            RewardError: too many edits failed, a judge was unavailable for too long, or ``stop``
+                ended the wait.
+            JudgeChangedError: some judgements are from another judge.
+            InvalidInputError: a reward about changes outside regions has a judge without regions,
+                or a judge refuses its key or similar.
+            ServingError: a server's refusal is permanent.
         """
         with self._one_at_a_time:
             self._stop = threading.Event()
@@ -146,22 +146,22 @@ class Rewards(ClosedAtEnd):
         return Scored(rewards, judged[self._parts[0].judge])
 
     def stop(self) -> None:
-        """End the waiting for a judge, which another thread does; its ``score`` raises."""
+        """Abort a wait for a judge in another thread; its ``score`` raises."""
         self._stop.set()
 
     def close(self) -> None:
-        """End the waiting, and close the judges that were opened."""
+        """Abort the wait, and close the judges opened here."""
         self._is_closed = True
         self.stop()
         for judging in self._opened:
             judging.close()
 
     def state_dict(self) -> dict[str, Any]:
-        """Who has judged so far."""
+        """The pinned judges."""
         return {"judges": [one.state_dict() for one in self._judges]}
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
-        """Hold to who has judged before."""
+        """Restore the pinned judges."""
         for judge, state in zip(self._judges, state_dict["judges"], strict=True):
             judge.load_state_dict(state)
 
@@ -174,7 +174,7 @@ class Rewards(ClosedAtEnd):
         return of_run
 
     def _judge_all(self, edits: Sequence[Edit]) -> list[list[Judgement]]:
-        """The judgements of each judge; when one cannot go on, none is waited for."""
+        """The judgements of each judge; the first failure aborts the waits for the others."""
         stop = self._stop
         with ThreadPoolExecutor(len(self._judges), thread_name_prefix="reward") as threads:
             asked = [threads.submit(one.judge, edits, stop) for one in self._judges]
@@ -188,14 +188,14 @@ class Rewards(ClosedAtEnd):
 
 
 def total(scored: Scored, weights: Mapping[str, float]) -> Tensor:
-    """Weighted sum of all rewards, ``[B]``; NaN where one of them is missing."""
+    """Weighted sum of all rewards, ``[B]``; NaN if one is missing."""
     return torch.stack([weights[name] * of_B for name, of_B in scored.rewards.items()]).sum(dim=0)
 
 
 def _rewards(
     config: RewardConfig, edits: Sequence[Edit], judgements: Sequence[Judgement]
 ) -> Tensor:
-    """``[B]``, NaN where a judgement failed."""
+    """``[B]``, NaN for a failed judgement."""
     pairs = zip(edits, judgements, strict=True)
     values = [math.nan if one.reward is None else _value(config, edit, one) for edit, one in pairs]
     return torch.tensor(values)
@@ -219,7 +219,7 @@ def _value(config: RewardConfig, edit: Edit, judgement: Judgement) -> float:
 
 
 def untouched_share(edit: Edit, regions: Sequence[EditRegion]) -> float:
-    """1 less the share of the picture outside of regions that is not the source's, by pixels."""
+    """1 - the share of the picture outside regions that differs from the source, by pixels."""
     changed_HW = differing_pixels(edit)
     height, width = changed_HW.shape
     for region in regions:

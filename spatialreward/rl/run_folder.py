@@ -1,7 +1,7 @@
-"""The folder of a fine-tuning that is run by hand: settings, state, metrics, and then the editor.
+"""The folder of a fine-tuning from the command line: settings, state, metrics, and the editor.
 
-The settings are written first, and the same ones go on with what is there; others are refused. A
-line of metrics is there for each step, once, also after a kill.
+The settings are written first; the same ones resume the training, others are refused. Metrics have
+one line per step, also after a kill.
 """
 
 import json
@@ -18,23 +18,23 @@ _UNFINISHED = ".partial"
 
 
 class RunFolder:
-    """One training and what it leaves."""
+    """One training and its files."""
 
     def __init__(self, path: Path) -> None:
-        """Take a folder; nothing is looked at or written yet."""
+        """Use a folder; reads and writes nothing yet."""
         self.path = path
         self.editor = path / "editor"
-        """The checkpoint; it is there when the training is finished."""
+        """The checkpoint; exists once the training is finished."""
         self.resume_file = path / "state.pt"
         self.metrics = MetricsFile(path / "metrics.jsonl")
 
     @classmethod
     def checked(cls, path: Path, what: str = "training") -> Self:
-        """A folder that is new, empty, or that of a training.
+        """A folder that is new, empty, or a training's.
 
         Args:
             path: of the folder.
-            what: it should be of, as an error calls it.
+            what: the expected kind of work, for errors.
 
         Raises:
             InvalidInputError: it holds something else, or is a file.
@@ -49,18 +49,18 @@ class RunFolder:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the editor is there."""
+        """Whether the editor exists."""
         return self.editor.is_dir()
 
     def hold_to(self, settings: Mapping[str, Any]) -> None:
-        """Begin with these settings, or make sure that it was begun with them.
+        """Write these settings, or check that they match the existing ones.
 
         Args:
-            settings: all that the result follows from, by dotted names.
+            settings: everything that affects the result, by dotted name.
 
         Raises:
-            InvalidInputError: it was begun with others (names the first one and both values), or
-                the folder cannot be written to.
+            InvalidInputError: they differ (names the first one and both values), or the folder is
+                not writable.
         """
         file = self.path / _SETTINGS_FILE
         if not file.is_file():
@@ -74,27 +74,27 @@ class RunFolder:
             before = parse_json(read_text(file))
         except InvalidInputError as error:
             raise InvalidInputError(f"{file}: {error}") from error
-        # As JSON has them: a tuple is a list there.
+        # Compare as JSON, which turns tuples into lists.
         now = json.loads(json.dumps(settings))
         for name in dict.fromkeys((*before, *now)):
             if before.get(name) != now.get(name):
                 raise InvalidInputError(
-                    f"{self.path}: was begun with {name} {_told(before.get(name))}, now it is "
-                    f"{_told(now.get(name))}; give the same settings to go on, or a new folder"
+                    f"{self.path}: was begun with {name} {_shown(before.get(name))}, now it is "
+                    f"{_shown(now.get(name))}; give the same settings to go on, or a new folder"
                 )
 
     def finish(self, checkpoint: Path) -> None:
-        """Make a checkpoint that is written as a whole the training's editor."""
+        """Move a complete checkpoint to the training's editor."""
         checkpoint.rename(self.editor)
         self.resume_file.unlink(missing_ok=True)
 
     @property
     def unfinished_editor(self) -> Path:
-        """Where the checkpoint is written until it is whole."""
+        """Path of the checkpoint until it is complete."""
         return self.editor.with_suffix(_UNFINISHED)
 
 
-def _told(value: object) -> str:
+def _shown(value: object) -> str:
     return "nothing" if value is None else repr(value)
 
 

@@ -1,4 +1,4 @@
-"""Has edits judged in the background, while others are drawn or trained on."""
+"""Judges edits in the background, during sampling or training."""
 
 import time
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ from spatialreward.rl.types import Reward, Scored
 
 
 class Timed(NamedTuple):
-    """What edits are worth, and how long it took to say so."""
+    """Rewards of edits, and the time it took."""
 
     scored: Scored
     seconds: float
 
 
 class Scorer:
-    """Asks a reward, one call at a time, in a thread of its own or at once."""
+    """Calls a reward, one call at a time, in a background thread or directly."""
 
     def __init__(self, reward: Reward, *, in_background: bool) -> None:
-        """Take a reward; without ``in_background`` a call returns when the edits are judged."""
+        """Wrap a reward; without ``in_background`` a call returns when the edits are judged."""
         self._reward = reward
         self._threads = ThreadPoolExecutor(1, "scoring") if in_background else None
 
@@ -29,12 +29,12 @@ class Scorer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        """After an error what has not begun is dropped, and what has is not waited for."""
+        """After an error, cancel pending calls, and do not wait for running ones."""
         if self._threads is not None:
             self._threads.shutdown(wait=kind is None, cancel_futures=True)
 
     def submit(self, edits: Sequence[Edit]) -> Future[Timed]:
-        """Have edits judged; errors of the reward are raised by the future's ``result``."""
+        """Judge edits; the future's ``result`` raises the reward's errors."""
         if self._threads is not None:
             return self._threads.submit(self._score, edits)
         done: Future[Timed] = Future()

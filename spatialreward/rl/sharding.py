@@ -1,12 +1,12 @@
-"""Divides the frozen base of an editor among processes: DeepSpeed's ZeRO-3, or torch's FSDP2.
+"""Shards an editor's frozen base among processes: DeepSpeed's ZeRO-3, or torch's FSDP2.
 
-Each process keeps a part of every weight that is not trained, and brings a block's other parts in
-just before it is run, forwards and backwards. The trained weights, a LoRA's, stay whole in every
-process: they are about a hundredth of the base, and the moving average, the old policy, the switch
-to the reference and the checkpoint see them as in one process. Neither way wraps the module: both
-work by hooks, which also see an editor's calls of its own module.
+Each process keeps a part of every frozen weight, and gathers a block's other parts just before
+running it, forwards and backwards. The trained weights, a LoRA's, stay whole in every process: they
+are about a hundredth of the base, and the moving average, the old policy, the switch to the
+reference and the checkpoint then work as in one process. Neither way wraps the module: both use
+hooks, which also cover an editor's calls of its own module.
 
-Every process has to call the base equally often, since a call of one waits for the others.
+Every process must call the base equally often, because each call synchronises all of them.
 """
 
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ from spatialreward.errors import InvalidInputError
 
 
 def divide_base(module: nn.Module, trained: Sequence[nn.Parameter], sharding: str) -> None:
-    """Divide the weights of a module that are not trained, in place; all processes call it.
+    """Shard a module's frozen weights in place; all processes call it.
 
     Args:
         module: of the editor.
-        trained: those of its weights that stay whole.
+        trained: the weights that stay whole.
         sharding: ``zero3`` or ``fsdp2``.
 
     Raises:
-        InvalidInputError: all weights are trained, so there is nothing to divide.
+        InvalidInputError: all weights are trained, so there is nothing to shard.
     """
     whole = set(trained)
     if all(weight in whole for weight in module.parameters()):
@@ -52,7 +52,7 @@ def _by_torch(module: nn.Module, whole: set[nn.Parameter]) -> None:
 
 
 def _blocks(module: nn.Module) -> list[nn.Module]:
-    """What is brought in as one: the entries of the lists that transformers are made of."""
+    """Modules to gather as one: the entries of a transformer's lists."""
     lists = [one for one in module.children() if isinstance(one, nn.ModuleList)]
     return [block for one in lists for block in one]
 
@@ -65,16 +65,16 @@ def _by_deepspeed(module: nn.Module, trained: Sequence[nn.Parameter]) -> None:
         "zero_optimization": {
             "stage": 3,
             "overlap_comm": False,
-            # Small weights, such as norms and biases, stay whole too.
+            # Small weights, such as norms and biases, also stay whole.
             "stage3_param_persistence_threshold": 1_000,
         },
     }
-    # Ahead of the engine, which would put the whole base on the GPU before it divides it.
+    # Before the engine, which would otherwise move the whole base to the GPU first.
     deepspeed.zero.Init(module=module, config_dict_or_path=settings)
-    # Without an optimiser the engine is hooks alone, and takes no part in gradients.
+    # Without an optimiser the engine only installs hooks, and ignores gradients.
     deepspeed.initialize(model=module, config=settings)
     for weight in trained:
         weight.ds_persist = True
-        # Until DeepSpeed has seen a whole pass it lets go of all others, persistent ones as well.
+        # Before its first whole pass DeepSpeed releases all others, even persistent ones.
         weight.is_external_param = True
         weight.all_gather()

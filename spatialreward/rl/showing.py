@@ -1,4 +1,4 @@
-"""What an editor makes of some tasks, to be looked at before and after RL."""
+"""An editor's results on some tasks, for comparison before and after RL."""
 
 from collections.abc import Sequence
 
@@ -19,10 +19,10 @@ def rows_of(
     judging: Judging,
     seed: int,
 ) -> list[SheetRow]:
-    """One edit of each task and what the judge says of it; the same noise for the same seed.
+    """One edit of each task with its judgement; the same noise for the same seed.
 
     Raises:
-        ServingError: a served judge could not be asked.
+        ServingError: a served judge is unreachable.
     """
     generator = torch.Generator().manual_seed(seed)
     condition = editor.encode(tasks)

@@ -1,6 +1,6 @@
-"""What judgements of a step say beside its mean reward: by operation, by score, and about regions.
+"""Metrics from a step's judgements beside the mean reward: by operation, by score, by region.
 
-The training reports it with the metrics of the step.
+The training reports them with the metrics of the step.
 """
 
 import math
@@ -16,19 +16,19 @@ _UNNAMED = "unnamed"
 
 
 def describe(edits: Sequence[Edit], scored: Scored) -> dict[str, float]:
-    """Metrics of some edits and what they are worth; what has no value is left out.
+    """Metrics of some edits and their rewards; omits those without a value.
 
-    - ``reward/NAME``: mean of each reward, where there are several;
+    - ``reward/NAME``: mean of each reward, if there are several;
     - ``operation/NAME``: mean of the first reward over the edits of one operation, in the data
-      set's words; ``unnamed`` where it has none;
-    - ``judge/editing_success`` and so on: mean of each score as written, 0..25;
-    - ``regions/mean_count``, ``regions/none_share``, ``regions/area_share``: of judges that predict
-      regions, their mean number, the share of edits without one, and the mean share of the picture
-      that they cover together.
+      set's words; ``unnamed`` if it has none;
+    - ``judge/editing_success`` and so on: mean of each written score, 0..25;
+    - ``regions/mean_count``, ``regions/none_share``, ``regions/area_share``: for judges that
+      predict regions, their mean number, the share of edits without one, and the mean share of the
+      picture that they cover together.
 
     Args:
-        edits: what was scored.
-        scored: by the rewards of a training, edit by edit.
+        edits: the scored edits.
+        scored: their rewards, edit by edit.
     """
     metrics: dict[str, float] = {}
     if len(scored.rewards) > 1:
@@ -61,7 +61,7 @@ def _of_judgements(judgements: Sequence[Judgement]) -> dict[str, float]:
 
 
 def _mean(name: str, values: Sequence[float]) -> dict[str, float]:
-    """The metric of those values that there are, if there are any."""
+    """The metric over the present values, if any."""
     known = [value for value in values if math.isfinite(value)]
     return {name: _average(known)} if known else {}
 

@@ -1,8 +1,8 @@
-"""What several processes that train one editor do together.
+"""Operations of several processes that train one editor.
 
 ``torchrun`` or ``accelerate launch`` starts them, ``training.processes.joined`` joins them. Their
-gradients are added up after the last backward pass of an update, as DDP does, but without its
-wrapper: an editor calls its own module, and DDP listens to calls of itself alone.
+gradients are summed after the last backward pass of an update, as in DDP, but without its wrapper:
+an editor calls its own module, and DDP only handles calls of the wrapper.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,11 +15,11 @@ from torch import Tensor, distributed, nn
 from spatialreward.training.processes import Processes, ProcessesError
 
 _BUCKET = 2**24
-"""Numbers that are sent at once."""
+"""Numbers per message."""
 
 
 def share_weights(weights: Sequence[nn.Parameter], processes: Processes) -> None:
-    """Give every process the weights of the first."""
+    """Broadcast the first process's weights."""
     if processes.world_size == 1:
         return
     for weight in weights:
@@ -27,12 +27,12 @@ def share_weights(weights: Sequence[nn.Parameter], processes: Processes) -> None
 
 
 def add_gradients(weights: Sequence[nn.Parameter], processes: Processes) -> None:
-    """Give every process the sum of all processes' gradients."""
+    """Sum gradients over all processes."""
     if processes.world_size == 1:
         return
     for weight in weights:
         if weight.grad is None:
-            # A process without groups in this update has nothing to add.
+            # A process without groups in this update contributes zero.
             weight.grad = torch.zeros_like(weight)
     for bucket in _buckets([weight.grad for weight in weights]):
         flat = torch.cat([one.flatten() for one in bucket])
@@ -42,27 +42,27 @@ def add_gradients(weights: Sequence[nn.Parameter], processes: Processes) -> None
 
 
 def fail_together(error: Exception | None, processes: Processes) -> None:
-    """Stop all processes if one of them failed, instead of leaving the others to wait for it.
+    """Stop all processes if one of them failed, instead of letting the others wait for it.
 
     Raises:
         Exception: the process's own.
-        ProcessesError: another one's, by its words.
+        ProcessesError: another process failed; has its message.
     """
-    told = processes.from_all(None if error is None else f"{type(error).__name__}: {error}")
+    failures = processes.from_all(None if error is None else f"{type(error).__name__}: {error}")
     if error is not None:
         raise error
-    for rank, words in enumerate(told):
+    for rank, words in enumerate(failures):
         if words is not None:
             raise ProcessesError(f"process {rank} of {processes.world_size} failed: {words}")
 
 
 @contextmanager
 def failing_together(processes: Processes, *, at_once: bool = True) -> Iterator[None]:
-    """Stop all processes at the end of a ``with`` block if one of them has failed in it.
+    """Stop all processes at the end of a ``with`` block if one of them failed in it.
 
     Args:
         processes: which enter the block equally often.
-        at_once: False: an error is raised in its own process alone, and told later.
+        at_once: False: raise an error in its own process alone, and in the others later.
 
     Raises:
         Exception, ProcessesError: as ``fail_together``.
@@ -79,7 +79,7 @@ def failing_together(processes: Processes, *, at_once: bool = True) -> Iterator[
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Tensors of one dtype each, of a bounded size together where they are more than one."""
+    """Tensors of one dtype each, with a limited total size unless single."""
     for _, alike in groupby(tensors, lambda one: one.dtype):
         bucket: list[Tensor] = []
         for one in alike:

@@ -33,35 +33,35 @@ def finetune_editor(
 ) -> list[float]:
     """Train an editor against judges and write its checkpoint.
 
-    Of several processes each calls this with the same arguments; the first one reports and writes.
+    Every process calls this with the same arguments; the first one reports and writes.
 
     Args:
-        config: how much, and how.
-        policy: to start from; what it is now is also the reference that it is kept near to. Of its
-            weights those are trained that require a gradient.
-        out: folder of the new checkpoint: the average of the weights, if one is kept, and of the
-            step that the watch thinks best, if there is one.
-        reward: of edits; one without a judgement is left out of its group. All rewards are those of
-            one version of each judge, also after a kill.
-        prompts: source pictures and instructions, as many a step as ``config`` says.
-        report: gets the metrics of each step.
-        resume_file: where the state is kept now and then, to go on after a kill, and when a step
-            fails; processes share it.
-        watch: looks at the policy now and then; of several processes only the first needs it,
-            unless the base is divided among them (``rl.watch.watching``).
-        processes: this process among those that train together.
-        lineage: what the editor follows from, by name, for its card.
+        config: length and other settings.
+        policy: the initial editor, which is also the KL reference. Trains its weights that require
+            a gradient.
+        out: folder of the new checkpoint: the averaged weights if there is an average, at the
+            watch's best step if there is a watch.
+        reward: of edits; groups omit edits without a judgement. All rewards come from one version
+            of each judge, also after a kill.
+        prompts: source pictures and instructions, in the number per step that ``config`` says.
+        report: receives the metrics of each step.
+        resume_file: for the periodic state, to resume after a kill, also written when a step fails;
+            shared by all processes.
+        watch: looks at the policy periodically; only the first process needs it, unless the base is
+            sharded (``rl.watch.watching``).
+        processes: this process among all of them.
+        lineage: the editor's inputs by name, for its card.
 
     Returns:
         Mean reward of each step.
 
     Raises:
-        InvalidInputError: the editor has no weights to train, or a task is none for it.
-        RewardError: the judge failed on too many edits of a step, or is away.
-        JudgeChangedError: another judge answers than the one that the training began with.
-        ServingError: a served judge could not be asked.
-        NotFiniteError: latents, a loss or a gradient are not numbers.
-        RatioError: the update does not see the probabilities that edits were drawn with.
+        InvalidInputError: the editor has no weights to train, or does not support a task.
+        RewardError: the judge failed on too many edits of a step, or is unavailable.
+        JudgeChangedError: the judge differs from the one at the start.
+        ServingError: a served judge is unreachable.
+        NotFiniteError: latents, a loss or a gradient are NaN or infinite.
+        RatioError: the update's probabilities differ from those at sampling.
     """
     trainer = Trainer(
         config,

@@ -1,7 +1,7 @@
-"""What is done with gradients: AdamW in every process, or divided by DeepSpeed's ZeRO-2.
+"""Applies gradients: AdamW in every process, or sharded by DeepSpeed's ZeRO-2.
 
-DeepSpeed takes the trained weights alone, without the module that they are in: it works by hooks
-on weights, so the base may have another precision, and the editor calls its module itself.
+DeepSpeed gets only the trained weights, without their module: it uses hooks on weights, so the base
+may have another precision, and the editor calls its module itself.
 """
 
 from collections.abc import Sequence
@@ -18,33 +18,33 @@ from spatialreward.training.processes import Processes
 
 
 class Updates(Protocol):
-    """Adds up gradients, and steps down their sum over all processes."""
+    """Accumulates gradients, and applies their sum over all processes."""
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradient of a part of this process's loss."""
         ...
 
     def step(self, step: int) -> float:
-        """Step down the sum of what was added in all processes; returns its norm unclipped.
+        """Apply the sum over all processes; returns its norm before clipping.
 
         Raises:
-            NotFiniteError: it is no gradient; the weights stay as they are.
+            NotFiniteError: the gradient is NaN or infinite; leaves the weights unchanged.
         """
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """All that has to be kept to go on, of all processes, which call it together."""
+        """The state for resuming, of all processes, which call it together."""
         ...
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
-        """Take up what ``state_dict`` gave, after the weights themselves."""
+        """Load the result of ``state_dict``, after the weights themselves."""
         ...
 
 
 def updates_with(
     config: RlConfig, weights: Sequence[nn.Parameter], processes: Processes
 ) -> Updates:
-    """The updates that settings ask for; one process alone has nothing to divide."""
+    """The configured updates; a single process has nothing to shard."""
     if config.sharding == "zero2" and processes.world_size > 1:
         return DividedUpdates(config, weights, processes)
     return WholeUpdates(config, weights, processes)
@@ -82,7 +82,7 @@ class WholeUpdates:
         """See ``Updates``.
 
         Raises:
-            InvalidInputError: the state is of a divided optimiser.
+            InvalidInputError: the state is a sharded optimiser's.
         """
         if "whole" not in state_dict:
             raise _other_state(len(state_dict["by_rank"]), 1)
@@ -95,17 +95,17 @@ class DividedUpdates:
     def __init__(
         self, config: RlConfig, weights: Sequence[nn.Parameter], processes: Processes
     ) -> None:
-        """Update ``weights``, which are the same in every process."""
+        """Update ``weights``, which are identical in every process."""
         import deepspeed
 
         self._processes = processes
-        # DeepSpeed keeps a flat copy of its own: one dtype.
+        # DeepSpeed keeps its own flat copy, in one dtype.
         self._engine, *_ = deepspeed.initialize(
             model=nn.ParameterList(weights),
             optimizer=_adamw(config, weights),
             config={
                 "train_micro_batch_size_per_gpu": 1,
-                # An update ends when it is asked to, after as many backward passes as it takes.
+                # An update ends on request, after any number of backward passes.
                 "managed_gradient_accumulation": False,
                 "gradient_clipping": config.max_gradient_norm,
                 "zero_allow_untested_optimizer": True,
@@ -120,12 +120,12 @@ class DividedUpdates:
 
     def backward(self, loss: Tensor) -> None:
         """See ``Updates``."""
-        # DeepSpeed means over processes, of which each has its part of the sum.
+        # DeepSpeed averages over processes, each of which has a part of the sum.
         self._engine.backward(loss * self._processes.world_size)
 
     def step(self, step: int) -> float:
         """See ``Updates``."""
-        # A gradient that is none is skipped, and its norm is then told as infinite.
+        # DeepSpeed skips an invalid gradient, and reports its norm as infinite.
         self._engine.step()
         return check_norm(torch.as_tensor(self._engine.get_global_grad_norm()), step)
 
@@ -137,13 +137,13 @@ class DividedUpdates:
         """See ``Updates``.
 
         Raises:
-            InvalidInputError: the state is of another number of processes, or of a whole optimiser.
+            InvalidInputError: the state has another number of processes, or a whole optimiser.
         """
         by_rank, world_size = state_dict.get("by_rank", [{}]), self._processes.world_size
         if len(by_rank) != world_size:
             raise _other_state(len(by_rank), world_size)
         self._zero.optimizer.load_state_dict(by_rank[self._processes.rank])
-        # The copy that the optimiser moves, beside the weights themselves.
+        # The optimiser's copy, beside the weights themselves.
         for copy, parts in zip(
             self._zero.single_partition_of_fp32_groups,
             self._zero.parallel_partitioned_bit16_groups,
@@ -160,7 +160,7 @@ def _other_state(parts: int, now: int) -> InvalidInputError:
 
 
 def _on_cpu(state_dict: dict[str, Any]) -> dict[str, Any]:
-    """An optimiser's state that any process can read, whatever GPU is its own."""
+    """An optimiser's state that any process can read, independent of its GPU."""
     state = {
         number: {name: one.cpu() if isinstance(one, Tensor) else one for name, one in entry.items()}
         for number, entry in state_dict["state"].items()

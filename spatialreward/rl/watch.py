@@ -1,9 +1,8 @@
-"""The watch on reward hacking: what a policy's edits are like where no reward looks.
+"""The watch on reward hacking: measures a policy's edits beyond the training's rewards.
 
-At each look it draws groups of edits of held-out prompts, always from the same noise and without
-noise in the steps, and compares three things with the first look, which is at the editor that the
-training starts from: the training's own reward, that of judges the training does not see, and
-statistics of the pictures.
+At each look it draws groups of edits of held-out prompts, always from the same initial noise and by
+the ODE, and compares three things with the first look, at the initial editor: the training's own
+reward, that of judges outside the training, and statistics of the pictures.
 """
 
 import logging
@@ -37,11 +36,11 @@ from spatialreward.visuals import SheetRow, sample_sheet
 logger = logging.getLogger(__name__)
 
 ShowPicture = Callable[[Image.Image, str], None]
-"""Gets a sheet and its name, such as ``watch/step-00020.png``."""
+"""Callback: (sheet, name), such as ``watch/step-00020.png``."""
 
 
 class Look(NamedTuple):
-    """What decides whether a training goes on; NaN where there is no such judge."""
+    """The values that decide whether a training continues; NaN without such a judge."""
 
     step: int
     training: float
@@ -49,41 +48,41 @@ class Look(NamedTuple):
 
 
 class DrawsAlong:
-    """The watch of processes beside the first, where the base is divided among all.
+    """The watch of processes beside the first, for a sharded base.
 
-    It draws what the first one does, whose passes need the others', and opens no judge.
+    It draws the same edits, because each pass needs all processes, and opens no judge.
     """
 
     def __init__(
         self, config: WatchConfig, tasks: Sequence[EditTask], denoising: DenoisingConfig
     ) -> None:
-        """Draw as a ``HackingWatch`` of the same arguments does."""
+        """Draw as a ``HackingWatch`` with the same arguments."""
         self._config = config
         self._tasks = list(tasks)
         self._denoising = config.denoising or denoising
 
     def __call__(self, step: int, policy: FlowEditor) -> Verdict:
-        """Draw; what is said of it is for the first process to say."""
+        """Draw; the verdict comes from the first process."""
         for task in self._tasks:
             draw_of_task(policy, task, self._config.group_size, self._denoising, self._config.seed)
         return Verdict({}, None, is_best=False)
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing; the first process's counts."""
+        """Empty; the first process's counts."""
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
-        """Nothing to take up."""
+        """Nothing to load."""
 
 
 class HackingWatch(ClosedAtEnd):
-    """Looks at a policy now and then; a ``types.Watch``.
+    """Evaluates a policy periodically; a ``types.Watch``.
 
-    Metrics, all of ``watch/``: ``training_reward`` (weighted sum), ``held_out_reward`` (weighted
+    Metrics, all under ``watch/``: ``training_reward`` (weighted sum), ``held_out_reward`` (weighted
     sum) and ``held_out/NAME``, ``oracle_reward``; ``no_edit_share`` and ``over_edit_share`` by
-    pixels (``data.regions``), ``changed_share`` of the picture on average, ``diversity`` within
-    groups, ``sharpness`` and ``grid`` (``picture_statistics``), each with that of the first look
-    as ``base_NAME``; ``seconds``.
+    pixels (``data.regions``), mean ``changed_share`` of the picture, ``diversity`` within groups,
+    ``sharpness`` and ``grid`` (``picture_statistics``), each with that of the first look as
+    ``base_NAME``; ``seconds``.
     """
 
     def __init__(
@@ -96,17 +95,17 @@ class HackingWatch(ClosedAtEnd):
         oracle: Judging | None = None,
         show: ShowPicture | None = None,
     ) -> None:
-        """Look at nothing yet.
+        """Configure; draws nothing yet.
 
         Args:
-            config: how often, how many, and when to stop.
-            tasks: held-out prompts, one at least.
-            denoising: the steps that edits are drawn in, unless ``config`` says.
-            training: the rewards that are trained on; they stay open.
-            held_out: rewards that are not; None: the oracle's decides, or, without one, nothing
-                stops the training, and which checkpoint is best is the training's own reward's.
-            oracle: judges beside it what it knows the truth of.
-            show: gets a sheet of edits a look.
+            config: interval, size, and when to stop.
+            tasks: held-out prompts, at least one.
+            denoising: the steps of sampling, unless ``config`` says.
+            training: the training's rewards; they stay open.
+            held_out: rewards outside the training; None: the oracle decides, or, without one,
+                nothing stops the training, and its own reward selects the best checkpoint.
+            oracle: also judges the tasks whose truth it knows.
+            show: receives a sheet of edits per look.
 
         Raises:
             InvalidInputError: there are no tasks.
@@ -128,8 +127,7 @@ class HackingWatch(ClosedAtEnd):
     def __call__(self, step: int, policy: FlowEditor) -> Verdict:
         """Draw, judge and compare.
 
-        The first look should be at step 0; if it is later, that is what the others are compared
-        with.
+        The first look, normally at step 0, is the baseline of the others.
 
         Raises:
             RewardError, JudgeChangedError, ServingError: as ``Rewards.score``.
@@ -147,8 +145,10 @@ class HackingWatch(ClosedAtEnd):
         if self._show is not None and self._config.num_sheet_rows:
             self._draw_sheet(step, edits, (held_out or trained).judgements, known)
         metrics["seconds"] = time.perf_counter() - start
-        told = {f"watch/{name}": value for name, value in metrics.items() if math.isfinite(value)}
-        return Verdict(told, self._why_stop(), is_best)
+        named = {
+            f"watch/{name}": value for name, value in metrics.items() if math.isfinite(value)
+        }
+        return Verdict(named, self._why_stop(), is_best)
 
     def close(self) -> None:
         """Close the judges of the watch."""
@@ -158,7 +158,7 @@ class HackingWatch(ClosedAtEnd):
             self._oracle.close()
 
     def state_dict(self) -> dict[str, Any]:
-        """The looks so far, what the first one saw, and who judged."""
+        """The looks so far, the first one's baseline, and the pinned judges."""
         return {
             "looks": [list(look) for look in self._looks],
             "base": dict(self._base),
@@ -168,7 +168,7 @@ class HackingWatch(ClosedAtEnd):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
-        """Go on from these looks."""
+        """Continue from these looks."""
         self._looks = [Look(*look) for look in state_dict["looks"]]
         self._base = dict(state_dict["base"])
         self._base_shares = list(state_dict["base_shares"])
@@ -202,7 +202,7 @@ class HackingWatch(ClosedAtEnd):
         return Look(step, metrics["training_reward"], deciding), metrics
 
     def _statistics(self, groups: Sequence[Sequence[Edit]]) -> dict[str, float]:
-        """Figures of the pictures, and beside each that of the first look."""
+        """Figures of the pictures, each with that of the first look."""
         edits = [edit for group in groups for edit in group]
         priors = [propose(edit.source, edit.edited) for edit in edits]
         if not self._base:
@@ -275,18 +275,18 @@ def watching(
     show: ShowPicture | None = None,
     processes: Processes = ALONE,
 ) -> Iterator[HackingWatch | DrawsAlong | None]:
-    """A watch with the judges that settings name, for the length of a ``with`` block.
+    """A watch with the configured judges, for a ``with`` block.
 
-    Of several processes the first alone watches and opens these judges.
+    Only the first process watches and opens these judges.
 
     Args:
-        config: of the training. Its ``evaluation_rewards`` are the held-out judges; the oracle
-            judges, too, where tasks carry a truth and it is none of them.
-        tasks: held-out prompts; where there are none, there is no watch.
+        config: of the training. Its ``evaluation_rewards`` are the held-out judges; the oracle is
+            added if tasks have a truth and it is not among them.
+        tasks: held-out prompts; without any there is no watch.
         training: the training's rewards.
-        of_run: the judge of those evaluation rewards that name none.
-        show: gets a sheet a look.
-        processes: this process among those that train together.
+        of_run: the judge of evaluation rewards that name none.
+        show: receives a sheet per look.
+        processes: this process among all of them.
 
     Raises:
         InvalidInputError, HubError, MissingPackageError, TrackingError, StorageError: as
@@ -315,14 +315,14 @@ def watching(
 
 
 def why_hacked(looks: Sequence[Look], config: WatchConfig) -> str | None:
-    """Why a training should stop: over the window its reward rises and the held-out one falls."""
+    """Why to stop: within the window the training's reward rises and the held-out one falls."""
     recent = looks[-config.window :]
     if len(recent) < config.window:
         return None
     rise, fall = (
         fitted_change([getattr(one, name) for one in recent]) for name in Look._fields[1:]
     )
-    # NaN compares as neither.
+    # Comparisons with NaN are false.
     if not (rise >= config.min_change and fall <= -config.min_change):
         return None
     return (
@@ -333,7 +333,7 @@ def why_hacked(looks: Sequence[Look], config: WatchConfig) -> str | None:
 
 
 def fitted_change(values: Sequence[float]) -> float:
-    """How far the least-squares line through evenly spaced values goes from first to last."""
+    """Change along the least-squares line through evenly spaced values, from first to last."""
     line = np.polyfit(np.arange(len(values)), values, 1) if np.isfinite(values).all() else [np.nan]
     return float(line[0] * (len(values) - 1))
 

@@ -1,4 +1,4 @@
-"""The weights that RL trains, and copies that follow them: an average, an old policy."""
+"""The trained weights of RL, and copies that follow them: an average, an old policy."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,10 +11,10 @@ from spatialreward.errors import InvalidInputError
 
 
 class TrainedWeights:
-    """The parameters of an editor that require a gradient; they alone are trained and kept."""
+    """An editor's parameters that require a gradient; only these are trained and stored."""
 
     def __init__(self, module: nn.Module) -> None:
-        """Look at a module.
+        """Collect the parameters of a module.
 
         Raises:
             InvalidInputError: none of its parameters requires a gradient.
@@ -36,17 +36,17 @@ class TrainedWeights:
 
     @torch.no_grad()
     def load_state_dict(self, state_dict: Mapping[str, Tensor], /) -> None:
-        """Take up what ``state_dict`` gave."""
+        """Load the result of ``state_dict``."""
         _check_names(state_dict, self.by_name)
         for name, weight in self.by_name.items():
             weight.copy_(state_dict[name])
 
 
 class Shadow:
-    """Copies of the trained weights that follow them, in float32 at least."""
+    """Copies of the trained weights that follow them, in float32 or better."""
 
     def __init__(self, weights: TrainedWeights) -> None:
-        """Copy the weights as they are."""
+        """Copy the current weights."""
         self._weights = weights
         self._copies = {
             name: weight.detach().to(torch.promote_types(weight.dtype, torch.float32), copy=True)
@@ -55,18 +55,18 @@ class Shadow:
 
     @torch.no_grad()
     def follow(self, decay: float) -> None:
-        """Become ``decay`` of what it is and the rest of what the weights are; 0: a copy."""
+        """Move towards the weights, keeping ``decay`` of itself; 0: copy."""
         for name, weight in self._weights.by_name.items():
             self._copies[name].mul_(decay).add_(weight, alpha=1 - decay)
 
     @contextmanager
     def in_place(self) -> Iterator[Self]:
-        """Have the module use these weights for the length of a ``with`` block.
+        """Switch the module to these weights for a ``with`` block.
 
-        No gradient must be taken through what is computed in it.
+        Do not compute gradients through results of the block.
         """
         with torch.no_grad():
-            # The storage is exchanged, not overwritten: graphs made before keep what they saw.
+            # Exchange the storage instead of overwriting it, for graphs made before.
             before = {name: weight.data for name, weight in self._weights.by_name.items()}
             for name, weight in self._weights.by_name.items():
                 weight.data = self._copies[name].to(weight.dtype)
@@ -82,32 +82,32 @@ class Shadow:
 
     @torch.no_grad()
     def load_state_dict(self, state_dict: Mapping[str, Tensor], /) -> None:
-        """Take up what ``state_dict`` gave."""
+        """Load the result of ``state_dict``."""
         _check_names(state_dict, self._copies)
         for name, copy in self._copies.items():
             copy.copy_(state_dict[name])
 
 
 class MovingAverage(Shadow):
-    """An exponential moving average that forgets its beginning sooner than later steps."""
+    """An exponential moving average with a lower decay at the start."""
 
     def __init__(self, weights: TrainedWeights, decay: float) -> None:
-        """Average with ``decay`` an update, less in the first ones."""
+        """Average with ``decay`` per update, less in the first ones."""
         super().__init__(weights)
         self._decay = decay
         self._updates = 0
 
     def update(self) -> None:
-        """Take the weights after an update into the average."""
+        """Include the weights after an update."""
         self._updates += 1
         self.follow(min(self._decay, (1 + self._updates) / (10 + self._updates)))
 
     def state_dict(self) -> dict[str, Any]:
-        """The average, and how many updates it has seen."""
+        """The average, and its number of updates."""
         return {"weights": super().state_dict(), "updates": self._updates}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
-        """Take up what ``state_dict`` gave."""
+        """Load the result of ``state_dict``."""
         super().load_state_dict(state_dict["weights"])
         self._updates = state_dict["updates"]
 

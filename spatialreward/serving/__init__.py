@@ -1,1 +1,1 @@
-"""What happens between a judge and the server that it runs in; free of the server itself."""
+"""The layer between a judge and its inference server; free of the server itself."""

@@ -1,7 +1,7 @@
-"""Freed memory goes back to the system, so that what a server takes is what it needs.
+"""Returns freed memory to the system, so that the server's memory reflects its need.
 
-Batches of ever other sizes leave holes of ever other sizes in glibc's heap. It keeps them, and a
-server under load seems to grow for as long as nobody has seen its largest batch.
+Batches of varying sizes fragment glibc's heap. glibc keeps the free parts, so a server under load
+seems to grow until its largest batch has occurred.
 """
 
 import ctypes
@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 
 class Trimmer:
-    """Gives back what is free, now and then; nothing happens where the C library is not glibc."""
+    """Trims the heap at intervals; no effect if the C library is not glibc."""
 
     def __init__(self, every_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin to count.
+        """Start the interval.
 
         Args:
-            every_s: seconds between two times; 0: never.
+            every_s: seconds between trims; 0: never.
             clock: the time in seconds.
         """
         self._every_s = every_s
@@ -25,11 +25,11 @@ class Trimmer:
         self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if every_s else None
 
     def trim_when_due(self) -> bool:
-        """Tell whether it was time; takes some milliseconds then."""
+        """Trim if the interval is over; returns whether it did. A trim takes some milliseconds."""
         now = self._clock()
         if self._trim is None or now < self._due:
             return False
-        # Two threads that come at the same time both trim: slower, and harmless.
+        # Two simultaneous threads both trim: slower, but harmless.
         self._due = now + self._every_s
         self._trim(0)
         return True

@@ -1,6 +1,6 @@
-"""Names and meanings of what a served judge measures, and a log line a request.
+"""Names and meanings of a served judge's metrics, and a log line per request.
 
-The server's own metrics (requests, failures, latency) stand beside these.
+The server's own metrics (requests, failures, latency) complement these.
 """
 
 import json
@@ -27,7 +27,7 @@ class Series(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """One metric as Prometheus knows it."""
+    """One Prometheus metric."""
 
     kind: Literal["counter", "gauge"]
     help: str
@@ -84,18 +84,18 @@ SERIES: Mapping[str, Series] = {
     "queued_edits": Series("queued_edits", {}),
     "waiting_bytes": Series("waiting_bytes", {}),
 }
-"""Series by the name under which an amount is measured."""
+"""Series by the name of the measured amount."""
 
 
 class Gathering:
-    """Adds up what is measured, and hands it on when told to; safe to use from several threads.
+    """Aggregates metrics and forwards them on ``flush``; safe to use from several threads.
 
-    An engine measures several times a token, and each change of one of Triton's metrics is a
-    message to the server's process that waits for its answer.
+    An engine measures several times a token, and each update of a Triton metric is a blocking
+    message to the server's process.
     """
 
     def __init__(self, hand_on: Measure) -> None:
-        """Take whom to tell; told by one thread at a time."""
+        """Store the receiver; only one thread at a time calls it."""
         self._hand_on = hand_on
         self._amounts: dict[str, float] = {}
         self._adding = threading.Lock()
@@ -109,7 +109,7 @@ class Gathering:
             self._amounts[name] = amount
 
     def flush(self) -> None:
-        """Hand on what has come together since the last time."""
+        """Forward the amounts since the last flush."""
         with self._handing_on:
             with self._adding:
                 amounts, self._amounts = self._amounts, {}
@@ -118,19 +118,19 @@ class Gathering:
 
 
 def harmless(measure: Measure) -> Measure:
-    """The same, but an amount that cannot be told is logged, and stops nothing."""
+    """Wrap a metrics callback: log its errors instead of raising them."""
 
-    def tell(name: str, amount: float) -> None:
+    def measured(name: str, amount: float) -> None:
         try:
             measure(name, amount)
         except Exception:
             logger.exception("%s could not be measured", name)
 
-    return tell
+    return measured
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line; what a caller gives as ``extra={"fields": {...}}`` is added."""
+    """One JSON object a line; adds the caller's ``extra={"fields": {...}}``."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Render one record."""

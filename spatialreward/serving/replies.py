@@ -1,4 +1,4 @@
-"""Answers clients in a thread of its own, so that a reply that fails or blocks harms no judging."""
+"""Answers clients in a separate thread, to keep failing or blocking replies from judging."""
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
@@ -9,23 +9,23 @@ logger = logging.getLogger(__name__)
 
 
 class Replies:
-    """Hands outcomes to clients one by one, in the order in which they came."""
+    """Delivers outcomes to clients one by one, in order of arrival."""
 
     def __init__(self) -> None:
-        """Start with nothing to say."""
+        """Start without replies."""
         self._thread = ThreadPoolExecutor(1, "reply")
 
     def give(self, reply: Reply, outcome: Outcome) -> None:
-        """Call ``reply`` later; returns at once."""
+        """Schedule a call of ``reply``; returns at once."""
         self._thread.submit(hand_over, reply, outcome)
 
     def close(self) -> None:
-        """Return when everything is said."""
+        """Return after all replies are delivered."""
         self._thread.shutdown(wait=True)
 
 
 def hand_over(reply: Reply, outcome: Outcome) -> None:
-    """Call ``reply`` now; a failure is logged and goes no further."""
+    """Call ``reply`` now; logs a failure instead of raising it."""
     try:
         reply(outcome)
     except BaseException:

@@ -1,4 +1,4 @@
-"""From the tensors of a request to edits, and from judgements to the tensors of a response."""
+"""Converts the tensors of a request to edits, and judgements to the tensors of a response."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -23,11 +23,11 @@ from spatialreward.serving.faults import InvalidRequest
 _OPTIONS = {"STREAMS": "streams", "REWARD_FROM": "scores", "PRIORITY": "priority", "SEED": "seed"}
 _NO_SEED = -1
 _BYTES_A_PIXEL = 4
-"""Of a decoded picture: Pillow pads RGB."""
+"""Bytes per decoded pixel: Pillow pads RGB."""
 
 
 class EncodedEdit(NamedTuple):
-    """One edit as it came over the wire."""
+    """One edit as received."""
 
     sources: tuple[bytes, ...]
     edited: bytes
@@ -41,7 +41,7 @@ class EncodedEdit(NamedTuple):
 
     @property
     def num_bytes(self) -> int:
-        """What it takes as it came."""
+        """Size as received."""
         return sum(map(len, self.pictures)) + len(self.instruction)
 
 
@@ -50,10 +50,10 @@ def read_request(tensors: Mapping[str, np.ndarray], limits: ServingConfig) -> li
 
     Args:
         tensors: by name, each ``[B, ...]``; optional ones may be missing.
-        limits: what is accepted.
+        limits: the accepted sizes.
 
     Raises:
-        InvalidRequest: tensors do not fit together, an option is none, or there is too much.
+        InvalidRequest: tensors do not fit together, an option is invalid, or a limit is exceeded.
     """
     count = _count(tensors, limits)
     sources = tensors["SOURCE"].reshape(count, -1)
@@ -77,9 +77,9 @@ def read_request(tensors: Mapping[str, np.ndarray], limits: ServingConfig) -> li
 
 
 def decoded_bytes(edits: Sequence[EncodedEdit], limits: ServingConfig) -> int:
-    """What the pictures of a request take at most once they are decoded, as their headers say.
+    """Upper bound for the decoded pictures of a request, from their headers.
 
-    A picture that cannot be used takes nothing: its edit fails before it is decoded.
+    An unusable picture counts zero: its edit fails before decoding.
     """
     pixels = 0
     for data in {data for edit in edits for data in edit.pictures}:
@@ -89,7 +89,7 @@ def decoded_bytes(edits: Sequence[EncodedEdit], limits: ServingConfig) -> int:
 
 
 def held_bytes(edits: Sequence[Edit]) -> int:
-    """What the pictures of decoded edits take."""
+    """Size of the pictures of decoded edits."""
     pictures = {id(picture): picture for edit in edits for picture in (*edit.sources, edit.edited)}
     return _BYTES_A_PIXEL * sum(one.width * one.height for one in pictures.values())
 
@@ -100,12 +100,12 @@ def decode_edit(
     """Decode an edit's pictures and check its instruction.
 
     Args:
-        edit: as it came.
-        limits: what is accepted.
-        pictures: those of the request that are decoded already; new ones are added.
+        edit: as received.
+        limits: the accepted sizes.
+        pictures: the request's pictures decoded so far; new ones are added.
 
     Raises:
-        InvalidInputError: one of them cannot be used; the message names it.
+        InvalidInputError: one of them is unusable; the message names it.
     """
     try:
         instruction = check_instruction(edit.instruction.decode())

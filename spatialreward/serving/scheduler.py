@@ -1,7 +1,7 @@
-"""Batches edits across requests: decoded beside the judging, taken by priority, then by arrival.
+"""Batches edits across requests: decodes during judging, and orders by priority, then arrival.
 
-Each request is answered once, when the last of its edits is judged. What cannot be judged at all
-(too many waiting, waited too long, nobody there any more) is answered with a fault before any work.
+Each request is answered once, after the last of its edits. A request that cannot be judged (queue
+full, waited too long, client disconnected) gets a fault before any work.
 """
 
 import heapq
@@ -41,7 +41,7 @@ _LONGEST_DELAY = 3  # in batch delays
 
 
 class Scheduler:
-    """Takes requests from any thread, and answers them from one that judges nothing."""
+    """Accepts requests from any thread, and answers them from a thread that does not judge."""
 
     def __init__(
         self,
@@ -53,11 +53,11 @@ class Scheduler:
         """Start the threads.
 
         Args:
-            judge: judges what it takes; called by ``config.workers`` threads at the same time, by
-                one if there is no number.
+            judge: judges the edits it takes; called by ``config.workers`` threads in parallel, by
+                one if that is None.
             config: limits and sizes.
-            measure: is told what happens, by names such as ``seconds/decode``.
-            clock: the time in seconds by which the judging is measured.
+            measure: receives metrics by name, such as ``seconds/decode``.
+            clock: the time in seconds, for measuring the throughput.
         """
         self._judge = judge
         self._config = config
@@ -88,20 +88,20 @@ class Scheduler:
 
     @property
     def num_bytes(self) -> int:
-        """What is reserved for the pictures of all requests that are not answered yet."""
+        """Memory reserved for the pictures of all unanswered requests."""
         return self._num_bytes
 
     @property
     def is_working(self) -> bool:
-        """Whether every edit will be judged: what a worker had taken is lost when it ends."""
+        """Whether every edit will be judged: a worker that dies loses its edits."""
         return self._closing or all(worker.is_alive() for worker in self._workers)
 
     def submit(self, request: Request) -> None:
         """Queue a request; returns at once.
 
         Raises:
-            InvalidRequest: it has more edits, or more bytes, than may ever wait.
-            ServerBusy: too much waits already, or the server is about to stop.
+            InvalidRequest: it has more edits, or more bytes, than the queue's limit.
+            ServerBusy: the queue is full, or the server is stopping.
         """
         if len(request.edits) > self._config.max_queued_edits:
             raise InvalidRequest(
@@ -126,14 +126,14 @@ class Scheduler:
             self._decoders.submit(self._decode, request)
 
     def abandon(self) -> None:
-        """Refuse what is not answered yet, and all that comes, for other servers to judge."""
+        """Refuse all unanswered and later requests, so that clients use other servers."""
         with self._changed:
             self._abandoned = True
             for request in [*self._unanswered]:
                 self._refuse(request, ServerBusy(STOPPING))
 
     def close(self) -> None:
-        """Judge what has been accepted, then stop."""
+        """Judge the accepted requests, then stop."""
         with self._changed:
             self._closing = True
         self._decoders.shutdown(wait=True)
@@ -144,15 +144,15 @@ class Scheduler:
         self._replies.close()
 
     def _wait_s(self) -> float:
-        """How long the queue takes to become half as long."""
+        """Time in which the queue halves."""
         return max(0.1, self._throughput.seconds_for(self._num_queued) / 2)
 
     def _reserve(self, request: Request, num_bytes: int) -> None:
-        """Change what is reserved for a request; the condition is held.
+        """Change a request's reservation; the caller holds the condition.
 
         Raises:
-            InvalidRequest: it is more than all requests together may take.
-            OutOfMemory: it is more than the others leave.
+            InvalidRequest: it exceeds the total limit.
+            OutOfMemory: it exceeds what the others leave.
         """
         most = self._config.max_waiting_bytes
         if num_bytes > most:
@@ -180,10 +180,10 @@ class Scheduler:
             self._give_up(request, ServerFailed("the server could not decode the request"))
 
     def _make_room(self, request: Request) -> None:
-        """Reserve what the pictures will take, before one is decoded.
+        """Reserve memory for the decoded pictures, before decoding them.
 
         Raises:
-            RequestFault: there is no room, or the request comes too late.
+            RequestFault: there is too little memory, or the request is too late.
         """
         if fault := self._why_too_late(request):
             raise fault
@@ -193,7 +193,7 @@ class Scheduler:
                 self._reserve(request, request.num_bytes + num_bytes)
 
     def _decoded(self, request: Request) -> list[Waiting]:
-        """The edits that can be judged; the others fail."""
+        """The usable edits; marks the others as failed."""
         start = time.monotonic()
         ready: list[Waiting] = []
         pictures: dict[bytes, Image.Image] = {}
@@ -230,7 +230,7 @@ class Scheduler:
                     self._judge_batch(batch)
                 return
             except BaseException:
-                # Not even SystemExit: the server would look well with nobody left to judge.
+                # Catch even SystemExit: a server without workers would still look healthy.
                 logger.exception("a worker failed, and goes on")
 
     def _next_batch(self, worker: int) -> list[Waiting]:
@@ -250,17 +250,17 @@ class Scheduler:
                         return batch
             finally:
                 self._idle.remove(worker)
-                # Who left edits to this one must look again at what it has left.
+                # Workers that left edits to this one must check the remainder again.
                 self._changed.notify_all()
 
     def _is_needed(self, worker: int) -> bool:
-        """Whether more edits wait than idle workers before this one take."""
+        """Whether more edits wait than the idle workers before this one take."""
         num_before = sum(other < worker for other in self._idle)
         each = min(self._config.min_batch_edits, self._config.max_batch_edits)
         return len(self._waiting) > num_before * each
 
     def _gather(self) -> None:
-        """Wait for company as long as it keeps coming, unless the batch is full."""
+        """Wait for further edits while they keep arriving, unless the batch is full."""
         alone = len(self._idle) == len(self._workers)
         delay = self._config.batch_delay_s if alone else self._config.busy_batch_delay_s
         quiet_since = started = time.monotonic()
@@ -275,15 +275,15 @@ class Scheduler:
             self._changed.wait(left)
 
     def _take(self, room: int, joined: int = 0) -> list[Waiting]:
-        """The first of those that wait, at most ``room``; the condition is held.
+        """The first waiting edits, at most ``room``; the caller holds the condition.
 
-        Where they do not all fit, batches are of one size: with a full batch and a rest in turn,
-        whoever just misses the full ones would wait for longer than everybody else. A request is
-        taken as a whole where it fits: its edits share most of their prompts.
+        If they exceed one batch, batches have equal sizes: with full batches and a remainder, the
+        edits in the remainder would wait longer than all others. A request stays together if it
+        fits: its edits share most of their prompts.
 
         Args:
-            room: for how many edits there is.
-            joined: how many edits the batch has already.
+            room: free places in the batch.
+            joined: edits already in the batch.
         """
         if not self._waiting:
             return []
@@ -318,7 +318,7 @@ class Scheduler:
         return None
 
     def _refuse(self, request: Request, fault: RequestFault) -> None:
-        """Answer with a fault and forget the request's edits; the condition is held."""
+        """Answer with a fault and drop the request's edits; the caller holds the condition."""
         self._waiting = [one for one in self._waiting if one.request is not request]
         heapq.heapify(self._waiting)
         self._num_queued -= request.remaining
@@ -327,21 +327,21 @@ class Scheduler:
         self._changed.notify_all()
 
     def _give_up(self, request: Request, fault: RequestFault) -> None:
-        """Refuse a request that is not answered yet."""
+        """Refuse an unanswered request."""
         with self._changed:
             if request.remaining:
                 self._refuse(request, fault)
 
     def _answer(self, request: Request, outcome: Outcome) -> None:
-        """Be done with a request; the condition is held."""
+        """Complete a request; the caller holds the condition."""
         self._unanswered.discard(request)
         self._reserve(request, 0)
         self._replies.give(request.answer, outcome)
 
     def _judge_batch(self, batch: list[Waiting], *, alone: bool = False) -> None:
-        """Judge a batch, which is emptied, and what joins it.
+        """Judge a batch, which is emptied, and the edits that join it.
 
-        What its judge leaves is judged one by one, so only the culprit fails.
+        After an error the remaining edits are judged one by one, so only the culprit fails.
         """
         num_taken = 0
         open_ones: dict[int, Waiting] = {}
@@ -352,12 +352,12 @@ class Scheduler:
                 joining = batch.copy()
                 batch.clear()
             elif alone or room >= self._config.max_batch_edits:
-                # Nothing of the batch is left: what waits is divided anew.
+                # The batch is finished: divide the waiting edits among workers again.
                 joining = []
             else:
                 with self._changed:
                     joining = self._take(room, max(0, self._config.max_batch_edits - room))
-            # Under load a batch never ends, so nothing may be kept of what is judged.
+            # Under load a batch never ends, so drop each judged edit.
             open_ones.update(enumerate(joining, num_taken))
             num_taken += len(joining)
             self._measure("batch_edits", len(joining))

@@ -1,4 +1,4 @@
-"""A judge's checkpoint as a server runs it: requests in, tensors or a fault out, all measured."""
+"""Serves a judge's checkpoint: requests in, tensors or a fault out, with metrics."""
 
 import logging
 import os
@@ -34,7 +34,7 @@ from spatialreward.serving.waiting import JudgeEach, Outcome, Request
 logger = logging.getLogger(__name__)
 
 Answer = Callable[[list[np.ndarray] | RequestFault], None]
-"""Is given the response's tensors in the order of ``RESPONSE_TENSORS``, or why there are none."""
+"""Callback: (response tensors in the order of ``RESPONSE_TENSORS``, or the fault)."""
 
 _WATCH_S = 0.2
 
@@ -54,13 +54,13 @@ class JudgeServer:
         """Start to serve.
 
         Args:
-            judge: judges what it takes, from several threads.
+            judge: judges the edits it takes, from several threads.
             config: limits and sizes.
-            identity: who judges, by the name and version under which it is served.
-            measure: is told amounts by the names in ``metrics.SERIES``, with each answer and every
-                now and then, by one thread at a time.
-            stop: is called once, should this server become unable to judge; it has requests go to
-                other servers.
+            identity: the judge, with its served name and version.
+            measure: receives metrics by the names in ``metrics.SERIES``, with each answer and at
+                intervals, from one thread at a time.
+            stop: called once if this server becomes unable to judge, to redirect requests to other
+                servers.
         """
         self._stop = stop
         self._config = config
@@ -87,7 +87,7 @@ class JudgeServer:
         Args:
             checkpoint: the judge's folder.
             parameters: of the model's configuration.
-            model: name under which it is served.
+            model: its served name.
             version: of the model.
             measure: as for ``JudgeServer``.
             stop: as for ``JudgeServer``.
@@ -101,7 +101,7 @@ class JudgeServer:
         on_gpu = config.engine == "vllm" or torch.cuda.is_available()
         workers = config.workers_for(_num_cores(), on_gpu=on_gpu)
         config = config.model_copy(update={"workers": workers})
-        # By itself torch takes the cores, or fewer where OMP_NUM_THREADS says so.
+        # By default torch uses all cores, or OMP_NUM_THREADS if lower.
         threads = Threads(torch.get_num_threads(), workers, torch.set_num_threads)
         judge = load_local(
             checkpoint,
@@ -113,7 +113,7 @@ class JudgeServer:
             name=model,
             version=version,
         )
-        # Not while the first request waits.
+        # Prepare before the first request.
         judge.prepare()
         trimmer = Trimmer(config.trim_memory_s)
 
@@ -130,7 +130,7 @@ class JudgeServer:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it judges what it accepts."""
+        """Whether accepted requests will be judged."""
         return self._scheduler.is_working
 
     def submit(
@@ -141,13 +141,13 @@ class JudgeServer:
         request_id: str = "",
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Take a request; ``answer`` is called once, from this thread or another."""
+        """Submit a request; ``answer`` is called once, from this thread or another."""
         start = time.monotonic()
 
         def reply(outcome: Outcome) -> None:
             response = self._write(outcome)
-            told = response if isinstance(response, RequestFault) else outcome
-            self._tell(told, request_id, time.monotonic() - start)
+            result = response if isinstance(response, RequestFault) else outcome
+            self._record(result, request_id, time.monotonic() - start)
             self._flush()
             answer(response)
 
@@ -158,7 +158,7 @@ class JudgeServer:
             hand_over(reply, fault)
 
     def close(self) -> None:
-        """Answer what has been accepted, then stop."""
+        """Answer the accepted requests, then stop."""
         self._scheduler.close()
         self._over.set()
         self._watching.join()
@@ -176,7 +176,7 @@ class JudgeServer:
             return ServerFailed("the server could not write its answer")
 
     def _watch(self) -> None:
-        """Tell what is done while a batch is judged, and notice a worker that has ended."""
+        """Forward metrics while a batch is judged, and notice a worker that has ended."""
         is_abandoned = False
         while not self._over.wait(_WATCH_S):
             self._flush()
@@ -196,10 +196,10 @@ class JudgeServer:
         try:
             self._metrics.flush()
         except Exception:
-            logger.exception("metrics could not be told")
+            logger.exception("metrics could not be forwarded")
 
-    def _tell(self, outcome: Outcome, request_id: str, seconds: float) -> None:
-        """Log and count what a request came to."""
+    def _record(self, outcome: Outcome, request_id: str, seconds: float) -> None:
+        """Log and count a request's outcome."""
         fields = {
             "request_id": request_id,
             "model": self._identity.name,
@@ -226,7 +226,7 @@ class JudgeServer:
 
 
 def configure_logging() -> None:
-    """Log to standard error, a JSON object a line."""
+    """Log to standard error, one JSON object a line."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

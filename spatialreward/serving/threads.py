@@ -1,4 +1,4 @@
-"""How many threads a batch's matrix products get, of those that a machine has."""
+"""Divides a machine's threads among the matrix products of workers."""
 
 import threading
 import time
@@ -10,23 +10,23 @@ _LOOKS, _BETWEEN_LOOKS_S = 8, 0.0005
 
 
 def others_at_work() -> bool:
-    """Whether other threads of this machine keep wanting to run; False where nobody can tell."""
+    """Whether other threads of this machine want to run; False if that is unknown."""
     for _ in range(_LOOKS):
         if not _LOADAVG.exists() or _LOADAVG.read_text().split()[3].startswith("1/"):
             return False
-        # Somebody may just have woken up and go to sleep again.
+        # A thread may have woken up only briefly.
         time.sleep(_BETWEEN_LOOKS_S)
     return True
 
 
 class Threads:
-    """Divides threads among workers; a worker calls from a thread of its own.
+    """Divides threads among workers; each worker calls from its own thread.
 
     Threads that share a core wait for each other, and are many times slower than one. So each
-    worker has its share, and where that is one thread, the worker that first finds nobody else at
-    work on the machine may have all, then and whenever that is so again. No other worker may:
-    OpenMP keeps the threads of each for its next products, and is slower (24 % a judgement, two
-    workers with two threads on two cores) once it has more of them than there are cores.
+    worker has its share, and if that is one thread, the first worker that finds the machine
+    otherwise idle may use all threads, now and whenever the machine is idle again. No other worker
+    may: OpenMP keeps each worker's threads, and is slower (24 % a judgement, two workers with two
+    threads on two cores) once there are more of them than cores.
     """
 
     def __init__(
@@ -36,13 +36,13 @@ class Threads:
         set_number: Callable[[int], object],
         others: Callable[[], bool] = others_at_work,
     ) -> None:
-        """Begin with no worker that may have all.
+        """Start without a worker that may use all threads.
 
         Args:
-            total: threads that there are for all workers together.
-            num_workers: how many may work at the same time.
-            set_number: says how many the calling thread's products get from now on.
-            others: whether the machine has other work.
+            total: threads for all workers together.
+            num_workers: workers in parallel.
+            set_number: sets the number of threads for the calling thread's matrix products.
+            others: returns whether the machine has other work.
         """
         self._total = total
         self._share = max(1, total // num_workers)
@@ -52,7 +52,7 @@ class Threads:
         self._lock = threading.Lock()
 
     def divide(self) -> None:
-        """Give the calling worker as many as there are for it now."""
+        """Set the calling worker's number of threads."""
         self._set_number(self._total if self._may_have_all() else self._share)
 
     def _may_have_all(self) -> bool:

@@ -1,4 +1,4 @@
-"""A request under way, and its edits while they wait to be judged."""
+"""An open request, and its edits while they wait."""
 
 import logging
 import time
@@ -17,34 +17,34 @@ logger = logging.getLogger(__name__)
 Outcome = list[Judgement] | RequestFault
 Reply = Callable[[Outcome], None]
 JudgeEach = Callable[[Take, Measure], Iterable[tuple[int, Judgement]]]
-"""Takes edits as long as there are any; gives the number of each, in the order in which they were
-taken, and its judgement as it is there."""
+"""Takes edits while there are any; yields the number of each, in the order of taking, and its
+judgement once finished."""
 
 
 @dataclass(eq=False)
 class Request:
-    """One request under way."""
+    """One open request."""
 
     edits: Sequence[EncodedEdit]
-    """As they came; given up once they are decoded."""
+    """As received; dropped after decoding."""
     answer: Reply
-    """Is called once, from any thread."""
+    """Called once, from any thread."""
     is_cancelled: Callable[[], bool] = lambda: False
     arrived: float = field(default_factory=time.monotonic)
     judgements: list[Judgement | None] = field(init=False)
     remaining: int = field(init=False)
     num_waiting: int = 0
-    """Edits that are decoded and not taken yet."""
+    """Decoded edits that are not taken yet."""
     num_bytes: int = 0
-    """What is reserved for its pictures."""
+    """Memory reserved for its pictures."""
 
     def __post_init__(self) -> None:
-        """Nothing is judged yet."""
+        """Start with every edit unjudged."""
         self.judgements = [None] * len(self.edits)
         self.remaining = len(self.edits)
 
     def has_gone(self) -> bool:
-        """Whether its client has gone away; one that cannot be asked counts as there."""
+        """Whether its client has disconnected; an unknown state counts as connected."""
         try:
             return self.is_cancelled()
         except Exception:
@@ -54,7 +54,7 @@ class Request:
 
 @dataclass(order=True)
 class Waiting:
-    """An edit that is decoded and waits to be judged."""
+    """A decoded edit that waits for judging."""
 
     rank: tuple[int, int]
     """Higher priority first, then arrival."""

@@ -1,4 +1,4 @@
-"""What transformers' Trainer and DeepSpeed are told, from the settings of a training."""
+"""Arguments for transformers' Trainer and DeepSpeed, from the settings of a training."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 def training_arguments(
     config: JudgeTrainingConfig, num_steps: int, folder: Path, world_size: int
 ) -> "TrainingArguments":
-    """The Trainer's own settings.
+    """The Trainer's arguments.
 
     Args:
-        config: how to train.
-        num_steps: for how long.
-        folder: where the Trainer keeps its states.
-        world_size: processes that train together.
+        config: the training's settings.
+        num_steps: its length.
+        folder: for the Trainer's states.
+        world_size: number of processes.
 
     Raises:
-        InvalidInputError: a batch cannot be divided evenly, or the machine has no bfloat16.
+        InvalidInputError: a batch does not divide evenly, or the machine has no bfloat16.
     """
     from transformers import TrainingArguments
 
@@ -31,7 +31,7 @@ def training_arguments(
         **common_arguments(config, num_steps, folder, world_size),
         logging_steps=config.report_every,
         save_steps=config.save_every,
-        # The order is the data set's: see training_order.
+        # training_order has fixed the order already.
         train_sampling_strategy="sequential",
     )
 
@@ -39,7 +39,7 @@ def training_arguments(
 def common_arguments(
     config: TrainingConfig, num_steps: int, folder: Path, world_size: int
 ) -> dict[str, Any]:
-    """What the Trainer is told whatever it trains on; as ``training_arguments``."""
+    """Arguments common to all trainings; as ``training_arguments``."""
     optimiser = config.optimiser
     each = samples_at_a_time(config, world_size)
     cuda = _has_gpu()
@@ -59,7 +59,7 @@ def common_arguments(
         "bf16": reduces_precision(config),
         "activation_checkpointing": config.gradient_checkpointing,
         "activation_checkpointing_kwargs": {"use_reentrant": False},
-        # Every conversation has a picture, so every weight has its part in every step.
+        # Every conversation has a picture, so every weight takes part in every step.
         "ddp_find_unused_parameters": False,
         "deepspeed": deepspeed_settings(config) if config.deepspeed else None,
         "use_cpu": not cuda,
@@ -69,7 +69,7 @@ def common_arguments(
         "remove_unused_columns": False,
         "logging_nan_inf_filter": False,
         "save_strategy": "steps",
-        # The last one may be unfinished when the process is killed.
+        # The last one may be incomplete after a kill.
         "save_total_limit": 2,
         "report_to": [],
         "disable_tqdm": True,
@@ -77,10 +77,10 @@ def common_arguments(
 
 
 def samples_at_a_time(config: TrainingConfig, world_size: int) -> int:
-    """Samples of a batch that one process takes at once.
+    """Samples of a batch in one process's memory at once.
 
     Raises:
-        InvalidInputError: a batch cannot be divided evenly.
+        InvalidInputError: a batch does not divide evenly.
     """
     batch, asked = config.optimiser.batch_size, config.samples_at_a_time
     if batch % world_size:
@@ -97,10 +97,10 @@ def samples_at_a_time(config: TrainingConfig, world_size: int) -> int:
 
 
 def reduces_precision(config: TrainingConfig) -> bool:
-    """Whether products are in bfloat16; the weights that the optimiser moves keep 32 bits.
+    """Whether matrix products use bfloat16; the optimiser's weights keep 32 bits.
 
     Raises:
-        InvalidInputError: the settings ask for it, and the GPU has none.
+        InvalidInputError: the settings request it, and the GPU does not support it.
     """
     wanted = config.optimiser.precision
     has = has_bfloat16("cuda" if _has_gpu() else "cpu")
@@ -110,10 +110,10 @@ def reduces_precision(config: TrainingConfig) -> bool:
 
 
 def deepspeed_settings(config: TrainingConfig) -> dict[str, Any]:
-    """DeepSpeed's file, without optimiser and schedule: those are the Trainer's, on resuming too.
+    """DeepSpeed's configuration; optimiser and schedule stay the Trainer's, on resuming too.
 
     Without ``stage3_gather_16bit_weights_on_model_save`` the saved model would be empty, and with
-    the usual threshold a tiny model would be on every process whole.
+    the usual threshold every process would hold a whole tiny model.
     """
     settings: dict[str, Any] = {
         "train_batch_size": "auto",

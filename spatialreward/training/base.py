@@ -1,4 +1,4 @@
-"""What a training of a judge begins with: a checkpoint, and what it is called."""
+"""The starting checkpoint of a judge's training, and its description."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,28 +24,28 @@ _WRITES: Mapping[AnswerForm, str] = {
 
 
 class Base(NamedTuple):
-    """What a training begins with."""
+    """The starting point of a training."""
 
     folder: Path
     """A checkpoint."""
     origin: str = ""
-    """What it is, for the card, in other words than the folder's."""
+    """Its origin for the card, if that is not the folder."""
 
 
 def kind_in_words(form: AnswerForm, *, has_head: bool = False) -> str:
-    """What a judge gives, as its card says it."""
+    """A judge's outputs, for its card."""
     return f"judge: {_WRITES[form]}{', and scores of a scalar head' if has_head else ''}"
 
 
 def load_base(base: Base, config: TrainingConfig, protocol: Protocol) -> tuple[Any, "Processor"]:
-    """Model and processor of what a training begins with.
+    """Load model and processor of a training's starting point.
 
     Raises:
-        InvalidInputError: it is no checkpoint, or too small for the protocol.
+        InvalidInputError: it is not a checkpoint, or too small for the protocol.
     """
     import torch
 
-    # What LoRA leaves as it is, and what DeepSpeed keeps a 32-bit copy of, takes half the memory.
+    # 16 bits for weights that LoRA freezes, or that DeepSpeed copies in 32 bits, halve the memory.
     is_halved = config.tuning.kind == "lora" or config.deepspeed is not None
     halved = is_halved and reduces_precision(config)
     dtype = torch.bfloat16 if halved else torch.float32

@@ -1,4 +1,4 @@
-"""From conversations to the tensors of a step: inputs, the tokens to learn, and their parts."""
+"""Collates conversations to a step's tensors: inputs, answer tokens, and their parts."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,18 +16,18 @@ _JUDGING = ("regions", "reasoning", "scores")
 
 
 class Collator:
-    """Makes batches. ``B`` conversations, ``L`` tokens of the longest, ``K`` of its answer.
+    """Makes batches: ``B`` conversations, ``L`` tokens of the longest, ``K`` of its answer.
 
     A batch holds the model's inputs, left-padded; ``labels`` and ``shift_labels`` [B, K], the same
     tensor: the tokens of the answers, aligned with the logits of the ``K`` positions before the
-    last; ``parts`` [B, K], numbers of ``names``; and ``ids``, the edits.
+    last; ``parts`` [B, K], indices into ``names``; and ``ids``, the edits.
     """
 
     def __init__(self, processor: "Processor", tasks: Sequence[str] = ()) -> None:
-        """Take the processor, following the protocol, and names of tasks beside the streams."""
+        """Use a processor that follows the protocol, and names of tasks beside the streams."""
         self._processor = processor
         self.names = (*_JUDGING, *tasks)
-        """Parts of which the loss is told apart: those of a judgement, and one a task."""
+        """Parts with a separate loss: those of a judgement, and one a task."""
 
     def __call__(self, conversations: Sequence[Conversation]) -> dict[str, Any]:
         """One batch.
@@ -56,7 +56,7 @@ class Collator:
         }
 
     def _parts(self, conversation: Conversation, answer: str) -> list[int]:
-        """The part of each of the answer's tokens, and of the one that ends it."""
+        """The part of each of the answer's tokens, and of its end token."""
         tokens = self._processor.tokenizer(
             answer, add_special_tokens=False, return_offsets_mapping=True
         )
@@ -65,6 +65,6 @@ class Collator:
         numbers = []
         starts = [(one.at, self.names.index(one.part)) for one in answer_parts(answer)]
         for _, end in tokens.offset_mapping:
-            # A token that is of two parts opens the second one.
+            # A token across two parts belongs to the second one.
             numbers.append(max(part for at, part in starts if at < end))
         return [*numbers, numbers[-1]]

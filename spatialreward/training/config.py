@@ -9,16 +9,16 @@ from spatialreward.records import AnswerForm, Record
 
 
 class OptimiserConfig(Record):
-    """Warm-up, then a cosine down to a tenth."""
+    """Warm-up, then cosine decay to a tenth of the peak."""
 
     matrices: Literal["adamw", "muon"] = "adamw"
-    """What updates the weight matrices of hidden layers; everything else is always AdamW's."""
+    """Optimiser of hidden layers' weight matrices; all other weights use AdamW."""
     learning_rate: PositiveFloat = 1e-3
-    """Of both: Muon's updates are scaled to the size that AdamW's have."""
+    """For both: Muon's updates are scaled to the size of AdamW's."""
     precision: Literal["float32", "bfloat16", "fastest"] = "float32"
-    """Of matrix products in the forward pass; weights and optimiser keep 32 bits.
+    """For matrix products in the forward pass; weights and optimiser keep 32 bits.
 
-    ``fastest`` is bfloat16 where the processor has instructions for it, else float32.
+    ``fastest`` is bfloat16 if the processor has instructions for it, else float32.
     """
     weight_decay: float = Field(0.01, ge=0)
     warmup_steps: PositiveInt = 100
@@ -40,7 +40,7 @@ class LoraTuning(Record):
     alpha: PositiveFloat = 64
     dropout: float = Field(0.05, ge=0, lt=1)
     merge: bool = True
-    """Write a whole judge; false: the adapter alone, which is read together with its base."""
+    """Write a complete judge; false: only the adapter, which needs its base to load."""
 
 
 JudgeKind = Literal["regions", "no_regions", "scores", "discriminative", "joint"]
@@ -59,11 +59,11 @@ Dimension = Literal["editing_success", "over_editing", "naturalness", "artifact_
 
 
 class HeadTraining(Record):
-    """What the scalar head of a judge learns from; other kinds have none."""
+    """Losses of a judge's scalar head; other kinds have none."""
 
     pairs: float = Field(1.0, ge=0)
-    """Weight of the Bradley-Terry loss over the pairs of edits of one task, a dimension each; a tie
-    has the target 0.5. 0: no pairs are needed."""
+    """Weight of the Bradley-Terry loss over the pairs of edits of one task, per dimension; a tie
+    has the target 0.5. 0: needs no pairs."""
     known_scores: float | None = Field(None, ge=0)
     """Weight of the cross-entropy between ``sigmoid(logit)`` and a known score / 25; None: 1 for
     ``joint``, 0 for ``discriminative``."""
@@ -73,33 +73,33 @@ class HeadTraining(Record):
         "naturalness": ("naturalness", "quality_aesthetic"),
         "artifact_freedom": ("artifact_freedom", "quality_aesthetic"),
     }
-    """By score, the dimensions of rankings that order it; the first that a ranking has counts."""
+    """For each score, the dimensions of rankings that order it; a ranking's first match counts."""
     rankings_share: float | None = Field(None, ge=0, le=1)
-    """Share of the samples that are edits of rankings; None: their share of all there are."""
+    """Share of the samples from rankings; None: their share of all edits."""
 
 
 class TrainingConfig(Record):
-    """What all trainings of a judge have in common."""
+    """Common settings of all judge trainings."""
 
     seed: int = 11
     tuning: Tuning = FullTuning()
     trains_vision: bool = True
-    """Whether vision tower and mergers are trained; LoRA leaves them as they are."""
+    """Whether to train vision tower and mergers; LoRA freezes them."""
     deepspeed: Literal["zero2", "zero3"] | None = None
-    """What DeepSpeed divides among the processes: gradients and optimiser, or the weights too."""
+    """What DeepSpeed partitions among processes: gradients and optimiser, or weights too."""
     processes: PositiveInt = 1
-    """Processes that train together on this machine, unless torchrun has started them already."""
+    """Number of processes on this machine, unless torchrun has started them already."""
     samples_at_a_time: PositiveInt | None = None
-    """Samples of a batch that one process has in memory; the others follow by accumulation."""
+    """Samples of a batch in one process's memory at once; the rest accumulates."""
     gradient_checkpointing: bool = False
-    """Compute activations twice to keep fewer of them."""
+    """Recompute activations in the backward pass to save memory."""
     workers: int = Field(0, ge=0)
-    """Processes that decode pictures beside each training process."""
+    """Processes that decode pictures, for each training process."""
     optimiser: OptimiserConfig = OptimiserConfig()
 
     @property
     def writes(self) -> bool:
-        """Whether the judge writes an answer, so that its output layer is of use."""
+        """Whether the judge generates answers, and so uses its output layer."""
         return True
 
     @model_validator(mode="after")
@@ -115,31 +115,31 @@ class JudgeTrainingConfig(TrainingConfig):
     """Fine-tunes a checkpoint on judgements."""
 
     kind: JudgeKind = "regions"
-    """``regions``: the judge writes regions, reasoning about each, and scores. Rivals on the same
-    data: ``no_regions`` writes reasoning and scores, ``scores`` those alone, ``discriminative``
-    nothing: it scores with a head; ``joint`` learns to write as ``regions`` and to score with a
-    head in the same passes."""
+    """``regions``: the judge writes regions, reasoning about each, and scores. Alternatives on the
+    same data: ``no_regions`` writes reasoning and scores, ``scores`` only scores,
+    ``discriminative`` nothing: it scores with a head; ``joint`` trains both ``regions`` and a head
+    in the same passes."""
     head: HeadTraining = HeadTraining()
-    """Of the kinds ``discriminative`` and ``joint``."""
+    """For the kinds ``discriminative`` and ``joint``."""
     num_samples: PositiveInt = 28_800
-    """Judgements to train on; a smaller data set is gone through again."""
+    """Number of training samples; a smaller data set is repeated."""
     perceptual_share: float = Field(0.15, ge=0, le=1)
     """Share of batches that train the PQ stream."""
     drawn_share: float = Field(0.0, ge=0, lt=1)
-    """Share of the judgements that are of edits which an editor drew; 0: none are needed."""
+    """Share of the samples from edits that an editor drew; 0: needs none."""
     negatives_share: float = Field(0.0, ge=0, lt=1)
-    """Share of the samples that are attacked copies of edits: words behind the instruction that
-    change no label, and pictures that cannot be the edit of their source."""
+    """Share of the samples that are attacked copies of edits: extra text after the instruction that
+    changes no label, and pictures that cannot be the edit of their source."""
     earlier_share: float = Field(0.0, ge=0, lt=1)
-    """Share of the steps after which an earlier checkpoint is kept, as a second judge; 0: none."""
+    """Share of the steps after which to keep an earlier checkpoint, as a second judge; 0: none."""
     protocol: Literal["tiny", "full"] = "tiny"
-    """What the judge is asked, in the form that ``kind`` says."""
+    """The judge's prompts, in the form that ``kind`` says."""
     max_tokens: PositiveInt = 8_192
-    """Of prompt, pictures and answer; a longer row is left out, never cut."""
+    """Limit of prompt, pictures and answer; longer samples are dropped, never truncated."""
     report_every: PositiveInt = 50
-    """Steps between two reports of losses and speed."""
+    """Steps between reports of losses and speed."""
     save_every: PositiveInt = 250
-    """Steps between two states, from which a training goes on after a kill."""
+    """Steps between states, for resuming after a kill."""
     optimiser: OptimiserConfig = OptimiserConfig(
         matrices="muon",
         learning_rate=8e-4,
@@ -150,7 +150,7 @@ class JudgeTrainingConfig(TrainingConfig):
 
     @property
     def answer(self) -> AnswerForm:
-        """The form in which the judge learns to answer."""
+        """The form of the judge's answers."""
         return _FORMS[self.kind]
 
     @property
@@ -160,12 +160,12 @@ class JudgeTrainingConfig(TrainingConfig):
 
     @property
     def has_head(self) -> bool:
-        """Whether a scalar head is trained."""
+        """Whether to train a scalar head."""
         return self.kind in ("discriminative", "joint")
 
     @property
     def learns_pairs(self) -> bool:
-        """Whether edits of one task have to come together."""
+        """Whether batches must group the edits of one task."""
         return self.has_head and self.head.pairs > 0
 
     @property
@@ -177,12 +177,12 @@ class JudgeTrainingConfig(TrainingConfig):
 
     @property
     def num_steps(self) -> int:
-        """Batches to train on."""
+        """Number of training batches."""
         return self.num_samples // self.optimiser.batch_size
 
     @property
     def earlier_step(self) -> int:
-        """The step after which an earlier checkpoint is kept; 0: none is."""
+        """The step after which to keep an earlier checkpoint; 0: none."""
         return round(self.earlier_share * self.num_steps)
 
     @model_validator(mode="after")

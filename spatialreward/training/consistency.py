@@ -1,7 +1,7 @@
-"""A model behind an address that says how well a judge's reasoning fits the pictures.
+"""A remote model that rates how well a judge's reasoning fits the pictures.
 
-The rubrics are our own. A model that does not answer, or not with a number in 0..1, gives no
-reward: the caller leaves that answer out instead.
+The rubrics are our own. Without a reply that is a number in 0..1 there is no reward, and the caller
+drops that answer.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 KEY = "consistency"
 _LONGEST_REPLY = 1024
-"""Where the settings name no limit: a judge's own may be far too short for another model."""
+"""Default limit; a judge's own may be far too short for another model."""
 _ANSWER = (
     'Answer with one JSON object: {"reasoning": "what you found, in a few sentences", '
     f'"{KEY}": a number from 0 to 1}}. 1: every statement holds and nothing of weight is missing. '
@@ -59,7 +59,7 @@ _PERCEPTUAL = (
 
 
 class Reasoned(NamedTuple):
-    """An answer of the judge that is trained, and what it is about."""
+    """An answer of the trained judge, with its subject."""
 
     pictures: Sequence[Image.Image]
     """As the question showed them."""
@@ -70,14 +70,14 @@ class Reasoned(NamedTuple):
 
 
 class ConsistencyJudge:
-    """Asks about a batch of answers at once, so many at a time as the settings say."""
+    """Rates a batch of answers, with the settings' limit on parallel requests."""
 
     def __init__(self, config: OpenAiConfig, protocol: Protocol) -> None:
-        """Send nothing yet.
+        """Configure; sends no request yet.
 
         Args:
-            config: which model, where, and how it is asked.
-            protocol: of the judge that is trained; pictures are shown as large as it sees them.
+            config: model, address and sampling.
+            protocol: of the trained judge; gives the size of the pictures.
 
         Raises:
             InvalidInputError: the key is not set.
@@ -89,11 +89,11 @@ class ConsistencyJudge:
         self._spent = Spent()
 
     def judge(self, answers: Sequence[Reasoned]) -> list[float | None]:
-        """How consistent each is, 0..1; None where the model did not say, and the log says why.
+        """Consistency of each answer, 0..1; None without a valid reply, whose reason is logged.
 
         Raises:
-            InvalidInputError: the server refuses the key, knows no such model, or redirects.
-            ServerAway: so many answers in a row as ``give_up_after`` says got no reply.
+            InvalidInputError: the server refuses the key, lacks the model, or redirects.
+            ServerAway: ``give_up_after`` answers in a row got no reply.
         """
         if not answers:
             return []
@@ -146,7 +146,7 @@ def _question(about: Reasoned) -> Question:
 
 
 def _filled(template: str, **values: str) -> str:
-    """The template with values that may hold braces themselves."""
+    """Fill a template with values that may contain braces."""
     pieces = template.split("{")
     text = pieces[0]
     for piece in pieces[1:]:

@@ -1,7 +1,7 @@
-"""What a judge is taught, by number: the conversations of packed edits, and those of a list.
+"""A judge's training conversations by number: those of packed edits, and those of a list.
 
-A conversation's pictures are read and decoded when its batch is at hand; what is known of all of
-them from the beginning is how long they are.
+A conversation's pictures are read and decoded for its batch; lengths are known for all of them from
+the start.
 """
 
 import logging
@@ -34,21 +34,21 @@ logger = logging.getLogger(__name__)
 STREAM_NAMES = {Streams.SEMANTIC: "semantic", Streams.PERCEPTUAL: "perceptual"}
 _STREAMS = tuple(STREAM_NAMES)
 Item = TypeVar("Item", covariant=True)
-"""A conversation, or one with what else is known of it."""
+"""A conversation, possibly with labels."""
 _BATCH = 512
 _NAMED = 3
-"""Rows that are named, of however many are left out."""
+"""Number of dropped rows to name in the log."""
 
 
 class Conversations(Protocol[Item]):
-    """Conversations by number, as PyTorch takes a map-style data set."""
+    """Conversations by number, a map-style data set of PyTorch."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of conversations."""
         ...
 
     def __getitem__(self, number: int, /) -> Item:
-        """Conversation ``number``, with its pictures, and what else is known of it."""
+        """Conversation ``number``, with pictures and any labels."""
         ...
 
 
@@ -60,7 +60,7 @@ class Limits(NamedTuple):
 
 
 class PackedConversations:
-    """The conversations of labelled edits that no limit leaves out, by number."""
+    """The conversations of labelled edits within the limits, by number."""
 
     def __init__(
         self,
@@ -71,19 +71,19 @@ class PackedConversations:
         streams: Sequence[Streams],
         copies: AttackedCopies | None = None,
     ) -> None:
-        """Go through the labels once, and measure them; no picture is read.
+        """Read and measure all labels once, without reading pictures.
 
         Args:
-            data: edits with labels; those without are left out.
-            protocol: in whose words a judge is asked and answers.
+            data: edits with labels; those without are dropped.
+            protocol: gives prompts and answers.
             processor: of the checkpoint, following the protocol.
-            limits: what is longer is left out and counted.
-            streams: that are trained; conversations of the others are left out.
-            copies: of the edits, to be taken in their place.
+            limits: longer conversations are dropped and counted.
+            streams: to train; conversations of others are dropped.
+            copies: replacements of the edits.
 
         Raises:
             InvalidInputError: no conversation of a stream is short enough, or an instruction or a
-                label is not fit for a prompt; names the edits.
+                label is unfit for a prompt; names the edits.
         """
         self._protocol = protocol
         self._copies = copies
@@ -91,11 +91,11 @@ class PackedConversations:
         found = _Measured(protocol, processor, limits, tuple(streams))
         edits = track(data.edits(pictures=False), total=len(data), description="measuring answers")
         found.add_all(edits if copies is None else map(copies.relabelled, count(), edits))
-        found.tell(self.name)
+        found.log_dropped(self.name)
         self.num_left_out = sum(len(one) for one in found.long.values())
         self._places = np.array(found.places, dtype=np.int64).reshape(-1, 2)
         self.lengths = np.array(found.lengths, dtype=np.int64)
-        """Tokens of each conversation, pictures at their largest."""
+        """Tokens of each conversation, with pictures at their largest."""
         self._rows = EditRows(data)
 
     def __len__(self) -> int:
@@ -107,7 +107,7 @@ class PackedConversations:
         return self.read(number)[1]
 
     def read(self, number: int) -> tuple[LabelledEdit, Conversation]:
-        """Conversation ``number``, with the edit that it is about."""
+        """Conversation ``number``, with its edit."""
         row, stream = self._places[number].tolist()
         edit = self._rows[row] if self._copies is None else self._copies.copy_of(row, self._rows)
         for conversation in sft_conversations(edit, self._protocol):
@@ -117,24 +117,24 @@ class PackedConversations:
 
     @property
     def rows(self) -> np.ndarray:
-        """Number of each conversation's edit in the data set."""
+        """Each conversation's row in the data set."""
         return self._places[:, 0]
 
     def of(self, stream: Streams) -> np.ndarray:
-        """Numbers of the conversations of a stream."""
+        """Numbers of a stream's conversations."""
         return np.flatnonzero(self._places[:, 1] == _STREAMS.index(stream))
 
 
 class Joined(Generic[Item]):
-    """Several conversations after another, under running numbers."""
+    """Several sets of conversations with consecutive numbers."""
 
     def __init__(self, parts: Sequence[Conversations[Item]]) -> None:
-        """Put ``parts`` behind each other."""
+        """Concatenate ``parts``."""
         self._parts = parts
         self._ends = np.cumsum([len(part) for part in parts])
 
     def __len__(self) -> int:
-        """How many there are in all."""
+        """Total number."""
         return int(self._ends[-1])
 
     def __getitem__(self, number: int) -> Item:
@@ -144,24 +144,24 @@ class Joined(Generic[Item]):
 
 
 class Planned(Generic[Item]):
-    """Conversations in the order in which a training sees them, those that come again too."""
+    """Conversations in training order, including repetitions."""
 
     def __init__(self, conversations: Conversations[Item], order: np.ndarray) -> None:
-        """Take the conversations, and the number of each in turn."""
+        """Use the conversations, and the number for each sample in turn."""
         self._conversations = conversations
         self._order = order
 
     def __len__(self) -> int:
-        """How many samples the training sees."""
+        """Number of samples in the training."""
         return len(self._order)
 
     def __getitem__(self, number: int) -> Item:
-        """What sample ``number`` of the training is."""
+        """Sample ``number`` of the training."""
         return self._conversations[int(self._order[number])]
 
 
 def question_of(conversation: Conversation) -> Question:
-    """What the model is asked, with its pictures decoded.
+    """The model's prompt, with its pictures decoded.
 
     Raises:
         InvalidInputError: a picture cannot be decoded; names the edit.
@@ -178,7 +178,7 @@ def question_of(conversation: Conversation) -> Question:
 
 
 def answer_of(conversation: Conversation) -> str:
-    """The text that is learnt."""
+    """The text to learn."""
     [part] = conversation.answer["content"]
     return part["text"]
 
@@ -189,7 +189,7 @@ class _Long(NamedTuple):
 
 
 class _Measured:
-    """Conversations one after another: where each is, how long, and which are too long."""
+    """Measures conversations: place, length, and whether they exceed a limit."""
 
     def __init__(
         self,
@@ -229,7 +229,7 @@ class _Measured:
             add_special_tokens=False,
         ).input_ids
         for (row, one), answer, prompt in zip(self._waiting, answers, asked, strict=True):
-            # Each picture is one token of the prompt so far; the answer's end is one more.
+            # Each picture is one token of the prompt so far; the end token adds one.
             pictures = len(one.pictures) * (self._visual - 1)
             length = len(prompt) + pictures + len(answer) + 1
             self.totals[one.stream] += 1
@@ -246,13 +246,13 @@ class _Measured:
         self.long[why].append(_Long(tokens, conversation.id))
         self._long_of[conversation.stream] += 1
 
-    def tell(self, name: str) -> None:
-        """Log what is left out.
+    def log_dropped(self, name: str) -> None:
+        """Log the dropped conversations.
 
         Raises:
-            InvalidInputError: of one stream everything is.
+            InvalidInputError: a stream has none left.
         """
-        told = {
+        reasons = {
             "answer": f"answers are longer than max_answer_tokens = {self._limits.answer:,} of "
             f"protocol {self._protocol.name}",
             "whole": f"conversations are longer than max_tokens = {self._limits.whole:,}, "
@@ -265,12 +265,12 @@ class _Measured:
             for stream, total in self.totals.items():
                 if self._long_of[stream] == total:
                     raise InvalidInputError(
-                        f"{name}: all {total:,} {STREAM_NAMES[stream]} {told[why]}: {worst}; "
+                        f"{name}: all {total:,} {STREAM_NAMES[stream]} {reasons[why]}: {worst}; "
                         "shorten the labels, or train with a longer limit"
                     )
             logger.warning(
                 "%s: %s of %s %s and are left out; the longest: %s",
-                *(name, f"{len(found):,}", f"{self.totals.total():,}", told[why], worst),
+                *(name, f"{len(found):,}", f"{self.totals.total():,}", reasons[why], worst),
             )
 
 
@@ -286,6 +286,6 @@ _BLANK = Image.new("RGB", (1, 1))
 
 
 def blank_question(conversation: Conversation) -> Question:
-    """The question with something small in each picture's place."""
+    """The question with a small placeholder for each picture."""
     parts = conversation.question["content"]
     return Question(tuple(one["text"] if one["type"] == "text" else _BLANK for one in parts))

@@ -1,4 +1,4 @@
-"""One training: a model, conversations in their order, and what is done with it while it runs."""
+"""Runs one training: a model, ordered conversations, and snapshots on the way."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Snapshot(NamedTuple):
-    """What is done with a training after one of its steps, in every process."""
+    """A callback after one of a training's steps, in every process."""
 
     step: int
     take: Callable[[JudgeTrainer], None]
@@ -37,7 +37,7 @@ class _Snapshots(TrainerCallback):
 
 
 class _LastReport(TrainerCallback):
-    """Has the Trainer report after the last step, too."""
+    """Makes the Trainer report after the last step, too."""
 
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
         control.should_log |= state.global_step == state.max_steps
@@ -61,7 +61,7 @@ def fit(
     ``weights`` are those of the losses of a scalar head, if the model has one.
 
     Raises:
-        DivergedError: the loss is no number any more.
+        DivergedError: the loss is NaN or infinite.
         InvalidInputError: a picture cannot be decoded, or a row of the data is damaged.
     """
     callbacks: list[TrainerCallback] = [_LastReport()]

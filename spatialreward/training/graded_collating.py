@@ -1,4 +1,4 @@
-"""From graded conversations to the tensors of a step of a judge with a scalar head."""
+"""Collates graded conversations for a judge with a scalar head."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 
 class GradedCollator(Collator):
-    """As ``Collator``, and for the head ``B`` rows with two scores each.
+    """As ``Collator``, plus the head's ``B`` rows with two scores each.
 
-    ``read_at`` [B]: where the prompt's last token is among the ``K + 1`` last positions, of which
+    ``read_at`` [B]: index of the prompt's last token among the ``K + 1`` last positions, of which
     the model keeps logits; ``columns`` [B, 2]: the head's logits of the row's stream; ``groups``
     [B], ``values`` and ``known`` [B, 2]: see ``Graded``.
     """
 
     def __init__(self, processor: "Processor", head: ScalarHead, *, writes: bool) -> None:
-        """Take the parts.
+        """Configure.
 
         Args:
             processor: following the protocol.
-            head: that reads the prompts.
-            writes: whether the judge writes answers; else prompts are all that it reads.
+            head: reads the prompts.
+            writes: whether the judge generates answers; otherwise it only reads prompts.
         """
         super().__init__(processor)
         self._head = head
@@ -57,7 +57,7 @@ class GradedCollator(Collator):
 
         batch = super().__call__(conversations)
         labels = batch.pop("shift_labels")
-        # A row's answer, its end included, stands behind the prompt's last token.
+        # A row's answer, its end included, follows the prompt's last token.
         batch["read_at"] = labels.shape[1] - (labels != IGNORED).sum(dim=1)
         has_answer = torch.tensor([bool(answer_of(one)) for one in conversations])
         batch["labels"] = labels.masked_fill(~has_answer[:, None], IGNORED)

@@ -1,4 +1,4 @@
-"""What a judge with a scalar head is trained on, in its order: labelled edits and rankings."""
+"""Training samples of a judge with a scalar head, in order: labelled edits and rankings."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 def rankings_among(
     data_sets: Sequence[Dataset], rankings: Dataset | None, config: JudgeTrainingConfig
 ) -> tuple[Dataset, ...]:
-    """The data sets whose rankings are trained on.
+    """The data sets whose rankings to train on.
 
     Args:
         data_sets: of labelled edits, which may have rankings beside them.
         rankings: that the user named for its rankings.
-        config: how to train.
+        config: the training's settings.
 
     Raises:
         InvalidInputError: rankings were named for a judge that does not learn from them, or the
@@ -56,19 +56,19 @@ def graded_conversations(
     processor: "Processor",
     world_size: int,
 ) -> tuple[Planned[Graded], int]:
-    """What is trained on in its order, and how many conversations are too long for it.
+    """The samples in order, and the number of conversations that are too long.
 
     Args:
-        config: how to train.
-        labelled: data sets of edits with labels; of two the second has ``drawn_share``.
+        config: the training's settings.
+        labelled: data sets of edits with labels; the second of two has ``drawn_share``.
         ranked: data sets of rankings.
-        protocol: in whose words the judge is asked and answers.
+        protocol: gives prompts and answers.
         processor: of the checkpoint, following the protocol.
-        world_size: processes that train together.
+        world_size: number of processes.
 
     Raises:
-        InvalidInputError: there is no pair where the settings ask for some, or a score that no
-            ranking orders and no label has.
+        InvalidInputError: the settings need pairs and there are none, or neither a ranking nor a
+            label covers a score.
     """
     streams = trained_streams(config)
     limits = Limits(answer=protocol.max_answer_tokens, whole=config.max_tokens)
@@ -115,7 +115,7 @@ def graded_conversations(
 
 
 class _Numbered:
-    """Graded conversations with the numbers that their groups have among all."""
+    """Graded conversations with globally numbered groups."""
 
     def __init__(self, graded: GradedEdits | RankedConversations, first: int) -> None:
         self._graded = graded
@@ -132,7 +132,7 @@ class _Numbered:
 def _firsts(
     graded: Sequence[GradedEdits | RankedConversations],
 ) -> list[tuple[GradedEdits | RankedConversations, int]]:
-    """Each with the number of its first group among all."""
+    """Each with the global number of its first group."""
     ends = np.cumsum([0, *(one.num_groups for one in graded)])
     return [(one, int(ends[number])) for number, one in enumerate(graded)]
 
@@ -163,7 +163,7 @@ def _check_orders(
     rankings: Sequence[RankedConversations],
     config: JudgeTrainingConfig,
 ) -> None:
-    """Make sure that rankings alone order every score that is trained."""
+    """Check that rankings alone order every trained score."""
     names = ", ".join(map(str, data_sets))
     for stream in trained_streams(config):
         for score in SCORES_OF[stream]:

@@ -1,6 +1,6 @@
-"""What is known of the scores of conversations: of labelled edits a number, of rankings an order.
+"""Known scores of conversations: a number for labelled edits, an order for rankings.
 
-A group is what may be compared: the edits of one task (instruction and sources) in one stream, or
+A group is a set of comparable edits: those of one task (instruction and sources) in one stream, or
 those of one ranking.
 """
 
@@ -29,22 +29,22 @@ _NOTHING = (math.nan, math.nan)
 
 
 class Graded(NamedTuple):
-    """A conversation, and what is known of its two scores."""
+    """A conversation, and the labels of its two scores."""
 
     conversation: Conversation
     group: int
-    """Number of its group among all that are trained on."""
+    """Global number of its group."""
     values: tuple[float, float]
-    """To be compared within the group, larger is better; NaN where there is no order."""
+    """Comparable within the group, larger is better; NaN: no order."""
     known: tuple[float, float] = _NOTHING
-    """The scores, 0..1; NaN where an order is all that is known."""
+    """The scores, 0..1; NaN if only an order is known."""
 
 
 class GradedEdits:
     """The conversations of labelled edits by number, each with its scores."""
 
     def __init__(self, data: Dataset, packed: PackedConversations) -> None:
-        """Find out which edits are of one task; no picture is read.
+        """Group the edits by task, without reading pictures.
 
         Args:
             data: the labelled edits.
@@ -74,7 +74,7 @@ class GradedEdits:
 
 
 class RankedConversations:
-    """The edited pictures of rankings by number, as questions that no answer is known to."""
+    """The edited pictures of rankings by number, as questions without a known answer."""
 
     def __init__(
         self,
@@ -85,18 +85,18 @@ class RankedConversations:
         ranked_by: Mapping[str, Sequence[str]],
         streams: Sequence[Streams],
     ) -> None:
-        """Go through the rankings once, and measure their prompts; no picture is read.
+        """Read the rankings once and measure their prompts, without reading pictures.
 
         Args:
             data: a data set with rankings.
-            protocol: in whose words a judge is asked.
+            protocol: gives the prompts.
             processor: of the checkpoint, following the protocol.
-            limits: a ranking with a prompt that is longer is left out and counted.
-            ranked_by: by score, the names of dimensions that order it.
-            streams: that are trained.
+            limits: rankings with a longer prompt are dropped and counted.
+            ranked_by: for each score, the dimensions that order it.
+            streams: to train.
 
         Raises:
-            InvalidInputError: an instruction is not fit for a prompt; names the ranking.
+            InvalidInputError: an instruction is unfit for a prompt; names the ranking.
         """
         self._protocol = protocol
         self._ranked_by = ranked_by
@@ -105,9 +105,9 @@ class RankedConversations:
         self.num_ordering: dict[str, int] = {
             name: 0 for stream in streams for name in SCORES_OF[stream]
         }
-        """By score, how many rankings order it."""
+        """Number of rankings that order each score."""
         self.dimensions: set[str] = set()
-        """All dimensions that the rankings have."""
+        """All dimensions of the rankings."""
         rankings = track(
             data.rankings(pictures=False), total=data.num_rankings, description="reading rankings"
         )
@@ -130,9 +130,9 @@ class RankedConversations:
                 lengths += [length] * len(ranking.edits)
         self._places = np.array(places, dtype=np.int64).reshape(-1, 3)
         self.lengths = np.array(lengths, dtype=np.int64)
-        """Tokens of each prompt, pictures at their largest."""
+        """Tokens of each prompt, with pictures at their largest."""
         self.groups = len(_STREAMS) * self._places[:, 0] + self._places[:, 2]
-        """Number of each picture's ranking and stream."""
+        """Index of each picture's ranking and stream."""
         self.num_groups = len(_STREAMS) * data.num_rankings
         self._rows = RankingRows(data)
 
@@ -141,7 +141,7 @@ class RankedConversations:
         return len(self._places)
 
     def __getitem__(self, number: int) -> Graded:
-        """Picture and stream ``number``, with its place in the order."""
+        """Picture and stream ``number``, with its rank."""
         row, picture, of_stream = self._places[number].tolist()
         ranking, stream = self._rows[row], _STREAMS[of_stream]
         orders = self._orders(ranking)
@@ -153,11 +153,11 @@ class RankedConversations:
         return Graded(conversation, int(self.groups[number]), (first, second))
 
     def of(self, stream: Streams) -> np.ndarray:
-        """Numbers of the pictures that are asked about in a stream."""
+        """Numbers of a stream's pictures."""
         return np.flatnonzero(self._places[:, 2] == _STREAMS.index(stream))
 
     def _orders(self, ranking: Ranking) -> dict[str, tuple[int, ...]]:
-        """By score, the rank of each picture in it."""
+        """For each score, the rank of each picture in it."""
         found = {}
         for score, names in self._ranked_by.items():
             named = [name for name in names if name in ranking.orders]
@@ -177,12 +177,12 @@ class RankedConversations:
 
 
 def _task(edit: LabelledEdit) -> tuple:
-    """Equal for edits of the same instruction and sources; those are told by their fingerprints."""
+    """A key that is equal for edits of the same instruction and sources, by fingerprint."""
     return edit.instruction, edit.fingerprints[: len(edit.sources)]
 
 
 def _prompt_tokens(conversation: Conversation, processor: "Processor") -> int:
-    """Tokens of a question, pictures at their largest."""
+    """Tokens of a question, with pictures at their largest."""
     text = processor.prompt(blank_question(conversation))
     words = len(processor.tokenizer(text, add_special_tokens=False)["input_ids"])
     return words + len(conversation.pictures) * (processor.largest_picture_tokens - 1)

@@ -1,7 +1,7 @@
-"""The order of a training that learns from pairs: what is compared is in memory together.
+"""Training order for pairs: edits to compare are in memory together.
 
-Parts have their shares as in ``training_order``, there are as many samples and steps, and none
-comes again before all have come; groups are drawn where that one draws conversations.
+Parts have the shares and sizes of ``training_order``, without repetition within an epoch; here the
+unit of sampling is a group instead of a conversation.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,19 +21,19 @@ def group_order(
     samples_at_a_time: int,
     seed: int,
 ) -> np.ndarray:
-    """As ``training_order``, with the conversations of a group behind each other.
+    """As ``training_order``, but keeps the conversations of a group together.
 
-    Each run of ``samples_at_a_time`` is what one process has in memory. A group lies within one of
-    them, unless it is larger or has to fill the last places of one.
+    Each run of ``samples_at_a_time`` is in one process's memory. A group lies within one run,
+    unless it is larger or fills the last places of a run.
 
     Args:
-        parts: what is trained on; their shares sum to 1.
+        parts: the samples to train on; their shares sum to 1.
         lengths: of all conversations, by number.
         groups: number of the group of each conversation.
-        num_samples: how many are seen, a multiple of the batch size.
+        num_samples: total to draw, a multiple of the batch size.
         batch_size: samples of one update.
-        samples_at_a_time: of which one process takes so many at once.
-        seed: decides the order.
+        samples_at_a_time: samples in one process at once.
+        seed: of the order.
     """
     rng = np.random.default_rng(seed)
     chosen = chosen_parts(parts, num_samples, rng)
@@ -57,7 +57,7 @@ def group_order(
 def _drawn(
     numbers: np.ndarray, groups: np.ndarray, most: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Groups of a part without end, in another order each time; large ones in several pieces."""
+    """Endless groups of a part, reshuffled each epoch; large ones in several pieces."""
     by_group = numbers[np.argsort(groups[numbers], kind="stable")]
     starts = np.flatnonzero(np.diff(groups[by_group], prepend=-1))
     members = np.split(by_group, starts[1:])
@@ -68,7 +68,7 @@ def _drawn(
 
 
 def _windows(units: Sequence[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
-    """Units in their order, so many conversations at a time; one at a border is cut there."""
+    """Units in order, in windows of ``size`` conversations; cuts a unit at the border."""
     window: list[np.ndarray] = []
     room = size
     for unit in units:
@@ -84,9 +84,9 @@ def _windows(units: Sequence[np.ndarray], size: int) -> Iterator[list[np.ndarray
 
 
 def _filled(units: Sequence[np.ndarray], lengths: np.ndarray, size: int) -> np.ndarray:
-    """Units behind each other by length, so that each run of ``size`` is full.
+    """Order units by length so that each run of ``size`` is full.
 
-    Where none fits what is left of a run, the largest one is cut.
+    If none fits the rest of a run, cuts the largest one.
     """
     waiting = sorted(units, key=lambda unit: float(lengths[unit].mean()))
     order: list[np.ndarray] = []

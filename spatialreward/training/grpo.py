@@ -1,7 +1,7 @@
-"""GRPO of a judge: it answers the protocol's questions, and learns from rewards for its answers.
+"""GRPO of a judge: it answers the protocol's questions, and learns from rewards.
 
-TRL's ``GRPOTrainer`` runs the steps. Answers are drawn by transformers in the processes that train,
-or by a vLLM server beside them; vLLM within these processes wants another transformers.
+TRL's ``GRPOTrainer`` runs the steps. Either transformers generates answers in the training
+processes, or a separate vLLM server; vLLM within these processes needs another transformers.
 """
 
 import logging
@@ -54,27 +54,26 @@ def tune_judge(
     state_folder: Path,
     processes: Processes = ALONE,
 ) -> None:
-    """Write a judge that has learnt from rewards, with its protocol and card.
+    """Train a judge on rewards, and write it with its protocol and card.
 
-    Of several processes each calls this with the same arguments; the first one writes.
+    Every process calls this with the same arguments; the first one writes.
 
     Args:
-        base: the judge to start from, whose own protocol counts.
-        config: how long to train, on which rewards, and how.
-        data: edits, labelled or not, and rankings if the settings ask for some.
+        base: the initial judge, whose own protocol counts.
+        config: length, rewards and other settings.
+        data: edits, labelled or not, and rankings if the settings need them.
         out: folder of the new checkpoint, or of the adapter if ``tuning.merge`` is false.
-        report: gets the training metrics.
-        state_folder: where states are kept now and then, to go on after a kill, and to go back to
-            when the judge goes too far from the one it began with; processes share it.
-        processes: this process among those that train together.
+        report: receives the training metrics.
+        state_folder: for periodic states, to resume after a kill, and to roll back when the judge
+            diverges from the initial one; shared by all processes.
+        processes: this process among all of them.
 
     Raises:
-        InvalidInputError: the base is no judge or too small for its protocol; a reward lacks what
-            it needs; a batch cannot be divided evenly; or the last state is that of another
-            training.
+        InvalidInputError: the base is not a judge or too small for its protocol; a reward lacks its
+            input; a batch does not divide evenly; or the last state is another training's.
         MaskedError: no answer of several steps has a reward.
-        DivergenceError: the judge went too far before there was a state to go back to.
-        ServerAway: the consistency judge's server does not answer.
+        DivergenceError: the judge diverged before the first state.
+        ServerAway: the consistency judge's server is unreachable.
     """
     config.check_rewards()
     samples_at_a_time(config, processes.world_size)
@@ -87,7 +86,7 @@ def tune_judge(
         )
     identity = _identity(base, config, data, protocol, processes)
     states = States(state_folder, identity)
-    # The first process alone marks a state as whole.
+    # Only the first process marks a state as complete.
     states.last = processes.from_first(states.last)
     bound = KlBound(config.max_kl)
     with known_warnings():
@@ -119,14 +118,14 @@ def made_trainer(
     callbacks: Sequence["TrainerCallback"],
     processes: Processes,
 ) -> tuple[GrpoTrainer, Processor, GrpoPrompts]:
-    """The trainer, before its first step, with the judge's processor and what it is asked."""
-    # Before the model is made: DeepSpeed divides it while it is read.
+    """The trainer before its first step, with the judge's processor and prompts."""
+    # Before the model: DeepSpeed partitions it while loading.
     arguments = _arguments(config, protocol, state_folder, processes.world_size)
     model, processor = load_base(base, config, protocol)
-    # Where TRL reads the judge once more, to measure the divergence from it.
+    # TRL loads the judge again from here, to measure the divergence from it.
     model.config._name_or_path = str(base.folder)
     prompts = GrpoPrompts(data, config, protocol, processor)
-    # A LoRA begins with numbers that are drawn.
+    # A LoRA starts from random numbers.
     set_seed(config.seed)
     trainer = GrpoTrainer(
         prepare(model, config, str(base.folder)),
@@ -152,7 +151,7 @@ def _arguments(
             "use_vllm": True,
             "vllm_mode": "server",
             "vllm_server_base_url": config.vllm_server,
-            # Else it may write one, for which there is no picture; transformers suppresses it.
+            # Otherwise it may generate one without a picture; transformers suppresses it.
             "generation_kwargs": {"bad_words": [_IMAGE_TOKEN]},
         }
     return GRPOConfig(
@@ -170,7 +169,7 @@ def _arguments(
         beta=config.kl_weight,
         loss_type="grpo",
         reward_weights=list(config.rewards.used.values()),
-        # What it would be drawn with is not what it would be trained with.
+        # Otherwise answers would be sampled from other weights than those in training.
         disable_dropout=True,
         log_multimodal=False,
     )
@@ -207,7 +206,7 @@ def _card(
 def _identity(
     base: Base, config: GrpoConfig, data: Dataset, protocol: Protocol, processes: Processes
 ) -> dict[str, Any]:
-    """What a state belongs to; left out is what changes no weight."""
+    """Identity of a state; omits settings that change no weight."""
     left_out = {"workers", "processes", "report_every", "max_kl", "max_masked_steps"}
     settings: dict[str, Any] = {}
     for name, value in config.model_dump(mode="json", exclude=left_out).items():
@@ -226,7 +225,7 @@ def _identity(
 
 @contextmanager
 def known_warnings() -> Iterator[None]:
-    """Without what TRL 1.16 and peft 0.21 are told of names in transformers 5.23."""
+    """Suppress warnings of TRL 1.16 and peft 0.21 about names in transformers 5.23."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`(is_)?gradient_checkpointing", FutureWarning)
         yield

@@ -13,44 +13,44 @@ from spatialreward.training.config import OptimiserConfig, TrainingConfig
 
 
 class RewardWeights(Record):
-    """What an answer's reward is the sum of; 0 leaves a reward out."""
+    """Weights of the rewards in an answer's sum; 0 disables a reward."""
 
     form: NonNegativeFloat = 1.0
-    """1 for an answer that reads as it stands, half for one that had to be mended, else 0."""
+    """1 for an answer that parses without repair, 0.5 after repair, else 0."""
     iou: NonNegativeFloat = 0.5
-    """How well the answer's regions match the label's; of an edit without a label, those that its
-    pixels propose. SC alone."""
+    """Match between the answer's regions and the label's, or for an edit without a label, those
+    that its pixels propose. SC stream only."""
     agreement: NonNegativeFloat = 0.0
-    """1 less the mean difference from the label's scores, in shares of 25; needs labels."""
+    """1 - mean difference from the label's scores, in shares of 25; needs labels."""
     order: NonNegativeFloat = 0.0
-    """Share of the other edits of a ranking that the answer's scores order rightly against the mean
-    of theirs in the same step; needs ``rankings``."""
+    """Share of the other edits of a ranking that the answer's scores order correctly, against their
+    means in the same step; needs ``rankings``."""
     consistency: NonNegativeFloat = 1.0
-    """How well the reasoning fits the pictures, as ``consistency_judge`` says, 0..1."""
+    """Match between reasoning and pictures, 0..1, rated by ``consistency_judge``."""
     length: NonNegativeFloat = 0.25
-    """Of a penalty: 0 up to three quarters of the longest answer, from there down to -1."""
+    """Of a penalty: 0 up to three quarters of the longest answer, then falling to -1."""
     repetition: NonNegativeFloat = 0.25
-    """Of a penalty: minus the share of runs of four words that stood in the answer before."""
+    """Of a penalty: minus the share of four-word sequences that repeat earlier ones."""
 
     @property
     def used(self) -> dict[str, float]:
-        """The rewards that count, with their weights."""
+        """The enabled rewards, with their weights."""
         return {name: weight for name, weight in self if weight}
 
 
 class RankedPrompts(Record):
-    """Prompts whose answers are held against a ranking of a data set."""
+    """Prompts whose answers are compared with a ranking of a data set."""
 
     share: float = Field(0.25, gt=0, le=1)
-    """Share of the prompts that are of ranked edits."""
+    """Share of the prompts about ranked edits."""
     dimension: str = "overall"
-    """Of the orders that a ranking has, the one that counts."""
+    """The dimension of the ranking to use."""
     stream: Literal["sc", "pq"] = "sc"
-    """What is asked about ranked edits; the order is that of this stream's part of the reward."""
+    """Stream of the prompts about ranked edits; compares this stream's part of the reward."""
 
 
 class SamplingConfig(Record):
-    """How answers are drawn."""
+    """How to sample answers."""
 
     temperature: PositiveFloat = 0.9
     top_p: float = Field(0.9, gt=0, le=1)
@@ -58,39 +58,39 @@ class SamplingConfig(Record):
     """0: all tokens."""
     repetition_penalty: PositiveFloat = 1.05
     max_new_tokens: PositiveInt = 1024
-    """Never more than the longest answer of the judge's protocol."""
+    """Limited by the longest answer of the judge's protocol."""
 
 
 class GrpoConfig(TrainingConfig):
-    """Trains a judge on rewards for its own answers; the defaults are the paper's."""
+    """Trains a judge on rewards for its own answers; defaults are the paper's."""
 
     num_steps: PositiveInt = 500
-    """Updates. ``optimiser.batch_size`` answers are drawn for each of them."""
+    """Updates, each with ``optimiser.batch_size`` answers."""
     num_generations: int = Field(4, ge=2)
-    """Answers to a prompt; their rewards are compared with each other."""
+    """Answers per prompt; advantages compare their rewards."""
     perceptual_share: float = Field(0.5, ge=0, le=1)
-    """Share of the prompts without a ranking that are of the PQ stream."""
+    """Share of the prompts without a ranking that use the PQ stream."""
     rankings: RankedPrompts | None = None
-    """None: rankings of the data set are not used."""
+    """None: ignore rankings of the data set."""
     sampling: SamplingConfig = SamplingConfig()
     rewards: RewardWeights = RewardWeights()
     consistency_judge: str | None = None
-    """``openai:MODEL@https://HOST/v1``, with settings behind a ``?``, as any judge's string."""
+    """``openai:MODEL@https://HOST/v1``, with settings after a ``?``, as any judge's string."""
     kl_weight: PositiveFloat = 0.02
-    """Of the divergence from the judge that the training starts from."""
+    """Weight of the divergence from the initial judge."""
     max_kl: PositiveFloat | None = 0.5
-    """A step whose mean divergence a token is above this ends the training, and the judge is that
-    of the last state before; None: no bound."""
+    """Stop after a step whose mean divergence per token exceeds this, and roll back to the last
+    state before it; None: no limit."""
     max_masked_steps: PositiveInt = 3
-    """So many steps in a row without a single reward end the training with an error."""
+    """Fail after this number of consecutive steps without a single reward."""
     protocol: Literal["tiny", "full"] | None = None
-    """What a judge without a protocol of its own is asked; None: ``full``."""
+    """Protocol for a judge without its own; None: ``full``."""
     vllm_server: str | None = None
-    """Address of ``trl vllm-serve``, which then draws the answers; None: transformers does."""
+    """Address of ``trl vllm-serve``, which then generates the answers; None: transformers does."""
     report_every: PositiveInt = 1
-    """Steps between two reports."""
+    """Steps between reports."""
     save_every: PositiveInt = 50
-    """Steps between two states."""
+    """Steps between states."""
     optimiser: OptimiserConfig = OptimiserConfig(
         learning_rate=5e-7, precision="fastest", warmup_steps=15, batch_size=64
     )
@@ -114,10 +114,10 @@ class GrpoConfig(TrainingConfig):
         return self
 
     def check_protocol(self, protocol: Protocol) -> None:
-        """Make sure that a judge writes what the rewards are given for.
+        """Check that a judge's answers fit the rewards.
 
         Raises:
-            InvalidInputError: it does not; names the setting, or the protocol.
+            InvalidInputError: they do not; names the setting, or the protocol.
         """
         form = protocol.answer
         if protocol.format is not AnswerFormat.JSON or form is AnswerForm.NONE:
@@ -133,10 +133,10 @@ class GrpoConfig(TrainingConfig):
                 )
 
     def check_rewards(self) -> None:
-        """Make sure that each reward that counts has what it needs beside the data.
+        """Check that each enabled reward has its settings.
 
         Raises:
-            InvalidInputError: one has not; names the setting.
+            InvalidInputError: one lacks them; names the setting.
         """
         if self.rewards.order and self.rankings is None:
             raise InvalidInputError(

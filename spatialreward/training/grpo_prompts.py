@@ -1,8 +1,8 @@
-"""What a judge is asked in GRPO: prompts by number, in the order of the steps.
+"""GRPO prompts for a judge by number, in the order of the steps.
 
-Every question is that of service, about an edit of the data set or about a candidate of one of its
-rankings. All candidates of a ranking are asked about in the same step, so that their scores can be
-compared. The order is decided by the seed before the first step.
+Every prompt is the same as in serving, about an edit of the data set or about a candidate of one of
+its rankings. All candidates of a ranking are in the same step, so that their scores can be
+compared. The seed fixes the order before the first step.
 """
 
 import logging
@@ -33,12 +33,12 @@ logger = logging.getLogger(__name__)
 
 
 class Asked(NamedTuple):
-    """A prompt as the trainer takes it, and what its answers are held against."""
+    """A prompt for the trainer, with the labels for its answers."""
 
     id: str
     message: dict[str, Any]
     pictures: list[Image.Image]
-    """As large as the judge sees them."""
+    """In the judge's picture size."""
     instruction: str
     known: Known
 
@@ -54,22 +54,22 @@ class _OfRanking(NamedTuple):
 
 
 class GrpoPrompts:
-    """The prompts of all steps, by number; a step's lie behind each other."""
+    """The prompts of all steps, by number; those of a step are consecutive."""
 
     def __init__(
         self, data: Dataset, config: GrpoConfig, protocol: Protocol, processor: "Processor"
     ) -> None:
-        """Go through edits and rankings once, without their pictures, and plan the steps.
+        """Read edits and rankings once, without their pictures, and plan the steps.
 
         Args:
             data: edits, and rankings if there are some.
-            config: how many of what; a reward that counts needs what it is made of.
-            protocol: in whose words the judge is asked.
+            config: shares and rewards; an enabled reward needs its labels.
+            protocol: gives the prompts.
             processor: of the judge, following the protocol.
 
         Raises:
-            InvalidInputError: there is nothing to ask of a stream that is trained, or what a
-                reward is made of is nowhere; or a ranking cannot be used.
+            InvalidInputError: a trained stream has no prompts, an enabled reward has no labels, or
+                a ranking is unusable.
         """
         self._protocol = protocol
         self._processor = processor
@@ -86,7 +86,7 @@ class GrpoPrompts:
         self._rows = EditRows(data)
 
     def __len__(self) -> int:
-        """Prompts of all steps."""
+        """Number of prompts of all steps."""
         return len(self._plan)
 
     def __getitem__(self, number: int) -> Asked:
@@ -115,7 +115,7 @@ class GrpoPrompts:
 
 
 class _Found:
-    """The rows that each stream can be asked about, and what is known of them."""
+    """Usable rows for each stream, and their labels."""
 
     def __init__(self, data: Dataset, protocol: Protocol) -> None:
         self._name = str(data)
@@ -129,10 +129,10 @@ class _Found:
             self._with["iou"] += bool(edit.sources) and _regions(edit) is not None
 
     def check(self, config: GrpoConfig) -> None:
-        """Make sure that there is something to ask, and for each reward something to compare with.
+        """Check that there are prompts, and labels for each reward.
 
         Raises:
-            InvalidInputError: there is not.
+            InvalidInputError: some are missing.
         """
         shares = {
             Streams.SEMANTIC: 1 - config.perceptual_share,
@@ -158,10 +158,10 @@ class _Found:
 
 
 def _sizes(data: Dataset, config: GrpoConfig) -> dict[int, int]:
-    """How many candidates each ranking has, of those that can be used.
+    """Number of usable candidates of each ranking.
 
     Raises:
-        InvalidInputError: there is no ranking, none with the order that counts, or none small
+        InvalidInputError: there is no ranking, none with the configured dimension, or none small
             enough for a step.
     """
     assert config.rankings is not None
@@ -198,7 +198,7 @@ def _sizes(data: Dataset, config: GrpoConfig) -> dict[int, int]:
 def _planned(
     config: GrpoConfig, rows: dict[Streams, list[int]], rankings: dict[int, int]
 ) -> list[_OfEdit | _OfRanking]:
-    """Which prompts come in which step."""
+    """Assign prompts to steps."""
     rng = np.random.default_rng(config.seed)
     edits = {stream: _endlessly(of_stream, rng) for stream, of_stream in rows.items()}
     ranked = _endlessly(list(rankings), rng)
@@ -212,7 +212,7 @@ def _planned(
     for _ in range(config.num_steps):
         step: list[_OfEdit | _OfRanking] = []
         owed += share * config.prompts_a_step
-        # A ranking that a step has no room for comes in the next one.
+        # Move a ranking that exceeds a step's room to the next one.
         while coming is not None and owed >= 1 and fits(step, coming):
             step += [_OfRanking(coming, candidate) for candidate in range(rankings[coming])]
             owed -= rankings[coming]
@@ -226,13 +226,13 @@ def _planned(
 
 
 def _endlessly(numbers: Sequence[int], rng: np.random.Generator) -> Iterator[int]:
-    """All numbers in another order every time."""
+    """All numbers, reshuffled each epoch."""
     while numbers:
         yield from rng.permutation(numbers).tolist()
 
 
 def _candidate(ranking: Ranking, number: int) -> LabelledEdit:
-    """An edit of a ranking, of which nothing else is known."""
+    """An edit of a ranking, without labels."""
     picture = ranking.edits[number]
     return LabelledEdit(
         id=f"{ranking.id}/{picture.id}",
@@ -248,7 +248,7 @@ def _of_stream(prompts: Iterable[JudgePrompt], stream: Streams) -> JudgePrompt:
 
 
 def _regions(edit: LabelledEdit) -> Sequence[Region] | None:
-    """The label's regions, or those that the pixels propose; None: neither is there."""
+    """The label's regions, or those that the pixels propose; None: neither."""
     if edit.label is not None and edit.label.scores is not None and edit.label.scores.is_semantic:
         return edit.label.regions
     return edit.prior.regions if edit.prior is not None else None

@@ -1,8 +1,8 @@
-"""TRL's ``GRPOTrainer`` with rewards of answers, true masks, a bound of the divergence, our names.
+"""TRL's ``GRPOTrainer`` with our rewards, exact masks, a divergence limit, and our names.
 
-TRL counts a reward that is None as 0 beside others. Here one decision is made for an answer: when
-the consistency judge has not said anything about it, every one of its rewards is None, which TRL
-takes for what it is: the answer's advantage is 0, and it is in no group's mean.
+TRL counts a reward of None as 0 beside others. Here the mask is per answer: without a reply of the
+consistency judge, every one of the answer's rewards is None, which TRL handles correctly: its
+advantage is 0, and no group's mean includes it.
 """
 
 import logging
@@ -46,7 +46,7 @@ _OURS = {
     "learning_rate": "optimiser/learning_rate",
     "grad_norm": "optimiser/gradient_norm",
 }
-"""TRL's names and ours."""
+"""TRL's metric names and ours."""
 
 
 class MaskedError(SpatialRewardError, RuntimeError):
@@ -54,12 +54,12 @@ class MaskedError(SpatialRewardError, RuntimeError):
 
 
 class Judged(NamedTuple):
-    """What rewards are made with."""
+    """Inputs of the rewards."""
 
     config: GrpoConfig
     protocol: Protocol
     consistency: ConsistencyJudge | None
-    """None where that reward does not count."""
+    """None if that reward is disabled."""
 
 
 class GrpoTrainer(GRPOTrainer):
@@ -76,15 +76,15 @@ class GrpoTrainer(GRPOTrainer):
         report: ReportMetrics,
         callbacks: list[TrainerCallback],
     ) -> None:
-        """Take what is trained, on what, and who is told.
+        """Set up a training.
 
         Args:
             model: prepared, see ``tuning.prepare``.
             arguments: TRL's settings.
-            prompts: in the order in which they are asked.
+            prompts: in order.
             processor: see ``trl_processor``.
-            judged: what rewards are made with.
-            report: gets the metrics, in the first process.
+            judged: inputs of the rewards.
+            report: receives the metrics, in the first process.
             callbacks: the Trainer's.
         """
         self._prompts = prompts
@@ -93,7 +93,7 @@ class GrpoTrainer(GRPOTrainer):
         self._report = report
         self._steps_without_reward = 0
         self.kl_of_step: list[float] = []
-        """Of the parts of the step that is under way."""
+        """Of the current step's parts."""
         super().__init__(
             model,
             # TRL names its metrics after these; all are computed at once below.
@@ -104,11 +104,11 @@ class GrpoTrainer(GRPOTrainer):
             callbacks=callbacks,
         )
         if "ref" in getattr(model, "peft_config", {}):
-            # A copy of a LoRA that has not learnt anything: without a LoRA the judge is the same.
+            # A copy of an untrained LoRA: without a LoRA the judge is the same.
             model.delete_adapter("ref")
 
     def create_model_card(self, *args: Any, **more: Any) -> None:
-        """None for states: the judge gets a card of ours."""
+        """Skip TRL's model card for states: the judge gets our card."""
 
     def _calculate_rewards(
         self,
@@ -117,7 +117,7 @@ class GrpoTrainer(GRPOTrainer):
         completions: Any,
         completion_ids_list: Sequence[Sequence[int]],
     ) -> torch.Tensor:
-        """Rewards ``[B, R]`` of the answers of all processes; NaN in a whole row masks it.
+        """Rewards ``[B, R]`` of the answers of all processes; a row of NaN masks it.
 
         Raises:
             MaskedError: no answer of several steps has a reward.
@@ -152,7 +152,7 @@ class GrpoTrainer(GRPOTrainer):
     def _columns(
         self, asked: Sequence[Asked], answers: Sequence[rewards.ReadAnswer]
     ) -> dict[str, list[Any]]:
-        """Rewards by name, of this process, and which answers are masked."""
+        """This process's rewards by name, and which answers are masked."""
         known = [one.known for one in asked]
         both = list(zip(answers, known, strict=True))
         columns: dict[str, list[Any]] = {
@@ -174,7 +174,7 @@ class GrpoTrainer(GRPOTrainer):
     def _orders(
         self, both: Sequence[tuple[rewards.ReadAnswer, rewards.Known]]
     ) -> list[float | None]:
-        """Against the answers of all processes."""
+        """Compare with the answers of all processes."""
         aggregation = self._judged.protocol.aggregation
         own = [
             (rewards.overall(one, about.stream, aggregation), about.place) for one, about in both
@@ -187,7 +187,7 @@ class GrpoTrainer(GRPOTrainer):
     def _consistency(
         self, judge: ConsistencyJudge, asked: Sequence[Asked], answers: Sequence[rewards.ReadAnswer]
     ) -> list[float | None]:
-        """What the consistency judge says; 0 without asking it for what cannot be read."""
+        """Ratings of the consistency judge; 0 without a request for unreadable answers."""
         start = time.perf_counter()
         readable = [row for row, one in enumerate(answers) if one.answer is not None]
         said = judge.judge(
@@ -224,15 +224,15 @@ class GrpoTrainer(GRPOTrainer):
         return loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Report in our names."""
+        """Report under our names."""
         if "loss" not in logs:
             return
         names = {f"rewards/{name}/mean": f"reward/{name}" for name in self._names} | _OURS
         values = {name: _mean(values) for name, values in self._metrics["train"].items()} | logs
         self._metrics["train"].clear()
         if self.is_world_process_zero():
-            told = {ours: values[theirs] for theirs, ours in names.items() if theirs in values}
-            self._report(told, self.state.global_step)
+            metrics = {ours: values[theirs] for theirs, ours in names.items() if theirs in values}
+            self._report(metrics, self.state.global_step)
 
 
 def _named(name: str) -> Any:
@@ -244,7 +244,7 @@ def _named(name: str) -> Any:
 
 
 def _rows(prompts: GrpoPrompts) -> Any:
-    """The prompts as TRL takes them, each made when its step comes."""
+    """The prompts in TRL's format, each built when its step comes."""
     from datasets import Dataset as Rows
 
     def read(columns: dict[str, list[int]]) -> dict[str, list[Any]]:

@@ -1,7 +1,7 @@
-"""A scalar head on a model that is trained: in the same forward pass as the answers.
+"""A scalar head on a model in training: shares the forward pass of the answers.
 
-The head is a module of the model, so gradients, DeepSpeed's division and the Trainer's states take
-it as any other; its place in the name of a weight is ``scalar_head``.
+The head is a module of the model, so gradients, DeepSpeed's partitioning and the Trainer's states
+handle it like any other; its prefix in weight names is ``scalar_head``.
 """
 
 import functools
@@ -26,10 +26,10 @@ _IN_A_NAME = f"{MODULE}."
 
 
 def attach_head(model: "PreTrainedModel", head: ScalarHead) -> None:
-    """Give a model a head, once: its forward pass then takes ``read_at`` and returns both.
+    """Attach a head to a model once: ``forward`` then takes ``read_at`` and returns both outputs.
 
-    ``read_at`` ``[B]`` says which of the positions that logits are kept of is the prompt's last;
-    what comes back is ``logits`` ``[B, K + 1, V]`` and ``scalars`` ``[B, D]``.
+    ``read_at`` ``[B]`` is the prompt's last position among those whose logits are kept; the outputs
+    are ``logits`` ``[B, K + 1, V]`` and ``scalars`` ``[B, D]``.
     """
     setattr(model, MODULE, head)
     model.forward = functools.partial(_forward, model, model.forward)
@@ -38,10 +38,10 @@ def attach_head(model: "PreTrainedModel", head: ScalarHead) -> None:
 def prepare_head(
     model: "PreTrainedModel", base: Path, config: JudgeTrainingConfig
 ) -> ScalarHead | None:
-    """Give a model the head that is trained: its base's if that has one for the same streams.
+    """Attach the head to train: the base's, if it has one for the same streams.
 
     Returns:
-        The head; None for a kind of judge that has none.
+        The head; None for a kind of judge without one.
 
     Raises:
         InvalidInputError: the base's head is damaged or does not fit.
@@ -66,7 +66,7 @@ def _forward(
     **inputs: Any,
 ) -> dict[str, torch.Tensor]:
     seen: list[torch.Tensor] = []
-    # What the output layer takes is what an engine hands the head at inference.
+    # The output layer's input is also the head's input at inference.
     hook = model.lm_head.register_forward_pre_hook(lambda _, taken: seen.append(taken[0]))
     try:
         logits_BKV = forward(*given, **inputs).logits
@@ -78,18 +78,18 @@ def _forward(
 
 
 def head_in(model: torch.nn.Module) -> ScalarHead:
-    """The head of a model, or of what is wrapped around it."""
+    """The head of a model, or of its wrapper."""
     [head] = [one for one in model.modules() if isinstance(one, ScalarHead)]
     return head
 
 
 def is_of_head(name: str) -> bool:
-    """Whether a weight's name is that of one of a head."""
+    """Whether a weight belongs to a head, by its name."""
     return _IN_A_NAME in name
 
 
 def head_weights(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The head's among a model's weights, by their names in the head."""
+    """The head's weights among a model's, by their names in the head."""
     return {
         name.rpartition(_IN_A_NAME)[2]: one for name, one in weights.items() if is_of_head(name)
     }

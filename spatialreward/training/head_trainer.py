@@ -1,7 +1,7 @@
-"""The trainer of a judge with a scalar head: the head's loss, beside that of written answers.
+"""The trainer of a judge with a scalar head: the head's loss, plus that of generated answers.
 
-Each loss is a mean over a whole update, over all processes and all that accumulates: of tokens, of
-pairs and of known scores. So however an update is divided, the gradient is the same.
+Each loss is a mean over a whole update, over all processes and accumulation steps: of tokens, of
+pairs and of known scores. So the gradient does not depend on how an update is divided.
 """
 
 from collections.abc import Callable
@@ -19,14 +19,14 @@ from spatialreward.training.trainer import JudgeTrainer
 
 
 class HeadWeights(NamedTuple):
-    """What each loss of a head counts beside that of the answers, which counts 1."""
+    """Weights of the head's losses; the loss of the answers has weight 1."""
 
     pairs: float
     known_scores: float
 
 
 class _Counts(NamedTuple):
-    """Of a whole update; what each loss is divided by."""
+    """Divisors of the losses in a whole update."""
 
     tokens: torch.Tensor
     pairs: torch.Tensor
@@ -34,13 +34,13 @@ class _Counts(NamedTuple):
 
 
 class HeadTrainer(JudgeTrainer):
-    """Trains a model that ``head.attach_head`` has given a head; ``B`` samples a batch."""
+    """Trains a model with a head from ``head.attach_head``; ``B`` samples a batch."""
 
     def __init__(self, *given: Any, weights: HeadWeights, **more: Any) -> None:
         """As ``JudgeTrainer``, with the weights of the head's losses."""
         super().__init__(*given, **more)
         self._weights = weights
-        # Losses and numbers of pairs and of known scores, right and decided pairs.
+        # Losses and numbers of pairs and of known scores, correct and decided pairs.
         self._sums = torch.zeros(6, dtype=torch.float64)
         self._num_updates = 0
 
@@ -51,10 +51,10 @@ class HeadTrainer(JudgeTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """All losses of this batch, each by the number of its parts in the whole update.
+        """All losses of this batch, each divided by its count in the whole update.
 
         Raises:
-            DivergedError: it is no number.
+            DivergedError: the loss is NaN or infinite.
         """
         assert not return_outputs
         assert num_items_in_batch is not None
@@ -63,10 +63,10 @@ class HeadTrainer(JudgeTrainer):
         ids, columns_B2 = inputs.pop("ids"), inputs.pop("columns")
         groups_B, values_B2, known_B2 = (inputs.pop(name) for name in ("groups", "values", "known"))
         kept = labels_BK.shape[1] + 1
-        told = model(**inputs, logits_to_keep=kept, use_cache=False)
-        head = head_losses(told["scalars"].gather(1, columns_B2), groups_B, values_B2, known_B2)
+        outputs = model(**inputs, logits_to_keep=kept, use_cache=False)
+        head = head_losses(outputs["scalars"].gather(1, columns_B2), groups_B, values_B2, known_B2)
         loss = (
-            self.answer_loss(told["logits"][:, :-1], labels_BK, parts_BK) / counts.tokens
+            self.answer_loss(outputs["logits"][:, :-1], labels_BK, parts_BK) / counts.tokens
             + self._weights.pairs * head.pairs / counts.pairs
             + self._weights.known_scores * head.known / counts.known
         )
@@ -76,7 +76,7 @@ class HeadTrainer(JudgeTrainer):
         return self.checked(loss, ids)
 
     def take_figures(self, gather: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, float]:
-        """Losses of answers and head, pairs an update, and how many are in the right order."""
+        """Losses of answers and head, pairs per update, and the share in the correct order."""
         figures = super().take_figures(gather)
         sums = gather(self._sums.to(self.args.device, torch.float32)).cpu().tolist()
         pairs, num_pairs, known, num_known, num_right, num_decided = sums
@@ -109,7 +109,7 @@ class HeadTrainer(JudgeTrainer):
         return self.accelerator.reduce(counts.to(device), reduction="sum")
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """The Trainer's own state, and the head beside it: of a LoRA it keeps the adapter alone."""
+        """Save the Trainer's state, and the head beside it: with LoRA it would omit the head."""
         super()._save(output_dir, state_dict)
         if self.args.should_save and output_dir is not None:
             weights = head_weights(state_dict or self.model.state_dict())

@@ -1,11 +1,11 @@
-"""The streams that a judge is trained in."""
+"""The streams of a judge's training."""
 
 from spatialreward.records import Streams
 from spatialreward.training.config import JudgeTrainingConfig
 
 
 def trained_streams(config: JudgeTrainingConfig) -> dict[Streams, float]:
-    """The streams that are trained, with the share of each."""
+    """The trained streams, with the share of each."""
     shares = {
         Streams.SEMANTIC: 1 - config.perceptual_share,
         Streams.PERCEPTUAL: config.perceptual_share,

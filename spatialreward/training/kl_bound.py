@@ -1,7 +1,7 @@
-"""Ends a GRPO whose judge has gone too far from the one it began with, and goes back a state.
+"""Stops a GRPO whose judge diverges from the initial one, and rolls back to a good state.
 
-A step's divergence is that of the weights it begins with. So when it is above the bound, a state
-that was written just before it is too, and the last good state is the one before that.
+A step's divergence is that of its initial weights. So when it exceeds the limit, a state written
+just before it does too, and the last good state is the previous one.
 """
 
 import logging
@@ -20,28 +20,28 @@ logger = logging.getLogger(__name__)
 
 
 class DivergenceError(SpatialRewardError, RuntimeError):
-    """The judge went too far before there was a state to go back to."""
+    """The judge diverged before the first state."""
 
 
 class KlBound(TrainerCallback):
-    """Watches a training; ``trainer`` is set when there is one."""
+    """Watches a training; ``trainer`` is set once it exists."""
 
     def __init__(self, bound: float | None) -> None:
-        """End at a divergence above ``bound``, or at one that is no number; None: no bound."""
+        """Stop at a divergence above ``bound``, or at NaN; None: no limit."""
         self._bound = math.inf if bound is None else bound
         self.trainer: GrpoTrainer | None = None
         self.stopped_at: int | None = None
-        """The step whose divergence was above the bound; None: none was."""
+        """The step whose divergence exceeded the limit; None: none."""
         self.kl = 0.0
         """Of the last step."""
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        """Forget the step before."""
+        """Reset the previous step's divergence."""
         assert self.trainer is not None
         self.trainer.kl_of_step.clear()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        """End here, without writing a state, if the step went too far."""
+        """Stop without writing a state if the divergence exceeds the limit."""
         assert self.trainer is not None
         parts = self.trainer.kl_of_step
         self.kl = sum(parts) / len(parts)
@@ -51,7 +51,7 @@ class KlBound(TrainerCallback):
             control.should_save = False
 
     def go_back(self, folder: Path) -> int:
-        """Give the trainer the weights of the last good state; returns the step it is of.
+        """Load the weights of the last good state into the trainer; returns its step.
 
         Raises:
             DivergenceError: there is none.
@@ -59,7 +59,7 @@ class KlBound(TrainerCallback):
         assert self.trainer is not None
         assert self.stopped_at is not None
         steps = [int(one.name.rpartition("-")[2]) for one in folder.glob("checkpoint-*")]
-        # The weights that this step began with are those behind the one before.
+        # The initial weights of this step are the final ones of the previous step.
         good = max((step for step in steps if step < self.stopped_at - 1), default=None)
         what = f"step {self.stopped_at}: kl {self.kl:.3g} is above max_kl {self._bound:.3g}"
         if good is None:

@@ -1,7 +1,7 @@
-"""PyTorch's Muon with its matrix products in a precision that the processor is fast in.
+"""PyTorch's Muon with matrix products in a precision that is fast on the processor.
 
-``torch.optim.Muon`` orthogonalises in bfloat16 everywhere. On a processor without instructions for
-it that took nine tenths of a training step of the tiny judge, so there it is done in float32.
+``torch.optim.Muon`` always orthogonalises in bfloat16. On a processor without instructions for it
+that took nine tenths of a training step of the tiny judge, so there it uses float32.
 """
 
 from collections import defaultdict
@@ -18,7 +18,7 @@ def has_bfloat16(device_type: str) -> bool:
 
 
 class Muon(torch.optim.Muon):
-    """Takes the same arguments and keeps the same state; matrices of one shape share products."""
+    """Same arguments and state; matrices of one shape share products."""
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
@@ -34,14 +34,14 @@ class Muon(torch.optim.Muon):
                 steps = orthogonalised(
                     torch.stack(directions), group["ns_coefficients"], group["ns_steps"]
                 )
-                # As large as AdamW's steps: "Muon is Scalable for LLM Training", section 2.2.
+                # Matched to AdamW's step size: "Muon is Scalable for LLM Training", section 2.2.
                 rate = 0.2 * max(shape) ** 0.5 * group["lr"]
                 for matrix, step in zip(matrices, steps, strict=True):
                     matrix.mul_(1 - group["lr"] * group["weight_decay"])
                     matrix.add_(step, alpha=-rate)
 
     def _direction(self, matrix: torch.nn.Parameter, momentum: float) -> torch.Tensor:
-        """The gradient with Nesterov's momentum."""
+        """The gradient with Nesterov momentum."""
         assert matrix.grad is not None
         state = self.state[matrix]
         if "momentum_buffer" not in state:
@@ -53,10 +53,10 @@ class Muon(torch.optim.Muon):
 def orthogonalised(
     matrices_BMN: torch.Tensor, coefficients: tuple[float, float, float], steps: int
 ) -> torch.Tensor:
-    """Each matrix with its singular values moved to about 1, by the Newton-Schulz iteration.
+    """Move each matrix's singular values to about 1, by Newton-Schulz iteration.
 
-    The quintic polynomial is Keller Jordan's (https://kellerjordan.github.io/posts/muon/); it stops
-    where singular values lie between about 0.7 and 1.2.
+    The quintic polynomial is Keller Jordan's (https://kellerjordan.github.io/posts/muon/); singular
+    values end between about 0.7 and 1.2.
     """
     is_tall = matrices_BMN.shape[1] > matrices_BMN.shape[2]
     x_BMN = matrices_BMN.mT if is_tall else matrices_BMN

@@ -1,4 +1,4 @@
-"""What the training of an editor does: optimisers, learning rate, and going on after a kill."""
+"""Optimisers, learning rate and resumable states for the training of an editor."""
 
 import logging
 import math
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class Optimisation:
-    """The optimiser of one model, and what is done with a loss."""
+    """The optimiser of one model, with its schedule and precision."""
 
     def __init__(self, model: torch.nn.Module, config: OptimiserConfig, num_steps: int) -> None:
         """Train all of the model's weights for ``num_steps`` updates."""
@@ -38,17 +38,17 @@ class Optimisation:
 
     @property
     def parts(self) -> "Sequence[Stateful]":
-        """All that has to be kept to go on later."""
+        """All states to keep for resuming."""
         return (self._model, self._optimiser, self._schedule)
 
     def precision(self, device_type: str) -> torch.autocast:
-        """Context of the forward pass."""
+        """Autocast context of the forward pass."""
         wanted = self._config.precision
         reduced = wanted == "bfloat16" or (wanted == "fastest" and has_bfloat16(device_type))
         return torch.autocast(device_type, torch.bfloat16, enabled=reduced)
 
     def update(self, loss: torch.Tensor) -> None:
-        """One step down the gradient of a loss."""
+        """Apply one gradient step of a loss."""
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.max_gradient_norm)
         self._optimiser.step()
@@ -57,29 +57,29 @@ class Optimisation:
 
 
 class Stateful(Protocol):
-    """A model, an optimiser, a schedule: what has a state that can be kept."""
+    """An object with a state: a model, an optimiser, a schedule."""
 
     def state_dict(self) -> dict[str, Any]:
         """The state."""
         ...
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> object:
-        """Take up a state."""
+        """Load a state."""
         ...
 
 
 class KeptState:
-    """What a killed training needs to go on, in one file that is replaced as a whole."""
+    """The state of a training for resuming, in one file that is replaced atomically."""
 
     def __init__(
         self, path: Path | None, parts: Sequence[Stateful], processes: Processes = ALONE
     ) -> None:
-        """Keep ``parts`` in a file; without one nothing is kept.
+        """Keep ``parts`` in a file; None: keep nothing.
 
         Args:
             path: of the file, which all processes see.
-            parts: what has a state. A part of it may be divided among processes.
-            processes: that train together; the first one alone writes.
+            parts: each has a state, which may be sharded among processes.
+            processes: those that train together; the first one writes.
         """
         self._path = path
         self._parts = parts
@@ -89,21 +89,20 @@ class KeptState:
 
     @property
     def seconds(self) -> float:
-        """How long the training has taken, over all its runs."""
+        """Duration of the training, over all its runs."""
         return self._seconds_before + time.perf_counter() - self._start
 
     def restore(self) -> int:
-        """Take up the kept state, if there is one; returns the number of steps it has done.
+    def __init__(
+        self, path: Path | None, parts: Sequence[Stateful], processes: Processes = ALONE
+    ) -> None:
+        """Keep ``parts`` in a file; None: keep nothing.
 
-        Raises:
-            InvalidInputError: the file cannot be read, or processes would go on after different
-                steps, as where each node has a disk of its own; names steps and files.
+        Args:
+            path: of the file, which all processes see.
+            parts: each has a state, which may be sharded among processes.
+            processes: those that train together; the first one writes.
         """
-        if self._path is None:
-            return 0
-        kept = _read(self._path) if self._path.is_file() else None
-        self._check_same_step(None if kept is None else kept["step"])
-        if kept is None:
             return 0
         for part, kept_part in zip(self._parts, kept["parts"], strict=True):
             part.load_state_dict(kept_part)
@@ -111,26 +110,16 @@ class KeptState:
         logger.info("going on after step %d (%s)", kept["step"], self._path)
         return kept["step"]
 
-    def _check_same_step(self, step: int | None) -> None:
-        """Gathered ahead of any part: parts that are divided wait for all processes."""
-        told = self._processes.from_all((step, platform.node(), str(self._path)))
-        if len({step for step, _, _ in told}) == 1:
-            return
-        found = "; ".join(
-            f"process {rank} on {node}: "
-            + (f"no file {path}" if step is None else f"step {step} in {path}")
-            for rank, (step, node, path) in enumerate(told)
-        )
-        raise InvalidInputError(
-            f"processes would resume from different steps ({found}); put the folder on storage "
-            "that all nodes share, or copy the newest file to each node"
-        )
-
-    def keep(self, step: int) -> None:
-        """Replace what was kept before.
+    def __init__(
+        self, path: Path | None, parts: Sequence[Stateful], processes: Processes = ALONE
+    ) -> None:
+        """Keep ``parts`` in a file; None: keep nothing.
 
         Args:
-            step: number of steps done.
+            path: of the file, which all processes see.
+            parts: each has a state, which may be sharded among processes.
+            processes: those that train together; the first one writes.
+        """
         """
         if self._path is None:
             return
@@ -154,7 +143,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def learning_rate_factor(step: int, warmup_steps: int, num_steps: int) -> float:
-    """Share of the peak learning rate: linear warm-up, then a cosine down to a tenth."""
+    """Learning rate as a share of its peak: linear warm-up, then cosine decay to a tenth."""
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     progress = min(1.0, (step - warmup_steps) / max(1, num_steps - warmup_steps))

@@ -12,7 +12,7 @@ class Together(torch.optim.Optimizer):
     """Several optimisers of different weights that step together."""
 
     def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
-        """Drive ``parts``; a schedule that sets a rate in a group sets it in theirs."""
+        """Combine ``parts``; a schedule's rate for a group applies to theirs."""
         self._parts = tuple(parts)
         super().__init__([group for part in parts for group in part.param_groups], {})
         self._share_groups()
@@ -28,7 +28,7 @@ class Together(torch.optim.Optimizer):
         return {"parts": [part.state_dict() for part in self._parts]}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take up what ``state_dict`` gave."""
+        """Load the result of ``state_dict``."""
         for part, state in zip(self._parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self._share_groups()
@@ -40,14 +40,14 @@ class Together(torch.optim.Optimizer):
 def adamw(
     model: torch.nn.Module, learning_rate: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """AdamW for everything that is trained."""
+    """AdamW for all trained weights."""
     return _adamw(_trained(model).values(), learning_rate, weight_decay)
 
 
 def muon_and_adamw(
     model: torch.nn.Module, learning_rate: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """Muon for the matrices of hidden layers, AdamW for everything else that is trained."""
+    """Muon for the matrices of hidden layers, AdamW for all other trained weights."""
     trained = _trained(model)
     hidden = [one for name, one in trained.items() if _is_hidden(name, one)]
     if not hidden:
@@ -69,8 +69,8 @@ def _trained(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     return {name: one for name, one in model.named_parameters() if one.requires_grad}
 
 
-# Tables and outer layers, which are AdamW's by Muon's own rule, and the mergers of the vision
-# tower: the widest matrices of the tiny judge, on which Muon spent half of its time.
+# Excludes embeddings and outer layers, which Muon's own rule leaves to AdamW, and the mergers of
+# the vision tower: the widest matrices of the tiny judge, on which Muon spent half of its time.
 _NOT_HIDDEN = ("embed", "lm_head", "position", "modulation", "merger", "scalar_head")
 
 

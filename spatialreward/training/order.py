@@ -1,8 +1,7 @@
-"""Which conversation a training sees when: shares of streams, epochs, and batches of like length.
+"""The order of training conversations: shares of streams, epochs, batches of similar length.
 
-The whole order is decided before the first step, by the seed alone. So a training that goes on
-after a kill skips numbers and no data, and the batches are the same however many processes share
-them.
+The seed alone fixes the whole order before the first step. So a resumed training skips numbers
+without reading data, and the batches do not depend on the number of processes.
 """
 
 from collections.abc import Sequence
@@ -10,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Batches that are drawn together and sorted by length: less padding, same samples.
+# Batches drawn together and sorted by length: less padding, same samples.
 SORTED_BATCHES = 8
 
 
 class Part(NamedTuple):
-    """Conversations that have a share of the training."""
+    """Conversations with a share of the training."""
 
     numbers: np.ndarray
     share: float
@@ -32,17 +31,16 @@ def training_order(
 ) -> np.ndarray:
     """Numbers of the conversations in turn: ``num_samples``, in batches of ``batch_size``.
 
-    Each part is gone through in another order every time, and none of its conversations comes
-    again before all have come.
+    Each part is reshuffled every epoch, and none of its conversations repeats within an epoch.
 
     Args:
-        parts: what is trained on; their shares sum to 1.
+        parts: the samples to train on; their shares sum to 1.
         lengths: of all conversations, by number.
-        num_samples: how many are seen, a multiple of the batch size.
+        num_samples: total to draw, a multiple of the batch size.
         batch_size: samples of one update.
-        samples_at_a_time: of which one process takes so many at once; they are as long as the
-            others of their batch on average, so that no process waits for another.
-        seed: decides the order.
+        samples_at_a_time: samples in one process at once; on average as long as the others of their
+            batch, so that no process waits for another.
+        seed: of the order.
     """
     rng = np.random.default_rng(seed)
     chosen = chosen_parts(parts, num_samples, rng)
@@ -58,7 +56,7 @@ def training_order(
 
 
 def chosen_parts(parts: Sequence[Part], num_samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Which part each sample is of, by the parts' shares."""
+    """The part of each sample, by the parts' shares."""
     shares = np.array([part.share for part in parts])
     return rng.choice(len(parts), size=num_samples, p=shares / shares.sum())
 
@@ -77,7 +75,7 @@ def _grouped(
     samples_at_a_time: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Batches of like length, in any order, each dealt out like cards to those who share it."""
+    """Batches of similar length, shuffled, each dealt evenly to the processes."""
     by_length = piece[np.argsort(lengths[piece], kind="stable")]
     batches = rng.permutation(by_length.reshape(-1, batch_size), axis=0)
     shares = batch_size // samples_at_a_time

@@ -1,6 +1,6 @@
-"""What a scalar head learns: which edit of one task is better, and how far known scores are.
+"""Losses of a scalar head: the order of edits of one task, and known scores.
 
-Bradley-Terry with ties : the probability that the first
+Bradley-Terry with ties: the probability that the first
 of two is better is ``sigmoid`` of the difference of their logits, and a tie has the target 0.5.
 """
 
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 
 class Compared(NamedTuple):
-    """The pairs of a batch, a dimension each."""
+    """The pairs of a batch, per dimension."""
 
     first_P: torch.Tensor
     second_P: torch.Tensor
@@ -23,11 +23,11 @@ class Compared(NamedTuple):
 
 
 def compared(groups_B: torch.Tensor, values_B2: torch.Tensor) -> Compared:
-    """All pairs of one group on each dimension on which both have a value; larger is better.
+    """All pairs of one group on each dimension that both have a value for; larger is better.
 
     Args:
         groups_B: equal for samples of one task and stream.
-        values_B2: scores, or ranks with the sign changed; NaN where there is none.
+        values_B2: scores, or negated ranks; NaN: none.
     """
     first_P, second_P = torch.triu_indices(len(groups_B), len(groups_B), 1, device=groups_B.device)
     difference_P2 = values_B2[first_P] - values_B2[second_P]
@@ -38,14 +38,14 @@ def compared(groups_B: torch.Tensor, values_B2: torch.Tensor) -> Compared:
 
 
 class HeadLosses(NamedTuple):
-    """Sums over a batch, and of how many; each a number."""
+    """Sums over a batch with their counts, each a scalar tensor."""
 
     pairs: torch.Tensor
     num_pairs: int
     known: torch.Tensor
     num_known: int
     num_right: int
-    """Pairs without ties that the logits put in the right order."""
+    """Pairs without ties that the logits order correctly."""
     num_decided: int
     """Pairs without ties."""
 
@@ -66,7 +66,7 @@ def head_losses(
         logits_B2: of each sample's stream.
         groups_B: as for ``compared``.
         values_B2: as for ``compared``.
-        known_B2: known scores, 0..1; NaN where there is none.
+        known_B2: known scores, 0..1; NaN: none.
     """
     pairs = compared(groups_B, values_B2)
     difference_P = (
@@ -81,7 +81,7 @@ def head_losses(
     )
     is_decided_P = pairs.target_P != 0.5
     is_right_P = is_decided_P & ((difference_P.sign() + 1) / 2 == pairs.target_P)
-    # Without a pair the sum still depends on the logits, so every process has a gradient.
+    # Even without pairs the sum depends on the logits, so every process has a gradient.
     return HeadLosses(
         loss_P.sum() + 0.0 * logits_B2.sum(),
         len(loss_P),

@@ -1,4 +1,4 @@
-"""The processes that train one model together: ``torchrun`` starts them, and here they join."""
+"""The processes of a distributed training: ``torchrun`` starts them, and here they join."""
 
 import os
 import subprocess
@@ -14,38 +14,38 @@ Shared = TypeVar("Shared")
 
 
 class Together(Protocol):
-    """Settings of a training that say how many processes do it."""
+    """Settings that give a training's number of processes."""
 
     @property
     def processes(self) -> int:
-        """Of this machine, unless ``torchrun`` has started them already."""
+        """On this machine, unless ``torchrun`` has started them already."""
         ...
 
     @property
     def deepspeed(self) -> Literal["zero2", "zero3"] | None:
-        """What DeepSpeed divides among them, if it is used."""
+        """What DeepSpeed partitions among them, if used."""
         ...
 
 
 class ProcessesError(SpatialRewardError, RuntimeError):
-    """One of the processes that train together failed; it has said why itself."""
+    """A process of a distributed training failed; its own output gives the reason."""
 
 
 class Processes:
-    """This process among all that train one model; one that nobody started so is alone."""
+    """This process in a distributed training; without ``torchrun`` it is the only one."""
 
     def __init__(self, rank: int = 0, world_size: int = 1) -> None:
-        """Be number ``rank`` of ``world_size``."""
+        """Process ``rank`` of ``world_size``."""
         self.rank = rank
         self.world_size = world_size
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the process that reports and writes."""
+        """Whether this process reports and writes."""
         return self.rank == 0
 
     def from_first(self, value: Shared) -> Shared:
-        """What the first process passes in, in every process."""
+        """The first process's value, in every process."""
         if self.world_size == 1:
             return value
         from torch import distributed
@@ -55,7 +55,7 @@ class Processes:
         return box[0]
 
     def from_all(self, value: Shared) -> list[Shared]:
-        """What each process passes in, by rank, in every process."""
+        """Each process's value, by rank, in every process."""
         if self.world_size == 1:
             return [value]
         from torch import distributed
@@ -65,7 +65,7 @@ class Processes:
         return values
 
     def wait(self) -> None:
-        """Go on when all processes are here."""
+        """Wait for all processes."""
         self.from_first(None)
 
 
@@ -74,20 +74,20 @@ ALONE = Processes()
 
 @contextmanager
 def joined(config: Together | None = None) -> Iterator[Processes]:
-    """Join the other processes for the length of a ``with`` block, if there are others.
+    """Join the other processes, if any, for a ``with`` block.
 
     Args:
-        config: says whether DeepSpeed is used; None: it is not.
+        config: says whether to use DeepSpeed; None: no.
 
     Raises:
-        InvalidInputError: DeepSpeed is asked for, and ``torchrun`` has not started this process.
+        InvalidInputError: DeepSpeed needs ``torchrun``, which has not started this process.
     """
     import torch
     from torch import distributed
 
     cuda = torch.cuda.is_available()
     if not cuda:
-        # accelerate imports DeepSpeed if it is there, which would say that it finds no GPU.
+        # accelerate would import DeepSpeed, which logs that it finds no GPU.
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     started = is_started()
     stage = config.deepspeed if config is not None else None
@@ -102,12 +102,12 @@ def joined(config: Together | None = None) -> Iterator[Processes]:
     if stage:
         import deepspeed
 
-        # DeepSpeed 0.19 calls torch 2.13 by names that will change, and every process says so.
+        # DeepSpeed 0.19 uses deprecated names of torch 2.13, and every process warns.
         warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
-        # What it would compile at its start, for a minute, is a faster way between processes of one
-        # machine without a GPU; gloo does the same without a compiler.
+        # It would compile for a minute a faster transport between processes of one machine without
+        # a GPU; gloo does the same without a compiler.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-        # Torch's group alone is not enough: ZeRO-3 would take itself for one process.
+        # Torch's group alone is not enough: ZeRO-3 would assume a single process.
         deepspeed.init_distributed(backend)
     else:
         distributed.init_process_group(backend)
@@ -123,19 +123,19 @@ def is_started() -> bool:
 
 
 def needs_start(config: Together) -> bool:
-    """Whether a training has to be started with ``run_together``."""
+    """Whether a training needs ``run_together``."""
     return not is_started() and (config.processes > 1 or config.deepspeed is not None)
 
 
 def run_together(num_processes: int, module: str, arguments: Sequence[str]) -> None:
-    """Run a module of Python as several processes of this machine, and wait for their end.
+    """Run a Python module as several processes on this machine, and wait for them.
 
     Raises:
         ProcessesError: one of them failed.
     """
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += [f"--nproc-per-node={num_processes}", "--module", module, *arguments]
-    # As torchrun would choose itself, with a warning.
+    # torchrun's own default, which it logs with a warning.
     variables = {"OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR"} | os.environ
     process = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL)
     try:

@@ -1,4 +1,4 @@
-"""What a training tells while it runs: losses by part, speed, memory, and how far it is."""
+"""Training metrics: losses by part, speed, memory, and progress."""
 
 import itertools
 import resource
@@ -25,11 +25,11 @@ _PEAK_TFLOPS: Mapping[str, float] = MappingProxyType(
         "RTX 4090": 165.2,
     }
 )
-"""Dense bfloat16 products, by a part of the device's name; from the makers' data sheets."""
+"""Dense bfloat16 operations, by a part of the device's name; from the vendors' data sheets."""
 
 
 def peak_flops(device_name: str) -> float | None:
-    """Products of bfloat16 that a GPU can do in a second; None for one that is not known."""
+    """Peak bfloat16 FLOPS of a GPU; None if unknown."""
     for name, tflops in _PEAK_TFLOPS.items():
         if name in device_name:
             return tflops * 1e12
@@ -40,14 +40,14 @@ class Losses:
     """Sums of the loss by part of the answers, between two reports."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        """Tell ``names`` apart."""
+        """Start with a sum for each of ``names``."""
         self._names = names
         self._sums = torch.zeros(2, len(names), dtype=torch.float64)
 
     def add(
         self, loss_BK: torch.Tensor, parts_BK: torch.Tensor, is_learnt_BK: torch.Tensor
     ) -> None:
-        """Count a batch's tokens; those that are not learnt have no loss."""
+        """Add a batch's tokens; those without a label have no loss."""
         numbers = parts_BK[is_learnt_BK]
         values = loss_BK.detach()[is_learnt_BK].double()
         self._sums = self._sums.to(values.device)
@@ -55,7 +55,7 @@ class Losses:
         self._sums[1].index_add_(0, numbers, torch.ones_like(values))
 
     def take(self, gather: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, float]:
-        """The means since the last time over all processes, of the parts that there were."""
+        """Means since the last report over all processes, for the parts that occurred."""
         totals, counts = gather(self._sums).cpu().tolist()
         self._sums = torch.zeros_like(self._sums)
         return {
@@ -66,10 +66,10 @@ class Losses:
 
 
 class Speed:
-    """Samples and tokens a second, and the share of a known GPU's peak that they are."""
+    """Samples and tokens a second, and the share of a known GPU's peak."""
 
     def __init__(self, flops_a_token: float, device: torch.device) -> None:
-        """Begin to count; ``flops_a_token`` of forward and backward pass."""
+        """Start the clock; ``flops_a_token`` covers forward and backward pass."""
         self._flops_a_token = flops_a_token
         is_gpu = device.type == "cuda"
         self._peak = peak_flops(torch.cuda.get_device_name(device)) if is_gpu else None
@@ -86,18 +86,18 @@ class Speed:
         self._tokens += int(mask_BL.sum())
 
     def take(self, world_size: int) -> dict[str, float]:
-        """What was counted since the last time; of several processes as many times that."""
+        """Rates since the last report, multiplied by the number of processes."""
         seconds = time.perf_counter() - self._start
         tokens = self._tokens / seconds
-        told = {
+        rates = {
             "speed/samples_per_s": self._samples * world_size / seconds,
             "speed/tokens_per_s": tokens * world_size,
             "memory/peak_gib": self._peak_gib(),
         }
         if self._peak is not None:
-            told["speed/mfu"] = tokens * self._flops_a_token / self._peak
+            rates["speed/mfu"] = tokens * self._flops_a_token / self._peak
         self._restart()
-        return told
+        return rates
 
     def _peak_gib(self) -> float:
         if self._device.type == "cuda":
@@ -107,19 +107,19 @@ class Speed:
 
 
 class Progress(TrainerCallback):
-    """Shows how far a training is, as all long work does."""
+    """Shows the progress of a training."""
 
     def __init__(self, description: str) -> None:
-        """Call it ``description``."""
+        """Label it ``description``."""
         self._description = description
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        """Begin where the training begins, after a kill too."""
+        """Start at the training's first step, or where it resumes."""
         left = state.max_steps - state.global_step
         steps = itertools.repeat(None, left)
         self._ticks = track(steps, total=left, description=self._description)
         next(self._ticks, None)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        """One step further."""
+        """Advance by one step."""
         next(self._ticks, None)

@@ -1,8 +1,8 @@
-"""What an answer of a judge earns in GRPO, reward by reward.
+"""Rewards of a judge's answer in GRPO.
 
-An answer that cannot be read has earned nothing: 0 of every reward that its prompt could have
-given, and the consistency judge is not asked about it. A reward that a prompt cannot give, such as
-regions in the PQ stream, is None for all of its answers and so decides between none of them.
+An unreadable answer gets 0 for every reward that its prompt supports, without a request to the
+consistency judge. A reward that a prompt does not support, such as regions in the PQ stream, is
+None for all of its answers and so does not affect their advantages.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -29,7 +29,7 @@ _RUN = 4
 
 
 class Place(NamedTuple):
-    """Where an edit stands in a ranking."""
+    """An edit's place in a ranking."""
 
     ranking: Hashable
     candidate: int
@@ -38,7 +38,7 @@ class Place(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What is known about the edit that a prompt asks about."""
+    """Labels of a prompt's edit."""
 
     stream: Streams
     regions: Sequence[Region] | None = None
@@ -46,20 +46,20 @@ class Known(NamedTuple):
     scores: tuple[float, float] | None = None
     """The label's, of this stream."""
     place: Place | None = None
-    """None: it is no candidate of a ranking."""
+    """None: not a candidate of a ranking."""
 
 
 class ReadAnswer(NamedTuple):
-    """An answer, and what could be read of it."""
+    """A parsed answer."""
 
     text: str
     num_tokens: int
     answer: SemanticAnswer | PerceptualAnswer | None
-    """None: it is no answer."""
+    """None: unreadable."""
 
 
 def read_answer(text: str, num_tokens: int, stream: Streams, protocol: Protocol) -> ReadAnswer:
-    """Read what a judge wrote, as in service."""
+    """Parse an answer, as in serving."""
     parse = parse_semantic if stream is Streams.SEMANTIC else parse_perceptual
     try:
         return ReadAnswer(text, num_tokens, parse(text, protocol.mendings, protocol.answer))
@@ -68,14 +68,14 @@ def read_answer(text: str, num_tokens: int, stream: Streams, protocol: Protocol)
 
 
 def form(read: ReadAnswer) -> float:
-    """Whether it reads as it stands, or after mending."""
+    """1 without repair, 0.5 after repair, else 0."""
     if read.answer is None:
         return 0.0
     return _MENDED if read.answer.mended else 1.0
 
 
 def iou(read: ReadAnswer, known: Known) -> float | None:
-    """How well its regions match; None in the PQ stream, and where no regions are known."""
+    """Match of its regions; None in the PQ stream, and without known regions."""
     if known.stream is not Streams.SEMANTIC or known.regions is None:
         return None
     if not isinstance(read.answer, SemanticAnswer):
@@ -84,7 +84,7 @@ def iou(read: ReadAnswer, known: Known) -> float | None:
 
 
 def agreement(read: ReadAnswer, known: Known) -> float | None:
-    """1 less the mean difference from the known scores, in shares of 25; None without them."""
+    """1 - mean difference from the known scores, in shares of 25; None without them."""
     if known.scores is None:
         return None
     if read.answer is None:
@@ -100,9 +100,9 @@ def length(read: ReadAnswer, longest: int) -> float:
 
 
 def repetition(read: ReadAnswer) -> float:
-    """Minus the share of runs of four words that stood in the reasoning before.
+    """Minus the share of four-word sequences that repeat earlier ones of the reasoning.
 
-    Of what cannot be read, all that was written counts.
+    For an unreadable answer, the whole text counts.
     """
     words = (read.answer.reasoning if read.answer else read.text).split()
     runs = [tuple(words[start : start + _RUN]) for start in range(len(words) - _RUN + 1)]
@@ -110,19 +110,18 @@ def repetition(read: ReadAnswer) -> float:
 
 
 def orders(overall: Sequence[float | None], places: Sequence[Place | None]) -> list[float | None]:
-    """For each answer about a ranked edit, how many of the other edits it orders rightly.
+    """For each answer about a ranked edit, the share of other edits in the correct order.
 
-    An answer's part of the reward is compared with the mean of those that answers about another
-    candidate of the same ranking earned in the same step. It is right when both differ as the ranks
-    do; where the ranks tie, when the difference is at most a score of 25. Candidates that have no
-    readable answer are not compared with.
+    Compares an answer's part of the reward with the mean over the answers about another candidate
+    of the same ranking in the same step. It is correct if both differ as the ranks do; for tied
+    ranks, if the difference is at most a score of 25. Skips candidates without a readable answer.
 
     Args:
         overall: of each answer, its stream's part of the reward in 0..1; None: unreadable.
-        places: of each answer's edit; None: it is in no ranking.
+        places: of each answer's edit; None: not in a ranking.
 
     Returns:
-        A share in 0..1; 0 for what cannot be read; None for edits in no ranking, and where no other
+        A share in 0..1; 0 for unreadable answers; None for edits outside rankings, and if no other
         candidate has a readable answer.
     """
     sums: dict[tuple[Hashable, int], list[float]] = {}
@@ -158,12 +157,12 @@ def _is_right(rank: int, value: float, other_rank: int, other: float) -> bool:
 
 
 def overall(read: ReadAnswer, stream: Streams, aggregation: Aggregation) -> float | None:
-    """The stream's part of the reward that an answer's scores come to; None: unreadable."""
+    """The stream's part of the reward for an answer's scores; None: unreadable."""
     return None if read.answer is None else aggregation.reward(scores_of(read.answer, stream))
 
 
 def scores_of(answer: SemanticAnswer | PerceptualAnswer, stream: Streams) -> Scores:
-    """Scores of one stream as a judgement has them."""
+    """Scores of one stream, in a judgement's form."""
     is_semantic = stream is Streams.SEMANTIC
     return paired_scores(
         answer.score if is_semantic else None, None if is_semantic else answer.score

@@ -1,6 +1,6 @@
 """Supervised fine-tuning: from a checkpoint and labelled edits to a judge.
 
-One function for the tiny judge and the 8B one; what differs is in the settings.
+One function serves the tiny judge and the 8B one; only the settings differ.
 """
 
 import logging
@@ -70,51 +70,50 @@ def train_judge(
     processes: Processes = ALONE,
     rankings: Dataset | None = None,
 ) -> None:
-    """Write a judge's checkpoint with its protocol and card.
+    """Train a judge, and write its checkpoint with protocol and card.
 
-    Of several processes each calls this with the same arguments; the first one writes.
+    Every process calls this with the same arguments; the first one writes.
 
     Args:
-        base: what to start from.
-        config: how long to train, and how.
-        data: edits with labels; those without are left out.
+        base: the initial checkpoint.
+        config: length and other settings.
+        data: edits with labels; those without are dropped.
         out: folder of the new checkpoint, or of the adapter if ``tuning.merge`` is false.
-        report: gets the training metrics.
-        drawn: edits that an editor drew, of which ``config`` says the share.
-        earlier_out: folder of the earlier checkpoint, if ``config`` asks for one; a training that
-            goes on after a kill finds it there.
-        state_folder: where states are kept now and then, to go on after a kill; processes share it.
-        processes: this process among those that train together.
+        report: receives the training metrics.
+        drawn: edits that an editor drew; ``config`` gives their share.
+        earlier_out: folder of the earlier checkpoint, if ``config`` requests one; a resumed
+            training finds it there.
+        state_folder: for periodic states, to resume after a kill; shared by all processes.
+        processes: this process among all of them.
         rankings: a data set with rankings, for a judge with a scalar head; those of ``data`` and
             ``drawn`` count too.
 
     Raises:
-        InvalidInputError: the base is no checkpoint, or too small for the protocol; the data has no
-            labels of a stream that is trained, or none short enough; there is no pair to learn from
-            where the settings ask for some; there are drawn edits without
-            a share or the other way round; a batch cannot be divided evenly among the processes;
-            or the last state is that of another training.
-        DivergedError: the loss is no number any more.
+        InvalidInputError: the base is not a checkpoint, or too small for the protocol; the data has
+            no labels of a trained stream, or none short enough; the settings need pairs and there
+            are none; drawn edits come without a share or vice versa; a batch does not divide evenly
+            among the processes; or the last state is another training's.
+        DivergedError: the loss is NaN or infinite.
     """
     samples_at_a_time(config, processes.world_size)
     data_sets = _trained_on(data, drawn, config)
     ranked = rankings_among(data_sets, rankings, config)
     if config.kind == "discriminative" and ranked:
-        # An order is enough for a judge that writes nothing.
+        # An order is enough for a judge without answers.
         data_sets = tuple(one for one in data_sets if one.num_labelled)
     num_edits = sum(check_labels(one, config) for one in data_sets)
     from transformers import set_seed
 
     start = time.perf_counter()
     with TemporaryDirectory() as nowhere:
-        # Before the model is made: DeepSpeed divides it while it is read.
+        # Before the model: DeepSpeed partitions it while loading.
         arguments = training_arguments(
             config, config.num_steps, state_folder or Path(nowhere), processes.world_size
         )
         if state_folder is None:
             arguments.save_strategy = "no"
         protocol = in_form(config.protocol, config.answer)
-        _tell_other_form(base, protocol)
+        _log_other_form(base, protocol)
         model, processor = load_base(base, config, protocol)
         head = prepare_head(model, base.folder, config)
         collator = Collator(processor)
@@ -135,9 +134,9 @@ def train_judge(
             if ranked:
                 identity["rankings"] = [one.rankings_digest for one in ranked]
             states = States(state_folder, identity)
-            # The first process alone marks a state as whole.
+            # Only the first process marks a state as complete.
             states.last = processes.from_first(states.last)
-        # A LoRA begins with numbers that are drawn.
+        # A LoRA starts from random numbers.
         set_seed(config.seed)
         writer = JudgeWriter(base, config.tuning, protocol, processor, processes)
         trainer = fit(
@@ -156,8 +155,8 @@ def train_judge(
         writer.write(trainer, out, card | {"training_minutes": round(seconds / 60, 1)})
 
 
-def _tell_other_form(base: Base, protocol: Protocol) -> None:
-    """Log that a base was taught another form; what it is taught here counts."""
+def _log_other_form(base: Base, protocol: Protocol) -> None:
+    """Log that the base was trained with another form; this training's form counts."""
     own = stated_protocol(base.folder)
     if own is not None and own.answer is not protocol.answer:
         logger.info(
@@ -173,13 +172,13 @@ def _conversations(
     processor: "Processor",
     processes: Processes,
 ) -> tuple[Planned, int]:
-    """What is trained on in its order, and how many conversations are too long for it."""
+    """The samples in order, and the number of conversations that are too long."""
     streams = trained_streams(config)
     packed, parts, first = [], [], 0
     for one, share in _packed(config, data_sets, protocol, processor):
         packed.append(one)
         numbers = {stream: first + one.of(stream) for stream in streams}
-        # Attacked copies of a few edits may all be of one stream.
+        # Attacked copies of a few edits may all belong to one stream.
         parts += [Part(of, share * streams[name]) for name, of in numbers.items() if of.size]
         first += len(one)
     order = training_order(
@@ -199,7 +198,7 @@ def _packed(
     protocol: Protocol,
     processor: "Processor",
 ) -> Iterator[tuple[PackedConversations, float]]:
-    """The conversations of each data set, and those of its attacked copies, with their shares."""
+    """The conversations of each data set and of its attacked copies, with their shares."""
     limits = Limits(answer=protocol.max_answer_tokens, whole=config.max_tokens)
     streams = list(trained_streams(config))
     of_drawn = config.drawn_share
@@ -249,7 +248,7 @@ def _card(
 def _identity(
     base: Base, config: JudgeTrainingConfig, data_sets: Sequence[Dataset], processes: Processes
 ) -> dict[str, Any]:
-    """What a state belongs to; left out is what changes no weight."""
+    """Identity of a state; omits settings that change no weight."""
     settings = config.model_dump(mode="json", exclude={"workers", "processes", "report_every"})
     optimiser = {f"optimiser.{name}": one for name, one in settings.pop("optimiser").items()}
     return {
@@ -274,10 +273,10 @@ def _earlier(
 def _trained_on(
     data: Dataset, drawn: Dataset | None, config: JudgeTrainingConfig
 ) -> tuple[Dataset, ...]:
-    """The data sets that are trained on.
+    """The data sets to train on.
 
     Raises:
-        InvalidInputError: there are drawn edits and no share of them, or the other way round.
+        InvalidInputError: there are drawn edits but no share of them, or vice versa.
     """
     if drawn is None and config.drawn_share:
         raise InvalidInputError(
@@ -295,7 +294,7 @@ def check_labels(data: Dataset, config: JudgeTrainingConfig) -> int:
     """Number of edits that a judge can learn from.
 
     Raises:
-        InvalidInputError: there is none, or none with the scores of a stream that is trained.
+        InvalidInputError: there is none, or none with the scores of a trained stream.
     """
     usable, total = data.num_labelled, len(data)
     if not usable:

@@ -1,7 +1,7 @@
-"""The states from which a training goes on after a kill, and whose they are.
+"""Resumable states of a training, with its identity.
 
-The Trainer writes a folder a state. One counts when the file of this module is in it, which comes
-last; that says what is trained, so that no training goes on from the state of another one.
+The Trainer writes one folder per state. A state is complete once it has this module's file, written
+last, which also identifies the training, so that no other training resumes from it.
 """
 
 import json
@@ -25,28 +25,28 @@ class States(TrainerCallback):
     """States of one training, in a folder of its own."""
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
-        """Look for the last whole state.
+        """Find the last complete state.
 
         Args:
-            folder: where the states are.
-            identity: what is trained, on what, and how, as JSON has it; flat.
+            folder: of the states.
+            identity: the training's settings and data, as flat JSON.
 
         Raises:
-            InvalidInputError: the last state is that of another training; says what differs.
+            InvalidInputError: the last state is another training's; names the difference.
         """
         self._identity = json.loads(json.dumps(dict(identity)))
         self._seconds_before = 0.0
         self._start = time.perf_counter()
         self.last = self._find(folder)
-        """Folder of the last whole state; None: the training begins."""
+        """Folder of the last complete state; None: start from the beginning."""
 
     @property
     def seconds(self) -> float:
-        """How long the training has taken, over all its runs."""
+        """Duration of the training, over all its runs."""
         return self._seconds_before + time.perf_counter() - self._start
 
     def on_save(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        """Mark the state that was just written as whole."""
+        """Mark the new state as complete."""
         if not state.is_world_process_zero:
             return
         path = Path(args.output_dir) / f"{_PREFIX}{state.global_step}" / _FILE
@@ -59,8 +59,8 @@ class States(TrainerCallback):
         if not marked:
             return None
         last = max(marked, key=lambda path: int(path.parent.name.removeprefix(_PREFIX)))
-        told = json.loads(last.read_text())
-        of = told["of"]
+        record = json.loads(last.read_text())
+        of = record["of"]
         for name in sorted(of.keys() | self._identity.keys()):
             before, now = of.get(name), self._identity.get(name)
             if before != now:
@@ -68,6 +68,6 @@ class States(TrainerCallback):
                     f"{folder}: holds the state of another training: {name} was {before}, is "
                     f"{now}; go on with the same settings, or remove the folder"
                 )
-        self._seconds_before = told["seconds"]
+        self._seconds_before = record["seconds"]
         logger.info("going on after step %s", last.parent.name.removeprefix(_PREFIX))
         return last.parent

@@ -1,8 +1,8 @@
-"""transformers' Trainer with the loss of a judge's answers, told by part.
+"""transformers' Trainer with the loss of a judge's answers, reported by part.
 
-Trainer and not TRL's ``SFTTrainer``, since that one wants ``Qwen3VLProcessor``, whose video part
-needs torchvision, shortens conversations that are too long, and on a CPU computes logits of the
-prompt's tokens, which have no loss.
+Not TRL's ``SFTTrainer``, because it requires ``Qwen3VLProcessor``, whose video part needs
+torchvision, truncates long conversations, and on a CPU computes logits of the prompt's tokens,
+which have no loss.
 """
 
 from collections.abc import Callable
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from spatialreward.training.conversations import Planned
 
 _FLOPS_A_WEIGHT = 6
-"""Two of the forward pass and four of the backward pass, a token; four where it is frozen."""
+"""Two for the forward pass and four for the backward pass, per token; four if frozen."""
 _FLOPS_A_FROZEN_WEIGHT = 4
 
 
 class DivergedError(SpatialRewardError, RuntimeError):
-    """The loss is no number any more; the message names the batch."""
+    """The loss is NaN or infinite; the message names the batch."""
 
 
 class JudgeTrainer(Trainer):
@@ -47,15 +47,15 @@ class JudgeTrainer(Trainer):
         report: ReportMetrics,
         callbacks: "list[TrainerCallback]",
     ) -> None:
-        """Take what is trained, on what, and who is told.
+        """Set up a training.
 
         Args:
             model: prepared, see ``tuning.prepare``.
             arguments: see ``training_arguments``.
-            conversations: in the order in which they are seen.
+            conversations: in training order.
             collator: makes the batches.
-            matrices: what updates matrices of hidden layers, ``adamw`` or ``muon``.
-            report: gets the metrics, in the first process.
+            matrices: optimiser for matrices of hidden layers, ``adamw`` or ``muon``.
+            report: receives the metrics, in the first process.
             callbacks: the Trainer's.
         """
         super().__init__(
@@ -65,7 +65,7 @@ class JudgeTrainer(Trainer):
             train_dataset=conversations,
             callbacks=callbacks,
         )
-        # The loss is divided by the tokens of a whole update here, whatever the model does.
+        # The loss is divided here by the tokens of a whole update, independent of the model.
         self.model_accepts_loss_kwargs = True
         self._matrices = matrices
         self._report = report
@@ -73,7 +73,7 @@ class JudgeTrainer(Trainer):
         self._speed = Speed(_flops_a_token(model), self.args.device)
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
-        """AdamW, the Trainer's own, or Muon beside it."""
+        """The Trainer's own AdamW, or Muon and AdamW."""
         if self._matrices == "muon" and self.optimizer is None:
             self.optimizer = muon_and_adamw(
                 model or self.model, self.args.learning_rate, self.args.weight_decay
@@ -87,10 +87,10 @@ class JudgeTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The sum over this batch's answer tokens, by the number of those of the whole update.
+        """The sum over this batch's answer tokens, divided by their number in the whole update.
 
         Raises:
-            DivergedError: it is no number.
+            DivergedError: the loss is NaN or infinite.
         """
         assert not return_outputs
         assert num_items_in_batch is not None
@@ -105,7 +105,7 @@ class JudgeTrainer(Trainer):
     def answer_loss(
         self, logits_BKV: torch.Tensor, labels_BK: torch.Tensor, parts_BK: torch.Tensor
     ) -> torch.Tensor:
-        """The sum over a batch's answer tokens, which is also counted by part."""
+        """The sum over a batch's answer tokens, also recorded by part."""
         loss_BK = functional.cross_entropy(
             logits_BKV.float().flatten(0, 1),
             labels_BK.flatten(),
@@ -116,21 +116,21 @@ class JudgeTrainer(Trainer):
         return loss_BK.sum()
 
     def checked(self, loss: torch.Tensor, ids: list[str]) -> torch.Tensor:
-        """This process's part of an update's loss, as the Trainer takes it.
+        """Check this process's part of an update's loss, and scale it for the Trainer.
 
         Raises:
-            DivergedError: it is no number; names the batch.
+            DivergedError: it is NaN or infinite; names the batch.
         """
         if not torch.isfinite(loss):
             raise DivergedError(
                 f"step {self.state.global_step + 1}: the loss is {loss.item()} in the batch of "
                 f"{', '.join(ids)}; expected a number: lower the learning rate, or look at these"
             )
-        # Gradients are averaged over processes, of which each has its part of the sum.
+        # The Trainer averages gradients over processes, each of which has a part of the sum.
         return loss * self.accelerator.num_processes
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Report what the Trainer knows in our names, and what it does not."""
+        """Report the Trainer's metrics under our names, with further ones."""
         if "loss" not in logs:
             return
         metrics = self.take_figures(lambda sums: self.accelerator.reduce(sums, reduction="sum"))
@@ -143,12 +143,12 @@ class JudgeTrainer(Trainer):
             self._report(metrics, self.state.global_step)
 
     def take_figures(self, gather: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, float]:
-        """What was counted since the last report, over all processes."""
+        """Figures since the last report, over all processes."""
         return self._losses.take(gather)
 
 
 def _flops_a_token(model: torch.nn.Module) -> float:
-    """Of the language model's matrices, which are most of it; pictures are tokens there too."""
+    """Of the language model's matrices, which dominate; pictures are tokens there too."""
     total = 0
     for name, weight in model.named_parameters():
         if "embed_tokens" in name:

@@ -8,12 +8,12 @@ from spatialreward.judges.qwen_vl.processor import Processor
 class TrlProcessor(Qwen3VLProcessor):
     """Tokenizer, image processor and chat template, without the video part that needs torchvision.
 
-    Pictures are to have the size already that the protocol shows: ``Processor.resized``.
+    Pictures must already have the protocol's size: ``Processor.resized``.
     """
 
-    # The parts of a processor are read from this signature.
+    # transformers reads a processor's parts from this signature.
     def __init__(self, image_processor=None, tokenizer=None, chat_template=None) -> None:
-        """Take the parts, as ``trl_processor`` gives them."""
+        """Use the parts from ``trl_processor``."""
         self.image_token, self.video_token = "<|image_pad|>", "<|video_pad|>"
         self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
         self.video_token_id = tokenizer.convert_tokens_to_ids(self.video_token)
@@ -23,14 +23,14 @@ class TrlProcessor(Qwen3VLProcessor):
 
 
 def trl_processor(processor: Processor, chat_template: str | None = None) -> TrlProcessor:
-    """The same parts; prompts are padded on the left.
+    """The same parts, with prompts padded on the left.
 
-    TRL pads token ids of a prompt on the left whatever the tokenizer does, and what goes with them
-    as the tokenizer does: on the right, pictures would silently get positions of words.
+    TRL always pads a prompt's token ids on the left, but the accompanying tensors as the tokenizer
+    does: on the right, pictures would silently get positions of words.
 
     Args:
         processor: following a protocol.
-        chat_template: another than the protocol's, or the tokenizer's own.
+        chat_template: replaces the protocol's or the tokenizer's own.
     """
     assert processor.tokenizer.padding_side == "left"
     template = chat_template or processor.chat_template or processor.tokenizer.chat_template

@@ -1,7 +1,7 @@
-"""Which weights of a judge are trained: all, those of the language model, or a LoRA beside them.
+"""Selects a judge's trained weights: all, those of the language model, or a LoRA.
 
-Names are those of Qwen's vision language models in transformers 5: everything of the vision part
-lies under ``model.visual``, mergers and deepstack mergers too.
+Names are those of Qwen's vision language models in transformers 5: the whole vision part, including
+mergers and deepstack mergers, lies under ``model.visual``.
 """
 
 import logging
@@ -21,23 +21,23 @@ logger = logging.getLogger(__name__)
 _VISION = "model.visual."
 _LINEAR = r"self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj"
 LORA_TARGETS = rf".*language_model\.layers\.\d+\.({_LINEAR})"
-"""A pattern of its own: peft's ``all-linear`` takes the vision part too."""
+"""Our own pattern: peft's ``all-linear`` includes the vision part."""
 _HEAD = "scalar_head."
 _UNUSED = "lm_head."
-"""The output layer, where nothing is written; that of tied weights is the table of embeddings."""
+"""The output layer, unused without generation; tied weights share the table of embeddings."""
 _ADAPTER = re.compile(rf".*language_model\.layers\.\d+\.({_LINEAR})\.lora_(A|B)\.default\.weight")
 
 
 def prepare(model: "PreTrainedModel", config: TrainingConfig, base: str) -> "torch.nn.Module":
-    """Freeze what is not trained, and put a LoRA on, if the settings say so.
+    """Freeze untrained weights, and add a LoRA if configured.
 
     Args:
-        model: what is trained.
-        config: how.
-        base: what an adapter is for, which it says of itself.
+        model: the model to train.
+        config: the training's settings.
+        base: the adapter's base, for its metadata.
 
     Raises:
-        InvalidInputError: the model has no place for the LoRA.
+        InvalidInputError: the model has no layers for the LoRA.
     """
     if isinstance(config.tuning, LoraTuning):
         prepared = _with_lora(model, config.tuning, base, is_sharded=config.deepspeed == "zero3")
@@ -53,7 +53,7 @@ def prepare(model: "PreTrainedModel", config: TrainingConfig, base: str) -> "tor
 
 
 def check(model: "torch.nn.Module", config: TrainingConfig) -> None:
-    """Make sure by name that what is trained is what the settings say, and nothing else."""
+    """Check by name that exactly the configured weights are trained."""
     for name, weight in model.named_parameters():
         if config.tuning.kind == "lora":
             expected = _ADAPTER.fullmatch(name) is not None or _HEAD in name
@@ -63,7 +63,7 @@ def check(model: "torch.nn.Module", config: TrainingConfig) -> None:
 
 
 def _is_trained(name: str, config: TrainingConfig) -> bool:
-    """Whether a weight is, where all of them could be."""
+    """Whether a weight is trained under full tuning."""
     if not config.writes and name.startswith(_UNUSED):
         return False
     return config.trains_vision or not name.startswith(_VISION)
@@ -84,9 +84,9 @@ def _with_lora(
     model.name_or_path = base
     try:
         with warnings.catch_warnings():
-            # peft 0.21 asks transformers 5.23 for what has another name there.
+            # peft 0.21 uses an old name of transformers 5.23.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-            # ZeRO-3 computes in one precision, the adapter included.
+            # ZeRO-3 computes in one precision, including the adapter.
             wrapped = get_peft_model(model, lora, autocast_adapter_dtype=not is_sharded)
     except ValueError as error:
         raise InvalidInputError(f"LoRA: {' '.join(str(error).split())}") from error
@@ -97,5 +97,5 @@ def _with_lora(
 
 
 def size_of(weight: "torch.nn.Parameter") -> int:
-    """Numbers of a weight; under ZeRO-3 it is empty between its uses, and knows how many."""
+    """Number of elements; under ZeRO-3 a weight is empty between uses, but knows its size."""
     return getattr(weight, "ds_numel", weight.numel())

@@ -1,4 +1,4 @@
-"""Writes what was trained: a judge's checkpoint, or the adapter that makes one of its base."""
+"""Writes a trained judge: a checkpoint, or an adapter for its base."""
 
 import shutil
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class JudgeWriter:
-    """Writes a judge, or an adapter, from what is trained."""
+    """Writes a judge or an adapter from a trainer."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class JudgeWriter:
         processor: "Processor",
         processes: Processes,
     ) -> None:
-        """Take what the judge was trained from and how, and what lies beside its weights."""
+        """Store the base, the settings, and the files that belong beside the weights."""
         self._base = base
         self._tuning = tuning
         self._protocol = protocol
@@ -40,7 +40,7 @@ class JudgeWriter:
         self._processes = processes
 
     def write(self, trainer: "Trainer", out: Path, card: dict[str, Any]) -> None:
-        """Write it whole, in the first process; what is divided among all is gathered by all."""
+        """Write from the first process; all processes gather sharded weights."""
         weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
         if self._processes.is_first:
             shutil.rmtree(out, ignore_errors=True)
@@ -78,7 +78,7 @@ class JudgeWriter:
 
 @contextmanager
 def _undivided() -> Iterator[None]:
-    """Have models read whole that ZeRO-3 would divide among all processes."""
+    """Load models whole that ZeRO-3 would partition."""
     from transformers.integrations import deepspeed
 
     reference = deepspeed._hf_deepspeed_config_weak_ref

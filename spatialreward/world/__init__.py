@@ -1,1 +1,1 @@
-"""A generated world of scenes and edits in which the truth about every edit is known."""
+"""A generated world of scenes and edits with known truth."""

@@ -1,8 +1,8 @@
-"""Whether a judge orders the edits of one group as the truth does, which is what RL lives on.
+"""Agreement of a judge with the truth on the order of edits within a group, which RL relies on.
 
-The edits of a group are one editor's for one source and one instruction, so what tells them apart
-is small. The ceiling says how much of it can be seen at all: the oracle's order of the same
-pictures after they were encoded once more.
+The edits of a group are one editor's for one source and one instruction, so they differ little. The
+ceiling shows how much of that is visible: the oracle's order of the same pictures after another
+encoding.
 """
 
 import io
@@ -45,7 +45,7 @@ class AgreementFigures(NamedTuple):
     ceiling: float
     """The oracle's with itself, on the same pictures as JPEG files."""
     editing_success: float
-    """The judge's with the oracle in this score alone, as in the three below."""
+    """The judge's with the oracle in this score alone; likewise the three below."""
     over_editing: float
     naturalness: float
     artifact_freedom: float
@@ -56,16 +56,15 @@ def within_group_agreement(
 ) -> float:
     """Mean over groups of Kendall's tau-b of rewards and truth.
 
-    A group in which the truth is the same for all has no order and does not count. One of which
-    fewer than two edits have a reward, or whose rewards are all the same, counts as 0: it tells RL
-    nothing.
+    A group whose edits all have the same truth has no order and does not count. One with fewer than
+    two rewards, or with equal rewards, counts as 0: RL gets no signal from it.
 
     Args:
-        rewards_GN: NaN where there is none.
+        rewards_GN: NaN without a judgement.
         truths_GN: the true rewards.
 
     Returns:
-        -1..1; NaN where no group has an order.
+        -1..1; NaN if no group has an order.
     """
     taus = [
         group_tau(rewards_N, truths_N)
@@ -76,22 +75,22 @@ def within_group_agreement(
 
 
 class DrawnGroups(NamedTuple):
-    """Edits that one editor drew, group after group, and what the oracle says of them."""
+    """Edits of one editor, group by group, with the oracle's judgements."""
 
     edits: list[Edit]
     truth: list[Judgement]
     again: list[Judgement]
-    """The oracle's opinion of the same pictures as JPEG files."""
+    """The oracle's judgements of the same pictures as JPEG files."""
     num_groups: int
 
 
 def draw_groups(editor: Path, world: DataConfig, config: EditorEvaluationConfig) -> DrawnGroups:
-    """Have an editor draw groups of edits.
+    """Draw groups of edits with an editor.
 
     Args:
-        editor: checkpoint of the editor, as it is before RL.
-        world: its held-out stream gives sources and instructions.
-        config: how many groups, how large, and how they are drawn.
+        editor: checkpoint of the editor before RL.
+        world: its held-out stream provides sources and instructions.
+        config: number and size of the groups, and sampling.
     """
     samples = list(draw_samples(world, "heldout", config.num_groups))
     tasks = [edit_task(sample) for sample in samples]
@@ -137,7 +136,7 @@ def _reward(judgement: Judgement) -> float | None:
 
 
 def _score(name: str, judgement: Judgement) -> float | None:
-    """A score as the reward is made of it; None becomes NaN in an array."""
+    """A score as it enters the reward; None becomes NaN in an array."""
     return getattr(judgement.soft_scores or judgement.scores, name, None)
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong with a picture as a picture: kinds and strengths of artifacts."""
+"""Picture artifacts: kinds and strengths."""
 
 from collections.abc import Iterable
 from typing import Literal, assert_never, get_args
@@ -21,7 +21,7 @@ _NATURALNESS_COST = {"noise": 4, "blur": 5, "blocks": 6, "stripes": 6, "tint": 7
 
 
 class Artifact(Record):
-    """One fault of a picture, all over it or, for ``ghost``, where it was edited."""
+    """One artifact of a picture: everywhere or, for ``ghost``, in the edited regions."""
 
     kind: ArtifactKind
     strength: int = Field(ge=1, le=3)
@@ -40,10 +40,10 @@ def perceptual_scores(artifact: Artifact | None) -> tuple[float, float]:
 
 
 def fault_words(artifact: Artifact | None, artifact_freedom: float) -> str:
-    """What there is to say of a picture's faults; empty if it is sound.
+    """A picture's artifact in words; empty if it is sound.
 
-    An editor's own faults are no artifact of the world. They go by the strength whose artifact
-    freedom is nearest: ``slight fault``.
+    An editor's own flaws are not an artifact of the world. They are described by the strength with
+    the nearest artifact freedom: ``slight fault``.
     """
     if artifact is not None:
         return str(artifact)
@@ -59,14 +59,14 @@ def spoil(
     regions: Iterable[Box],
     rng: np.random.Generator,
 ) -> Picture:
-    """The edited picture with the artifact; sizes scale with the resolution.
+    """Apply the artifact to the edited picture; sizes scale with the resolution.
 
     Args:
         edited: ``[H, W, 3]`` in 0..255.
         source: the picture before the edit; ``ghost`` lets it shine through.
         artifact: kind and strength.
         regions: edit regions, 0..1000; ``ghost`` stays inside them.
-        rng: draws the noise.
+        rng: for the noise.
     """
     height, width = edited.shape[:2]
     strength = artifact.strength

@@ -1,4 +1,4 @@
-"""How well a grounded base describes scenes, differences, artifacts and requests it never saw."""
+"""How well a grounded base describes unseen scenes, differences, artifacts and requests."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,10 +27,10 @@ _REGIONS = TypeAdapter(tuple[EditRegion, ...])
 
 
 class BaseFigures(NamedTuple):
-    """Shares of held-out edits that a base describes as they are."""
+    """Shares of held-out edits that a base describes correctly."""
 
     cell_accuracy: float
-    """Objects of both pictures for which the base names their cell, and something in it."""
+    """Objects of both pictures whose cell the base names, with an object in it."""
     colour_accuracy: float
     """Of the objects whose cell is named, those with the right colour."""
     shape_accuracy: float
@@ -43,13 +43,13 @@ class BaseFigures(NamedTuple):
     artifact_majority: float
     """Baseline: always the most frequent answer about artifacts."""
     request_accuracy: float
-    """Edits of which the base says just which cells should hold what."""
+    """Edits for which the base names exactly the requested cells and objects."""
 
 
 def base_figures(
     model: "Qwen3VLForConditionalGeneration", processor: "Processor", samples: Sequence[SceneSample]
 ) -> BaseFigures:
-    """Ask a base about samples and compare its answers with the truth."""
+    """Run a base on samples and compare its answers with the truth."""
     scenes = _answers(model, processor, "scenes", samples)
     differences = _answers(model, processor, "differences", samples)
     known = [answer("artifacts", sample) for sample in samples]
@@ -88,8 +88,8 @@ def _answers(
     starts = range(0, len(samples), _BATCH)
     for start in track(starts, total=len(starts), description=f"describing {task}"):
         asked = [question(task, sample, TINY) for sample in samples[start : start + _BATCH]]
-        told = dict(engine.answer(asked))
-        answers += [told[number].text for number in range(len(asked))]
+        generated = dict(engine.answer(asked))
+        answers += [generated[number].text for number in range(len(asked))]
     return answers
 
 
@@ -98,9 +98,9 @@ def _scene_accuracies(samples: Sequence[SceneSample], answers: Sequence[str]) ->
     cells: list[bool] = []
     attributes: dict[str, list[bool]] = {"size": [], "colour": [], "shape": []}
     for sample, text in zip(samples, answers, strict=True):
-        told = [*text.split(" ; "), "", ""]
+        parts = [*text.split(" ; "), "", ""]
         assert sample.world.edited is not None, "only painted scenes are described"
-        for scene, words in zip((sample.world.source, sample.world.edited), told, strict=False):
+        for scene, words in zip((sample.world.source, sample.world.edited), parts, strict=False):
             named = _named_objects(words)
             backgrounds.append(words.split(",")[0].strip() == scene.background)
             _compare(scene, named, cells, attributes)
@@ -125,7 +125,7 @@ def _compare(
 
 
 def _named_objects(words: str) -> dict[int, list[str]]:
-    """Cells and the three words for what is in them; whatever reads otherwise is passed over."""
+    """Cells with the three words for their object; skips malformed parts."""
     named = {}
     for part in words.split(",")[1:]:
         row, column, *thing = [*part.split(), "", ""]
@@ -139,7 +139,7 @@ def _regions(text: str) -> tuple[EditRegion, ...]:
     try:
         return _REGIONS.validate_python(parse_json(text)["edit_region"])
     except (InvalidInputError, ValidationError, KeyError, TypeError):
-        # An answer that cannot be read names no region, which is how it is counted.
+        # An unreadable answer counts as one without regions.
         return ()
 
 

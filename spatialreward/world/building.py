@@ -27,12 +27,12 @@ from spatialreward.world.samples import SceneSample
 
 
 def build_shard(config: DataConfig, split: Split, shard: int, out: Path) -> int:
-    """Write one shard of a split, a packed data set of its own; returns its number of edits.
+    """Write one shard of a split as a packed data set; returns its number of edits.
 
     Args:
-        config: what to draw.
-        split: which of the two streams.
-        shard: number of the shard, from 0.
+        config: of the world.
+        split: train or held-out.
+        shard: index of the shard, from 0.
         out: folder of this shard and its manifest.
 
     Raises:
@@ -72,12 +72,12 @@ def _settings(config: DataConfig, split: Split) -> dict[str, Any]:
 
 
 def build_groups(config: DataConfig, num_tasks: int, group_size: int, out: Path) -> None:
-    """Write a packed data set of held-out tasks with several edits each, unless it is there.
+    """Write a packed data set of held-out tasks with several edits each, unless it exists.
 
     Args:
-        config: the world; its candidates and sizes of splits do not count.
-        num_tasks: how many tasks.
-        group_size: edits of each, of as many grades as there are.
+        config: the world; ignores its candidates and sizes of splits.
+        num_tasks: number of tasks.
+        group_size: edits of each, with as many grades as possible.
         out: folder of the data set.
 
     Raises:
@@ -92,11 +92,11 @@ def build_groups(config: DataConfig, num_tasks: int, group_size: int, out: Path)
 
 
 def merge_shards(folders: list[Path], out: Path) -> Manifest:
-    """Gather shards that ``build_shard`` wrote, in one data set.
+    """Merge shards from ``build_shard`` into one data set.
 
     Raises:
-        InvalidInputError: two shards have the same name, were drawn with different settings, or a
-            folder holds none.
+        InvalidInputError: two shards have the same name or different settings, or a folder holds
+            none.
     """
     manifests = [read_manifest(folder) for folder in folders]
     for folder, manifest in zip(folders, manifests, strict=True):
@@ -112,14 +112,14 @@ def merge_shards(folders: list[Path], out: Path) -> Manifest:
 
 
 def _reports(manifest: Manifest) -> Iterator[ShardReport]:
-    """A manifest's shards; what it counts over all of them stands at the first."""
+    """A manifest's shards; its total counts are attached to the first."""
     for number, shard in enumerate(manifest.shards):
         counts = {} if number else manifest.counts
         yield ShardReport(shard=shard, counts=counts, left_out={})
 
 
 def labelled_edit(sample: SceneSample, origin: RowOrigin) -> LabelledEdit:
-    """A sample as it is packed, with the spatial prior that its pixels give."""
+    """A sample in the packed form, with the spatial prior from its pixels."""
     pictures = sample.images()
     seen = {"prior": propose(*pictures), "fingerprints": tuple(map(fingerprint, pictures))}
     return scene_edit(sample, origin).model_copy(update=seen)

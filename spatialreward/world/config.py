@@ -12,10 +12,10 @@ Split = Literal["train", "heldout"]
 
 
 class DataConfig(Record):
-    """How many edits to generate, and of what quality."""
+    """Number and quality of the edits to generate."""
 
     seed: int = 1
-    """Every sample follows from the seed and its own number, so shards are independent."""
+    """Every sample depends only on the seed and its own number, so shards are independent."""
     picture_size: int = Field(64, ge=32, le=4096, multiple_of=4)
     """Side of the square pictures, in pixels."""
     num_train: PositiveInt = 28_800
@@ -23,7 +23,7 @@ class DataConfig(Record):
     num_shards: int = Field(2, ge=1, le=1024)
     """Shards of the training set, built independently and merged."""
     artifact_share: Share = 0.4
-    """Share of edits whose picture is spoiled by an artifact."""
+    """Share of edits with an artifact."""
     grades: dict[Grade, Share] = {  # noqa: RUF012 - pydantic copies it, and the record is frozen
         "right": 0.34,
         "partial": 0.16,
@@ -36,7 +36,7 @@ class DataConfig(Record):
     candidates: tuple[PositiveInt, ...] = (1,)
     """Edits of one source and instruction; tasks take these numbers in turn."""
     two_share: Share | None = None
-    """Share of instructions that ask for two things; None: as many as for anything else."""
+    """Share of instructions with two operations; None: as frequent as any other kind."""
     small_share: Share | None = None
     """Share of small objects; None: half of them."""
     photos: str = ""

@@ -1,4 +1,4 @@
-"""Draws edits of the generated world: each sample is the same for the same seed and number."""
+"""Draws edits of the generated world, reproducibly from seed and number."""
 
 import itertools
 from collections import deque
@@ -31,12 +31,12 @@ from spatialreward.world.truth import truth_of
 
 _PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 _ATTEMPTS = 20
-# Splits draw from different streams, so no held-out sample can turn up in training.
+# Splits use different random streams, so training never contains a held-out sample.
 _SPLIT_STREAM: dict[Split, int] = {"train": 0, "heldout": 1}
 
 
 def origin_of(config: DataConfig, split: Split, number: int) -> RowOrigin:
-    """Where sample ``number`` of a split comes from."""
+    """Origin of sample ``number`` of a split."""
     return RowOrigin(file=f"world seed {config.seed} {split}", row=str(number))
 
 
@@ -59,7 +59,7 @@ def photo_names(folder: Path) -> tuple[str, ...]:
 def draw_samples(
     config: DataConfig, split: Split, count: int | None = None, *, first: int = 0
 ) -> Iterator[SceneSample]:
-    """``count`` samples of a split, or samples without end, from number ``first`` on."""
+    """``count`` samples of a split, or endless ones, from number ``first`` on."""
     photos = photo_names(Path(config.photos)) if config.photos else ()
     numbers = itertools.count(first) if count is None else range(first, first + count)
     return (draw_sample(config, split, number, photos) for number in numbers)
@@ -68,7 +68,7 @@ def draw_samples(
 def draw_sample(
     config: DataConfig, split: Split, number: int, photos: tuple[str, ...] = ()
 ) -> SceneSample:
-    """Sample ``number`` of a split; the same for the same seed, whatever else is drawn."""
+    """Sample ``number`` of a split; depends only on seed and number."""
     task, place = _task_and_place(config.candidates, number)
     stream = (config.seed, _SPLIT_STREAM[split], task)
     rng = np.random.default_rng(stream)
@@ -98,7 +98,7 @@ def draw_sample(
 
 
 def _task_and_place(candidates: Sequence[int], number: int) -> tuple[int, int]:
-    """Which task sample ``number`` is an edit of, and which of its edits it is."""
+    """The task of sample ``number``, and its index among the task's edits."""
     rounds, left = divmod(number, sum(candidates))
     for place, size in enumerate(candidates):
         if left < size:
@@ -120,7 +120,7 @@ def _draw_edit(rng: np.random.Generator, source: Scene, config: DataConfig) -> t
 
 
 def _other_grades(config: DataConfig, stream: tuple[int, ...], first: Grade) -> list[Grade]:
-    """Grades of a task's edits behind the first one: no two alike while there are others."""
+    """Grades of a task's further edits, all different while possible."""
     shares = {name: share for name, share in config.grades.items() if share and name != first}
     if not shares:
         return [first]
@@ -137,7 +137,7 @@ def _draw_another(
     operations: Sequence[Operation],
     grades: Sequence[Grade],
 ) -> tuple[Grade, Scene]:
-    """The first of the grades that the request leaves room for."""
+    """The first of the grades that the request allows."""
     for grade in itertools.cycle(grades):
         for _ in range(_ATTEMPTS):
             try:

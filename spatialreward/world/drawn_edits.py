@@ -1,8 +1,8 @@
-"""Draws edits for the judge's data: several of each instruction, read back by the world's oracle.
+"""Draws edits for the judge's data: several per instruction, labelled by the world's oracle.
 
-What is drawn here is what RL asks a judge about, so a judge should have learnt from its like. The
-instructions are of the generated world's training stream, and of no number that a painted edit or
-a prompt of RL has.
+RL asks a judge about edits like these, so a judge should learn from them. The instructions come
+from the generated world's training stream, with other numbers than those of painted edits and of
+RL's prompts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,13 +36,13 @@ def draw_data_set(
     """Write a packed data set of drawn edits with label and truth; returns their number.
 
     Args:
-        config: how many, and how they are drawn.
-        world: gives sources and instructions.
-        checkpoints: editors, such as the stages of one; they draw a group each in turn.
+        config: their number, and sampling.
+        world: provides sources and instructions.
+        checkpoints: editors, such as the stages of one; they take turns by group.
         out: folder of the data set.
 
     Raises:
-        InvalidInputError: a checkpoint is no editor, or a photo of the world cannot be read.
+        InvalidInputError: a checkpoint is not an editor, or a photo of the world is unreadable.
     """
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{GRADE}-00000.parquet"
@@ -57,7 +57,7 @@ def draw_data_set(
 def labelled_edits(
     config: DrawingConfig, world: DataConfig, editors: Sequence[TinyEditor]
 ) -> Iterator[LabelledEdit]:
-    """The edits, group after group."""
+    """The edits, group by group."""
     photos = Path(world.photos) if world.photos else None
     starts = range(0, config.num_edits, config.group_size)
     samples = draw_samples(world, "train", len(starts), first=_FIRST_SAMPLE)

@@ -1,7 +1,7 @@
-"""The tiny editor's latents: each patch of a picture as a few numbers, and back.
+"""The tiny editor's codec: maps each patch of a picture to a few numbers, and back.
 
-An editor that draws in a space this small has little room for noise that means nothing, and what
-its decoder makes of any latent looks like a picture of the world that it was trained on.
+In a latent space this small an editor has little room for meaningless noise, and the decoder turns
+any latent into a picture that resembles its training world.
 """
 
 import torch
@@ -18,7 +18,7 @@ class PatchCodec(nn.Module):
     """An autoencoder of single patches, whose latent channels have mean 0 and variance 1."""
 
     def __init__(self, config: EditorNetworkConfig) -> None:
-        """Build an untrained one."""
+        """Build an untrained codec."""
         super().__init__()
         self.config = config
         pixels = 3 * config.patch_side**2
@@ -35,7 +35,7 @@ class PatchCodec(nn.Module):
         )
 
     def encode(self, pictures_B3HW: Tensor) -> Tensor:
-        """Pictures in -1..1 as latents ``[B, C, h, w]``."""
+        """Encode pictures in -1..1 to latents ``[B, C, h, w]``."""
         side = self.config.patch_side
         patches_BNP = functional.unfold(pictures_B3HW, side, stride=side).transpose(1, 2)
         flat = self.scale(self.encoder(patches_BNP).flatten(0, 1))
@@ -43,7 +43,7 @@ class PatchCodec(nn.Module):
         return flat.view(len(pictures_B3HW), cells, cells, -1).permute(0, 3, 1, 2)
 
     def decode(self, latents_BCHW: Tensor) -> Tensor:
-        """Pictures ``[B, 3, H, W]`` of latents, not limited to -1..1."""
+        """Decode latents to pictures ``[B, 3, H, W]``, not limited to -1..1."""
         patches_BPN = self.decoder(latents_BCHW.flatten(2).transpose(1, 2)).transpose(1, 2)
         side = self.config.patch_side
         return functional.fold(patches_BPN, self.config.picture_side, side, stride=side)
@@ -52,9 +52,9 @@ class PatchCodec(nn.Module):
 def reconstruction_loss(
     codec: PatchCodec, pictures_B3HW: Tensor, noise: float, generator: torch.Generator
 ) -> Tensor:
-    """Squared error of pictures that went through latents with ``noise`` on them.
+    """Squared error of pictures decoded from latents with ``noise``.
 
-    The noise keeps near latents near in meaning, so that an editor's small errors stay small.
+    The noise makes near latents similar in meaning, so that an editor's small errors stay small.
     """
     latents = codec.encode(pictures_B3HW)
     noisy = latents + noise * torch.randn(latents.shape, generator=generator)

@@ -1,4 +1,4 @@
-"""How much better one editor is than another: by the oracle of the generated world, or a judge."""
+"""Compares two editors, by the oracle of the generated world or by a judge."""
 
 import itertools
 import logging
@@ -36,23 +36,23 @@ _ROWS_ON_A_SHEET = 12
 
 
 class EditorFigures(NamedTuple):
-    """Two editors on the same held-out instructions and the same starting noise."""
+    """Two editors on the same held-out instructions and the same initial noise."""
 
     oracle_reward_before: float
-    """NaN, as after, where nobody knows the truth."""
+    """NaN, as ``after``, if the truth is unknown."""
     oracle_reward_after: float
     gain: float
-    """Mean of the paired differences of the oracle's rewards, or of the judge's without one."""
+    """Mean of the paired differences of the oracle's rewards, or else of the judge's."""
     gain_ci95_low: float
     """Bootstrap over instructions (bias-corrected and accelerated)."""
     gain_ci95_high: float
     served_reward_before: float
-    """Mean reward by the judge that was asked, over what it judged; NaN without one."""
+    """Mean reward by the judge, over the edits it judged; NaN without a judge."""
     served_reward_after: float
 
 
 class EditorComparison(NamedTuple):
-    """Figures, and what there is to look at."""
+    """Figures, and pictures for inspection."""
 
     figures: EditorFigures
     rows_before: list[SheetRow]
@@ -68,34 +68,34 @@ def compare_editors(
     adaptation: AdaptationConfig = AdaptationConfig(),  # noqa: B008 - frozen
     cache: Path | None = None,
 ) -> EditorComparison:
-    """Have two editors carry out the same held-out instructions, and score what comes of it.
+    """Run two editors on the same held-out instructions, and score the results.
 
-    Tasks of the generated world are scored by its oracle, which knows the truth; others by the
-    judge, and those of which one edit has no judgement are left out of the gain.
+    The oracle scores tasks of the generated world, whose truth it knows; the judge scores others,
+    and tasks with an edit without a judgement do not count for the gain.
 
     Args:
         before: checkpoint of one editor.
-        after: checkpoint of the other; of a LoRA ``before`` is the base. Where both are LoRAs their
+        after: checkpoint of the other; for a LoRA, ``before`` is its base. If both are LoRAs, their
             cards name the bases.
-        world: its held-out stream gives sources and instructions where ``config`` names none.
-        config: which and how many, and how they are drawn.
-        judging: a judge whose opinion is shown beside the oracle's; None for the oracle's alone.
-        adaptation: how editors with published weights are opened.
-        cache: where a data set of the object store is kept; by default that of the user.
+        world: its held-out stream provides sources and instructions if ``config`` names none.
+        config: selection and number of prompts, and sampling.
+        judging: a judge to show beside the oracle; None for the oracle alone.
+        adaptation: how to load editors with published weights.
+        cache: folder for data sets from the object store; default: the user's.
 
     Raises:
-        InvalidInputError: an editor, the tasks or the judge are missing or cannot be used.
-        ServingError: a served judge could not be asked.
+        InvalidInputError: an editor, the tasks or the judge are missing or unusable.
+        ServingError: a served judge is unreachable.
     """
     tasks, oracle = _tasks(config, world, cache)
     if oracle is None and judging is None:
         raise InvalidInputError(
-            f"evaluation.prompts {config.prompts}: nobody knows the truth of them, and there is no "
-            "judge to ask"
+            f"evaluation.prompts {config.prompts}: their truth is unknown, and no judge is given; "
+            "pass a judge"
         )
     edits: list[list[Edit]] = []
     base = before if lora_path(before) is None else None
-    # A LoRA that belongs to another base is refused before anything is drawn.
+    # Refuse a LoRA for another base before drawing anything.
     for name, folder in (("after", after), ("before", before)):
         editor = open_editor(folder, adaptation, base=base)
         drawn = edit_tasks(
@@ -126,7 +126,7 @@ def compare_editors(
 def _tasks(
     config: EditorEvaluationConfig, world: DataConfig, cache: Path | None
 ) -> tuple[list[EditTask], Oracle | None]:
-    """What is asked for, and who knows the truth of it."""
+    """The tasks, and the oracle if it knows their truth."""
     if config.prompts:
         return open_named(config.prompts, 1, cache).last(config.num_instructions), None
     samples = draw_samples(world, "heldout", config.num_instructions)
@@ -134,7 +134,7 @@ def _tasks(
 
 
 def _gain(differences_N: np.ndarray, config: EditorEvaluationConfig) -> tuple[float, float, float]:
-    """Mean and interval of those that there are; NaN without any."""
+    """Mean and interval of the present values; NaN without any."""
     found_N = differences_N[np.isfinite(differences_N)]
     if left_out := len(differences_N) - len(found_N):
         logger.warning("%d of %d pairs of edits were not judged", left_out, len(differences_N))
@@ -156,11 +156,11 @@ def edit_tasks(
     """One edit of each task by the ODE, in their order.
 
     Args:
-        editor: that edits.
+        editor: the editor.
         tasks: give sources and instructions.
         denoising: the steps.
-        seed: of the starting noise.
-        at_a_time: most edits that are drawn together.
+        seed: of the initial noise.
+        at_a_time: most edits drawn together.
         description: of the progress.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -201,7 +201,7 @@ def _rows(
     served: Sequence[Judgement] | None,
     known: Sequence[Judgement] | None,
 ) -> list[SheetRow]:
-    """The first ones, with the judge's opinion where it was asked, and the truth where known."""
+    """The first edits, with the judge's judgement if any, and the truth where known."""
     truths = known or [None] * len(edits)
     together = zip(edits, served or known or (), truths, strict=True)
     return [

@@ -1,7 +1,7 @@
 """The tiny editor's transformer: latents of noise and source, and words, in one sequence.
 
-It predicts the finished latent as a change to the source's, so leaving things as they are costs it
-nothing; the velocity follows from that prediction.
+It predicts the finished latent as a change to the source's, so leaving the picture unchanged is
+easy; the velocity follows from that prediction.
 """
 
 import math
@@ -14,15 +14,15 @@ from spatialreward.world.tiny_config import EditorNetworkConfig
 
 # B edits, C latent channels, h w latents high and wide, N = h w, L words, S = L + N tokens, D width
 _TIME_FREQUENCIES = 64
-# The prediction is divided by what is left of the way; near the end that must not explode.
+# The prediction is divided by 1 - t, which must not explode near the end.
 MIN_TIME_LEFT = 0.05
 
 
 class EditorNetwork(nn.Module):
-    """What a flow-matching editor takes the finished latent to be."""
+    """Predicts a flow-matching editor's finished latent."""
 
     def __init__(self, config: EditorNetworkConfig, vocabulary_size: int) -> None:
-        """Build a network that, untrained, gives the source back."""
+        """Build a network that initially returns the source."""
         super().__init__()
         self.config = config
         num_patches = (config.picture_side // config.patch_side) ** 2
@@ -51,7 +51,7 @@ class EditorNetwork(nn.Module):
         words_BL: Tensor,
         mask_BL: Tensor,
     ) -> Tensor:
-        """The finished latent that the network expects, ``[B, C, h, w]``."""
+        """The predicted finished latent, ``[B, C, h, w]``."""
         patches = self.latents(_in_a_row(latents_BChw)) + self.source(_in_a_row(source_BChw))
         num_words = words_BL.shape[1]
         patch_positions = self.positions[self.config.max_words :]
@@ -83,7 +83,7 @@ class _Layer(nn.Module):
         self.modulation = nn.Linear(width, 6 * width)
         nn.init.zeros_(self.modulation.weight)
         with torch.no_grad():
-            # Gates begin open: a network this shallow trains faster so than from the identity.
+            # Open gates: a network this shallow trains faster so than from the identity.
             self.modulation.bias.copy_(torch.tensor([0.0, 0, 1, 0, 0, 1]).repeat_interleave(width))
 
     def forward(self, tokens_BSD: Tensor, time_BD: Tensor, visible: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class _Layer(nn.Module):
 
 
 def velocity_of(finished: Tensor, latents: Tensor, times_B: Tensor) -> Tensor:
-    """Velocity that leads from ``latents`` at ``times_B`` to the finished ones at time 1."""
+    """Velocity from ``latents`` at ``times_B`` to the finished ones at time 1."""
     left_B = (1 - times_B).clamp(min=MIN_TIME_LEFT)
     return (finished - latents) / left_B[:, None, None, None]
 

@@ -1,7 +1,7 @@
 """Pretrains the tiny editor on edits of mixed quality, by flow matching.
 
-It learns to do as the data set does, flaws included: some of its edits are right, some hit the
-wrong object, overdo it or spoil the picture. That is what RL has to improve on.
+It imitates the data set, flaws included: some of its edits are right, some hit the wrong object,
+overdo it or spoil the picture. RL then has to improve them.
 """
 
 import itertools
@@ -45,12 +45,12 @@ def pretrain_editor(
     """Write an editor's checkpoint.
 
     Args:
-        config: network, how long to train, and how.
-        data: edits; those without an edited picture are left out, and labels play no part.
-        out: folder of the new checkpoint; what ``config`` asks for of earlier stages is inside of
-            it, see ``stages_of``.
-        report: gets the training metrics.
-        resume_file: where the state is kept now and then, to go on after a kill.
+        config: network, length and other settings.
+        data: edits; drops those without an edited picture, and ignores labels.
+        out: folder of the new checkpoint; it contains the configured earlier stages, see
+            ``stages_of``.
+        report: receives the training metrics.
+        resume_file: for the periodic state, to resume after a kill.
 
     Raises:
         InvalidInputError: the data has no edited picture.
@@ -69,7 +69,7 @@ def pretrain_editor(
         config.codec.num_samples,
         config.codec.optimiser,
         data,
-        _Told("reconstruction", report, config.seed),
+        _Reporting("reconstruction", report, config.seed),
         resume_file.with_suffix(".codec.pt") if resume_file else None,
     )
     editor.codec.eval()
@@ -78,7 +78,7 @@ def pretrain_editor(
         "num_training_edits": num_edits,
         "training": config.model_dump(),
     }
-    # Beside the state: an attempt that goes on from there must find the stages before it.
+    # Beside the state: a resumed attempt must find the earlier stages.
     stages = resume_file.with_suffix(".stages") if resume_file else out / _STAGES
     average = _average_of(editor, config, stages, card)
     seconds = _fit(
@@ -87,7 +87,7 @@ def pretrain_editor(
         config.num_samples,
         config.optimiser,
         data,
-        _Told("flow_matching", report, config.seed),
+        _Reporting("flow_matching", report, config.seed),
         resume_file,
         average,
     )
@@ -98,12 +98,12 @@ def pretrain_editor(
 
 
 def stages_of(editor: Path) -> list[Path]:
-    """The checkpoints of one pretraining, from its earliest stage to the editor itself."""
+    """The checkpoints of one pretraining, from the earliest stage to the final editor."""
     return [*sorted((editor / _STAGES).glob("*")), editor]
 
 
 class _Average(NamedTuple):
-    """The running average of a network, and what is done with it after some of the steps."""
+    """The running average of a network, with a hook for some of the steps."""
 
     model: torch.optim.swa_utils.AveragedModel
     stages: Mapping[int, Callable[[], None]]
@@ -112,7 +112,7 @@ class _Average(NamedTuple):
 def _average_of(
     editor: TinyEditor, config: EditorPretrainingConfig, stages: Path, card: Mapping[str, object]
 ) -> _Average:
-    """The average of an editor's network, which is kept in a folder of ``stages`` a stage."""
+    """The average of an editor's network, saved in a folder of ``stages`` per stage."""
     model = torch.optim.swa_utils.AveragedModel(
         editor.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.decay)
     )
@@ -124,8 +124,8 @@ def _average_of(
     return _Average(model, {step: partial(keep, step) for step in config.stage_steps})
 
 
-class _Told(NamedTuple):
-    """What a training says of itself, and the seed of its noise."""
+class _Reporting(NamedTuple):
+    """Name, metrics callback and noise seed of a training."""
 
     loss: str
     report: ReportMetrics
@@ -138,11 +138,11 @@ def _fit(
     num_samples: int,
     config: OptimiserConfig,
     data: Dataset,
-    told: _Told,
+    reporting: _Reporting,
     resume_file: Path | None,
     average: _Average | None = None,
 ) -> float:
-    """Train one part of an editor in place; returns the seconds that it took over all its runs."""
+    """Train one part of an editor in place; returns the seconds over all its runs."""
     num_steps = num_samples // config.batch_size
     optimisation = Optimisation(part, config, num_steps)
     state = KeptState(resume_file, [*optimisation.parts, *([average.model] if average else [])])
@@ -152,9 +152,9 @@ def _fit(
     edits = itertools.islice(endless, first * config.batch_size, None)
     batches = (list(itertools.islice(edits, config.batch_size)) for _ in range(first, num_steps))
     losses: list[float] = []
-    tracked = track(batches, total=num_steps - first, description=f"editor, {told.loss} loss")
+    tracked = track(batches, total=num_steps - first, description=f"editor, {reporting.loss} loss")
     for step, batch in enumerate(tracked, first + 1):
-        generator = torch.Generator().manual_seed(told.seed * 1_000_003 + step)
+        generator = torch.Generator().manual_seed(reporting.seed * 1_000_003 + step)
         with optimisation.precision("cpu"):
             loss = loss_of(batch, generator)
         optimisation.update(loss)
@@ -164,7 +164,7 @@ def _fit(
                 take()
         losses.append(loss.item())
         if step % _REPORT_EVERY == 0 or step == num_steps:
-            told.report({f"loss/{told.loss}": sum(losses) / len(losses)}, step)
+            reporting.report({f"loss/{reporting.loss}": sum(losses) / len(losses)}, step)
             losses = []
         if step % _KEEP_EVERY == 0 or step == num_steps:
             state.keep(step)
@@ -192,10 +192,10 @@ def flow_matching_loss(
     median_time: float,
     generator: torch.Generator,
 ) -> Tensor:
-    """Squared error of the predicted finished latent, weighted up as the time goes on.
+    """Squared error of the predicted finished latent, with a weight that grows over time.
 
     The latent at time t lies on the straight line from noise (0) to data (1). The weight
-    ``1 / (1 - t)`` stands between that of an error in the finished latent (1) and in the velocity
+    ``1 / (1 - t)`` lies between that of an error in the finished latent (1) and in the velocity
     (``1 / (1 - t)^2``).
     """
     condition = editor.encode([task_of(edit) for edit in edits])

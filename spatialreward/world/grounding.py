@@ -44,15 +44,15 @@ def build_base(
     evaluate: Callable[["Qwen3VLForConditionalGeneration", Processor], dict[str, float]],
     state_folder: Path,
 ) -> None:
-    """Make a grounded base from noise and write it with its card; about an hour on two cores.
+    """Train a grounded base from noise and write it with its card; about an hour on two cores.
 
     Args:
-        config: how long to train on what.
-        data: the world to draw from; its training stream, never its held-out one.
+        config: length and tasks.
+        data: the world to draw from; uses its training stream, never the held-out one.
         out: folder of the checkpoint, weights in 16 bits.
-        report: gets the training metrics.
+        report: receives the training metrics.
         evaluate: measures the finished model; its figures go into the card.
-        state_folder: where states are kept now and then, to go on after a kill.
+        state_folder: for periodic states, to resume after a kill.
     """
     import torch
 
@@ -82,10 +82,10 @@ def ground(
     state_folder: Path,
     processes: Processes = ALONE,
 ) -> float:
-    """The grounding stage, in place; returns the seconds that it took.
+    """Run the grounding stage in place; returns the seconds that it took.
 
     Raises:
-        InvalidInputError: the last state in ``state_folder`` is that of another grounding.
+        InvalidInputError: the last state in ``state_folder`` belongs to another grounding.
     """
     settings = JudgeTrainingConfig(
         seed=config.seed, num_samples=_num_samples(config), optimiser=config.optimiser
@@ -111,9 +111,9 @@ def grounded_from_noise(
     out: Path,
     processes: Processes = ALONE,
 ) -> Base:
-    """A tiny judge that went from random weights through the grounding stage, in a folder.
+    """A tiny judge trained from random weights through the grounding stage, in a folder.
 
-    One that is there already is taken as it is; of several processes the first one writes it.
+    Reuses an existing one; the first of several processes writes it.
     """
     origin = "random weights, through a grounding stage"
     if processes.from_first(out.is_dir()):
@@ -135,7 +135,7 @@ def _num_samples(config: GroundingConfig) -> int:
 
 
 def _phases(config: GroundingConfig) -> list[tuple[int, TaskShares]]:
-    """Samples of each phase, in whole batches, and the tasks that they are of."""
+    """Samples of each phase, in whole batches, and their tasks."""
     size = config.optimiser.batch_size
     phases = (
         (config.num_scene_samples, TaskShares(differences=0, artifacts=0, scenes=1)),
@@ -146,7 +146,7 @@ def _phases(config: GroundingConfig) -> list[tuple[int, TaskShares]]:
 
 
 class _Scenes:
-    """What the grounding teaches, by number: each batch is of one task."""
+    """Grounding samples by number; each batch has one task."""
 
     def __init__(self, config: GroundingConfig, data: DataConfig) -> None:
         size = config.optimiser.batch_size
@@ -158,7 +158,7 @@ class _Scenes:
             self._tasks += [DESCRIBING[int(number)] for number in drawn]
         self._size = size
         self._data = data
-        # Dense descriptions alone come first, and an artifact would be in their way.
+        # Dense descriptions come first and alone; an artifact would disturb them.
         self._clean = data.model_copy(update={"artifact_share": 0.0})
         self._num_clean = _phases(config)[0][0]
         self._photos = photo_names(Path(data.photos)) if data.photos else ()

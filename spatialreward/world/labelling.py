@@ -1,6 +1,6 @@
-"""The one way between a generated sample and the edit that it is in a data set.
+"""Converts generated samples to edits of a data set, and back.
 
-What only the world knows travels in the edit's ``truth``; its label is what a judge should answer.
+``truth`` carries what only the world knows; the label is a perfect judge's answer.
 """
 
 from pydantic import ValidationError
@@ -19,7 +19,7 @@ LABELLED_BY = "the generated world"
 
 
 class _Hidden(Record):
-    """What ``truth`` holds."""
+    """Content of ``truth``."""
 
     grade: str
     truth: Truth
@@ -27,7 +27,7 @@ class _Hidden(Record):
 
 
 def scene_edit(sample: SceneSample, origin: RowOrigin) -> LabelledEdit:
-    """A sample as a row of a data set that brings its labels along."""
+    """A sample as a labelled row of a data set."""
     return LabelledEdit(
         id=sample.id,
         instruction=sample.instruction,
@@ -49,19 +49,19 @@ def edit_task(sample: SceneSample) -> EditTask:
 
 
 def known_world(truth: str | None) -> World:
-    """How a task of the generated world was made.
+    """The generated world's record of a task.
 
     Raises:
-        InvalidInputError: there is no truth, or one of another source.
+        InvalidInputError: there is no truth, or one from another source.
     """
     return _unhide(truth).world
 
 
 def scene_sample(edit: LabelledEdit) -> SceneSample:
-    """The sample that an edit of a data set was.
+    """Restore the sample of a data set's edit.
 
     Raises:
-        InvalidInputError: its ``truth`` is none of the generated world's.
+        InvalidInputError: its ``truth`` is not the generated world's.
     """
     try:
         hidden = _unhide(edit.truth)

@@ -1,4 +1,4 @@
-"""What an instruction asks for: operations on a scene, and the words for them."""
+"""Operations on a scene that instructions request, and their wording."""
 
 from typing import Annotated, Literal, assert_never
 
@@ -40,7 +40,7 @@ class Replace(Record):
 
 
 class Recolour(Record):
-    """Give an object another colour."""
+    """Change an object's colour."""
 
     kind: Literal["recolour"] = "recolour"
     cell: Cell
@@ -56,7 +56,7 @@ class Resize(Record):
 
 
 class Move(Record):
-    """Carry an object to an empty cell."""
+    """Move an object to an empty cell."""
 
     kind: Literal["move"] = "move"
     cell: Cell
@@ -107,7 +107,7 @@ def apply(scene: Scene, operation: Operation) -> Scene:
 
 
 def cells_of(operation: Operation) -> tuple[int, ...]:
-    """Cells that the operation is about; none for the background."""
+    """Cells of the operation; empty for the background."""
     match operation:
         case ChangeBackground():
             return ()
@@ -121,9 +121,9 @@ def words(scene: Scene, operation: Operation, phrasing: int) -> str:
     """The operation as an instruction about ``scene``.
 
     Args:
-        scene: the scene before the edit; objects are named by how they look there.
-        operation: what is asked for.
-        phrasing: any number; picks one of several ways to say it.
+        scene: the scene before the edit; its objects are named by their look there.
+        operation: the requested change.
+        phrasing: any number; selects one of several wordings.
     """
     forms = _phrasings(scene, operation)
     return forms[phrasing % len(forms)]

@@ -1,11 +1,10 @@
-"""The oracle: what any edited picture of the generated world shows, and what that is worth.
+"""The oracle: reads any edited picture of the generated world, and scores it.
 
-The source scene, its look and the operations are known, so a picture can be read back: under each
-background that is possible, every cell is matched against all the objects there are and against
-none, and the background whose best matches leave the least squared error is taken. Painted again,
-the scene that was read differs from the picture by what is wrong with it as a picture; that
-residual gives the two perceptual scores. The oracle never refuses a picture: noise is read as
-whatever scene is nearest, and its residual says that it is noise.
+The source scene, its look and the operations are known, so a picture can be read: under each
+possible background, every cell is matched against all objects and against none, and the background
+with the smallest squared error wins. Repainting that scene leaves a residual, which gives the two
+perceptual scores. The oracle accepts any picture: noise is read as the nearest scene, with a
+residual that shows it is noise.
 """
 
 from functools import lru_cache
@@ -52,36 +51,36 @@ _SOFT_FAULTS: tuple[Artifact | None, ...] = (
     *(Artifact(kind=kind, strength=n) for kind in ("blur", "blocks") for n in (1, 2, 3)),
 )
 _VEILS = tuple(Artifact(kind=kind, strength=n) for kind in ("tint", "ghost") for n in (1, 2, 3))
-# A fault is assumed only if it explains this share of what a sound picture leaves unexplained.
+# Assume a fault only if it explains this share of a sound picture's residual.
 _MIN_EXPLAINED = 0.3
-# Mean residual of no artifact and of strengths 1, 2 and 3 in 3,000 samples, and what they score;
-# the last knot is where both scores have come down to nothing.
+# Mean residual of no artifact and of strengths 1, 2 and 3 in 3,000 samples, with their scores; at
+# the last knot both scores reach zero.
 _RESIDUALS = (0.5, 15.7, 26.9, 44.9, 70.0)
 _NATURALNESS = (25.0, 19.2, 13.3, 7.5, 0.0)
 _ARTIFACT_FREEDOM = (25.0, 17.0, 10.0, 3.0, 0.0)
-# A picture this near to a sound one in every cell, root mean square in 0..255, is taken for sound.
+# A picture this close to a sound one in every cell, root mean square in 0..255, counts as sound.
 _SOUND_ERROR = 5.0
 
 
 class Reading(NamedTuple):
-    """What a picture shows."""
+    """A picture as read by the oracle."""
 
     scene: Scene
-    """Two of its objects may share colour and shape, which a drawn scene never has."""
+    """Two of its objects may share colour and shape, unlike in a drawn scene."""
     residual: float
-    """Root mean square difference to the scene painted again, 0..255, in the worst cell."""
+    """Root mean square difference from the repainted scene, 0..255, in the worst cell."""
 
 
 def read_picture(
     image: Image.Image, source: Scene, look: Look, photos: Path | None = None
 ) -> Reading:
-    """The scene that a picture shows most likely, and how far the picture is from it.
+    """The most likely scene of a picture, and the picture's distance from it.
 
     Args:
-        image: any picture; one whose sides cannot be cut into the grid's cells is resized.
+        image: any picture; resized if its sides do not divide into the grid's cells.
         source: the scene before the edit.
-        look: how source and edited picture are painted.
-        photos: folder of the photographs, if the source has one as its background.
+        look: paint of source and edited picture.
+        photos: folder of the photographs, if the source's background is one.
     """
     picture = _on_the_grid(image)
     scene = _most_likely_scene(_shrunk(picture), source, look, photos)
@@ -118,20 +117,20 @@ def _most_likely_scene(picture: Picture, source: Scene, look: Look, photos: Path
 
 
 def _worst_cell(errors_FBNH: NDArray[np.float32]) -> float:
-    """Error of the worst cell before the best background."""
+    """Error of the worst cell for the best background."""
     best_BN = errors_FBNH[0].min(axis=2)
     return float(best_BN[best_BN.sum(axis=1).argmin()].max())
 
 
 def _unveil(picture: Picture, veil: Artifact, before: Picture) -> tuple[Picture, float]:
-    """The picture as it was under a tint or a ghost, and the weight of its squared errors.
+    """Remove a tint or a ghost; returns the picture, and the weight of its squared errors.
 
-    Both mix the picture with something known, so what ``spoil`` makes of black and white
-    pictures tells the share, and what was mixed in.
+    Both mix the picture with something known, so the result of ``spoil`` on black and white
+    pictures gives the share and the colour.
     """
     black, white = np.zeros_like(picture), np.full_like(picture, 255)
     whole = [(0, 0, BOX_SCALE, BOX_SCALE)]
-    rng = np.random.default_rng(0)  # Neither fault draws anything.
+    rng = np.random.default_rng(0)  # Neither fault uses random numbers.
     mixed_in = spoil(black, before, veil, whole, rng)
     kept = float((spoil(white, before, veil, whole, rng) - mixed_in)[0, 0, 0]) / 255
     return (picture - mixed_in) / kept, kept**2
@@ -144,7 +143,7 @@ def _possible_backgrounds(source: Scene) -> tuple[Background, ...]:
 
 
 def _on_the_grid(image: Image.Image) -> Picture:
-    """The picture, resized if its sides cannot be cut into the grid's cells."""
+    """The picture, resized if its sides do not divide into the grid's cells."""
     sides = tuple(max(_SMALLEST_SIDE, side - side % GRID) for side in image.size)
     if sides != image.size:
         image = image.convert("RGB").resize(sides, Image.Resampling.BILINEAR)
@@ -152,7 +151,7 @@ def _on_the_grid(image: Image.Image) -> Picture:
 
 
 def _shrunk(picture: Picture) -> Picture:
-    """Small enough to match quickly: what a cell holds does not hang on its finest pixels."""
+    """Shrink for fast matching: a cell's content does not depend on its finest pixels."""
     sides = tuple(min(side, _LARGEST_SIDE_READ) for side in picture.shape[1::-1])
     if sides == picture.shape[1::-1]:
         return picture
@@ -175,7 +174,7 @@ def _squared_errors(
     """Squared error of every reading of every cell, ``[T * F, B, N, H]``; H starts with "empty".
 
     With cover ``c``, colour ``q``, background ``b`` and ``d = picture - b`` the error of an object
-    is ``sum((d - c (q - b))^2)``; multiplied out, all that it needs is a few sums per cover.
+    is ``sum((d - c (q - b))^2)``; expanded, it needs only a few sums per cover.
     """
     d = pictures_TNP3[:, None] - canvases_BNP3  # [T, B, N, P, 3]
     b = canvases_BNP3[None]
@@ -223,7 +222,7 @@ def _covers(height: int, width: int, fault: Artifact | None) -> NDArray[np.float
 
 
 def oracle_scores(world: World, edited: Image.Image, photos: Path | None = None) -> Scores:
-    """The four scores of any picture as an answer to a generated request.
+    """The four scores of any picture for a generated request.
 
     Success and over-editing follow from the scene that the picture shows, as ``truth_of`` gives
     them; see ``perceptual_scores_of`` for the other two.
@@ -233,19 +232,19 @@ def oracle_scores(world: World, edited: Image.Image, photos: Path | None = None)
 
 
 def oracle_truth(world: World, edited: Image.Image, photos: Path | None = None) -> Truth:
-    """All there is to know of any picture as an answer to a generated request."""
+    """The truth of any picture for a generated request."""
     reading = read_picture(edited, world.source, world.look, photos)
     truth = _truth(world, reading)
     return truth.model_copy(update={"scores": _scores(truth, reading)})
 
 
 def oracle_reward(world: World, edited: Image.Image, photos: Path | None = None) -> float:
-    """The reward in [0, 1] that a perfect judge would give."""
+    """A perfect judge's reward in [0, 1]."""
     return Aggregation().reward(oracle_scores(world, edited, photos))
 
 
 def oracle_judgement(world: World, edited: Image.Image, photos: Path | None = None) -> Judgement:
-    """Regions, scores and reward that a perfect judge would give."""
+    """A perfect judge's regions, scores and reward."""
     reading = read_picture(edited, world.source, world.look, photos)
     truth = _truth(world, reading)
     scores = _scores(truth, reading)
@@ -264,8 +263,8 @@ def oracle_judgement(world: World, edited: Image.Image, photos: Path | None = No
 def perceptual_scores_of(residual: float) -> tuple[float, float]:
     """(naturalness, artifact freedom), each 0..25, of a picture with this residual.
 
-    Straight lines through what the world's own artifacts have: the mean residual of each strength,
-    over all kinds, scores what that strength scores, over all kinds.
+    Linear interpolation between the world's own artifacts: the mean residual of each strength, over
+    all kinds, maps to that strength's scores, over all kinds.
     """
     naturalness = np.interp(residual, _RESIDUALS, _NATURALNESS)
     return float(naturalness), float(np.interp(residual, _RESIDUALS, _ARTIFACT_FREEDOM))

@@ -1,6 +1,6 @@
-"""The oracle as a judge: it knows how each task was made, and reads what the edited picture shows.
+"""The oracle as a judge: it knows how each task was generated, and reads the edited picture.
 
-It judges edits whose ``truth`` is the generated world's, whoever made the edited picture.
+It judges edits with a ``truth`` from the generated world, from any editor.
 """
 
 from collections.abc import Iterable
@@ -17,13 +17,13 @@ from spatialreward.world.oracle import oracle_judgement
 
 
 class Oracle:
-    """What a perfect judge would say; its scores are those of both streams, as written."""
+    """A perfect judge; its scores cover both streams, as written."""
 
     identity = JudgeIdentity(name="oracle", version="1", aggregation=Aggregation().form)
     notice = "the generated world's oracle; it knows how each task was made"
 
     def __init__(self, photos: Path | None = None) -> None:
-        """Take the folder of the photographs that are behind some of the edits, if there are any.
+        """Use the folder of photographs behind some of the edits, if there are any.
 
         Raises:
             InvalidInputError: there is no such folder.
@@ -33,15 +33,15 @@ class Oracle:
         self._photos = photos
 
     def judge(self, edits: Iterable[Edit]) -> list[Judgement]:
-        """One judgement an edit, in order; one without a truth of the world is a failed one.
+        """One judgement an edit, in order; failed for an edit without a truth of the world.
 
         Raises:
-            InvalidInputError: something among ``edits`` is no edit.
+            InvalidInputError: an element of ``edits`` is not an edit.
         """
         return [self._judge_or_fail(*numbered) for numbered in enumerate(check_edits(edits))]
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Hold nothing."""
 
     def __enter__(self) -> Self:
         """The judge itself."""

@@ -1,4 +1,4 @@
-"""What an editor is asked to do in RL: by a data set, or in the generated world."""
+"""RL prompts from a data set, or from the generated world."""
 
 import logging
 from pathlib import Path
@@ -13,20 +13,20 @@ from spatialreward.world.labelling import edit_task
 logger = logging.getLogger(__name__)
 
 FIRST_PROMPT = 10_000_000
-"""Number of RL's first prompt: far behind the samples that judge and editor were trained on, in the
-same stream."""
-# No training comes as far.
+"""Number of RL's first prompt: far beyond the training samples of judge and editor, in the same
+stream."""
+# No training reaches it.
 _FIRST_WATCHED = 1_000_000_000
 
 
 class WorldPrompts:
-    """Tasks of the generated world that no training set of it holds."""
+    """Tasks of the generated world outside all of its training sets."""
 
     def __init__(self, world: DataConfig, size: int, first: int = FIRST_PROMPT) -> None:
-        """Draw ``size`` tasks a step, from number ``first`` of the stream on.
+        """Draw ``size`` tasks a step, starting at number ``first`` of the stream.
 
         Raises:
-            InvalidInputError: a photo of the settings cannot be read.
+            InvalidInputError: a photo in the settings is unreadable.
         """
         self._world = world
         self._size = size
@@ -44,16 +44,16 @@ class WorldPrompts:
 
 
 def open_prompts(config: RlConfig, world: DataConfig, cache: Path | None = None) -> PromptSource:
-    """The tasks of the data set or file that the settings name, or of the generated world.
+    """The tasks of the configured data set or file, or of the generated world.
 
     Args:
-        config: names the data set, if any, and how many tasks a step are wanted.
-        world: where tasks are drawn from otherwise.
-        cache: where a data set of the object store is kept; by default that of the user.
+        config: names the data set, if any, and the number of tasks per step.
+        world: the source of tasks otherwise.
+        cache: folder for data sets from the object store; default: the user's.
 
     Raises:
-        InvalidInputError: there is no such data set, or a photo of the world cannot be read.
-        StorageError, HubError: the data set is not handed over.
+        InvalidInputError: there is no such data set, or a photo of the world is unreadable.
+        StorageError, HubError: the data set cannot be downloaded.
     """
     if not config.prompts:
         return WorldPrompts(world, config.num_prompts)
@@ -61,11 +61,11 @@ def open_prompts(config: RlConfig, world: DataConfig, cache: Path | None = None)
 
 
 def open_watched(config: RlConfig, world: DataConfig, cache: Path | None = None) -> list[EditTask]:
-    """The held-out prompts that a training is watched on; none where there are no such.
+    """The held-out prompts for the watch of a training; empty if there are none.
 
     Args:
-        config: names a data set or file of them, if there is one, and how many are wanted.
-        world: where tasks are drawn from otherwise, behind all that a training comes to.
+        config: names their data set or file, if any, and their number.
+        world: the source of tasks otherwise, beyond those of any training.
         cache: as for ``open_prompts``.
 
     Raises:
@@ -74,7 +74,7 @@ def open_watched(config: RlConfig, world: DataConfig, cache: Path | None = None)
     watch = config.watch
     if watch.prompts:
         named = open_named(watch.prompts, watch.num_prompts, cache)
-        # A small data set begins again before there are as many.
+        # A small data set repeats before there are enough.
         return named.batch(0)[: len(named)]
     if config.prompts:
         logger.warning(

@@ -1,7 +1,7 @@
-"""Editors of random weights in the shape of public ones, as folders that diffusers' pipelines load.
+"""Editors with random weights in the shape of public ones, as folders for diffusers' pipelines.
 
-The classes, the layout and the settings that a formula depends on are the published ones; widths
-and depths are small. They edit nothing: they show that every wire is right.
+Classes, layout and the settings behind formulas are the published ones; widths and depths are
+small. Their edits are noise; they test the integration.
 """
 
 import json
@@ -17,7 +17,7 @@ _WIDTH, _HEADS, _LAYERS = 32, 2, 2
 _LATENT_CHANNELS = 16
 _VAE_WIDTH = 8
 _KLEIN_TEXT_LAYERS = 28
-"""The published text encoder's 9th, 18th and 27th layer are read."""
+"""Layers 9, 18 and 27 of the published text encoder are used."""
 _FLUX_SHIFT = {"base_shift": 0.5, "max_shift": 1.15, "max_image_seq_len": 4096}
 _QWEN_SHIFT = {"base_shift": 0.5, "max_shift": 0.9, "max_image_seq_len": 8192}
 _CHAT_TEMPLATE = (
@@ -139,9 +139,9 @@ def write_qwen_edit(
     """An editor of Qwen-Image-Edit's classes.
 
     Args:
-        folder: where to.
+        folder: target folder.
         plus: as Edit-2509 and later ones, which take several pictures.
-        zero_cond_t: as Edit-2511, to which source pictures are finished at any time.
+        zero_cond_t: as Edit-2511, where source pictures always have time 0.
         seed: of the weights.
     """
     import torch
@@ -224,7 +224,7 @@ def _scheduler(**settings: float) -> "FlowMatchEulerDiscreteScheduler":
 
 
 def _flux_vae() -> dict[str, object]:
-    """Eightfold smaller, as the published one."""
+    """Eightfold downscaling, as in the published one."""
     return {
         "down_block_types": ("DownEncoderBlock2D",) * 4,
         "up_block_types": ("UpDecoderBlock2D",) * 4,

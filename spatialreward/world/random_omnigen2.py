@@ -1,6 +1,6 @@
-"""OmniGen2 with random weights, in memory or at toy widths as a folder in the published layout.
+"""OmniGen2 with random weights, in memory, or with toy widths as a folder in the published layout.
 
-It edits nothing: its pictures are noise. It shows that every wire is right.
+Its edits are noise; it tests the integration.
 """
 
 import json
@@ -46,15 +46,15 @@ _INDEX = {
 
 
 class Shape(NamedTuple):
-    """Sizes of an editor, by the names in the configurations; all else is as published."""
+    """Sizes of an editor, by the names in the configurations; the rest is as published."""
 
     transformer: Mapping[str, Any]
-    """Where it differs from the published one."""
+    """Differences from the published one."""
     vae: Mapping[str, Any]
     text: Mapping[str, Any]
-    """Of the language model; its vocabulary is the tokenizer's unless it says another size."""
+    """Of the language model; its vocabulary is the tokenizer's unless given."""
     change: float
-    """Deviation of the weights that a fresh transformer has at 0, with which it predicts 0."""
+    """Deviation of the weights that start at 0 in a new transformer, which then predicts 0."""
 
 
 TOY = Shape(
@@ -92,7 +92,7 @@ def write_omnigen2(folder: Path, seed: int = 0) -> None:
     """Write an editor of OmniGen2's classes at toy widths.
 
     Args:
-        folder: where to.
+        folder: target folder.
         seed: of the weights.
     """
     parts = random_omnigen2(TOY, seed)
@@ -112,13 +112,13 @@ def write_omnigen2(folder: Path, seed: int = 0) -> None:
 def random_omnigen2(
     shape: Shape, seed: int = 0, dtype: "torch.dtype | None" = None
 ) -> "OmniGen2Parts":
-    """The parts of an editor in memory, on torch's default device.
+    """The components of an editor in memory, on torch's default device.
 
     Args:
-        shape: their sizes. The part of the text encoder that sees pictures is small in any case:
-            the editor leaves it out.
+        shape: their sizes. The text encoder's vision part is always small: the editor does not use
+            it.
         seed: of the weights.
-        dtype: of the transformer and the text encoder; by default float32, as the VAE's is.
+        dtype: of the transformer and the text encoder; default float32, as for the VAE.
     """
     import torch
 
@@ -128,7 +128,7 @@ def random_omnigen2(
     tokenizer.chat_template = _CHAT_TEMPLATE
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        # One after the other, so that both are never there in 32 bits.
+        # In sequence, so that 32-bit copies of both never coexist.
         transformer = _transformer(shape).to(dtype or torch.float32)
         vae = _vae(shape)
         mllm = _mllm(shape, tokenizer).to(dtype or torch.float32)
@@ -142,7 +142,7 @@ def _transformer(shape: Shape) -> "OmniGen2Transformer2DModel":
 
     transformer = OmniGen2Transformer2DModel(**shape.transformer)
     for name, weight in transformer.named_parameters():
-        # A fresh one begins at zero there and predicts nothing.
+        # A new one starts at zero there and predicts nothing.
         if "norm_out" in name or "norm1.linear" in name:
             torch.nn.init.normal_(weight, std=shape.change)
     return transformer
@@ -168,7 +168,7 @@ def _mllm(
 ) -> "Qwen2_5_VLForConditionalGeneration":
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
-    # For time, height and width, as 2 to 3 to 3; together half of a head's numbers.
+    # For time, height and width, in proportion 2 to 3 to 3; together half of a head's numbers.
     eighth = shape.text["hidden_size"] // shape.text["num_attention_heads"] // 16
     sections = [2 * eighth, 3 * eighth, 3 * eighth]
     turns = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": sections}

@@ -1,4 +1,4 @@
-"""From scenes to pixels, at any resolution, before plain backgrounds or photographs."""
+"""Renders scenes to pixels, at any resolution, on plain backgrounds or photographs."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -32,7 +32,7 @@ BACKGROUND_RGB = {
 
 
 class Look(Record):
-    """How one scene is painted; both pictures of an edit share it."""
+    """Paint of one scene; both pictures of an edit share it."""
 
     colour_shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Added to every object's red, green and blue, in 0..255 units."""
@@ -48,13 +48,13 @@ def paint_background(
     """A background of ``[height, width, 3]``.
 
     Raises:
-        InvalidInputError: a photograph is asked for and its folder was not given, or it cannot be
-            read.
+        InvalidInputError: a photograph is required but its folder was not given, or it is
+            unreadable.
     """
     if background == "photo":
         if photos is None:
             raise InvalidInputError(f"photo {look.photo}: the folder of photographs is not given")
-        # A copy: objects are painted into it, and the photograph is kept for the next scene.
+        # A copy: objects are painted into it, and the cached photograph serves the next scene.
         return _photo(photos / look.photo, height, width).copy()
     ramp = np.linspace(-look.light / 2, look.light / 2, height, dtype=np.float32)
     colour = np.array(BACKGROUND_RGB[background], np.float32)

@@ -1,4 +1,4 @@
-"""One generated edit: its pictures, and the scenes that they were painted from."""
+"""A generated edit: its pictures, and the scenes behind them."""
 
 from PIL import Image
 
@@ -11,12 +11,12 @@ from spatialreward.world.truth import Truth
 
 
 class World(Record):
-    """How a generated sample came about; a painted one can be painted again at any size."""
+    """Record of a generated sample; a painted one can be repainted at any size."""
 
     source: Scene
     operations: tuple[Operation, ...]
     edited: Scene | None
-    """None for a picture that an editor drew: what it shows was read from it, see ``Truth``."""
+    """None for a picture from an editor, whose content the oracle reads, see ``Truth``."""
     look: Look
 
 
@@ -26,7 +26,7 @@ class SceneSample(Record):
     id: str
     instruction: str
     grade: str
-    """How the edit was made: one of the world's grades, or ``drawn`` by an editor."""
+    """One of the world's grades, or ``drawn`` for an editor's edit."""
     source: bytes
     edited: bytes
     truth: Truth

@@ -1,4 +1,4 @@
-"""Draws scenes, instructions and edits of graded quality; everything follows from the seed."""
+"""Draws scenes, instructions and edits of graded quality, reproducibly from the seed."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeVar, get_args
@@ -38,18 +38,18 @@ Item = TypeVar("Item")
 
 
 class CannotDrawError(Exception):
-    """This draw does not fit the scene (no free cell, no free words); the caller draws again."""
+    """This draw does not fit the scene (no free cell, no free words); the caller retries."""
 
 
 def pick(rng: np.random.Generator, choices: Sequence[Item]) -> Item:
-    """One of ``choices``, evenly."""
+    """One of ``choices``, uniformly."""
     if not choices:
         raise CannotDrawError
     return choices[int(rng.integers(len(choices)))]
 
 
 def retry(draw: Callable[[], Item]) -> Item:
-    """Draw until a draw fits; every scene leaves most draws possible."""
+    """Draw until a draw fits; every scene allows most draws."""
     while True:
         try:
             return draw()
@@ -72,14 +72,14 @@ def draw_scene(
 
 
 def draw_kind(rng: np.random.Generator, two_share: float | None = None) -> str:
-    """What kind of request to draw; ``two_share`` is that of ``two``, None for as any other."""
+    """The kind of request to draw; ``two_share`` is that of ``two``, None for as any other."""
     if two_share is None:
         return pick(rng, OPERATION_KINDS)
     return "two" if rng.random() < two_share else pick(rng, OPERATION_KINDS[:-1])
 
 
 def draw_look(rng: np.random.Generator, photo: str = "") -> Look:
-    """Small differences of paint and light between one scene and the next."""
+    """Small random differences of paint and light between scenes."""
     shift = tuple(float(value) for value in rng.normal(0, 5, 3).round(2))
     return Look(colour_shift=shift, light=float(rng.uniform(-16, 16).__round__(2)), photo=photo)
 
@@ -87,7 +87,7 @@ def draw_look(rng: np.random.Generator, photo: str = "") -> Look:
 def draw_request(
     rng: np.random.Generator, scene: Scene, kind: str
 ) -> tuple[tuple[Operation, ...], str]:
-    """Operations of one kind (``two``: two kinds) and the instruction that asks for them."""
+    """Operations of one kind (``two``: two kinds) and their instruction."""
     if kind != "two":
         operation = draw_operation(rng, scene, kind)
         return (operation,), words(scene, operation, int(rng.integers(2)))
@@ -105,7 +105,7 @@ def draw_request(
 
 
 def draw_operation(rng: np.random.Generator, scene: Scene, kind: str) -> Operation:
-    """One operation that changes the scene and leaves it well-formed."""
+    """One operation that changes the scene and keeps it well-formed."""
 
     def draw() -> Operation:
         if kind == "background":
@@ -142,10 +142,10 @@ def _change_object(rng: np.random.Generator, scene: Scene, cell: int, kind: str)
 def draw_edited_scene(
     rng: np.random.Generator, scene: Scene, operations: Sequence[Operation], grade: Grade
 ) -> Scene:
-    """What an editor of this quality makes of the request.
+    """The scene that an editor of this quality makes from the request.
 
     Raises:
-        CannotDrawError: the request leaves no room for this grade.
+        CannotDrawError: the request does not allow this grade.
     """
     match grade:
         case "untouched":
@@ -165,7 +165,7 @@ def draw_edited_scene(
 
 
 def draw_artifact(rng: np.random.Generator, has_regions: bool) -> Artifact:
-    """An artifact of any kind and strength; ``ghost`` needs an edited region to sit in."""
+    """An artifact of any kind and strength; ``ghost`` needs an edited region."""
     kinds = ARTIFACT_KINDS if has_regions else [k for k in ARTIFACT_KINDS if k != "ghost"]
     return Artifact(kind=pick(rng, kinds), strength=int(rng.integers(1, 4)))
 
@@ -212,7 +212,7 @@ def _overdo(
 def _change_elsewhere(
     rng: np.random.Generator, edited: Scene, source: Scene, concerned: set[int]
 ) -> Scene:
-    """Change one cell that nobody asked about and that was not changed before."""
+    """Change one cell outside the request that is unchanged so far."""
     free = [
         cell
         for cell in range(16)

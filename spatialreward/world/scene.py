@@ -1,4 +1,4 @@
-"""What a scene is: objects on a grid of cells, in front of a background. Says nothing of pixels."""
+"""Scenes: objects on a grid of cells, on a background. Independent of pixels."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self, get_args
@@ -33,17 +33,17 @@ class SceneObject(Record):
     size: Size
 
     def __str__(self) -> str:
-        """The words for it, as instructions and descriptions use them: ``large red circle``."""
+        """Its wording in instructions and descriptions: ``large red circle``."""
         return f"{self.size} {self.colour} {self.shape}"
 
     @property
     def reference(self) -> str:
-        """The words that tell it from all others of its scene: ``red circle``."""
+        """Its unique description within its scene: ``red circle``."""
         return f"{self.colour} {self.shape}"
 
 
 class Scene(Record):
-    """Objects by cell (row-major, 0 at the top left) before a background."""
+    """Objects by cell (row-major, 0 at the top left) on a background."""
 
     background: Background
     objects: dict[Cell, SceneObject]
@@ -63,15 +63,15 @@ class Scene(Record):
         return type(self)(background=self.background, objects=objects)
 
     def with_background(self, background: Background) -> Self:
-        """This scene before another background."""
+        """This scene on another background."""
         return type(self)(background=background, objects=self.objects)
 
     def empty_cells(self) -> list[int]:
-        """Cells that hold nothing, in reading order."""
+        """Empty cells, in reading order."""
         return [cell for cell in range(GRID * GRID) if cell not in self.objects]
 
     def in_reading_order(self) -> Iterator[tuple[int, SceneObject]]:
-        """Cells and what they hold, top left to bottom right."""
+        """Cells and their objects, top left to bottom right."""
         return iter(sorted(self.objects.items()))
 
 

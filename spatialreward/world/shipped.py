@@ -1,8 +1,8 @@
-"""The tiny judge that comes with the library, for trainings to start from."""
+"""The tiny judge that ships with the library, as a starting point of trainings."""
 
 from pathlib import Path
 
 SHIPPED_BASE = Path(__file__).parent / "base_judge"
 """Its checkpoint."""
 SHIPPED_ORIGIN = "the shipped base"
-"""What the card of a judge that was trained from it says."""
+"""Its name in the cards of judges trained from it."""

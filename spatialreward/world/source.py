@@ -1,4 +1,4 @@
-"""Edits of the generated world, with its truth: regions and scores that are known."""
+"""Edits of the generated world as a source, with known regions and scores."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,17 +11,17 @@ from spatialreward.world.labelling import scene_edit
 
 
 class WorldEdits:
-    """Samples of one split, drawn when they are asked for."""
+    """Samples of one split, drawn on demand."""
 
     def __init__(self, config: WorldSource) -> None:
-        """Take the settings; nothing is drawn yet."""
+        """Store the settings; draws nothing yet."""
         self._config = config
 
     def rows(self, shard: int, num_shards: int) -> Iterator[LabelledEdit | Rejected]:
         """See ``EditSource``.
 
         Raises:
-            InvalidInputError: there is no such part, or a photo of the settings cannot be read.
+            InvalidInputError: there is no such part, or a photo in the settings is unreadable.
         """
         config = self._config
         numbers = contiguous(config.count, shard, num_shards)
@@ -34,5 +34,5 @@ class WorldEdits:
         return min(self._config.count, at_most)
 
     def describe(self) -> dict[str, Any]:
-        """See ``EditSource``: the settings say everything."""
+        """See ``EditSource``: the settings identify everything."""
         return self._config.model_dump(mode="json")

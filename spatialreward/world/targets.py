@@ -1,8 +1,8 @@
-"""What a model is asked and what it should answer, for each thing it can be trained on.
+"""Prompts and target answers of each training task.
 
-Four tasks describe (they are the grounded base's whole repertoire) and two judge. A judgement says
-what was asked for, then describes the differences with a verdict behind each, so fine-tuning adds
-to what the base says and takes nothing away.
+Four tasks describe (the grounded base knows only these) and two judge. A judgement states the
+request, then describes the differences with a verdict after each, so fine-tuning extends the base's
+answers without removing anything.
 """
 
 import json
@@ -37,7 +37,7 @@ _DESCRIBING_PROMPTS: Mapping[Task, str] = MappingProxyType(
 
 
 def scene_conversation(task: Task, sample: SceneSample, protocol: Protocol) -> Conversation:
-    """What one task teaches with a sample."""
+    """A sample's conversation for one task."""
     asked = _asked(task, sample.source, sample.edited, sample.instruction, protocol)
     name = _STREAMS.get(task, task)
     return conversation(sample.id, name, asked, answer(task, sample, protocol.answer))
@@ -49,7 +49,7 @@ def question(task: Task, sample: SceneSample, protocol: Protocol) -> Question:
 
 
 def question_about(task: Task, edit: Edit, protocol: Protocol) -> Question:
-    """The same for an edit whose pictures are decoded already."""
+    """The same for an edit with decoded pictures."""
     asked = _asked(task, edit.source, edit.edited, edit.instruction, protocol)
     form = protocol.answer if task in _STREAMS else None
     return Question(tuple(asked), edit.options.seed, form)
@@ -73,7 +73,7 @@ def _asked(
 
 
 def answer(task: Task, sample: SceneSample, form: AnswerForm = AnswerForm.REGIONS) -> str:
-    """The text a perfect model would answer with; ``form`` of a judgement."""
+    """A perfect model's answer; ``form`` is a judgement's."""
     truth = sample.truth
     match task:
         case "scenes":
@@ -81,22 +81,22 @@ def answer(task: Task, sample: SceneSample, form: AnswerForm = AnswerForm.REGION
             return f"{_scene(sample.world.source)} ; {_scene(sample.world.edited)}"
         case "differences":
             changes = (_was(number, change) for number, change in enumerate(truth.changes))
-            told = ". ".join(changes) or "same"
-            return json.dumps({"edit_region": _regions(truth), "reasoning": told})
+            reasoning = ". ".join(changes) or "same"
+            return json.dumps({"edit_region": _regions(truth), "reasoning": reasoning})
         case "artifacts":
             return json.dumps({"reasoning": perceptual_reasoning(truth)})
         case "request":
             return json.dumps({"reasoning": request(sample.world)})
         case "semantic":
             scores = (round(truth.scores.editing_success), round(truth.scores.over_editing))
-            told = semantic_reasoning(truth, sample.world)
+            reasoning = semantic_reasoning(truth, sample.world)
             return render_semantic(
-                SemanticAnswer(edit_region=truth.regions, reasoning=told, score=scores), form
+                SemanticAnswer(edit_region=truth.regions, reasoning=reasoning, score=scores), form
             )
         case "perceptual":
             scores = (round(truth.scores.naturalness), round(truth.scores.artifact_freedom))
-            told = perceptual_reasoning(truth)
-            return render_perceptual(PerceptualAnswer(reasoning=told, score=scores), form)
+            reasoning = perceptual_reasoning(truth)
+            return render_perceptual(PerceptualAnswer(reasoning=reasoning, score=scores), form)
 
 
 def _scene(scene: Scene) -> str:
@@ -109,5 +109,5 @@ def _regions(truth: Truth) -> list[dict[str, object]]:
 
 
 def _was(number: int, change: Change) -> str:
-    """What became of a region; the label has told what is there now, unless it is gone."""
+    """The previous content of a region; the label has the current one, unless it is empty."""
     return f"<|bbox_{number}|> " + ("gone" if change.after == "nothing" else f"was {change.before}")

@@ -1,4 +1,4 @@
-"""Settings of the tiny models: the judge's grounding, and the editor with what it draws."""
+"""Settings of the tiny models: the judge's grounding, and the editor with its drawn edits."""
 
 from typing import Annotated, Self
 
@@ -26,15 +26,16 @@ class TaskShares(Record):
 
 
 class GroundingConfig(Record):
-    """Teaches a model that starts from noise to describe what it sees."""
+    """Trains a model from noise to describe pictures."""
 
     seed: int = 7
     num_scene_samples: PositiveInt = 24_000
-    """Samples of dense scene descriptions alone, of unspoiled pictures, before the other tasks."""
+    """Samples of dense scene descriptions alone, of pictures without artifacts, before other
+    tasks."""
     num_difference_samples: PositiveInt = 72_000
     """Samples of differences, artifacts and scenes after that."""
     num_request_samples: PositiveInt = 72_000
-    """Samples of what instructions ask for, and of all the rest, at the end."""
+    """Samples of requests, and of all other tasks, at the end."""
     difference_shares: TaskShares = TaskShares(differences=0.6, artifacts=0.25, scenes=0.15)
     request_shares: TaskShares = TaskShares(
         differences=0.45, artifacts=0.15, scenes=0.1, request=0.3
@@ -48,56 +49,56 @@ class EditorNetworkConfig(Record):
     picture_side: PositiveInt = 64
     """Side of the square pictures it edits, in pixels; others are resized."""
     patch_side: PositiveInt = 16
-    """Side of the patches that are latents, each on its own, in pixels."""
+    """Side of the patches, in pixels; each is encoded separately."""
     latent_channels: PositiveInt = 16
-    """Numbers that a patch becomes."""
+    """Channels of a patch's latent."""
     width: PositiveInt = 128
     """Channels of a token; a multiple of the number of heads."""
     num_layers: PositiveInt = 4
     num_heads: PositiveInt = 4
     max_words: PositiveInt = 48
-    """Words of an instruction that are read; a longer one is cut."""
+    """Words read from an instruction; longer ones are truncated."""
 
 
 class CodecConfig(Record):
     """Fits latents to the pictures of a data set."""
 
     num_samples: PositiveInt = 32_000
-    """Edits to train on, two pictures each; a smaller data set is gone through again."""
+    """Edits to train on, two pictures each; a smaller data set is repeated."""
     latent_noise: float = Field(0.2, ge=0)
-    """Deviation of the noise on the latents that pictures are drawn from; theirs is 1."""
+    """Deviation of the noise on latents before decoding; their own is 1."""
     optimiser: OptimiserConfig = OptimiserConfig(
         learning_rate=2e-3, precision="fastest", warmup_steps=40, batch_size=64
     )
 
 
 class EditorPretrainingConfig(Record):
-    """Teaches an editor from noise to do as the edits of a data set do, good and flawed alike."""
+    """Trains an editor from noise to imitate the edits of a data set, good and flawed alike."""
 
     seed: int = 3
     num_samples: PositiveInt = 40_000
-    """Edits to train on; a smaller data set is gone through again."""
+    """Edits to train on; a smaller data set is repeated."""
     network: EditorNetworkConfig = EditorNetworkConfig()
     codec: CodecConfig = CodecConfig()
-    """Its latents, which are trained before the network is."""
+    """Its codec, which is trained before the network."""
     optimiser: OptimiserConfig = OptimiserConfig(
         matrices="muon", learning_rate=3e-3, precision="fastest"
     )
     median_time: float = Field(0.06, gt=0, lt=1)
-    """Of the times that are trained on; the instruction matters while noise hides the edit."""
+    """Distribution of training times; the instruction matters while noise hides the edit."""
     decay: float = Field(0.995, ge=0, lt=1)
-    """Of the running average of the weights, which is what is kept."""
+    """Of the running average of the weights, which is what is saved."""
     stage_shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
-    """Shares of the steps after which the editor is kept as well, in ascending order."""
+    """Shares of the steps after which to save the editor as well, in ascending order."""
 
     @property
     def num_steps(self) -> int:
-        """Batches to train the network on."""
+        """Training batches of the network."""
         return self.num_samples // self.optimiser.batch_size
 
     @property
     def stage_steps(self) -> tuple[int, ...]:
-        """The steps after which the editor is kept as well."""
+        """The steps after which to save the editor as well."""
         return tuple(round(share * self.num_steps) for share in self.stage_shares)
 
     @model_validator(mode="after")
@@ -112,10 +113,10 @@ class EditorPretrainingConfig(Record):
 
 
 class DrawingConfig(Record):
-    """Edits that a pretrained editor draws for the judge's data."""
+    """Edits from a pretrained editor for the judge's data."""
 
     seed: int = 19
-    """Of the starting noise."""
+    """Of the initial noise."""
     num_edits: int = Field(4_000, gt=0, le=1_000_000)
     """Divided evenly among the editor and its earlier stages."""
     group_size: PositiveInt = 8

@@ -30,19 +30,19 @@ _PADDING, _UNKNOWN = "<pad>", "<unknown>"
 
 
 class TinyCondition(NamedTuple):
-    """Sources and instructions as the network reads them."""
+    """Encoded sources and instructions."""
 
     source_BChw: Tensor
     words_BL: Tensor
     mask_BL: Tensor
-    """True where ``words_BL`` holds a word and no padding."""
+    """True for words in ``words_BL``, False for padding."""
 
     def __len__(self) -> int:
         """Number of rows."""
         return len(self.source_BChw)
 
     def repeat(self, times: int) -> "TinyCondition":
-        """Each row ``times`` in a row."""
+        """Each row ``times`` times in succession."""
         return TinyCondition(*(part.repeat_interleave(times, dim=0) for part in self))
 
     def rows(self, chosen: Tensor | slice) -> "TinyCondition":
@@ -58,14 +58,14 @@ class TinyEditor:
     """A flow-matching editor of small square pictures."""
 
     def __init__(self, network: EditorNetwork, codec: PatchCodec, tokenizer: Tokenizer) -> None:
-        """Put the parts together."""
+        """Assemble the parts."""
         self.network = network
         self.codec = codec
         self._tokenizer = tokenizer
 
     @classmethod
     def untrained(cls, config: EditorNetworkConfig, instructions: Iterable[str], seed: int) -> Self:
-        """An editor of random weights that knows the words of ``instructions``."""
+        """An editor with random weights that knows the words of ``instructions``."""
         tokenizer = _build_tokenizer(instructions, config.max_words)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -79,7 +79,7 @@ class TinyEditor:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read an editor's checkpoint.
+        """Load an editor's checkpoint.
 
         Raises:
             InvalidInputError: the folder holds none, or a malformed one.
@@ -110,22 +110,22 @@ class TinyEditor:
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
-        """``C, h, w``: a few numbers for each patch."""
+        """``C, h, w``: the channels and grid of patches."""
         config = self.network.config
         side = config.picture_side // config.patch_side
         return config.latent_channels, side, side
 
     def trainable(self) -> EditorNetwork:
-        """The network; the latents stay what they are."""
+        """The network; the codec stays fixed."""
         return self.network
 
     def reference(self) -> Self:
-        """This editor as it is now, whatever becomes of its network."""
+        """A copy of this editor, unaffected by later changes of its network."""
         return self.with_network(copy.deepcopy(self.network))
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.network.change.weight.device
 
     @property
@@ -134,7 +134,7 @@ class TinyEditor:
         return {}
 
     def encode(self, tasks: Sequence[EditTask]) -> TinyCondition:
-        """Sources as latents ``[B, C, h, w]`` and instructions as ``[B, L]`` word numbers."""
+        """Sources as latents ``[B, C, h, w]`` and instructions as ``[B, L]`` word indices."""
         encoded = self._tokenizer.encode_batch([task.instruction.lower() for task in tasks])
         return TinyCondition(
             self.to_latents([task.sources[0] for task in tasks]),
@@ -143,7 +143,7 @@ class TinyEditor:
         ).to(self.device)
 
     def noise(self, condition: TinyCondition, generator: torch.Generator) -> Tensor:
-        """Latents to start from, ``[B, C, h, w]``."""
+        """Initial latents, ``[B, C, h, w]``."""
         shape = (len(condition), *self.latent_shape)
         return torch.randn(shape, generator=generator).to(self.device)
 
@@ -174,7 +174,7 @@ class TinyEditor:
         return velocity_of(finished, latents_BCHW, times_B)
 
     def grid(self, condition: TinyCondition) -> tuple[int, int]:
-        """A position for each patch."""
+        """One position per patch."""
         return self.latent_shape[1:]
 
     def spread(self, map_Bhw: Tensor, condition: TinyCondition) -> Tensor:

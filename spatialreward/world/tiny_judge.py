@@ -1,4 +1,4 @@
-"""The tiny judge: the 8B judge's class at 3 million parameters, with a tokenizer of its own."""
+"""The tiny judge: the 8B judge's class at 3 million parameters, with its own tokenizer."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PICTURE_SIDE = 64
 _PATCH = 8
 _VOCABULARY = 1400
-# Near 1 / sqrt(width). With the 0.02 of wide models it learns to see four times as slowly.
+# About 1 / sqrt(width). With the 0.02 of wide models it learns to see four times as slowly.
 _INITIALIZER_RANGE = 0.06
 
 _SPECIAL_TOKENS = (
@@ -27,8 +27,8 @@ _SPECIAL_TOKENS = (
     "<|image_pad|>",
     "<|video_pad|>",
 )
-# What every answer repeats is one pre-token each, and so is a box: an answer is then short enough
-# to train on, and a frequent box becomes one token. Any other text falls apart into bytes.
+# Fixed parts of answers are one pre-token each, and so is a box: answers become short enough to
+# train on, and a frequent box becomes one token. Any other text splits into bytes.
 _PRE_TOKENS = (
     r'\{"edit_region": \[|\{"id": |, "label": "|", "bbox_2d": '
     r'|\[\d+, \d+, \d+, \d+\]|\}, |\}\], "reasoning": "'
@@ -48,8 +48,8 @@ CHAT_TEMPLATE = (
 
 
 def build_tokenizer(texts: Iterable[str]) -> "PreTrainedTokenizerFast":
-    """A byte-level BPE tokenizer fitted to ``texts``; any other text still has tokens."""
-    # Every score must be one token: soft scores are read off one distribution.
+    """A byte-level BPE tokenizer fitted to ``texts``; it can encode any other text."""
+    # Every score must be one token: soft scores come from a single distribution.
     scores = [" ".join(str(score) for score in range(26))] * 100
     fast = fitted_tokenizer([*texts, *scores], _PRE_TOKENS, _VOCABULARY, _SPECIAL_TOKENS)
     fast.chat_template = CHAT_TEMPLATE
@@ -62,9 +62,9 @@ def fitted_tokenizer(
     """A byte-level BPE tokenizer without a chat template.
 
     Args:
-        texts: what it is fitted to.
-        splits: pattern of the pieces that no token goes beyond.
-        size: of the vocabulary, at most.
+        texts: training texts.
+        splits: pattern of the pieces that tokens cannot cross.
+        size: limit of the vocabulary.
         special_tokens: the first one pads.
     """
     from transformers import PreTrainedTokenizerFast
@@ -111,7 +111,7 @@ def build_image_processor() -> "Qwen2VLImageProcessorPil":
 def build_model(
     tokenizer: "PreTrainedTokenizerFast", seed: int
 ) -> "Qwen3VLForConditionalGeneration":
-    """A randomly initialised model; the same weights for the same seed."""
+    """A randomly initialised model; deterministic for a seed."""
     import torch
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 

@@ -1,9 +1,9 @@
-"""The truth about an edit whose scenes are known: what changed, whether it was asked for, scores.
+"""The truth about an edit with known scenes: changes, whether they were requested, and scores.
 
-Editing success is the mean credit over what was asked. Credit for one cell: 1 when it holds just
-what was asked for, 0 when it was left alone or emptied for nothing, and 0.2 + 0.6 x (share of the
-asked attributes that are right) when the right object was changed in a wrong way. Everything that
-changed and was not asked for costs 8 points of over-editing.
+Editing success is the mean credit over the requests. Credit for one cell: 1 if it holds exactly the
+requested object, 0 if it is unchanged or wrongly emptied, and 0.2 + 0.6 x (share of the requested
+attributes that are right) if the right object was changed in a wrong way. Every change that was not
+requested costs 8 points of over-editing.
 """
 
 from collections.abc import Sequence
@@ -24,36 +24,36 @@ _ATTRIBUTES = ("shape", "colour", "size")
 
 
 class Change(Record):
-    """One place where two scenes differ."""
+    """One difference between two scenes."""
 
     box: Box
     cell: Cell | None
     """None for the background."""
     before: str
-    """What was there, in words; ``nothing`` for an empty cell."""
+    """The previous content, in words; ``nothing`` for an empty cell."""
     after: str
     verdict: Verdict
 
 
 class Truth(Record):
-    """All there is to know about one edit."""
+    """The full truth about one edit."""
 
     changes: tuple[Change, ...]
     asked: int = Field(ge=1)
-    """Number of things the instruction asks for."""
+    """Number of requests in the instruction."""
     done: int = Field(ge=0)
-    """How many of them were done completely."""
+    """Number of completely fulfilled requests."""
     artifact: Artifact | None
     scores: Scores
 
     @property
     def fault(self) -> str:
-        """What is wrong with the picture as a picture, in words; empty if nothing is."""
+        """The picture's artifact, in words; empty if there is none."""
         return fault_words(self.artifact, self.scores.artifact_freedom)
 
     @property
     def regions(self) -> tuple[EditRegion, ...]:
-        """The changes as edit regions, the label naming what is there now (or was, if it went)."""
+        """The changes as edit regions; labels give the current content, or the previous one."""
         return tuple(
             EditRegion(id=number, label=label_of(change), bbox_2d=change.box)
             for number, change in enumerate(self.changes)
@@ -61,14 +61,14 @@ class Truth(Record):
 
 
 def label_of(change: Change) -> str:
-    """What a region holds: what is there now, or was there if nothing is."""
+    """A region's label: the current content, or the previous one if empty."""
     return change.before if change.after == "nothing" else change.after
 
 
 def truth_of(
     source: Scene, operations: Sequence[Operation], edited: Scene, artifact: Artifact | None
 ) -> Truth:
-    """Compare what was asked for with what was done."""
+    """Compare the requests with the result."""
     desired = source
     for operation in operations:
         desired = apply(desired, operation)

@@ -1,4 +1,4 @@
-"""A tiny judge of random weights: where the grounding begins, and a baseline of evaluations."""
+"""A tiny judge with random weights: the start of the grounding, and a baseline of evaluations."""
 
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ _TASKS: tuple[Task, ...] = (*DESCRIBING, "semantic", "perceptual")
 def untrained_tiny(
     seed: int, data: DataConfig
 ) -> tuple["Qwen3VLForConditionalGeneration", Processor]:
-    """A tiny judge of random weights, with a tokenizer fitted to the world's texts."""
+    """A tiny judge with random weights, and a tokenizer fitted to the world's texts."""
     tokenizer = _tokenizer(data)
     processor = Processor(tokenizer, tiny_judge.build_image_processor(), TINY.square_side)
     return tiny_judge.build_model(tokenizer, seed), processor
@@ -30,7 +30,7 @@ def untrained_tiny(
 
 def _tokenizer(data: DataConfig) -> "PreTrainedTokenizerFast":
     samples = draw_samples(data, "train", _TOKENIZER_SAMPLES)
-    # Words alone count, so the samples' own pictures need not be decoded.
+    # Only words matter, so the samples' own pictures stay encoded.
     blank = Image.new("RGB", (1, 1))
     return tiny_judge.build_tokenizer(
         text

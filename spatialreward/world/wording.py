@@ -1,6 +1,6 @@
-"""What is told of a generated edit: what was asked for, what became of it, what spoils it.
+"""Wording of labels for generated edits: the request, the result, and artifacts.
 
-A judgement says what was asked for, then describes the differences with a verdict behind each.
+A judgement states the request, then describes the differences with a verdict after each.
 """
 
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ _WHOLE = "whole"
 
 
 def semantic_reasoning(truth: Truth, world: World) -> str:
-    """What was asked for, what became of each region, and how much of it is done."""
+    """The request, the result in each region, and how much of it is done."""
     return f"{request(world)}. {_verdicts(truth, world)}"
 
 
 def perceptual_reasoning(truth: Truth) -> str:
-    """The artifact that spoils the picture, or that there is none."""
+    """The picture's artifact, or that there is none."""
     return f"<|global|> {truth.fault or 'clean'}"
 
 
 def request(world: World) -> str:
-    """What the instruction asks for, found in the source: places, and what they should hold."""
+    """The instruction's request, resolved in the source: places, and their requested content."""
     parts = [
         thing if place == _WHOLE else f"{place} {thing}" for place, thing in _wanted(world).items()
     ]
@@ -32,7 +32,7 @@ def request(world: World) -> str:
 
 
 def _wanted(world: World) -> dict[str, str]:
-    """What should be in each place that the instruction is about."""
+    """The requested content of each place."""
     desired = world.source
     for operation in world.operations:
         desired = apply(desired, operation)
@@ -51,18 +51,18 @@ def place_of(cell: int) -> str:
 
 
 def _verdicts(truth: Truth, world: World) -> str:
-    """What became of each region, attribute by attribute beside what was asked of it.
+    """The result in each region, attribute by attribute beside the request.
 
-    What is to be compared stands side by side (before, asked for, now), with what the comparison
-    comes to behind it: told apart by whole phrases, a small model takes all edits for right.
+    Values to compare stand side by side (before, requested, now), followed by the outcome of the
+    comparison: with whole phrases instead, a small model takes all edits for right.
     """
     wanted = _wanted(world)
-    told = [
+    regions = [
         f"{_region(number, change, wanted)}, {change.verdict}. "
         for number, change in enumerate(truth.changes)
     ]
     extra = sum(change.verdict == "not asked" for change in truth.changes)
-    return "".join(told) + f"<|global|> {truth.done} of {truth.asked} done, {extra} not asked"
+    return "".join(regions) + f"<|global|> {truth.done} of {truth.asked} done, {extra} not asked"
 
 
 def _region(number: int, change: Change, wanted: Mapping[str, str]) -> str:

@@ -66,10 +66,10 @@ def test_a_model_that_looks_nowhere_in_particular_is_even(judge_folder, edits, m
 def test_the_one_number_is_of_the_pictures_alone():
     shares = np.array([[0.1, 0.3, 0.6, 0.2], [0.2, 0.2, 0.6, 0.1]])
     figures = attention_figures(Attention({"scores": shares}, 0.4, 0.25, 1))
-    told = {figure.name: (figure.value, figure.baseline) for figure in figures}
-    assert told["attention/source_share"] == (pytest.approx((0.25 + 0.5) / 2), 0.4)
-    assert told["attention/scores/text"] == (pytest.approx(0.6), None)
-    assert told["attention/scores/regions_of_edited"] == (pytest.approx(0.15 / 0.25), 0.25)
+    found = {figure.name: (figure.value, figure.baseline) for figure in figures}
+    assert found["attention/source_share"] == (pytest.approx((0.25 + 0.5) / 2), 0.4)
+    assert found["attention/scores/text"] == (pytest.approx(0.6), None)
+    assert found["attention/scores/regions_of_edited"] == (pytest.approx(0.15 / 0.25), 0.25)
 
 
 def test_tokens_whose_middle_is_in_a_box_are_inside():

@@ -94,7 +94,7 @@ def test_a_failed_answer_wins_and_loses_in_the_reference_and_is_wrong_to_us(tmp_
     assert mean_of(found["failed"].ours) == 1.0
 
 
-def test_a_tie_is_wrong_under_both_rules_and_told(tmp_path):
+def test_a_tie_is_wrong_under_both_rules_and_reported(tmp_path):
     found = scored(read(tmp_path, pair("ab", "overall")), a=judged(9), b=judged(9))
     assert both(found["overall"]) == (0.0, 0.0)
     assert mean_of(found["ties"].ours) == 1.0
@@ -154,12 +154,12 @@ def test_both_published_layouts_give_the_same_pairs():
     )
     assert arrow.left_out == lines.left_out == ()
 
-    def told(published):
+    def summary(published):
         return [
             (item.instruction, item.labels, [(one.key, one.name) for one in item.candidates])
             for item in published.items
         ]
 
-    assert told(arrow) == told(lines)
+    assert summary(arrow) == summary(lines)
     # One is the winner in one row and the loser in another.
-    assert len({key for _, _, two in told(arrow) for key in two}) == 8
+    assert len({key for _, _, two in summary(arrow) for key in two}) == 8

@@ -109,8 +109,8 @@ def test_the_page_has_both_rules_side_by_side_and_what_is_missing(benches, tmp_p
 def test_what_is_written_can_be_read(benches, tmp_path):
     report = evaluate_judges(benches, [contestant("one")], tmp_path / "out").report
     files = write_report(report, tmp_path / "out")
-    told = (tmp_path / "out" / "report.json").read_text()
-    assert Evaluation.model_validate_json(told) == report
+    stored = (tmp_path / "out" / "report.json").read_text()
+    assert Evaluation.model_validate_json(stored) == report
     assert (tmp_path / "out" / "report.md").read_text() == as_markdown(report)
     assert {path.name for path in files} >= {"mer-bench.png", "mer-bench-win-probability.png"}
     assert all(path.is_file() for path in files)

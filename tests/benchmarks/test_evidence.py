@@ -72,7 +72,7 @@ def test_another_version_of_a_benchmark_is_refused_by_name():
 
 
 @pytest.mark.parametrize(("lacking", "mine"), [("candidate", []), ("champion", [0.9])])
-def test_who_was_not_measured_on_the_main_benchmark_is_told(lacking, mine):
+def test_who_was_not_measured_on_the_main_benchmark_is_reported(lacking, mine):
     measured = [make_evidence(value) for value in mine]
     theirs = [] if measured else [make_evidence(0.8)]
     [complaint] = complaints(measured, theirs)
@@ -90,7 +90,7 @@ def test_one_prompt_tells_no_gain():
     assert "worse" in complaints([theirs], [mine])[0]
 
 
-def test_failures_above_the_allowed_share_are_told_by_benchmark():
+def test_failures_above_the_allowed_share_are_reported_by_benchmark():
     few, many = (make_evidence(0.9, num_failed=count) for count in (2, 3))
     assert too_many_failures(GATE, [few]) == []
     [complaint] = too_many_failures(GATE, [many])

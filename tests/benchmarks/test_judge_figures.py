@@ -67,7 +67,7 @@ def test_the_truth_orders_every_pair_and_its_opposite_none(values):
     assert pairwise_accuracy(truth, -truth) == 0.0
 
 
-def test_pairs_of_one_task_and_of_two_are_told_apart():
+def test_pairs_of_one_task_and_of_two_are_distinguished():
     truth = np.array([0.1, 0.9, 0.1, 0.9])
     rewards = np.array([0.2, 0.1, 0.3, 0.4])
     # Within: (0, 1) is wrong and (2, 3) right. Across: (0, 3) is right and (1, 2) wrong.
@@ -117,7 +117,7 @@ def test_a_judge_that_never_answers_has_the_worst_figures():
     assert figures.unparsable_share == figures.reward_mae == 1.0
 
 
-def test_failures_are_told_by_reason_and_mendings_are_counted():
+def test_failures_are_reported_by_reason_and_mendings_are_counted():
     truths = labels(20)
     cut_off = Judgement.failed("longer than 208 tokens", Failure.CUT_OFF)
     mended = truths[3].model_copy(update={"mended": (Mending.THOUGHT, Mending.TRAILING_COMMA)})
@@ -185,8 +185,8 @@ def test_a_label_has_both_streams(label, problem):
 @pytest.mark.parametrize("form", [AnswerForm.REASONING, AnswerForm.SCORES])
 def test_a_judge_that_predicts_no_regions_has_no_iou(form):
     truths = [edit.label for edit in edits(6)]
-    told = {"answer": form, "regions": ()}
-    judgements = [one.model_copy(update=told) for one in truths]
+    found = {"answer": form, "regions": ()}
+    judgements = [one.model_copy(update=found) for one in truths]
     figures = judge_figures(truths, judgements, range(6)).measured()
     assert "mean_iou" not in figures
     assert figures["pairwise_accuracy"] == 1.0

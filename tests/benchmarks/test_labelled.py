@@ -97,8 +97,8 @@ def test_the_mean_over_tasks_is_the_share_of_all_pairs(groups):
 
 
 def test_a_judge_without_regions_has_no_iou_and_all_else(groups):
-    told = {"answer": AnswerForm.SCORES, "regions": ()}
-    judged = {key: one.model_copy(update=told) for key, one in groups.truths.items()}
+    result = {"answer": AnswerForm.SCORES, "regions": ()}
+    judged = {key: one.model_copy(update=result) for key, one in groups.truths.items()}
     names = {one.name for one in groups.score(judged)}
     assert "mean_iou" not in names
     assert {"pairwise_accuracy", "within_group_agreement", "ties"} <= names

@@ -69,7 +69,7 @@ def test_a_single_candidate_has_no_correlation():
         ([0, 2, 1, 3], "mixed"),
     ],
 )
-def test_the_first_kind_of_error_that_fits_is_told(order, kind):
+def test_the_first_kind_of_error_that_fits_is_reported(order, kind):
     assert order_metrics(order).error_type == kind
 
 

@@ -52,7 +52,7 @@ def test_each_judge_has_its_figures_under_both_rules(report):
     assert exact[2].interval[0] < 0.75 < exact[2].interval[1]
 
 
-def test_failures_are_told_by_reason(report):
+def test_failures_are_reported_by_reason(report):
     assert [result.failed for result in report.judges] == [{}, {}, {Failure.CUT_OFF: 1}]
     assert [result.num_edits for result in report.judges] == [8, 8, 8]
 

@@ -72,7 +72,7 @@ def test_the_published_threshold_of_ties_is_chosen_on_the_labels(tmp_path):
     bench = TigerBench.read(write(tmp_path, *groups))
     script = {"2pair/a_AB": [judged(20), judged(19)], "2pair/b_AB": [judged(20), judged(5)]}
     found = figures(bench, judgements_of(bench, script))
-    # Ours knows of no threshold: the judge has told the tied edits apart.
+    # Ours has no threshold: the judge scored the tied edits differently.
     assert both(found["strict/2pair"]) == (1.0, 0.5)
     assert found["pairs/2pair"].reference == 1.0
 

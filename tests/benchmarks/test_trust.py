@@ -70,7 +70,7 @@ def test_an_honest_judge_gives_in_to_nothing(chosen):
     assert all(figure.reached is not False for figure in trust_figures(trust))
 
 
-def test_what_a_judge_gives_in_to_is_told_by_its_attack(chosen):
+def test_what_a_judge_gives_in_to_is_reported_by_its_attack(chosen):
     def opinion(edit):
         if is_good(chosen, edit):
             return 0.7

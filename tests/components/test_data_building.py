@@ -59,7 +59,9 @@ def test_gathered_shards_are_an_artifact_and_are_not_sent_again(steps, tmp_path,
     assert digest_folder(tmp_path / "cache" / "data" / ref.sha256[:16]) == ref.sha256
     # Nothing is answered from a marker whose shards are gone.
     store.remove(f"{location}/{data.shards[0].path.name}")
-    with pytest.raises(InvalidInputError, match=r"parquet: is gone from the store; build .*--anew"):
+    with pytest.raises(
+        InvalidInputError, match=r"parquet: missing from the store; build .*--rerun"
+    ):
         gather_edits(CorpusStep(corpus=config), packed, "")
 
 

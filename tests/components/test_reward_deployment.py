@@ -57,7 +57,7 @@ def test_a_judge_that_passes_is_the_champion_and_registered_once(checkpoint, cli
     champion = client.get_model_version_by_alias("passes", "champion")
     assert champion.version == client.get_model_version_by_alias("passes", "candidate").version
     assert champion.tags["gate"] == "passed"
-    # Not rounded: whoever promotes it by hand decides by what the pipeline decided by.
+    # Unrounded, so that a promotion by hand uses the same figure as the pipeline.
     assert champion.tags["mean_iou"] == "0.650049"
     assert champion.source == judge
 
@@ -68,8 +68,8 @@ def test_a_second_champion_keeps_the_first_as_previous(checkpoint, client):
         register_judge(settings("twice"), judge, evaluation(judge), "")
     assert str(client.get_model_version_by_alias("twice", "champion").version) == "2"
     assert str(client.get_model_version_by_alias("twice", "previous").version) == "1"
-    told = client.get_model_version("twice", "2").tags
-    assert (told["promoted_by"], told["promoted_over"]) == ("pipeline", "1")
+    found = client.get_model_version("twice", "2").tags
+    assert (found["promoted_by"], found["promoted_over"]) == ("pipeline", "1")
 
 
 def test_without_a_repository_the_step_waits_for_the_deployer(

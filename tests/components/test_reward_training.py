@@ -181,7 +181,7 @@ def test_nodes_train_one_judge_and_a_later_run_finds_it_done(cluster, parent, da
 
 
 @pytest.mark.slow
-def test_what_the_nodes_cannot_do_is_told_in_their_words_and_not_tried_again(
+def test_what_the_nodes_cannot_do_is_reported_in_their_words_and_not_tried_again(
     cluster, parent, data, monkeypatch
 ):
     nodes_train(cluster)
@@ -247,7 +247,7 @@ def test_a_cluster_that_is_away_for_a_moment_is_asked_again_at_the_end(
     assert recorded_outcome(parent).ended == "failed"
 
 
-def test_what_the_nodes_failed_of_is_told_although_it_cannot_be_recorded(
+def test_what_the_nodes_failed_of_is_reported_although_it_cannot_be_recorded(
     cluster, parent, data, monkeypatch
 ):
     def away(_):

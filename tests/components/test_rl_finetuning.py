@@ -10,7 +10,7 @@ import spatialreward
 from components.editor_evaluation import steps as evaluation
 from components.rl_finetuning import steps
 from components.rl_finetuning.__main__ import app
-from components.rl_finetuning.steps import AskedFor, draw_edits, import_editor, pretrain_editor
+from components.rl_finetuning.steps import TaskData, draw_edits, import_editor, pretrain_editor
 from spatialreward.artifacts import ArtifactRef
 from spatialreward.benchmarks.config import EditorEvaluationConfig
 from spatialreward.data.dataset import DatasetRef
@@ -98,7 +98,7 @@ def test_an_editor_is_fine_tuned_under_watch(data, client, monkeypatch, tmp_path
         sampling=SamplingConfig(num_denoising_steps=2),
         watch=WatchConfig(num_prompts=2, group_size=2),
     )
-    tuned = steps.finetune_editor(EditorRlStep(rl=rl, world=WORLD), editor, editor, "", AskedFor())
+    tuned = steps.finetune_editor(EditorRlStep(rl=rl, world=WORLD), editor, editor, "", TaskData())
     experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
     (run,) = client.search_runs([experiment], "attributes.run_name = 'finetune-editor'")
     metrics = run.data.metrics
@@ -138,7 +138,7 @@ def test_two_processes_of_one_machine_make_the_editor_that_one_makes(
     made = {}
     for processes in (1, 2):
         # Without held-out tasks there is no watch, which would keep the editor of the first look.
-        given = (editor, editor, "", AskedFor(data))
+        given = (editor, editor, "", TaskData(data))
         tuned = steps.finetune_editor(finetuning(processes), *given)
         # It is found done, and no process is started.
         assert steps.finetune_editor(finetuning(processes), *given) == tuned
@@ -164,7 +164,7 @@ def test_two_processes_of_one_machine_make_the_editor_that_one_makes(
 
 
 def test_each_process_gets_the_step_as_its_command():
-    config, asked = finetuning(2), AskedFor(heldout="s3://bucket/h#sha256=" + "1" * 64)
+    config, asked = finetuning(2), TaskData(heldout="s3://bucket/h#sha256=" + "1" * 64)
     step = steps.finetuning_step(config, "s3://bucket/e#sha256=0", "s3://bucket/j#sha256=0", asked)
     name, *arguments = step.command("parent")
     context = typer.main.get_command(app).commands[name].make_context(name, arguments)
@@ -202,7 +202,7 @@ def test_a_published_editor_is_taken_fine_tuned_and_compared(data, omnigen2, mon
     rl = RlConfig(num_steps=1, num_prompts=2, group_size=2, sampling=sampling, watch=watch)
     adapted = {"world": WORLD, "adaptation": editor.adaptation}
     config = EditorRlStep(rl=rl, base_name="hub:OmniGen2/OmniGen2@0123", **adapted)
-    tuned = steps.finetune_editor(config, base, base, "", AskedFor(data, data))
+    tuned = steps.finetune_editor(config, base, base, "", TaskData(data, data))
     folder = ObjectStore.from_environment().fetch_folder(
         ArtifactRef.parse(tuned), tmp_path / "lora"
     )

@@ -189,24 +189,24 @@ def from_hub(folder, home, *references):
 
 
 def test_a_packed_data_set_is_opened_from_the_hub(packed, tmp_path):
-    told = from_hub(packed, tmp_path, "hub:some/edits@main", "hub:some/edits@gone", "hub:a/b@main")
-    assert told[0] == " ".join(["hub:some/edits@main", *IDS])
-    assert told[1] == "data set hub:some/edits@gone: the hub has no such revision"
-    assert told[2].startswith("data set hub:a/b@main: the hub has no such dataset")
+    lines = from_hub(packed, tmp_path, "hub:some/edits@main", "hub:some/edits@gone", "hub:a/b@main")
+    assert lines[0] == " ".join(["hub:some/edits@main", *IDS])
+    assert lines[1] == "data set hub:some/edits@gone: the hub has no such revision"
+    assert lines[2].startswith("data set hub:a/b@main: the hub has no such dataset")
 
 
 def test_a_damaged_shard_of_the_hub_is_named(packed, tmp_path):
     shard = packed / "edits-00001.parquet"
     shard.write_bytes(shard.read_bytes()[:-1])
-    [told] = from_hub(packed, tmp_path, "hub:some/edits@main")
-    assert told.startswith("hub:some/edits@main: 1 of 2 shards are not as manifest.json says")
+    [lines] = from_hub(packed, tmp_path, "hub:some/edits@main")
+    assert lines.startswith("hub:some/edits@main: 1 of 2 shards are not as manifest.json says")
 
 
 def test_rows_of_the_hub_that_are_not_packed_are_a_source(packed, tmp_path):
     (packed / "manifest.json").unlink()
-    [told] = from_hub(packed, tmp_path, "hub:some/edits@main")
-    assert told.startswith("data set hub:some/edits@main: has no manifest.json")
-    assert told.endswith('id = "some/edits" and revision = "main" in [source]')
+    [lines] = from_hub(packed, tmp_path, "hub:some/edits@main")
+    assert lines.startswith("data set hub:some/edits@main: has no manifest.json")
+    assert lines.endswith('id = "some/edits" and revision = "main" in [source]')
 
 
 @pytest.fixture

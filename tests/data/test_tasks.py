@@ -30,6 +30,6 @@ def test_an_edit_to_judge_is_its_task_and_the_edited_picture():
         (edit_to_judge, make_prompt(3), "edit edit-3: edited: there is no edited picture"),
     ],
 )
-def test_what_is_missing_is_told_with_the_edit(made, row, message):
+def test_what_is_missing_is_reported_with_the_edit(made, row, message):
     with pytest.raises(InvalidInputError, match=f"^{message}"):
         made(row)

@@ -41,11 +41,11 @@ plain_text = st.text(max_size=80).filter(lambda text: "<|" not in text)
 @st.composite
 def fit_annotations(draw):
     boxes = draw(regions.filter(lambda them: all("<|" not in one.label for one in them)))
-    told = "".join(f"<|bbox_{box.id}|> {draw(plain_text)}" for box in boxes)
+    sentences = "".join(f"<|bbox_{box.id}|> {draw(plain_text)}" for box in boxes)
     return label_of(
         draw(scores(st.integers(0, 25))),
         regions=boxes,
-        sc_reasoning=f"{told}<|global|> {draw(plain_text)}",
+        sc_reasoning=f"{sentences}<|global|> {draw(plain_text)}",
         pq_reasoning=draw(plain_text),
         judged_by="teacher",
     )

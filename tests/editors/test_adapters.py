@@ -265,7 +265,7 @@ def test_a_lora_that_does_not_fit_is_refused_and_none_of_it_stays(place, change,
     assert torch.equal(predict(editor.transformer), base)
 
 
-def test_what_has_no_lora_or_no_card_is_told_so(place):
+def test_what_has_no_lora_or_no_card_is_reported_so(place):
     editor = open_editor(place)
     with pytest.raises(InvalidInputError, match="no LoRA that could be saved"):
         editor.save(place / "lora", {})

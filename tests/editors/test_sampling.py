@@ -99,7 +99,7 @@ def test_samples_of_a_known_flow_have_its_mean_and_variance(noise, eta):
 
 
 def test_cps_samples_of_a_known_flow_have_its_mean_and_less_variance():
-    """That of the chain: noise that the velocity tells of is a mean, and fresh noise knows none."""
+    """That of the chain: noise from the velocity is a mean, and fresh noise is independent."""
     eta, steps, variance = 0.8, 20, 1.0
     for number in range(steps):
         t, t_next = number / steps, (number + 1) / steps

@@ -44,7 +44,7 @@ def test_hadolint_would_say_something(tmp_path):
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES)
-def test_what_hadolint_is_told_to_pass_over_has_a_reason(dockerfile):
+def test_what_hadolint_is_reported_to_pass_over_has_a_reason(dockerfile):
     lines = (ROOT / dockerfile).read_text().splitlines()
     for number, line in enumerate(lines):
         if line.startswith("# hadolint ignore="):

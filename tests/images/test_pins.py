@@ -116,7 +116,7 @@ def test_only_what_was_resolved_is_written(registry, tmp_path):
     pinned = pin([there, gone], lock)
     assert pinned.resolved == {there: f"{registry.address}/there@{digest}"}
     assert "status 404" in pinned.failed[gone]
-    # What nobody wants any more is gone; what could not be asked for is as it was.
+    # Removes unused pins, and keeps those that could not be resolved.
     assert read_lock(lock) == {
         there: f"{registry.address}/there@{digest}",
         gone: f"{registry.address}/gone@{DIGEST}",

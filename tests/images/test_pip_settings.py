@@ -18,7 +18,7 @@ def test_the_environment_goes_before_the_files():
     assert "format" not in given
 
 
-def test_a_build_is_told_where_packages_are_and_nothing_else():
+def test_a_build_is_reported_where_packages_are_and_nothing_else():
     assert configuration(parse_settings(LISTING)).splitlines() == [
         "[global]",
         "extra-index-url = https://one.example/simple https://two.example/simple",

@@ -99,7 +99,7 @@ def small_model(model_type, tokenizer, *, tied=True, seed=3, **text):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = kind(config)
-        # Biases and norms begin at 0 and 1; random ones tell whether each is loaded.
+        # Biases and norms begin at 0 and 1; random ones show whether each is loaded.
         for name, parameter in model.named_parameters():
             if parameter.dim() == 1:
                 torch.nn.init.normal_(parameter, 0.0 if name.endswith("bias") else 1.0, 0.1)

@@ -118,8 +118,8 @@ def test_a_tensor_of_another_shape_is_named(folder, adapter, tmp_path):
     name = "base_model.model.model.language_model.layers.1.mlp.down_proj.lora_A.weight"
     assert tensors[name].shape == (4, 64)
     save_file(tensors | {name: torch.ones(4, 60)}, other / WEIGHTS)
-    told = f"{name.replace('.weight', '.default.weight')} is [4, 60] in the adapter, [4, 64] in"
-    assert told in problem(folder, other)
+    found = f"{name.replace('.weight', '.default.weight')} is [4, 60] in the adapter, [4, 64] in"
+    assert found in problem(folder, other)
 
 
 def test_an_adapter_of_other_modules_is_refused(folder, adapter, tmp_path):

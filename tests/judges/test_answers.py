@@ -34,7 +34,7 @@ def test_characters_of_several_tokens_are_read_whole(tokenizer, growing):
     assert growing.is_complete
 
 
-def test_a_character_that_is_not_finished_is_told_as_one_that_cannot_be_read(tokenizer, growing):
+def test_an_unfinished_character_is_reported_as_unreadable(tokenizer, growing):
     for token in encoded(tokenizer, "a 🧣")[:-1]:
         growing.write(token)
     assert growing.text == "a \N{REPLACEMENT CHARACTER}"

@@ -30,7 +30,7 @@ def tokenizer(request, untrained, qwen_like):
 
 @pytest.fixture
 def possible(tokenizer):
-    """Writes a text as an answer without a form, and tells what may come next."""
+    """Writes a text as an answer without a form, and returns the tokens allowed next."""
     vocabulary = Vocabulary(tokenizer)
     chooser = choosing.Chooser(
         vocabulary, tokenizer.eos_token_id, len(tokenizer), torch.device("cpu"), guided=False
@@ -60,13 +60,13 @@ def test_where_a_score_is_due_only_scores_and_white_space_are_possible(possible,
 
 
 def test_behind_a_first_digit_only_what_makes_a_score_is_possible(possible, tokenizer):
-    told = {
+    chosen = {
         digit: {one for one in possible(f'{{"score": [{digit}') if one.isdigit()}
         for digit in "0129"
     }
     nothing = {"0": set(), "1": set(), "2": set(), "9": set()}
     split = nothing | {"1": set("0123456789"), "2": set("012345")}
-    assert told == (nothing if is_whole(tokenizer) else split)
+    assert chosen == (nothing if is_whole(tokenizer) else split)
 
 
 @pytest.mark.parametrize("text", ['{"score"', '{"score": ', '{"score": [25', '{"score": [25 '])
@@ -74,9 +74,9 @@ def test_no_token_runs_into_a_score(possible, tokenizer, text):
     # The tiny vocabulary has beginnings of boxes, such as "[2" and "0, 5".
     into = {one for one in tokenizer.get_vocab() if re.search("[^0-9][0-9]", one)}
     assert bool(into) is is_whole(tokenizer)
-    told = possible(text)
-    assert told is None or not any(re.search("[^0-9][0-9]", one) for one in told)
-    assert (told is None) <= (not into)
+    chosen = possible(text)
+    assert chosen is None or not any(re.search("[^0-9][0-9]", one) for one in chosen)
+    assert (chosen is None) <= (not into)
 
 
 @pytest.mark.parametrize("text", ["", '{"reasoning": "', '{"score": [1, 2]', '<think>{"score": ['])
@@ -115,12 +115,12 @@ def test_soft_scores_of_split_numbers_are_brute_forces(qwen_like, scores_only, w
     tokens = Vocabulary(processor.tokenizer).scores
     pictures = [Image.new("RGB", (64, 64), colour) for colour in ("teal", "red", "gold")]
     questions = [Question((one, "how is it?"), form=AnswerForm.REGIONS) for one in pictures]
-    told = dict(engine.answer(questions))
+    chosen = dict(engine.answer(questions))
     for number, question in enumerate(questions):
-        assert told[number].complete
+        assert chosen[number].complete
         is_digit = [token in tokens.digits for token in written[number]]
         starts = [at for at, one in enumerate(is_digit) if one and not is_digit[at - 1]]
-        for start, mean in zip(starts, told[number].soft_scores, strict=True):
+        for start, mean in zip(starts, chosen[number].soft_scores, strict=True):
             before = written[number][:start]
             expected = brute_force_mean(model, processor, question, before, tokens)
             assert mean == pytest.approx(expected, abs=1e-4)

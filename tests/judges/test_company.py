@@ -51,6 +51,6 @@ def test_an_answer_that_cannot_be_read_spoils_no_other(broken):
     ],
 )
 def test_what_no_model_could_read_is_no_edit(picture, instruction, message):
-    """So it cannot be in a batch, and whoever makes edits of files knows which one it is."""
+    """So it cannot enter a batch, and the error names the picture."""
     with pytest.raises(InvalidInputError, match=message):
         Edit(Image.new("RGB", (8, 8)), picture, instruction)

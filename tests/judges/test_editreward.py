@@ -25,7 +25,7 @@ HIDDEN = 48
 
 
 def head(seed):
-    """As the published code builds it, with weights that tell pictures apart."""
+    """As the published code builds it, with weights that distinguish pictures."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         layers = [torch.nn.Linear(HIDDEN, 1024), torch.nn.ReLU(), torch.nn.Dropout(0.05)]
@@ -144,7 +144,7 @@ def test_one_stream_is_one_head(judge, edits):
     assert pq.reward == pytest.approx(both.scores.naturalness / 25, abs=1e-5)
 
 
-def test_who_judged_and_what_it_cannot_do_is_told(judge, edits):
+def test_who_judged_and_what_it_cannot_do_is_reported(judge, edits):
     assert judge.identity.aggregation == "mean of heads"
     assert "about -3 to 2" in judge.notice
     assert "predicts no regions, takes 1 source picture" in judge.notice
@@ -210,10 +210,10 @@ def test_weights_without_the_added_token_are_refused(folder, protocol_file, tmp_
 
 
 def test_a_prompt_without_the_token_is_refused(folder, protocol_file, tmp_path):
-    told = json.loads(protocol_file.read_text())
-    told["perceptual"] = told["perceptual"].replace(TOKEN, "")
+    settings = json.loads(protocol_file.read_text())
+    settings["perceptual"] = settings["perceptual"].replace(TOKEN, "")
     other = tmp_path / "other.json"
-    other.write_text(json.dumps(told))
+    other.write_text(json.dumps(settings))
     with pytest.raises(InvalidInputError, match=r"perceptual: expected <\|Reward\|> once"):
         load_judge(folder, protocol=other)
 

@@ -27,13 +27,13 @@ def test_what_was_learnt_is_judged_as_it_was_taught(judge, known_edits, known_sa
         assert matched_iou(sample.truth.regions, judgement.regions) == 1.0
 
 
-def test_what_is_written_is_told_word_for_word(judge, known_edits):
-    told = {}
-    judge.tell(lambda edit, answers: told.update({id(edit): answers}))
+def test_what_is_written_is_reported_word_for_word(judge, known_edits):
+    heard = {}
+    judge.set_listener(lambda edit, answers: heard.update({id(edit): answers}))
     judgements = judge.judge(known_edits[:3])
-    judge.tell(listen_to_nothing)
+    judge.set_listener(listen_to_nothing)
     for edit, judgement in zip(known_edits[:3], judgements, strict=True):
-        answers = told[id(edit)]
+        answers = heard[id(edit)]
         semantic = parse_semantic(answers[Streams.SEMANTIC])
         assert semantic.edit_region == judgement.regions
         assert parse_perceptual(answers[Streams.PERCEPTUAL]).reasoning == judgement.pq_reasoning

@@ -1,4 +1,4 @@
-"""What is wrong with a folder is told in one line, before anything is built."""
+"""A fault of a folder is reported in one line, before anything is built."""
 
 import json
 import struct
@@ -104,7 +104,7 @@ def test_a_missing_file_is_named(folder, file, expected):
     assert expected in problem(folder)
 
 
-def test_weights_that_end_too_soon_are_told_from_ones_that_are_too_long(folder):
+def test_weights_that_end_too_soon_are_reported_from_ones_that_are_too_long(folder):
     path = folder / "model.safetensors"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])

@@ -162,7 +162,7 @@ def test_an_edit_without_a_judgement_is_named_and_the_rest_goes_on(
     server, opened, reaction, failure
 ):
     def plan(asked):
-        # The PQ question shows no instruction: the middle edit is told by its picture.
+        # The PQ question shows no instruction: its picture identifies the middle edit.
         is_bad = not compares(asked) and picture_in(asked.pictures[0]).size == (61, 40)
         return reaction if is_bad else well(asked)
 
@@ -336,14 +336,14 @@ def test_options_of_an_edit_do_not_name_what_they_do_not_say():
 @pytest.mark.parametrize("form", ["full-reasoning", "full-scores"])
 def test_a_model_is_asked_for_less_and_held_to_it(server, opened, form):
     judge = opened(protocol=form)
-    told = {"reasoning": "a dog as asked", "score": [20, 24]}
+    found = {"reasoning": "a dog as asked", "score": [20, 24]}
     if form == "full-scores":
-        del told["reasoning"]
-    server.plan = lambda asked: says(told)
+        del found["reasoning"]
+    server.plan = lambda asked: says(found)
     (judgement,) = judge.judge([edit()])
     assert judgement.status is JudgementStatus.OK
     assert (judgement.answer, judgement.regions) == (named_protocol(form).answer, ())
-    assert judgement.sc_reasoning == told.get("reasoning", "")
+    assert judgement.sc_reasoning == found.get("reasoning", "")
     server.plan = well
     (refused,) = judge.judge([edit()])
     assert refused.failure is Failure.WRONG_FORM

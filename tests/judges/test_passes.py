@@ -108,14 +108,14 @@ def test_a_failure_is_in_the_form_of_its_passes():
 
 
 def test_a_failure_says_how_many_and_why():
-    told = mean_judgement(
+    found = mean_judgement(
         [failed(Failure.NOT_JSON, "no braces"), failed(), judged(1, 2), failed(), failed()]
     )
-    assert told.failure is Failure.CUT_OFF
-    assert told.reason == (
+    assert found.failure is Failure.CUT_OFF
+    assert found.reason == (
         "4 of 5 passes have no judgement (3 cut_off, 1 not_json); the first: no braces"
     )
-    assert (told.scores, told.reward) == (None, None)
+    assert (found.scores, found.reward) == (None, None)
 
 
 def test_each_edit_is_drawn_with_seeds_of_its_own_and_failures_are_counted(caplog):

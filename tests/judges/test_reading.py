@@ -31,9 +31,9 @@ class Scripted:
 
 def judged(semantic, perceptual, protocol=TINY, measure=None, **options):
     edit = Edit(PICTURE, PICTURE, "nothing", options=JudgingOptions(**options))
-    told = measure if measure is not None else Counter()
+    amounts = measure if measure is not None else Counter()
     judge = Judge(Scripted(semantic, perceptual), protocol)
-    (judgement,) = judge.judge([edit], lambda name, amount: told.update({name: amount}))
+    (judgement,) = judge.judge([edit], lambda name, amount: amounts.update({name: amount}))
     return judgement
 
 
@@ -65,20 +65,20 @@ def test_soft_scores_that_were_asked_for_and_are_not_there_are_a_failure():
     ],
 )
 def test_a_failure_is_of_a_kind_and_counted(text, complete, failure):
-    told = Counter()
+    amounts = Counter()
     judgement = judged(
-        Generated(text, complete, (1.0, 1.0)), Generated(PQ, True, (1.0, 1.0)), measure=told
+        Generated(text, complete, (1.0, 1.0)), Generated(PQ, True, (1.0, 1.0)), measure=amounts
     )
     assert judgement.failure is failure
     assert (judgement.scores, judgement.reward) == (None, None)
-    assert told["answers/unreadable"] == 1
+    assert amounts["answers/unreadable"] == 1
 
 
-def test_what_was_mended_is_told_once_and_counted():
-    told = Counter()
+def test_what_was_mended_is_reported_once_and_counted():
+    amounts = Counter()
     fenced = Generated(f"```\n{SC}", True, (1.0, 1.0)), Generated(f"So: {PQ}", True, (1.0, 1.0))
-    assert judged(*fenced, measure=told).mended == (Mending.WORDS_AROUND,)
-    assert told["mended/words_around"] == 1
+    assert judged(*fenced, measure=amounts).mended == (Mending.WORDS_AROUND,)
+    assert amounts["mended/words_around"] == 1
     strict = TINY.model_copy(update={"mendings": ()})
     assert judged(*fenced, protocol=strict).failure is Failure.NOT_JSON
 

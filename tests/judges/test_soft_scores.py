@@ -16,10 +16,10 @@ def chances(**likely):
 
 def test_whole_scores_are_weighted_by_their_chances_among_themselves():
     whole = Whole(tuple(range(100, 126)))
-    told = dict.fromkeys(range(200), UNLIKELY)
+    found = dict.fromkeys(range(200), UNLIKELY)
     # Three to one for 20 over 10; what is no score does not count, however likely it is.
-    told |= {110: 0.0, 120: math.log(3.0), 5: 50.0}
-    assert mean_of_whole(whole, told) == pytest.approx(17.5)
+    found |= {110: 0.0, 120: math.log(3.0), 5: 50.0}
+    assert mean_of_whole(whole, found) == pytest.approx(17.5)
 
 
 def test_a_single_digit_is_what_it_is():

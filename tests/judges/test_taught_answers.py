@@ -65,8 +65,8 @@ def judge(request, parts):
 
 
 def test_each_answer_is_given_word_for_word_and_read(judge, edits):
-    told = Counter()
-    judgements = judge.judge(edits.values(), lambda name, amount: told.update({name: amount}))
+    amounts = Counter()
+    judgements = judge.judge(edits.values(), lambda name, amount: amounts.update({name: amount}))
     semantic, perceptual = parse_semantic(SOUND), parse_perceptual(PERCEPTUAL)
     for how, judgement in zip(edits, judgements, strict=True):
         assert judgement.status is JudgementStatus.OK, (how, judgement.reason)
@@ -75,7 +75,7 @@ def test_each_answer_is_given_word_for_word_and_read(judge, edits):
         assert judgement.pq_reasoning == perceptual.reasoning
         assert tuple(judgement.scores.given().values()) == (21, 4, 20, 9)
         assert judgement.mended == ((Mending.THOUGHT,) if "think" in SEMANTIC[how] else ())
-    assert told["mended/thought"] == 3
+    assert amounts["mended/thought"] == 3
 
 
 def test_every_score_has_a_mean_however_the_answer_is_written(judge, edits):

@@ -37,8 +37,8 @@ def group(edits, size):
 
 
 def counted(engine, questions):
-    told = Counter()
-    return answered(engine, questions, lambda name, amount: told.update({name: amount})), told
+    amounts = Counter()
+    return answered(engine, questions, lambda name, amount: amounts.update({name: amount})), amounts
 
 
 def answered(engine, questions, measure=ignore):
@@ -78,18 +78,18 @@ def test_an_answer_is_what_transformers_own_generation_writes(parts, engine, kno
 
 def test_the_edits_of_one_prompt_compute_its_beginning_once(engine, known_edits):
     questions = [semantic_question(TINY, edit) for edit in group(known_edits, 12)]
-    _, told = counted(engine, questions)
+    _, amounts = counted(engine, questions)
     _, alone = counted(engine, questions[:1])
     of_own = 1 + 16 + 1 + 2 - 1  # the picture, the marker behind it, the end of the turn
     assert alone["prompt_tokens/computed"] == alone["prompt_tokens/asked"]
-    assert told["prompt_tokens/computed"] == alone["prompt_tokens/asked"] + 11 * of_own
+    assert amounts["prompt_tokens/computed"] == alone["prompt_tokens/asked"] + 11 * of_own
 
 
 def test_a_picture_is_encoded_once_for_both_streams(engine, known_edits):
     edit = known_edits[0]
     questions = [semantic_question(TINY, edit), perceptual_question(TINY, edit)]
-    _, told = counted(engine, questions)
-    assert (told["pictures/shown"], told["pictures/encoded"]) == (3, 2)
+    _, amounts = counted(engine, questions)
+    assert (amounts["pictures/shown"], amounts["pictures/encoded"]) == (3, 2)
 
 
 def test_prompts_with_pictures_first_share_the_source(parts, known_edits):
@@ -152,11 +152,11 @@ def test_questions_that_join_later_are_answered_as_if_they_had_been_there_at_fir
         joined.append(list(itertools.islice(waiting, 3)))
         return joined[-1]
 
-    told = dict(engine.answer(list(itertools.islice(waiting, 2)), ignore, more))
+    amounts = dict(engine.answer(list(itertools.islice(waiting, 2)), ignore, more))
     assert len(joined) > 2
     for number, one in enumerate(answered(engine, questions)):
-        assert told[number].text == one.text
-        assert told[number].soft_scores == pytest.approx(one.soft_scores, abs=1e-3)
+        assert amounts[number].text == one.text
+        assert amounts[number].soft_scores == pytest.approx(one.soft_scores, abs=1e-3)
 
 
 def test_several_source_pictures_are_shown_in_their_order(engine, known_edits):

@@ -66,10 +66,10 @@ class Scripted:
 
     def generate(self, prompts, sampling, use_tqdm):
         self.prompts.append(prompts)
-        told = self.answers if len(self.prompts) == 1 else [self.more] * len(prompts)
+        chances = self.answers if len(self.prompts) == 1 else [self.more] * len(prompts)
         return [
             SimpleNamespace(outputs=[one], prompt_token_ids=[1], num_cached_tokens=0)
-            for one in told
+            for one in chances
         ]
 
 
@@ -114,15 +114,15 @@ def test_soft_scores_of_whole_numbers_are_means_of_their_tokens(processor):
 def test_soft_scores_of_split_numbers_look_behind_what_was_not_written(qwen_like):
     logits_V = torch.randn(len(qwen_like.tokenizer), generator=torch.manual_seed(3)) * 3
     tokens = Vocabulary(qwen_like.tokenizer).scores
-    told = dict(enumerate(logits_V.log_softmax(0).tolist()))
-    mean = mean_of_digits(tokens, told, {1: told, 2: told})
+    chances = dict(enumerate(logits_V.log_softmax(0).tolist()))
+    mean = mean_of_digits(tokens, chances, {1: chances, 2: chances})
     answers = [completion(qwen_like, logits_V), completion(qwen_like, logits_V, text=OTHER)]
     engine, generated = scripted(qwen_like, logits_V, *answers)
     for answer in generated:
         assert answer.soft_scores == pytest.approx((mean, mean), abs=1e-6)
     one, two = tokens.branches().values()
     asked = [prompt["prompt_token_ids"] for prompt in engine._llm.prompts[1]]
-    # 12 and 25 have told what stands behind their first digits, 3 and 7 have not.
+    # 12 and 25 give the chances after their first digits, 3 and 7 do not.
     assert [ids[-1] for ids in asked] == [two, one, one, two, one, two]
     first = engine._llm.prompts[0][0]["prompt_token_ids"]
     text = qwen_like.tokenizer.decode(asked[0][len(first) :])
@@ -208,10 +208,10 @@ def test_a_prompt_asked_again_is_not_computed_again(running, known_edits):
     long = replace(known_edits[0], instruction="paint it red " * 100)
     counts = Counter()
     for _ in range(2):
-        told = running.answer(
+        chances = running.answer(
             [semantic_question(TINY, long)],
             lambda name, amount: counts.update({name: amount}),
         )
-        assert dict(told).keys() == {0}
+        assert dict(chances).keys() == {0}
     assert counts["seconds/generate"] > 0
     assert counts["prompt_tokens/computed"] < 0.75 * counts["prompt_tokens/asked"]

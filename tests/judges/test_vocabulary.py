@@ -12,7 +12,7 @@ def qwen_like():
     return qwen_like_tokenizer()
 
 
-def test_scores_that_are_one_token_each_are_told_in_order(untrained):
+def test_scores_that_are_one_token_each_are_reported_in_order(untrained):
     tokenizer = untrained[1].tokenizer
     scores = Vocabulary(tokenizer).scores
     assert isinstance(scores, Whole)
@@ -29,7 +29,7 @@ def test_a_tokenizer_that_splits_numbers_has_digits_and_endings(qwen_like):
     assert [len(scores.after(digit)) for digit in range(10)] == [0, 10, 6, 0, 0, 0, 0, 0, 0, 0]
 
 
-def test_tokens_are_told_as_the_bytes_that_they_spell(qwen_like):
+def test_tokens_are_reported_as_the_bytes_that_they_spell(qwen_like):
     bytes_of = Vocabulary(qwen_like).bytes_of
     for text in ("红色 🧣", "<think>\n", '"score": [20, 22]'):
         tokens = qwen_like(text, add_special_tokens=False)["input_ids"]

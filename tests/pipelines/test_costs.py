@@ -31,8 +31,8 @@ def run(client):
         with step("finetune-editor", parent) as task:
             for number, seconds in enumerate((30.0, 40.0, 50.0)):
                 times = {"step_s": seconds + 20.0, "judging_s": 10.0}
-                told = {f"time/{name}": value for name, value in times.items()}
-                task.log_metrics(told | {"reward/num_judged": 100.0}, number)
+                metrics = {f"time/{name}": value for name, value in times.items()}
+                task.log_metrics(metrics | {"reward/num_judged": 100.0}, number)
     return parent.run_id
 
 
@@ -96,8 +96,8 @@ def test_a_run_of_no_pipeline_is_named(client):
         pass
     with pytest.raises(InvalidInputError, match=rf"{alone.run_id}: has no steps"):
         usage_of(alone.run_id)
-    with pytest.raises(TrackingError, match="nobody"):
-        usage_of("nobody")
+    with pytest.raises(TrackingError, match="unknown"):
+        usage_of("unknown")
 
 
 def test_a_run_of_more_steps_than_a_page_holds_has_them_all(run, monkeypatch):

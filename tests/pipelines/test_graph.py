@@ -124,7 +124,7 @@ def test_nothing_of_a_graph_outlives_an_interrupt(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(("words", "state"), [("fail", "FAILED"), ("hello", "SUCCEEDED")])
-def test_the_last_step_is_told_how_the_others_ended_and_nothing_else_runs_after_a_failure(
+def test_the_last_step_is_reported_how_the_others_ended_and_nothing_else_runs_after_a_failure(
     words, state, tmp_path, capfd
 ):
     @dsl.pipeline(name="inside")

@@ -192,7 +192,7 @@ def test_small_models_run_anywhere():
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         (
             ["rl.processes=9"],
@@ -208,9 +208,9 @@ def test_small_models_run_anywhere():
         ),
     ],
 )
-def test_prompts_that_cannot_be_divided_among_processes_are_refused(changes, told):
+def test_prompts_that_cannot_be_divided_among_processes_are_refused(changes, message):
     profile = load_profile("tiny", ["rl.num_prompts=8", *changes])
-    assert told in said(refuse, profile, "tiny", Part.FULL, {})
+    assert message in said(refuse, profile, "tiny", Part.FULL, {})
     refuse(profile, "tiny", Part.DATA, {})
 
 

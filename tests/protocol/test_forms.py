@@ -88,8 +88,8 @@ def test_each_form_has_its_keys_in_order():
     ],
 )
 def test_each_form_has_its_parts_from_its_first_character(form, parts):
-    told = ANSWER.model_copy(update={"reasoning": 'a "score": [1] and "edit_region": []'})
-    found = answer_parts(render_semantic(told, form))
+    result = ANSWER.model_copy(update={"reasoning": 'a "score": [1] and "edit_region": []'})
+    found = answer_parts(render_semantic(result, form))
     assert [one.part for one in found] == parts
     assert found[0].at == 0
 

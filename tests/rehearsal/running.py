@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from components.editor_evaluation.steps import compare_editors, register_editor
 from components.reward_deployment.steps import deploy_judge
-from components.rl_finetuning.steps import AskedFor, finetune_editor, import_editor
+from components.rl_finetuning.steps import TaskData, finetune_editor, import_editor
 from pipelines.full import num_steps
 from pipelines.memory import watched_memory
 from pipelines.parts import Part
@@ -73,7 +73,7 @@ def rehearse(
         build_corpus(_heldout(profile, folder), folder / "heldout")
         given = {"heldout": str(folder / "heldout")}
         options = RunOptions(
-            stack, anew=True, started_at=started_at, out=folder, figures="pipeline"
+            stack, rerun=True, started_at=started_at, out=folder, figures="pipeline"
         )
         report = run_here(profile, NAME, options, Part.FULL, given)
         others = fine_tune_others(folder, stack, profile, report)
@@ -140,11 +140,11 @@ def fine_tune_others(
                 precision="float32",
                 lora=profile.editor.lora,
             )
-            made.append(_fine_tune(editor, profile, served, AskedFor(**stored)))
+            made.append(_fine_tune(editor, profile, served, TaskData(**stored)))
     return made
 
 
-def _fine_tune(editor: PublishedEditor, profile: Profile, served: str, asked: AskedFor) -> str:
+def _fine_tune(editor: PublishedEditor, profile: Profile, served: str, asked: TaskData) -> str:
     world, adaptation = profile.world, editor.adaptation
     before = import_editor(EditorImportStep(editor=editor), "")
     rl = EditorRlStep(rl=profile.rl, world=world, adaptation=adaptation, base_name=editor.name)

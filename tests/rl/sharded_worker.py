@@ -16,7 +16,7 @@ from spatialreward.training.processes import ALONE, joined
 from tests.rl.judging import BrightnessJudge, prompts, rewarded
 
 
-def train(editor, out, config, processes=ALONE, resume_file=None, report=lambda told, step: None):
+def train(editor, out, config, processes=ALONE, resume_file=None, report=lambda found, step: None):
     policy = load_editor(editor)
     policy.add_lora(LoraConfig(rank=2, alpha=8), checkpointing=True)
     watched = prompts(1).batch(99)

@@ -74,21 +74,21 @@ def lines(folder):
 
 def test_edits_lie_there_in_the_order_of_their_rewards(editor, tmp_path):
     (chosen,) = run(editor, Brightness(), tmp_path)
-    told = lines(tmp_path)
-    rewards = [line["judgement"]["reward"] for line in told]
+    found = lines(tmp_path)
+    rewards = [line["judgement"]["reward"] for line in found]
     assert rewards == sorted(rewards, reverse=True)
     assert len(set(rewards)) == 5
-    assert sorted(line["number"] for line in told) == [0, 1, 2, 3, 4]
-    for line in told:
+    assert sorted(line["number"] for line in found) == [0, 1, 2, 3, 4]
+    for line in found:
         picture = np.asarray(Image.open(tmp_path / line["picture"]))
         assert picture.mean() / 255 == pytest.approx(line["judgement"]["reward"])
     assert set(files(tmp_path)) == {f"0{rank}.png" for rank in range(1, 6)} | {LINES, "sheet.png"}
     assert chosen.best_picture == tmp_path / "01.png"
     assert chosen.best.judgement.reward == max(chosen.rewards) == rewards[0]
     assert chosen.rewards[0] == next(
-        line["judgement"]["reward"] for line in told if line["number"] == 0
+        line["judgement"]["reward"] for line in found if line["number"] == 0
     )
-    assert {line["instruction"] for line in told} == {TASKS[0].instruction}
+    assert {line["instruction"] for line in found} == {TASKS[0].instruction}
 
 
 def test_a_run_that_was_stopped_goes_on_and_comes_to_the_same(editor, tmp_path):
@@ -123,8 +123,8 @@ def test_another_judge_does_not_go_on(editor, tmp_path, calls):
     """In the middle of a task, and behind one that is finished."""
     with pytest.raises(Away):
         run(editor, Brightness(calls=calls), tmp_path, TASKS)
-    told = "from brightness/2; the ranking began with brightness/1; .* or use a new folder"
-    with pytest.raises(JudgeChangedError, match=told):
+    found = "from brightness/2; the ranking began with brightness/1; .* or use a new folder"
+    with pytest.raises(JudgeChangedError, match=found):
         run(editor, Brightness(judged_by="brightness/2"), tmp_path, TASKS)
 
 

@@ -12,7 +12,7 @@ from spatialreward.rl.checks import (
 )
 
 
-def test_what_is_no_number_is_told_with_step_and_prompts():
+def test_what_is_no_number_is_reported_with_step_and_prompts():
     latents = torch.zeros(4, 2, 2)
     names = ["prompt 1", "prompt 1", "prompt 2", "prompt 3"]
     check_finite(latents, "latents", 0, names)

@@ -38,7 +38,7 @@ def test_the_verdict_comes_first_and_then_each_region_the_largest_one_first():
     )
 
 
-def test_a_fault_may_be_told_in_any_language():
+def test_a_fault_may_be_reported_in_any_language():
     judgement = judged("<|bbox_0|>帽子应该是蓝色的。<|bbox_1|>天空变了。<|global|>颜色没有改对。")
     assert fault_of(judgement) == Fault(
         'at "the sky" in the top, at "a red hat" in the top left',

@@ -73,9 +73,9 @@ def test_an_editor_is_counted_without_its_weights(name, tmp_path):
     # The rest are headers, buffers of the VAE, and weights that are tied.
     assert counted == pytest.approx(held, rel=0.1)
     assert sizes.adapters > 0
-    told = table(sizes, Setting(size_px=64), judge_bytes=GIB)
-    assert "judge, apart     1.00 GiB" in told
-    assert "24 GB card: 1 process, nothing divided, edits_at_a_time 8" in told
+    plan = table(sizes, Setting(size_px=64), judge_bytes=GIB)
+    assert "judge, apart     1.00 GiB" in plan
+    assert "24 GB card: 1 process, nothing divided, edits_at_a_time 8" in plan
 
 
 def test_the_published_omnigen2_has_its_published_number_of_weights(tmp_path):

@@ -47,7 +47,7 @@ def test_edits_are_seen_together_as_whole_groups_or_parts_of_one():
     assert list(_spans(8, 4, 3)) == [(0, 3), (3, 4), (4, 7), (7, 8)]
 
 
-def test_a_prompt_is_told_by_number_name_and_instruction():
+def test_a_prompt_is_reported_by_number_name_and_instruction():
     assert describe(Prompt(2, task((8, 8)))) == "prompt 3 t/1 ('make it red')"
 
 

@@ -46,11 +46,11 @@ class Scripted:
         reward = self.rewards.pop(0)
         if reward is None:
             return Judgement.failed("cannot see", Failure.NOT_JSON)
-        told = {
+        lines = {
             "regions": (HAT,),
             "sc_reasoning": f"<|bbox_0|> the hat is wrong at {reward:g} <|global|> bad",
         } | self._more
-        return Judgement(status=JudgementStatus.OK, scores=SCORES, reward=reward, **told)
+        return Judgement(status=JudgementStatus.OK, scores=SCORES, reward=reward, **lines)
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +80,8 @@ def test_the_fault_of_the_best_edit_goes_into_the_next_instruction(editor, tmp_p
     assert {path.name for path in tmp_path.iterdir()} == names
     best, second = ((tmp_path / name).read_bytes() for name in ("best.png", "round-1.png"))
     assert best == second
-    told = [json.loads(line) for line in (tmp_path / LINES).read_text().splitlines()]
-    assert [line["picture"] for line in told] == ["round-0.png", "round-1.png", "round-2.png"]
+    lines = [json.loads(line) for line in (tmp_path / LINES).read_text().splitlines()]
+    assert [line["picture"] for line in lines] == ["round-0.png", "round-1.png", "round-2.png"]
 
 
 @pytest.mark.parametrize(
@@ -131,17 +131,17 @@ def test_a_run_that_was_stopped_goes_on_and_comes_to_the_same(editor, tmp_path):
 
 def test_a_judge_that_writes_nothing_is_of_no_use(editor, tmp_path):
     silent = Scripted(0.2, regions=(), sc_reasoning="", answer=AnswerForm.SCORES)
-    told = "judge scripted/1: wrote no reasoning .* use best-of"
-    with pytest.raises(InvalidInputError, match=told):
+    lines = "judge scripted/1: wrote no reasoning .* use best-of"
+    with pytest.raises(InvalidInputError, match=lines):
         refine(editor, silent, TASK, CONFIG, tmp_path)
 
 
 def test_an_instruction_is_never_longer_than_one_may_be():
     fault = Fault("in the whole picture", "wrong " * 300)
     long = "paint it red " * 150
-    told = refined_instruction(long, fault, CONFIG)
-    assert told.startswith(long)
-    assert len(told) <= MAX_INSTRUCTION_CHARACTERS
+    lines = refined_instruction(long, fault, CONFIG)
+    assert lines.startswith(long)
+    assert len(lines) <= MAX_INSTRUCTION_CHARACTERS
     assert len(refined_instruction("paint it red", fault, CONFIG)) < 520
 
 

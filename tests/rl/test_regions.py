@@ -80,7 +80,7 @@ def test_success_counts_inside_and_restraint_outside():
         judgement(10, 24, [NEAR_LEFT]),
         judgement(12, 12, [LEFT]),
     ]
-    told = maps(judged, 3)
+    result = maps(judged, 3)
     inside, outside = (
         compare(torch.tensor([[form.reward(one.scores) for one in judged]])).advantages_PG[0]
         for form in (
@@ -88,16 +88,16 @@ def test_success_counts_inside_and_restraint_outside():
             Aggregation(editing_success=0, over_editing=1),
         )
     )
-    assert told.maps_Bhw.shape == (3, 1, 2)
-    assert torch.allclose(told.maps_Bhw[0, 0], torch.stack([inside[0], outside[0]]))
+    assert result.maps_Bhw.shape == (3, 1, 2)
+    assert torch.allclose(result.maps_Bhw[0, 0], torch.stack([inside[0], outside[0]]))
     covered = 480 / 500
     mixed = covered * inside[1] + (1 - covered) * outside[1]
-    assert torch.allclose(told.maps_Bhw[1, 0], torch.stack([mixed, outside[1]]))
+    assert torch.allclose(result.maps_Bhw[1, 0], torch.stack([mixed, outside[1]]))
     assert inside.argmax() == 0
     assert outside.argmax() == 1
-    assert told.counts_PG.all()
-    assert told.metrics["regions/asked_for"] == [1.0]
-    assert told.metrics["regions/over_edited"] == [0.0]
+    assert result.counts_PG.all()
+    assert result.metrics["regions/asked_for"] == [1.0]
+    assert result.metrics["regions/over_edited"] == [0.0]
 
 
 def test_where_only_some_edits_did_more_than_asked_the_others_are_the_better_ones():
@@ -106,28 +106,28 @@ def test_where_only_some_edits_did_more_than_asked_the_others_are_the_better_one
         judgement(20, 24, [LEFT]),
         judgement(20, 23, [LEFT]),
     ]
-    told = maps(judged, 3, grid=(4, 4))
-    corner = told.maps_Bhw[:, 3, 3]
+    result = maps(judged, 3, grid=(4, 4))
+    corner = result.maps_Bhw[:, 3, 3]
     assert corner[0] < 0 < corner[1]
     # All of them did what was asked alike.
-    assert told.maps_Bhw[:, :, :2].abs().max() < 1e-6
-    assert told.metrics["regions/over_edited"] == [1.0]
+    assert result.maps_Bhw[:, :, :2].abs().max() < 1e-6
+    assert result.metrics["regions/over_edited"] == [1.0]
 
 
 def test_an_edit_that_did_nothing_is_worse_where_the_others_did_what_was_asked():
     judged = [judgement(20, 25, [LEFT]), judgement(18, 25, [LEFT]), judgement(1, 25, [])]
-    told = maps(judged, 3)
-    assert told.maps_Bhw[2, 0, 0] < -1
-    assert told.maps_Bhw[:, 0, 1].abs().max() == 0
+    result = maps(judged, 3)
+    assert result.maps_Bhw[2, 0, 0] < -1
+    assert result.maps_Bhw[:, 0, 1].abs().max() == 0
 
 
 @pytest.mark.parametrize("boxes", [WHOLE, (LEFT, RIGHT), ()])
 def test_without_a_rest_or_without_places_the_map_is_the_advantage_of_the_whole_picture(boxes):
     judged = [judgement(a, b, boxes) for a, b in ((24, 5), (3, 20), (12, 12), (9, 21))]
-    told = maps(judged, 4, grid=(3, 5))
+    result = maps(judged, 4, grid=(3, 5))
     expected = compare(torch.tensor([[one.reward for one in judged]])).advantages_PG[0]
-    assert torch.equal(told.maps_Bhw, expected.view(4, 1, 1).expand(4, 3, 5))
-    assert told.metrics["regions/whole_picture_share"] == [1.0]
+    assert torch.equal(result.maps_Bhw, expected.view(4, 1, 1).expand(4, 3, 5))
+    assert result.metrics["regions/whole_picture_share"] == [1.0]
 
 
 def test_groups_are_apart_and_failed_judgements_are_left_out():
@@ -137,19 +137,19 @@ def test_groups_are_apart_and_failed_judgements_are_left_out():
         judgement(12, 12, [LEFT]),
         *[judgement(one, one, WHOLE) for one in (3, 9, 9)],
     ]
-    told = maps(judged, 3)
-    assert told.maps_Bhw[1].eq(0).all()
-    assert told.counts_PG.tolist() == [[True, False, True], [True, True, True]]
+    result = maps(judged, 3)
+    assert result.maps_Bhw[1].eq(0).all()
+    assert result.counts_PG.tolist() == [[True, False, True], [True, True, True]]
     whole = compare(torch.tensor([[one.reward for one in judged[3:]]])).advantages_PG[0]
-    assert torch.equal(told.maps_Bhw[3:], whole.view(3, 1, 1).expand(3, 1, 2))
+    assert torch.equal(result.maps_Bhw[3:], whole.view(3, 1, 1).expand(3, 1, 2))
 
 
 def test_other_rewards_speak_of_the_whole_picture():
     both = Comparison({"judge": 1.0, "pixels": 1.0}, "each")
     judged = [judgement(20, 20, [LEFT]), judgement(20, 20, [LEFT])]
-    told = maps(judged, 2, comparison=both, pixels=torch.tensor([[0.1, 0.9]]))
-    assert torch.equal(told.maps_Bhw[:, 0, 0], told.maps_Bhw[:, 0, 1])
-    assert told.maps_Bhw[1, 0, 0] > 0.5
+    result = maps(judged, 2, comparison=both, pixels=torch.tensor([[0.1, 0.9]]))
+    assert torch.equal(result.maps_Bhw[:, 0, 0], result.maps_Bhw[:, 0, 1])
+    assert result.maps_Bhw[1, 0, 0] > 0.5
 
 
 def test_a_judge_without_regions_has_no_maps():

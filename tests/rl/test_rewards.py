@@ -121,8 +121,8 @@ def test_several_judges_are_asked_at_once_and_one_that_is_named_twice_only_once(
         scored = several.score(asked)
         assert several.names == ("oracle", "pixels", "oracle_untouched")
         assert several.weights == {"oracle": 2.0, "pixels": 1.0, "oracle_untouched": 1.0}
-        told = several.card["rewards"]
-    assert [one["judged_by"].split("/")[0] for one in told] == ["oracle", "pixels", "oracle"]
+        expected = several.card["rewards"]
+    assert [one["judged_by"].split("/")[0] for one in expected] == ["oracle", "pixels", "oracle"]
     assert several.card["judged_by"] == scored.judgements[0].judged_by
     by_hand = (
         2 * scored.rewards["oracle"] + scored.rewards["pixels"] + scored.rewards["oracle_untouched"]
@@ -219,17 +219,17 @@ def test_few_failures_are_masked_and_not_waited_for():
 
 def test_answers_that_cannot_be_read_end_it_at_once():
     judge = Says([UNREADABLE, AWAY, UNREADABLE, by()])
-    told = r"reward judge: .* failed on 3 of 4 edits .* share of 0.25 .* no answer in it$"
+    expected = r"reward judge: .* failed on 3 of 4 edits .* share of 0.25 .* no answer in it$"
     patience = PatienceConfig(max_failed_share=0.25)
-    with pytest.raises(RewardError, match=told):
+    with pytest.raises(RewardError, match=expected):
         rewards(judge, patience=patience).score(edits(4))
     assert len(judge.asked) == 1
 
 
 def test_a_judge_that_stays_away_ends_it_after_all_waits():
     judge = Says(ServerUnavailable("127.0.0.1:8001: refused"))
-    told = r"reward judge: the judge is away: 127.0.0.1:8001: refused \(waited for"
-    with pytest.raises(RewardError, match=told) as caught:
+    expected = r"reward judge: the judge is away: 127.0.0.1:8001: refused \(waited for"
+    with pytest.raises(RewardError, match=expected) as caught:
         rewards(judge).score(edits(1))
     assert isinstance(caught.value.__cause__, ServerUnavailable)
     assert len(judge.asked) >= 3

@@ -58,7 +58,7 @@ def alone(editor, tmp_path_factory):
                 out,
                 config,
                 resume_file=state,
-                report=lambda told, step: reports.append((step, told)),
+                report=lambda metrics, step: reports.append((step, metrics)),
             )
             done[algorithm] = kept(state), dict(reports)
         return done[algorithm]
@@ -90,12 +90,12 @@ def test_two_that_divide_and_stop_in_between_do_what_one_does(editor, alone, tmp
     )
     assert done.returncode == 0, done.stderr[-4000:]
     first, second = (json.loads(Path(f"{out}.{rank}.json").read_text()) for rank in range(2))
-    expected, told = alone(algorithm)
+    expected, metrics = alone(algorithm)
     [[step, mine]] = [one for one in first["reports"] if "reward/mean" in one[1]]
     assert step == 2
     assert second["reports"] == []
     for name in FIGURES:
-        assert mine[name] == pytest.approx(told[2][name], rel=1e-3), name
+        assert mine[name] == pytest.approx(metrics[2][name], rel=1e-3), name
     for mine, theirs in zip(kept(Path(f"{out}.state.pt")), expected, strict=True):
         assert mine.keys() == theirs.keys()
         for name, weight in mine.items():

@@ -25,7 +25,7 @@ def judged(*boxes, success=20.0, **more):
     return Judgement(status=JudgementStatus.OK, regions=regions, scores=scores, reward=0.5, **more)
 
 
-def test_rewards_are_told_by_operation_scores_and_regions():
+def test_rewards_are_reported_by_operation_scores_and_regions():
     edits = [edit("add"), edit("remove"), edit("add"), edit("")]
     rewards = {"first": torch.tensor([0.2, 0.8, 0.6, math.nan]), "other": torch.ones(4)}
     judgements = [
@@ -52,14 +52,14 @@ def test_rewards_are_told_by_operation_scores_and_regions():
 
 
 def test_a_judge_without_regions_has_no_figures_of_regions():
-    told = describe(
+    metrics = describe(
         [edit("add")], Scored({"one": torch.tensor([0.5])}, [judged(answer=AnswerForm.SCORES)])
     )
-    assert {name.partition("/")[0] for name in told} == {"operation", "judge"}
+    assert {name.partition("/")[0] for name in metrics} == {"operation", "judge"}
 
 
 def test_without_judgements_there_are_rewards_alone():
-    told = describe([edit("change colour (object)")], Scored({"one": torch.tensor([0.5])}, None))
-    assert told == {"operation/change colour (object)": 0.5}
+    metrics = describe([edit("change colour (object)")], Scored({"one": torch.tensor([0.5])}, None))
+    assert metrics == {"operation/change colour (object)": 0.5}
     nothing = describe([edit("add")], Scored({"one": torch.tensor([math.nan])}, None))
     assert nothing == {}

@@ -46,7 +46,7 @@ ALGORITHMS = {
 }
 
 
-def quiet(told, step):
+def quiet(reported, step):
     pass
 
 
@@ -70,10 +70,10 @@ def test_the_editor_learns_what_is_rewarded(editor, tmp_path, name):
         editor,
         tmp_path / "out",
         BrightnessJudge(fails_every=5),
-        lambda told, step: metrics.append((step, told)),
+        lambda reported, step: metrics.append((step, reported)),
     )
     assert [step for step, _ in metrics] == list(range(1, 13))
-    assert curve == [told["reward/mean"] for _, told in metrics]
+    assert curve == [reported["reward/mean"] for _, reported in metrics]
     assert metrics[0][1]["reward/failed_share"] == pytest.approx(2 / 12)
     assert metrics[0][1]["reward/num_judged"] == 10
     assert curve[-1] > curve[0] + 0.05
@@ -91,7 +91,7 @@ def test_a_killed_training_goes_on_to_the_same_curve_and_weights(editor_folder, 
         update={"num_steps": 5, "save_every": 2, "updates_per_step": 2} | ALGORITHMS[name]
     )
 
-    def report(told, step):
+    def report(reported, step):
         if step == 3 and not (tmp_path / "killed").exists():
             (tmp_path / "killed").touch()
             raise KeyboardInterrupt
@@ -115,16 +115,18 @@ def same(one, other):
 
 def test_the_background_changes_nothing_but_the_time(editor_folder, tmp_path):
     config = CONFIG.model_copy(update={"num_steps": 2, "num_prompts": 3})
-    curves, told = [], []
+    curves, reported = [], []
     for in_background in (True, False):
         settings = config.model_copy(update={"scores_in_background": in_background})
         out = tmp_path / str(in_background)
         judge = BrightnessJudge(seconds=0.002)
-        curves.append(train(settings, editor_folder, out, judge, lambda one, _: told.append(one)))
+        curves.append(
+            train(settings, editor_folder, out, judge, lambda one, _: reported.append(one))
+        )
     assert curves[0] == curves[1]
     same(TinyEditor.load(tmp_path / "True"), TinyEditor.load(tmp_path / "False"))
-    assert all(one["time/judging_s"] > 0.036 for one in told)
-    assert told[0]["time/step_s"] > 0
+    assert all(one["time/judging_s"] > 0.036 for one in reported)
+    assert reported[0]["time/step_s"] > 0
 
 
 def test_portions_change_nothing_but_the_rounding(editor_folder, tmp_path):
@@ -145,7 +147,7 @@ def test_portions_change_nothing_but_the_rounding(editor_folder, tmp_path):
 def test_a_training_goes_on_with_the_judge_that_it_began_with_only(editor_folder, tmp_path):
     state = tmp_path / "state.pt"
 
-    def kill(told, step):
+    def kill(reported, step):
         if step == 6:
             raise KeyboardInterrupt
 
@@ -208,7 +210,7 @@ def test_the_watch_stops_the_training_and_its_best_policy_is_written(editor_fold
             editor_folder,
             tmp_path / "out",
             BrightnessJudge(),
-            lambda told, step: metrics.setdefault(step, told),
+            lambda reported, step: metrics.setdefault(step, reported),
             resume_file=state,
             watch=watch,
         )
@@ -237,17 +239,17 @@ def test_a_look_that_fails_leaves_the_state_and_is_made_up_for(editor_folder, tm
     )
 
     def run(name, watch):
-        told = []
+        reported = []
         train(
             config,
             editor_folder,
             tmp_path / name,
             BrightnessJudge(),
-            lambda one, step: told.append((step, "reward/mean" in one, "watch/look" in one)),
+            lambda one, step: reported.append((step, "reward/mean" in one, "watch/look" in one)),
             resume_file=tmp_path / "state.pt",
             watch=watch,
         )
-        return told
+        return reported
 
     away = Away(best=2, stops=None)
     with pytest.raises(RewardError, match="away"):

@@ -98,7 +98,7 @@ def watch(training, held_out=None, config=CONFIG, **more):
     return HackingWatch(config, TASKS, STEPS, training, held_out, **more)
 
 
-def test_edits_are_told_by_how_much_of_the_picture_they_change_beside_the_first_look():
+def test_edits_are_reported_by_how_much_of_the_picture_they_change_beside_the_first_look():
     look = watch(rewards(*[0.5] * 4))
     local, nothing, larger, whole = (
         look(step, Painter(side)).metrics for step, side in enumerate((24, 0, 60, 96))

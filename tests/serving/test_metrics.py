@@ -8,18 +8,18 @@ from spatialreward.serving.metrics import Gathering
 
 
 def test_counters_add_up_and_gauges_keep_their_last_value():
-    told = []
-    gathering = Gathering(lambda name, amount: told.append((name, amount)))
+    amounts = []
+    gathering = Gathering(lambda name, amount: amounts.append((name, amount)))
     for amount in (1.0, 2.0):
         gathering.measure("batch_edits", amount)
         gathering.measure("queued_edits", amount)
-    assert told == []
+    assert amounts == []
     gathering.flush()
-    assert told == [("batch_edits", 3.0), ("queued_edits", 2.0)]
+    assert amounts == [("batch_edits", 3.0), ("queued_edits", 2.0)]
     gathering.measure("batch_edits", 4.0)
     gathering.flush()
     gathering.flush()
-    assert told[2:] == [("batch_edits", 4.0)]
+    assert amounts[2:] == [("batch_edits", 4.0)]
 
 
 def test_nothing_is_lost_between_threads_and_only_one_hands_on():

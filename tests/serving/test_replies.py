@@ -37,9 +37,9 @@ def test_a_reply_that_takes_its_time_delays_no_judging(running):
     judge.go.set()
     scheduler = running(judge)
     slow, other = Asked("slow"), Asked("other")
-    told, slow.request.answer = (
+    found, slow.request.answer = (
         slow.request.answer,
-        lambda outcome: told(outcome) or go.wait(WAIT_S),
+        lambda outcome: found(outcome) or go.wait(WAIT_S),
     )
     scheduler.submit(slow.request)
     slow.wait()
@@ -64,7 +64,7 @@ def test_a_client_that_cannot_be_asked_whether_it_is_there_is_answered(running, 
     assert "could not be asked whether it has gone away" in caplog.text
 
 
-def test_an_amount_that_cannot_be_told_stops_no_worker():
+def test_an_amount_that_cannot_be_reported_stops_no_worker():
     def measure(name, amount):
         raise ValueError(name)
 

@@ -184,7 +184,7 @@ def test_a_full_queue_turns_away_with_a_hint_and_keeps_what_it_has(running):
     assert late.words() == ["c"]
 
 
-def test_a_request_that_could_never_wait_is_not_told_to_come_again(running):
+def test_a_request_that_could_never_wait_is_not_reported_to_come_again(running):
     with pytest.raises(InvalidRequest, match="has 3 edits, more than the 2 that may wait"):
         running(echo, max_queued_edits=2).submit(Asked("a", "b", "c").request)
 
@@ -301,12 +301,14 @@ def test_closing_answers_what_was_accepted_and_takes_no_more():
 
 
 def test_what_happens_is_measured():
-    told = Counter()
-    scheduler = Scheduler(echo, ServingConfig(), lambda name, amount: told.update({name: amount}))
+    amounts = Counter()
+    scheduler = Scheduler(
+        echo, ServingConfig(), lambda name, amount: amounts.update({name: amount})
+    )
     one = Asked("a", "b")
     scheduler.submit(one.request)
     one.wait()
     scheduler.close()
-    assert told["batch_edits"] == 2
-    assert told["seconds/decode"] > 0
-    assert told["seconds/queued"] > 0
+    assert amounts["batch_edits"] == 2
+    assert amounts["seconds/decode"] > 0
+    assert amounts["seconds/queued"] > 0

@@ -108,12 +108,12 @@ def test_a_judgement_says_by_which_weights_and_protocol_it_is(answer):
 @pytest.mark.parametrize("form", [AnswerForm.REGIONS, AnswerForm.REASONING, AnswerForm.SCORES])
 def test_a_served_judgement_says_its_form_and_one_in_another_form_fails(answer, form):
     keys = {"edit_region": form.has_regions, "reasoning": form.has_reasoning, "score": True}
-    told = {key: value for key, value in SEMANTIC.items() if keys[key]}
+    found = {key: value for key, value in SEMANTIC.items() if keys[key]}
     protocol = in_form("tiny", form)
-    judgement = judgement_in(answer(Judge(Says(json.dumps(told)), protocol).judge_each)[0])
+    judgement = judgement_in(answer(Judge(Says(json.dumps(found)), protocol).judge_each)[0])
     assert (judgement.status, judgement.answer) == (JudgementStatus.OK, form)
     assert bool(judgement.regions) is form.has_regions
-    others = told | {"reasoning": "ok"} if form is AnswerForm.SCORES else {"score": [21, 24]}
+    others = found | {"reasoning": "ok"} if form is AnswerForm.SCORES else {"score": [21, 24]}
     refused = judgement_in(answer(Judge(Says(json.dumps(others)), protocol).judge_each)[0])
     assert (refused.status, refused.answer) == (JudgementStatus.FAILED, form)
 

@@ -83,22 +83,22 @@ class Asked(Awaited):
 
 @contextmanager
 def running(judge, requests=2.5, **config):
-    """A scheduler with room for so many of these requests; yields it and the bytes it tells of."""
-    told = []
+    """A scheduler with room for ``requests`` of these; yields it and its reserved bytes."""
+    sizes = []
 
     def measure(name, amount):
         if name == "waiting_bytes":
-            told.append(amount)
+            sizes.append(amount)
 
     most = int(requests * 3 * (DECODED + FILE))
     config = ServingConfig(batch_delay_s=0, max_waiting_bytes=most, **config)
     scheduler = Scheduler(judge, config, measure)
     try:
-        yield scheduler, told
+        yield scheduler, sizes
     finally:
         scheduler.close()
     assert scheduler.num_bytes == 0
-    assert max(told, default=0) <= most
+    assert max(sizes, default=0) <= most
 
 
 def test_many_large_requests_at_the_same_time_never_take_more_than_the_budget():
@@ -118,12 +118,12 @@ def test_many_large_requests_at_the_same_time_never_take_more_than_the_budget():
             refused.append(outcome)
             time.sleep(0.01)
 
-    with running(at_once, workers=2) as (scheduler, told), ThreadPoolExecutor(30) as threads:
+    with running(at_once, workers=2) as (scheduler, sizes), ThreadPoolExecutor(30) as threads:
         answers = list(threads.map(ask_until_judged, range(30)))
     assert answers == [str(number) for number in range(30)]
     assert refused
-    assert max(told) > 3 * DECODED
-    assert told[-1] == 0
+    assert max(sizes) > 3 * DECODED
+    assert sizes[-1] == 0
 
 
 def test_what_does_not_fit_beside_the_others_is_refused_before_it_is_decoded(monkeypatch):
@@ -169,12 +169,12 @@ def test_a_request_that_alone_is_too_large_is_invalid_and_says_how_large_it_is()
 
 
 def test_a_picture_that_several_edits_show_counts_once():
-    with running(at_once, requests=1.1) as (scheduler, told):
+    with running(at_once, requests=1.1) as (scheduler, sizes):
         one = Asked(0)
         one.request = Request([*one.request.edits] * 16, one._take)
         scheduler.submit(one.request)
         assert len(one.wait()) == 16
-    assert 3 * DECODED <= max(told) < 4 * DECODED
+    assert 3 * DECODED <= max(sizes) < 4 * DECODED
 
 
 def breaks(take, measure):
@@ -205,7 +205,7 @@ def raises(outcome):
 def test_however_a_request_ends_it_is_answered_once_and_leaves_nothing(
     judge, change, options, outcome
 ):
-    with running(judge) as (scheduler, told):
+    with running(judge) as (scheduler, sizes):
         for _ in range(5):
             one = Asked(0, **options).change(**change)
             scheduler.submit(one.request)
@@ -215,7 +215,7 @@ def test_however_a_request_ends_it_is_answered_once_and_leaves_nothing(
             else:
                 assert isinstance(answer, outcome)
         assert scheduler.num_queued == 0
-    assert told[-1] == 0
+    assert sizes[-1] == 0
 
 
 def test_a_client_that_goes_away_while_it_waits_leaves_nothing():
@@ -262,7 +262,7 @@ def test_a_client_that_cannot_be_answered_is_no_failure_of_the_judge(caplog, is_
 
 
 def test_a_client_that_cannot_be_answered_does_not_end_the_worker(caplog):
-    with running(at_once, requests=9, workers=1) as (scheduler, _told):
+    with running(at_once, requests=9, workers=1) as (scheduler, _reported):
         for _ in range(2):
             broken = Asked(0)
             broken.request.answer = raises

@@ -56,9 +56,9 @@ def test_the_claim_is_made_from_end_to_end(claimed):
         # All start from the same editor and noise.
         assert one["looks"][0]["rewards"] == record["trainings"][0]["looks"][0]["rewards"]
         assert "watch/held_out_reward" in one["looks"][-1]["watch"]
-    told = {one["kind"]: one["told"] for one in record["trainings"]}
-    assert told["pixels"]["whole_picture_share"] is None
-    assert told["region_advantages"]["whole_picture_share"] is not None
+    watched = {one["kind"]: one["told"] for one in record["trainings"]}
+    assert watched["pixels"]["whole_picture_share"] is None
+    assert watched["region_advantages"]["whole_picture_share"] is not None
     assert "target" in (out / "claim-rl.md").read_text()
     assert (out / "claim-rl.png").stat().st_size > 10_000
 

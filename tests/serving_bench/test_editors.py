@@ -16,10 +16,10 @@ def test_the_figures_are_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, ["--tensors", str(TENSORS)])
     assert done.exit_code == 0, done.output
-    told = json.loads((tmp_path / "build/figures/editors.json").read_text())
-    first = told["figures"][0]
+    stored = json.loads((tmp_path / "build/figures/editors.json").read_text())
+    first = stored["figures"][0]
     assert (first["name"], first["target"]) == ("parity/omnigen2/output_t2i", 5e-4)
-    assert all(one["reached"] for one in told["figures"])
+    assert all(one["reached"] for one in stored["figures"])
 
 
 def test_without_the_tensors_there_is_no_figure(tmp_path):

@@ -44,12 +44,12 @@ def test_a_step_of_an_editors_rl_is_split_into_its_parts(data):
     effort = Effort(num_steps=2, num_prompts=1, group_size=2, denoising_steps=3, trained_steps=1)
     with random_judging("tiny", data, 2, 8) as judging:
         figures = measure_editor("tiny", judging, data, effort)
-    told = {one.name.removeprefix("editor/tiny/"): one.value for one in figures}
-    parts = [told.pop(f"{part}/seconds_a_step") for part in ("draw", "judge", "update")]
+    found = {one.name.removeprefix("editor/tiny/"): one.value for one in figures}
+    parts = [found.pop(f"{part}/seconds_a_step") for part in ("draw", "judge", "update")]
     assert all(seconds > 0 for seconds in parts)
-    assert sum(parts) == pytest.approx(told["seconds_a_step"], rel=0.2)
-    assert told["pictures_per_s"] == pytest.approx(2 / told["seconds_a_step"])
-    assert set(told) == {
+    assert sum(parts) == pytest.approx(found["seconds_a_step"], rel=0.2)
+    assert found["pictures_per_s"] == pytest.approx(2 / found["seconds_a_step"])
+    assert set(found) == {
         *("seconds_a_step", "pictures_per_s", "update/picture_steps_per_s", "peak_gib")
     }
 

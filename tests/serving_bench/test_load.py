@@ -1,4 +1,4 @@
-"""The load test can fail: it tells lost, exchanged and altered answers from right ones."""
+"""The load test can fail: it detects lost, exchanged and altered answers."""
 
 from PIL import Image
 
@@ -35,7 +35,7 @@ def test_exchanged_answers_are_misordered():
     assert counted([OWN[1], OWN[0], OWN[2]]) == {"misordered": 2, "right": 1}
 
 
-def test_an_answer_that_belongs_to_nobody_is_told_apart():
+def test_an_answer_that_belongs_to_nobody_is_distinguished():
     assert counted([judgement(14), *OWN[1:]]) == {"otherwise": 1, "right": 2}
 
 

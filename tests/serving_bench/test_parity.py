@@ -22,9 +22,9 @@ def test_the_figures_are_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, ["--fixtures", str(FIXTURES), "--judges", "2"])
     assert done.exit_code == 0, done.output
-    told = json.loads((tmp_path / "build/figures/parity.json").read_text())
-    assert told["figures"][0]["name"] == "parity/largest_difference"
-    assert told["seeds"] == {"judges": 3}
+    stored = json.loads((tmp_path / "build/figures/parity.json").read_text())
+    assert stored["figures"][0]["name"] == "parity/largest_difference"
+    assert stored["seeds"] == {"judges": 3}
 
 
 def test_without_the_fixtures_there_is_no_figure(tmp_path):

@@ -23,15 +23,15 @@ def test_a_figure_stands_beside_that_of_the_judge_without_negatives():
     figures = figures_of(
         {"base": measured(0.2, 0), "without": measured(0.3, 0), "with": measured(0.01, 1)}
     )
-    told = {figure.name: figure for figure in figures}
-    change = told["trust/plea/mean_change"]
+    found = {figure.name: figure for figure in figures}
+    change = found["trust/plea/mean_change"]
     assert (change.value, change.baseline, change.target, change.reached) == (0.01, 0.3, 0.02, True)
     # One of three pairs is a tie now.
-    accuracy = told["heldout/pairwise_accuracy"]
+    accuracy = found["heldout/pairwise_accuracy"]
     assert (accuracy.value, accuracy.baseline) == pytest.approx((2 / 3, 1))
     assert accuracy.target == pytest.approx(0.99)
     assert accuracy.reached is False
-    assert told["heldout/mean_iou"].reached is True
+    assert found["heldout/mean_iou"].reached is True
 
 
 def test_a_training_that_fails_is_an_error(tmp_path):

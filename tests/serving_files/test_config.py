@@ -25,7 +25,7 @@ def as_agreed(tensor):
     return tensor.name, TYPES[tensor.datatype], tensor.dims
 
 
-def test_triton_is_told_of_the_tensors_that_server_and_client_agree_on(config):
+def test_triton_is_reported_of_the_tensors_that_server_and_client_agree_on(config):
     assert [*map(as_configured, config.input)] == [*map(as_agreed, REQUEST_TENSORS)]
     assert [*map(as_configured, config.output)] == [*map(as_agreed, RESPONSE_TENSORS)]
     assert [one.optional for one in config.input] == [one.optional for one in REQUEST_TENSORS]

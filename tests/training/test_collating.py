@@ -57,14 +57,14 @@ def test_every_token_has_the_part_that_it_is_of(batch, processor):
             made["labels"][row][is_learnt], made["parts"][row][is_learnt], strict=True
         ):
             text.setdefault(names[part], []).append(int(token))
-        told = {name: processor.tokenizer.decode(tokens) for name, tokens in text.items()}
+        parts = {name: processor.tokenizer.decode(tokens) for name, tokens in text.items()}
         if conversation.stream == "scenes":
-            assert told.keys() == {"scenes"}
+            assert parts.keys() == {"scenes"}
             continue
-        assert '"score":' in told["scores"]
-        assert told["scores"].endswith("<|im_end|>")
-        assert '"reasoning":' in told["reasoning"]
-        assert ("regions" in told) == (conversation.stream == "sc")
+        assert '"score":' in parts["scores"]
+        assert parts["scores"].endswith("<|im_end|>")
+        assert '"reasoning":' in parts["reasoning"]
+        assert ("regions" in parts) == (conversation.stream == "sc")
 
 
 def test_parts_are_found_where_a_label_speaks_of_keys():

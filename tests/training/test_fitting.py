@@ -60,7 +60,7 @@ def run(untrained, conversations, num_steps, folder, *, keep=False, stop_at=None
     return model, reports
 
 
-def test_the_loss_falls_and_is_told_by_part(untrained, taught, tmp_path):
+def test_the_loss_falls_and_is_reported_by_part(untrained, taught, tmp_path):
     _, reports = run(untrained, taught, 30, tmp_path)
     assert [step for step, _ in reports] == list(range(1, 31))
     first, last = reports[0][1], reports[-1][1]

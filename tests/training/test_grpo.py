@@ -74,7 +74,7 @@ def tuned(folder, data, config, base=BASE):
 
 
 def trainer_of(config, data, folder):
-    return made_trainer(BASE, config, data, TINY, lambda *told: None, folder, [], ALONE)[0]
+    return made_trainer(BASE, config, data, TINY, lambda *found: None, folder, [], ALONE)[0]
 
 
 def test_a_judge_is_tuned_and_judges(data, tmp_path, known_edits):

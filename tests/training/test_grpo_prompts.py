@@ -63,11 +63,11 @@ def test_a_judge_is_asked_in_training_what_it_is_asked_in_service(tmp_path, proc
     some = [prompts[number] for number in range(len(prompts))]
     assert {one.known.stream for one in some} == {Streams.SEMANTIC, Streams.PERCEPTUAL}
     inner = trl_processor(processor)
-    told = [
+    found = [
         [{**one.message, "content": _shown(one.message["content"], one.pictures)}] for one in some
     ]
     texts = [
-        inner.apply_chat_template(one, tokenize=False, add_generation_prompt=True) for one in told
+        inner.apply_chat_template(one, tokenize=False, add_generation_prompt=True) for one in found
     ]
     given = inner(
         images=[one.pictures for one in some], text=texts, padding=True, return_tensors="pt"

@@ -55,25 +55,25 @@ def place(tmp_path_factory, untrained):
 
 def train(place, config, out, data="data", **more):
     """Train a judge for a few steps; returns what was reported last."""
-    told = {}
+    reported = {}
     train_judge(
         Base(place / "base"),
         config,
         Dataset(place / data),
         out,
-        lambda metrics, step: told.update(metrics),
+        lambda metrics, step: reported.update(metrics),
         **more,
     )
-    return told
+    return reported
 
 
 @pytest.fixture(scope="module")
 def trained(place):
     """A discriminative and a joint judge, and what their trainings reported."""
-    told = {}
+    reported = {}
     for config in (CONFIG, JOINT):
-        told[config.kind] = train(place, config, place / config.kind)
-    return told
+        reported[config.kind] = train(place, config, place / config.kind)
+    return reported
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +84,12 @@ def edits(place):
     ]
 
 
-def test_pairs_and_their_accuracy_are_told(trained):
-    for told in trained.values():
+def test_pairs_and_their_accuracy_are_reported(trained):
+    for reported in trained.values():
         # Two tasks of three edits in a batch: six pairs on two dimensions, where none is cut.
-        assert 0 < told["pairs/per_batch"] <= 12
-        assert 0 <= told["pairs/accuracy"] <= 1
-        assert told["loss/pairs"] > 0
+        assert 0 < reported["pairs/per_batch"] <= 12
+        assert 0 <= reported["pairs/accuracy"] <= 1
+        assert reported["loss/pairs"] > 0
     assert "loss/known_scores" not in trained["discriminative"]
     assert not any(name.startswith("loss/reg") for name in trained["discriminative"])
     assert {"loss/known_scores", "loss/regions", "loss/scores"} <= trained["joint"].keys()
@@ -157,14 +157,14 @@ def test_a_batch_of_unequal_prompts_equals_single_runs_and_training_reads_the_sa
         for writes in (True, False):
             batch = GradedCollator(processor, head, writes=writes)(graded)
             columns = batch.pop("columns")
-            told = model(
+            reported = model(
                 **{name: batch[name] for name in ("input_ids", "attention_mask", "read_at")},
                 **{name: batch[name] for name in ("pixel_values", "image_grid_thw")},
                 mm_token_type_ids=batch["mm_token_type_ids"],
                 logits_to_keep=batch["labels"].shape[1] + 1,
                 use_cache=False,
             )
-            logits = told["scalars"].gather(1, columns)
+            logits = reported["scalars"].gather(1, columns)
             for row, one in enumerate(graded):
                 edit = by_id[one.conversation.id]
                 stream = Streams(one.conversation.stream)
@@ -244,7 +244,7 @@ def test_a_checkpoint_without_a_head_refuses_the_mode_scalar(judge_folder):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         (
             lambda head: head | {"naturalness.weight": torch.zeros(7)},
@@ -260,19 +260,19 @@ def test_a_checkpoint_without_a_head_refuses_the_mode_scalar(judge_folder):
         ),
     ],
 )
-def test_a_head_file_that_does_not_fit_is_named(place, trained, tmp_path, change, told):
+def test_a_head_file_that_does_not_fit_is_named(place, trained, tmp_path, change, reported):
     folder = tmp_path / "judge"
     shutil.copytree(place / "discriminative", folder)
     save_file(change(load_file(folder / HEAD_FILE)), folder / HEAD_FILE)
     with pytest.raises(InvalidInputError, match=f"{HEAD_FILE}: a head file that does not fit: "):
         load_judge(folder)
-    with pytest.raises(InvalidInputError, match=told):
+    with pytest.raises(InvalidInputError, match=reported):
         load_judge(folder)
 
 
 def test_rankings_alone_teach_a_discriminative_judge(place, tmp_path, edits):
-    told = train(place, CONFIG, tmp_path / "judge", data="ranked")
-    assert told["pairs/per_batch"] > 0
+    reported = train(place, CONFIG, tmp_path / "judge", data="ranked")
+    assert reported["pairs/per_batch"] > 0
     card = json.loads((tmp_path / "judge" / "card.json").read_text())
     assert (card["num_training_edits"], card["num_training_rankings"]) == (0, 4)
     assert "notice" not in card or "generated scenes" not in card["notice"]
@@ -281,8 +281,8 @@ def test_rankings_alone_teach_a_discriminative_judge(place, tmp_path, edits):
 
 
 def test_rankings_and_labelled_edits_teach_a_joint_judge(place, tmp_path):
-    told = train(place, JOINT, tmp_path / "judge", rankings=Dataset(place / "ranked"))
-    assert {"loss/pairs", "loss/known_scores", "loss/scores"} <= told.keys()
+    reported = train(place, JOINT, tmp_path / "judge", rankings=Dataset(place / "ranked"))
+    assert {"loss/pairs", "loss/known_scores", "loss/scores"} <= reported.keys()
     card = json.loads((tmp_path / "judge" / "card.json").read_text())
     assert (card["num_training_edits"], card["num_training_rankings"]) == (12, 4)
 
@@ -329,7 +329,7 @@ def test_data_without_a_pair_says_so(place, tmp_path):
             train_judge(Base(place / "base"), config, Dataset(tmp_path), tmp_path / "judge", print)
     known = JOINT.model_copy(update={"head": HeadTraining(pairs=0), "num_samples": 6})
     train_judge(
-        Base(place / "base"), known, Dataset(tmp_path), tmp_path / "judge", lambda *told: None
+        Base(place / "base"), known, Dataset(tmp_path), tmp_path / "judge", lambda *reported: None
     )
 
 

@@ -63,11 +63,11 @@ def trained(request, data, tmp_path_factory):
     return request.param, out, train(config, data, out)
 
 
-def test_a_kind_is_trained_in_its_form_and_told_apart_by_its_parts(trained):
+def test_a_kind_is_trained_in_its_form_and_distinguished_by_its_parts(trained):
     kind, folder, losses = trained
     assert Protocol.read(folder) == in_form("tiny", FORMS[kind])
-    told = {name.removeprefix("loss/") for name in losses if name.startswith("loss/")}
-    assert told - {"all"} == PARTS[kind]
+    parts = {name.removeprefix("loss/") for name in losses if name.startswith("loss/")}
+    assert parts - {"all"} == PARTS[kind]
     card = json.loads((folder / checkpoint.CARD_FILE).read_text())
     assert card["training"]["kind"] == kind
     assert ("regions" in card["kind"]) is (kind == "regions")
@@ -105,7 +105,7 @@ def test_a_failed_judgement_says_its_form_too(data, tmp_path):
     assert judgement.answer is AnswerForm.SCORES
 
 
-def test_a_base_of_another_form_is_told_and_its_protocol_is_not_taken(data, tmp_path, caplog):
+def test_a_base_of_another_form_is_reported_and_its_protocol_is_not_taken(data, tmp_path, caplog):
     caplog.set_level("INFO")
     scores = SHORT.model_copy(update={"kind": "scores", "num_samples": 4})
     train(scores, data, tmp_path / "scores")

@@ -94,18 +94,18 @@ def place(tmp_path_factory, untrained):
 
 
 def train(place, name, config, out):
-    told = {}
-    report = lambda metrics, step: told.update(metrics)  # noqa: E731
+    reported = {}
+    report = lambda metrics, step: reported.update(metrics)  # noqa: E731
     train_judge(Base(place / "base"), config, Dataset(place / name), out, report)
-    return told
+    return reported
 
 
 def test_pairs_of_editreward_train_all_scores_with_the_usual_settings(place, tmp_path):
     data = Dataset(place / "editreward")
     assert (data.num_labelled, data.num_rankings) == (0, 6)
-    told = train(place, "editreward", CONFIG, tmp_path / "judge")
+    reported = train(place, "editreward", CONFIG, tmp_path / "judge")
     # Quality is a tie in each pair, which teaches and decides nothing.
-    assert told["pairs/per_batch"] > 0
+    assert reported["pairs/per_batch"] > 0
     assert (tmp_path / "judge" / HEAD_FILE).is_file()
     card = json.loads((tmp_path / "judge" / "card.json").read_text())
     assert (card["num_training_edits"], card["num_training_rankings"]) == (0, 6)
@@ -126,5 +126,5 @@ def test_pairs_of_editscore_train_the_stream_that_they_order(place, tmp_path):
 def test_settings_say_which_dimension_orders_a_score(place, tmp_path):
     ranked_by = dict.fromkeys(HeadTraining().ranked_by, ("overall",))
     config = CONFIG.model_copy(update={"head": HeadTraining(ranked_by=ranked_by)})
-    told = train(place, "editscore", config, tmp_path / "judge")
-    assert told["pairs/per_batch"] > 0
+    reported = train(place, "editscore", config, tmp_path / "judge")
+    assert reported["pairs/per_batch"] > 0

@@ -228,8 +228,8 @@ def test_a_lora_is_merged_or_written_as_an_adapter_and_both_judge_alike(
     assert (merged / "protocol.json").read_text() == (adapter / "protocol.json").read_text()
     whole = Judge.load(merged).judge(known_edits[:2])
     applied = Judge.load(base, adapter=adapter).judge(known_edits[:2])
-    told = [(one.status, one.reason, one.sc_reasoning, one.scores) for one in whole]
-    assert told == [(one.status, one.reason, one.sc_reasoning, one.scores) for one in applied]
+    answered = [(one.status, one.reason, one.sc_reasoning, one.scores) for one in whole]
+    assert answered == [(one.status, one.reason, one.sc_reasoning, one.scores) for one in applied]
 
 
 def test_deepspeed_without_torchrun_says_what_is_missing(sides, tmp_path):

@@ -29,12 +29,12 @@ def served(judge_folder, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def wait_until():
-    """Waits for something to hold, not for ever."""
+    """Waits for a condition, with a timeout."""
 
     def wait(holds, timeout_s=300.0):
         deadline = time.monotonic() + timeout_s
         while not holds():
-            assert time.monotonic() < deadline, "waited in vain"
+            assert time.monotonic() < deadline, f"timed out after {timeout_s:g} s"
             time.sleep(0.05)
 
     return wait

@@ -83,7 +83,7 @@ SIZE_FIELDS = {"PNG": ">II", "BMP": "<II", "GIF": "<HH", "WEBP": "<HH", "JPEG": 
 def declaring(image_format, sides):
     """A picture whose header declares another size."""
     data, field = bytearray(WHOLE[image_format]), SIZE_FIELDS[image_format]
-    # JPEG tells the height first.
+    # JPEG stores the height first.
     is_swapped = image_format == "JPEG"
     at = data.find(struct.pack(field, *(reversed(SIZE) if is_swapped else SIZE)))
     struct.pack_into(field, data, at, *sides)

@@ -85,8 +85,8 @@ class Known:
     def number_of(self, judgement):
         """Which of the edits this is the judgement of; None if it is of none of them."""
         for number, known in enumerate(self.judgements):
-            told = {"judged_by", "reward", "soft_scores"}
-            if judgement.model_dump(exclude=told) == known.model_dump(exclude=told):
+            varying = {"judged_by", "reward", "soft_scores"}
+            if judgement.model_dump(exclude=varying) == known.model_dump(exclude=varying):
                 assert judgement.reward == pytest.approx(known.reward, abs=1e-4)
                 return number
         return None

@@ -102,7 +102,7 @@ def assert_recovered(server, known, wait_until):
 
 
 def next_arrival(served):
-    """Tells, from now on, whether one more request has been taken in."""
+    """Whether another request has been accepted since the call."""
     decode_s = served.metrics()["seconds_total/decode"]
     return lambda: served.metrics()["seconds_total/decode"] > decode_s
 
@@ -118,11 +118,11 @@ def asked_all_the_time(endpoint, known, num_threads=4):
         with TritonJudge(endpoint, edits_per_request=2, attempts=4) as judge:
             while not over.is_set():
                 try:
-                    told = judge.judge([known.edits[number] for number in numbers])
+                    answers = judge.judge([known.edits[number] for number in numbers])
                 except ServingError as error:
                     outcomes.append(type(error).__name__)
                 else:
-                    assert [known.number_of(one) for one in told] == numbers
+                    assert [known.number_of(one) for one in answers] == numbers
                     outcomes.append("right")
 
     with ThreadPoolExecutor(num_threads) as threads:
@@ -222,7 +222,7 @@ def test_a_full_queue_turns_clients_away_until_there_is_room(
         eager.judge(many)
     assert busy.value.retry_after_s > 0
     with TritonJudge(served.endpoint, attempts=60, **at_once) as patient:
-        told = patient.judge(many)
-    assert [known.number_of(one) for one in told] == [0, 1, 2, 3] * 5
+        answers = patient.judge(many)
+    assert [known.number_of(one) for one in answers] == [0, 1, 2, 3] * 5
     wait_until(lambda: front)
     assert_recovered()

@@ -1,6 +1,6 @@
-"""Thousands of broken requests and hostile edits: each is answered, and nobody else notices.
+"""Thousands of broken requests and hostile edits: each is answered, and others stay unaffected.
 
-Every run sends the same ones; ``--log-cli-level=INFO`` tells how many they were.
+Every run sends the same ones; ``--log-cli-level=INFO`` shows their number.
 """
 
 import logging
@@ -78,7 +78,7 @@ def assert_nobody_noticed(served, answers_to, known, good_edits):
         (answer,) = answers_to([message_of(tensors_of(good_edits))])
         judgements = judgements_of(InferResult(answer), len(good_edits), "afterwards")
         assert [known.number_of(one) for one in judgements] == [0, 1, 2, 3]
-        # An exception that nobody has foreseen is logged with its traceback.
+        # An unforeseen exception would be logged with its traceback.
         assert [line for line in served.log_lines() if "error" in line] == []
 
     return check
@@ -109,9 +109,9 @@ def test_a_hostile_edit_fails_or_is_judged_and_changes_no_other_judgement(
         answers = answers_to([message_of(tensors_of(request)) for request in requests])
         for (edits, numbers), answer in zip(batch, answers, strict=True):
             assert not isinstance(answer, grpc.RpcError), (edits, answer)
-            told = judgements_of(InferResult(answer), len(edits) + len(numbers), "hostile edits")
-            assert [known.number_of(one) for one in told[len(edits) :]] == numbers
-            sent.update(one.status for one in told[: len(edits)])
+            got = judgements_of(InferResult(answer), len(edits) + len(numbers), "hostile edits")
+            assert [known.number_of(one) for one in got[len(edits) :]] == numbers
+            sent.update(one.status for one in got[: len(edits)])
             sent.update({"request": 1, "good edit": len(numbers)})
         assert served.is_well(), batch
     logger.info("requests with hostile edits: %s", dict(sent))

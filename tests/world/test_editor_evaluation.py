@@ -47,7 +47,7 @@ def test_tasks_of_which_nobody_knows_the_truth_are_scored_by_the_judge(editor_fo
     assert compared.figures.served_reward_before == compared.figures.served_reward_after
     reds = [row.source.getpixel((0, 0))[0] for row in compared.rows_after]
     assert reds == [80, 120, 160], "the last ones, in their order"
-    with pytest.raises(InvalidInputError, match="nobody knows the truth of them, and there is no"):
+    with pytest.raises(InvalidInputError, match="their truth is unknown, and no judge is given"):
         compare_editors(*both, None)
 
 

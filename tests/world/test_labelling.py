@@ -34,7 +34,7 @@ def test_the_label_says_what_the_truth_says(sample, edit):
     assert edit.given["grade"] == sample.grade
 
 
-@pytest.mark.parametrize("truth", ["{}", "not JSON", '{"made_by": "somebody else"}'])
+@pytest.mark.parametrize("truth", ["{}", "not JSON", '{"made_by": "another world"}'])
 def test_a_truth_of_another_source_is_named(edit, truth):
     other = edit.model_copy(update={"truth": truth})
     with pytest.raises(InvalidInputError, match=f"edit {edit.id}: truth: is none of the generated"):

@@ -47,7 +47,7 @@ def test_the_tiny_tokenizer_has_the_words_of_failed_edits(copies, edits):
     assert failed > 10
 
 
-def test_a_failed_edit_is_still_told_what_was_asked_for(edits):
+def test_a_failed_edit_is_still_reported_what_was_asked_for(edits):
     label = edits[0].label
     asked = label.sc_reasoning.partition("<|")[0]
     assert asked.startswith("asked ")

@@ -40,5 +40,7 @@ def test_the_truth_is_a_label_too():
     [edit] = [edit for edit in edits_of(open_source(CONFIG)) if edit.id == sample.id]
     assert edit.label.regions == sample.truth.regions
     assert edit.label.scores == sample.truth.scores
-    told = [json.loads(answer(task, sample))["reasoning"] for task in ("semantic", "perceptual")]
-    assert [edit.label.sc_reasoning, edit.label.pq_reasoning] == told
+    reasoning = [
+        json.loads(answer(task, sample))["reasoning"] for task in ("semantic", "perceptual")
+    ]
+    assert [edit.label.sc_reasoning, edit.label.pq_reasoning] == reasoning

@@ -70,8 +70,8 @@ def test_pretraining_lowers_its_loss_and_goes_on_after_a_kill(data, tmp_path):
     losses = {}
 
     def stop_at(step_to_stop):
-        def report(told, step):
-            losses[step] = told.get("loss/flow_matching")
+        def report(metrics, step):
+            losses[step] = metrics.get("loss/flow_matching")
             if losses[step] and step == step_to_stop:
                 raise KeyboardInterrupt
 

@@ -1,1 +1,1 @@
-"""Measures data building beside straightforward ways to do the same."""
+"""Measures data building against straightforward baselines."""

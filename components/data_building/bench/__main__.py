@@ -57,7 +57,7 @@ def measure(
             "throughput": throughput.SEED,
             "loader": loader.SEED,
         },
-        more={"baselines": columns, "pairs": _told(speeds.pairs)},
+        more={"baselines": columns, "pairs": _as_json(speeds.pairs)},
     )
     _print(figures, columns, speeds.pairs)
     if (sheet := regions.draw_real_edits()) is not None:
@@ -66,8 +66,8 @@ def measure(
     typer.echo(f"written to {path}")
 
 
-def _told(pairs: "Pairs") -> dict[str, list[dict[str, float]]]:
-    """Pair by pair, as the file has them."""
+def _as_json(pairs: "Pairs") -> dict[str, list[dict[str, float]]]:
+    """The pairs, as in the file."""
     return {
         name: [pair._asdict() | {"ratio": pair.ratio} for pair in of_one]
         for name, of_one in pairs.items()

@@ -1,4 +1,4 @@
-"""What region proposal is compared with: two simple ways to find where two pictures differ."""
+"""Baselines of region proposal: two simple ways to find where two pictures differ."""
 
 import cv2
 import numpy as np
@@ -54,7 +54,7 @@ def least_difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 def beyond_most(differences: np.ndarray) -> np.ndarray:
-    """Which of the differences lie far from their median, and are large."""
+    """Mask of the large differences far from their median."""
     median = np.median(differences)
     spread = 1.48 * np.median(np.abs(differences - median))
     return differences > max(median + 6 * spread, 8)

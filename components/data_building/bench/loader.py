@@ -1,9 +1,9 @@
-"""Reading packed edits by number: how it opens, how fast it is beside training, and after a kill.
+"""Measures reading packed edits by number: opening, speed during training, and resuming.
 
 The data set has as many rows as the paper's, of small generated edits that repeat. Opening is
-measured in processes of its own, with the cost of reading all rows into memory as the baseline;
-reading with one worker that decodes the pictures, beside a loop that reads a row's row group from
-Parquet each time, and beside the training of the tiny judge.
+measured in separate processes, with the cost of reading all rows into memory as the baseline;
+reading with one worker that decodes the pictures, against a loop that reads a row's row group from
+Parquet each time, and during the training of the tiny judge.
 """
 
 import io
@@ -41,7 +41,7 @@ _PROCESS = "components.data_building.bench.loader_process"
 
 
 class Opening(NamedTuple):
-    """What a process paid for having all rows at hand."""
+    """A process's cost for random access to all rows."""
 
     rows: int
     seconds: float
@@ -49,7 +49,7 @@ class Opening(NamedTuple):
 
 
 class RowByRow:
-    """The plain way: a PyTorch data set that opens the file and reads a row's row group."""
+    """The baseline: a PyTorch data set that opens the file and reads a row's row group."""
 
     def __init__(self, folder: Path) -> None:
         """The rows of a packed data set, in order."""
@@ -86,9 +86,9 @@ def loader_figures(
     Args:
         folder: for the data set, its copy, and the checkpoint of the short training.
         num_edits: rows of the data set.
-        num_read: rows that are read for the speed.
-        num_baseline: rows that the plain loop reads, which is slow.
-        num_killed: rows of the epoch that is killed and finished.
+        num_read: rows read for the speed.
+        num_baseline: rows read by the slow baseline.
+        num_killed: rows of the epoch that is killed and resumed.
     """
     packed, cache = folder / "packed", folder / "cache"
     pack(num_edits, packed)
@@ -123,7 +123,7 @@ def loader_figures(
 
 
 def opening(what: str, packed: Path, cache: Path) -> Opening:
-    """What it costs a fresh process to have the rows at hand, by ``what`` it does."""
+    """Cost of random access for a new process, by the way ``what``."""
     answer = subprocess.run(
         [sys.executable, "-m", _PROCESS, what, str(packed), str(cache)],
         stdout=subprocess.PIPE,
@@ -133,7 +133,7 @@ def opening(what: str, packed: Path, cache: Path) -> Opening:
 
 
 def samples_per_s(rows: Any, num_rows: int, *, num_workers: int) -> float:
-    """Rows read at random and decoded; behind the first batch, which waits for the worker."""
+    """Rows read at random and decoded, after the first batch, which waits for the worker."""
     from torch.utils.data import DataLoader, Subset
 
     drawn = random.Random(SEED).sample(range(len(rows)), min(num_rows, len(rows)))
@@ -162,9 +162,9 @@ def decoded(edits: Sequence[LabelledEdit]) -> list[list["np.ndarray[Any, Any]"]]
 
 
 def training_samples_per_s(folder: Path) -> float:
-    """Speed of the judge's own training on such edits, from the shipped base, once it is warm.
+    """Speed of the judge's own training on such edits, from the shipped base, after warm-up.
 
-    They are a data set of their own, which a training may look through before it begins.
+    They form a separate data set, which a training may scan before it starts.
     """
     from spatialreward.training.base import Base
     from spatialreward.training.config import JudgeTrainingConfig
@@ -185,7 +185,7 @@ def training_samples_per_s(folder: Path) -> float:
 
 
 def seen_once(packed: Path, cache: Path, num_rows: int, folder: Path) -> float:
-    """Share of the rows that a training and the one after its kill saw once, both together."""
+    """Share of the rows that a killed and a resumed training saw exactly once, together."""
     steps = folder / "steps.jsonl"
     command = [sys.executable, "-m", _PROCESS, "train", str(packed), str(cache), str(steps)]
     with subprocess.Popen([*command, str(num_rows)]) as training:
@@ -200,14 +200,14 @@ def seen_once(packed: Path, cache: Path, num_rows: int, folder: Path) -> float:
 
 
 def pack(num_edits: int, folder: Path) -> None:
-    """Write a data set of generated edits, of which there are few; each row has its own number."""
+    """Write a data set that repeats a few generated edits; each row has its own number."""
     world = DataConfig(seed=SEED, picture_size=64)
     samples = draw_samples(world, "train", min(num_edits, _NUM_DRAWN), first=0)
     drawn = [
         to_row(labelled_edit(sample, origin_of(world, "train", number)))
         for number, sample in enumerate(samples)
     ]
-    # Rows are made once, not for each edit that repeats them.
+    # Build rows once instead of for each repetition.
     layout = EDITS._replace(to_row=lambda row: row)
     folder.mkdir(parents=True)
     reports = []

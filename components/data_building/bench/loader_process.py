@@ -1,7 +1,7 @@
-"""What the loader's bench does in fresh processes: opening a data set, and an epoch to be killed.
+"""Work of the loader's bench in new processes: opening a data set, and a killable epoch.
 
 ``python -m components.data_building.bench.loader_process open-rows|read-whole PACKED CACHE`` writes
-what it cost; ``... train PACKED CACHE STEPS NUM_ROWS`` goes through an epoch.
+its cost; ``... train PACKED CACHE STEPS NUM_ROWS`` runs an epoch.
 """
 
 import json
@@ -25,7 +25,7 @@ BATCH_SIZE = 64
 
 
 class What(StrEnum):
-    """What a process does."""
+    """The work of a process."""
 
     OPEN_ROWS = "open-rows"
     READ_WHOLE = "read-whole"
@@ -33,20 +33,20 @@ class What(StrEnum):
 
 
 def open_rows(packed: Path, cache: Path) -> Any:
-    """Open a data set as a training does."""
+    """Open a data set like a training."""
     return EditRows(Dataset(packed), cache)
 
 
 def read_whole(packed: Path, cache: Path) -> Any:
-    """The plain way to rows by number: bring all of them into memory."""
+    """The baseline for random access: read all rows into memory."""
     return pq.read_table(sorted(map(str, packed.glob("*.parquet"))))
 
 
 def train(packed: Path, cache: Path, steps: Path, num_rows: int) -> None:
-    """Go through an epoch of ``num_rows`` rows, from where ``steps`` ends.
+    """Run an epoch of ``num_rows`` rows, from the last step in ``steps``.
 
-    ``steps`` is all that a kill leaves, weights and position in one: a line a finished step, with
-    the rows that it saw. A line that a kill cut off is a step that was not finished.
+    ``steps`` stands for weights and position: one line per finished step, with its rows. A
+    truncated line is an unfinished step.
     """
     from accelerate import skip_first_batches
     from accelerate.data_loader import prepare_data_loader
@@ -67,7 +67,7 @@ def train(packed: Path, cache: Path, steps: Path, num_rows: int) -> None:
 
 
 def finished_steps(steps: Path) -> list[list[int]]:
-    """The rows of each step that a training has finished; none where it has not begun."""
+    """The rows of each finished step; empty before the first."""
     lines = steps.read_text().splitlines(keepends=True) if steps.exists() else []
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
@@ -88,13 +88,13 @@ def _measured(work: Callable[[Path, Path], Any], packed: Path, cache: Path) -> N
 
 
 def main(
-    what: Annotated[What, typer.Argument(help="What is done.")],
+    what: Annotated[What, typer.Argument(help="The work to do.")],
     packed: Annotated[Path, typer.Argument(help="Folder of the data set.")],
     cache: Annotated[Path, typer.Argument(help="Folder of its copy.")],
-    steps: Annotated[Path | None, typer.Argument(help="Of train: what a kill leaves.")] = None,
-    num_rows: Annotated[int, typer.Argument(help="Of train: rows of the epoch.")] = 0,
+    steps: Annotated[Path | None, typer.Argument(help="For train: file of finished steps.")] = None,
+    num_rows: Annotated[int, typer.Argument(help="For train: rows of the epoch.")] = 0,
 ) -> None:
-    """Do one of the three."""
+    """Do one of the three kinds of work."""
     match what:
         case What.OPEN_ROWS:
             _measured(open_rows, packed, cache)

@@ -1,4 +1,4 @@
-"""How well edit regions are found: on real edits with drawn boxes, and on the generated world."""
+"""Accuracy of edit regions: on real edits with drawn boxes, and on the generated world."""
 
 import io
 import json
@@ -60,7 +60,7 @@ class EditRow(NamedTuple):
     extent: Extent
     """As proposed."""
     counts: bool
-    """Whether it is one of the local edits of the mean."""
+    """Whether it is one of the local edits in the mean."""
     iou: float
     """Of the union of the proposed boxes with the union of the drawn ones."""
     plain_difference: float
@@ -70,16 +70,16 @@ class EditRow(NamedTuple):
 
 
 class RealResults(NamedTuple):
-    """What was measured on real edits, or why nothing was."""
+    """Results on real edits, or the reason for having none."""
 
     figures: list[Figure]
     rows: list[EditRow]
     notice: str = ""
-    """Empty if there is something."""
+    """Empty if there are results."""
 
 
 def read_real_edits(folder: Path = REAL_EDITS) -> list[RealEdit]:
-    """Real edits with their pictures; none if there is no such folder."""
+    """Real edits with their pictures; empty without the folder."""
     listing = folder / "edits.jsonl"
     if not listing.is_file():
         return []
@@ -97,10 +97,10 @@ def read_real_edits(folder: Path = REAL_EDITS) -> list[RealEdit]:
 
 
 def measure_real_edits(folder: Path = REAL_EDITS) -> RealResults:
-    """IoU on every real edit, beside two baselines.
+    """IoU on every real edit, with two baselines.
 
     The mean is that of the four local edits. A changed background, whose box is more than half of
-    the picture, may be called local or global: it is listed and does not count.
+    the picture, may count as local or global: it is listed but not in the mean.
 
     Raises:
         InvalidInputError: the folder's listing lacks a local edit.
@@ -136,7 +136,7 @@ def measure_real_edits(folder: Path = REAL_EDITS) -> RealResults:
 
 
 def measure_reframed(folder: Path = REFRAMED) -> list[Figure]:
-    """Whether another frame of a fine texture is called global; nothing without the pictures."""
+    """Whether another frame of a fine texture counts as global; empty without the pictures."""
     if not folder.is_dir():
         return []
     source, edited = (load_image(folder / f"{name}.jpg") for name in ("source", "edited"))
@@ -145,7 +145,7 @@ def measure_reframed(folder: Path = REFRAMED) -> list[Figure]:
 
 
 def more_baselines(rows: Sequence[EditRow]) -> dict[str, dict[str, float]]:
-    """Both baselines by the figures' names, as ``figures_table`` takes further columns."""
+    """Both baselines by the figures' names, the further columns of ``figures_table``."""
     columns: dict[str, dict[str, float]] = {}
     for baseline in ("plain_difference", "tolerant_difference"):
         column = {f"regions/real_edits/{row.id}_iou": getattr(row, baseline) for row in rows}
@@ -157,11 +157,11 @@ def more_baselines(rows: Sequence[EditRow]) -> dict[str, dict[str, float]]:
 
 
 def measure_world(count: int = 500, *, seed: int = WORLD_SEED) -> list[Figure]:
-    """IoU on generated edits that were encoded anew and shifted, and one core's time for each.
+    """IoU on re-encoded and shifted generated edits, and one core's time for each.
 
     An edit that changed nothing has no boxes: proposing nothing counts 1, and anything else 0. A
-    changed background has the whole picture as its box. Two in five edited pictures are spoiled all
-    over by an artifact, which is no edit and belongs to no box.
+    changed background has the whole picture as its box. Two in five edited pictures have an
+    artifact everywhere, which is no edit and belongs to no box.
     """
     ours, theirs, plain, clean, seconds, their_seconds = [], [], [], [], [], []
     edits = _world_edits(count, seed)
@@ -189,7 +189,7 @@ def measure_world(count: int = 500, *, seed: int = WORLD_SEED) -> list[Figure]:
 
 
 def _milliseconds(seconds: Sequence[float], their_seconds: Sequence[float]) -> Figure:
-    """Time of a core for an edit, beside the baseline that tolerates shifts, edit by edit."""
+    """Core time per edit, paired with the shift-tolerant baseline."""
     quartiles = statistics.quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else None
     return Figure(
         name="regions/ms_per_edit",
@@ -254,7 +254,7 @@ def _row(edit: RealEdit) -> EditRow:
 def _timed(
     find: Callable[[Image.Image, Image.Image], Found], source: Image.Image, edited: Image.Image
 ) -> tuple[Found, float]:
-    """What is found, and the seconds of one core that it took, whatever else runs there."""
+    """The result, and its core seconds, independent of other load."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

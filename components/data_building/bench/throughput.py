@@ -1,4 +1,4 @@
-"""Edits a second of the whole path without a teacher, beside a straightforward loop.
+"""Throughput of the whole path without a teacher, against a straightforward loop.
 
 Both decode two 512-pixel JPEGs, look for changed regions, hash, filter, encode two JPEGs and write
 Parquet.
@@ -49,7 +49,7 @@ class Pair(NamedTuple):
 
     rate: float
     beside: float
-    """Of what it is compared with."""
+    """Of the baseline."""
 
     @property
     def ratio(self) -> float:
@@ -58,7 +58,7 @@ class Pair(NamedTuple):
 
 
 class Throughput(NamedTuple):
-    """What was measured."""
+    """The measurements."""
 
     figures: list[Figure]
     pairs: dict[str, list[Pair]]
@@ -84,15 +84,15 @@ def make_edits(folder: Path, count: int) -> None:
 
 
 def measure_throughput(folder: Path, *, count: int, rounds: int) -> Throughput:
-    """Edits a second of one worker beside the straightforward loop, and of two workers beside one.
+    """Throughput of one worker against the loop, and of two workers against one.
 
-    A round is two pairs: worker and loop, worker and two workers. What else the machine does slows
-    down both halves of a pair, so ratios are taken pair by pair; a rate alone says less.
+    A round is two pairs: worker and loop, worker and two workers. Other load slows down both halves
+    of a pair, so ratios are taken per pair; a rate alone is less reliable.
 
     Args:
-        folder: for the data and what is made of it.
-        count: edits a worker and round: a few seconds' work, so that a pair sees one machine.
-        rounds: of which the medians count.
+        folder: for the data and the results.
+        count: edits per worker and round: a few seconds' work, so that the load is stable.
+        rounds: repetitions, for the medians.
     """
     data = folder / "data"
     shutil.rmtree(folder, ignore_errors=True)
@@ -112,7 +112,7 @@ def measure_throughput(folder: Path, *, count: int, rounds: int) -> Throughput:
             to_one.append(Pair(_rate(both, count), _rate(second, count)))
             had = sum(work.cpu_s for work in both)
             cores.append(had / _seconds(both))
-            # Twice as fast on two whole cores, if an edit costs no more than one worker needs.
+            # Twice as fast on two whole cores, if workers share no resource.
             by_cpu.append(2 * len(both) * second[0].cpu_s / had)
             peaks += [work.peak_bytes for work in (*first, *second, *both)]
     return Throughput(
@@ -152,7 +152,7 @@ def _ratio(name: str, pairs: Sequence[Pair], target: float) -> Figure:
 
 
 def _means(cores: Sequence[float], by_cpu: Sequence[float], peaks: Sequence[int]) -> list[Figure]:
-    """What the workers had of the machine, and how two would do if they had all of it."""
+    """The workers' share of the machine, and the speed of two with all of it."""
     return [
         _of_rounds("throughput/cores_of_two_workers", cores),
         _of_rounds("throughput/two_workers_ratio_by_cpu_time", by_cpu),
@@ -171,7 +171,7 @@ def _rate(works: Sequence[Work], count: int) -> float:
 
 
 def _seconds(works: Sequence[Work]) -> float:
-    """From the first beginning to the last end."""
+    """From the first start to the last end."""
     return max(work.end for work in works) - min(work.start for work in works)
 
 
@@ -189,7 +189,7 @@ def _prepare(data: Path, out: Path) -> None:
 
 
 def _loop(data: Path, out: Path) -> None:
-    """What one would write first: Pillow, NumPy, all rows in memory."""
+    """A first implementation: Pillow, NumPy, all rows in memory."""
     rows = []
     for row in pq.read_table(data / "edits.parquet").to_pylist():
         source, edited = (
@@ -220,7 +220,7 @@ def _simple_boxes(before: np.ndarray, after: np.ndarray) -> list[list[int]]:
 
 
 def _texture(rng: np.random.Generator) -> np.ndarray:
-    """Structure at several scales, ``[side, side, 1]``, as a photograph has it everywhere."""
+    """Structure at several scales, ``[side, side, 1]``, as in photographs."""
     layers = [
         cv2.resize(
             rng.normal(0, 6, (_SIDE // scale, _SIDE // scale)).astype(np.float32), (_SIDE, _SIDE)

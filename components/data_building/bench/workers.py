@@ -1,7 +1,7 @@
-"""Processes that stand ready, so that two ways to do a thing can be timed right after each other.
+"""Prestarted processes for timing two implementations directly after each other.
 
-A worker is a process with one thread, as a pod with one core would run it. It has imported
-everything and waits; starting it is no part of what is measured.
+A worker is a process with one thread, like a pod with one core. It has imported everything and
+waits; its start is not measured.
 """
 
 import shutil
@@ -21,39 +21,39 @@ from spatialreward.figures import peak_memory_bytes
 _LONGEST_S = 900
 
 Do = Callable[[Path, Path], None]
-"""Makes a folder out of a folder of data."""
+"""Converts a folder of data to a result folder."""
 
 
 class WorkerError(SpatialRewardError, RuntimeError):
-    """A worker ended, or takes too long, so nothing was measured."""
+    """A worker ended or timed out, so there is no measurement."""
 
 
 class Work(NamedTuple):
-    """What one process did, by a clock that all of them share."""
+    """One process's work, by a clock shared by all."""
 
     start: float
     end: float
     cpu_s: float
-    """Time of a core that it had in between."""
+    """Core time in between."""
     peak_bytes: int
-    """Memory that it ever had."""
+    """Peak memory."""
 
 
 class Worker:
-    """A process that does the same thing whenever it is asked."""
+    """A process that repeats one task on request."""
 
     def __init__(self, name: str, do: Do, out: Path) -> None:
-        """Start the process; what it makes goes to ``out``, anew each time."""
+        """Start the process; each run replaces the result in ``out``."""
         context = get_context("spawn")
         self._name = name
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(do, out, theirs), daemon=True)
         self._process.start()
-        # Else the end of the process would not be noticed here.
+        # Otherwise the end of the process would go unnoticed here.
         theirs.close()
 
     def begin(self, data: Path) -> None:
-        """Have the work done on ``data``, and do not wait for it.
+        """Start the work on ``data`` without waiting.
 
         Raises:
             WorkerError: the process has ended.
@@ -64,10 +64,10 @@ class Worker:
             raise self._ended() from error
 
     def result(self) -> Work:
-        """Wait for what was begun.
+        """Wait for the started work.
 
         Raises:
-            WorkerError: the process ended, or takes longer than a quarter of an hour.
+            WorkerError: the process ended, or exceeds a quarter of an hour.
         """
         if not self._connection.poll(_LONGEST_S):
             raise WorkerError(f"{self._name}: not done after {_LONGEST_S} s")
@@ -86,7 +86,7 @@ class Worker:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        """End the process; one that works still, after an error elsewhere, is stopped."""
+        """End the process; stop one that still works after an error elsewhere."""
         self._connection.close()
         if kind is not None:
             self._process.terminate()
@@ -98,7 +98,7 @@ class Worker:
 
 
 def side_by_side(workers: list[Worker], data: Path) -> list[Work]:
-    """Have all of them work on ``data`` at the same time.
+    """Run all of them on ``data`` in parallel.
 
     Raises:
         WorkerError: as ``Worker.result``.

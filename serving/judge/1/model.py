@@ -1,4 +1,4 @@
-"""Triton's side of the judge: tensors in, tensors out; everything else is the library's."""
+"""The judge's Triton model: tensors in, tensors out; the library does the rest."""
 
 import functools
 import json
@@ -19,7 +19,7 @@ from spatialreward.serving.server import JudgeServer, configure_logging
 
 
 class TritonPythonModel:
-    """Hands requests to the library, which answers them when it has judged them."""
+    """Passes requests to the library, which answers them asynchronously."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the checkpoint beside this file."""
@@ -33,12 +33,12 @@ class TritonPythonModel:
             model=args["model_name"],
             version=args["model_version"],
             measure=self._metrics.measure,
-            # Unloaded, the model is not ready any more.
+            # Unloading makes the model unready.
             stop=functools.partial(pb_utils.unload_model, args["model_name"]),
         )
 
     def execute(self, requests: list) -> None:
-        """Take the requests; each is answered by its own sender, later."""
+        """Submit the requests; each is answered later by its own sender."""
         for request in requests:
             tensors = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
             sender = request.get_response_sender()
@@ -50,12 +50,12 @@ class TritonPythonModel:
             )
 
     def finalize(self) -> None:
-        """Answer what is under way."""
+        """Answer the open requests."""
         self._server.close()
 
 
 class _Metrics:
-    """The library's metrics, shown at Triton's metrics address."""
+    """The library's metrics, published at Triton's metrics address."""
 
     def __init__(self, model: str, version: str) -> None:
         kinds = {"counter": pb_utils.MetricFamily.COUNTER, "gauge": pb_utils.MetricFamily.GAUGE}
@@ -70,7 +70,7 @@ class _Metrics:
         }
 
     def measure(self, name: str, amount: float) -> None:
-        # The library does this in one thread at a time: with two at once Triton 2.51 crashes.
+        # The library calls this from one thread at a time: two at once crash Triton 2.51.
         if METRICS[SERIES[name].metric].kind == "gauge":
             self._series[name].set(amount)
         else:

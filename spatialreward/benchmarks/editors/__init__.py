@@ -1,1 +1,1 @@
-"""Benchmarks of editors: published tasks, edits of them, and a judge that grades the edits."""
+"""Benchmarks of editors: published tasks, an editor's results, and a judge that grades them."""

@@ -1,4 +1,4 @@
-"""How edits of a benchmark are drawn and graded; torch-free."""
+"""How to draw and grade a benchmark's edits; free of torch."""
 
 from pydantic import Field, NonNegativeInt
 
@@ -10,15 +10,15 @@ class DrawingSettings(DenoisingConfig):
     """How an editor draws a benchmark's edits."""
 
     num_denoising_steps: int = Field(50, ge=2)
-    """As published figures of OmniGen2 have it."""
+    """As for published figures of OmniGen2."""
     seed: NonNegativeInt = 17
-    """Of the noise that edits start from, the same for all editors."""
+    """Of the initial noise, the same for all editors."""
     editor: OpeningConfig = OpeningConfig()
 
 
 class EditorBenchmarkSettings(Record):
-    """What a comparison of editors on benchmarks may be told."""
+    """Settings of a comparison of editors on benchmarks."""
 
     sampling: DrawingSettings = DrawingSettings()
     num_retries: NonNegativeInt = 2
-    """How often an answer that cannot be read is asked for again, each time drawn anew."""
+    """Retries of an unreadable answer, each with a new sample."""

@@ -1,9 +1,8 @@
-"""Draws an editor's edits of a benchmark into the folder layout that its public scripts read.
+"""Draws an editor's edits of a benchmark into the folder layout of its public scripts.
 
-Each task has noise of its own, made of the seed and the task's id: editors that are compared start
-from the same noise, and a run that was killed draws the rest as it would have. Beside the pictures
-lie ``run.json``, which says what they are of, and ``rows.jsonl`` with a line for each that was
-drawn: how, and in how many seconds.
+Each task's noise depends on the seed and the task's id: compared editors start from the same noise,
+and a resumed run draws the rest unchanged. Beside the pictures lie ``run.json``, which identifies
+them, and ``rows.jsonl`` with a line for each drawn picture: its settings, and the seconds it took.
 """
 
 import hashlib
@@ -35,10 +34,10 @@ _SEEDS = 2**63
 
 
 class DrawnRecord(Record):
-    """What a folder of pictures is of."""
+    """Identity of a folder of pictures."""
 
     version: Literal[1] = 1
-    """Of the form of the folder."""
+    """Version of the folder's format."""
     benchmark: str
     digest: str
     """Of the benchmark's tasks."""
@@ -64,25 +63,25 @@ class Drawn(NamedTuple):
     """Pictures of a benchmark."""
 
     rows: tuple[DrawnRow, ...]
-    """Of the pictures that are there, in the order in which they were drawn."""
+    """Of the existing pictures, in drawing order."""
     refused: dict[str, str]
-    """Tasks that the editor cannot do, and why."""
+    """Tasks that the editor does not support, and why."""
 
 
 def draw_pictures(
     checkpoint: Path, pictures: EditedPictures, weights: str, settings: DrawingSettings
 ) -> Drawn:
-    """Draw what is not drawn yet; an editor that has nothing left to draw is not loaded.
+    """Draw the missing pictures; loads the editor only if there are any.
 
     Args:
         checkpoint: the editor's.
-        pictures: gets them, the sources where the layout has them beside, and what they are of;
+        pictures: receives them, the sources if the layout includes them, and their identity;
             new, or the folder of the same editor, benchmark and settings.
         weights: digest of the checkpoint.
-        settings: how edits are drawn.
+        settings: how to draw edits.
 
     Raises:
-        InvalidInputError: there is no such editor, or the folder is another one's or in use.
+        InvalidInputError: there is no such editor, or the folder is another run's or in use.
     """
     benchmark = pictures.benchmark
     record = DrawnRecord(
@@ -101,7 +100,7 @@ def draw_pictures(
             )
             what = f"{checkpoint.name} draws {benchmark.name}"
             refused.update(filter(None, track(drawing, total=len(to_draw), description=what)))
-        # A picture that was deleted is drawn again: the later row is of the one that is there.
+        # Redraw a deleted picture: its last row describes the existing one.
         known = {one.task: one for one in rows.known}
     return Drawn(tuple(known.values()), refused)
 
@@ -113,7 +112,7 @@ def _draw_all(
     settings: DrawingSettings,
     rows: Rows[DrawnRow],
 ) -> Iterator[tuple[str, str] | None]:
-    """None for each task that was drawn, else its id and why it was not."""
+    """None for each drawn task, else its id and the reason."""
     for task in tasks:
         begin = time.monotonic()
         try:
@@ -139,10 +138,10 @@ def _draw_all(
 def _draw(
     editor: FlowEditor, task: EditorTask, settings: DrawingSettings
 ) -> tuple[Image.Image, Image.Image, list[float]]:
-    """The source, an edit of it, and the times that it was drawn at.
+    """The source, an edit of it, and the times of its steps.
 
     Raises:
-        InvalidInputError: the editor cannot do this, or what it draws is no picture.
+        InvalidInputError: the editor does not support the task, or its latents are invalid.
     """
     source = decode_image(task.source.read(), task.source.where)
     asked = EditTask([source], task.instruction, id=task.id, operation=task.task_type)
@@ -162,7 +161,7 @@ def _seed(seed: int, task: str) -> int:
 
 
 def _save(picture: Image.Image, path: Path) -> None:
-    """Write a PNG in one step: a file that is there is whole."""
+    """Write a PNG atomically, so that an existing file is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".partial")
     picture.save(unfinished, format="PNG")

@@ -1,8 +1,8 @@
-"""Several editors on several benchmarks: their pictures, the grades, and the report of all of it.
+"""Evaluates several editors on several benchmarks: pictures, grades, and the report.
 
-The first editor is the base, and is measured with the others: published figures of one editor
-differ between runs and versions of a grader by more than many an improvement. An editor that cannot
-be loaded or graded is named in the report with what it lacks; the others' results stay.
+The first editor is the base, and is measured with the others, because published figures of one
+editor differ between runs and versions of a grader by more than many an improvement. The report
+names an editor that cannot be loaded or graded, with the reason; the others' results stay.
 """
 
 from collections import defaultdict
@@ -45,39 +45,39 @@ OUR_RULES = (
 
 
 class Entrant(NamedTuple):
-    """An editor that takes part, or a folder of results."""
+    """An editor to evaluate, or a folder of results."""
 
     name: str
-    """As it was named."""
+    """As the user named it."""
     folder: Path
-    """The checkpoint; of results, where they lie in the benchmark's layout."""
+    """The checkpoint; for results, their folder in the benchmark's layout."""
     is_results: bool = False
 
 
 class Grading(NamedTuple):
-    """Who grades, and how."""
+    """The grader and its options."""
 
     judge: str
-    """As ``load_judge`` takes it."""
+    """In a form of ``load_judge``."""
     how: How = How()
     rubrics: Mapping[str, Rubric] = {}
-    """By benchmark: there the judge, a model behind an address, is asked by these prompts."""
+    """By benchmark: the prompts for the judge there, a model behind an address."""
     resize_to_source: bool | None = None
-    """Bring edited pictures to the size of their source; None: as the benchmark does."""
+    """Resize edited pictures to their source's size; None: the benchmark's default."""
     price: Price | None = None
 
 
 class Lacking(Record):
-    """A result that there is none of."""
+    """A missing result."""
 
     editor: str
-    """As it was named; empty: none was begun."""
+    """As the user named it; empty: all."""
     benchmark: str
     reason: str
 
 
 class EditorEvaluation(Record):
-    """All of an evaluation, as ``report.json`` has it."""
+    """The whole evaluation, as in ``report.json``."""
 
     benchmarks: tuple[EditorBenchmarkReport, ...]
     missing: tuple[Lacking, ...]
@@ -92,12 +92,12 @@ class _Drawn(NamedTuple):
     """An editor's pictures of a benchmark."""
 
     number: int
-    """Of the editor, from 1."""
+    """Number of the editor, from 1."""
     pictures: EditedPictures
     identity: EditorIdentity
     sampler: Sampler | None
     not_drawn: Mapping[str, str]
-    """Tasks that the editor cannot do, and why."""
+    """Tasks that the editor does not support, and why."""
 
 
 def evaluate_editors(
@@ -108,22 +108,22 @@ def evaluate_editors(
     settings: EditorBenchmarkSettings,
     *,
     missing: Sequence[Lacking] = (),
-    notice: Callable[[str], None] = lambda told: None,
+    notice: Callable[[str], None] = lambda line: None,
 ) -> EditorEvaluation:
-    """Draw and grade what is not there yet, and score.
+    """Draw and grade whatever is missing, and score.
 
     Args:
-        benchmarks: what is edited, each of another name.
-        entrants: by whom; the first is the base.
-        grading: who grades the edits.
-        out: gets ``BENCHMARK/editor-N`` with pictures in the benchmark's layout, and
+        benchmarks: with different names.
+        entrants: the editors; the first is the base.
+        grading: the grader of the edits.
+        out: receives ``BENCHMARK/editor-N`` with pictures in the benchmark's layout, and
             ``BENCHMARK/grades/editor-N`` with each editor's rows.
-        settings: how edits are drawn, and how often an answer is asked for again.
-        missing: what is known to be missing already.
-        notice: is told what a reader must know of the grader.
+        settings: how to draw edits, and retries of unreadable answers.
+        missing: results known to be missing already.
+        notice: receives remarks on the grader for the reader.
 
     Raises:
-        InvalidInputError: there is no result at all; says why the first is missing.
+        InvalidInputError: there is no result at all; gives the reason of the first one.
     """
     lacking = list(missing)
     drawn: dict[str, list[_Drawn]] = defaultdict(list)
@@ -140,8 +140,8 @@ def evaluate_editors(
             if measured := [one for one in found if isinstance(one, Measured)]:
                 notes = graders.of(benchmark).notice
                 reports.append(report_on(benchmark, measured, notes, grading.price))
-    for told in filter(None, dict.fromkeys(one.grader_notice for one in reports)):
-        notice(f"{grading.judge}: {told}")
+    for remark in filter(None, dict.fromkeys(one.grader_notice for one in reports)):
+        notice(f"{grading.judge}: {remark}")
     if not reports:
         first = lacking[0]
         where = " on ".join(filter(None, (first.editor, first.benchmark)))
@@ -152,10 +152,10 @@ def evaluate_editors(
 
 
 def check_grading(grading: Grading) -> None:
-    """Find out, before hours are spent on drawing, that a judge can be asked.
+    """Check that a judge is usable, before hours of drawing.
 
     Raises:
-        SpatialRewardError: it is not here and cannot be brought here, its address, key or protocol
+        SpatialRewardError: it is missing and cannot be fetched, its address, key or protocol
             is wrong, or a rubric is for another kind of judge.
     """
     if has_checkpoint(grading.judge):
@@ -170,7 +170,7 @@ def check_grading(grading: Grading) -> None:
 
 
 class _Graders(ExitStack):
-    """The grader of each benchmark; a judge is loaded when it is first needed, and once."""
+    """The grader of each benchmark; loads a judge once, on first use."""
 
     def __init__(self, grading: Grading, num_retries: int) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ class _Graders(ExitStack):
     def of(self, benchmark: EditorBenchmark) -> Grader:
         """The grader of a benchmark."""
         rubric = self.grading.rubrics.get(benchmark.name)
-        # A judge in its own words is the same for all benchmarks.
+        # With its own prompts, a judge is the same for all benchmarks.
         name = "" if rubric is None else benchmark.name
         if name not in self._known:
             self._known[name] = self._by_judge() if rubric is None else self._by_rubric(rubric)
@@ -204,7 +204,7 @@ def _draw_all(
     out: Path,
     settings: EditorBenchmarkSettings,
 ) -> Iterator[_Drawn | Lacking]:
-    """The pictures of each editor on each benchmark, or why there are none."""
+    """The pictures of each editor on each benchmark, or the reason for their absence."""
     for number, entrant in enumerate(entrants, start=1):
         try:
             weights = "" if entrant.is_results else digest_folder(entrant.folder)
@@ -267,7 +267,7 @@ def _measured(
     except SpatialRewardError as error:
         name = drawn.identity.name
         return Lacking(editor=name, benchmark=benchmark.name, reason=str(error))
-    # Why an editor did not draw a picture says more than that it is not there.
+    # The reason for not drawing a picture is more specific than its absence.
     missing = {task: drawn.not_drawn.get(task, why) for task, why in graded.missing.items()}
     graded = graded._replace(missing=missing)
     return Measured(drawn.number, drawn.identity, drawn.sampler, graded)

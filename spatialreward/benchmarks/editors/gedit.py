@@ -1,7 +1,7 @@
-"""GEdit-Bench: requests of people in eleven task types, in English and in Chinese.
+"""GEdit-Bench: users' requests in eleven task types, in English and in Chinese.
 
-Read as the hub has it (``stepfun-ai/GEdit-Bench``, Arrow or Parquet). Editors' pictures lie where
-the public scripts look for them: ``fullset/TASK_TYPE/LANGUAGE/KEY.png`` with ``KEY_SRCIMG.png``.
+Reads the hub's files (``stepfun-ai/GEdit-Bench``, Arrow or Parquet). Editors' pictures are in the
+public scripts' layout: ``fullset/TASK_TYPE/LANGUAGE/KEY.png`` with ``KEY_SRCIMG.png``.
 """
 
 import re
@@ -48,7 +48,7 @@ _FILE_NAME = re.compile(r"[\w-][\w.-]{0,199}")
 
 
 class GeditBench:
-    """The benchmark, in the languages that are asked for."""
+    """The benchmark, in the requested languages."""
 
     name = "gedit"
     title = "GEdit-Bench"
@@ -61,7 +61,7 @@ class GeditBench:
     resizes_to_source = True
 
     def __init__(self, published: EditorTasks) -> None:
-        """Take tasks and what was left out."""
+        """Use parsed tasks, with the dropped rows."""
         self.published = published
 
     @classmethod
@@ -70,10 +70,10 @@ class GeditBench:
 
         Args:
             folder: holds ``*.arrow`` or ``*.parquet``, also in ``data/`` or ``train/``.
-            languages: ``en``, ``cn``; rows of another one are not looked at.
+            languages: ``en``, ``cn``; skips rows of other languages.
 
         Raises:
-            InvalidInputError: they are not there, or no row can be measured on.
+            InvalidInputError: they are missing, or no row is usable.
         """
         patterns = [
             f"{place}*.{kind}" for kind in ("arrow", "parquet") for place in ("", "data/", "train/")

@@ -1,7 +1,7 @@
-"""What grades edits; this is any judge in its own words, ``rubric_grader`` is the other.
+"""Graders of edits: any judge with its own prompts here, rubrics in ``rubric_grader``.
 
-An answer that cannot be read is asked for again, each time with another seed, so that it is drawn;
-one that never can be is a failed grade. What was written is kept, attempt by attempt.
+Retries an unreadable answer with another seed, which samples a new one; a permanent failure is a
+failed grade. Keeps the text of every attempt.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ UNREADABLE = frozenset(
         Failure.SCORE_OUT_OF_RANGE,
     }
 )
-"""Failures of an answer, after which another one may be better."""
+"""Failures of an answer that a retry may fix."""
 
 
 class Grader(Protocol):
@@ -38,7 +38,7 @@ class Grader(Protocol):
 
     @property
     def notice(self) -> str:
-        """What a reader of the grades must know of it."""
+        """A remark for readers of the grades."""
         ...
 
     def grade(self, edits: Sequence[Edit]) -> list[Grade]:
@@ -47,14 +47,14 @@ class Grader(Protocol):
 
 
 class AsksAgain(ABC):
-    """Grades edits in several attempts."""
+    """Grades edits with retries."""
 
     def __init__(self, num_retries: int) -> None:
-        """Ask as often again for an answer that cannot be read."""
+        """Set the number of retries for an unreadable answer."""
         self._num_retries = num_retries
 
     def grade(self, edits: Sequence[Edit]) -> list[Grade]:
-        """One grade an edit, in order; see ``Judging.judge`` for what it raises."""
+        """One grade an edit, in order; raises as ``Judging.judge``."""
         grades = self._attempt(edits)
         for seed in range(1, self._num_retries + 1):
             again = [place for place, one in enumerate(grades) if one.failure in UNREADABLE]
@@ -72,26 +72,26 @@ class AsksAgain(ABC):
 
 
 class JudgeGrader(AsksAgain):
-    """A judge, in its own words."""
+    """A judge with its own prompts."""
 
     def __init__(self, judging: Judging, num_retries: int) -> None:
-        """Take an open judge; it is not closed here.
+        """Use an open judge; does not close it.
 
         Args:
-            judging: grades.
-            num_retries: how often an answer that cannot be read is asked for again.
+            judging: the grader.
+            num_retries: for an unreadable answer.
         """
         super().__init__(num_retries)
         self._judging = judging
 
     @property
     def identity(self) -> JudgeIdentity:
-        """Of the judge."""
+        """The judge's identity."""
         return self._judging.identity
 
     @property
     def notice(self) -> str:
-        """Of the judge."""
+        """The judge's remark."""
         return self._judging.notice
 
     @property

@@ -1,7 +1,7 @@
-"""Grades an editor's pictures of a benchmark, each once, and keeps the grades as they come.
+"""Grades an editor's pictures of a benchmark, each once, and stores the grades as they come.
 
-A line of ``rows.jsonl`` has the digest of its picture: one that was exchanged is graded again, and
-so is one on which the grader's server broke. A task without a picture that can be read has no line.
+A line of ``rows.jsonl`` has its picture's digest: a replaced picture is graded again, and so is one
+on which the grader's server failed. A task without a readable picture has no line.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,18 +22,18 @@ _BATCH = 8
 
 
 class GradingRecord(Record):
-    """What rows are of; ones with another record are another run's."""
+    """Identity of rows; rows with another record are another run's."""
 
     version: Literal[1] = 1
-    """Of the form of the folder."""
+    """Version of the folder's format."""
     benchmark: str
     digest: str
     """Of the benchmark's tasks."""
     grader: JudgeIdentity
     resize_to_source: bool
-    """Whether edited pictures are brought to the size of their source before they are graded."""
+    """Whether to resize edited pictures to their source's size before grading."""
     num_retries: int
-    """How often an answer that cannot be read is asked for again."""
+    """Retries of an unreadable answer."""
 
 
 class GradedEdit(Record):
@@ -44,7 +44,7 @@ class GradedEdit(Record):
     """SHA-256 of the edited picture's file."""
     grade: Grade
     cost: Cost = Cost()
-    """Its equal share of the batch in which it was graded."""
+    """Its equal share of its batch."""
 
 
 class Graded(NamedTuple):
@@ -54,30 +54,30 @@ class Graded(NamedTuple):
     grades: dict[str, Grade]
     """By task."""
     missing: dict[str, str]
-    """Tasks without an edited picture that can be read, and why."""
+    """Tasks without a readable edited picture, and why."""
     num_reused: int
-    """Grades that were there before."""
+    """Number of grades from earlier runs."""
     cost: Cost
-    """Of all lines of the folder, those of edits that were graded again included."""
+    """Of all lines in the folder, including those of regraded edits."""
     num_asked: int
-    """Lines of the folder."""
+    """Number of lines in the folder."""
 
 
 def grade_edits(
     pictures: EditedPictures, grader: Grader, folder: Path, record: GradingRecord
 ) -> Graded:
-    """Grade what is not graded yet.
+    """Grade the edits without a grade.
 
     Args:
         pictures: the editor's.
-        grader: who grades.
-        folder: gets the rows; new, or that of a run with the same record.
-        record: what the rows are of.
+        grader: the grader.
+        folder: receives the rows; new, or that of a run with the same record.
+        record: identity of the rows.
 
     Raises:
-        InvalidInputError: the folder is another run's, damaged or in use, or another judge answers
-            in the middle of the run.
-        ServerAway, ServingError: the grader's server does not answer.
+        InvalidInputError: the folder is another run's, damaged or in use, or the judge changes
+            during the run.
+        ServerAway, ServingError: the grader's server is unreachable.
     """
     tasks = pictures.benchmark.published.tasks
     digests, missing = _digests(pictures)
@@ -120,7 +120,7 @@ def _grade_all(
     record: GradingRecord,
     rows: Rows[GradedEdit],
 ) -> Iterator[tuple[str, GradedEdit | InvalidInputError]]:
-    """Tasks, each with its row, which is on disk by then, or with why there is nothing to grade."""
+    """Each task with its row, already on disk, or with the reason for having none."""
     meter = Meter(grader)
     for start in range(0, len(tasks), _BATCH):
         batch: list[Edit] = []

@@ -1,8 +1,8 @@
 """ImgEdit-Bench: nine types of edits (Basic), and hard cases (UGE).
 
 A folder holds the metadata of the public repository and, unpacked, the pictures of the data set's
-``Benchmark.tar``. Editors' pictures lie in one folder, ``KEY.png``. Left out: the suite of several
-turns, which people grade.
+``Benchmark.tar``. Editors' pictures lie in one folder, ``KEY.png``. Left out: the multi-turn suite,
+which people grade.
 """
 
 import re
@@ -50,13 +50,13 @@ class Suite(NamedTuple):
     name: str
     title: str
     metadata: tuple[str, ...]
-    """Files that may hold it, the first of them that is there."""
+    """Possible files of the suite; uses the first that exists."""
     pictures: tuple[str, ...]
-    """Folders below the metadata's in which the sources may lie."""
+    """Possible folders of the sources, below the metadata's."""
     types: tuple[str, ...]
     """Empty: its cases have none."""
     num_criteria: int
-    """Numbers in an answer to its grader prompt."""
+    """Number of scores in an answer to its grader prompt."""
     rules: str
 
 
@@ -91,17 +91,17 @@ class ImgEditBench:
     resizes_to_source = False
 
     def __init__(self, published: EditorTasks, suite: Suite) -> None:
-        """Take tasks and what was left out."""
+        """Use parsed tasks, with the dropped cases."""
         self.published = published
         self.suite = suite
         self.name, self.title, self.rules = suite.name, suite.title, suite.rules
 
     @classmethod
     def read(cls, folder: Path, suite: Suite = BASIC) -> "ImgEditBench":
-        """Read a suite's file, and look at the sources beside it.
+        """Read a suite's file, and check the sources beside it.
 
         Raises:
-            InvalidInputError: they are not there, or no case can be measured on.
+            InvalidInputError: they are missing, or no case is usable.
         """
         [path] = files_in(folder, *suite.metadata)
         columns = ("id", "prompt", *(("edit_type",) if suite.types else ()))
@@ -114,11 +114,11 @@ class ImgEditBench:
         return PurePosixPath(f"{task.id}.png")
 
     def source_place(self, task: EditorTask) -> PurePosixPath | None:
-        """See ``EditorBenchmark``; its scripts look where the benchmark's own pictures are."""
+        """See ``EditorBenchmark``; its scripts use the benchmark's own pictures."""
         return None
 
     def score(self, grades: Grades) -> list[Metric]:
-        """The rubric's score; of a judge that was not asked by it, what its four scores say."""
+        """The rubric's score; for a judge without it, figures from its four scores."""
         by_rubric = any(one.criteria is not None for one in grades.values())
         measures = (RUBRIC,) if by_rubric else VIESCORE_OURS
         scope = Scope("", self.published.tasks, by_type=bool(self.suite.types))

@@ -1,9 +1,9 @@
-"""What every benchmark of editors can do: say what is to be edited, and score graded edits.
+"""The interface of editor benchmarks: tasks, and scores of graded edits.
 
-Each figure comes twice, as in the benchmarks of judges. *Reference rules* are the published
-arithmetic on what the grader wrote; what it did not grade, or not readably, is left out. *Ours*
-count a missing edit and an unreadable grade as the worst there is. Neither has a random number in
-it, as the published scripts have for answers that they cannot read.
+Each figure has two versions, as in the benchmarks of judges. *Reference rules* are the published
+arithmetic on the grader's output; they skip missing and unreadable grades. *Ours* count a missing
+edit and an unreadable grade as the worst possible. Neither uses the random numbers of the published
+scripts for unreadable answers.
 """
 
 import hashlib
@@ -19,46 +19,46 @@ from spatialreward.records import Judgement, Record, Text
 
 
 class EditorTask(NamedTuple):
-    """One thing that an editor is asked to do."""
+    """One task for an editor."""
 
     id: str
     prompt: str
-    """The same for tasks of one instruction and source, which are resampled together."""
+    """Shared by tasks of one instruction and source, which are resampled together."""
     instruction: str
     source: Picture
     task_type: str = ""
-    """What kind of edit that is; empty where the benchmark tells none."""
+    """Kind of edit; empty if the benchmark has none."""
     labels: Mapping[str, str] = {}
-    """What figures are of, such as ``language``."""
+    """Groups of figures, such as ``language``."""
 
 
 class EditorTasks(NamedTuple):
-    """A benchmark as a folder has it."""
+    """A parsed benchmark."""
 
     tasks: tuple[EditorTask, ...]
     left_out: tuple[LeftOut, ...]
 
     @property
     def digest(self) -> str:
-        """SHA-256 of sources, instructions and kinds: the same for the same benchmark."""
-        told = hashlib.sha256()
+        """SHA-256 of sources, instructions and kinds; identifies the benchmark."""
+        digest = hashlib.sha256()
         for one in self.tasks:
             labels = sorted(one.labels.items())
-            told.update(f"{one.id}\n{one.prompt}\n{one.task_type}\n{labels}\n".encode())
-        return told.hexdigest()
+            digest.update(f"{one.id}\n{one.prompt}\n{one.task_type}\n{labels}\n".encode())
+        return digest.hexdigest()
 
 
 class Grade(Record):
-    """What a grader makes of one edit: a judgement, or the numbers of a rubric."""
+    """A grade of one edit: a judgement, or the numbers of a rubric."""
 
     judgement: Judgement | None = None
-    """Of a judge; of a rubric only where its numbers cannot be read, and then a failed one."""
+    """A judge's; for a rubric only with unreadable numbers, then a failed one."""
     criteria: tuple[int, ...] | None = None
-    """Of ImgEdit-Bench's rubric, 1..5 each, in its order, and none if they cannot be read. None: a
-    judge graded."""
+    """ImgEdit-Bench's rubric, 1..5 each, in its order, empty if unreadable. None: a judge
+    graded."""
     answers: tuple[tuple[Text, ...], ...] = ((),)
-    """What was written, attempt by attempt and question by question; empty of a grader that does
-    not hand it out. The last attempt counts."""
+    """Verbatim, by attempt and question; empty for a grader that does not expose it. The last
+    attempt counts."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -77,7 +77,7 @@ class Grade(Record):
 
 
 Grades = Mapping[str, Grade]
-"""By the task's id; a task without one has no edited picture."""
+"""By the task's id; a task without a grade has no edited picture."""
 
 
 class EditorBenchmark(Protocol):
@@ -85,37 +85,37 @@ class EditorBenchmark(Protocol):
 
     @property
     def name(self) -> str:
-        """As the command line has it."""
+        """Its name on the command line."""
         ...
 
     @property
     def title(self) -> str:
-        """Which benchmark that is, without ambiguity."""
+        """Its unambiguous name."""
         ...
 
     @property
     def rules(self) -> str:
-        """Whose arithmetic the reference rules are, in one sentence."""
+        """Origin of the reference rules, in one sentence."""
         ...
 
     @property
     def published(self) -> EditorTasks:
-        """Tasks and what was left out."""
+        """Tasks, with the dropped rows."""
         ...
 
     @property
     def resizes_to_source(self) -> bool:
-        """Whether its grading brings edited pictures to the size of their source."""
+        """Whether its grading resizes edited pictures to their source's size."""
         ...
 
     def place(self, task: EditorTask) -> PurePosixPath:
-        """Where published scripts look for the edited picture, below an editor's folder."""
+        """The published scripts' path of the edited picture, below an editor's folder."""
         ...
 
     def source_place(self, task: EditorTask) -> PurePosixPath | None:
-        """Where they look for the source beside it; None: they do not."""
+        """Their path of the source beside it; None: unused."""
         ...
 
     def score(self, grades: Grades) -> list[Metric]:
-        """All figures, the important ones first."""
+        """All figures, the most important first."""
         ...

@@ -1,4 +1,4 @@
-"""One string, one benchmark of editors: its name, and behind an ``=`` where it is."""
+"""One string, one benchmark of editors: its name, and its location after an ``=``."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -16,15 +16,15 @@ NAMES = (GeditBench.name, *SUITES)
 
 
 class NamedEditorBenchmark(NamedTuple):
-    """A benchmark as it was named, before anything is read."""
+    """A benchmark's name and location, before reading."""
 
     name: str
     place: str
-    """A folder, or of GEdit-Bench ``hub:OWNER/NAME@REVISION``."""
+    """A folder, or for GEdit-Bench ``hub:OWNER/NAME@REVISION``."""
 
     @classmethod
     def parse(cls, text: str) -> "NamedEditorBenchmark":
-        """Read ``NAME=PLACE``.
+        """Parse ``NAME=PLACE``.
 
         Raises:
             InvalidInputError: there is no such benchmark, or no place.
@@ -42,14 +42,14 @@ class NamedEditorBenchmark(NamedTuple):
         return cls(name, place)
 
     def open(self, languages: Collection[str] = LANGUAGES) -> EditorBenchmark:
-        """Bring it here, unless it is, and read it.
+        """Fetch it if necessary, and read it.
 
         Args:
             languages: of GEdit-Bench, ``en`` and ``cn``.
 
         Raises:
-            InvalidInputError: it is not there, or no row of it can be measured on.
-            HubError: it cannot be fetched.
+            InvalidInputError: it is missing, or no row is usable.
+            HubError: it cannot be downloaded.
         """
         on_hub = self.place.startswith(ON_HUB)
         folder = fetch_from_hub(self.place, BENCHMARK) if on_hub else Path(self.place)
@@ -62,7 +62,7 @@ def read_rubric(text: str) -> tuple[str, Rubric]:
     """Read ``NAME=FILE``: a suite of ImgEdit-Bench, and its grader prompts.
 
     Raises:
-        InvalidInputError: there is no such suite, or the file has no prompts of its.
+        InvalidInputError: there is no such suite, or the file lacks its prompts.
     """
     name, _, path = text.partition("=")
     if name not in SUITES or not path:

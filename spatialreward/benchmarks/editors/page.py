@@ -29,20 +29,20 @@ _SHOWN_TIMES = 3
 def write_report(report: EditorEvaluation, folder: Path) -> list[Path]:
     """Write ``report.json``, ``report.md`` and ``plots/``; returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    told, page = folder / "report.json", folder / "report.md"
-    told.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    data, page = folder / "report.json", folder / "report.md"
+    data.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
     plots = [path for one in report.benchmarks for path in _draw(one, folder / PLOTS)]
     page.write_text("\n".join(_lines(report)) + "\n", encoding="utf-8")
-    return [told, page, *plots]
+    return [data, page, *plots]
 
 
 def named(result: EditorResult) -> str:
-    """An editor as the report calls it."""
+    """An editor's name in the report."""
     return f"{result.editor.name} (base)" if result.number == BASE else result.editor.name
 
 
 def lacking_in_words(result: EditorResult) -> str:
-    """What could not be measured."""
+    """Missing edits and grades, in words."""
     ungraded = f"{sum(result.failed.values()):,} without a grade"
     if result.failed:
         ungraded += f" ({reasons_in_words(result.failed)})"
@@ -53,7 +53,7 @@ def lacking_in_words(result: EditorResult) -> str:
 
 
 def sampler_in_words(sampler: Sampler | None) -> str:
-    """How pictures were drawn."""
+    """Sampling settings, in words."""
     if sampler is None:
         return "not drawn here"
     settings = sampler.settings
@@ -75,7 +75,7 @@ def sampler_in_words(sampler: Sampler | None) -> str:
 
 
 def drawing_in_words(sampler: Sampler | None) -> str:
-    """How long drawing took."""
+    """Time of drawing, in words."""
     if sampler is None or sampler.seconds_an_edit is None:
         return "not drawn here"
     seconds, number = sampler.seconds_an_edit, sampler.num_drawn
@@ -83,7 +83,7 @@ def drawing_in_words(sampler: Sampler | None) -> str:
 
 
 def headline(report: EditorBenchmarkReport) -> str:
-    """The figure that a benchmark is known by."""
+    """A benchmark's main figure."""
     return next(row.name for row in report.editors[0].metrics if row.ours is not None)
 
 
@@ -146,7 +146,7 @@ def _of_benchmark(report: EditorBenchmarkReport) -> Iterator[str]:
 
 
 def _by_type(report: EditorBenchmarkReport) -> Iterator[str]:
-    """The first figure of each task type, all editors side by side."""
+    """The first figure by task type, all editors side by side."""
     if not report.task_types:
         return
     figure = headline(report)
@@ -198,5 +198,5 @@ def _draw(report: EditorBenchmarkReport, folder: Path) -> list[Path]:
 
 
 def _in_plots(result: EditorResult) -> str:
-    """The end of an editor's name, which may be a long path; two may end alike."""
+    """The end of an editor's name, which may be a long path; two names may end alike."""
     return f"{result.number} {result.editor.name.rstrip('/').rpartition('/')[2]}"

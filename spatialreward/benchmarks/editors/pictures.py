@@ -1,4 +1,4 @@
-"""An editor's pictures of a benchmark, in the folder layout that its public scripts read."""
+"""An editor's pictures of a benchmark, in the folder layout of its public scripts."""
 
 import hashlib
 from pathlib import Path
@@ -14,13 +14,13 @@ from spatialreward.images import decode_image
 
 
 class EditedPictures(NamedTuple):
-    """A folder, and the benchmark whose layout it has."""
+    """A folder in a benchmark's layout."""
 
     benchmark: EditorBenchmark
     folder: Path
 
     def of(self, task: EditorTask) -> FilePicture:
-        """The edited picture of a task, which need not be there."""
+        """The edited picture of a task, which may be missing."""
         place = self.benchmark.place(task)
         return FilePicture(self.folder / place, str(place))
 
@@ -28,15 +28,15 @@ class EditedPictures(NamedTuple):
         """SHA-256 of the edited picture's file.
 
         Raises:
-            InvalidInputError: it is not there, or cannot be read; names it.
+            InvalidInputError: it is missing or unreadable; names it.
         """
         return hashlib.sha256(self.of(task).read()).hexdigest()
 
     def edit(self, task: EditorTask, *, resize_to_source: bool) -> Edit:
-        """What a grader is shown.
+        """The grader's input.
 
         Raises:
-            InvalidInputError: a picture or the instruction cannot be used; names it.
+            InvalidInputError: a picture or the instruction is unusable; names it.
         """
         picture = self.of(task)
         source = decode_image(task.source.read(), task.source.where)
@@ -46,11 +46,11 @@ class EditedPictures(NamedTuple):
         return Edit(source, edited, task.instruction, id=task.id, operation=task.task_type)
 
     def check(self) -> None:
-        """Make sure that this is a folder of results of this benchmark.
+        """Check that the folder holds results of this benchmark.
 
         Raises:
-            InvalidInputError: it holds no picture of any of its tasks; names the folder next to it
-                that does.
+            InvalidInputError: it holds no picture of any task; the message names the folder next to
+                it that does.
         """
         if self._has_pictures():
             return

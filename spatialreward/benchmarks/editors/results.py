@@ -1,4 +1,4 @@
-"""What editors reach on one benchmark, as it is stored."""
+"""Editors' results on one benchmark, as stored."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -19,58 +19,58 @@ from spatialreward.errors import Failure
 from spatialreward.records import JudgeIdentity, Record
 
 BASE = 1
-"""The number of the editor that the others are compared with."""
+"""Number of the base editor."""
 
 
 class EditorIdentity(Record):
-    """Which editor, or whose pictures."""
+    """An editor, or the origin of pictures."""
 
     name: str
-    """As it was named on the command line."""
+    """Its name on the command line."""
     weights: str
-    """SHA-256 of the checkpoint; empty: its pictures were there."""
+    """SHA-256 of the checkpoint; empty: existing pictures."""
 
 
 class Sampler(Record):
-    """How the pictures were drawn."""
+    """Sampling settings of the pictures."""
 
     settings: DrawingSettings
     editor: dict[str, Any]
     """The editor's own settings, such as its guidance scales, by their names in its configuration;
-    those of the first task, as the following ones."""
+    those of the first task."""
     times: tuple[float, ...]
-    """Of the steps, 0 noise and 1 data; empty: nothing was drawn."""
+    """Of the steps, 0 noise and 1 data; empty: nothing drawn."""
     device: str
     num_drawn: int
     seconds_an_edit: float | None
-    """The median, on devices of this and earlier commands; None: nothing was drawn."""
+    """Median, over devices of this and earlier commands; None: nothing drawn."""
 
 
 class EditorResult(Record):
-    """What one editor reaches."""
+    """One editor's results."""
 
     number: int
-    """Among the editors as they were named, from 1; the first is the base."""
+    """In the order of names, from 1; the first is the base."""
     editor: EditorIdentity
     sampler: Sampler | None
-    """None: its pictures were there."""
+    """None: existing pictures."""
     num_edits: int
     """Edited pictures that were graded or that the grader failed on."""
     missing: tuple[tuple[str, str], ...]
-    """Tasks without an edited picture that can be read: which, and why."""
+    """Tasks without a readable edited picture, and why."""
     failed: dict[Failure, int]
     """Edits without a grade by reason, after all attempts."""
     num_asked_again: int
-    """Edits whose answer could not be read at first."""
+    """Edits whose first answer was unreadable."""
     num_reused: int
-    """Edits that were graded before this command ran."""
+    """Edits graded by earlier commands."""
     metrics: tuple[MetricRow, ...]
     cost: CostRow
     """Of grading."""
 
 
 class EditorBenchmarkReport(Record):
-    """What editors reach on one benchmark."""
+    """All editors' results on one benchmark."""
 
     benchmark: str
     title: str
@@ -78,24 +78,24 @@ class EditorBenchmarkReport(Record):
     """Of the benchmark's tasks."""
     num_tasks: int
     left_out: tuple[tuple[str, str], ...]
-    """Rows and files that are not measured on: where, and why."""
+    """Unusable rows and files: place and reason."""
     resize_to_source: bool
     reference_rules: str
     grader: JudgeIdentity
     grader_notice: str
     num_retries: int
-    """How often an answer that could not be read was asked for again."""
+    """Retries of unreadable answers."""
     task_types: tuple[str, ...]
     editors: tuple[EditorResult, ...]
     comparisons: tuple[Comparison, ...]
-    """Of each editor with the base, where the base was measured."""
+    """Of each editor with the base, if the base was measured."""
 
 
 class Measured(NamedTuple):
     """An editor's grades on a benchmark."""
 
     number: int
-    """Among the editors as they were named, from 1; the first is the base."""
+    """In the order of names, from 1; the first is the base."""
     editor: EditorIdentity
     sampler: Sampler | None
     graded: Graded
@@ -110,9 +110,9 @@ def report_on(
     """Score grades of one benchmark, and compare each editor with the base.
 
     Args:
-        benchmark: what was edited.
-        measured: one editor each, by number, one at least, all graded alike.
-        notice: what a reader must know of the grader.
+        benchmark: the tasks.
+        measured: at least one editor, by number, all graded alike.
+        notice: a remark on the grader for readers.
         price: of its tokens.
     """
     tasks, left_out = benchmark.published

@@ -1,7 +1,7 @@
-"""ImgEdit-Bench's grader prompts, from the user's copy of its code, and the answers to them.
+"""ImgEdit-Bench's grader prompts from the user's copy of its code, and their answers.
 
-The prompts of the Basic suite are a JSON file, an edit type each; that of UGE is a text in its
-script, which is parsed and not run. None of them is copied here.
+The Basic suite's prompts are a JSON file, by edit type; UGE's is a string in its script, which is
+parsed, not run. This library contains none of them.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ ASKED = Protocol(
     scale=ScoreScale(lowest=LOWEST, highest=HIGHEST),
     max_sources=1,
 )
-"""How a case is shown: the grader's prompt, in the instruction's place, then both pictures."""
+"""Layout of a case: the grader's prompt as the instruction, then both pictures."""
 
 
 class Rubric(NamedTuple):
@@ -43,9 +43,9 @@ class Rubric(NamedTuple):
     name: str
     """Of the suite."""
     prompts: Mapping[str, str]
-    """By edit type; of a suite without types a single one, of the empty type."""
+    """By edit type; a suite without types has a single empty one."""
     num_criteria: int
-    """Numbers in an answer."""
+    """Number of scores in an answer."""
 
     @classmethod
     def read(cls, path: Path, suite: Suite) -> "Rubric":
@@ -53,10 +53,10 @@ class Rubric(NamedTuple):
 
         Args:
             path: ``prompts.json`` of the Basic suite, or ``UGE_bench.py``.
-            suite: whose they are.
+            suite: the prompts' suite.
 
         Raises:
-            InvalidInputError: they are not there, or not those of all edit types.
+            InvalidInputError: they are missing, or lack an edit type.
         """
         prompts = _by_type(path) if suite.types else {"": PythonSource(path).text("prompt")}
         wanted = suite.types or ("",)
@@ -73,20 +73,20 @@ class Rubric(NamedTuple):
 
     @property
     def reference(self) -> str:
-        """Name and digest, as of a protocol."""
-        told = json.dumps(dict(sorted(self.prompts.items())), ensure_ascii=False)
-        digest = hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()
+        """Name and digest, as for a protocol."""
+        text = json.dumps(dict(sorted(self.prompts.items())), ensure_ascii=False)
+        digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
         return f"{self.name}@{digest[:_REFERENCE_LETTERS]}"
 
     def prompt(self, task_type: str, request: str) -> str:
-        """What is asked about a request."""
+        """The prompt for a request."""
         return self.prompts[task_type].replace(_MARK, request)
 
     def read_answer(self, answer: str) -> tuple[int, ...]:
-        """The numbers of an answer, in its order, one a line behind a name.
+        """The scores of an answer in order, one a line after a name.
 
         Raises:
-            JudgementError: there are more or fewer, or one is not in 1..5.
+            JudgementError: their number is wrong, or one is not in 1..5.
         """
         lines = filter(None, map(_SCORE.fullmatch, answer.splitlines()))
         found = [int(one["score"]) for one in lines if not _REASONING.search(one["name"])]

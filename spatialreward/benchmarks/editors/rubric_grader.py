@@ -1,4 +1,4 @@
-"""A model behind an address that is asked by ImgEdit-Bench's own prompts."""
+"""A model behind an address as a grader with ImgEdit-Bench's own prompts."""
 
 import functools
 from collections.abc import Sequence
@@ -28,15 +28,15 @@ from spatialreward.records import JudgeIdentity, Judgement
 
 
 class RubricGrader(AsksAgain):
-    """A model behind an address, in the words of ImgEdit-Bench's prompts."""
+    """A model behind an address, with ImgEdit-Bench's prompts."""
 
     def __init__(self, config: OpenAiConfig, rubric: Rubric, num_retries: int) -> None:
-        """Send nothing yet.
+        """Configure; sends no request yet.
 
         Args:
-            config: which model, where, and how it is asked.
+            config: model, address and sampling.
             rubric: its prompts.
-            num_retries: how often an answer that cannot be read is asked for again.
+            num_retries: for an unreadable answer.
 
         Raises:
             InvalidInputError: the key is not set.
@@ -84,10 +84,10 @@ class RubricGrader(AsksAgain):
         return Grade(criteria=criteria, answers=(written,))
 
     async def _ask(self, asker: Asker, edit: Edit, name: str) -> Reply:
-        """The answer.
+        """The model's reply.
 
         Raises:
-            JudgementError: the server did not give one.
+            JudgementError: the server gave none.
         """
         prompt = self._rubric.prompt(edit.operation, edit.instruction)
         pictures = {Slot.SOURCE: (edit.source,), Slot.EDITED: (edit.edited,)}

@@ -1,6 +1,6 @@
-"""From grades to figures: the published arithmetic with its oddities, and ours beside it.
+"""Computes figures from grades: the published arithmetic with its quirks, and ours.
 
-Sources: VIEScore (arXiv 2312.14867) as GEdit-Bench uses it, its statistics over task types, and
+Sources: VIEScore (arXiv 2312.14867) as in GEdit-Bench, its statistics over task types, and
 ImgEdit-Bench's two scripts.
 """
 
@@ -19,7 +19,7 @@ _TO_TEN = 25 / 10
 
 
 class VieScore(NamedTuple):
-    """VIEScore of an edit, 0..10; None in a stream that was not asked."""
+    """VIEScore of an edit, 0..10; None in a stream that was not requested."""
 
     sc: float | None
     pq: float | None
@@ -48,9 +48,9 @@ def _lower(*scores: float | None) -> float | None:
 def mean_of_lines(answer: str) -> float | None:
     """ImgEdit-Bench's score of an answer; None where its script drops the case.
 
-    It is the mean, to two digits, of every line that a colon and a space split into exactly two
-    parts of which the second has nothing but digits. So ``4/5`` counts for nothing, a number behind
-    another word counts, and one or two numbers count as three would.
+    It is the mean, to two digits, over every line that a colon and a space split into exactly two
+    parts of which the second has only digits. So ``4/5`` is ignored, a number after another word
+    counts, and fewer than three numbers are allowed.
     """
     numbers = []
     for line in answer.splitlines():
@@ -61,12 +61,12 @@ def mean_of_lines(answer: str) -> float | None:
 
 
 class Rule(NamedTuple):
-    """How published figures are made of the scores of edits."""
+    """Aggregation of edits' scores in the published figures."""
 
     of_type: Callable[[Sequence[float]], float]
-    """Of the edits of a task type."""
+    """Over the edits of a task type."""
     of_all: Callable[[Sequence[float]], float]
-    """Of the figures of the task types."""
+    """Over the task types."""
 
 
 GEDIT_RULE = Rule(lambda scores: float(np.mean(scores)), lambda types: float(np.mean(types)))
@@ -74,7 +74,7 @@ GEDIT_RULE = Rule(lambda scores: float(np.mean(scores)), lambda types: float(np.
 IMGEDIT_RULE = Rule(
     lambda scores: round(sum(scores) / len(scores), 2), lambda types: sum(types) / len(types)
 )
-"""As above, the means of task types to two digits."""
+"""As above, with means of task types to two digits."""
 
 
 class Measure(NamedTuple):
@@ -82,15 +82,15 @@ class Measure(NamedTuple):
 
     name: str
     published: Callable[[Grade], float | None]
-    """None: the published scripts have none of it."""
+    """None: not in the published scripts."""
     ours: Callable[[Grade], float | None]
-    """Of a grade that can be read; None: the grader does not say."""
+    """For a readable grade; None: the grader does not give it."""
     worst: float
-    """Stands for an edit that is missing and for a grade that cannot be read."""
+    """Value for a missing edit and an unreadable grade."""
 
 
 def _published_by(part: Callable[[VieScore], float | None]) -> Callable[[Grade], float | None]:
-    """By the scores as they were written."""
+    """From the written scores."""
 
     def measure(grade: Grade) -> float | None:
         judgement = grade.judgement
@@ -102,7 +102,7 @@ def _published_by(part: Callable[[VieScore], float | None]) -> Callable[[Grade],
 
 
 def _ours_by(part: Callable[[VieScore], float | None]) -> Callable[[Grade], float | None]:
-    """By soft scores where the judge has them."""
+    """From soft scores if the judge has them."""
 
     def measure(grade: Grade) -> float | None:
         judgement = grade.judgement
@@ -131,32 +131,32 @@ VIESCORE = (
     *(Measure(name, _published_by(part), _ours_by(part), 0.0) for name, part in _PARTS.items()),
     REWARD,
 )
-"""Of four scores: 0..10, and the judge's own reward, 0..1."""
+"""From four scores: 0..10, and the judge's own reward, 0..1."""
 VIESCORE_OURS = tuple(one._replace(published=_nothing) for one in VIESCORE)
-"""The same where no published figure is made of four scores."""
+"""The same without published figures from four scores."""
 RUBRIC = Measure(
     "score",
     lambda grade: mean_of_lines(grade.answers[-1][0]) if grade.answers[-1] else None,
     lambda grade: sum(grade.criteria) / len(grade.criteria) if grade.criteria else None,
     1.0,
 )
-"""Of ImgEdit-Bench's rubric, 1..5."""
+"""From ImgEdit-Bench's rubric, 1..5."""
 
 
 class Scope(NamedTuple):
-    """Some tasks that have figures of their own."""
+    """A subset of tasks with its own figures."""
 
     suffix: str
-    """Behind the figures' names, such as ``_en``."""
+    """Suffix of the figures' names, such as ``_en``."""
     tasks: Sequence[EditorTask]
     by_type: bool = True
-    """Whether figures of each task type stand beside those of all."""
+    """Whether to add figures of each task type."""
 
 
 def figures(
     scopes: Sequence[Scope], grades: Grades, measures: Sequence[Measure], rule: Rule
 ) -> list[Metric]:
-    """All figures: those of whole scopes, what lacks a grade, and those of task types."""
+    """All figures: those of whole scopes, missing grades, and those of task types."""
     known = [measure for measure in measures if _is_known(measure, grades)]
     whole = [
         _metric(f"{measure.name}{scope.suffix}", measure, scope.tasks, grades, rule)
@@ -181,7 +181,7 @@ def figures(
 
 
 def _is_known(measure: Measure, grades: Grades) -> bool:
-    """Whether a grader says it; a grader that was never read may say all."""
+    """Whether a grader gives a measure; assumed if no grade is readable."""
     read = [grade for grade in grades.values() if grade.failure is None]
     return not read or any(measure.ours(grade) is not None for grade in read)
 
@@ -206,7 +206,7 @@ def _metric(
 
 
 def _lacking(tasks: Sequence[EditorTask], grades: Grades) -> list[Metric]:
-    """Shares of tasks without an edited picture, and without a grade that can be read."""
+    """Shares of tasks without an edited picture, and without a readable grade."""
     prompts = tuple(task.prompt for task in tasks)
     of = [grades.get(task.id) for task in tasks]
     missing = tuple(float(one is None) for one in of)

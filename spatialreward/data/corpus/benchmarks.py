@@ -1,4 +1,4 @@
-"""Indexes of evaluation benchmarks, which training data must not overlap with."""
+"""Indexes of evaluation benchmarks, for excluding their content from training data."""
 
 from collections.abc import Iterator
 
@@ -13,25 +13,25 @@ from spatialreward.records import Record
 
 
 class BenchmarkConfig(Record):
-    """A benchmark, read as any data set is."""
+    """A benchmark, in the form of a data source."""
 
     name: str = Field(min_length=1)
     source: SourceConfig
 
 
 def index_benchmark(config: BenchmarkConfig) -> BenchmarkIndex:
-    """Pictures and instructions of a benchmark, as far as they have to be recognised.
+    """Fingerprints of a benchmark's pictures, and its instructions.
 
     Raises:
-        InvalidInputError: the benchmark is not there, or one of its rows cannot be read: an index
-            must not have holes.
+        InvalidInputError: the benchmark is missing, or a row is unreadable: an index must not have
+            gaps.
     """
 
     def edits() -> Iterator[LabelledEdit]:
         for row in open_source(config.source).rows(0, 1):
             if isinstance(row, Rejected):
                 raise InvalidInputError(f"{config.name} {row.id}: {row.reason}: {row.detail}")
-            # A row's ranking shows the pictures of its edits once more.
+            # A row's ranking repeats the pictures of its edits.
             if not isinstance(row, Ranking):
                 yield row
 

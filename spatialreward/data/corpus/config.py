@@ -15,32 +15,33 @@ from spatialreward.records import Record
 
 
 class CorpusConfig(Record):
-    """Everything that packed training data follows from."""
+    """All inputs of packed training data."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
-    """Of the data set that is made; part of its address in the object store."""
+    """Name of the resulting data set; part of its address in the object store."""
     source: SourceConfig
-    """Where the edits come from."""
+    """Origin of the edits."""
     num_shards: PositiveInt = Field(1, le=10_000)
     """Parts that are built independently; 1,000 edits a shard is a good size."""
     pictures: PictureConfig = PictureConfig()
     regions: RegionConfig = RegionConfig()
     filters: FilterConfig = FilterConfig()
     second_opinion: bool = False
-    """Ask the teacher for boxes of what the instruction names, and reconcile them with the pixels
-    before it annotates."""
+    """Ask the teacher for boxes of the objects in the instruction, and reconcile them with the
+    pixels before it annotates."""
     teacher: TeacherConfig | None = None
-    """Who says what is in the regions and how good the edit is, where the source does not; None:
-    nobody, and the regions are all that is added."""
+    """Annotator of edits that the source leaves unlabelled: describes the regions and scores the
+    edit.
+    None: add regions only."""
     relabel: bool = False
-    """Ask the teacher also about edits whose label comes with the source; its answer, or the edit's
-    rejection, takes that label's place. Off: nobody pays for what is there."""
+    """Ask the teacher also about edits with a label from the source; its answer, or the edit's
+    rejection, replaces that label. Off: existing labels cost nothing."""
     benchmarks: tuple[Path, ...] = ()
-    """Indexes of evaluation benchmarks; what overlaps with them is left out."""
+    """Indexes of evaluation benchmarks; drops edits that overlap with them."""
     max_reject_share: Share = 0.2
-    """A shard of whose rows a larger share cannot be used is an error that says why."""
+    """Fail if a shard has a larger share of unusable rows; the error gives the reason."""
     license: str = ""
-    """Of all rows that do not name their own, as the source's owner words it."""
+    """Of all rows without their own, in the source owner's words."""
 
     @model_validator(mode="after")
     def _relabelling_needs_a_teacher(self) -> Self:
@@ -50,11 +51,11 @@ class CorpusConfig(Record):
 
 
 class CorpusStep(Record):
-    """A step that concerns all shards."""
+    """A step over all shards."""
 
     corpus: CorpusConfig
     final: bool = True
-    """Whether it comes after the teacher, if there is one."""
+    """Whether it follows the teacher, if there is one."""
 
 
 class CorpusShardStep(Record):

@@ -1,4 +1,4 @@
-"""Pictures as they are packed: no larger than wanted, in a format that any reader knows."""
+"""Prepares pictures for packing: limited in size, in a widely readable format."""
 
 import io
 from typing import Literal
@@ -11,26 +11,26 @@ from spatialreward.records import Record
 
 
 class PictureConfig(Record):
-    """How pictures are kept."""
+    """How to store pictures."""
 
     longest_side: int = Field(1024, ge=32, le=8192)
-    """Larger pictures are made smaller, in pixels."""
+    """In pixels; larger pictures are scaled down."""
     format: Literal["jpeg", "png", "webp"] = "jpeg"
-    """Of what is encoded; PNG is without loss and several times as large."""
+    """Of encoded pictures; PNG is lossless and several times as large."""
     quality: int = Field(95, ge=50, le=100)
-    """Of JPEG and WebP; JPEG keeps its colours at full resolution."""
+    """Of JPEG and WebP; JPEG keeps colours at full resolution."""
     keep_files: bool = True
-    """Files that are upright RGB and small enough stay as they are: encoding a JPEG anew would add
-    to the noise that region proposal has to see through. Off: every picture is encoded."""
+    """Keep files that are upright RGB and small enough: re-encoding a JPEG would add noise that
+    disturbs region proposal. Off: encode every picture."""
 
 
 def packed(data: bytes, image: Image.Image, config: PictureConfig) -> bytes:
-    """A picture's file as it is packed.
+    """A picture's file for packing.
 
     Args:
-        data: the file as the source has it.
+        data: the source's file.
         image: the same, decoded: upright RGB.
-        config: how pictures are kept.
+        config: how to store pictures.
     """
     fits = max(image.size) <= config.longest_side
     if fits and config.keep_files and _is_plain(data, image):
@@ -50,7 +50,7 @@ def packed(data: bytes, image: Image.Image, config: PictureConfig) -> bytes:
 
 
 def _is_plain(data: bytes, image: Image.Image) -> bool:
-    """Whether any reader sees in the file what we decoded."""
+    """Whether every reader decodes the file as we did."""
     with Image.open(io.BytesIO(data)) as file:
         is_common = file.format in ("JPEG", "PNG", "WEBP")
         is_upright = file.getexif().get(0x0112, 1) == 1

@@ -1,4 +1,4 @@
-"""One row on its way: looked at, compared, and made as small as it is packed."""
+"""Prepares one row: checks and compares its pictures, and scales them down for packing."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ from spatialreward.images import check_instruction
 
 
 def prepare(row: SourceRow, config: CorpusConfig) -> LabelledEdit | Ranking | Rejected:
-    """A row with its spatial prior and fingerprints, or why it cannot be used."""
+    """A row with its spatial prior and fingerprints, or why it is unusable."""
     match row:
         case LabelledEdit():
             return _prepared_edit(row, config)
@@ -30,7 +30,7 @@ def prepare(row: SourceRow, config: CorpusConfig) -> LabelledEdit | Ranking | Re
 
 def _prepared_edit(row: LabelledEdit, config: CorpusConfig) -> LabelledEdit | Rejected:
     filters = config.filters
-    # A picture without a source is judged by its looks, whatever was asked for.
+    # A picture without a source is judged by quality alone, so its instruction does not matter.
     needs_instruction = bool(row.sources) or bool(row.instruction.strip())
     if needs_instruction and (
         finding := check_text(row.instruction, filters.max_instruction_characters)
@@ -42,12 +42,12 @@ def _prepared_edit(row: LabelledEdit, config: CorpusConfig) -> LabelledEdit | Re
     pictures = open_pictures(row, filters.pictures)
     if isinstance(pictures, Finding):
         return pictures.reject(row.id, row.origin)
-    # Of a picture without a source a teacher is asked nothing.
+    # A teacher is not asked about a picture without a source.
     is_asked_anew = config.relabel and bool(row.sources)
     prior, edited = None, None
     if row.edited is not None and pictures.edited is not None:
         if pictures.sources:
-            # An edit is one of its first source; further ones are references.
+            # The first source is the edited one; others are references.
             prior = propose(pictures.sources[0], pictures.edited, config.regions)
             boxes = row.given_regions or (row.label.regions if row.label else ())
             if finding := check_boxes(boxes, prior, filters.evidence):
@@ -108,9 +108,9 @@ def _rejected_ranking(row: Ranking, finding: Finding) -> Rejected:
 def with_second_opinion(
     edits: Iterable[LabelledEdit], teacher: TeacherConfig, ledger: Path, total: int
 ) -> Iterator[LabelledEdit]:
-    """Edits whose regions are reconciled with boxes of what the instruction names.
+    """Edits whose regions are reconciled with boxes of the objects in the instruction.
 
-    Where there is no second opinion the pixels alone count, as they do without asking.
+    Without a second opinion the pixels alone count.
     """
     asked: list[LabelledEdit] = []
 
@@ -119,7 +119,7 @@ def with_second_opinion(
             asked.append(edit)
             yield edit
 
-    # Answers come in the order of the edits, a few behind what is asked.
+    # Answers keep the order of the edits, a few behind the requests.
     own_ledger = ledger.with_name(f"boxes-{ledger.name}")
     for opinion in ground_all(remembered(), teacher, own_ledger, total=total):
         edit = asked.pop(0)

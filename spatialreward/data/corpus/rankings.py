@@ -1,6 +1,6 @@
-"""Rankings on their way through the stages of a build, beside the edits of their shard.
+"""Processes rankings through the stages of a build, beside the edits of their shard.
 
-They need no regions and no teacher: they are looked at, held against the benchmarks, and packed.
+They need no regions and no teacher: they are checked, compared with benchmarks, and packed.
 """
 
 import json
@@ -33,16 +33,16 @@ Other = TypeVar("Other")
 
 
 class PackedRankings(NamedTuple):
-    """What became of the rankings of one shard."""
+    """Result for the rankings of one shard."""
 
     shard: PackedShard | None
-    """None if there is none, hence no file."""
+    """None: no ranking, so no file."""
     counts: dict[str, int]
     """As in a manifest."""
 
 
 class Collector:
-    """Takes the rankings out of a prepared shard's rows, and writes them into its folder."""
+    """Moves the rankings from a prepared shard's rows into files in its folder."""
 
     def __init__(self, writer: ShardWriter, rejects: TextIO) -> None:
         """Write to an open shard and an open file of rejects."""
@@ -53,7 +53,7 @@ class Collector:
         self.reasons: list[str] = []
 
     def take(self, results: Iterable[Other | Ranking | Rejected]) -> Iterator[Other | Rejected]:
-        """The results that concern no ranking; the others are written on the way."""
+        """Yield the results without rankings; writes the rankings meanwhile."""
         for result in results:
             match result:
                 case Ranking():
@@ -79,11 +79,10 @@ class Collector:
 
 @contextmanager
 def collecting(folder: Path, config: CorpusConfig, where: str) -> Iterator[Collector]:
-    """Collect a shard's rankings while the block goes on.
+    """Collect a shard's rankings during a ``with`` block.
 
     Raises:
-        InvalidInputError: too many of them cannot be used; ``where`` is what the message calls the
-            shard.
+        InvalidInputError: too many of them are unusable; ``where`` names the shard in the message.
     """
     with (
         ShardWriter(folder / _RANKINGS, layout=RANKINGS) as writer,
@@ -99,7 +98,7 @@ def collecting(folder: Path, config: CorpusConfig, where: str) -> Iterator[Colle
 
 
 def carry_on(before: Path, after: Path) -> None:
-    """Copy a shard's rankings into the folder of its next stage, which does nothing to them."""
+    """Copy a shard's rankings unchanged into the folder of its next stage."""
     for name in (_RANKINGS, _REJECTS, RANKING_FACTS, RANKING_COUNTS):
         if (before / name).is_file():
             shutil.copy(before / name, after / name)
@@ -108,10 +107,10 @@ def carry_on(before: Path, after: Path) -> None:
 def select_rankings(
     shards: Sequence[Path], config: CorpusConfig, index: BenchmarkIndex | None
 ) -> list[LeftOut]:
-    """Which rankings of each shard are left out: ids and files that come again, and benchmarks.
+    """The rankings to drop from each shard: repeated ids and files, and benchmarks.
 
     Raises:
-        InvalidInputError: too many rankings cannot be used.
+        InvalidInputError: too many rankings are unusable.
     """
     seen = sum((_counts(shard) for shard in shards), start=FilterCounts())
     seen.check(config.max_reject_share, "rankings of all shards together")
@@ -130,9 +129,9 @@ def select_rankings(
 
 
 def pack_rankings(shard: Path, left_out: Path, number: int, out: Path) -> PackedRankings:
-    """Write what stays of a shard's rankings as ``rankings-NUMBER.parquet`` into folder ``out``.
+    """Write a shard's remaining rankings as ``rankings-NUMBER.parquet`` into folder ``out``.
 
-    Those that were left out stand beside it, ``rankings-NUMBER.rejects.jsonl``, if there are some.
+    Dropped ones go to ``rankings-NUMBER.rejects.jsonl`` beside it, if any.
     """
     with left_out.open("rb") as file:
         lines = [json.loads(line) for line in file]

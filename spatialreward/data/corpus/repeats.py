@@ -1,7 +1,7 @@
-"""Ids that several rows have: the first row of the source keeps it, the others are left out.
+"""Repeated ids: the first row of the source keeps the id, the others are dropped.
 
-Which row is the first does not depend on the shards: within a shard rows come in the source's
-order, and between shards file and row number decide.
+The first row does not depend on the shards: within a shard rows are in the source's order, and
+between shards file and row number decide.
 """
 
 from collections import defaultdict
@@ -15,12 +15,12 @@ from spatialreward.data.filters.reasons import Finding, Reason
 
 
 def repeats(first: RowOrigin) -> Finding:
-    """What is found against a row whose id another one, ``first``, has."""
+    """The finding against a row whose id belongs to ``first``."""
     return Finding(Reason.REPEATED_ID, f"{first.file}, row {first.row}, has this id already")
 
 
 def repeated_between(shards: Sequence[pa.Table]) -> list[LeftOut]:
-    """The edits of each shard whose id an earlier row in another shard has.
+    """The edits of each shard whose id occurs earlier in another shard.
 
     Args:
         shards: facts of each shard, ``FACTS_SCHEMA``; within one no id comes twice.

@@ -1,7 +1,7 @@
-"""All stages on this machine: shards side by side, what is done is not done again.
+"""Runs all stages on this machine: shards in parallel, finished ones are skipped.
 
-A run that was stopped or killed goes on where it was: each stage of each shard is a folder that is
-there or not. The settings are kept beside them, so that no folder mixes two builds.
+A stopped or killed run resumes: each stage of each shard is a folder that appears once complete.
+The settings are stored beside them, so that a folder never mixes two builds.
 """
 
 import json
@@ -50,7 +50,7 @@ _HOW_IT_IS_ASKED = {
     "give_up_after",
     "budget",
 }
-"""Settings of the teacher that its answers do not follow from: a build goes on when they change."""
+"""Teacher settings that do not affect its answers: a build may resume with other values."""
 
 
 def build_corpus(config: CorpusConfig, out: Path, *, workers: int = 1) -> Manifest:
@@ -58,14 +58,13 @@ def build_corpus(config: CorpusConfig, out: Path, *, workers: int = 1) -> Manife
 
     Args:
         config: what to build.
-        out: new, empty, or of a run with the same settings, which is gone on with.
-        workers: processes that work on shards side by side.
+        out: new, empty, or of a run with the same settings, which is resumed.
+        workers: parallel processes for shards.
 
     Raises:
-        InvalidInputError: the teacher's key is not set, the folder holds something else, the
-            source cannot be read, or too many rows cannot be used; the message says which reason
-            dominates.
-        TeacherStopped: the budget is spent or the server is away; the same call goes on later.
+        InvalidInputError: the teacher's key is not set, the folder holds something else, the source
+            is unreadable, or too many rows are unusable; the message gives the main reason.
+        TeacherStopped: the budget is spent or the server is away; the same call resumes later.
     """
     is_built = (out / FILE_NAME).is_file()
     if config.teacher is not None and not is_built:
@@ -82,7 +81,7 @@ def build_corpus(config: CorpusConfig, out: Path, *, workers: int = 1) -> Manife
     if config.teacher is not None:
         stages.select(config, prepared, early, final=False)
         shards = [work / "annotated" / one.name for one in prepared]
-        # One after the other: budget and rate limits are those of one process and one ledger.
+        # In sequence: budget and rate limits belong to one process and one ledger.
         for before, after in zip(prepared, shards, strict=True):
             if not after.is_dir():
                 left_out = early / f"{before.name}.jsonl"
@@ -98,11 +97,11 @@ def build_corpus(config: CorpusConfig, out: Path, *, workers: int = 1) -> Manife
 
 
 def lineage_of(config: CorpusConfig) -> dict[str, Any]:
-    """Settings, and what the source holds: all that a data set follows from, as JSON knows it.
+    """Settings and the source's content, as JSON: all inputs of a data set.
 
     Raises:
-        InvalidInputError: the source is not there, has no such columns, or fewer rows than shards
-            are wanted.
+        InvalidInputError: the source is missing, lacks columns, or has fewer rows than the
+            requested shards.
     """
     settings = config.model_dump(mode="json", exclude={"teacher": _HOW_IT_IS_ASKED})
     source = open_source(config.source)
@@ -122,7 +121,7 @@ def finish(
     lineage: dict[str, Any],
     out: Path,
 ) -> Manifest:
-    """Write the manifest and the data card of shards that are all in folder ``out``."""
+    """Write the manifest and the data card for the complete shards in folder ``out``."""
     manifest = gather(reports, lineage)
     usage = sum(
         (TeacherUsage.model_validate_json(path.read_bytes()) for path in usages if path.is_file()),
@@ -133,7 +132,7 @@ def finish(
     try:
         write_card(out, _about(config, lineage, manifest), teacher=teacher)
     except BaseException:
-        # The manifest says that a data set is complete, so it comes last or not at all.
+        # The manifest marks a data set as complete, so it is written last.
         unfinished.unlink()
         raise
     return manifest
@@ -208,7 +207,7 @@ def _prepare(config: CorpusConfig, number: int, folder: Path) -> None:
 def _on_all(
     what: str, do: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], workers: int
 ) -> list[Any]:
-    """Do all tasks, in processes of their own if there are several workers; in order."""
+    """Run all tasks, in separate processes if there are several workers; in order."""
     description = f"shards {what}"
     if workers == 1:
         return [do(*task) for task in track(tasks, total=len(tasks), description=description)]
@@ -225,5 +224,5 @@ def _on_all(
 
 
 def _quiet() -> None:
-    """In a worker: its shard's progress is told by whoever started it."""
+    """Disable a worker's progress, which its parent process reports."""
     logging.getLogger("spatialreward.progress").disabled = True

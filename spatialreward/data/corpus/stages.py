@@ -1,6 +1,6 @@
-"""The stages of one shard: folders in, a folder out, complete or not there.
+"""The stages of one shard: folders in, a folder out that appears once complete.
 
-A prepared or annotated shard is a folder of ``edits.parquet`` (unless all rows were left out),
+A prepared or annotated shard is a folder of ``edits.parquet`` (unless all rows were dropped),
 ``facts.parquet``, ``rejects.jsonl`` and ``counts.json``, and of files of the same kind for its
 rankings. The same input gives the same bytes.
 """
@@ -50,18 +50,18 @@ REJECTS = "rejects.jsonl"
 COUNTS = "counts.json"
 USAGE = "usage.json"
 LIGHT = (FACTS, COUNTS, RANKING_FACTS, RANKING_COUNTS)
-"""What ``select`` reads of a shard's folder."""
+"""The part of a shard's folder that ``select`` reads."""
 UNSTORABLE = "cannot be stored"
-"""Reason to leave out an edit with values that neither JSON nor Parquet knows, such as NaN."""
+"""Reason to drop an edit with values outside JSON and Parquet, such as NaN."""
 _ROWS_BEFORE_A_SHARE_COUNTS = 50
 
 
 def prepare_shard(config: CorpusConfig, shard: int, out: Path) -> FilterCounts:
-    """Read one part of the source and propose regions; no teacher yet.
+    """Read one part of the source and propose regions; without a teacher.
 
     Raises:
-        InvalidInputError: the source is not there or has no such columns, or too many of the
-            part's rows cannot be used; the message says which reason dominates.
+        InvalidInputError: the source is missing or lacks columns, or too many of the part's rows
+            are unusable; the message gives the main reason.
     """
     rows = open_source(config.source).rows(shard, config.num_shards)
     described = track(rows, total=None, description=f"shard {shard}: edits prepared")
@@ -76,20 +76,19 @@ def prepare_shard(config: CorpusConfig, shard: int, out: Path) -> FilterCounts:
 def annotate_shard(
     config: CorpusConfig, prepared: Path, left_out: Path, ledger: Path, out: Path
 ) -> FilterCounts:
-    """Ask the teacher about the edits of a prepared shard, and leave out what cannot be believed.
+    """Ask the teacher about the edits of a prepared shard, and drop implausible answers.
 
-    Edits whose label comes with the source go through as they are, and so do edited pictures
-    without a source.
+    Edits with a label from the source pass unchanged, and so do edited pictures without a source.
 
     Args:
         config: has a teacher.
         prepared: folder of the shard.
-        left_out: what ``select`` wrote about it: those edits are not asked about.
-        ledger: file that keeps all answers; with it a second attempt pays for nothing twice.
+        left_out: the output of ``select`` for it; skips those edits.
+        ledger: file of all answers; with it a retry pays for none twice.
         out: the annotated shard's folder.
 
     Raises:
-        InvalidInputError: the teacher cannot be asked, or too many edits cannot be used.
+        InvalidInputError: the teacher is unusable, or too many edits are.
         TeacherStopped: the budget is spent or the server is away.
     """
     assert config.teacher is not None
@@ -128,17 +127,16 @@ def annotate_shard(
 def select(
     config: CorpusConfig, shards: Iterable[Path], out: Path, *, final: bool = True
 ) -> FilterCounts:
-    """Decide over all shards together which edits are left out; reads their facts only.
+    """Decide over all shards together which edits to drop; reads their facts only.
 
     Args:
         config: the filters' settings.
-        shards: folders of prepared or annotated shards, in their order: of duplicates the first
-            stays.
-        out: folder to write; JSON Lines for each shard, ``NAME.jsonl``, of what is left out.
-        final: False before a teacher is asked: what balancing needs is not known yet.
+        shards: folders of prepared or annotated shards, in order: the first of duplicates stays.
+        out: folder for the result: JSON Lines of dropped edits for each shard, ``NAME.jsonl``.
+        final: False before the teacher stage: balancing then lacks its inputs.
 
     Raises:
-        InvalidInputError: too many rows cannot be used, have the id of another one, or lost their
+        InvalidInputError: too many rows are unusable, have a repeated id, or lost their
             label.
     """
     shards = list(shards)
@@ -148,7 +146,7 @@ def select(
     if not final:
         filters = filters.model_copy(update={"balance": None})
     if not final or config.teacher is None:
-        # The words of a source that labels its own edits are few, and true.
+        # A source that labels its own edits has a small, correct vocabulary.
         any_words = filters.reasoning.model_copy(update={"max_same_reasoning": None})
         filters = filters.model_copy(update={"reasoning": any_words})
     index = None
@@ -175,10 +173,9 @@ def select(
 
 
 def pack_shard(shard: Path, left_out: Path, number: int, out: Path) -> ShardReport:
-    """Write what stays of a shard as ``edits-NUMBER.parquet`` into folder ``out``.
+    """Write a shard's remaining edits as ``edits-NUMBER.parquet`` into folder ``out``.
 
-    All rows that were left out on the way stand beside it, ``edits-NUMBER.rejects.jsonl``. Rankings
-    have files of their own.
+    All dropped rows go to ``edits-NUMBER.rejects.jsonl`` beside it. Rankings have separate files.
     """
     gone = _gone_of(shard, left_out)
     path = out / f"edits-{number:05d}.parquet"
@@ -198,7 +195,7 @@ def pack_shard(shard: Path, left_out: Path, number: int, out: Path) -> ShardRepo
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder that gets its name when the block ends well; what a killed run left is replaced."""
+    """A folder that gets its name when the block succeeds; replaces remains of a killed run."""
     unfinished = path.with_name(path.name + ".partial")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -212,10 +209,10 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def read_counts(shard: Path) -> FilterCounts:
-    """What became of the rows of a prepared or annotated shard.
+    """Counts of a prepared or annotated shard's rows.
 
     Raises:
-        InvalidInputError: the folder is no such shard.
+        InvalidInputError: the folder is not such a shard.
     """
     try:
         return FilterCounts.model_validate_json((shard / COUNTS).read_bytes())
@@ -241,7 +238,7 @@ def _write(
     before: FilterCounts | None = None,
     rejects_before: str = "",
 ) -> FilterCounts:
-    """Write a stage's results as they come; counts and rejects go on from those before."""
+    """Write a stage's results as they come; continues the previous stage's counts and rejects."""
     kept: dict[str, RowOrigin] = {}
     reasons: list[str] = []
     with (
@@ -301,7 +298,7 @@ def _without_ids(facts: pa.Table, gone: Mapping[str, object]) -> pa.Table:
 def _check_repeated(
     seen: FilterCounts, repeated: Sequence[Mapping[str, object]], config: CorpusConfig
 ) -> None:
-    """Stop where ids repeat so often that they are none: few rows would stay of any number."""
+    """Fail if most ids repeat, because few rows would stay."""
     count = seen.left_out.get(Reason.REPEATED_ID, 0) + sum(map(len, repeated))
     if seen.seen >= _ROWS_BEFORE_A_SHARE_COUNTS and count > config.max_reject_share * seen.seen:
         raise InvalidInputError(
@@ -311,7 +308,7 @@ def _check_repeated(
 
 
 def _check_labels(tables: Sequence[pa.Table], config: CorpusConfig) -> None:
-    """Stop where many labels cannot be read, before a teacher is paid for what is there."""
+    """Fail if many labels are unreadable, before paying a teacher to replace them."""
     lost = Counter(
         reason for facts in tables for reason in facts["lost_label"].to_pylist() if reason
     )
@@ -325,7 +322,7 @@ def _check_labels(tables: Sequence[pa.Table], config: CorpusConfig) -> None:
 
 
 def _check_share(counts: FilterCounts, config: CorpusConfig, where: str, shard: Path) -> None:
-    """Stop early; few rows say little, and are looked at with all the others in ``select``."""
+    """Fail early; small shards are checked together with all others in ``select``."""
     if counts.seen >= _ROWS_BEFORE_A_SHARE_COUNTS:
         _check(counts, config, where, [shard])
 
@@ -363,7 +360,7 @@ def _without(counts: FilterCounts, gone: Mapping[str, Rejected]) -> FilterCounts
 
 
 def _gone_of(shard: Path, left_out: Path) -> dict[str, Rejected]:
-    """Those of a shard's edits that ``select`` left out, by id, with their rows in the source."""
+    """A shard's edits dropped by ``select``, by id, with their rows in the source."""
     if not (shard / EDITS).is_file():
         return {}
     rows = read_facts(shard / EDITS, ["id", "origin_file", "origin_row"]).to_pylist()

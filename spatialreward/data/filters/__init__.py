@@ -1,1 +1,1 @@
-"""What is left out of training data: each filter answers None, or a reason with a detail."""
+"""Filters of training data: each returns None, or a reason with a detail."""

@@ -1,7 +1,7 @@
-"""Keeps a few kinds of edits from crowding out the others, and one picture from coming too often.
+"""Limits frequent kinds of edits, and repeated source pictures.
 
-What stays is drawn by the edits' ids: the same for the same ids and seed, whatever their order and
-whatever shards they come from, and adding data to one cell changes nothing in another.
+Draws the remaining edits by id: the result depends on ids and seed, not on order or shards, and
+adding data to one cell changes nothing in another.
 """
 
 import hashlib
@@ -22,12 +22,12 @@ from spatialreward.records import MAX_SCORE, Record
 
 
 class CellCount(Record):
-    """One kind of edit, and how many of it there were and are."""
+    """One kind of edit, with its counts before and after."""
 
     operation: str
-    """Empty where the data set does not say."""
+    """Empty if the data set does not say."""
     score_from: float | None
-    """Least editing success of the cell; None for edits without a score."""
+    """Lower bound of the cell's editing success; None for edits without a score."""
     score_to: float | None
     before: NonNegativeInt
     after: NonNegativeInt
@@ -43,7 +43,7 @@ class CellCount(Record):
 
 
 class Balanced(NamedTuple):
-    """What balancing decided."""
+    """Result of balancing."""
 
     left_out: LeftOut
     cells: tuple[CellCount, ...]
@@ -51,7 +51,7 @@ class Balanced(NamedTuple):
 
 
 def balance(facts: pa.Table, rules: BalanceRules) -> Balanced:
-    """Cut the cells that are too large down to their caps.
+    """Cut oversized cells down to their caps.
 
     Edits without a source picture have no editing success, so they belong to no cell.
     """
@@ -82,7 +82,7 @@ def balance(facts: pa.Table, rules: BalanceRules) -> Balanced:
 
 
 def cap_of(size: int, rules: BalanceRules) -> int:
-    """How many edits of a cell of this size stay."""
+    """Number of edits that stay in a cell of this size."""
     if size <= rules.full_cell:
         stay = size
     else:
@@ -91,7 +91,7 @@ def cap_of(size: int, rules: BalanceRules) -> int:
 
 
 def over_source_cap(facts: pa.Table, rules: BalanceRules) -> LeftOut:
-    """Edits beyond the cap of their source picture's file; none if there is no cap."""
+    """Edits beyond the cap of their source picture's file; empty without a cap."""
     left_out: LeftOut = {}
     if rules.max_per_source is None:
         return left_out
@@ -114,7 +114,7 @@ def _members(keys: Iterable[Hashable], ids: Iterable[str]) -> Mapping[Hashable, 
 
 
 def _drawn_out(ids: list[str], stay: int, seed: int) -> list[str]:
-    """The ids that are left out when ``stay`` of them stay."""
+    """The ids to drop so that ``stay`` remain."""
     surplus = len(ids) - stay
     return heapq.nlargest(surplus, ids, key=lambda id: _lot(id, seed)) if surplus > 0 else []
 

@@ -1,8 +1,8 @@
-"""Boxes against pixels: those that a data set or a teacher gives, where nothing changed.
+"""Checks boxes from a data set or a teacher against changed pixels.
 
-An edit that changed nothing keeps its data set's boxes: they say where it should have changed, and
-a failed edit is worth learning from. That a teacher saw something there is a contradiction, which
-``reasoning`` looks after.
+An edit that changed nothing keeps its data set's boxes: they mark where a change was due, and a
+failed edit is a useful example. If a teacher sees a change there, ``reasoning`` reports the
+contradiction.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from spatialreward.records import EditRegion
 def check_boxes(
     regions: Sequence[EditRegion], prior: SpatialPrior, rules: EvidenceRules
 ) -> Finding | None:
-    """Say why the boxes of a local edit cannot be right; None if they may be, or there are none."""
+    """Why the boxes of a local edit must be wrong; None if plausible, or there are none."""
     if not regions or prior.extent is not Extent.LOCAL:
         return None
     boxes_YX = covered(region.bbox_2d for region in regions)
@@ -48,5 +48,5 @@ def _covered_share(prior: SpatialPrior, boxes_YX: np.ndarray) -> float:
         x1, y1, x2, y2 = region.bbox_2d
         weight += region.evidence * (x2 - x1) * (y2 - y1)
         covered += region.evidence * boxes_YX[y1:y2, x1:x2].sum()
-    # Proposals without any evidence cannot speak against a box.
+    # Proposals without evidence cannot contradict a box.
     return covered / weight if weight else 1.0

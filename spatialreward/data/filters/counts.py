@@ -1,4 +1,4 @@
-"""How many rows came, stayed and went, by reason; counts of shards add up to those of the whole."""
+"""Counts of rows seen, kept and dropped, by reason; counts of shards add up to the total."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,12 +14,12 @@ _REASONS_IN_AN_ERROR = 3
 
 
 class FilterCounts(Record):
-    """What became of the rows of a shard, or of a data set."""
+    """Counts for the rows of a shard, or of a data set."""
 
     seen: NonNegativeInt = 0
     kept: NonNegativeInt = 0
     left_out: dict[str, NonNegativeInt] = {}  # noqa: RUF012 - pydantic copies it, and it is frozen
-    """Rows by the reason they were left out for; each row has one."""
+    """Dropped rows by reason; each row has one."""
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
@@ -32,7 +32,7 @@ class FilterCounts(Record):
 
     @classmethod
     def of(cls, kept: int, reasons: Iterable[str]) -> Self:
-        """Counts of so many rows that were kept, and one reason for each that was not."""
+        """Counts from the number of kept rows, and one reason for each dropped one."""
         left_out = {str(reason): count for reason, count in Counter(reasons).most_common()}
         return cls(seen=kept + sum(left_out.values()), kept=kept, left_out=left_out)
 
@@ -46,10 +46,10 @@ class FilterCounts(Record):
         )
 
     def after(self, later: Self) -> Self:
-        """These counts, with the rows that were kept looked at once more by a later filter.
+        """Combine with a later filter's counts of the kept rows.
 
         Raises:
-            InvalidInputError: the later filter saw other rows than those that were kept.
+            InvalidInputError: the later filter's rows differ from the kept ones.
         """
         if later.seen != self.kept:
             raise InvalidInputError(
@@ -60,16 +60,16 @@ class FilterCounts(Record):
 
     @property
     def faulty(self) -> int:
-        """Rows with a fault; those left out by choice, such as duplicates, are not among them."""
+        """Rows with a fault; excludes those dropped by choice, such as duplicates."""
         return sum(self._faults().values())
 
     @property
     def faulty_share(self) -> float:
-        """Share of the rows seen that have a fault; 0 where none was seen."""
+        """Share of the rows with a fault; 0 without rows."""
         return self.faulty / self.seen if self.seen else 0.0
 
     def why(self) -> str:
-        """Which faults dominate, in words; empty if there are none."""
+        """The main faults, in words; empty if there are none."""
         named = [
             f"{reason} ({count:,}, {100 * count / self.faulty:.0f} %)"
             for reason, count in _most_first(self._faults())
@@ -79,10 +79,10 @@ class FilterCounts(Record):
         return f"{shown} and {rest} more reasons" if rest > 0 else shown
 
     def check(self, max_faulty_share: float, where: str) -> None:
-        """Stop where too many rows have faults.
+        """Fail if too many rows have faults.
 
         Raises:
-            InvalidInputError: more than the share; the message says which reason dominates.
+            InvalidInputError: more than the share; the message gives the main reason.
         """
         if self.faulty_share > max_faulty_share:
             raise InvalidInputError(
@@ -98,5 +98,5 @@ class FilterCounts(Record):
 
 
 def _most_first(counts: Counter[str]) -> list[tuple[str, int]]:
-    """Sorted by count and then by name, so that the same counts always read the same."""
+    """Sorted by count and then by name, for a deterministic text."""
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

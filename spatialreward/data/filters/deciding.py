@@ -1,4 +1,4 @@
-"""Decides over all edits of a data set together; each that goes has one reason."""
+"""Decides over all edits of a data set together; each dropped edit has one reason."""
 
 import logging
 from typing import NamedTuple
@@ -22,28 +22,28 @@ logger = logging.getLogger(__name__)
 
 
 class Decisions(NamedTuple):
-    """What stays of a data set."""
+    """The result for a data set."""
 
     left_out: LeftOut
     counts: FilterCounts
     cells: tuple[CellCount, ...]
-    """Of the balancing, largest first; none if there was none."""
+    """Of the balancing, largest first; empty without balancing."""
 
 
 def decide(facts: pa.Table, config: FilterConfig, index: BenchmarkIndex | None = None) -> Decisions:
-    """Which edits are left out because of others, or because of a benchmark.
+    """The edits to drop because of other edits, or because of a benchmark.
 
-    Each filter looks only at what those before it kept, so that no edit gives way to one that goes
-    itself: first the benchmarks, then duplicates, repeated reasoning, edits of one source, and
-    last, over what is left, the balance.
+    Each filter sees only the edits that the previous ones kept, so that no edit yields to a dropped
+    one: first benchmarks, then duplicates, repeated reasoning, edits of one source, and finally the
+    balance.
 
     Args:
         facts: of all edits, ``FACTS_SCHEMA``; the earlier of two duplicates stays.
         config: the filters' settings.
-        index: of the benchmarks; None: nothing is held against any.
+        index: of the benchmarks; None: no comparison.
 
     Raises:
-        InvalidInputError: the table does not hold facts, or an id stands in it twice.
+        InvalidInputError: the table does not hold facts, or an id repeats.
     """
     check_facts(facts)
     if alone := len(facts) - len(with_source(facts)):

@@ -1,9 +1,8 @@
-"""Keeps what a judge or an editor will be evaluated on out of what it learns from.
+"""Excludes evaluation benchmarks from training data.
 
-A benchmark's pictures are what gives it away: they are rejected wherever they turn up, as source or
-as edited picture. Its instructions are often everybody's ("make it snow"), so the same words count
-only beside a picture that is at least roughly the benchmark's, or where they are so many that they
-were hardly written twice.
+A benchmark's pictures identify it: they are rejected as source or as edited picture. Its
+instructions are often common ("make it snow"), so the same words count only with a picture roughly
+like the benchmark's, or if they are too long for a coincidence.
 """
 
 from collections import Counter, defaultdict
@@ -32,7 +31,7 @@ Words = tuple[str, ...]
 
 
 class BenchmarkItem(Record):
-    """One task of a benchmark, as far as it has to be recognised."""
+    """Fingerprints of one benchmark task."""
 
     benchmark: str
     id: str
@@ -46,7 +45,7 @@ class BenchmarkItem(Record):
 
 
 class BenchmarkIndex(Record):
-    """What a data set must not hold; a few hundred bytes an item, made once and kept as a file."""
+    """A benchmark's fingerprints; a few hundred bytes an item, computed once and stored."""
 
     items: tuple[BenchmarkItem, ...] = ()
 
@@ -54,12 +53,12 @@ class BenchmarkIndex(Record):
     def of(
         cls, benchmark: str, edits: Iterable[LabelledEdit], limits: PictureLimits | None = None
     ) -> Self:
-        """The index of a benchmark that is read as any data set is.
+        """The index of a benchmark that is read like any data set.
 
         Raises:
-            InvalidInputError: one of its pictures cannot be used; an index must not have holes.
+            InvalidInputError: a picture is unusable; an index must not have gaps.
         """
-        # Whatever can be decoded can be recognised, however small it is.
+        # Decodable pictures of any size can be recognised.
         limits = limits or PictureLimits(min_side=1, max_aspect=200)
         items = []
         for edit in edits:
@@ -81,7 +80,7 @@ class BenchmarkIndex(Record):
         return type(self)(items=(*self.items, *other.items))
 
     def write(self, path: Path) -> None:
-        """Store the index as JSON; the file appears only when it is complete."""
+        """Store the index as JSON; the file appears only when complete."""
         unfinished = path.with_name(path.name + ".partial")
         unfinished.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
         unfinished.rename(path)
@@ -91,7 +90,7 @@ class BenchmarkIndex(Record):
         """The index in a file.
 
         Raises:
-            InvalidInputError: there is none, it is malformed, or a hash in it is none.
+            InvalidInputError: it is missing or malformed, or a hash is invalid.
         """
         try:
             index = cls.model_validate_json(path.read_text(encoding="utf-8"))
@@ -107,9 +106,9 @@ class BenchmarkIndex(Record):
 
 
 def benchmark_overlaps(facts: pa.Table, index: BenchmarkIndex, rules: BenchmarkRules) -> LeftOut:
-    """Edits that show a benchmark's picture, or ask for what it asks where that is telling."""
+    """Edits with a benchmark's picture, or with its instruction if distinctive."""
     left_out = _by_text(facts, index, rules)
-    # The picture is the stronger reason, so it is the one that is named.
+    # Report the picture, the stronger reason.
     return left_out | _by_picture(facts, index, rules)
 
 
@@ -149,7 +148,7 @@ def _by_text(facts: pa.Table, index: BenchmarkIndex, rules: BenchmarkRules) -> L
 
 
 class _Pictures(NamedTuple):
-    """Hashes of sources and edited picture of each edit, and which of them there are."""
+    """Hashes of sources and edited picture of each edit, with a mask of existing ones."""
 
     hashes_NP: np.ndarray
     there_NP: np.ndarray
@@ -181,9 +180,9 @@ class _Known(NamedTuple):
     def nearest(
         self, pictures: _Pictures, rows: np.ndarray, max_bits: int
     ) -> dict[int, tuple[BenchmarkItem, int]]:
-        """For each of the rows that shows one of these pictures, whose it is and its distance."""
+        """For each row with one of these pictures, its item and distance."""
         matches = {}
-        # From the last picture to the first: of several that match, the source is named.
+        # From the last picture to the first: of several matches, the source wins.
         for picture in reversed(range(pictures.hashes_NP.shape[1])):
             there = rows[pictures.there_NP[rows, picture]]
             hashes = pictures.hashes_NP[there, picture]
@@ -196,7 +195,7 @@ class _Known(NamedTuple):
 
 
 class _Texts:
-    """Instructions of benchmarks, found by their words or by most of their runs of words."""
+    """Benchmark instructions, indexed by words and by word sequences."""
 
     def __init__(self, items: Iterable[BenchmarkItem], rules: BenchmarkRules) -> None:
         self.items: defaultdict[Words, list[BenchmarkItem]] = defaultdict(list)
@@ -213,7 +212,7 @@ class _Texts:
                 self._by_run[run].append(words)
 
     def matching(self, words: Sequence[str]) -> set[Words]:
-        """Benchmark instructions that are this one or are contained in it."""
+        """Benchmark instructions equal to this one or contained in it."""
         shared = Counter(
             text for run in n_gram_keys(words, self._n_gram) for text in self._by_run.get(run, ())
         )

@@ -1,9 +1,9 @@
-"""Edits that say what another one says: the same files, the same pictures, the same words.
+"""Finds duplicate edits: the same files, the same pictures, the same words.
 
-An edited picture is near to its source, and several editors' pictures of one instruction are near
-to each other, so near pictures alone make no duplicate: the instruction has to be the same but for
-spelling and articles, and neither the editor nor the score may tell the two apart. Of duplicates
-the first in the table's order stays.
+An edited picture is close to its source, and several editors' pictures of one instruction are close
+to each other, so similar pictures alone make no duplicate: the instruction must be the same except
+for spelling and articles, and editor and score step must match. The first duplicate in the table's
+order stays.
 """
 
 from collections import Counter
@@ -23,11 +23,11 @@ from spatialreward.data.filters.reasons import Finding, Reason
 from spatialreward.data.filters.words import instruction_words, text_key
 
 LeftOut = dict[str, Finding]
-"""Ids of edits that are left out, and why."""
+"""Ids of dropped edits, with the reason."""
 
 
 def exact_duplicates(facts: pa.Table) -> LeftOut:
-    """Edits with the same picture files and instruction as one before them."""
+    """Edits with the same picture files and instruction as an earlier one."""
     first: dict[bytes, str] = {}
     left_out = {}
     for id, digest in zip(facts["id"].to_pylist(), facts["digest"].to_pylist(), strict=True):
@@ -37,10 +37,10 @@ def exact_duplicates(facts: pa.Table) -> LeftOut:
 
 
 def near_duplicates(facts: pa.Table, rules: DuplicateRules) -> LeftOut:
-    """Edits whose pictures are all near to those of one before them, with the same instruction.
+    """Edits whose pictures are all close to those of an earlier one, with the same instruction.
 
-    Edits without a source picture are left as they are: edited pictures that are near to each other
-    are often several edits of one source.
+    Skips edits without a source picture: similar edited pictures are often several edits of one
+    source.
     """
     facts = with_source(facts)
     sources_NS, edited_N = source_hashes(facts), edited_hashes(facts)
@@ -61,7 +61,7 @@ def near_duplicates(facts: pa.Table, rules: DuplicateRules) -> LeftOut:
 
 
 def repeated_reasoning(facts: pa.Table, most: int) -> LeftOut:
-    """Edits whose reasoning, word for word, ``most`` edits before them have."""
+    """Edits whose exact reasoning ``most`` earlier edits have."""
     seen: Counter[int] = Counter()
     left_out = {}
     for id, key in zip(facts["id"].to_pylist(), facts["reasoning"].to_pylist(), strict=True):
@@ -76,7 +76,7 @@ def repeated_reasoning(facts: pa.Table, most: int) -> LeftOut:
 
 
 def _groups(facts: pa.Table, rules: DuplicateRules) -> np.ndarray:
-    """Keys ``[N]`` uint64 of what has to be equal in duplicates, beside the pictures."""
+    """Keys ``[N]`` uint64 of the values that must be equal in duplicates, beside the pictures."""
     columns = (
         facts["instruction"].to_pylist(),
         facts["editor"].to_pylist(),

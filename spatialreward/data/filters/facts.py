@@ -1,8 +1,8 @@
-"""What has to be known of all edits at once, without their pictures: a small table.
+"""A compact table of all edits without their pictures, for decisions across edits.
 
-A row is some 200 bytes, so the facts of a data set of any usual size fit in memory where its
-pictures do not. Shards write their facts beside their pictures; what concerns several edits is
-decided over all of them together.
+A row is some 200 bytes, so the facts of a data set of any usual size fit in memory while its
+pictures do not. Shards write their facts beside their pictures; decisions about several edits use
+all facts together.
 """
 
 import hashlib
@@ -51,36 +51,36 @@ class EditFacts(NamedTuple):
     instruction: str
     operation: str
     editor: str
-    """Who drew the edited picture; empty if the data set does not say."""
+    """The editor; empty if the data set does not say."""
     sources: list[int]
-    """Perceptual hashes; empty if the edited picture stands alone."""
+    """Perceptual hashes; empty if there is only an edited picture."""
     edited: int | None
-    """Perceptual hash; None if there is no edited picture."""
+    """Perceptual hash; None without an edited picture."""
     digest: bytes
     """Of the picture files and the instruction."""
     source_digest: bytes | None
     """Of the first source's file; None without a source picture."""
     success: float | None
-    """Editing success by the teacher; None if it was not asked."""
+    """Editing success by the teacher; None without an answer."""
     reasoning: int | None
-    """Key of the words of the teacher's SC reasoning; None if there are none."""
+    """Key of the words of the teacher's SC reasoning; None without words."""
     lost_label: str = ""
-    """Why the label that came with the source was dropped; empty if none was."""
+    """Why the source's label was dropped; empty if it was not."""
     file: str = ""
     """Of the source, as in ``RowOrigin``."""
     row: str = ""
 
 
 def facts_of(edit: LabelledEdit) -> EditFacts:
-    """The facts of an edit whose pictures were looked at.
+    """The facts of an edit with processed pictures.
 
     Raises:
-        InvalidInputError: the pictures were not looked at; names the edit.
+        InvalidInputError: the pictures are not processed; names the edit.
     """
     edit.check_looked_at()
     bits = [int(number) for number in to_bits(edit.fingerprints)]
     annotation = edit.label
-    told = words_of(annotation.sc_reasoning) if annotation else []
+    words = words_of(annotation.sc_reasoning) if annotation else []
     return EditFacts(
         id=edit.id,
         instruction=edit.instruction,
@@ -93,7 +93,7 @@ def facts_of(edit: LabelledEdit) -> EditFacts:
         ),
         source_digest=_digest(edit.sources[:1]) if edit.sources else None,
         success=annotation.scores.editing_success if annotation else None,
-        reasoning=text_key(told) if told else None,
+        reasoning=text_key(words) if words else None,
         lost_label=edit.lost_label.partition(":")[0],
         file=edit.origin.file,
         row=edit.origin.row,
@@ -101,7 +101,7 @@ def facts_of(edit: LabelledEdit) -> EditFacts:
 
 
 def facts_of_ranking(ranking: Ranking) -> EditFacts:
-    """The facts of a ranking, whose pictures count as sources all: what benchmarks may have."""
+    """The facts of a ranking; all its pictures count as sources, for comparison with benchmarks."""
     files = [*ranking.sources, *(picture.edited for picture in ranking.edits)]
     words = " ".join(ranking.instruction.split()), json.dumps(ranking.orders)
     return EditFacts(
@@ -121,15 +121,15 @@ def facts_of_ranking(ranking: Ranking) -> EditFacts:
 
 
 def facts_table(facts: Iterable[EditFacts]) -> pa.Table:
-    """The facts as columns of ``FACTS_SCHEMA``, in order; they are taken in a few at a time."""
+    """The facts as columns of ``FACTS_SCHEMA``, in order; reads a few at a time."""
     return pa.Table.from_batches(_batches(iter(facts)), schema=FACTS_SCHEMA)
 
 
 def check_facts(facts: pa.Table) -> None:
-    """Make sure that a table holds facts, each edit once.
+    """Check that a table holds facts, each edit once.
 
     Raises:
-        InvalidInputError: a column is missing or of another type, or an id stands there twice.
+        InvalidInputError: a column is missing or has the wrong type, or an id repeats.
     """
     if not facts.schema.equals(FACTS_SCHEMA):
         raise InvalidInputError(f"facts: expected the columns\n{FACTS_SCHEMA}\ngot\n{facts.schema}")
@@ -147,7 +147,7 @@ def with_source(facts: pa.Table) -> pa.Table:
 
 
 def source_hashes(facts: pa.Table) -> np.ndarray:
-    """Perceptual hashes of the sources, ``[N, S]`` uint64, zero where an edit has fewer."""
+    """Perceptual hashes of the sources, ``[N, S]`` uint64, padded with zeros."""
     column = facts["sources"].combine_chunks()
     counts = np.diff(column.offsets.to_numpy())
     hashes_NS = np.zeros((len(facts), max(counts.max(initial=0), 1)), dtype=np.uint64)
@@ -156,7 +156,7 @@ def source_hashes(facts: pa.Table) -> np.ndarray:
 
 
 def edited_hashes(facts: pa.Table) -> np.ndarray:
-    """Perceptual hashes of the edited pictures, ``[N]`` uint64, zero where there is none."""
+    """Perceptual hashes of the edited pictures, ``[N]`` uint64, zero without one."""
     return facts["edited"].fill_null(0).to_numpy()
 
 
@@ -164,7 +164,7 @@ def score_steps(facts: pa.Table, width: float) -> np.ndarray:
     """Step of editing success of each edit, ``[N]`` int64 from 0 on; -1 without a score."""
     success_N = facts["success"].fill_null(float("nan")).to_numpy()
     steps_N = np.floor(np.nan_to_num(success_N, nan=-1.0) / width).astype(np.int64)
-    # The best score belongs to the last step, not to one of its own.
+    # The best score belongs to the last step instead of a separate one.
     return np.minimum(steps_N, math.ceil(MAX_SCORE / width) - 1)
 
 

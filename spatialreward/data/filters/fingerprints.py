@@ -1,9 +1,9 @@
 """Perceptual hashes: 64 bits that change little when a picture is re-encoded or resized.
 
 The hash is ImageHash's ``phash``: signs of the 8 x 8 lowest frequencies of the picture at 32 x 32
-grey pixels, against their median. It sees neither colour nor small changes, so a locally edited
-picture is as near to its source as a copy is. Flat pictures, whose low frequencies are all close to
-nothing, are near to other flat pictures without showing the same.
+grey pixels, against their median. It ignores colour and small changes, so a locally edited picture
+is as close to its source as a copy is. Flat pictures, whose low frequencies are all close to zero,
+are close to other flat pictures with different content.
 """
 
 import re
@@ -16,16 +16,16 @@ from spatialreward.errors import InvalidInputError
 
 _SIZE = (32, 32)
 _GAP = 3.0
-"""Pillow averages whole pixels down to three times the size first, which looks the same."""
+"""Pillow first averages whole pixels down to three times the size, with the same result."""
 _DIGITS = re.compile("[0-9a-f]{16}")
 
 
 def fingerprint(image: Image.Image) -> str:
     """Perceptual hash of a picture, 16 hexadecimal digits."""
-    # Whoever only compares hashes, as a training does, needs no package for it.
+    # Imported here: comparing hashes, as a training does, needs no package.
     import imagehash
 
-    # ImageHash would make it as small itself, five times as slowly.
+    # ImageHash would also shrink the picture, but five times as slowly.
     grey = image.convert("L").resize(_SIZE, Image.Resampling.LANCZOS, reducing_gap=_GAP)
     return str(imagehash.phash(grey))
 
@@ -40,7 +40,7 @@ def to_bits(fingerprints: Iterable[str]) -> np.ndarray:
 
 
 def distance(one: str, other: str) -> int:
-    """In how many of 64 bits two hashes differ."""
+    """Number of differing bits, of 64."""
     return (_number(one) ^ _number(other)).bit_count()
 
 

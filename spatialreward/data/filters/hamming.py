@@ -1,10 +1,10 @@
-"""Finds near hashes among many without comparing each with each.
+"""Finds close hashes among many without comparing all pairs.
 
-Two hashes that differ in at most ``d`` bits agree in one of ``d + 1`` bands at least (pigeonhole),
-so only hashes that share a band are compared. What is found is exact: the same as comparing all.
+Two hashes that differ in at most ``d`` bits agree in at least one of ``d + 1`` bands (pigeonhole),
+so only hashes that share a band are compared. The result is exact, as if all were compared.
 """
 
-# N rows, S sources an edit, Q queries, R references, B buckets a row is in
+# N rows, S sources an edit, Q queries, R references, B buckets of a row
 
 from array import array
 from collections import defaultdict
@@ -21,11 +21,11 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def nearest(queries_Q: np.ndarray, references_R: np.ndarray, max_bits: int) -> np.ndarray:
-    """Number of the nearest reference within ``max_bits`` of each query, ``[Q]``, -1 where none is.
+    """Index of the nearest reference within ``max_bits`` of each query, ``[Q]``, -1 without one.
 
-    The first of several that are equally near. Hashes are uint64.
+    The first of several equally close ones. Hashes are uint64.
     """
-    # Distance above and number below, so that the least is the nearest and, of those, the first.
+    # Distance in the high bits and index in the low ones, so the minimum is the nearest and first.
     none = np.iinfo(np.int64).max
     best_Q = np.full(len(queries_Q), none, dtype=np.int64)
     for queries_band, references_band in zip(
@@ -39,32 +39,32 @@ def nearest(queries_Q: np.ndarray, references_R: np.ndarray, max_bits: int) -> n
 
 
 class EditHashes(NamedTuple):
-    """The hashes of edits, uint64, and the groups outside of which no two edits are near."""
+    """The hashes of edits, uint64, with groups; edits of different groups are never close."""
 
     groups_N: np.ndarray
     sources_NS: np.ndarray
-    """Zero where an edit has fewer sources than others."""
+    """Padded with zeros."""
     edited_N: np.ndarray
-    """Zero where there is no edited picture."""
+    """Zero without an edited picture."""
 
     def at(self, rows: np.ndarray) -> Self:
-        """These rows alone."""
+        """Select rows."""
         return type(self)(*(column[rows] for column in self))
 
 
 def earlier_twins(edits: EditHashes, source_bits: int, edited_bits: int) -> np.ndarray:
-    """For each row the first one before it that stays and is near, ``[N]``; -1 where it stays.
+    """For each row the first earlier close one that stays, ``[N]``; -1 for rows that stay.
 
-    A row goes if a row of its group that stays, before it, has all its sources within
-    ``source_bits`` and its edited picture within ``edited_bits``. So the first of a run of near
-    rows stays, and what is near to a row that went, but to none that stays, stays too.
+    A row is dropped if an earlier remaining row of its group has all its sources within
+    ``source_bits`` and its edited picture within ``edited_bits``. So the first of a run of close
+    rows stays, and so does a row that is close only to dropped ones.
     """
     rows_NC = np.column_stack(edits)
     _, firsts, same_as = np.unique(rows_NC, axis=0, return_index=True, return_inverse=True)
     order = np.argsort(firsts)
     distinct = firsts[order]
     twins = _twins_of_distinct(edits.at(distinct), source_bits, edited_bits)
-    # What stays for a distinct row stays for all its copies, but for itself.
+    # A distinct row's twin applies to all its copies; otherwise the copies have the row itself.
     stays_for = np.empty_like(firsts)
     stays_for[order] = np.where(twins < 0, distinct, distinct[twins])
     stays_for_N = stays_for[same_as.reshape(-1)]
@@ -75,7 +75,7 @@ def _twins_of_distinct(edits: EditHashes, source_bits: int, edited_bits: int) ->
     groups_N, sources_NS, edited_N = edits
     buckets_BN = _buckets(edits, source_bits, edited_bits)
     twins_N = np.full(len(edited_N), -1, dtype=np.int64)
-    # Arrays rather than lists: where many pictures are alike, thousands share a bucket.
+    # Arrays instead of lists: thousands share a bucket if many pictures are alike.
     staying_in: defaultdict[int, array] = defaultdict(lambda: array("q"))
     for row in np.flatnonzero((buckets_BN >= 0).any(axis=0)).tolist():
         keys = [key for key in buckets_BN[:, row].tolist() if key >= 0]
@@ -95,10 +95,10 @@ def _twins_of_distinct(edits: EditHashes, source_bits: int, edited_bits: int) ->
 
 
 def _buckets(edits: EditHashes, source_bits: int, edited_bits: int) -> np.ndarray:
-    """Rows that may be near share a bucket's number, ``[B, N]`` int64; -1 where a row is alone.
+    """Bucket numbers that possibly close rows share, ``[B, N]`` int64; -1 for rows without company.
 
-    One bucket for each pair of a source's band and an edited picture's. Codes that collide by
-    chance cost a comparison, nothing else.
+    One bucket for each pair of a source's band and an edited picture's. Accidental collisions of
+    codes only cost a comparison.
     """
     buckets = []
     for source_band in _bands(edits.sources_NS[:, 0], source_bits + 1):
@@ -114,7 +114,7 @@ def _buckets(edits: EditHashes, source_bits: int, edited_bits: int) -> np.ndarra
 
 
 def _bands(hashes_N: np.ndarray, count: int) -> Iterator[np.ndarray]:
-    """The hashes cut into ``count`` bands of nearly equal width, ``[N]`` uint64 each."""
+    """Split the hashes into ``count`` bands of nearly equal width, ``[N]`` uint64 each."""
     edges = [HASH_BITS * band // count for band in range(count + 1)]
     for low, high in pairwise(edges):
         mask = np.uint64((1 << (high - low)) - 1)

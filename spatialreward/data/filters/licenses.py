@@ -1,4 +1,4 @@
-"""Leaves out rows whose licence is not among those that are wanted."""
+"""Drops rows without an allowed licence."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,11 @@ from spatialreward.data.filters.reasons import Finding, Reason
 
 
 def check_license(license: str, allowed: Sequence[str] | None) -> Finding | None:
-    """What is wrong with a row's licence; None if nothing is.
+    """The finding against a row's licence; None if allowed.
 
     Args:
-        license: as the data set words it; empty if it names none.
-        allowed: licences that rows may have, of any case and spacing; None: any, or none at all.
+        license: in the data set's words; empty if it has none.
+        allowed: allowed licences, ignoring case and spacing; None: any, or none at all.
     """
     if allowed is None or _key(license) in map(_key, allowed):
         return None

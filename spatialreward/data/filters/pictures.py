@@ -1,4 +1,4 @@
-"""Looks at what a row brings with it: its pictures, which are decoded here once, and its text."""
+"""Checks a row's pictures, which are decoded here once, and its text."""
 
 import re
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from spatialreward.data.filters.reasons import Finding, Reason
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import MAX_INSTRUCTION_CHARACTERS, check_instruction, decode_image
 
-# ``decode_image`` tells from the header alone what it does not decode; these are its words for it.
+# ``decode_image`` refuses these from the header alone, with these words.
 _TOO_LARGE = re.compile(r"more than the [\d,]+ pixels allowed$")
 _TOO_LONG = re.compile(r"one side longer than \d+ times the other$")
 # And ``check_instruction``'s.
@@ -33,7 +33,7 @@ class Pictures(NamedTuple):
 
 
 def open_pictures(edit: LabelledEdit, limits: PictureLimits) -> Pictures | Finding:
-    """Decode the pictures of a row, each once, or say which of them cannot be used and why."""
+    """Decode the pictures of a row, each once; returns a finding for an unusable one."""
     sources = []
     for number, data in enumerate(edit.sources):
         name = "source" if len(edit.sources) == 1 else f"source {number}"
@@ -50,9 +50,9 @@ def open_pictures(edit: LabelledEdit, limits: PictureLimits) -> Pictures | Findi
 
 
 def open_picture(data: bytes, name: str, limits: PictureLimits) -> Image.Image | Finding:
-    """Decode one picture file, or say why it cannot be used; ``name`` is what the reason calls it.
+    """Decode one picture file, or return a finding; ``name`` identifies it in the reason.
 
-    A picture with too many pixels is never decoded: its header gives it away.
+    A picture with too many pixels is refused by its header, without decoding.
     """
     try:
         picture = decode_image(data, name, max_pixels=limits.max_pixels)
@@ -75,9 +75,9 @@ def open_picture(data: bytes, name: str, limits: PictureLimits) -> Image.Image |
 def check_text(
     instruction: str, max_characters: int = MAX_INSTRUCTION_CHARACTERS
 ) -> Finding | None:
-    """Say why an instruction cannot be used; None if it can, once ``check_instruction`` cleaned it.
+    """The finding against an instruction after ``check_instruction``; None if usable.
 
-    An instruction that holds control characters or a chat template's special tokens is unusable.
+    Control characters and special tokens of a chat template make an instruction unusable.
     """
     try:
         text = check_instruction(instruction)

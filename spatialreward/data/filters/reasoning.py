@@ -1,7 +1,7 @@
-"""Whether a teacher's annotation can be believed: does its reasoning fit its regions and scores?
+"""Checks whether a teacher's reasoning fits its regions and scores.
 
-A rule only speaks where it can be sure. What it cannot read, such as other languages than English,
-it leaves to the teacher's second pass.
+Rules only report what is certain. What they cannot read, such as languages other than English, is
+left to the teacher's second pass.
 """
 
 import re
@@ -20,7 +20,7 @@ from spatialreward.records import Judgement
 
 VERDICT = "<|global|>"
 _REPEATED_RUN = 4
-# Shorter texts repeat themselves by chance.
+# Shorter texts repeat words by chance.
 _WORDS_BEFORE_REPETITION_COUNTS = 16
 
 
@@ -31,10 +31,9 @@ def check_annotation(
     rules: ReasoningRules,
     evidence: EvidenceRules,
 ) -> Finding | None:
-    """Say why an annotation cannot be taught; None if it can.
+    """The finding against an annotation; None if plausible.
 
-    The rules are asked in the order of what they need: form first, then what the text says, then
-    the scores and the pixels beside it.
+    Rules run in the order of their inputs: form first, then the text, then scores and pixels.
     """
     return (
         check_regions(annotation)
@@ -45,10 +44,10 @@ def check_annotation(
 
 
 def check_regions(annotation: Judgement) -> Finding | None:
-    """Say which region the reasoning makes up or leaves out, or that its verdict is missing.
+    """The finding against invented or missing regions, or a missing verdict.
 
-    What is made up is decided as the judge's own answers are read, so no answer is taught that
-    could not be parsed.
+    Invented regions are detected as in the judge's own answers, so every taught answer can be
+    parsed.
     """
     if annotation.scores.editing_success is None:
         return None
@@ -73,14 +72,14 @@ def check_regions(annotation: Judgement) -> Finding | None:
 def check_degenerate(
     annotation: Judgement, instruction: str, rules: ReasoningRules
 ) -> Finding | None:
-    """Say that a reasoning is no reasoning: too short, going in circles, or the instruction."""
+    """The finding against a reasoning that is too short, repetitive or copies the instruction."""
     scores = annotation.scores
-    told = []
+    texts = []
     if scores.editing_success is not None:
-        told.append(("sc_reasoning", annotation.sc_reasoning))
+        texts.append(("sc_reasoning", annotation.sc_reasoning))
     if scores.naturalness is not None:
-        told.append(("pq_reasoning", annotation.pq_reasoning))
-    for field, text in told:
+        texts.append(("pq_reasoning", annotation.pq_reasoning))
+    for field, text in texts:
         if problem := _degenerate(text, instruction, rules):
             return Finding(Reason.DEGENERATE_ANSWER, f"{field}: {problem}")
     return None
@@ -89,7 +88,7 @@ def check_degenerate(
 def check_scores(
     annotation: Judgement, prior: SpatialPrior, rules: ReasoningRules
 ) -> Finding | None:
-    """Say which score cannot be, beside the changed pixels or beside the reasoning's own words."""
+    """The finding against a score that contradicts the pixels or the reasoning."""
     scores = annotation.scores
     if scores.editing_success is not None and (
         problem := _against_pixels(annotation, prior, rules)
@@ -112,7 +111,7 @@ def check_scores(
 
 
 def check_second_pass(edit: LabelledEdit, rules: ReasoningRules) -> Finding | None:
-    """Say that the teacher itself objected to its label when it was asked a second time."""
+    """The finding against a label that the teacher's second pass rejected."""
     if edit.label is None or edit.verified is not False or rules.keep_unverified:
         return None
     return Finding(Reason.NOT_VERIFIED, f"{edit.label.judged_by} disagreed at a second look")
@@ -149,7 +148,7 @@ def _degenerate(text: str, instruction: str, rules: ReasoningRules) -> str | Non
 
 
 def _repeated_share(words: list[str]) -> float:
-    """Share of the runs of four words that were there before."""
+    """Share of four-word sequences that repeat earlier ones."""
     if len(words) < _WORDS_BEFORE_REPETITION_COUNTS:
         return 0.0
     runs = [tuple(words[at : at + _REPEATED_RUN]) for at in range(len(words) - _REPEATED_RUN + 1)]
@@ -157,13 +156,15 @@ def _repeated_share(words: list[str]) -> float:
 
 
 def _is_copy(words: list[str], asked: list[str], fewest_others: int) -> bool:
-    told = instruction_words(" ".join(words))
-    holds_it = any(told[at : at + len(asked)] == asked for at in range(len(told) - len(asked) + 1))
-    others = Counter(told) - Counter(asked)
+    written = instruction_words(" ".join(words))
+    holds_it = any(
+        written[at : at + len(asked)] == asked for at in range(len(written) - len(asked) + 1)
+    )
+    others = Counter(written) - Counter(asked)
     return bool(asked) and holds_it and others.total() < fewest_others
 
 
 def _part_of(reasoning: str, tag: str) -> str:
-    """What stands between each ``tag`` and the next tag of any kind."""
+    """The text between each ``tag`` and the next tag of any kind."""
     parts = re.findall(rf"{re.escape(tag)}(.*?)(?=<\|[^|<>]*\|>|$)", reasoning, re.DOTALL)
     return " ".join(parts)

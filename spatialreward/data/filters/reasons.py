@@ -1,4 +1,4 @@
-"""Why a row is left out: a short reason to count by, and a detail that helps to mend it."""
+"""Reasons for dropping rows: a short one for counting, and a detail that helps to fix it."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -44,12 +44,12 @@ CHOICES = frozenset(
         Reason.OVER_CELL_CAP,
     }
 )
-"""Reasons to leave out a row that is sound in itself; all others, also those that other parts of
-data building give, are faults, and too many faults stop a run."""
+"""Reasons for dropping sound rows; all others, including those from other parts of data building,
+are faults, and too many faults stop a run."""
 
 
 class Finding(NamedTuple):
-    """What a filter found against a row."""
+    """A filter's objection to a row."""
 
     reason: Reason
     detail: str

@@ -1,7 +1,7 @@
-"""What a reasoning says in so many words about a score: carried out or not, natural or not.
+"""Finds explicit statements about a score in a reasoning: carried out or not, natural or not.
 
-Plain English phrases, few and unmistakable. A text that says neither, that says both, that hedges,
-or that is in another language stands for nothing, and nothing is held against it.
+Uses a few unambiguous English phrases. A text without any, with contradictory ones, with hedges, or
+in another language gives no statement, and is accepted.
 """
 
 import re
@@ -37,20 +37,20 @@ _NOT_OF_A_PART = (
 
 
 class Saying(NamedTuple):
-    """What a text says about one thing."""
+    """A text's statement about one aspect."""
 
     praises: bool
     phrase: str
 
 
 class Phrases(NamedTuple):
-    """How one thing is praised and how it is condemned."""
+    """Phrases that praise or condemn one aspect."""
 
     praise: re.Pattern[str]
     blame: re.Pattern[str]
 
     def read(self, text: str) -> Saying | None:
-        """What the text says, if it says just one thing and says it without hedging."""
+        """The text's statement, if it is unambiguous and without hedges."""
         text = " ".join(text.casefold().replace("\u2019", "'").split())
         if _HEDGE.search(text):
             return None

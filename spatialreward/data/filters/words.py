@@ -1,4 +1,4 @@
-"""Instructions and reasoning as bare words, so that spelling, articles and marks do not matter."""
+"""Instructions and reasoning as bare words, independent of spelling, articles and punctuation."""
 
 import hashlib
 import re
@@ -7,33 +7,33 @@ from collections.abc import Sequence
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _TAG = re.compile(r"<\|[^|<>]*\|>")
-# Words that come and go between two wordings of one instruction.
+# Words that vary between two wordings of one instruction.
 _FILLERS = frozenset(
     ("a", "an", "the", "this", "that", "please", "kindly", "can", "could", "would", "you")
 )
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in order, in small letters, without marks and ``<|tags|>``.
+    """The words of a text in order, in lower case, without punctuation and ``<|tags|>``.
 
-    Texts without spaces, as in Chinese, are one word a phrase.
+    In texts without spaces, as in Chinese, each phrase is one word.
     """
     folded = unicodedata.normalize("NFKC", _TAG.sub(" ", text)).casefold().replace("\u2019", "'")
     return _WORD.findall(folded)
 
 
 def instruction_words(instruction: str) -> list[str]:
-    """The words that an instruction's meaning hangs on, in order; all of them if none does."""
+    """The significant words of an instruction, in order; all of them if none is."""
     words = words_of(instruction)
     return [word for word in words if word not in _FILLERS] or words
 
 
 def text_key(words: Sequence[str]) -> int:
-    """64 bits that stand for a sequence of words, the same on every machine."""
+    """A 64-bit key of a sequence of words, identical on every machine."""
     digest = hashlib.blake2b("\x1f".join(words).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little")
 
 
 def n_gram_keys(words: Sequence[str], length: int) -> set[int]:
-    """Keys of all runs of ``length`` words."""
+    """Keys of all sequences of ``length`` words."""
     return {text_key(words[at : at + length]) for at in range(len(words) - length + 1)}

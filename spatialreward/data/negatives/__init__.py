@@ -1,1 +1,1 @@
-"""Attacked copies of labelled edits, from which a judge learns what earns no better score."""
+"""Attacked copies of labelled edits, from which a judge learns to resist attacks."""

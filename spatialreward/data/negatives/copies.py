@@ -1,6 +1,6 @@
-"""Attacked copies of labelled edits, each derived when it is read and stored nowhere.
+"""Attacked copies of labelled edits, derived on the fly and stored nowhere.
 
-Words behind an instruction make an edit neither better nor worse: bad edits keep their bad label,
+Extra text after an instruction does not change the edit's quality: bad edits keep their bad label,
 and good ones their good one, so that a judge does not learn to distrust long instructions.
 """
 
@@ -19,14 +19,14 @@ from spatialreward.images import check_instruction
 from spatialreward.records import Judgement
 
 _MOST_LIKED = 512
-"""Labels whose words are said behind other instructions."""
+"""Labels whose wording is used in attacks on other instructions."""
 _UNRELATED_BITS = 20
-"""Of 64 that the fingerprints of two sources differ in at least, or they may show the same."""
+"""Smallest distance, of 64 bits, between fingerprints of unrelated sources."""
 _TRIES = 32
 
 
 class Attack(StrEnum):
-    """What is done to an edit."""
+    """Kind of change to an edit."""
 
     PLEA = "plea"
     PRAISE = "praise"
@@ -50,8 +50,8 @@ SHARES = {
     Attack.BLACK: 0.02,
     Attack.NOISE: 0.02,
 }
-"""Of all copies; they sum to 1. Most are words: pictures that are no edit are told apart after few,
-and a judge that is shown many takes edits that change too much for such."""
+"""Shares of all copies; they sum to 1. Most are text attacks: a few examples teach the picture
+attacks, and a judge with many of them mistakes edits with large changes for attacks."""
 
 
 class Edits(Protocol):
@@ -74,12 +74,12 @@ class AttackedCopies:
     """One attacked copy of each edit with a label of the SC stream, by the edit's number."""
 
     def __init__(self, edits: Iterable[LabelledEdit], seed: int, name: str) -> None:
-        """Go through all edits once; their pictures are not looked at.
+        """Read all edits once, without their pictures.
 
         Args:
             edits: of the data set, in order.
-            seed: decides which attack each edit gets, and all that is drawn for it.
-            name: of the data set, for an error.
+            seed: selects each edit's attack and its random values.
+            name: of the data set, for errors.
 
         Raises:
             InvalidInputError: no edit can be attacked.
@@ -106,13 +106,13 @@ class AttackedCopies:
         self._liked = _most_liked(liked)
 
     def attack_on(self, number: int, edit: LabelledEdit) -> Attack:
-        """What is done to edit ``number``."""
+        """The attack on edit ``number``."""
         return self._plan(number, edit).attack
 
     def relabelled(self, number: int, edit: LabelledEdit) -> LabelledEdit:
-        """The copy of edit ``number`` without a change of its pictures; no label: there is no copy.
+        """The copy of edit ``number`` with unchanged pictures; without a label there is no copy.
 
-        That is all there is to know of how long the copy's conversations are.
+        Enough for the length of the copy's conversations.
         """
         if not is_attackable(edit):
             return edit.model_copy(update={"label": None, "verified": None})
@@ -170,7 +170,7 @@ class AttackedCopies:
         return self._liked[draw.integers(len(self._liked))]
 
     def _unrelated(self, edit: LabelledEdit, draw: np.random.Generator) -> int:
-        """Number of an edit whose source is unlike each of this one's pictures; -1: none is."""
+        """Number of an edit whose source is unlike each of this one's pictures; -1: none."""
         places = draw.integers(len(self._numbers), size=_TRIES)
         apart_TF = np.bitwise_count(
             self._hashes[places][:, None] ^ to_bits(edit.fingerprints)[None, :]
@@ -180,7 +180,7 @@ class AttackedCopies:
 
 
 def is_attackable(edit: LabelledEdit) -> bool:
-    """Whether there is a copy of an edit: it has an SC label, and fingerprints of its pictures."""
+    """Whether an edit can be copied: it has an SC label, and fingerprints of its pictures."""
     return (
         edit.label is not None
         and edit.label.scores.is_semantic
@@ -202,7 +202,7 @@ def _relabelled(edit: LabelledEdit, plan: _Plan) -> LabelledEdit:
             label = failures.unseen(label, failures.NOTHING_BUT_BLACK)
         case Attack.NOISE:
             label = failures.unseen(label, failures.NOTHING_BUT_NOISE)
-    # What was known of the pictures and of how they were made is not true of the copy.
+    # Metadata of the pictures and their generation does not apply to the copy.
     return edit.model_copy(
         update={
             "id": f"{edit.id}/{plan.attack}",
@@ -219,7 +219,7 @@ def _relabelled(edit: LabelledEdit, plan: _Plan) -> LabelledEdit:
 
 
 def _is_sayable(label: Judgement) -> bool:
-    """Whether its words may stand in an instruction."""
+    """Whether its words are valid in an instruction."""
     texts = [words.praise_of(label), *(region.label for region in label.regions)]
     try:
         return bool(check_instruction(" ".join(texts)))

@@ -1,1 +1,1 @@
-"""Training data as it is kept: Parquet shards with the pictures inside, and a manifest."""
+"""The storage format of training data: Parquet shards with pictures inside, and a manifest."""

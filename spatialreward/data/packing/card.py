@@ -1,7 +1,7 @@
 """The data card: ``README.md`` of a packed data set, as Hugging Face shows it, with its figures.
 
-All figures come from the manifest and from the shards' columns without pictures; pictures are read
-for the few edits on the sample sheet only.
+All figures come from the manifest and from the shards' columns without pictures; only the few edits
+on the sample sheet need their pictures.
 """
 
 import json
@@ -47,15 +47,15 @@ Or with Hugging Face: `datasets.load_dataset(FOLDER)`; the pictures come as pict
 
 
 class About(Record):
-    """What a card says that figures cannot."""
+    """The part of a card that is not computed."""
 
     name: str
     summary: str
-    """A paragraph, in Markdown: where the edits come from, and what they are for."""
+    """A paragraph in Markdown: origin and purpose of the edits."""
     license: str = "other"
     """Hugging Face's short name, such as ``apache-2.0``."""
     license_note: str
-    """What the licences of the sources ask of whoever uses the data, in Markdown."""
+    """Obligations of the data's users under the sources' licences, in Markdown."""
 
 
 def write_card(
@@ -70,7 +70,7 @@ def write_card(
     Args:
         folder: has the manifest and all shards.
         about: name, summary and licence.
-        teacher: what the annotation took, such as ``{"prompt_tokens": 51200, "cost": 0.4}``:
+        teacher: cost of the annotation, such as ``{"prompt_tokens": 51200, "cost": 0.4}``:
             numbers, words, or numbers by name.
         num_samples: edits on the sample sheet.
 
@@ -162,12 +162,12 @@ def _content(manifest: Manifest, statistics: Statistics) -> str:
     }
     rows = [("edits", total), *((named[kind], counts.get(kind, 0)) for kind in kinds)]
     labels = {"labelled by": "labelled_by/", "label dropped": "lost_label/"}
-    told = [(heading, _under(counts, prefix)) for heading, prefix in labels.items()]
+    groups = [(heading, _under(counts, prefix)) for heading, prefix in labels.items()]
     return "\n\n".join(
         [
             "## What is in it",
             _counted("what", rows, total),
-            *(_counted(heading, found, total) for heading, found in told if found),
+            *(_counted(heading, found, total) for heading, found in groups if found),
             _counted("extent", _under(counts, "extent/"), total),
             _counted("operation", _under(counts, "operation/"), total),
             f"![Distributions]({PICTURES_FOLDER}/content.png)",
@@ -236,23 +236,23 @@ def _left_out(manifest: Manifest) -> str:
     dropped = sum(manifest.left_out.values())
     total = dropped + manifest.num_edits
     rows = sorted(manifest.left_out.items(), key=lambda item: -item[1])
-    told = f"{dropped:,} of {total:,} rows were left out."
-    return f"## What was left out\n\n{told}\n\n{_counted('reason', rows, total)}"
+    summary = f"{dropped:,} of {total:,} rows were left out."
+    return f"## What was left out\n\n{summary}\n\n{_counted('reason', rows, total)}"
 
 
 def _teacher(usage: Mapping[str, object]) -> str:
-    rows = [(name.replace("_", " "), _told(value)) for name, value in usage.items()]
+    rows = [(name.replace("_", " "), _shown(value)) for name, value in usage.items()]
     return f"## What the annotation took\n\n{_table(('what', 'value'), rows)}"
 
 
-def _told(value: object) -> str:
+def _shown(value: object) -> str:
     match value:
         case int():
             return f"{value:,}"
         case float():
             return f"{value:,.4g}"
         case Mapping():
-            return ", ".join(f"{name}: {_told(one)}" for name, one in value.items())
+            return ", ".join(f"{name}: {_shown(one)}" for name, one in value.items())
         case _:
             return str(value)
 
@@ -303,7 +303,7 @@ def _score_panels(statistics: Statistics) -> list[Panel]:
 
 
 def _under(counts: Mapping[str, int], prefix: str) -> list[tuple[str, int]]:
-    """The counts of one kind, commonest first."""
+    """The counts of one kind, most frequent first."""
     found = [(name[len(prefix) :], n) for name, n in counts.items() if name.startswith(prefix)]
     return sorted(found, key=lambda item: -item[1])
 

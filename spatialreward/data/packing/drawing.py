@@ -1,4 +1,4 @@
-"""A data card's pictures: edits with their boxes, words and scores, and panels of histograms."""
+"""Pictures of a data card: edits with boxes, words and scores, and panels of histograms."""
 
 import io
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Panel(NamedTuple):
     x_label: str
     histogram: Histogram
     ticks: tuple[tuple[float, str], ...] = ()
-    """Where the axis is labelled, and how; as matplotlib likes if empty."""
+    """Positions and labels of ticks; matplotlib's default if empty."""
 
 
 def histogram_chart(panels: Sequence[Panel], columns: int = 2) -> Image.Image:
@@ -60,10 +60,9 @@ def histogram_chart(panels: Sequence[Panel], columns: int = 2) -> Image.Image:
 
 
 def edits_sheet(edits: Sequence[LabelledEdit]) -> Image.Image:
-    """Draw a row an edit: source, edited picture, regions, and what is known in words and scores.
+    """Draw one row per edit: source, edited picture, regions, words and scores.
 
-    Regions of the annotation, or those that the data set gives, are outlined; proposed ones are
-    dashed.
+    Outlines the annotation's regions, or else the data set's; proposed ones are dashed.
 
     Raises:
         InvalidInputError: a picture cannot be decoded.
@@ -87,11 +86,11 @@ def _draw(axes: Axes, panel: Panel) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     if panel.ticks:
         axes.set_xticks([at for at, _ in panel.ticks], [label for _, label in panel.ticks])
-    told = f"n = {histogram.num_values:,}"
+    caption = f"n = {histogram.num_values:,}"
     if histogram.num_values:
-        told = f"mean {histogram.mean:.3g}, {told}"
+        caption = f"mean {histogram.mean:.3g}, {caption}"
         axes.axvline(histogram.mean, color="#d55e00", linewidth=1.2)
-    axes.set_title(told, loc="right", fontsize=8, color="#6b727d")
+    axes.set_title(caption, loc="right", fontsize=8, color="#6b727d")
 
 
 def _header() -> Image.Image:
@@ -117,8 +116,8 @@ def _row(edit: LabelledEdit) -> Image.Image:
     )
     blocks = [title, body]
     if (label := edit.label) is not None:
-        told = readable(label.sc_reasoning if label.scores.is_semantic else label.pq_reasoning)
-        blocks.append(paragraph(told, inner, _SMALL_TEXT, colour=FAINT_INK, max_lines=3))
+        reasoning = readable(label.sc_reasoning if label.scores.is_semantic else label.pq_reasoning)
+        blocks.append(paragraph(reasoning, inner, _SMALL_TEXT, colour=FAINT_INK, max_lines=3))
     block = stack(blocks, _WIDTH, margin=_GAP, gap=_GAP // 2)
     block.paste(RULE, (0, block.height - 1, _WIDTH, block.height))
     return block
@@ -137,7 +136,7 @@ def _pictures(edit: LabelledEdit) -> list[Image.Image]:
     if not edit.sources:
         return [source, edited]
     proposed = edit.prior.regions if edit.prior is not None else ()
-    # Labels stand beside the picture: on it there is room for numbers only.
+    # Labels stand beside the picture, which only has room for numbers.
     numbered = [region.model_copy(update={"label": ""}) for region in _outlined(edit)]
     dashed = [
         EditRegion(id=number, label="", bbox_2d=region.bbox_2d)
@@ -152,7 +151,7 @@ def _outlined(edit: LabelledEdit) -> tuple[EditRegion, ...]:
 
 
 def _fit(picture: Image.Image) -> Image.Image:
-    # Small scenes keep their pixels as squares; boxes are drawn afterwards, so that they stay thin.
+    # Enlarge small scenes without smoothing; draw boxes afterwards, so that they stay thin.
     small = max(picture.size) * 2 <= _CELL
     how = Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS
     return ImageOps.contain(picture, (_CELL, _CELL), how)

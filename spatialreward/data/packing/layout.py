@@ -1,4 +1,4 @@
-"""How a kind of record is laid out in a shard; writing and reading one follow from it."""
+"""The shard layout of a kind of record, from which writing and reading follow."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,33 +15,33 @@ class Layout(NamedTuple):
     """Columns of one kind of record, the pictures last."""
 
     schema: pa.Schema
-    """Has the columns ``picture_bytes``, ``origin_file`` and ``origin_row`` among others."""
+    """Includes the columns ``picture_bytes``, ``origin_file`` and ``origin_row``."""
     to_row: Callable[[Any], dict[str, Any]]
     check: Callable[[pa.Schema, str], None]
-    """Refuses the schema of a file that is no such shard; the text is what it calls the file."""
+    """Refuses the schema of another kind of file; the text names the file."""
     dictionaries: tuple[str, ...]
-    """Columns with few different values."""
+    """Columns with few distinct values."""
     plural: str
-    """What the records are called in a message."""
+    """Plural of the record's kind, for messages."""
 
     @property
     def compression(self) -> dict[str, str]:
-        """By column: pictures are compressed already and are stored as they are."""
+        """By column: pictures are compressed already and stored as they are."""
         return {_path(field): "NONE" if _holds_files(field) else "ZSTD" for field in self.schema}
 
     @property
     def with_statistics(self) -> list[str]:
-        """Columns whose smallest and largest value tell a reader something: all but pictures."""
+        """Columns with useful minimum and maximum: all but pictures."""
         return [_path(field) for field in self.schema if not _holds_files(field)]
 
 
 @contextmanager
 def opened(shard: Path | BinaryIO, name: str, layout: Layout) -> Iterator[pq.ParquetFile]:
-    """A shard to read from.
+    """Open a shard for reading.
 
     Raises:
-        InvalidInputError: it is not there, damaged, or no shard of this layout; ``name`` is what
-            the message calls it.
+        InvalidInputError: it is missing, damaged, or has another layout; ``name`` identifies it in
+            the message.
     """
     try:
         with pq.ParquetFile(shard, page_checksum_verification=True) as file:
@@ -56,15 +56,15 @@ def opened(shard: Path | BinaryIO, name: str, layout: Layout) -> Iterator[pq.Par
 def check_version(
     schema: pa.Schema, key: bytes, reads: int, name: str, *, kind: str, version: str
 ) -> None:
-    """Refuse a file of another kind, or one that another version of the library wrote.
+    """Refuse a file of another kind or version.
 
     Args:
         schema: the file's, with its version under ``key`` in the metadata.
         key: of that version.
-        reads: the version that is read here.
-        name: what the message calls the file.
-        kind: what its rows are called in a message.
-        version: how a message says the version, with ``{}`` in the number's place.
+        reads: the supported version.
+        name: of the file, for messages.
+        kind: of its rows, for messages.
+        version: wording of the version in messages, with ``{}`` for the number.
 
     Raises:
         InvalidInputError: it is one.
@@ -76,10 +76,10 @@ def check_version(
 
 
 def check_number(found: int, reads: int, name: str, version: str) -> None:
-    """Refuse a version that is not the one that is read here; arguments are ``check_version``'s.
+    """Refuse another version than the supported one; arguments as for ``check_version``.
 
     Raises:
-        InvalidInputError: it is another one; says what to do.
+        InvalidInputError: it is another one; advises what to do.
     """
     if found != reads:
         remedy = "a later one is needed" if found > reads else "build the data set again"

@@ -1,4 +1,4 @@
-"""What a packed data set says about itself; ``manifest.json`` beside its shards."""
+"""The manifest of a packed data set: ``manifest.json`` beside its shards."""
 
 import hashlib
 import json
@@ -19,9 +19,9 @@ from spatialreward.records import Record
 from spatialreward.validation import first_problem
 
 SCHEMA_VERSION: Literal[3] = 3
-"""2 brought the column ``truth``; 3 the column ``editor`` and labels that are a ``Judgement``."""
+"""2 added the column ``truth``; 3 the column ``editor`` and labels that are a ``Judgement``."""
 VERSION = "schema version {}"
-"""How a message says it."""
+"""Its wording in messages."""
 FILE_NAME = "manifest.json"
 
 
@@ -35,29 +35,29 @@ class PackedShard(Record):
     row_groups: tuple[PositiveInt, ...]
     """Rows of each row group, in order: a reader can find any row without opening the file."""
     first: RowOrigin
-    """Row of the source that the shard's first row was made of."""
+    """The source row behind the shard's first row."""
     last: RowOrigin
 
     @property
     def num_edits(self) -> int:
-        """Rows of the shard, of whatever kind."""
+        """Rows of the shard, of any kind."""
         return sum(self.row_groups)
 
 
 class Manifest(Record):
-    """A packed data set: everything that is needed to read it and to make it again."""
+    """A packed data set: everything for reading and rebuilding it."""
 
     schema_version: Literal[3] = SCHEMA_VERSION
     shards: tuple[PackedShard, ...] = Field(min_length=1)
     rankings: tuple[PackedShard, ...] = ()
-    """Parquet files of preferences, if the source has some; ``read_rankings`` reads them."""
+    """Parquet files of preferences, if the source has any; ``read_rankings`` reads them."""
     counts: dict[str, int]
-    """Edits by what they are: ``edits``, ``annotated``, ``extent/local``, ``operation/add`` ...;
-    likewise ``rankings``."""
+    """Counts of edits by property: ``edits``, ``annotated``, ``extent/local``, ``operation/add``
+    ...; likewise ``rankings``."""
     left_out: dict[str, int]
-    """Rows that are not in it, by reason."""
+    """Dropped rows, by reason."""
     config: dict[str, Any]
-    """The settings that it was built with."""
+    """The settings of its build."""
     made_by: str
     """Name and version of the library."""
 
@@ -75,22 +75,22 @@ class Manifest(Record):
     def digest(self) -> str:
         """SHA-256 over the shards in order, as ``sha256sum *.parquet | sha256sum`` prints it.
 
-        Data sets with the same digest hold the same, wherever and whenever they were packed.
+        Equal digests mean equal content.
         """
         lines = (f"{shard.sha256}  {shard.name}\n" for shard in self.files)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 class ShardReport(Record):
-    """What a task that packed one shard hands to the one that gathers them; small enough for JSON.
+    """Report of a task that packed one shard, for merging; small enough for JSON.
 
     It is not part of the packed data set.
     """
 
     shard: PackedShard | None
-    """None if all of its rows were left out: then there is no file."""
+    """None: all rows were dropped, so there is no file."""
     rankings: PackedShard | None = None
-    """None if it has no rankings."""
+    """None: no rankings."""
     counts: dict[str, NonNegativeInt]
     """As in the manifest."""
     left_out: dict[str, NonNegativeInt]
@@ -98,7 +98,7 @@ class ShardReport(Record):
 
 
 def gather(reports: Iterable[ShardReport], config: Mapping[str, Any]) -> Manifest:
-    """The manifest of a data set whose shards were packed one by one, in any order.
+    """The manifest for separately packed shards, in any order.
 
     Raises:
         InvalidInputError: two shards have the same name, or no shard holds an edit.
@@ -133,7 +133,7 @@ def gather(reports: Iterable[ShardReport], config: Mapping[str, Any]) -> Manifes
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> Path:
-    """Write ``manifest.json`` in one step; returns its path."""
+    """Write ``manifest.json`` atomically; returns its path."""
     path = folder / FILE_NAME
     unfinished = path.with_name(path.name + ".partial")
     unfinished.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -142,10 +142,10 @@ def write_manifest(manifest: Manifest, folder: Path) -> Path:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of the packed data set in ``folder``; its shards are not looked at.
+    """The manifest of the packed data set in ``folder``; does not read its shards.
 
     Raises:
-        InvalidInputError: there is none, it is malformed, or another version wrote it.
+        InvalidInputError: it is missing, malformed, or of another version.
     """
     path = folder / FILE_NAME
     try:
@@ -157,10 +157,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def parse_manifest(data: bytes, name: str) -> Manifest:
-    """Read a manifest that came from elsewhere, such as S3; ``name`` is what an error calls it.
+    """Parse a manifest from elsewhere, such as S3; ``name`` identifies it in errors.
 
     Raises:
-        InvalidInputError: it is malformed, or another version wrote it.
+        InvalidInputError: it is malformed, or of another version.
     """
     try:
         fields = json.loads(data)
@@ -176,12 +176,12 @@ def parse_manifest(data: bytes, name: str) -> Manifest:
 
 
 def verify(folder: Path, name: str = "") -> Manifest:
-    """Check that every shard in ``folder`` is the file that the manifest says; reads all of them.
+    """Check that every shard in ``folder`` matches the manifest; reads all of them.
 
-    ``name`` is what an error calls the folder.
+    ``name`` identifies the folder in errors.
 
     Raises:
-        InvalidInputError: a shard is missing or differs; every such file is named.
+        InvalidInputError: a shard is missing or differs; names every such file.
     """
     manifest = read_manifest(folder)
     problems = [

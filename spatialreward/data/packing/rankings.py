@@ -1,4 +1,4 @@
-"""Rankings in Parquet: shards of their own beside those of the edits, ``rankings-*.parquet``."""
+"""Rankings in Parquet: separate shards beside those of the edits, ``rankings-*.parquet``."""
 
 import json
 from collections import Counter
@@ -43,15 +43,15 @@ _ORDERS = TypeAdapter(dict[str, tuple[int, ...]])
 def read_rankings(
     shard: Path | BinaryIO, *, name: str = "", pictures: bool = True
 ) -> Iterator[Ranking]:
-    """The rankings of a shard in order; one row group is in memory.
+    """The rankings of a shard in order; one row group in memory.
 
     Args:
-        shard: a file, or anything that can be read and sought, such as an object in S3.
-        name: what an error calls the shard, if it is no file on disk.
-        pictures: False reads none, and has an empty file in the place of each.
+        shard: a file, or a readable and seekable stream, such as an object in S3.
+        name: of the shard in errors, if it is not a file on disk.
+        pictures: False replaces each by an empty file.
 
     Raises:
-        InvalidInputError: the shard is damaged, holds no rankings, or is of another version.
+        InvalidInputError: the shard is damaged, holds no rankings, or has another version.
     """
     name = name or str(shard)
     columns = None if pictures else [one for one in RANKINGS_SCHEMA.names if one not in _PICTURES]
@@ -62,10 +62,10 @@ def read_rankings(
 
 
 def rankings_of(rows: pa.Table, name: str) -> list[Ranking]:
-    """The rankings in rows of a shard; without columns of pictures, with an empty file for each.
+    """The rankings in rows of a shard; without columns of pictures, with empty files.
 
     Raises:
-        InvalidInputError: a row is no ranking; ``name`` is what the message calls the shard.
+        InvalidInputError: a row is not a ranking; ``name`` identifies the shard.
     """
     return [_from_row(row, name) for row in rows.to_pylist()]
 
@@ -74,20 +74,20 @@ def num_rankings_in(shard: Path) -> int:
     """Number of a shard's rankings, from its footer.
 
     Raises:
-        InvalidInputError: the shard is damaged or none of rankings.
+        InvalidInputError: the shard is damaged or does not hold rankings.
     """
     with opened(shard, str(shard), RANKINGS) as file:
         return file.metadata.num_rows
 
 
 def count_rankings(shard: Path) -> dict[str, int]:
-    """A shard's rankings as a manifest counts them; no picture is read.
+    """A shard's counts for a manifest; reads no pictures.
 
     ``rankings``; ``ranked/DIMENSION``: those with an order in it; ``tied/DIMENSION``: those of them
-    in which pictures share a rank.
+    with a shared rank.
 
     Raises:
-        InvalidInputError: the shard is damaged or none of rankings.
+        InvalidInputError: the shard is damaged or does not hold rankings.
     """
     with opened(shard, str(shard), RANKINGS) as file:
         orders = file.read(["orders"], use_threads=False)["orders"].to_pylist()
@@ -133,7 +133,7 @@ def _from_row(row: Mapping[str, Any], name: str) -> Ranking:
     try:
         ids = row["edit_ids"]
         edited = row.get("edited", [b""] * len(ids))
-        # Fingerprints are the sources' first, and then one an edited picture.
+        # Fingerprints: the sources' first, then one per edited picture.
         sources = row.get("sources", [b""] * (len(row["fingerprints"]) - len(ids)))
         edits = zip(ids, edited, row["editors"], strict=True)
         return Ranking(
@@ -156,4 +156,4 @@ def _from_row(row: Mapping[str, Any], name: str) -> Ranking:
 RANKINGS = Layout(
     RANKINGS_SCHEMA, _to_row, _check_schema, ("operation", "license", "origin_file"), "rankings"
 )
-"""How rankings are laid out in a shard."""
+"""The shard layout of rankings."""

@@ -1,8 +1,8 @@
-"""How an edit is laid out in Parquet: columns, and the way from a record to a row and back.
+"""The Parquet layout of edits: columns, and conversion between records and rows.
 
-Flat columns come first, so that rows can be counted, chosen and balanced without touching their
-pictures or parsing JSON; the pictures come last. What the flat columns say twice is read back from
-the JSON columns, which hold the records whole.
+Flat columns come first, so that rows can be counted, selected and balanced without reading pictures
+or parsing JSON; the pictures come last. Reading uses the JSON columns, which hold whole records;
+flat columns repeat parts of them.
 """
 
 import io
@@ -21,31 +21,31 @@ from spatialreward.errors import InvalidInputError
 from spatialreward.records import EditRegion, Judgement, Record, Scores
 
 SCORES = tuple(Scores.model_fields)
-"""Names of the score columns, 0..25 each; null in a stream that was not asked."""
+"""Names of the score columns, 0..25 each; null in a stream that was not requested."""
 PICTURES = ("sources", "edited")
 """Columns with encoded picture files."""
 JSON = ("prior", "annotation", "truth", "given", "given_regions")
-"""Columns with a record each as JSON; null where the edit has none."""
+"""Columns with one record each as JSON; null if the edit has none."""
 
 _VERSION_KEY = b"spatialreward.schema_version"
 _COLUMNS = [
     pa.field("id", pa.string(), nullable=False),
     pa.field("instruction", pa.string(), nullable=False),
     pa.field("operation", pa.string(), nullable=False),
-    # Empty where the data set does not say who drew it.
+    # Empty if the editor is unknown.
     pa.field("editor", pa.string(), nullable=False),
-    # Empty where none is named.
+    # Empty if there is none.
     pa.field("license", pa.string(), nullable=False),
-    # Null where there are not two pictures to compare: these are the prior's.
+    # Of the prior; null without two pictures.
     pa.field("extent", pa.string()),
     pa.field("changed_share", pa.float64()),
     pa.field("annotated", pa.bool_(), nullable=False),
-    # Empty where none was lost.
+    # Empty if no label was lost.
     pa.field("lost_label", pa.string(), nullable=False),
     pa.field("verified", pa.bool_()),
     *(pa.field(name, pa.float64()) for name in SCORES),
     pa.field("num_sources", pa.int32(), nullable=False),
-    # Pixels of the edited picture, of the first source where there is none.
+    # Pixels of the edited picture, or else of the first source.
     pa.field("width", pa.int32(), nullable=False),
     pa.field("height", pa.int32(), nullable=False),
     pa.field("picture_bytes", pa.int64(), nullable=False),
@@ -53,9 +53,9 @@ _COLUMNS = [
     pa.field("origin_file", pa.string(), nullable=False),
     pa.field("origin_row", pa.string(), nullable=False),
     pa.field("prior", pa.string()),
-    # The label, a Judgement; ``annotated`` and the scores above say parts of it again.
+    # The label, a Judgement; ``annotated`` and the scores above repeat parts of it.
     pa.field("annotation", pa.string()),
-    # Null where the source did not make the edit itself.
+    # Null unless the source generated the edit.
     pa.field("truth", pa.string()),
     pa.field("given", pa.string(), nullable=False),
     pa.field("given_regions", pa.string()),
@@ -72,10 +72,10 @@ FACTS = tuple(field.name for field in _COLUMNS if field.name not in PICTURES)
 
 
 def check_schema(schema: pa.Schema, name: str) -> None:
-    """Refuse a file that is no shard of edits, or one of another version.
+    """Refuse a file that is not a shard of edits, or of another version.
 
     Raises:
-        InvalidInputError: it is one; ``name`` is what the message calls the file.
+        InvalidInputError: it is one; ``name`` identifies the file.
     """
     check_version(schema, _VERSION_KEY, SCHEMA_VERSION, name, kind="packed edits", version=VERSION)
 
@@ -84,8 +84,8 @@ def to_row(edit: LabelledEdit) -> dict[str, Any]:
     """An edit as a row of ``SCHEMA``.
 
     Raises:
-        InvalidInputError: its pictures were not looked at, one of them has no readable header, or a
-            number is not finite; names the edit.
+        InvalidInputError: its pictures are not processed, one has no readable header, or a number
+            is not finite; names the edit.
     """
     edit.check_looked_at()
     prior, label = edit.prior, edit.label
@@ -123,21 +123,21 @@ def to_row(edit: LabelledEdit) -> dict[str, Any]:
 
 
 def edits_of(rows: pa.Table | pa.RecordBatch, name: str) -> list[LabelledEdit]:
-    """The edits in rows of a shard, all columns there; ``name`` is what an error calls the shard.
+    """The edits in rows of a shard with all columns; ``name`` identifies the shard in errors.
 
     Raises:
-        InvalidInputError: a row is no edit.
+        InvalidInputError: a row is not an edit.
     """
     return [_from_row(row, name) for row in rows.to_pylist()]
 
 
 def with_empty_pictures(facts: pa.Table) -> pa.Table:
-    """Rows that were read without their pictures, with an empty file in the place of each."""
+    """Replace unread pictures by empty files."""
     num_rows = facts.num_rows
-    # Shards without the column are from before there were edits without a source.
+    # Shards without the column predate edits without a source.
     has_counts = "num_sources" in facts.column_names
     counts = facts["num_sources"].to_pylist() if has_counts else [1] * num_rows
-    # There is an extent where there are sources and an edited picture.
+    # An extent implies sources and an edited picture.
     is_edited = [
         extent is not None or not count
         for extent, count in zip(facts["extent"].to_pylist(), counts, strict=True)
@@ -202,7 +202,7 @@ def _json(
 
 
 def _size(picture: bytes, edit: str, which: str) -> tuple[int, int]:
-    # Pillow's readers raise whatever malformed bytes make them stumble over.
+    # Pillow's readers raise many types for malformed bytes.
     try:
         with Image.open(io.BytesIO(picture)) as image:
             return image.size

@@ -1,7 +1,7 @@
-"""One shard: written row group by row group, complete or not there, and read the same way.
+"""Writes and reads one shard by row groups; the file appears only when complete.
 
-The same edits in the same order give the same bytes, so a shard's checksum tells whether a second
-run made the same. Pictures are compressed already and are stored as they are.
+The same edits in the same order give the same bytes, so a shard's checksum shows whether a second
+run gave the same result. Pictures are compressed already and stored as they are.
 """
 
 import json
@@ -41,16 +41,15 @@ EDITS = Layout(
     ("operation", "editor", "license", "extent", "origin_file"),
     "edits",
 )
-"""How edits are laid out in a shard."""
+"""The shard layout of edits."""
 
 
 class ShardWriter:
-    """Writes one shard as a ``with`` block goes on; memory is bounded by one row group.
+    """Writes one shard during a ``with`` block; memory is bounded by one row group.
 
-    The rows go to ``NAME.partial``, which takes the shard's name when the block ends well and is
-    removed when it raises. A process that is killed leaves it behind, for the next run to
-    overwrite. Row groups hold at most ``rows_a_group`` records and ``bytes_a_group`` bytes of
-    pictures, or one record that is larger.
+    Rows go to ``NAME.partial``, which is renamed when the block succeeds and removed when it
+    raises. A killed process leaves it for the next run to overwrite. Row groups hold at most
+    ``rows_a_group`` records and ``bytes_a_group`` bytes of pictures, or one larger record.
     """
 
     def __init__(
@@ -63,7 +62,7 @@ class ShardWriter:
     ) -> None:
         """Prepare to write ``path``, with edits or records of another ``layout``.
 
-        Its folder is there already.
+        Its folder must exist.
         """
         if rows_a_group < 1 or bytes_a_group < 1:
             raise InvalidInputError(
@@ -80,11 +79,11 @@ class ShardWriter:
 
     @property
     def shard(self) -> PackedShard | None:
-        """What was written, once the block has ended; None if there was no row, hence no file."""
+        """The written shard, after the block; None without rows, and so without a file."""
         return self._shard
 
     def __enter__(self) -> Self:
-        """Begin the unfinished file."""
+        """Open the unfinished file."""
         self._parquet = pq.ParquetWriter(
             self._unfinished,
             self._layout.schema,
@@ -99,7 +98,7 @@ class ShardWriter:
         """Add an edit, or another record of the layout.
 
         Raises:
-            InvalidInputError: it cannot be stored; it is left out, and the writer can go on.
+            InvalidInputError: it cannot be stored; the writer remains usable.
         """
         row = self._layout.to_row(record)
         rows, size = self._limits
@@ -116,7 +115,7 @@ class ShardWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give the file its name, or remove it if the block raised or wrote nothing."""
+        """Rename the file, or remove it if the block raised or wrote nothing."""
         try:
             if kind is None and self._rows:
                 self._end_group()
@@ -133,7 +132,7 @@ class ShardWriter:
 
     def _finish(self) -> None:
         if pq.read_metadata(self._unfinished).num_rows == 0:
-            # What an earlier run with other settings left under this name is not this shard.
+            # Remove a file of this name from an earlier run with other settings.
             self._path.unlink(missing_ok=True)
             return
         with self._unfinished.open("rb") as file:
@@ -150,10 +149,10 @@ def write_shard(
     rows_a_group: int = ROWS_A_GROUP,
     bytes_a_group: int = BYTES_A_GROUP,
 ) -> PackedShard | None:
-    """Write a shard from edits that come one by one, as ``ShardWriter`` does.
+    """Write a shard from an iterable of edits with ``ShardWriter``.
 
     Returns:
-        What was written; None if there was no edit, and then no file either.
+        The written shard; None without edits, and so without a file.
 
     Raises:
         InvalidInputError: an edit cannot be stored.
@@ -165,10 +164,10 @@ def write_shard(
 
 
 def describe_shard(path: Path, layout: Layout = EDITS) -> PackedShard:
-    """What a manifest says about a shard, from the file itself; pictures are hashed, not decoded.
+    """A shard's entry for a manifest; hashes pictures without decoding them.
 
     Raises:
-        InvalidInputError: the file is no shard of this layout, or is damaged.
+        InvalidInputError: the file has another layout, or is damaged.
     """
     with opened(path, str(path), layout) as file:
         rows = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
@@ -189,19 +188,19 @@ def describe_shard(path: Path, layout: Layout = EDITS) -> PackedShard:
 
 
 class Footer(NamedTuple):
-    """What a shard's footer alone tells."""
+    """Content of a shard's footer."""
 
     row_groups: tuple[int, ...]
     """Rows of each row group."""
     present: Mapping[str, int]
-    """How many rows have a value, by column; of those without pictures that hold one value."""
+    """Number of non-null rows, by column; for flat columns without pictures."""
 
 
 def read_footer(shard: Path) -> Footer:
-    """What a shard holds, without reading a row.
+    """Read a shard's footer, but no rows.
 
     Raises:
-        InvalidInputError: the file is no shard of edits, or its footer is damaged.
+        InvalidInputError: the file is not a shard of edits, or its footer is damaged.
     """
     with opened(shard, str(shard), EDITS) as file:
         groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
@@ -221,16 +220,16 @@ def read_edits(
     name: str = "",
     pictures: bool = True,
 ) -> Iterator[LabelledEdit]:
-    """The edits of a shard in order, or those of some row groups; one row group in memory.
+    """The edits of a shard in order, or of some row groups; one row group in memory.
 
     Args:
-        shard: a file, or anything that can be read and sought, such as an object in S3.
-        row_groups: numbers of row groups, in the order in which they are to be read.
-        name: what an error calls the shard, if it is no file on disk.
-        pictures: False reads none, and has an empty file in the place of each.
+        shard: a file, or a readable and seekable stream, such as an object in S3.
+        row_groups: numbers of row groups, in reading order.
+        name: of the shard in errors, if it is not a file on disk.
+        pictures: False replaces each by an empty file.
 
     Raises:
-        InvalidInputError: the shard is damaged or none of ours; or there is no such row group.
+        InvalidInputError: the shard is damaged or not ours; or there is no such row group.
     """
     name = name or str(shard)
     columns = None if pictures else list(FACTS)
@@ -246,10 +245,10 @@ def read_edits(
 
 
 def read_edit(shard: Path, row: int) -> LabelledEdit:
-    """One edit of a shard by its row; reads its row group alone.
+    """One edit of a shard by row; reads only its row group.
 
     Raises:
-        InvalidInputError: the shard is damaged or none of ours; or there is no such row.
+        InvalidInputError: the shard is damaged or not ours; or there is no such row.
     """
     with opened(shard, str(shard), EDITS) as file:
         first = 0
@@ -265,26 +264,26 @@ def read_edit(shard: Path, row: int) -> LabelledEdit:
 def read_facts(
     shard: Path | BinaryIO, columns: Sequence[str] | None = None, *, name: str = ""
 ) -> pa.Table:
-    """All rows of a shard without their pictures; of those columns, the ones that are named.
+    """All rows of a shard without pictures; only the named columns, if any.
 
     Raises:
-        InvalidInputError: the shard is damaged or none of ours.
+        InvalidInputError: the shard is damaged or not ours.
     """
     with opened(shard, name or str(shard), EDITS) as file:
         return file.read(list(FACTS if columns is None else columns), use_threads=False)
 
 
 def count_edits(shard: Path | BinaryIO, *, name: str = "") -> dict[str, int]:
-    """A shard's edits by what they are, as a manifest counts them; from flat columns alone.
+    """A shard's counts for a manifest, from flat columns alone.
 
-    ``edits``; ``prompts``: without an edited picture; ``without_source``: the edited picture alone;
-    ``annotated``; ``labelled_by/WHOM``: the teacher's model, or the source that has the label;
-    ``lost_label/WHY``: a label of the source that was dropped; ``verified``: a second pass agreed;
-    ``extent/WHICH``; ``operation/WHICH`` and ``license/WHICH``, ``unknown`` where the data set
-    names none.
+    ``edits``; ``prompts``: without an edited picture; ``without_source``: only an edited picture;
+    ``annotated``; ``labelled_by/NAME``: the teacher's model, or the label's source;
+    ``lost_label/WHY``: a dropped label of the source; ``verified``: a second pass agreed;
+    ``extent/WHICH``; ``operation/WHICH`` and ``license/WHICH``, ``unknown`` if the data set has
+    none.
 
     Raises:
-        InvalidInputError: the shard is damaged or none of ours.
+        InvalidInputError: the shard is damaged or not ours.
     """
     columns = [
         *("operation", "license", "extent", "annotated", "verified"),

@@ -1,4 +1,4 @@
-"""What a data card tells about a data set, gathered shard by shard from columns without pictures.
+"""Statistics for a data card, collected shard by shard from columns without pictures.
 
 Memory depends on the number of bins and of kinds of operation, not on the number of edits.
 """
@@ -39,7 +39,7 @@ class Histogram:
     """Counts of values by bins, and their mean; values beyond the edges go to the outer bins."""
 
     def __init__(self, edges: Sequence[float]) -> None:
-        """Begin with nothing counted; ``edges`` rise, and bins include their lower one."""
+        """Start empty; ``edges`` ascend, and bins include their lower one."""
         self.edges = np.asarray(edges, dtype=float)
         self.counts = np.zeros(len(self.edges) - 1, dtype=np.int64)
         self.smallest, self.largest = float("inf"), float("-inf")
@@ -58,7 +58,7 @@ class Histogram:
 
     @property
     def num_values(self) -> int:
-        """How many values were counted."""
+        """Number of counted values."""
         return int(self.counts.sum())
 
     @property
@@ -68,23 +68,23 @@ class Histogram:
 
 
 class Place(NamedTuple):
-    """Where one edit is in a packed data set."""
+    """Location of one edit in a packed data set."""
 
     shard: str
     row: int
 
 
 class Statistics:
-    """Distributions over a data set's edits, and a few of the edits to look at."""
+    """Distributions over a data set's edits, and some sample edits."""
 
     def __init__(self, num_samples: int) -> None:
-        """Begin with nothing counted; keep ``num_samples`` edits of each kind to choose from."""
+        """Start empty; keep ``num_samples`` edits of each kind to choose from."""
         self.scores = {name: Histogram(np.arange(MAX_SCORE + 2) - 0.5) for name in SCORES}
-        """A bin a whole score."""
+        """One bin per whole score."""
         self.changed_share = Histogram(np.linspace(0, 1, 21))
-        """Share of the picture in the mask of changed pixels; a bin five percent."""
+        """Share of the picture in the mask of changed pixels; bins of five percent."""
         self.num_regions = Histogram(np.arange(MOST_REGIONS + 2) - 0.5)
-        """Regions an edit: the teacher's, or the proposed ones of an edit without annotation."""
+        """Regions per edit: the teacher's, or the proposed ones of an edit without annotation."""
         self.region_area = Histogram(np.linspace(0, 1, 21))
         """Share of the picture that a region's box covers."""
         self.evidence = Histogram(np.linspace(0, 1, 21))
@@ -112,9 +112,9 @@ class Statistics:
             self._maybe_draw(edit, (extent or "", operation), Place(shard, row))
 
     def samples(self) -> list[Place]:
-        """Edits to look at: one of the commonest kind (extent and operation), then of the next.
+        """Sample edits: one of the most frequent kind (extent and operation), then of the next.
 
-        Which one of its kind is left to a hash of its id: the same whenever it is asked.
+        A hash of the id selects the edit within a kind, deterministically.
         """
         kinds = [kind for kind, _ in self._kinds.most_common()]
         ranked = {kind: sorted(self._drawn[kind], reverse=True) for kind in kinds}
@@ -129,7 +129,7 @@ class Statistics:
         if prior is None:
             return
         label = None if annotation is None else json.loads(annotation)
-        # A label of the PQ stream alone says nothing of regions.
+        # A label of the PQ stream alone has no regions.
         is_semantic = label is not None and label["scores"]["editing_success"] is not None
         regions = label["regions"] if is_semantic else proposed
         self.num_regions.add([len(regions)])
@@ -145,7 +145,7 @@ class Statistics:
 
 
 def statistics_of(folder: Path, manifest: Manifest, num_samples: int) -> Statistics:
-    """Statistics of the packed data set in ``folder``; no picture is read.
+    """Statistics of the packed data set in ``folder``; reads no pictures.
 
     Raises:
         InvalidInputError: a shard is missing or damaged.

@@ -1,1 +1,1 @@
-"""Where two pictures differ: edit regions proposed from pixel evidence."""
+"""Proposes edit regions of two pictures from pixel evidence."""

@@ -1,8 +1,8 @@
-"""Alignment: how far an editor moved and stretched the picture's content without being asked.
+"""Alignment: estimates an editor's unintended shift and stretch of the picture's content.
 
-Points are followed from the edited picture back to its source, and shift and scale fitted to their
-movements, each axis on its own, so that edited places do not count. Rotations are left out: no
-editor is known to turn pictures.
+Tracks points from the edited picture back to its source, and fits shift and scale to their
+movements, each axis separately and robustly against edited places. Left out: rotations, because no
+known editor rotates pictures.
 """
 
 from typing import NamedTuple
@@ -26,13 +26,13 @@ _LEVELS = 3
 _STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 12, 0.03)
 _FITTING_STEPS = 5
 _AGREES_PX = 1.0
-# Beyond it a difference is an edit's, which must not decide how the rest is aligned.
+# Larger differences are edits, which must not influence the alignment of the rest.
 _LIMIT_LEVELS = 32
-# Alignment is never exact; less is no reason to leave the border out.
+# Alignment is never exact; a smaller shift needs no exclusion of the border.
 _BORDER_PX = 0.25
-# Tukey's constant: 95 % efficient if the movements were normally distributed.
+# Tukey's constant: 95 % efficient for normally distributed movements.
 _TUKEY = 4.685
-# Keeps the scale at 1 when all points lie close together: 3 px of spread over 100 points.
+# Keeps the scale at 1 if all points lie close together: 3 px of spread over 100 points.
 _SCALE_PRIOR = 1000.0
 
 
@@ -46,9 +46,9 @@ class Alignment(NamedTuple):
 
 
 def estimate_alignment(source: Pixels, edited: Pixels, config: RegionConfig) -> Alignment:
-    """Align two RGB pictures ``[H, W, 3]`` of one size; unmoved where nothing plausible is found.
+    """Align two RGB pictures ``[H, W, 3]`` of one size; identity if nothing plausible is found.
 
-    Small and structureless pictures have nothing to go by and are taken as they are.
+    Small and structureless pictures offer no points and count as aligned.
     """
     height, width = edited.shape[:2]
     if min(height, width) < _MIN_SIDE:
@@ -74,7 +74,7 @@ def estimate_alignment(source: Pixels, edited: Pixels, config: RegionConfig) -> 
 
 
 def _shift_alone(source: Pixels, edited: Pixels, config: RegionConfig) -> Alignment:
-    """For pictures with few corners: phase correlation, if the pictures then differ by less."""
+    """For pictures with few corners: phase correlation, if it reduces the difference."""
     height, width = edited.shape
     window = cv2.createHanningWindow((width, height), cv2.CV_32F)
     (dx, dy), _ = cv2.phaseCorrelate(edited.astype(np.float32), source.astype(np.float32), window)
@@ -89,7 +89,7 @@ def _shift_alone(source: Pixels, edited: Pixels, config: RegionConfig) -> Alignm
 
 
 def warp(source: Pixels, alignment: Alignment) -> Pixels:
-    """The source ``[H, W, 3]`` as the edited picture has it; its border continues outwards."""
+    """The source ``[H, W, 3]`` in the edited picture's alignment; extends its border outwards."""
     if alignment == Alignment():
         return source
     height, width = source.shape[:2]
@@ -106,7 +106,7 @@ def warp(source: Pixels, alignment: Alignment) -> Pixels:
 
 
 def covered(alignment: Alignment, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Where the edited picture shows what is in the source, ``[H, W]``: not beyond its border."""
+    """Mask of the edited picture's content within the source's border, ``[H, W]``."""
     inside = []
     for side, shift, stretch in zip(shape[::-1], *alignment, strict=True):
         places = np.arange(side)
@@ -118,7 +118,7 @@ def covered(alignment: Alignment, shape: tuple[int, int]) -> NDArray[np.bool_]:
 def _follow(source: Pixels, edited: Pixels) -> tuple[Floats, Floats] | None:
     """Points of the edited picture and their movements to the source, both ``[N, 2]``.
 
-    Only points that lead back to where they came from; None if there are too few.
+    Keeps only points that track back to their origin; None if there are too few.
     """
     corners = cv2.goodFeaturesToTrack(edited, _MAX_POINTS, 0.01, 6)
     if corners is None:

@@ -1,4 +1,4 @@
-"""From differences to a few boxes: connected changes, how much each weighs, which belong together.
+"""Reduces pixel differences to a few boxes: connected changes, their mass, and their merging.
 
 Boxes here are ``left, top, right, bottom`` in pixels, right and bottom exclusive.
 """
@@ -16,11 +16,11 @@ from spatialreward.data.regions.config import RegionConfig
 # H W height and width
 PixelBox = tuple[int, int, int, int]
 
-# Changes beyond this multiple of a strong one weigh no more: contrast is not importance.
+# Cap at this multiple of a strong change: contrast is not importance.
 _SATURATION = 3.0
 _MIN_STRONG_PIXELS = 4
 _MAX_CLUSTERS = 48
-# The true outline of a blurred change lies where it has half its height; less leaves a margin.
+# The true outline of a blurred change lies at half its height; a lower threshold adds a margin.
 _OUTLINE_HEIGHT = 0.4
 _OUTLINE_WINDOW = 7
 
@@ -30,13 +30,13 @@ class Cluster(NamedTuple):
 
     box: PixelBox
     mass: float
-    """Sum of its pixels' excess, each limited."""
+    """Sum of its pixels' capped excess."""
     pixels: int
     """Number of changed pixels."""
     strong: int
-    """How many of them are strongly changed."""
+    """Number of strongly changed pixels."""
     labels: tuple[int, ...]
-    """Its parts in the picture of labels."""
+    """Its labels in the labelled picture."""
 
     def merged(self, other: Self) -> "Cluster":
         """Both as one."""
@@ -73,16 +73,16 @@ def find_changes(
 
 
 def _weak_mask(excess_HW: NDArray[np.floating], config: RegionConfig) -> NDArray[np.bool_]:
-    """Pixels that may belong to a change, without the fringe that smoothing puts around it."""
+    """Pixels that may belong to a change, without the fringe from smoothing."""
     peak_HW = cv2.dilate(excess_HW, np.ones((_OUTLINE_WINDOW, _OUTLINE_WINDOW), np.uint8))
     return (excess_HW > config.weak_change) & (excess_HW > _OUTLINE_HEIGHT * peak_HW)
 
 
 def _components(mask_HW: NDArray[np.bool_], gap: float) -> tuple[NDArray[np.int32], int]:
-    """Labels of the parts of a mask, gaps of so many pixels closed, and their number with 0."""
+    """Labels of a mask's components after closing gaps, and their number including 0."""
     reach = max(1, round(gap)) | 1
     element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    # A margin, or closing would tie whatever lies at the border to it.
+    # Without a margin, closing would attach everything near the border to it.
     padded = np.pad(mask_HW.astype(np.uint8), reach)
     closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, element)[reach:-reach, reach:-reach]
     count, labels_HW = cv2.connectedComponents(np.ascontiguousarray(closed), connectivity=8)
@@ -95,7 +95,7 @@ def _measured(
     count: int,
     config: RegionConfig,
 ) -> list[Cluster]:
-    """The heaviest labels that are strong or large enough to matter, as clusters."""
+    """The heaviest labels that are strong or large enough, as clusters."""
     rows, columns = np.nonzero(labels_HW)
     labels, excess = labels_HW[rows, columns], excess_HW[rows, columns]
     limited = np.minimum(excess, _SATURATION * config.strong_change)
@@ -127,9 +127,9 @@ def _with_company(
     size: tuple[int, int],
     config: RegionConfig,
 ) -> list[Cluster]:
-    """Clusters with the weaker changes right beside them, which alone would not be believed.
+    """Add weaker adjacent changes, which alone are not significant, to clusters.
 
-    Only what is smaller than the cluster as it was found: company brings no company.
+    Adds only changes smaller than the original cluster, and does not chain.
     """
     grown = list(clusters)
     for piece in doubtful:
@@ -146,7 +146,7 @@ def _with_company(
 def _merge_close(
     clusters: Sequence[Cluster], size: tuple[int, int], config: RegionConfig
 ) -> list[Cluster]:
-    """Merge what is close together as long as the common box does not hold much else."""
+    """Merge close clusters unless their common box contains much else."""
     merged = list(clusters)
     while pairs := [
         (one, two)
@@ -158,7 +158,7 @@ def _merge_close(
 
 
 def _fits(one: PixelBox, two: PixelBox, size: tuple[int, int], config: RegionConfig) -> bool:
-    """Whether two boxes are close, and their common box does not hold much else."""
+    """Whether two boxes are close, and their common box contains little else."""
     added, covered = _growth(one, two)
     small = config.max_small_waste * size[0] * size[1]
     return _gap(one, two) <= config.merging_distance * max(size) and added <= max(
@@ -174,7 +174,7 @@ def _merge_to(clusters: Sequence[Cluster], most: int) -> list[Cluster]:
 
 
 def _merge_best(clusters: list[Cluster], pairs: Sequence[tuple[int, int]]) -> None:
-    """Merge, in place, the pair whose common box adds the least."""
+    """Merge, in place, the pair whose common box adds the least area."""
     first, second = min(pairs, key=lambda pair: _growth(*(clusters[one].box for one in pair))[0])
     clusters[first] = clusters[first].merged(clusters.pop(second))
 
@@ -188,14 +188,14 @@ def _around(one: PixelBox, two: PixelBox) -> PixelBox:
 
 
 def _gap(one: PixelBox, two: PixelBox) -> int:
-    """Pixels between two boxes, along the axis on which they are further apart."""
+    """Pixels between two boxes, along the axis with the larger gap."""
     across = max(one[0], two[0]) - min(one[2], two[2])
     down = max(one[1], two[1]) - min(one[3], two[3])
     return max(across, down, 0)
 
 
 def _growth(one: PixelBox, two: PixelBox) -> tuple[int, int]:
-    """Pixels that the common box of two adds, and pixels that the two cover."""
+    """Pixels that the common box adds, and pixels that the two cover."""
     overlap_x = max(0, min(one[2], two[2]) - max(one[0], two[0]))
     overlap_y = max(0, min(one[3], two[3]) - max(one[1], two[1]))
     covered = _area(one) + _area(two) - overlap_x * overlap_y

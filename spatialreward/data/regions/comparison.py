@@ -1,4 +1,4 @@
-"""Two pictures compared pixel by pixel, with what editors do to the whole picture taken out."""
+"""Compares two pictures by pixel, after compensating an editor's global changes."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from spatialreward.data.regions.reencoding import (
 # H W height and width at the working resolution, 3 channels
 Floats = NDArray[np.floating]
 
-# OpenCV takes the three values of a single pixel for something else.
+# OpenCV misreads the three values of a single pixel.
 _MIN_SIDE = 8
 _TONE_REDUCTION = 4
 _TOLERANCE_WINDOW = 3
@@ -33,31 +33,31 @@ _INTACT_CORRELATION = 0.9
 
 
 class Comparison(NamedTuple):
-    """What was found, at the working resolution."""
+    """The comparison, at the working resolution."""
 
     excess_HW: Floats
-    """Colour difference of each pixel in multiples of the noise that is expected there."""
+    """Colour difference of each pixel in multiples of its expected noise."""
     tone_HW: Floats
-    """Colour difference of each pixel that one change of tone for the whole picture makes."""
+    """Colour difference of each pixel from a single change of tone for the whole picture."""
     structured_HW: NDArray[np.bool_]
-    """Where the source has structure that stands out from the noise."""
+    """Mask of the source's structure above the noise."""
     intact_HW: NDArray[np.bool_]
-    """Where the edited picture has the same structure."""
+    """Mask of the same structure in the edited picture."""
     level_HW: NDArray[np.uint8]
     """Mean difference of red, green and blue after alignment, in levels 0..255."""
     source_HW3: NDArray[np.uint8]
-    """The source in RGB, aligned; its tone and sharpness are its own."""
+    """The source in RGB, aligned; keeps its own tone and sharpness."""
     edited_HW3: NDArray[np.uint8]
-    """The edited picture in RGB; what came in over its border is taken from the source."""
+    """The edited picture in RGB; content from beyond the border is replaced by the source's."""
     alignment: Alignment
 
 
 def compare(source: Image.Image, edited: Image.Image, config: RegionConfig) -> Comparison:
-    """Compare two pictures of any size; the source is brought to the edited picture's shape."""
+    """Compare two pictures of any size; rescales the source to the edited picture's shape."""
     before, after = _at_working_size(source, edited, config.working_side)
     alignment = estimate_alignment(before, after, config)
     before = warp(before, alignment)
-    # What came in over the border was never in the source, so it can be no change of it.
+    # Content from beyond the border was never in the source, so it is no change of it.
     after = np.where(covered(alignment, after.shape[:2])[..., None], after, before)
     toned = match_tone(before, after)
     source_HW3, edited_HW3 = match_sharpness(_to_lab(toned), _to_lab(after))
@@ -86,7 +86,7 @@ def _at_working_size(
 
 def _resized(image: Image.Image, width: int, height: int) -> NDArray[np.uint8]:
     image = image if image.mode == "RGB" else image.convert("RGB")
-    # Pillow is slow to hand pixels over and fast to average them, so whole factors are its share.
+    # Pillow is slow to export pixels and fast to average them, so it handles whole factors.
     factors = max(1, image.width // width), max(1, image.height // height)
     pixels = np.asarray(image.reduce(factors) if max(factors) > 1 else image)
     return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
@@ -98,7 +98,7 @@ def _to_lab(picture: NDArray) -> Floats:
 
 
 def _tone_change(before: NDArray[np.uint8], toned: Floats) -> Floats:
-    """Colour difference of each pixel; tone varies slowly, so a part of the resolution will do."""
+    """Colour difference of each pixel; tone varies slowly, so a lower resolution suffices."""
     height, width = before.shape[:2]
     small = max(_MIN_SIDE, width // _TONE_REDUCTION), max(_MIN_SIDE, height // _TONE_REDUCTION)
     one, other = (
@@ -112,9 +112,9 @@ def _tone_change(before: NDArray[np.uint8], toned: Floats) -> Floats:
 def _excess(source_HW3: Floats, edited_HW3: Floats, config: RegionConfig) -> tuple[Floats, float]:
     """Difference in multiples of the noise, and the level of the noise.
 
-    A pixel differs as far as it is outside the range of its neighbourhood in the other picture, on
-    average of what is seen from the source and from the edited picture: a shift by a pixel makes no
-    difference, and grain that only one of them has makes half of one.
+    A pixel's difference is its distance from the range of its neighbourhood in the other picture,
+    averaged over both directions: a shift by a pixel gives zero, and grain in only one of them
+    gives half.
     """
     weights = channel_weights(source_HW3, edited_HW3, config.noise_floor)
     source_HW3, edited_HW3 = (
@@ -141,11 +141,11 @@ def _outside(values: Floats, low: Floats, high: Floats) -> Floats:
 def _structure(
     source_HW3: Floats, edited_HW3: Floats, noise_level: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Where the source has structure, and where the edited picture has the same.
+    """Masks of the source's structure, and of the same structure in the edited picture.
 
-    The same: twice the covariance over the sum of the variances, which is the correlation lowered
+    The same: twice the covariance over the sum of the variances, which is the correlation reduced
     by unequal contrast, as in the structural similarity index of Wang et al. (2004), equation 6
-    with the constants left out.
+    without its constants.
     """
     window = (_STRUCTURE_WINDOW, _STRUCTURE_WINDOW)
 

@@ -10,64 +10,66 @@ Share = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
 
 
 class RegionConfig(Record):
-    """How pictures are compared, and what counts as a change.
+    """Parameters of the comparison, and thresholds of changes.
 
     Colour differences are distances in CIELAB, of which 2.3 are just noticeable. Lengths are
-    shares of the longest side of the picture, so that they hold at any resolution.
+    shares of the longest side of the picture, independent of resolution.
     """
 
     working_side: int = Field(256, ge=32, le=4096)
-    """Longest side in pixels at which pictures are compared; smaller ones stay as they are."""
+    """Longest side in pixels for the comparison; smaller pictures keep their size."""
 
     max_shift: Share = 0.1
-    """Larger shifts of the picture's content are taken for changes, not for misalignment."""
+    """Larger shifts of the picture's content count as changes, not as misalignment."""
     max_rescaling: Share = 0.1
-    """The same for rescaling, as a share of the picture's size, each axis on its own."""
+    """The same for rescaling, as a share of the picture's size, per axis."""
     min_agreeing: Share = 0.5
-    """Share of the points followed from picture to picture that must agree with an alignment."""
+    """Share of the tracked points that must agree with an alignment."""
 
     noise_floor: PositiveFloat = 1.15
-    """Least noise that is assumed, in colour difference: half of what can just be noticed."""
+    """Lower bound of the noise, in colour difference: half of what is just noticeable."""
     max_noise: PositiveFloat = 12.0
-    """Most noise that is assumed, in colour difference; what is above must be a change."""
+    """Upper bound of the noise, in colour difference; more must be a change."""
     max_edge_noise: Share = 0.5
-    """Most noise an edge adds, as a share of its contrast: an edge moved by half its width."""
+    """Upper bound of an edge's noise, as a share of its contrast: an edge moved by half its
+    width."""
 
     weak_change: PositiveFloat = 1.75
-    """Excess from which a pixel may belong to a change, in multiples of the median noise there. Of
-    photographs that were softened, shifted, given a drift of colour and grain, and encoded as JPEG,
-    one pixel in a hundred exceeds 1.1 to 2.1, the more the worse they were treated."""
+    """Lowest excess of a changed pixel, in multiples of the median noise there. In photographs that
+    were softened, shifted, given a drift of colour and grain, and encoded as JPEG, one pixel in a
+    hundred exceeds 1.1 to 2.1, increasing with the degradation."""
     strong_change: PositiveFloat = 5.0
-    """Excess that a change must reach in some of its pixels, in the same multiples: about twice of
+    """Excess that a change must reach in some of its pixels, in the same multiples: about twice
     what one pixel in a thousand exceeds in those photographs, 1.6 to 2.6."""
     min_area: Share = 4e-4
     """Share of the picture that must be strongly changed for a region: a square of 1/50 side."""
     min_share_of_strongest: Share = 0.06
-    """Regions with less than this share of the strongest region's mass are drift beside it."""
+    """Regions with less than this share of the strongest region's mass are drift."""
 
     joining_distance: Share = 0.03
-    """Changed pixels that are as close as this are one change."""
+    """Changed pixels at most this far apart form one change."""
     merging_distance: Share = 0.06
-    """Boxes that are as close as this may become one."""
+    """Boxes at most this far apart may merge."""
     max_waste: Share = 0.5
-    """By how much of their own area two boxes may grow when they become one."""
+    """Largest growth of two merged boxes, relative to their own area."""
     max_small_waste: Share = 0.01
-    """Growth that never matters, as a share of the picture: corners of one small thing."""
+    """Growth that is always allowed, as a share of the picture: corners of one small thing."""
     max_regions: PositiveInt = 8
-    """Boxes that need the least growth are merged until there are no more than these."""
+    """Merge the boxes with the least growth until at most this number remains."""
 
     global_tone: PositiveFloat = 12.0
-    """Median colour difference of all pixels by one change of tone from which an edit is global:
-    five times what can just be noticed. This sign and the next two add up in squares."""
+    """Median colour difference of all pixels under one change of tone that makes an edit global:
+    five times what is just noticeable. The squares of this sign and the next two add up."""
     global_share: Share = 0.5
-    """Share of changed pixels from which an edit is global."""
+    """Share of changed pixels that makes an edit global."""
     global_intact: Share = 0.25
-    """An edit is global if no more than this share of the source's structure is intact."""
+    """An edit is global if at most this share of the source's structure is intact."""
     min_structure: Share = 0.25
-    """Share of the picture that must have structure for that, or the next one, to say anything."""
+    """Share of the picture with structure that the previous and the next sign require."""
     min_correspondence: Share = 0.5
-    """How much of the structure of what seems unchanged must be the source's, on average, or the
-    edit is global: half is what the strongest encoding leaves (``correspondence`` says why)."""
+    """Smallest mean share of the source's structure in apparently unchanged places; below it an
+    edit is
+    global: half is what the strongest encoding preserves (``correspondence`` explains why)."""
 
     @model_validator(mode="after")
     def _strong_is_more_than_weak(self) -> Self:

@@ -1,20 +1,20 @@
-"""Whether two pictures that pass for the same up to noise show the same structure at all.
+"""Checks whether two pictures that match up to noise share any structure.
 
-The noise of a pair is estimated from the pair itself. Of two fine textures that have nothing to do
-with each other, such as a crowd and another frame of it, everything then passes for noise. So what
-was found to be unchanged is held to what an encoding can do to a picture:
+The noise of a pair is estimated from the pair itself. For two unrelated fine textures, such as a
+crowd and another frame of it, everything then counts as noise. So apparently unchanged places must
+satisfy a bound on what an encoding can do to a picture:
 
 An encoder rounds the coefficients of an orthogonal transform to multiples of a step. A coefficient
 that is rounded to ``q`` was at least ``q / 2`` before, of the same sign; so the covariance of a
 picture with its encoding is at least half of the encoding's variance, however strong it is.
-Resizing and blurring take structure away as well and add none. Contrast may have been raised, which
-leaves the correlation as it is. The larger one of ``covariance / variance of the edited picture``
-and the correlation is therefore at least 0.5 for a picture that was only encoded again, and 0 on
-average for textures that have nothing in common. In a few hundred generated textures it was 0.64 to
-1 after an encoding (JPEG or WebP of quality 10 to 95, half of the size and back, grain, blur), and
--0.13 to 0.39 for another frame of the same texture or another texture of equal statistics.
+Resizing and blurring only remove structure. A raised contrast leaves the correlation unchanged. The
+larger one of ``covariance / variance of the edited picture`` and the correlation is therefore at
+least 0.5 for a re-encoded picture, and 0 on average for unrelated textures. In a few hundred
+generated textures it was 0.64 to 1 after an encoding (JPEG or WebP of quality 10 to 95, half of the
+size and back, grain, blur), and -0.13 to 0.39 for another frame of the same texture or another
+texture of equal statistics.
 
-Nothing here is estimated from the pair but its alignment.
+Only the alignment is estimated from the pair.
 """
 
 from typing import NamedTuple
@@ -29,30 +29,30 @@ Pixels = NDArray[np.uint8]
 
 _LIGHTNESS_PER_LEVEL = np.float32(100 / 255)
 _WINDOW = (25, 25)
-# Around a change its own structure fades out.
+# Structure fades out around a change.
 _FRINGE = np.ones((5, 5), np.uint8)
-# Deviations of lightness within a window: above the grain of most photographs where both pictures
-# have them, and above what encoders, grain and banding put into a flat place where only one has.
+# Deviations of lightness within a window: above the grain of most photographs if both pictures have
+# them, and above what encoders, grain and banding add to a flat place if only one has.
 _STRUCTURE = 2.0
 _STRUCTURE_OF_ONE = 8.0
 _NOT_ZERO = 1e-6
 
 
 class Correspondence(NamedTuple):
-    """How far the structure around each pixel is the source's."""
+    """How much of the structure around each pixel is the source's."""
 
     share_HW: Floats
-    """1 for the source's own structure or what an encoder keeps of it, 0 for one that has nothing
-    to do with it, -1 for its negative."""
+    """1 for the source's own structure or what an encoder keeps of it, 0 for unrelated structure,
+    -1 for its negative."""
     structured_HW: NDArray[np.bool_]
-    """Where nothing is known to have changed and both pictures have structure, or one of them has
-    much: elsewhere the share says nothing."""
+    """Mask of apparently unchanged places where both pictures have structure, or one has much; the
+    share is meaningless elsewhere."""
 
     def mean(self, least_structured: float) -> float:
-        """Mean share over what is structured.
+        """Mean share over structured places.
 
-        1 if that is less than ``least_structured`` of the picture: what has no structure is not
-        known to be another's.
+        1 if they are less than ``least_structured`` of the picture: without structure there is no
+        evidence against it.
         """
         enough = self.structured_HW.sum() >= least_structured * self.structured_HW.size
         return float(self.share_HW[self.structured_HW].mean()) if enough else 1.0
@@ -61,9 +61,9 @@ class Correspondence(NamedTuple):
 def find_correspondence(
     source_HW3: Pixels, edited_HW3: Pixels, changed_HW: NDArray[np.bool_]
 ) -> Correspondence:
-    """Compare the structure of two aligned RGB pictures window by window.
+    """Compare the structure of two aligned RGB pictures by window.
 
-    What is known to have changed is no part of any window, and is not called structured.
+    Windows exclude changed pixels, which also do not count as structured.
     """
     kept_HW = (cv2.dilate(changed_HW.astype(np.uint8), _FRINGE) == 0).astype(np.float32)
     source_HW, edited_HW = (

@@ -1,4 +1,4 @@
-"""How far two sets of boxes cover the same: IoU of their unions, exact, and box by box."""
+"""Overlap of two sets of boxes: exact IoU of their unions, and IoU by box."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,16 +13,16 @@ Region = EditRegion | ProposedRegion
 
 
 def union_iou(first: Iterable[Box], second: Iterable[Box]) -> float:
-    """IoU of what the boxes of either side cover together; 1 if neither side covers anything."""
+    """IoU of the two unions of boxes; 1 if both are empty."""
     one, other = covered(first), covered(second)
     either = int((one | other).sum())
     return int((one & other).sum()) / either if either else 1.0
 
 
 def matched_iou(truth: Sequence[Region], predicted: Sequence[Region]) -> float:
-    """Sum of IoUs of the best one-to-one matching over the larger number of regions.
+    """Sum of IoUs of the best one-to-one matching, divided by the larger number of regions.
 
-    1 when both are empty; a missing region and a superfluous one both cost.
+    1 if both are empty; missing and superfluous regions both cost.
     """
     if not truth and not predicted:
         return 1.0
@@ -34,13 +34,13 @@ def matched_iou(truth: Sequence[Region], predicted: Sequence[Region]) -> float:
 
 
 def area(box: Box) -> int:
-    """Area of a box in its own units, 0 for one that is inside out."""
+    """Area of a box in its own units, 0 for an inverted one."""
     x1, y1, x2, y2 = box
     return max(0, x2 - x1) * max(0, y2 - y1)
 
 
 def common_area(one: Box, other: Box) -> int:
-    """Area of what two boxes share."""
+    """Area of the intersection of two boxes."""
     (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = one, other
     return area((max(ax1, bx1), max(ay1, by1), min(ax2, bx2), min(ay2, by2)))
 
@@ -53,7 +53,7 @@ def box_iou(one: Box, other: Box) -> float:
 
 
 def covered(boxes: Iterable[Box]) -> NDArray[np.bool_]:
-    """What lies in any of the boxes, ``[1000, 1000]``: exactly, as coordinates are whole."""
+    """Mask of the boxes' union, ``[1000, 1000]``: exact, because coordinates are whole."""
     cells = np.zeros((BOX_SCALE, BOX_SCALE), bool)
     for x1, y1, x2, y2 in boxes:
         cells[y1:y2, x1:x2] = True

@@ -1,4 +1,4 @@
-"""Edit regions proposed from two pictures alone, and the mask they come from."""
+"""Proposes edit regions from two pictures alone, with the mask behind them."""
 
 import math
 from typing import NamedTuple
@@ -29,19 +29,19 @@ class _Finding(NamedTuple):
     mask_HW: Mask
     clusters: list[Cluster]
     noise: float
-    """Median difference of what was not found to be changed, in levels 0..255."""
+    """Median difference of apparently unchanged pixels, in levels 0..255."""
     global_evidence: float
-    """0.5 where the signs of a global edit just reach the limit, 1 where it is beyond doubt."""
+    """0.5 if the signs of a global edit just reach the limit, 1 if certain."""
 
 
 def propose(
     source: Image.Image, edited: Image.Image, config: RegionConfig | None = None
 ) -> SpatialPrior:
-    """Where and how far the edited picture differs from its source.
+    """Regions and extent of the edited picture's difference from its source.
 
-    The pictures may differ in size; the source is rescaled to the edited picture. The same pictures
-    always give the same answer. ``noise`` is measured at the working resolution, after alignment;
-    in a global edit it holds whatever of the edit is everywhere.
+    The pictures may differ in size; the source is rescaled to the edited picture. Deterministic.
+    ``noise`` is measured at the working resolution, after alignment; in a global edit it includes
+    the part of the edit that is everywhere.
     """
     config = config or RegionConfig()
     finding = _find(source, edited, config)
@@ -59,7 +59,7 @@ def propose(
         regions=tuple(sorted(regions, key=lambda region: -region.evidence)),
         changed_share=float(finding.mask_HW.mean()),
         noise=finding.noise,
-        # Content that is found further right in the source was moved to the left.
+        # Content that lies further right in the source has moved to the left.
         shift_px=(-shift_x * edited.width / width, -shift_y * edited.height / height),
     )
 
@@ -67,7 +67,7 @@ def propose(
 def changed_mask(
     source: Image.Image, edited: Image.Image, config: RegionConfig | None = None
 ) -> Mask:
-    """Which pixels of the edited picture changed, at its own resolution; ``[height, width]``."""
+    """Mask of changed pixels at the edited picture's own resolution; ``[height, width]``."""
     finding = _find(source, edited, config or RegionConfig())
     mask = finding.mask_HW.astype(np.uint8)
     return cv2.resize(mask, edited.size, interpolation=cv2.INTER_NEAREST).astype(bool)
@@ -80,12 +80,12 @@ def _find(source: Image.Image, edited: Image.Image, config: RegionConfig) -> _Fi
     tone = median(comparison.tone_HW) / config.global_tone
     share = float(mask_HW.mean()) / config.global_share
     lost = _lost_structure(comparison, config)
-    # Signs of different kinds add up like independent errors.
+    # Signs of different kinds combine like independent errors.
     signs = math.hypot(tone, share, lost)
     rest = find_correspondence(comparison.source_HW3, comparison.edited_HW3, mask_HW)
     unlike = (1 - rest.mean(config.min_structure)) / (1 - config.min_correspondence)
     if unlike >= 1:
-        # What seems unchanged is no copy of the source, so what passed for noise was a change.
+        # Apparently unchanged places do not match the source, so the assumed noise was a change.
         signs = max(signs, unlike)
         mask_HW = mask_HW | (rest.structured_HW & (rest.share_HW < config.min_correspondence))
     noise = _median(comparison.level_HW[~mask_HW])
@@ -98,12 +98,12 @@ def _find(source: Image.Image, edited: Image.Image, config: RegionConfig) -> _Fi
 
 
 def _median(levels: NDArray[np.uint8]) -> float:
-    """Where every pixel changed there is no noise to be seen."""
+    """Median, or 0 if every pixel changed, because no noise is visible then."""
     return median(levels) if levels.size else 0.0
 
 
 def _lost_structure(comparison: Comparison, config: RegionConfig) -> float:
-    """How often the structure that is intact fits into what a local edit leaves at the least."""
+    """Intact structure relative to the least that a local edit leaves."""
     structured = comparison.structured_HW.sum()
     if structured < config.min_structure * comparison.structured_HW.size:
         return 0.0
@@ -111,7 +111,7 @@ def _lost_structure(comparison: Comparison, config: RegionConfig) -> float:
 
 
 def _evidence(cluster: Cluster, finding: _Finding, config: RegionConfig) -> float:
-    """How sure a region is: mean excess and size, each 0.5 at the least that is accepted."""
+    """Confidence of a region: mean excess and size, each 0.5 at its threshold."""
     height, width = finding.mask_HW.shape
     strength = cluster.mass / cluster.pixels / config.strong_change
     size = cluster.pixels / (config.min_area * height * width)
@@ -136,6 +136,6 @@ def _normalised(box: PixelBox, shape: tuple[int, int]) -> Box:
 
 
 def _apart(start: float, end: float) -> tuple[int, int]:
-    """Rounded, and never the same: a pixel may be less than a unit."""
+    """Rounded, but at least one apart: a pixel may be less than a unit."""
     first = min(round(start), BOX_SCALE - 1)
     return first, max(round(end), first + 1)

@@ -1,7 +1,7 @@
-"""What an editor does to the whole picture without being asked: tone, sharpness and noise.
+"""Estimates an editor's unintended global changes: tone, sharpness and noise.
 
-All three are estimated from the pair itself with medians and the like, so that the edit, as long as
-it covers less than half of what there is to see, has no say in them.
+All three are robust estimates from the pair itself, so the edit does not affect them as long as it
+covers less than half of the visible structure.
 """
 
 import itertools
@@ -18,11 +18,11 @@ from spatialreward.data.regions.median import median
 Floats = NDArray[np.floating]
 
 _TONE_SAMPLES = 1024
-# From a wide scale to a narrow one, in levels, so that a strong change of tone is not taken for an
-# edit of whatever it changes most.
+# From a wide scale to a narrow one, in levels, so that a strong change of tone does not count as an
+# edit of the most affected places.
 _TONE_SCALES = (32.0, 12.0, 5.0, 2.0, 2.0)
 _TUKEY = 4.685
-# Keeps the gains near 1 where there is little variation to learn them from; squared levels.
+# Keeps the gains near 1 if there is little variation; squared levels.
 _GAIN_PRIOR = 25.0
 _BLURS = (1.0, 2.0, 3.0, 4.5, 7.0)
 _EDGE_CONTRAST = 8.0
@@ -40,10 +40,10 @@ class Noise(NamedTuple):
 
 
 def match_tone(source_HW3: Floats, edited_HW3: Floats) -> Floats:
-    """The source with the edited picture's tone: gain and offset of each channel, robustly.
+    """The source with the edited picture's tone: robust gain and offset per channel.
 
-    Both pictures, and the one returned, are RGB in levels 0..255: exposure and colour casts are
-    gains and offsets there, which they are not in CIELAB.
+    Both pictures, and the result, are RGB in levels 0..255: exposure and colour casts are gains and
+    offsets there, unlike in CIELAB.
     """
     source_N3, edited_N3 = (
         _sample(picture, _TONE_SAMPLES).astype(np.float32) for picture in (source_HW3, edited_HW3)
@@ -66,8 +66,8 @@ def match_tone(source_HW3: Floats, edited_HW3: Floats) -> Floats:
 def match_sharpness(source_HW3: Floats, edited_HW3: Floats) -> tuple[Floats, Floats]:
     """Both pictures at the sharpness of the softer one.
 
-    Only a blur that explains a third of the differences at the source's edges counts: what else is
-    changed there is left for others to find.
+    Applies only a blur that explains a third of the differences at the source's edges; other
+    changes there are left to later steps.
     """
     height, width = source_HW3.shape[:2]
     half = max(1, width // 2), max(1, height // 2)
@@ -95,7 +95,7 @@ def match_sharpness(source_HW3: Floats, edited_HW3: Floats) -> tuple[Floats, Flo
 
 
 def channel_weights(source_HW3: Floats, edited_HW3: Floats, floor: float) -> Floats:
-    """Weights, at most 1, that let a noisier channel count less; ``[3]``."""
+    """Weights, at most 1, that reduce noisier channels; ``[3]``."""
     samples = (_sample(one, _NOISE_SAMPLES) for one in (source_HW3, edited_HW3))
     differences_N3 = np.abs(np.subtract(*samples))
     noise_3 = np.maximum(np.median(differences_N3, axis=0), floor / 2)
@@ -103,9 +103,9 @@ def channel_weights(source_HW3: Floats, edited_HW3: Floats, floor: float) -> Flo
 
 
 def fit_noise(difference_HW: Floats, contrast_HW: Floats, config: RegionConfig) -> Noise:
-    """How large differences are in flat places, and how they grow with contrast.
+    """Size of differences in flat places, and their growth with contrast.
 
-    Medians within bins of like contrast, and the median slope between the bins (Theil and Sen).
+    Medians within bins of similar contrast, and the median slope between the bins (Theil and Sen).
     """
     difference_N, contrast_N = (
         _sample(one[..., None], _NOISE_SAMPLES)[:, 0] for one in (difference_HW, contrast_HW)
@@ -124,7 +124,7 @@ def fit_noise(difference_HW: Floats, contrast_HW: Floats, config: RegionConfig) 
 
 
 def contrast(picture: Floats, window: int) -> Floats:
-    """Range of the values within ``window`` pixels, channel by channel; the picture's shape."""
+    """Range of the values within ``window`` pixels, by channel; the picture's shape."""
     element = np.ones((window, window), np.uint8)
     return cv2.dilate(picture, element) - cv2.erode(picture, element)
 

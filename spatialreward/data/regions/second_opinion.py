@@ -1,15 +1,14 @@
-"""A second opinion on edit regions: boxes of what an instruction names, as a grounding model sees.
+"""Reconciles edit regions with boxes of the instruction's objects from a grounding model.
 
-Only pixels can tell that something changed, and only a model that reads can tell what was meant.
-So a box that the model names counts where pixels changed, and the pixels say how far it reaches:
+Pixels show that something changed; a model that reads the instruction knows what was meant. So a
+box from the model counts where pixels changed, and the pixels give its extent:
 
-- Regions that lie within a named box belong together and become one, if their common box and the
-  named one agree. Its evidence grows by the agreement: doubt that is left is the product of both
-  doubts.
-- A named box without changed pixels is left out. Nothing was edited there, whatever was asked for.
-- A changed region that nobody named stays as it is: it is how over-editing shows.
+- Regions within a model's box merge into one, if their common box and the model's agree. The
+  agreement raises its evidence: the remaining doubt is the product of both doubts.
+- A model's box without changed pixels is dropped, because nothing was edited there.
+- A changed region outside the model's boxes stays: it may be over-editing.
 
-Asking the model is not done here.
+Calling the model happens elsewhere.
 """
 
 from collections.abc import Sequence
@@ -22,15 +21,16 @@ _LIES_WITHIN = 0.5
 
 
 def reconcile(prior: SpatialPrior, boxes: Sequence[Box], *, min_iou: float = 0.3) -> SpatialPrior:
-    """The prior with a second opinion taken into account, and how far the two agree.
+    """The prior after reconciliation, with the agreement of the two.
 
-    Extent and mask statistics stay. A global edit keeps its one region, since what the instruction
-    names says nothing about how far a change of style or tone reaches; only the agreement is noted.
+    Extent and mask statistics stay. A global edit keeps its one region, because the instruction's
+    objects say nothing about the reach of a change of style or tone; only the agreement is
+    recorded.
 
     Args:
         prior: of the pixels alone.
-        boxes: what the instruction names, 0..1000 of the edited picture; may be empty.
-        min_iou: from which IoU regions and the named box they lie in agree, 0..1. Models draw
+        boxes: of the instruction's objects, 0..1000 of the edited picture; may be empty.
+        min_iou: smallest IoU at which regions and their model's box agree, 0..1. Models draw
             loosely: a box 1.8 times too long on each side still counts with 0.3.
 
     Raises:
@@ -58,7 +58,7 @@ def reconcile(prior: SpatialPrior, boxes: Sequence[Box], *, min_iou: float = 0.3
 def _groups(
     regions: Sequence[ProposedRegion], boxes: Sequence[Box]
 ) -> list[tuple[Box | None, list[ProposedRegion]]]:
-    """Each region with the box it lies in most, of those the smallest; None: in no box."""
+    """Each region with the smallest of the boxes that hold most of it; None: no box."""
     groups: dict[Box | None, list[ProposedRegion]] = {}
     for region in regions:
         holds = {box: common_area(region.bbox_2d, box) / area(region.bbox_2d) for box in boxes}
@@ -79,6 +79,6 @@ def _joined(group: Sequence[ProposedRegion], box: Box, iou: float) -> ProposedRe
     return ProposedRegion(
         bbox_2d=box,
         evidence=1 - (1 - evidence) * (1 - iou),
-        # Of regions that overlap, changed pixels were counted twice.
+        # Overlapping regions count their shared pixels twice.
         changed_share=min(1.0, changed / area(box)),
     )

@@ -1,1 +1,1 @@
-"""Where edits come from: one small adapter a kind of data set, all behind one Protocol."""
+"""Sources of edits: one adapter per kind of data set, all behind one Protocol."""

@@ -1,9 +1,9 @@
-"""Which column of a data set holds what: settings, not code.
+"""Maps columns of a data set to an edit's fields, by settings instead of code.
 
-A column is named by a path. ``turns.0.prompt`` is the prompt in the first element of the list
-``turns``, ``images.-1`` the last element, ``images.:-1`` all but the last. Where a path goes on
-into a text, the text is read as JSON. Of several paths with ``;`` between them the first that a row
-has counts. A column whose own name has dots in it is found by that name.
+A path names a column. ``turns.0.prompt`` is the prompt in the first element of the list ``turns``,
+``images.-1`` the last element, ``images.:-1`` all but the last. A path that continues into a text
+reads it as JSON. Of several paths separated by ``;`` the first one in a row counts. A column with
+dots in its own name is found by that name.
 """
 
 from typing import Any, Literal, Self
@@ -15,14 +15,14 @@ from spatialreward.records import Record
 
 
 class RegionColumns(Record):
-    """Where a row has boxes of what was edited, and how they are written."""
+    """Columns of edit boxes, and their format."""
 
     boxes: str = Field(min_length=1)
     """Column with the list of boxes."""
     box: str = ""
-    """Where in one element its four numbers are; empty if the element is the four numbers."""
+    """Path of the four numbers in an element; empty if the element itself is them."""
     label: str = ""
-    """Where in one element its label is; empty if there is none."""
+    """Path of the label in an element; empty if there is none."""
     order: Literal["xyxy", "xywh", "yxyx"] = "xyxy"
     unit: Literal["per_mille", "share", "pixel"] = "per_mille"
     """``per_mille``: 0..1000 of the edited picture; ``share``: 0..1; ``pixel``: its pixels."""
@@ -38,11 +38,11 @@ class RegionColumns(Record):
 
 
 class AnswerColumns(Record):
-    """Where a row has answers in the judge's own JSON: labels that need no teacher."""
+    """Columns of answers in the judge's own JSON: labels that need no teacher."""
 
     either: str = ""
-    """Column with an answer of either stream: of PQ where the row has no source picture, else of SC
-    where ``instruction_after`` finds an instruction in the question, else as its keys say."""
+    """Column with an answer of either stream: PQ if the row has no source picture, else SC if
+    ``instruction_after`` finds an instruction in the question, else by its keys."""
     sc: str = ""
     """Column with an answer of the SC stream."""
     pq: str = ""
@@ -55,18 +55,18 @@ class AnswerColumns(Record):
         return self
 
     def named(self) -> tuple[str, ...]:
-        """Every path that is looked at."""
+        """Every path in use."""
         return tuple(path for path in (self.either, self.sc, self.pq) if path)
 
 
 class Columns(Record):
-    """How one edit is read from a row; several of them read several edits from each row.
+    """How to read one edit from a row; several of them read several edits per row.
 
-    A row without a source picture is kept for the PQ stream, and needs no instruction.
+    A row without a source picture serves the PQ stream, and needs no instruction.
     """
 
     sources: tuple[str, ...] = ()
-    """Columns of the source pictures; one that holds a list gives all of them."""
+    """Columns of the source pictures; a list column gives all its pictures."""
     edited: str = ""
     """Column of the edited picture; empty in data sets of prompts."""
     pictures: str = ""
@@ -75,25 +75,24 @@ class Columns(Record):
     instruction: str = ""
     """Empty only if no row has a source picture."""
     instruction_after: str = ""
-    """If set, the instruction is what follows the last of these words in its column, which holds
-    the question to a judge; ``<image>`` marks in it are taken out."""
+    """If set, the instruction is the text after the last of these words in its column, which holds
+    the question to a judge; removes ``<image>`` marks from it."""
     id: tuple[str, ...] = ()
-    """Columns that together, joined by ``-``, are different in every row; empty: ids are file and
-    row number."""
+    """Columns that together, joined by ``-``, are unique; empty: ids are file and row number."""
     part: str = ""
-    """Ends the id, to tell this edit from the others of its row."""
+    """Suffix of the id that distinguishes this edit from others of its row."""
     each: str = ""
-    """Column with a list of rows within the row, such as the turns of a conversation. What they
-    lack is looked for in the row itself."""
+    """Column with a list of inner rows, such as the turns of a conversation. Missing fields are
+    looked up in the outer row."""
     operation: str = ""
     editor: str = ""
-    """Column that says who drew the edited picture."""
+    """Column of the editor's name."""
     regions: RegionColumns | None = None
     answers: AnswerColumns | None = None
     license: str = ""
     """Column of the row's licence; a row without one has the whole data set's, ``license``."""
     given: dict[str, str] = Field(default_factory=dict)
-    """What else to keep: its name in our data, and the column. A list of columns keeps names."""
+    """Further fields to keep: name in our data, and column. A list of columns keeps names."""
 
     @field_validator("given", mode="before")
     @classmethod
@@ -115,7 +114,7 @@ class Columns(Record):
         return self
 
     def required(self) -> tuple[str, ...]:
-        """Paths that every row must have, as seen from the row itself."""
+        """Paths that every row must have, from the outer row."""
         if self.each:
             return (self.each,)
         answers = self.answers.named() if self.answers else ()
@@ -123,7 +122,7 @@ class Columns(Record):
         return tuple(path for path in paths if path)
 
     def named(self) -> tuple[str, ...]:
-        """Every path that is looked at."""
+        """Every path in use."""
         regions = self.regions
         pictures = (*self.sources, self.edited, self.pictures)
         texts = (self.instruction, self.each, self.operation, self.editor, self.license, *self.id)
@@ -134,24 +133,24 @@ class Columns(Record):
 
 
 class RankingColumns(Record):
-    """How a preference is read from a row that has several edited pictures of one task."""
+    """How to read a preference from a row with several edited pictures of one task."""
 
     sources: tuple[str, ...] = Field(min_length=1)
-    """Columns of the source pictures; one that holds a list gives all of them."""
+    """Columns of the source pictures; a list column gives all its pictures."""
     edited: tuple[str, ...] = Field(min_length=1)
-    """Columns of the edited pictures; one that holds a list gives all of them."""
+    """Columns of the edited pictures; a list column gives all its pictures."""
     instruction: str = Field(min_length=1)
     scores: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """By dimension, columns with a score for each edited picture: the more the better, and equal
-    ones tie. A row that lacks one of them has no order in that dimension."""
+    """For each dimension, columns with a score per edited picture: more is better, and equal scores
+    tie. A row without one of them has no order in that dimension."""
     best_first: str = ""
-    """Column that names the dimension in which the edited pictures stand best first."""
+    """Column with the name of the dimension in which edited pictures are sorted best first."""
     names: tuple[str, ...] = ()
-    """Columns with an id for each edited picture; left out: their numbers."""
+    """Columns with an id for each edited picture; default: their numbers."""
     editors: tuple[str, ...] = ()
-    """Columns that say who drew each edited picture."""
+    """Columns with the editor of each edited picture."""
     id: tuple[str, ...] = ()
-    """As of edits; the word ``ranking`` ends the id."""
+    """As for edits; the word ``ranking`` ends the id."""
     operation: str = ""
     license: str = ""
 
@@ -168,7 +167,7 @@ class RankingColumns(Record):
         return tuple(path for path in (*listed, self.instruction, self.best_first) if path)
 
     def named(self) -> tuple[str, ...]:
-        """Every path that is looked at."""
+        """Every path in use."""
         optional = (path for path in (self.operation, self.license) if path)
         return (*self.required(), *optional)
 
@@ -177,12 +176,12 @@ AnyColumns = Columns | RankingColumns
 
 
 def alternatives(path: str) -> tuple[str, ...]:
-    """The paths of which the first that a row has counts."""
+    """The alternative paths, of which the first one in a row counts."""
     return tuple(one for one in path.split(";") if one)
 
 
 def top_level(path: str, names: frozenset[str]) -> frozenset[str]:
-    """Which of the columns ``names`` a path may lead into."""
+    """The columns of ``names`` that a path may lead into."""
     return frozenset(
         name
         for one in alternatives(path)
@@ -192,16 +191,16 @@ def top_level(path: str, names: frozenset[str]) -> frozenset[str]:
 
 
 def needed(columns: tuple[AnyColumns, ...], names: frozenset[str]) -> frozenset[str]:
-    """Which of the columns ``names`` must be read at all."""
+    """The columns of ``names`` that must be read."""
     paths = [path for mapping in columns for path in mapping.named()]
     return frozenset().union(*(top_level(path, names) for path in paths))
 
 
 def check_columns(columns: tuple[AnyColumns, ...], names: frozenset[str], where: object) -> None:
-    """Make sure that every required path leads into one of the columns ``names``.
+    """Check that every required path leads into one of the columns ``names``.
 
     Raises:
-        InvalidInputError: one does not; says so of ``where``, with the columns that there are.
+        InvalidInputError: one does not; names ``where``, and the existing columns.
     """
     for mapping in columns:
         for path in mapping.required():

@@ -1,4 +1,4 @@
-"""Settings of the sources: where a data set lies, and which of its columns holds what."""
+"""Settings of the sources: location of a data set, and meaning of its columns."""
 
 from typing import Annotated, Any, Literal
 
@@ -11,16 +11,16 @@ from spatialreward.world.config import DataConfig
 
 
 class _Mapped(Record):
-    """What sources with columns have in common."""
+    """Common settings of sources with columns."""
 
     kind: str
 
     columns: str | tuple[Columns, ...] = Field(min_length=1)
-    """Name of a preset, or how an edit is read from a row; several read several edits."""
+    """Name of a preset, or the mapping of an edit; several read several edits per row."""
     rankings: tuple[RankingColumns, ...] = ()
-    """How a preference is read from a row, beside its edits; added to those of a preset."""
+    """Mapping of a preference, beside its edits; extends those of a preset."""
     name: str = ""
-    """Begins every id, to tell apart data sets that are built together; a preset has its own."""
+    """Prefix of every id, to distinguish data sets in one build; a preset has its own."""
 
     @field_validator("columns", mode="before")
     @classmethod
@@ -36,13 +36,13 @@ class _Mapped(Record):
 
     @property
     def mapping(self) -> tuple[Columns, ...]:
-        """The columns, also if they are a preset's."""
+        """The columns, also of a preset."""
         columns = self.columns
         return PRESETS[columns].columns if isinstance(columns, str) else columns
 
     @property
     def everything(self) -> tuple[AnyColumns, ...]:
-        """The columns of edits and of rankings, also if they are a preset's."""
+        """The columns of edits and of rankings, also of a preset."""
         preset = PRESETS[self.columns].rankings if isinstance(self.columns, str) else ()
         return (*self.mapping, *preset, *self.rankings)
 
@@ -52,7 +52,7 @@ class _Mapped(Record):
         return (rankings,) if isinstance(rankings, dict | RankingColumns) else rankings
 
     def describe(self) -> dict[str, Any]:
-        """What ids and edits follow from, beside the data: the beginning of ``EditSource``'s."""
+        """Settings that affect ids and edits, beside the data: the start of ``EditSource``'s."""
         return {
             "kind": self.kind,
             "ids": self.id_prefix,
@@ -61,13 +61,13 @@ class _Mapped(Record):
 
     @property
     def id_prefix(self) -> str:
-        """What ids begin with."""
+        """Prefix of ids."""
         return self.name or (self.columns if isinstance(self.columns, str) else "")
 
 
 class _Local(_Mapped):
     folder: str = Field(min_length=1)
-    """Where the data set lies; ids and rejects name files relative to it."""
+    """Root of the data set; ids and rejects name files relative to it."""
 
 
 class JsonlSource(_Local):
@@ -75,22 +75,22 @@ class JsonlSource(_Local):
 
     kind: Literal["jsonl"] = "jsonl"
     files: str = "**/*.jsonl"
-    """Which files have the rows, as a pattern; those that end in ``.json`` hold one list."""
+    """Pattern of the files with rows; those that end in ``.json`` hold one list."""
     pictures: str = ""
-    """Folder that the paths of pictures are relative to; empty: ``folder``."""
+    """Root of relative picture paths; empty: ``folder``."""
 
 
 class ParquetSource(_Local):
-    """Parquet files as Hugging Face data sets have them, with the pictures inside or beside."""
+    """Parquet files in the form of Hugging Face data sets, with pictures inside or beside."""
 
     kind: Literal["parquet"] = "parquet"
     files: str = "**/*.parquet"
     pictures: str = ""
-    """Folder that the paths of pictures are relative to; empty: ``folder``."""
+    """Root of relative picture paths; empty: ``folder``."""
 
 
 class HubSource(_Mapped):
-    """A data set on the Hugging Face hub, streamed; the named one only, and no code of its own."""
+    """A data set on the Hugging Face hub, streamed; without running its code."""
 
     kind: Literal["hub"] = "hub"
     id: str = Field(min_length=1)
@@ -98,18 +98,18 @@ class HubSource(_Mapped):
     subset: str | None = None
     split: str = "train"
     revision: str | None = None
-    """Commit, branch or tag; a commit makes a build repeatable."""
+    """Commit, branch or tag; a commit makes a build reproducible."""
 
 
 class WebDatasetSource(_Local):
-    """WebDataset tars: consecutive files of one name, the columns named by their extensions."""
+    """WebDataset tars: consecutive files of one name, with extensions as columns."""
 
     kind: Literal["webdataset"] = "webdataset"
     files: str = "**/*.tar"
 
 
 class WorldSource(Record):
-    """Edits of the generated world, whose truth is known."""
+    """Edits of the generated world, with known truth."""
 
     kind: Literal["world"] = "world"
     data: DataConfig = DataConfig()

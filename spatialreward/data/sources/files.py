@@ -1,4 +1,4 @@
-"""Finds the files of a local data set, and tells what they are without reading all of them."""
+"""Finds the files of a local data set, and fingerprints them without reading everything."""
 
 import hashlib
 from pathlib import Path
@@ -30,8 +30,8 @@ def find_files(folder: Path, pattern: str) -> tuple[Path, ...]:
 def describe_files(folder: Path, files: tuple[Path, ...]) -> list[dict[str, Any]]:
     """Name, size and fingerprint of each file.
 
-    The fingerprint is the SHA-256 of the first and the last MiB: those hold a Parquet file's
-    footer with the place of every column chunk, and of 130 GB nobody wants to read more.
+    The fingerprint is the SHA-256 of the first and the last MiB: those hold a Parquet file's footer
+    with the place of every column chunk, and reading all of 130 GB would take too long.
     """
     return [
         {
@@ -44,16 +44,15 @@ def describe_files(folder: Path, files: tuple[Path, ...]) -> list[dict[str, Any]
 
 
 def is_of_the_storage(error: Exception) -> bool:
-    """Whether an error in reading says that the storage is at fault, not what it holds.
+    """Whether a read error is the storage's fault, not the content's.
 
-    Arrow, bz2 and others report what is wrong inside a file as an ``OSError`` too, but without the
-    system's number for it.
+    Arrow, bz2 and others report malformed content as an ``OSError`` too, but without an errno.
     """
     return isinstance(error, OSError) and error.errno is not None
 
 
 def name_of(folder: Path, path: Path) -> str:
-    """A file's name as rows and lineage have it: relative to its data set's folder."""
+    """A file's name in rows and lineage: relative to its data set's folder."""
     return writable(path.relative_to(folder).as_posix())
 
 

@@ -1,7 +1,7 @@
 """Edits of a data set on the Hugging Face hub, streamed with ``datasets``.
 
-Only the data set that the settings name is asked for, and ``datasets`` runs no code that lies in
-it. A local folder in the hub's form is read in the same way.
+Requests only the data set in the settings, and ``datasets`` runs none of its code. A local folder
+in the hub's form works the same way.
 """
 
 import tarfile
@@ -37,18 +37,18 @@ _BROKEN = (
 class HubEdits:
     """Rows of a hub data set, file by file.
 
-    A part is a share of the files; only with more parts than files do several read the same one.
-    A text that is not UTF-8 breaks the rest of its file here; downloaded and read as Parquet it
-    costs its own row.
+    A part is a share of the files; several parts read one file only if there are more parts than
+    files. A text that is not UTF-8 breaks the rest of its file here; downloaded and read as Parquet
+    it costs only its own row.
     """
 
     def __init__(self, config: HubSource) -> None:
-        """Ask the hub for the data set's files and columns.
+        """Query the hub for the data set's files and columns.
 
         Raises:
             InvalidInputError: there is no such data set, subset, revision or split, it needs code
                 of its own, or it lacks a required column.
-            OSError: the hub cannot be reached; the HTTP client may raise errors of its own.
+            OSError: the hub is unreachable; the HTTP client may raise errors of its own.
         """
         self._config = config
         self._where = f"{config.id}, {config.subset or 'default'}, {config.split}"
@@ -65,11 +65,11 @@ class HubEdits:
         self._data_files = tuple(str(file).removeprefix(f"{self._at}/") for file in files)
         self._files = self._data_files
         if len(files) != stream.num_shards:
-            # Archives, of which the stream makes files of its own.
+            # Archives, which the stream expands into files.
             numbers = range(stream.num_shards)
             self._files = tuple(f"{config.split} {number}" for number in numbers)
         split = (builder.info.splits or {}).get(config.split)
-        self._told_rows = split.num_examples if split else None
+        self._num_rows = split.num_examples if split else None
         self._stream = self._checked(stream.decode(False))
         self._reader = RowReader(config.everything, name=config.id_prefix)
 
@@ -79,12 +79,12 @@ class HubEdits:
             yield from self._rows_of(share)
 
     def num_rows(self, at_most: int) -> int:
-        """See ``EditSource``; streams a few rows where the hub does not tell how many there are."""
+        """See ``EditSource``; streams a few rows if the hub does not give their number."""
         if len(self._files) >= at_most:
             return at_most
-        told = self._told_rows
-        if told is not None:
-            return min(told, at_most)
+        known = self._num_rows
+        if known is not None:
+            return min(known, at_most)
         stream = iter(self._stream)
         for count in range(at_most):
             row = _next_row(stream)
@@ -95,9 +95,9 @@ class HubEdits:
         return at_most
 
     def describe(self) -> dict[str, Any]:
-        """See ``EditSource``; ``at`` is the hub's address with the commit that is read.
+        """See ``EditSource``; ``at`` is the hub's address with the commit in use.
 
-        Of a local folder in the hub's form it holds the files' fingerprints instead.
+        For a local folder in the hub's form it holds the files' fingerprints instead.
         """
         is_local = not self._at.startswith("hf://")
         folder = Path(self._at)
@@ -122,7 +122,7 @@ class HubEdits:
             if share.has(number):
                 origin = RowOrigin(file=file, row=str(number))
                 if isinstance(row, str):
-                    # Whoever has the first row that is lost reports all of them.
+                    # The part with the first lost row reports all of them.
                     detail = f"from row {number} on: {row}"
                     yield self._reader.unreadable(Reason.BROKEN_FILE, detail, origin)
                 else:
@@ -132,10 +132,10 @@ class HubEdits:
             number += 1
 
     def _checked(self, stream: datasets.IterableDataset) -> datasets.IterableDataset:
-        """The stream, of no more columns than are needed where it knows which it has."""
+        """The stream, limited to the needed columns if it knows its columns."""
         names = stream.column_names
         if names is None:
-            # JSON and tars tell what columns they have by their rows.
+            # JSON and tars reveal their columns only in rows.
             first = _next_row(iter(stream))
             names = list(first) if isinstance(first, dict) else None
         if names is None:
@@ -147,14 +147,14 @@ class HubEdits:
 
 
 def _next_row(stream: Iterator[Row]) -> Row | str | None:
-    """A row; None at the end; a text that says why no more can be read."""
+    """A row; None at the end; a text with the reason if no more is readable."""
     try:
         return next(stream, None)
     except _BROKEN as error:
         return f"{type(error).__name__}: {error}"
     except OSError as error:
-        # Arrow reports what is wrong inside a file as a bare OSError without the system's number;
-        # what the network and the disk report has another type or a number.
+        # Arrow reports malformed content as a bare OSError without an errno; errors of the network
+        # and the disk have another type or an errno.
         if type(error) is not OSError or error.errno is not None:
             raise
         return str(error)

@@ -1,4 +1,4 @@
-"""Rows of JSON Lines and of JSON files that hold one list, one at a time."""
+"""Rows of JSON Lines and of JSON files with one list, streamed."""
 
 import codecs
 import json
@@ -18,19 +18,19 @@ _BLANKS = re.compile(r"[ \t\r\n]*")
 
 
 def raw_rows(path: Path) -> Iterator[tuple[int, bytes | Row | RowError]]:
-    """Numbers and rows of a file, from 1 on; lines are left as bytes, for they may not be wanted.
+    """Numbers and rows of a file, from 1 on; lines stay bytes, because they may be skipped.
 
-    A ``RowError`` in a row's place says why that row, or the rest of the file, cannot be read.
+    A ``RowError`` instead of a row gives the reason why it, or the rest of the file, is unreadable.
     """
     with path.open("rb") as file:
         yield from _elements(file) if path.suffix == ".json" else _lines(file)
 
 
 def row_of(raw: bytes | Row | RowError) -> Row:
-    """The row that ``raw_rows`` gave.
+    """Parse a row from ``raw_rows``.
 
     Raises:
-        RowError: it is none.
+        RowError: it is not a row.
     """
     if isinstance(raw, RowError):
         raise raw
@@ -68,7 +68,7 @@ def _elements(file: BinaryIO) -> Iterator[tuple[int, Any]]:
 
 
 def _decoded(file: BinaryIO) -> Iterator[Any]:
-    """Elements of the one list in a file, without ever holding all of it."""
+    """Elements of the one list in a file, streamed."""
     text = _Text(file)
     if text.next_sign() != "[":
         raise ValueError("expected a list of rows")
@@ -89,7 +89,7 @@ def _decoded(file: BinaryIO) -> Iterator[Any]:
 
 
 class _Text:
-    """The text of a file, of which only what is not yet read is held."""
+    """The text of a file; holds only the unread part."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -100,7 +100,7 @@ class _Text:
         self._ended = False
 
     def next_sign(self) -> str:
-        """The next character that is not blank; empty at the end."""
+        """The next non-blank character; empty at the end."""
         while True:
             self._position = _BLANKS.match(self._text, self._position).end()
             if self._position < len(self._text) or self._ended:
@@ -119,7 +119,7 @@ class _Text:
             try:
                 value, self._position = self._json.raw_decode(self._text, self._position)
             except json.JSONDecodeError as error:
-                # An object that is not yet read to its end looks like one that is wrong.
+                # An incomplete object looks like an invalid one.
                 if self._ended or len(self._text) - self._position > MAX_ROW_BYTES:
                     raise ValueError(f"invalid JSON: {error.msg}") from error
                 self._read_on()
@@ -128,7 +128,7 @@ class _Text:
 
     def _read_on(self) -> None:
         rest = self._text[self._position :]
-        # Twice as much each time, so that a long object is not decoded over and over.
+        # Double the size each time, to limit repeated decoding of a long object.
         data = self._file.read(max(_CHUNK_BYTES, len(rest)))
         self._ended = not data
         self._text = rest + self._decoder.decode(data, final=self._ended)

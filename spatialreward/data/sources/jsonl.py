@@ -19,13 +19,13 @@ _ROWS_TO_KNOW_COLUMNS = 100
 
 
 class JsonlEdits:
-    """Rows that are objects in JSON files. Parts take turns: row by row, whatever the file.
+    """Rows that are objects in JSON files, dealt to the parts row by row across files.
 
-    Every part reads all lines, and parses its own: for a hundred thousand rows that is a second.
+    Every part reads all lines, and parses its own: for a hundred thousand rows that takes a second.
     """
 
     def __init__(self, config: JsonlSource) -> None:
-        """Find the files and look at the first rows.
+        """Find the files and check the first rows.
 
         Raises:
             InvalidInputError: there are none, or none of the first rows has a required column.
@@ -57,7 +57,7 @@ class JsonlEdits:
         return sum(1 for _ in itertools.islice(self._raw_rows(), at_most))
 
     def describe(self) -> dict[str, Any]:
-        """See ``EditSource``; of pictures beside the rows it knows nothing."""
+        """See ``EditSource``; does not cover pictures beside the rows."""
         return self._config.describe() | {"files": describe_files(self._folder, self._files)}
 
     def _raw_rows(self) -> Iterator[tuple[RowOrigin, Any]]:
@@ -73,6 +73,6 @@ class JsonlEdits:
                 names.update(row_of(raw))
             except RowError:
                 continue
-        # Where no row can be read, reading says so row by row.
+        # If no row is readable, reading reports it row by row.
         if names:
             check_columns(self._config.everything, frozenset(names), self._folder)

@@ -1,6 +1,6 @@
-"""Reads the answers that a data set carries: labels that no teacher has to be paid for.
+"""Reads answers in a data set as labels, which then need no teacher.
 
-An answer is what the judge itself would write, and is read by the judge's own parser.
+An answer has the judge's own form, and the judge's own parser reads it.
 """
 
 import json
@@ -26,7 +26,7 @@ _SC_KEY = '"edit_region"'
 
 
 class LabelFault(StrEnum):
-    """Why a row's label is dropped; few, so that they can be counted."""
+    """Why a row's label is dropped; a short list, for counting."""
 
     UNREADABLE = "answer cannot be read"
     NO_SOURCE = "SC answer without a source picture"
@@ -36,10 +36,10 @@ class LabelFault(StrEnum):
 
 
 class LabelError(Exception):
-    """A row's answers are no label; the row itself may be as good as any."""
+    """A row's answers are not a label; the row itself may be usable."""
 
     def __init__(self, fault: LabelFault, detail: str) -> None:
-        """Remember why, as one of the few reasons and in detail."""
+        """Store the reason and its detail."""
         super().__init__(f"{fault.value}: {detail}")
 
 
@@ -52,19 +52,19 @@ def label_of(
     asks_for_edit: bool,
     by: str,
 ) -> Judgement | None:
-    """The label that a row's answers make; None if it has none.
+    """The label from a row's answers; None if it has none.
 
     Args:
-        row: as the source has it.
-        columns: where the answers are.
+        row: in the source's form.
+        columns: of the answers.
         has_source: whether the row has a source picture; without one it is of the PQ stream.
         has_edited: whether the row has an edited picture, which answers are about.
-        asks_for_edit: whether the row's question names an instruction, so that it is of the SC
+        asks_for_edit: whether the row's question contains an instruction, so that it is of the SC
             stream.
-        by: who the label says it is from.
+        by: origin of the label.
 
     Raises:
-        LabelError: an answer is there and cannot be used.
+        LabelError: an answer is unusable.
     """
     semantic: SemanticAnswer | None = None
     perceptual: PerceptualAnswer | None = None
@@ -91,10 +91,10 @@ def label_of(
 
 
 def spoken_at(row: Row, path: str) -> str | None:
-    """The words at ``path``: a text, the text parts of a chat's turn, or JSON that is read already.
+    """The text at ``path``: a string, the text parts of a chat's turn, or parsed JSON.
 
     Raises:
-        RowError: there is something else.
+        RowError: it holds something else.
     """
     match look_up(row, path):
         case list() | tuple() as parts if all(isinstance(part, dict) for part in parts):

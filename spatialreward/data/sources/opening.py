@@ -1,4 +1,4 @@
-"""Opens the source that the settings describe."""
+"""Opens the configured source."""
 
 import logging
 
@@ -17,15 +17,15 @@ logger = logging.getLogger(__name__)
 
 
 def open_source(config: SourceConfig) -> EditSource:
-    """Find the data set and check that it has the columns that the settings name.
+    """Find the data set and check its columns.
 
     Raises:
-        InvalidInputError: it is not there, or a required column is not; the message names the
-            column and those that there are.
-        OSError: the storage or the hub cannot be reached.
+        InvalidInputError: it is missing, or lacks a required column; the message names the column
+            and the existing ones.
+        OSError: the storage or the hub is unreachable.
     """
     _warn_if_assumed(config)
-    # Each adapter brings a library of its own, and the settings say which one is needed.
+    # Each adapter has its own dependency, so import only the needed one.
     match config:
         case JsonlSource():
             from spatialreward.data.sources.jsonl import JsonlEdits

@@ -1,4 +1,4 @@
-"""Edits of Parquet files, as Hugging Face data sets are published."""
+"""Edits of Parquet files in the form of Hugging Face data sets."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ class _File(NamedTuple):
     path: Path
     name: str
     num_rows: int
-    """1 for a file without a readable footer: its reject stands in the place of its rows."""
+    """1 for a file without a readable footer: one reject replaces its rows."""
     names: frozenset[str]
     problem: str
 
@@ -32,16 +32,16 @@ class _File(NamedTuple):
 class ParquetEdits:
     """Rows of Parquet files, by number. A part is a run of consecutive rows.
 
-    Pages are read one by one and only of the columns that are needed. A page holds up to 1024
-    values, so memory follows the row groups: of 1000 rows with two pictures of 250 kB each it takes
-    1.0 GB, where reading such a row group whole takes 2.2 GB; newer data sets have groups of 100.
+    Reads page by page, and only the needed columns. A page holds up to 1024 values, so memory
+    follows the row groups: for 1000 rows with two pictures of 250 kB each it takes 1.0 GB, where
+    reading such a row group whole takes 2.2 GB; newer data sets have groups of 100.
     """
 
     def __init__(self, config: ParquetSource) -> None:
         """Read all footers.
 
         Raises:
-            InvalidInputError: there are no files, or one that can be read lacks a required column.
+            InvalidInputError: there are no files, or a readable one lacks a required column.
         """
         self._config = config
         self._folder = Path(config.folder)
@@ -55,7 +55,7 @@ class ParquetEdits:
                 check_columns(config.everything, file.names, file.path)
 
     def rows(self, shard: int, num_shards: int) -> Iterator[SourceRow]:
-        """See ``EditSource``; a damaged row group is one reject, and the next ones are read."""
+        """See ``EditSource``; a damaged row group is one reject, and reading continues after it."""
         wanted = contiguous(sum(file.num_rows for file in self._files), shard, num_shards)
         first = 0
         for file in self._files:
@@ -77,7 +77,7 @@ class ParquetEdits:
         return min(sum(file.num_rows for file in self._files), at_most)
 
     def describe(self) -> dict[str, Any]:
-        """See ``EditSource``; of pictures beside the files it knows nothing."""
+        """See ``EditSource``; does not cover pictures beside the files."""
         paths = tuple(file.path for file in self._files)
         return self._config.describe() | {"files": describe_files(self._folder, paths)}
 
@@ -114,7 +114,7 @@ class ParquetEdits:
         number = numbers.start
         for batch in _batches(parquet, group, columns):
             if isinstance(batch, str):
-                # Whoever has the first row that is lost reports all of them.
+                # The part with the first lost row reports all of them.
                 if number in own:
                     yield self._lost(number, numbers, batch, file)
                 return
@@ -148,7 +148,7 @@ class ParquetEdits:
 def _batches(
     parquet: pq.ParquetFile, group: int, columns: list[str]
 ) -> Iterator[pa.RecordBatch | str]:
-    """The row group's rows, a few at a time, and at the end why no more can be read, if so."""
+    """The row group's rows in batches, and finally the reason if reading broke off."""
     batches = parquet.iter_batches(
         batch_size=_ROWS_AT_ONCE, row_groups=[group], columns=columns, use_threads=False
     )

@@ -1,4 +1,4 @@
-"""Takes pictures' bytes out of a row, or from the files that it names. Nothing is decoded here."""
+"""Reads pictures' bytes from a row, or from the files it names, without decoding."""
 
 import errno
 import stat
@@ -9,7 +9,7 @@ from spatialreward.data.sources.interface import Reason, RowError
 from spatialreward.errors import InvalidInputError
 from spatialreward.images import MAX_FILE_BYTES
 
-# What a name in a row can be at fault for. Others mean that the storage is, and end the run.
+# Faults of a name in a row. Other errors are the storage's, and end the run.
 _FAULTS_OF_A_NAME = {
     errno.ENOENT: "there is no such file",
     errno.ENOTDIR: "there is no such file",
@@ -19,10 +19,10 @@ _FAULTS_OF_A_NAME = {
 
 
 class PictureFolder:
-    """Reads pictures that rows name by path, from one folder and nowhere else."""
+    """Reads pictures by path from one folder, and from nowhere else."""
 
     def __init__(self, root: Path) -> None:
-        """Read from ``root`` and the folders in it.
+        """Read from ``root`` and its subfolders.
 
         Raises:
             InvalidInputError: there is no such folder.
@@ -35,8 +35,8 @@ class PictureFolder:
         """The bytes of the picture file ``name``, a path relative to the folder.
 
         Raises:
-            RowError: it leads out of the folder, by itself or through a link, or there is no
-                regular file of at most ``MAX_FILE_BYTES`` bytes.
+            RowError: it leads out of the folder, directly or through a link, or there is no regular
+                file of at most ``MAX_FILE_BYTES`` bytes.
         """
         try:
             path = (self._root / name).resolve()
@@ -53,12 +53,12 @@ class PictureFolder:
             detail = f"{name}: {_FAULTS_OF_A_NAME[error.errno]}"
             raise RowError(Reason.MISSING_PICTURE, detail) from error
         except (RuntimeError, ValueError) as error:
-            # A link that leads to itself; a null character or half a surrogate pair in the name.
+            # A circular link; a null character or half a surrogate pair in the name.
             raise RowError(Reason.MISSING_PICTURE, f"{name}: {error}") from error
 
 
 def holds_nothing(value: Any) -> bool:
-    """Whether a column's value says that there is no picture, rather than a broken one."""
+    """Whether a column's value means a missing picture, instead of a broken one."""
     match value:
         case None | [] | ():
             return True
@@ -68,16 +68,16 @@ def holds_nothing(value: Any) -> bool:
 
 
 def pictures_of(value: Any, column: str, folder: PictureFolder | None) -> tuple[bytes, ...]:
-    """The pictures that a column's value holds, in their order.
+    """The pictures in a column's value, in order.
 
     Args:
         value: bytes, a path, the ``{"bytes", "path"}`` of Hugging Face data sets, or a list of
             these.
-        column: what an error calls it.
-        folder: where paths lead to; None if pictures must lie in the row.
+        column: its name, for errors.
+        folder: root of paths; None if pictures must be in the row.
 
     Raises:
-        RowError: one of them is not there.
+        RowError: one of them is missing.
     """
     match value:
         case list() | tuple():

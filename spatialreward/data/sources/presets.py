@@ -1,4 +1,4 @@
-"""Columns of published data sets, by name. Each says where its schema was read, in November 2026.
+"""Columns of published data sets, by name, each with the origin of its schema (November 2026).
 
 A data set can be downloaded and read as files, or streamed from the hub: the columns are the same.
 A preset whose schema is not published in full is ``assumed``: its name ends so, and opening it
@@ -10,18 +10,18 @@ from spatialreward.records import Record
 
 
 class Preset(Record):
-    """How the rows of one published data set are read."""
+    """Mapping of one published data set."""
 
     hub_id: str
     form: str
-    """What the published files are, and which source reads them."""
+    """Form of the published files, and their source kind."""
     read_at: tuple[str, ...]
-    """Where the schema was read."""
+    """Origin of the schema."""
     columns: tuple[Columns, ...]
     rankings: tuple[RankingColumns, ...] = ()
-    """How the rows' preferences are read, if they have some."""
+    """Mapping of the rows' preferences, if any."""
     assumed: str = ""
-    """What is not published, if anything, so that the columns are a guess."""
+    """Unpublished part of the schema, if any, which makes the columns a guess."""
 
 
 INSTRUCT_PIX2PIX = Preset(
@@ -39,7 +39,7 @@ INSTRUCT_PIX2PIX = Preset(
         ),
     ),
 )
-"""It has no column of ids: they are file and row number."""
+"""Without a column of ids: they are file and row number."""
 
 MAGIC_BRUSH = Preset(
     hub_id="osunlp/MagicBrush",
@@ -54,8 +54,7 @@ MAGIC_BRUSH = Preset(
         ),
     ),
 )
-"""The masks (``mask_img``) are what an annotator painted over, not where pixels changed; they are
-not read."""
+"""The masks (``mask_img``) are an annotator's strokes, not the changed pixels, and are not read."""
 
 OMNI_EDIT = Preset(
     hub_id="TIGER-Lab/OmniEdit-Filtered-1.2M",
@@ -82,8 +81,8 @@ OMNI_EDIT = Preset(
         ),
     ),
 )
-"""``edited_prompt_list`` says the same in several ways and the card names none as the one to use;
-others take the first, the last or any. Here it is the last, and the first is kept beside it."""
+"""``edited_prompt_list`` has several wordings, and the card recommends none; others take the first,
+the last or any. This preset uses the last one, and keeps the first as a further field."""
 
 _IMGEDIT_README = "https://github.com/PKU-YuanGroup/ImgEdit/blob/main/README.md (Data Format)"
 _IMGEDIT_TURN = Columns(sources=("input_images",), edited="output_images", instruction="prompt")
@@ -94,7 +93,7 @@ IMG_EDIT = Preset(
     read_at=(_IMGEDIT_README,),
     columns=(_IMGEDIT_TURN,),
 )
-"""Join the parts (``cat NAME.tar.split.* | tar -x``) and set ``pictures`` to where they lie."""
+"""Join the parts (``cat NAME.tar.split.* | tar -x``) and set ``pictures`` to their folder."""
 
 IMG_EDIT_MULTITURN = Preset(
     hub_id="sysuyy/ImgEdit",
@@ -102,7 +101,7 @@ IMG_EDIT_MULTITURN = Preset(
     read_at=(_IMGEDIT_README,),
     columns=(_IMGEDIT_TURN.model_copy(update={"each": "data"}),),
 )
-"""Every turn of a row's ``data`` becomes an edit of its own; a later turn's prompt may refer to an
+"""Every turn of a row's ``data`` becomes a separate edit; a later turn's prompt may refer to an
 earlier one."""
 
 
@@ -149,9 +148,9 @@ EDIT_REWARD = Preset(
     ),
 )
 """A row is a pair; each of its edited pictures becomes an edit with its own scores, 1..4 for the
-two parts and their sum; the end of the id (``/left``) is the side. The pair is a ranking by the
-scores, with ties where they are equal; ``vote_type`` (leftvote, rightvote, tie) is kept beside
-the edits."""
+two parts and their sum; the suffix of the id (``/left``) is the side. The scores also give a
+ranking, with ties for equal ones; ``vote_type`` (leftvote, rightvote, tie) is kept beside the
+edits."""
 
 
 def _place(number: int) -> Columns:
@@ -184,8 +183,8 @@ EDITSCORE_PAIRS = Preset(
         ),
     ),
 )
-"""EditScore's form of preferences. What is published in it is a benchmark: train on preferences of
-your own in this form, and index the benchmark instead."""
+"""EditScore's form of preferences. Its published data is a benchmark: train on your own preferences
+in this form, and index the benchmark instead."""
 
 EDITSCORE_RL = Preset(
     hub_id="EditScore/EditScore-RL-Data",
@@ -206,13 +205,13 @@ EDITSCORE_RL = Preset(
     ),
 )
 """Prompts only: there is no edited picture. The fields are those that EditScore's own trainer
-reads; what ``meta_data`` holds is not written down anywhere, so it is kept as JSON text."""
+reads; the content of ``meta_data`` is undocumented, so it is kept as JSON text."""
 
 _SPATIALREWARD_CARD = (
     "https://huggingface.co/datasets/SpatialReward/SpatialReward-Train/blob/main/README.md"
 )
 _SPATIALREWARD_REPOSITORY = "https://github.com/lorangan-ddup/SpatialReward/blob/main/"
-# The question right before the answer: a system turn may come first.
+# The question directly before the answer: a system turn may come first.
 _QUESTION = "conversations.-2.value;messages.-2.content"
 _ANSWER = "conversations.-1.value;messages.-1.content"
 
@@ -238,9 +237,9 @@ SPATIALREWARD_SFT = Preset(
     "one, the question ending in `Editing instruction:`, the answer in the JSON of the published "
     "prompts, after a think block or not",
 )
-"""An answer is the row's label. The SC and the PQ row of one edit are edits of their own, each with
-the label of its stream: rows that ask for perceptual quality show the edited picture alone, so they
-have no source and no instruction."""
+"""An answer is the row's label. The SC and the PQ row of one edit become separate edits, each with
+the label of its stream: rows about perceptual quality show only the edited picture, so they have no
+source and no instruction."""
 
 SPATIALREWARD_RL = Preset(
     hub_id="SpatialReward/SpatialReward-Train",
@@ -261,8 +260,8 @@ SPATIALREWARD_RL = Preset(
     "code reads `instruction`, `images`, `id` and `solution` (sc or pq) of every row; assumed: "
     "source pictures before the edited one",
 )
-"""Edits to be judged, without scores. Rows whose ``solution`` is ``pq`` show the edited picture
-alone."""
+"""Edits to judge, without scores. Rows whose ``solution`` is ``pq`` show only the edited
+picture."""
 
 PRESETS: dict[str, Preset] = {
     "instructpix2pix": INSTRUCT_PIX2PIX,

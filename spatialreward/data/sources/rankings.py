@@ -1,4 +1,4 @@
-"""Makes a ranking of a row that says which of several edited pictures is better."""
+"""Converts a row with a preference between several edited pictures to a ranking."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ def ranking_of(
     """The ranking in a row.
 
     Args:
-        row: as the source has it.
-        columns: which of its columns holds what.
+        row: in the source's form.
+        columns: the mapping.
         id: of the ranking.
-        origin: where the row stands.
-        folder: where the paths of pictures lead to; None if pictures lie in the rows.
+        origin: of the row.
+        folder: root of picture paths; None if pictures are in the rows.
 
     Raises:
-        RowError: a picture is missing, or the row puts nothing in order.
+        RowError: a picture is missing, or the row has no order.
     """
     sources = _pictures(row, columns.sources, folder)
     edited = _pictures(row, columns.edited, folder)
@@ -88,7 +88,7 @@ def _orders(row: Row, columns: RankingColumns, count: int) -> dict[str, tuple[in
 
 
 def _texts(row: Row, paths: tuple[str, ...], count: int) -> list[str]:
-    """A text for each picture; none if there are no columns."""
+    """One text per picture; empty without columns."""
     values = _listed(row, paths)
     are_texts = all(isinstance(one, str) and writable(one) == one for one in values)
     if values and (len(values) != count or not are_texts):
@@ -100,7 +100,7 @@ def _texts(row: Row, paths: tuple[str, ...], count: int) -> list[str]:
 
 
 def _listed(row: Row, paths: tuple[str, ...]) -> list[Any]:
-    """The values of the columns; those of a list one by one."""
+    """The values of the columns; flattens lists."""
     found: list[Any] = []
     for path in paths:
         value = look_up(row, path)

@@ -1,4 +1,4 @@
-"""Makes edits of a row by the mapping of its columns; what all sources share."""
+"""Converts rows to edits by the mapping of columns, for all sources."""
 
 from collections.abc import Iterator
 
@@ -18,14 +18,14 @@ from spatialreward.data.sources.regions import regions_of
 from spatialreward.data.sources.values import Row, look_up, text_at, value_at
 from spatialreward.records import Judgement
 
-# Where a picture stands in the question of a ShareGPT conversation.
+# Placeholder of a picture in the question of a ShareGPT conversation.
 _IMAGE_MARK = "<image>"
 RANKING = "ranking"
-"""Ends the id of a ranking, to tell it from the edits of its row."""
+"""Suffix of a ranking's id, to distinguish it from the edits of its row."""
 
 
 class RowReader:
-    """Reads the edits and rankings of rows, one after the other."""
+    """Reads the edits and rankings of rows in sequence."""
 
     def __init__(
         self,
@@ -34,19 +34,19 @@ class RowReader:
         name: str = "",
         pictures: PictureFolder | None = None,
     ) -> None:
-        """Prepare to read rows.
+        """Configure.
 
         Args:
-            columns: how to read one edit from a row, or several, and a ranking.
-            name: begins every id, to tell data sets apart.
-            pictures: where the paths of pictures lead to; None if pictures lie in the rows.
+            columns: the mapping of one edit or several, and of a ranking.
+            name: prefix of every id, to distinguish data sets.
+            pictures: root of picture paths; None if pictures are in the rows.
         """
         self._columns = columns
         self._name = name
         self._pictures = pictures
 
     def edits(self, row: Row, origin: RowOrigin) -> Iterator[SourceRow]:
-        """Every edit and ranking in a row, or why it cannot be read."""
+        """Every edit and ranking in a row, or why it is unreadable."""
         for columns in self._columns:
             if isinstance(columns, RankingColumns):
                 yield self._ranking(row, columns, origin)
@@ -54,7 +54,7 @@ class RowReader:
                 yield from self._edits(row, columns, origin)
 
     def unreadable(self, reason: Reason, detail: str, origin: RowOrigin) -> Rejected:
-        """A row, or the rest of a file, of which nothing could be read."""
+        """A reject for an unreadable row, or for the rest of a file."""
         return rejected(self._key(f"{origin.file}:{origin.row}"), reason, detail, origin)
 
     def _edits(
@@ -72,7 +72,7 @@ class RowReader:
             yield self._reject(error, f"{origin.file}:{origin.row}", columns, origin, "")
             return
         for number, fields in enumerate(inner):
-            # A row within the row that is no mapping has nothing of its own.
+            # An inner row that is no mapping has no fields.
             own = fields if isinstance(fields, dict) else {}
             yield self._edit(row | own, columns, origin, str(number))
 
@@ -154,7 +154,7 @@ class RowReader:
     def _label(
         self, row: Row, columns: Columns, sources: tuple[bytes, ...], edited: bytes | None
     ) -> tuple[Judgement | None, str]:
-        """The label that comes with a row, or why what is there is none."""
+        """A row's label, or why it is unusable."""
         if columns.answers is None:
             return None, ""
         try:
@@ -179,22 +179,22 @@ def _required_text(row: Row, path: str) -> str:
 
 
 def _instruction(row: Row, columns: Columns, *, is_needed: bool) -> str:
-    """The instruction; empty where there is none and none is needed.
+    """The instruction; empty if it is missing and not needed.
 
     Raises:
-        RowError: it is needed and not there.
+        RowError: it is needed but missing.
     """
     path, mark = columns.instruction, columns.instruction_after
-    told = spoken_at(row, path) if path else None
-    instruction = told or ""
+    text = spoken_at(row, path) if path else None
+    instruction = text or ""
     if mark:
         _, found, rest = instruction.rpartition(mark)
         instruction = rest.replace(_IMAGE_MARK, "").strip() if found else ""
     if instruction.strip():
         return instruction
     if is_needed:
-        has_question = bool(mark and told and told.strip())
-        why = f"nothing follows {mark!r}" if has_question else _what_is_missing(row, told)
+        has_question = bool(mark and text and text.strip())
+        why = f"nothing follows {mark!r}" if has_question else _what_is_missing(row, text)
         raise RowError(Reason.MISSING_FIELD, f"column {path}: {why}")
     return ""
 

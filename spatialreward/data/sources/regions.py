@@ -1,4 +1,4 @@
-"""Reads the boxes that a data set gives, in whatever way it writes them."""
+"""Reads the boxes of a data set, in any of their formats."""
 
 import math
 from typing import Any
@@ -8,14 +8,14 @@ from spatialreward.data.sources.interface import Reason, RowError
 from spatialreward.data.sources.values import Row, look_up, text_at
 from spatialreward.records import BOX_SCALE, EditRegion
 
-# Boxes of detectors often end a fraction of a pixel outside the picture.
+# Detectors' boxes often end a fraction of a pixel outside the picture.
 _TOLERANCE = 0.01 * BOX_SCALE
 
 
 def regions_of(row: Row, columns: RegionColumns) -> tuple[EditRegion, ...] | None:
-    """The row's boxes, 0..1000 of the edited picture; None if it gives none at all.
+    """The row's boxes, 0..1000 of the edited picture; None if it has none.
 
-    An empty list is kept apart from that: it says that nothing was edited.
+    An empty list is different: it states that nothing was edited.
 
     Raises:
         RowError: a box is not four numbers, has no area, or lies outside the picture.
@@ -83,7 +83,7 @@ def _scales(row: Row, columns: RegionColumns) -> tuple[float, float]:
 def _coordinate(value: float, rounded: Any) -> int:
     if not -_TOLERANCE <= value <= BOX_SCALE + _TOLERANCE:
         raise ValueError(f"{value:g} lies outside 0..{BOX_SCALE}")
-    # Six decimals: 0.57 of 1000 is 570, whatever the last bit of the product says.
+    # Round to six decimals: 0.57 of 1000 is 570 despite rounding errors of the product.
     return min(max(rounded(round(value, 6)), 0), BOX_SCALE)
 
 

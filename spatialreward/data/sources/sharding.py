@@ -1,4 +1,4 @@
-"""Divides a data set into parts: disjoint, always the same, together everything."""
+"""Divides a data set into parts: disjoint, deterministic, and together complete."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from spatialreward.records import Record
 
 
 class FileShare(Record):
-    """What of one file belongs to a part: the rows whose number leaves ``rest`` by ``parts``."""
+    """A part's share of one file: the rows whose number modulo ``parts`` is ``rest``."""
 
     file: int
     rest: int
@@ -19,7 +19,7 @@ class FileShare(Record):
 
 
 def check_shard(shard: int, num_shards: int) -> None:
-    """Refuse a part that there is not.
+    """Refuse an invalid part.
 
     Raises:
         InvalidInputError: ``shard`` is not in ``0..num_shards - 1``.
@@ -29,16 +29,16 @@ def check_shard(shard: int, num_shards: int) -> None:
 
 
 def contiguous(total: int, shard: int, num_shards: int) -> range:
-    """Row numbers of a part, of ``total`` rows that can be reached by number."""
+    """Row numbers of a part, of ``total`` rows with random access."""
     check_shard(shard, num_shards)
     return range(shard * total // num_shards, (shard + 1) * total // num_shards)
 
 
 def file_shares(num_files: int, shard: int, num_shards: int) -> Iterator[FileShare]:
-    """Files of a part, where rows can be reached only from their file's beginning.
+    """Files of a part, for sequential files.
 
-    While there are at least as many files as parts, every file is read once, by one part. With
-    more parts than files, several parts read the same file and share its rows out.
+    With at least as many files as parts, one part reads each file, once. With more parts than
+    files, several parts read the same file and divide its rows.
     """
     check_shard(shard, num_shards)
     if num_shards <= num_files:

@@ -1,8 +1,8 @@
-"""Samples of one WebDataset tar, one at a time, and exactly where it breaks.
+"""Streams the samples of one WebDataset tar, and detects exactly where it breaks.
 
-Read with ``tarfile`` rather than the ``webdataset`` library: of a tar that is cut off, the
-library (1.0.2) hands on the last, incomplete sample as if it were whole, and ``tarfile`` by itself
-takes a damaged header for the end. Nothing is unpacked, so names in a tar lead nowhere.
+Uses ``tarfile`` instead of the ``webdataset`` library: for a truncated tar, the library (1.0.2)
+passes the last, incomplete sample on as complete, and ``tarfile`` by itself takes a damaged header
+for the end. Nothing is unpacked, so names in a tar are harmless.
 """
 
 import lzma
@@ -26,10 +26,10 @@ class Sample(NamedTuple):
     """From 0 on."""
     key: str
     files: dict[str, bytes | None]
-    """By extension; None where the data was not asked for."""
+    """By extension; None for unrequested data."""
     problem: RowError | None
     complete: bool
-    """Whether the next sample or the tar's end came after it."""
+    """Whether the next sample or the tar's end followed it."""
 
 
 class _Header(tarfile.TarInfo):
@@ -40,34 +40,34 @@ class _Header(tarfile.TarInfo):
         except tarfile.EOFHeaderError:
             raise
         except tarfile.HeaderError as error:
-            # Only the marker that every writer puts there is the end.
+            # Only the standard end marker is the end.
             raise tarfile.ReadError(f"{error} at byte {tar.offset:,}") from error
 
 
 def samples(
     path: Path, is_wanted: Callable[[int], bool], is_read: Callable[[str], bool]
 ) -> Iterator[Sample | str]:
-    """The tar's samples, and at the end why no more can be read, if so.
+    """The tar's samples, and finally the reason if reading broke off.
 
     Args:
-        path: the tar; gzip, bzip2 and xz are recognised.
-        is_wanted: tells by a sample's number whether its data is needed.
-        is_read: tells by an extension whether the data of such files is needed.
+        path: the tar; detects gzip, bzip2 and xz.
+        is_wanted: whether a sample's data is needed, by number.
+        is_read: whether the data of a file is needed, by extension.
 
     Raises:
-        OSError: the storage, not the tar, is at fault.
+        OSError: the storage failed, not the tar.
     """
     current: _Growing | None = None
     seen: set[str] = set()
     try:
         with tarfile.open(path, "r:*", tarinfo=_Header) as tar:
             while (member := tar.next()) is not None:
-                # Else it would remember every file of the tar.
+                # Otherwise it would remember every file of the tar.
                 tar.members = []
                 name = PurePosixPath(member.name)
                 base, dot, extension = name.name.partition(".")
-                # Names that begin with a dot are notes of the system that packed the tar; what a
-                # sparse file holds is mostly nothing, and may be any amount of it.
+                # Names with a leading dot are metadata of the packing system; sparse files may
+                # expand to any size.
                 if not member.isreg() or member.issparse() or not (base and dot):
                     continue
                 key = str(name.with_name(base))
@@ -110,7 +110,7 @@ class _Growing:
             assert opened is not None, "a regular file can be opened"
             data = opened.read()
         else:
-            # Whether the tar is cut off must not depend on which samples are wanted.
+            # Detect a truncated tar independently of the wanted samples.
             _reach_the_end_of(member, tar)
             if is_needed:
                 detail = f"{member.name}: more than the {MAX_FILE_BYTES:,} bytes allowed"

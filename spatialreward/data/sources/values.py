@@ -16,10 +16,10 @@ _SLICE = re.compile(r"(-?\d*):(-?\d*)")
 
 
 def look_up(row: Row, path: str) -> Any:
-    """What a row holds at ``path``; None if it holds nothing there.
+    """The value of a row at ``path``; None if there is none.
 
     Raises:
-        RowError: the path goes on into a text, and that is not JSON.
+        RowError: the path continues into a text that is not JSON.
     """
     for one in alternatives(path):
         try:
@@ -32,10 +32,10 @@ def look_up(row: Row, path: str) -> Any:
 
 
 def text_at(row: Row, path: str) -> str | None:
-    """The text, or the number as text, at ``path``; None if there is nothing.
+    """The text, or the number as text, at ``path``; None if there is none.
 
     Raises:
-        RowError: there is something else, or text that UTF-8 cannot hold.
+        RowError: it holds something else, or text outside UTF-8.
     """
     match look_up(row, path):
         case None:
@@ -53,12 +53,12 @@ def text_at(row: Row, path: str) -> str | None:
 
 
 def value_at(row: Row, path: str) -> float | str | None:
-    """What is at ``path``, to be kept: a number, a text, or a structure as JSON.
+    """The value at ``path`` for keeping: a number, a text, or a structure as JSON.
 
-    None if there is nothing, or no finite number.
+    None if there is none, or the number is not finite.
 
     Raises:
-        RowError: it has text that UTF-8 cannot hold.
+        RowError: it has text outside UTF-8.
     """
     match look_up(row, path):
         case bool() | bytes() | str():
@@ -118,7 +118,7 @@ def _sound(text: str | bytes, path: str) -> str:
     try:
         if isinstance(text, bytes):
             return text.decode("utf-8-sig")
-        # JSON can spell half a surrogate pair, which no file or server takes.
+        # JSON can spell half a surrogate pair, which files and servers refuse.
         text.encode("utf-8")
     except UnicodeError as error:
         detail = f"column {path}: text that is not UTF-8: {error}"

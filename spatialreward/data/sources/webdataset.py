@@ -20,11 +20,12 @@ _SAMPLES_TO_KNOW_COLUMNS = 20
 class WebDatasetEdits:
     """Samples of tars: a sample is a row, and its files' extensions are the columns.
 
-    A part is a share of the tars; only with more parts than tars do several read the same one.
+    A part is a share of the tars; several parts read one tar only if there are more parts than
+    tars.
     """
 
     def __init__(self, config: WebDatasetSource) -> None:
-        """Find the tars and look at the first samples.
+        """Find the tars and check the first samples.
 
         Raises:
             InvalidInputError: there are none, or none of the first samples has a required column.
@@ -60,7 +61,7 @@ class WebDatasetEdits:
         next_number = 0
         for sample in samples(path, share.has, self._is_read):
             if isinstance(sample, str):
-                # Whoever has the first sample that is lost reports all of them.
+                # The part with the first lost sample reports all of them.
                 if share.has(next_number):
                     yield self._lost(name, next_number, sample)
             elif sample.complete or self._has_everything(sample):
@@ -98,6 +99,6 @@ class WebDatasetEdits:
                     names.update(("__key__", *sample.files))
             if names:
                 break
-        # Where no tar can be read, reading says so tar by tar.
+        # If no tar is readable, reading reports it tar by tar.
         if names:
             check_columns(self._config.everything, frozenset(names), path)

@@ -18,15 +18,15 @@ _OUTPUT_NORM_EPS = 1e-6
 
 
 class Sequences(NamedTuple):
-    """What attention has to know of the rows that it works on."""
+    """Mask and positions of the rows in attention."""
 
     rotations_BNd: Tensor
     mask_B11N: Tensor | None
-    """True where there is a token and no padding; None: there is no padding."""
+    """True for tokens, False for padding; None: no padding."""
 
 
 class Attention(nn.Module):
-    """Grouped-query attention of a row's tokens to each other."""
+    """Grouped-query attention within each row."""
 
     def __init__(self, width: int, num_heads: int, num_kv_heads: int) -> None:
         """Build the projections, all without bias."""
@@ -42,14 +42,14 @@ class Attention(nn.Module):
         self.to_out = nn.ModuleList([nn.Linear(num_heads * size, width, bias=False)])
 
     def forward(self, tokens_BNW: Tensor, sequences: Sequences) -> Tensor:
-        """What each token learns of the others, ``[B, N, W]``."""
+        """Attended tokens, ``[B, N, W]``."""
         query, key, value = (
             project(tokens_BNW).unflatten(-1, (-1, self.head_size))
             for project in (self.to_q, self.to_k, self.to_v)
         )
         query = rotate(self.norm_q(query), sequences.rotations_BNd)
         key = rotate(self.norm_k(key), sequences.rotations_BNd)
-        # Repeated here: not every kernel on a GPU takes fewer keys than queries.
+        # Repeat keys here: some GPU kernels require as many keys as queries.
         key, value = (one.repeat_interleave(self.queries_per_key, dim=2) for one in (key, value))
         attended_BHND = functional.scaled_dot_product_attention(
             query.transpose(1, 2),
@@ -61,7 +61,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """SwiGLU, whose gate is computed in float32."""
+    """SwiGLU with a float32 gate."""
 
     def __init__(self, width: int, inner: int) -> None:
         """Build the projections, all without bias."""
@@ -71,16 +71,16 @@ class FeedForward(nn.Module):
         self.linear_3 = nn.Linear(width, inner, bias=False)
 
     def forward(self, tokens_BNW: Tensor) -> Tensor:
-        """Each token by itself, ``[B, N, W]``."""
+        """Apply to each token separately, ``[B, N, W]``."""
         gate = functional.silu(self.linear_1(tokens_BNW).float()).to(tokens_BNW.dtype)
         return self.linear_2(gate * self.linear_3(tokens_BNW))
 
 
 class ModulatedNorm(nn.Module):
-    """The norm ahead of attention, with what the time says of the whole block."""
+    """The norm before attention, with the time modulation of the whole block."""
 
     def __init__(self, width: int, eps: float) -> None:
-        """Begin without an effect of the time; the block's gates are then closed."""
+        """Start without effect of the time; the block's gates are then closed."""
         super().__init__()
         self.linear = nn.Linear(time_width(width), 4 * width)
         self.norm = nn.RMSNorm(width, eps=eps)
@@ -95,7 +95,7 @@ class ModulatedNorm(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and a feed-forward layer, each with a norm ahead of it and one behind it."""
+    """Attention and a feed-forward layer, each with a norm before and after it."""
 
     def __init__(
         self, width: int, num_heads: int, num_kv_heads: int, inner: int, eps: float, modulated: bool
@@ -108,7 +108,7 @@ class Block(nn.Module):
             num_kv_heads: of keys and values.
             inner: width of the feed-forward layer.
             eps: of the norms.
-            modulated: whether the block is told the time.
+            modulated: whether the time modulates the block.
         """
         super().__init__()
         self.modulated = modulated
@@ -122,7 +122,7 @@ class Block(nn.Module):
     def forward(
         self, tokens_BNW: Tensor, sequences: Sequences, time_BT: Tensor | None = None
     ) -> Tensor:
-        """The tokens after the block, ``[B, N, W]``; ``time_BT`` if it is modulated."""
+        """The block's output, ``[B, N, W]``; needs ``time_BT`` if modulated."""
         if not self.modulated:
             attended = self.attn(self.norm1(tokens_BNW), sequences)
             tokens_BNW = tokens_BNW + self.norm2(attended)
@@ -158,10 +158,10 @@ class TimeAndText(nn.Module):
 
 
 class Output(nn.Module):
-    """From tokens to the numbers of a patch."""
+    """Maps tokens to the numbers of a patch."""
 
     def __init__(self, width: int, size: int) -> None:
-        """Begin at zero, so that a fresh model predicts nothing."""
+        """Start at zero, so that a new model predicts zero."""
         super().__init__()
         self.linear_1 = nn.Linear(time_width(width), width)
         self.norm = nn.LayerNorm(width, eps=_OUTPUT_NORM_EPS, elementwise_affine=False)
@@ -176,7 +176,7 @@ class Output(nn.Module):
 
 
 def time_width(width: int) -> int:
-    """Width of the time's embedding, which does not grow beyond a limit."""
+    """Width of the time's embedding, capped at a limit."""
     return min(width, _LARGEST_TIME_WIDTH)
 
 
@@ -187,12 +187,12 @@ def inner_width(width: int, multiple: int, factor: float | None) -> int:
 
 
 def padded(rows: list[Tensor]) -> Tensor:
-    """Rows of different lengths ``[N, ...]`` as one tensor ``[B, N, ...]``, zeros behind them."""
+    """Pad rows of different lengths ``[N, ...]`` to one tensor ``[B, N, ...]``, with zeros."""
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
 
 
 def padding_mask(lengths: list[int], device: torch.device) -> Tensor | None:
-    """True for tokens ``[B, 1, 1, N]``; None where all rows are of one length."""
+    """True for tokens ``[B, 1, 1, N]``; None if all rows have the same length."""
     longest = max(lengths)
     if min(lengths) == longest:
         return None

@@ -1,4 +1,4 @@
-"""What OmniGen2 is told of its tasks."""
+"""OmniGen2's encoded tasks."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -11,15 +11,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class OmniGen2Condition:
-    """Features of instructions and latents of source pictures; all edits are of one size."""
+    """Features of instructions and latents of source pictures; all edits have one size."""
 
     text_BND: Tensor
     mask_BN: Tensor
-    """1 for tokens, 0 for the padding behind them."""
+    """1 for tokens, 0 for the padding after them."""
     empty_1ND: Tensor
-    """Of the empty instruction, which is the same for all rows."""
+    """Of the empty instruction, the same for all rows."""
     references: tuple[tuple[Tensor, ...], ...]
-    """Latents ``[C, h, w]`` of each row's source pictures, drawn once while encoding."""
+    """Latents ``[C, h, w]`` of each row's source pictures, sampled once while encoding."""
     latent_hw: tuple[int, int]
     """Of the edits."""
     picture_size: tuple[int, int]
@@ -30,11 +30,11 @@ class OmniGen2Condition:
         return len(self.references)
 
     def repeat(self, times: int) -> Self:
-        """Each row ``times`` in a row; the latents of the sources are shared."""
+        """Each row ``times`` times in succession; shares the latents of the sources."""
         return self.rows(torch.arange(len(self)).repeat_interleave(times))
 
     def rows(self, chosen: Tensor | slice) -> Self:
-        """Some of the rows, by their numbers or as a slice."""
+        """Some of the rows, by number or as a slice."""
         numbers = torch.arange(len(self))[chosen.cpu() if isinstance(chosen, Tensor) else chosen]
         placed = numbers.to(self.text_BND.device)
         return replace(

@@ -1,4 +1,4 @@
-"""OmniGen2 as a ``FlowEditor``: the published checkpoint, or one of its shape."""
+"""OmniGen2 as a ``FlowEditor``: the published checkpoint, or another of its shape."""
 
 import math
 import zlib
@@ -34,7 +34,7 @@ _CLASSES = {
     "vae": "AutoencoderKL",
     "mllm": "Qwen2_5_VLForConditionalGeneration",
     "processor": "Qwen2_5_VLProcessor",
-    # Of the publishers' own; diffusers' class of this name runs the other way.
+    # The publishers' own class; diffusers' class of this name reverses time.
     "scheduler": "FlowMatchEulerDiscreteScheduler",
 }
 _VAE_SCALE = 8
@@ -42,7 +42,7 @@ _VAE_SCALE = 8
 
 
 class OmniGen2Parts(NamedTuple):
-    """What the editor is made of, by the published names."""
+    """The editor's components, by the published names."""
 
     transformer: OmniGen2Transformer2DModel
     vae: AutoencoderKL
@@ -51,7 +51,7 @@ class OmniGen2Parts(NamedTuple):
 
 
 class OmniGen2Editor(AdaptedEditor):
-    """An editor of one to five source pictures."""
+    """An editor for one to five source pictures."""
 
     TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
     CONFIG = OmniGen2Config
@@ -59,11 +59,11 @@ class OmniGen2Editor(AdaptedEditor):
     def __init__(
         self, parts: OmniGen2Parts, config: OmniGen2Config, folder: Path, name: str = ""
     ) -> None:
-        """Put the parts together; ``folder`` and ``name`` as for ``AdaptedEditor``."""
+        """Assemble the components; ``folder`` and ``name`` as for ``AdaptedEditor``."""
         super().__init__(parts.transformer, folder, name)
         self.config = config
         self._vae = parts.vae.eval()
-        # The pictures are none of its business, so the rest of the model is not kept.
+        # Keep the language model only; the vision part is not needed.
         language_model = parts.mllm.model.language_model.eval()
         self._text = TextFeatures(language_model, parts.tokenizer, config.max_text_tokens)
 
@@ -77,18 +77,18 @@ class OmniGen2Editor(AdaptedEditor):
         device: torch.device | str = "cpu",
         name: str = "",
     ) -> Self:
-        """Read a folder in the published layout.
+        """Load a folder in the published layout.
 
         Args:
             folder: with ``transformer``, ``vae``, ``mllm`` and ``processor``.
-            config: how to edit.
+            config: editing settings.
             dtype: of the transformer and the language model; the VAE computes in float32.
-            device: where they go.
+            device: of all components.
             name: as for ``AdaptedEditor``.
 
         Raises:
-            InvalidInputError: the folder is for another editor, or something in it is missing;
-                names what.
+            InvalidInputError: the folder is for another editor, or a component is missing;
+                names it.
         """
         _check_classes(folder)
         parts = OmniGen2Parts(
@@ -104,12 +104,12 @@ class OmniGen2Editor(AdaptedEditor):
     def encode(self, tasks: Sequence[EditTask]) -> OmniGen2Condition:
         """Features of the instructions, and latents of the source pictures.
 
-        The latents are drawn from the VAE's posterior, as published. The same picture gets the same
-        ones, whatever it is encoded beside and however often.
+        The latents are sampled from the VAE's posterior, as published. The same picture always gets
+        the same ones, independent of the batch.
 
         Raises:
-            InvalidInputError: a task has too many pictures or too small ones, or its edit is of
-                another size than the first one's; names the task.
+            InvalidInputError: a task has too many or too small pictures, or its edit differs in
+                size from the first one's; names the task.
         """
         sources, sizes = [], []
         for number, task in enumerate(tasks):
@@ -137,7 +137,7 @@ class OmniGen2Editor(AdaptedEditor):
         )
 
     def noise(self, condition: OmniGen2Condition, generator: torch.Generator) -> Tensor:
-        """Latents to start from, ``[B, C, h, w]``."""
+        """Initial latents, ``[B, C, h, w]``."""
         shape = (len(condition), self.transformer.config.in_channels, *condition.latent_hw)
         return torch.randn(shape, generator=generator).to(self.device)
 
@@ -183,7 +183,7 @@ class OmniGen2Editor(AdaptedEditor):
         condition: OmniGen2Condition,
         wanted: Sequence[Given],
     ) -> list[Tensor]:
-        """One prediction after the other, each of all rows, from a single pass."""
+        """Several predictions of all rows from a single pass, in order."""
         texts, masks, references = [], [], []
         for given in wanted:
             rows_BND, mask_BN = condition.text_BND, condition.mask_BN
@@ -229,7 +229,7 @@ def _check_classes(folder: Path) -> None:
     index = read_index(folder, [PIPELINE])
     for part, expected in _CLASSES.items():
         stated = index.get(part)
-        # The library comes first; the publishers' own classes have file names there.
+        # The library comes first; for the publishers' own classes it is a file name.
         found = stated[-1] if isinstance(stated, list) and stated else stated
         if found != expected:
             raise InvalidInputError(
@@ -238,7 +238,7 @@ def _check_classes(folder: Path) -> None:
 
 
 def _check_widths(folder: Path, parts: OmniGen2Parts) -> None:
-    """The parts have to fit together; each by itself is whole already."""
+    """Check that the components fit together; each is complete by itself."""
     taken = parts.transformer.config
     text, vae = parts.mllm.config.text_config, parts.vae.config
     for what, expected, found in (
@@ -252,7 +252,7 @@ def _check_widths(folder: Path, parts: OmniGen2Parts) -> None:
 
 def _load_tokenizer(folder: Path) -> Tokenizer:
     tokenizer = load_tokenizer(AutoTokenizer, folder)
-    # Older processors keep it in a file of their own.
+    # Older processors store it in a separate file.
     tokenizer.chat_template = tokenizer.chat_template or own_chat_template(folder)
     if not tokenizer.chat_template:
         raise InvalidInputError(f"{folder}: the tokenizer has no chat template")

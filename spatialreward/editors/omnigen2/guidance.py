@@ -1,4 +1,4 @@
-"""Guidance with two scales: how much the text counts, and how much the source pictures."""
+"""Guidance with two scales: one for the text, one for the source pictures."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 class Given(NamedTuple):
-    """What one of the predictions is told of a task."""
+    """Inputs of one of the predictions."""
 
     text: bool
-    """Else the empty instruction."""
+    """Otherwise the empty instruction."""
     references: bool
 
 
@@ -20,9 +20,9 @@ _NOTHING = Given(text=False, references=False)
 
 
 def predictions_for(text: float, image: float) -> tuple[Given, ...]:
-    """What has to be predicted for a guided direction; a scale of 1 or less asks for nothing.
+    """The predictions that a guided direction needs; none for a scale of 1 or less.
 
-    The pictures' scale counts only beside one of the text above 1.
+    The pictures' scale counts only with a text scale above 1.
     """
     if text <= 1:
         return (ALL,)

@@ -1,4 +1,4 @@
-"""Latents as tokens, and where each token of a sequence stands."""
+"""Converts latents to tokens, and computes the position of each token in a sequence."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -33,7 +33,7 @@ def grid_of(latent_CHW: Tensor, side: int) -> Grid:
 
 
 class Positions(NamedTuple):
-    """Where the tokens of one sample stand, three whole numbers each."""
+    """Positions of one sample's tokens, three whole numbers each."""
 
     text_NA: Tensor
     references_NA: tuple[Tensor, ...]
@@ -48,10 +48,10 @@ class Positions(NamedTuple):
         target: Grid,
         device: torch.device | str = "cpu",
     ) -> "Positions":
-        """Text counts along all three axes; each picture then has one number of its own.
+        """Text advances on all three axes; each picture has one index on the first axis.
 
-        A picture's number is as far behind the one before it as that one is long, so the pictures
-        stand elsewhere behind another number of words.
+        A picture's index follows the previous one by that one's length, so the indices of pictures
+        depend on the number of words.
         """
         text_N = torch.arange(num_text, device=device)
         number, placed = num_text, []
@@ -70,7 +70,7 @@ def _in_picture(number: int, grid: Grid, device: torch.device | str) -> Tensor:
 
 
 def rotations(positions_BNA: Tensor, axes: Sequence[int]) -> Tensor:
-    """Unit complex numbers ``[B, N, D / 2]`` that turn a head's pairs, in double precision.
+    """Unit complex numbers ``[B, N, D / 2]`` that rotate a head's pairs, in double precision.
 
     Args:
         positions_BNA: of the tokens.
@@ -85,7 +85,7 @@ def rotations(positions_BNA: Tensor, axes: Sequence[int]) -> Tensor:
 
 
 def rotate(heads_BNHD: Tensor, rotations_BNd: Tensor) -> Tensor:
-    """Turn the neighbouring pairs of each head, computed in the rotations' precision."""
+    """Rotate the neighbouring pairs of each head, in the rotations' precision."""
     pairs_BNHd = torch.view_as_complex(heads_BNHD.float().unflatten(-1, (-1, 2)))
     turned = torch.view_as_real(pairs_BNHd * rotations_BNd.unsqueeze(2)).flatten(-2)
     return turned.to(heads_BNHD.dtype)

@@ -1,4 +1,4 @@
-"""Features of instructions: what Qwen2.5-VL's language model makes of them, without any picture."""
+"""Text features of instructions from Qwen2.5-VL's language model, without pictures."""
 
 import logging
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 # B instructions, N tokens, D width of a feature
 
-# Both are inputs of trained weights, word for word.
+# The trained weights depend on the exact text of both.
 IMAGE_SYSTEM = (
     "You are a helpful assistant that generates high-quality images based on user instructions."
 )
@@ -29,12 +29,12 @@ class TextFeatures:
     def __init__(
         self, language_model: nn.Module, tokenizer: "PreTrainedTokenizerBase", max_tokens: int
     ) -> None:
-        """Take the parts.
+        """Use loaded parts.
 
         Args:
-            language_model: gives its last hidden state, after the final norm.
+            language_model: returns its last hidden state, after the final norm.
             tokenizer: with a chat template.
-            max_tokens: what a text is cut to.
+            max_tokens: truncation length.
         """
         self._language_model = language_model
         self._tokenizer = tokenizer
@@ -42,7 +42,7 @@ class TextFeatures:
 
     @torch.no_grad()
     def of(self, instructions: Sequence[str], system: str) -> tuple[Tensor, Tensor]:
-        """Features ``[B, N, D]``, zero in the padding behind them, and the mask ``[B, N]``."""
+        """Features ``[B, N, D]``, zero in the padding after them, and the mask ``[B, N]``."""
         device = next(self._language_model.parameters()).device
         ids = [self._token_ids(one, system) for one in instructions]
         mask_BN = padded([torch.ones(len(one), dtype=torch.long) for one in ids]).to(device)

@@ -1,8 +1,8 @@
 """OmniGen2's transformer, which diffusers lacks (arXiv 2506.18871).
 
-Written after the published one's behaviour; names of tensors and configuration keys are the same,
-so the public checkpoint loads, and so do LoRAs for it. Samples of one batch may differ in size, in
-the number of reference pictures and in the length of their text.
+A new implementation of the published behaviour with the same names of tensors and configuration
+keys, so the public checkpoint and LoRAs for it load. Samples of one batch may differ in size, in
+the number of reference pictures and in text length.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ from spatialreward.errors import InvalidInputError
 
 MAX_REFERENCES = 5
 References = Sequence[Sequence[Tensor] | None]
-"""Latents ``[C, h, w]`` of each sample's reference pictures; None or empty: it has none."""
+"""Latents ``[C, h, w]`` of each sample's reference pictures; None or empty: none."""
 
 
 class OmniGen2Transformer2DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
@@ -75,16 +75,16 @@ class OmniGen2Transformer2DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
             num_refiner_layers: over the text, each reference and the noisy picture by itself.
             num_attention_heads: of queries.
             num_kv_heads: of keys and values.
-            multiple_of: what the feed-forward layers' width is rounded up to.
+            multiple_of: rounds up the feed-forward layers' width.
             ffn_dim_multiplier: of the feed-forward layers' width.
             norm_eps: of the blocks' norms.
             axes_dim_rope: numbers of a head that belong to each axis of the positions.
-            axes_lens: kept with the checkpoint; positions of any size are rotated here.
+            axes_lens: stored with the checkpoint; positions of any size work here.
             text_feat_dim: width of the text's features.
-            timestep_scale: what times in 0..1 are multiplied by.
+            timestep_scale: multiplies times in 0..1.
 
         Raises:
-            ValueError: the axes do not make up a head.
+            ValueError: the axes do not add up to a head.
         """
         super().__init__()
         if hidden_size != num_attention_heads * sum(axes_dim_rope):
@@ -125,11 +125,11 @@ class OmniGen2Transformer2DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
                 are multiples of the patch's.
             timestep: ``[B]`` in 0..1.
             text_hidden_states: ``[B, N, text_feat_dim]``.
-            text_attention_mask: ``[B, N]``; 1 for tokens, and 0 for the padding behind them.
-            ref_image_hidden_states: of each sample; None: no sample has any.
+            text_attention_mask: ``[B, N]``; 1 for tokens, and 0 for the padding after them.
+            ref_image_hidden_states: of each sample; None: no references.
 
         Returns:
-            As the latents came: one tensor or a list, of their shapes.
+            In the form of the input: one tensor or a list, of the same shapes.
 
         Raises:
             InvalidInputError: a sample has too many reference pictures.
@@ -183,7 +183,7 @@ class OmniGen2Transformer2DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
     def _refined_references(
         self, references: list[list[Tensor]], places: list[Positions], time_BT: Tensor
     ) -> list[Tensor]:
-        """All reference tokens of each sample; each picture is a row of its own in the blocks."""
+        """All reference tokens of each sample; in the blocks each picture is a separate row."""
         if not any(references):
             return [time_BT.new_zeros(0, self.config.hidden_size) for _ in references]
         in_sample = [number for some in references for number in range(len(some))]
@@ -206,7 +206,7 @@ class OmniGen2Transformer2DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         return padded(rows).to(self.x_embedder.weight.dtype)
 
     def _attended(self, positions: list[Tensor]) -> Sequences:
-        """What attention has to know of padded rows, by the positions of their tokens."""
+        """Mask and rotations for padded rows, from the positions of their tokens."""
         rotations_BNd = rotations(padded(positions), self.config.axes_dim_rope)
         mask = padding_mask([len(one) for one in positions], rotations_BNd.device)
         return Sequences(rotations_BNd, mask)

@@ -1,1 +1,1 @@
-"""What runs a judge's forward passes: transformers or vLLM, behind one interface."""
+"""Engines that run a judge's forward passes: transformers or vLLM, behind one interface."""

@@ -1,4 +1,4 @@
-"""The judge in this process: up to two streams an edit, answers parsed, scores hard and soft."""
+"""The judge in this process: up to two streams an edit, parsed answers, hard and soft scores."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -56,17 +56,17 @@ NO_SOFT_SCORES = (
 )
 EngineName = Literal["transformers", "vllm"]
 Take = Callable[[int], Sequence[Edit]]
-"""Gives at most so many edits; none when there are none for now."""
+"""Returns at most the given number of edits; none if there are none at present."""
 
 
 @dataclass
 class _Asked:
-    """An edit with the answers that have come for it."""
+    """An edit with the answers received so far."""
 
     edit: Edit
     number: int
     questions: tuple[Streams, ...]
-    """Of the protocol's prompts, those that are asked."""
+    """The prompts in use for this edit."""
     answers: dict[Streams, Generated] = field(default_factory=dict)
 
     @property
@@ -82,7 +82,7 @@ class _Stream(NamedTuple):
 
 
 class _Intake:
-    """Makes questions of edits as there is room, and finds the edit that an answer belongs to."""
+    """Turns edits into questions as room allows, and assigns answers to their edits."""
 
     def __init__(self, take: Take, protocol: Protocol, batch_size: int, join_below: float) -> None:
         self._take = take
@@ -100,25 +100,25 @@ class _Intake:
         return self._ask(self._batch_size)
 
     def fill_up(self, num_writing: int) -> list[Question]:
-        """Questions for a batch of which so many are still being answered."""
+        """Questions to top up a batch with ``num_writing`` unfinished answers."""
         num_edits = -(-num_writing // 2)
         if num_edits > self._join_below * self._batch_size:
             return []
         return self._ask(self._batch_size - num_edits)
 
     def answered(self, number: int, answer: Generated) -> _Asked | None:
-        """Note an answer; returns its edit if that was the last one it needed."""
+        """Record an answer; returns its edit once all its answers are there."""
         asked, name = self._open.pop(number)
         asked.answers[name] = answer
         return asked if asked.is_answered else None
 
     def refused(self) -> list[tuple[int, Judgement]]:
-        """Numbers and failed judgements of the edits that were not asked about, each once."""
+        """Numbers and failed judgements of the edits without questions, each once."""
         refused, self._refused = self._refused, []
         return refused
 
     def _ask(self, room: int) -> list[Question]:
-        """Questions about the next edits; none only where there are no edits for now."""
+        """Questions about the next edits; empty only if there are no edits at present."""
         questions: list[Question] = []
         while not questions and (edits := self._take(room)):
             for edit in edits:
@@ -141,7 +141,7 @@ _ASK = {Streams.SEMANTIC: semantic_question, Streams.PERCEPTUAL: perceptual_ques
 
 
 class Judge(ClosedAtEnd):
-    """A reward model behind an engine, asked in the words of its protocol."""
+    """A reward model behind an engine, prompted by its protocol."""
 
     def __init__(
         self,
@@ -155,17 +155,17 @@ class Judge(ClosedAtEnd):
         batch_size: int = 64,
         join_below: float = 0.25,
     ) -> None:
-        """Take the parts.
+        """Use loaded parts.
 
         Args:
             engine: answers questions.
-            protocol: how the model was taught to be asked.
+            protocol: the model's training protocol.
             name: of the model; see ``JudgeIdentity`` for this and the next two.
             version: of the model.
             weights: digest of the checkpoint.
-            notice: what a reader of the judgements must know about the model.
-            batch_size: edits that are judged at once.
-            join_below: others join when fewer than this share of a batch is left.
+            notice: a remark for readers of the judgements.
+            batch_size: edits judged at once.
+            join_below: new edits join a batch once fewer than this share of it is unfinished.
         """
         self._engine: AnswerEngine | None = engine
         self._protocol = protocol
@@ -192,7 +192,7 @@ class Judge(ClosedAtEnd):
         guided: bool = True,
         **more: Any,
     ) -> Self:
-        """A model in this process, with the transformers engine; ``more`` as for ``Judge``."""
+        """Wrap a model in this process with the transformers engine; ``more`` as for ``Judge``."""
         from spatialreward.judges.engines.transformers_engine import TransformersEngine
 
         engine = TransformersEngine(
@@ -216,23 +216,23 @@ class Judge(ClosedAtEnd):
         guided: bool = True,
         **more: Any,
     ) -> Self:
-        """Read a judge's checkpoint.
+        """Load a judge's checkpoint.
 
         Args:
             folder: the checkpoint.
-            engine: what runs it; vLLM needs a GPU and an environment of its own.
-            adapter: folder of a LoRA that is merged into the weights; a protocol in it counts.
+            engine: vLLM needs a GPU and its own environment.
+            adapter: folder of a LoRA to merge into the weights; a protocol in it counts.
             protocol: for a checkpoint without one: ``full``, ``tiny``, one of them in another form
-                such as ``full-scores``, or a protocol file; by default ``full``.
-            share_prefixes: compute what prompts have in common once; vLLM always does.
-            guided: hold answers to their form while they are written.
-            more: as for ``Judge``; the name is by default the folder's.
+                such as ``full-scores``, or a protocol file; default ``full``.
+            share_prefixes: compute common prefixes of prompts once; vLLM always does.
+            guided: constrain answers to their form during generation.
+            more: as for ``Judge``; the name defaults to the folder's.
 
         Raises:
-            InvalidInputError: the folder holds no checkpoint, a damaged one or one that cannot
-                judge or writes no answer, or an adapter that nobody asked for; or ``adapter`` does
-                not fit it, or its protocol shows larger pictures or allows longer answers than the
-                model can read.
+            InvalidInputError: the folder holds no checkpoint, a damaged one, one that cannot judge
+                or generates no answer, or an adapter that ``adapter`` does not name; or ``adapter``
+                does not fit it, or its protocol shows larger pictures or allows longer answers than
+                the model can read.
         """
         local = LocalCheckpoint.read(folder, adapter, protocol)
         followed = local.protocol
@@ -267,7 +267,7 @@ class Judge(ClosedAtEnd):
         )
 
     def prepare(self) -> None:
-        """Do once what the first edits would else wait for, such as compiling answers' forms.
+        """Do one-time work before the first edits, such as compiling the forms of answers.
 
         Raises:
             SpatialRewardError: the judge has been closed.
@@ -275,14 +275,14 @@ class Judge(ClosedAtEnd):
         self._running().prepare(self._protocol.answer)
 
     def judge(self, edits: Iterable[Edit], measure: Measure = ignore) -> list[Judgement]:
-        """One judgement an edit, in order; one that cannot be read is a failure with a reason.
+        """One judgement an edit, in order; an unreadable answer is a failure with a reason.
 
         Args:
             edits: any number.
-            measure: is told how long each phase took, and how many answers could not be read.
+            measure: receives the seconds of each phase, and the number of unreadable answers.
 
         Raises:
-            InvalidInputError: something among ``edits`` is no edit.
+            InvalidInputError: an element of ``edits`` is not an edit.
         """
         edits = check_edits(edits)
         waiting = iter(edits)
@@ -291,14 +291,14 @@ class Judge(ClosedAtEnd):
         return [judgements[number] for number in range(len(edits))]
 
     def judge_each(self, take: Take, measure: Measure = ignore) -> Iterator[tuple[int, Judgement]]:
-        """As ``judge``, but each judgement as soon as it is there, and edits may join all the time.
+        """As ``judge``, but yields each judgement when finished; edits may join at any time.
 
         Args:
-            take: is asked for edits as long as it gives any.
+            take: called for further edits until it returns none.
             measure: as for ``judge``.
 
         Yields:
-            The number of an edit, in the order in which they were taken, and its judgement.
+            The number of an edit, in the order of ``take``, and its judgement.
         """
         engine = self._running()
         intake = _Intake(take, self._protocol, self._batch_size, self._join_below)
@@ -318,12 +318,12 @@ class Judge(ClosedAtEnd):
         for number, failed in intake.refused():
             yield number, failed.model_copy(update={"judged_by": str(self.identity)})
 
-    def tell(self, listener: Listener) -> None:
+    def set_listener(self, listener: Listener) -> None:
         """See ``Writing``."""
         self._listener = listener
 
     def close(self) -> None:
-        """Let go of the model; its memory is free as soon as nothing else holds it."""
+        """Release the model; its memory is free once nothing else references it."""
         self._engine = None
 
     def _running(self) -> AnswerEngine:

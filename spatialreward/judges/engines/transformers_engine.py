@@ -1,8 +1,8 @@
-"""Answers of a transformers model on this machine's CPU or GPU, many questions in few passes.
+"""Batched generation with a transformers model on this machine's CPU or GPU.
 
-What questions have in common is computed once: a picture's features, however many questions show
-it, and the keys and values of whatever stands before a question's last picture. So the edits of
-one prompt (same source, same instruction) share everything but their own picture.
+Common parts of questions are computed once: a picture's features, even if several questions show
+it, and the keys and values of the prefix before a question's last picture. So the edits of one
+prompt (same source, same instruction) share everything but their own picture.
 """
 
 # R rows (one a question), P distinct prefixes, L tokens, V words of the vocabulary
@@ -33,42 +33,42 @@ if TYPE_CHECKING:
     from spatialreward.judges.qwen_vl.processor import Processor
 
 _STEPS_BETWEEN_JOINS = 16
-"""Tokens that are written before others may join, even if none has finished: joining copies all."""
+"""Tokens generated before new questions may join, even if no row has finished: joining copies."""
 _REBUILD_BELOW = 0.8
-"""Finished rows are dropped once fewer than this share of the rows still write."""
+"""Drop finished rows once the share of unfinished rows falls below this."""
 
 
 class _Part(NamedTuple):
-    """Some of a prompt, as the model reads it."""
+    """A part of a prompt, as the model reads it."""
 
     tokens: list[int]
     pictures: tuple[int, ...]
-    """Numbers among the batch's distinct pictures."""
+    """Indices into the batch's distinct pictures."""
     positions_3L: torch.Tensor
 
 
 class _Prompt(NamedTuple):
-    """One question as the model reads it."""
+    """One question, as the model reads it."""
 
     tokens: list[int]
     pictures: tuple[int, ...]
     cut: int
-    """How many tokens stand before the last picture."""
+    """Number of tokens before the last picture."""
     positions_3L: torch.Tensor
 
     @property
     def beginning(self) -> _Part:
-        """What stands before the last picture."""
+        """The tokens before the last picture."""
         return _Part(self.tokens[: self.cut], self.pictures[:-1], self.positions_3L[:, : self.cut])
 
     @property
     def ending(self) -> _Part:
-        """The last picture and what stands behind it."""
+        """The last picture and the tokens after it."""
         return _Part(self.tokens[self.cut :], self.pictures[-1:], self.positions_3L[:, self.cut :])
 
 
 class _Rows(NamedTuple):
-    """Answers in the making: what the model has read so far, and its last logits."""
+    """Unfinished answers: the cached context and its last logits."""
 
     cache: BlockCache
     mask_RL: torch.Tensor
@@ -77,13 +77,13 @@ class _Rows(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """Prompts that the model has read."""
+    """Encoded prompts."""
 
     cache: BlockCache
     mask_RL: torch.Tensor
     next_position_R: torch.Tensor
     hidden_RH: torch.Tensor
-    """Of each prompt's last token, as the output layer takes it."""
+    """Of each prompt's last token, as input to the output layer."""
 
 
 class TransformersEngine:
@@ -98,14 +98,14 @@ class TransformersEngine:
         share_prefixes: bool = True,
         guided: bool = True,
     ) -> None:
-        """Take the parts.
+        """Use loaded parts.
 
         Args:
-            model: the weights, on the device where they stay.
+            model: the weights, on their final device.
             processor: follows the protocol of the checkpoint.
-            max_answer_tokens: a longer answer is cut off there.
-            share_prefixes: compute what questions have in common once; else each in full.
-            guided: hold judgements to their form.
+            max_answer_tokens: truncate longer answers.
+            share_prefixes: compute common prefixes of questions once; otherwise each in full.
+            guided: constrain judgements to their form.
         """
         self._model = model.eval()
         self._processor = processor
@@ -121,19 +121,19 @@ class TransformersEngine:
         )
 
     def prepare(self, form: AnswerForm) -> None:
-        """Compile the forms of judgements, which the first questions would else wait for."""
+        """Compile the forms of judgements, to spare the first questions the wait."""
         self._chooser.prepare(form, thinking=self._thinks)
 
     @torch.inference_mode()
     def answer(
         self, questions: Sequence[Question], measure: Measure = ignore, more: More = nothing
     ) -> Iterator[tuple[int, Generated]]:
-        """Each question's number and its answer, as answers are finished, all in one batch.
+        """Yield each question's number and answer as it finishes, all in one batch.
 
         Args:
             questions: at least one.
-            measure: is told the seconds of each phase, and how much was shared.
-            more: is asked now and then for questions to take the places of finished ones.
+            measure: receives the seconds of each phase, and how much was shared.
+            more: called now and then for questions to replace finished ones.
         """
         rows, writing = self._begin(questions, 0, measure)
         num_asked, steps = len(questions), 0
@@ -160,10 +160,10 @@ class TransformersEngine:
     def last_hidden(self, questions: Sequence[Question], measure: Measure = ignore) -> torch.Tensor:
         """The hidden state of the last token of each question's prompt, ``[R, H]``.
 
-        Nothing is written. It is what the output layer takes, behind the last norm.
+        Generates nothing. It is the input of the output layer, after the last norm.
 
         Args:
-            questions: at least one; they are read in one batch.
+            questions: at least one; encoded in one batch.
             measure: as for ``answer``.
         """
         return self._read_questions(questions, measure).hidden_RH
@@ -177,7 +177,7 @@ class TransformersEngine:
     def _begin(
         self, questions: Sequence[Question], first_number: int, measure: Measure
     ) -> tuple[_Rows, list[Answer]]:
-        """Have the model read questions' prompts."""
+        """Encode questions' prompts."""
         read = self._read_questions(questions, measure)
         with _timed(measure, "seconds/prefill"):
             logits_RV = self._model.lm_head(read.hidden_RH)
@@ -213,7 +213,7 @@ class TransformersEngine:
             layout = (tuple(is_picture), tuple(tuple(grids_N3[n].tolist()) for n in pictures))
             if layout not in known_positions:
                 known_positions[layout] = self._positions(tokens, is_picture, grids_N3[[*pictures]])
-            # One run of the last picture's tokens ends where the last of all ends.
+            # The last picture's run of tokens ends where the last run of all ends.
             cut = len(tokens) - is_picture[::-1].index(1) - counts[pictures[-1]]
             prompts.append(_Prompt(tokens, pictures, cut, known_positions[layout]))
         return prompts, features
@@ -262,7 +262,7 @@ class TransformersEngine:
         cache: BlockCache,
         mask_before_RL: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Have the model read a part of each prompt; returns the mask and the last hidden state."""
+        """Encode a part of each prompt; returns the mask and the last hidden state."""
         length = max(len(prompt.tokens) for prompt in prompts)
         ids_RL = torch.full((len(prompts), length), self._processor.tokenizer.pad_token_id)
         mask_RL = torch.zeros((len(prompts), length), dtype=torch.long)
@@ -289,7 +289,7 @@ class TransformersEngine:
     def _drop_finished(
         self, rows: _Rows, writing: list[Answer], tokens_R: torch.Tensor
     ) -> tuple[bool, _Rows, list[Answer], torch.Tensor]:
-        """Leave finished rows out once there are many of them; tells whether it did."""
+        """Drop finished rows if many; returns whether it did."""
         left = [row for row, one in enumerate(writing) if not one.has_ended]
         if left and len(left) >= _REBUILD_BELOW * len(writing):
             return False, rows, writing, tokens_R
@@ -299,7 +299,7 @@ class TransformersEngine:
         return True, rows, [writing[row] for row in left], tokens_R[kept_R]
 
     def _behind(self, rows: _Rows, numbers: Sequence[int], tokens: Sequence[int]) -> torch.Tensor:
-        """The logits behind tokens that rows are not to keep, ``[B, V]``."""
+        """The logits after tokens that do not stay in the rows, ``[B, V]``."""
         at_B = torch.tensor(numbers, device=self._model.device)
         picked = _Rows(
             rows.cache.picked(at_B),
@@ -326,7 +326,7 @@ class TransformersEngine:
 
 
 def _select(rows: _Rows, kept_R: torch.Tensor) -> _Rows:
-    """Some of the rows, without the columns that none of them uses."""
+    """Select rows, and drop columns that none of them uses."""
     mask_RL = rows.mask_RL[kept_R]
     start = int(mask_RL.argmax(dim=1).min())
     rows.cache.select(kept_R, start)
@@ -336,7 +336,7 @@ def _select(rows: _Rows, kept_R: torch.Tensor) -> _Rows:
 
 
 def _join(rows: _Rows, others: _Rows) -> _Rows:
-    """Both together, in the memory of the first; all rows end in the same column."""
+    """Append rows in the first batch's memory; all rows end in the same column."""
     rows.cache.join(others.cache)
     length = max(rows.mask_RL.shape[1], others.mask_RL.shape[1])
     masks = [
@@ -351,7 +351,7 @@ def _join(rows: _Rows, others: _Rows) -> _Rows:
 
 
 def _distinct(pictures: Sequence[Image.Image]) -> tuple[list[Image.Image], list[int]]:
-    """Pictures without repetition, and the number of each of the given ones among them."""
+    """Distinct pictures, and the index of each given picture among them."""
     objects = {id(picture): picture for picture in pictures}
     contents = {key: (one.mode, one.size, one.tobytes()) for key, one in objects.items()}
     distinct = {contents[key]: picture for key, picture in objects.items()}
@@ -360,7 +360,7 @@ def _distinct(pictures: Sequence[Image.Image]) -> tuple[list[Image.Image], list[
 
 
 def _features_of(features: ModelOutput, numbers: Sequence[int]) -> ModelOutput:
-    """The features of some pictures; Qwen2.5-VL has none for deeper layers, and reads none."""
+    """Features of selected pictures; Qwen2.5-VL has none for deeper layers."""
     return BaseModelOutputWithDeepstackFeatures(
         pooler_output=[features.pooler_output[number] for number in numbers],
         deepstack_features=[

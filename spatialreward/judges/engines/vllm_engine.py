@@ -1,8 +1,8 @@
-"""Answers of a model that vLLM runs in this process, many questions in few passes.
+"""Batched generation with vLLM in this process.
 
-What questions have in common is computed once by vLLM's own caches: features by a picture's
-content, keys and values by the tokens and pictures before them. An answer cannot leave the form
-that its stream has. Left out: answers that arrive one by one, since whoever asks waits for all.
+vLLM's own caches compute common parts of questions once: features by a picture's content, keys and
+values by the tokens and pictures before them. Answers cannot leave the form of their stream. Left
+out: streaming of answers, because the caller waits for the whole batch.
 """
 
 import threading
@@ -39,22 +39,22 @@ if TYPE_CHECKING:
 
 
 class _Written(NamedTuple):
-    """An answer that vLLM has written."""
+    """A generated answer."""
 
     text: str
     complete: bool
     chances: Sequence[LogChances]
-    """Of each token, the chances of all that a score can be spelled with."""
+    """For each token, the log-probabilities of all tokens that can spell a score."""
     tokens: Sequence[int]
     places: Sequence[int]
-    """Numbers of the tokens that begin a score."""
+    """Indices of the tokens that begin a score."""
 
 
 @contextmanager
 def without_head(folder: Path) -> Iterator[Path]:
-    """A checkpoint's folder, or one of links to all of its files but a scalar head.
+    """A checkpoint's folder, or a folder of links to all its files except a scalar head.
 
-    Of a folder without an index vLLM loads every safetensors file as weights of the model.
+    Without an index, vLLM loads every safetensors file of a folder as weights of the model.
     """
     if head_home(folder) is None:
         yield folder
@@ -67,18 +67,18 @@ def without_head(folder: Path) -> Iterator[Path]:
 
 
 class VllmEngine:
-    """Greedy or sampled answers; safe to use from several threads, which then take turns."""
+    """Greedy or sampled answers; safe to use from several threads, which take turns."""
 
     def __init__(
         self, llm: "LLM", processor: Processor, *, max_answer_tokens: int, guided: bool = True
     ) -> None:
-        """Take the parts.
+        """Use loaded parts.
 
         Args:
             llm: the model, with prefix caching on.
             processor: follows the protocol of the checkpoint.
-            max_answer_tokens: a longer answer is cut off there.
-            guided: hold answers to their form.
+            max_answer_tokens: truncate longer answers.
+            guided: constrain answers to their form.
         """
         self._llm = llm
         self._guided = guided
@@ -104,10 +104,10 @@ class VllmEngine:
         Args:
             folder: the checkpoint.
             processor: of the checkpoint.
-            protocol: what the checkpoint was trained with.
-            guided: hold answers to their form.
-            num_gpus: each layer is split over so many.
-            gpu_memory_share: of each GPU's memory, for weights and caches together.
+            protocol: the checkpoint's training protocol.
+            guided: constrain answers to their form.
+            num_gpus: split each layer over this number of GPUs.
+            gpu_memory_share: share of each GPU's memory for weights and caches together.
         """
         from vllm import LLM
 
@@ -118,7 +118,7 @@ class VllmEngine:
                 enable_prefix_caching=True,
                 gpu_memory_utilization=gpu_memory_share,
                 limit_mm_per_prompt={"video": 0},
-                max_model_len=-1,  # the longest that fits the memory
+                max_model_len=-1,  # the longest that fits into memory
                 tensor_parallel_size=num_gpus,
             )
         return cls(
@@ -129,7 +129,7 @@ class VllmEngine:
         )
 
     def prepare(self, form: AnswerForm) -> None:
-        """Have vLLM compile the forms of judgements, by writing one token of each."""
+        """Make vLLM compile the forms of judgements, by generating one token of each."""
         if not self._guided:
             return
         patterns = answer_forms(form, thinking=self._thinks)
@@ -145,12 +145,12 @@ class VllmEngine:
 
         Args:
             questions: at least one.
-            measure: is told the seconds from asking to answering, and how much was shared.
-            more: is not asked; vLLM takes a batch as a whole here.
+            measure: receives the seconds of the whole batch, and how much was shared.
+            more: unused; vLLM takes a batch as a whole here.
 
         Raises:
             vllm.exceptions.VLLMValidationError: a question is longer than the model can read.
-            RuntimeError: vLLM gave an answer up; its log says why.
+            RuntimeError: vLLM aborted an answer; its log gives the reason.
         """
         prompts = [self._prompt(question) for question in questions]
         sampling = [self._sampling(question) for question in questions]
@@ -169,7 +169,7 @@ class VllmEngine:
 
     def _prompt(self, question: Question) -> "TokensPrompt":
         return {
-            # One token a picture: vLLM puts as many in its place as the picture takes.
+            # One token a picture: vLLM expands it to the picture's length.
             "prompt_token_ids": self._processor.prompt_tokens(question, repeat(1)),
             "multi_modal_data": {
                 "image": [self._processor.resized(picture) for picture in question.pictures]
@@ -190,20 +190,20 @@ class VllmEngine:
             seed=seed,
             max_tokens=max_tokens,
             structured_outputs=StructuredOutputsParams(regex=form) if is_held else None,
-            **self._told_chances(),
+            **self._score_chances(),
         )
 
     def _one_more_token(self) -> "SamplingParams":
         from vllm import SamplingParams
 
-        return SamplingParams(temperature=0.0, max_tokens=1, **self._told_chances())
+        return SamplingParams(temperature=0.0, max_tokens=1, **self._score_chances())
 
-    def _told_chances(self) -> dict[str, object]:
+    def _score_chances(self) -> dict[str, object]:
         tokens = self._vocabulary.scores
         return {
             "logprob_token_ids": None if tokens is None else list(candidates(tokens)),
             "flat_logprobs": True,
-            # Else vLLM decodes all these tokens anew at every token.
+            # Without this, vLLM detokenizes the candidates again at every token.
             "detokenize": False,
         }
 
@@ -243,10 +243,10 @@ class VllmEngine:
     def _look_behind(
         self, tokens: Digits, prompts: Sequence["TokensPrompt"], written: Sequence[_Written]
     ) -> Mapping[tuple[int, int], Mapping[int, LogChances]]:
-        """What may stand behind a first digit, at each place of each answer.
+        """Candidates after a first digit, at each place of each answer.
 
-        Where the digit was written, vLLM has told; elsewhere it is asked for one token more, with
-        all before it in its cache.
+        Where the model generated the digit, their log-probabilities are known; elsewhere generate
+        one more token, with the prefix in vLLM's cache.
         """
         behind: dict[tuple[int, int], dict[int, LogChances]] = defaultdict(dict)
         asked, keys = [], []
@@ -261,14 +261,14 @@ class VllmEngine:
                     asked.append({**prompt, "prompt_token_ids": read})
                     keys.append((number, place, digit))
         if asked:
-            told = self._llm.generate(asked, self._one_more_token(), use_tqdm=False)
-            for (number, place, digit), output in zip(keys, told, strict=True):
+            outputs = self._llm.generate(asked, self._one_more_token(), use_tqdm=False)
+            for (number, place, digit), output in zip(keys, outputs, strict=True):
                 behind[number, place][digit] = _known(output.outputs[0].logprobs[0])
         return behind
 
 
-def _known(told: Mapping[int, "Logprob"]) -> LogChances:
-    return {token: one.logprob for token, one in told.items()}
+def _known(logprobs: Mapping[int, "Logprob"]) -> LogChances:
+    return {token: one.logprob for token, one in logprobs.items()}
 
 
 def _measure_sharing(outputs: Sequence["RequestOutput"], measure: Measure) -> None:

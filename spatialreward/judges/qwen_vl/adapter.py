@@ -1,4 +1,4 @@
-"""A LoRA adapter, merged into a judge's weights, or refused: it is never applied in part."""
+"""Merges a LoRA adapter into a judge's weights completely, or refuses it."""
 
 import logging
 import re
@@ -22,14 +22,14 @@ _SIZE_MISMATCH = re.compile(r"size mismatch for (\S+): .*?(\[[\d, ]+\]).*?(\[[\d
 
 
 def check_adapter(adapter: Path, base: str) -> None:
-    """Make sure that a folder holds a LoRA, and none for another base, as far as names tell.
+    """Check that a folder holds a LoRA for this base, as far as names show.
 
     Args:
         adapter: the adapter's folder.
-        base: the model as its user named it: a folder, or ``hub:OWNER/NAME@REVISION``.
+        base: the model as the user named it: a folder, or ``hub:OWNER/NAME@REVISION``.
 
     Raises:
-        InvalidInputError: there is none, it is damaged or no LoRA, or it names another base.
+        InvalidInputError: it is missing, damaged or not a LoRA, or it names another base.
     """
     path = adapter / ADAPTER_CONFIG_FILE
     if not path.is_file():
@@ -54,12 +54,12 @@ def apply_adapter(model: "PreTrainedModel", base: Path, adapter: Path) -> "PreTr
     """A model with a LoRA merged into its weights.
 
     Args:
-        model: the base, which is changed.
+        model: the base; modified in place.
         base: its folder, for messages.
         adapter: the LoRA's folder, see ``check_adapter``.
 
     Raises:
-        InvalidInputError: it does not fit this model; the message names what does not.
+        InvalidInputError: it does not fit this model; the message names the mismatches.
     """
     from peft import LoraConfig, get_peft_model
 
@@ -69,10 +69,10 @@ def apply_adapter(model: "PreTrainedModel", base: Path, adapter: Path) -> "PreTr
         path = adapter / ADAPTER_CONFIG_FILE
         raise InvalidInputError(f"{path}: {_in_words(error)}") from error
     try:
-        # Compared already; peft would warn of every name but that of this process's model.
+        # Compared above; peft would warn about every name except that of this process's model.
         config.base_model_name_or_path = None
         with warnings.catch_warnings():
-            # peft 0.21 asks transformers 5.23 for what has another name there.
+            # peft 0.21 uses an old name of transformers 5.23.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
             wrapped = get_peft_model(model, config)
         result = wrapped.load_adapter(str(adapter), "default", torch_device=str(model.device))
@@ -89,7 +89,7 @@ def apply_adapter(model: "PreTrainedModel", base: Path, adapter: Path) -> "PreTr
 
 
 def _is_another(named: str, base: str) -> bool:
-    """Whether both are ids on the hub, and different ones; a folder may hold any model."""
+    """Whether both are hub ids and differ; a folder may hold any model."""
     if not base.startswith(ON_HUB) or not _HUB_ID.fullmatch(named):
         return False
     return named.lower() != base.removeprefix(ON_HUB).partition("@")[0].lower()

@@ -1,8 +1,8 @@
-"""The form of a judge's answer, for engines that can hold a model to it; free of torch.
+"""The form of a judge's answer, for guided generation; free of torch.
 
 A form is a regular expression. It allows a thought before the answer, and JSON on one line or on
-several, as models write it; nothing else. What it cannot say, such as x1 < x2 or that the reasoning
-names known regions only, is left to the parser.
+several, as models write it; nothing else. The parser checks the rest, such as x1 < x2 and that the
+reasoning names known regions only.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,29 +12,29 @@ from spatialreward.records import MAX_SCORE, AnswerForm
 
 _SCORES = range(int(MAX_SCORE) + 1)
 _GAP = r"(?: |\r?\n[ \t]*)?"
-"""Between the parts of an array or object: nothing, a space, or a new line with its indentation."""
+"""Between parts of an array or object: nothing, a space, or a new line with its indentation."""
 _SPACE = " ?"
 _WITHIN_THOUGHT = r"(?:[^<]|<[^/])*</think>[ \n]{0,4}"
 
 
 def answer_form(question: Question, *, thinking: bool = False) -> str | None:
-    """What the whole answer to a question matches; None where it may be anything.
+    """Pattern of the whole answer to a question; None: unconstrained.
 
     Args:
-        question: what is asked.
+        question: the question.
         thinking: the prompt ends within a thought.
     """
     if question.form is None:
         return None
     form = _PERCEPTUAL[question.form]
-    # The SC stream alone compares pictures, and it alone can have regions.
+    # Only the SC stream compares pictures, and only it has regions.
     if question.compares and question.form.has_regions:
         form = SEMANTIC_FORM
     return _behind_thought(form, thinking=thinking)
 
 
 def answer_forms(form: AnswerForm, *, thinking: bool = False) -> tuple[str, ...]:
-    """All that ``answer_form`` gives for judgements in a form of the protocol."""
+    """All patterns of ``answer_form`` for judgements in a form of the protocol."""
     forms = ((SEMANTIC_FORM,) if form.has_regions else ()) + (_PERCEPTUAL[form],)
     return tuple(_behind_thought(one, thinking=thinking) for one in forms)
 
@@ -75,4 +75,4 @@ _PERCEPTUAL: Mapping[AnswerForm, str] = {
     AnswerForm.REASONING: PERCEPTUAL_FORM,
     AnswerForm.SCORES: SCORES_FORM,
 }
-"""Of the PQ stream, and of an SC stream without regions."""
+"""For the PQ stream, and an SC stream without regions."""

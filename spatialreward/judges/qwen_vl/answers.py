@@ -1,4 +1,4 @@
-"""An answer as it is written, token by token, and what an engine does with questions."""
+"""An answer during generation, token by token, and the interface of engines."""
 
 import codecs
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,15 +16,15 @@ class Generated(NamedTuple):
     """One answer."""
 
     text: str
-    """With a thought before it from its beginning, also where the prompt began the thought."""
+    """The whole text, including the start of a thought that the prompt opened."""
     complete: bool
-    """False when the answer was cut off at the longest allowed length."""
+    """False if the answer was truncated at the longest allowed length."""
     soft_scores: tuple[float, ...]
-    """Probability-weighted mean of each score, 0..25, in the order they were written."""
+    """Probability-weighted mean of each score, 0..25, in order of appearance."""
 
 
 More = Callable[[int], Sequence[Question]]
-"""Is told how many answers are being written, and gives the questions that join them."""
+"""Callback: takes the number of unfinished answers, returns questions to add."""
 
 
 def nothing(num_writing: int) -> Sequence[Question]:
@@ -33,40 +33,39 @@ def nothing(num_writing: int) -> Sequence[Question]:
 
 
 class AnswerEngine(Protocol):
-    """Whatever lets a model answer: transformers in this process, vLLM on a GPU."""
+    """Interface of an engine: transformers in this process, vLLM on a GPU."""
 
     def prepare(self, form: AnswerForm) -> None:
-        """Do once what the first questions would else wait for, such as compiling their forms."""
+        """Do one-time work before the first questions, such as compiling their forms."""
         ...
 
     def answer(
         self, questions: Sequence[Question], measure: Measure = ignore, more: More = nothing
     ) -> Iterator[tuple[int, Generated]]:
-        """Each question's number and its answer, as answers are finished.
+        """Yield each question's number and answer as it finishes.
 
-        What questions share is computed as rarely as the engine can. It may ask for ``more``
-        questions while it works; they are numbered on.
+        Computes common parts of questions as rarely as the engine can. It may call ``more`` for
+        further questions during the work; their numbers continue.
         """
         ...
 
 
 class GrowingAnswer:
-    """Reads an answer while it is written.
+    """Scans an answer during generation.
 
-    It is complete at the brace that closes its first JSON object behind any thinking: what a model
-    writes after that is nothing that anybody reads. A character that several tokens make up is read
-    when the last of them is written.
+    It is complete at the brace that closes its first JSON object after any thinking; later text is
+    ignored. A character of several tokens is scanned with the last of them.
     """
 
     def __init__(
         self, bytes_of: Mapping[int, bytes], *, thinking: bool = False, in_words: bool = False
     ) -> None:
-        """Nothing has been written.
+        """Start before the first token.
 
         Args:
-            bytes_of: what each token spells; the others, such as a text's end, spell nothing.
+            bytes_of: bytes of each token; others, such as an end token, have none.
             thinking: the prompt ends within a thought.
-            in_words: no object ends the answer.
+            in_words: the answer is prose, so no closing brace ends it.
         """
         self._bytes_of = bytes_of
         self._decoder = _INCREMENTAL("replace")
@@ -75,27 +74,27 @@ class GrowingAnswer:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the answer's object has been closed."""
+        """Whether the answer's object is closed."""
         return self._scanner.is_complete
 
     @property
     def at_score(self) -> bool:
-        """Whether a score's first digit is due, or white space before it."""
+        """Whether a score's first digit, or white space before it, comes next."""
         return self._scanner.at_score
 
     @property
     def nears_score(self) -> bool:
-        """Whether a score is to come that is not due yet."""
+        """Whether a score follows soon, but not next."""
         return self._scanner.nears_score
 
     @property
     def score_digits(self) -> str:
-        """What is written of a score that may go on; empty where none is being written."""
+        """Characters so far of an unfinished score; empty if there is none."""
         return self._scanner.score_digits
 
     @property
     def text(self) -> str:
-        """All that has been written."""
+        """The text so far."""
         unfinished, _ = self._decoder.getstate()
         return self._before + self._scanner.text + unfinished.decode(errors="replace")
 

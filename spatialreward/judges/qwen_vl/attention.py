@@ -1,8 +1,8 @@
-"""Attention on a CPU, in the two cases that PyTorch's fused one is slow in; the rest goes to it.
+"""CPU attention for the two cases in which PyTorch's fused kernel is slow; it handles the rest.
 
-One new token a row, which is most of the work of writing answers: the fused one is made for many
-tokens at once and takes more than twice as long as two batched matrix products. And the gradient in
-bfloat16: it takes several times as long as in float32, which is the more exact one.
+One new token a row, which dominates generation: the fused kernel is made for many tokens at once
+and takes more than twice as long as two batched matrix products. And the gradient in bfloat16: it
+takes several times as long as in float32, which is also more exact.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ NAME = "spatialreward_cpu"
 
 
 def use(part: "PreTrainedModel") -> None:
-    """Have a tower or a language model attend like this where it has the fused attention."""
+    """Switch a vision tower or language model from the fused attention to this one."""
     if part.config._attn_implementation == "sdpa":
         part.set_attn_implementation(NAME)
 
@@ -66,7 +66,7 @@ def _is_one_token(
     value_RKLD: torch.Tensor,
     attention_mask: torch.Tensor | None,
 ) -> bool:
-    """Whether it can be two matrix products, with a mask that is added to scores."""
+    """Whether two matrix products suffice, with a mask that is added to scores."""
     return (
         query_RHLD.device.type == "cpu"
         and query_RHLD.shape[2] == 1

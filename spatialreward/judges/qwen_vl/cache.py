@@ -1,7 +1,7 @@
 """Keys and values of a batch of answers: grown in blocks, copied to rows that share a prompt.
 
-Transformers' own growing cache copies everything at every token, and its static one has the longest
-possible answer's size from the start.
+transformers' growing cache copies everything at every token, and its static one allocates the
+longest possible answer at the start.
 """
 
 from typing import Self
@@ -15,7 +15,7 @@ _BLOCK = 32
 class _BlockLayer(CacheLayerMixin):
     """One layer's keys and values, ``[rows, heads, capacity, head size]``.
 
-    What stands behind the length is zero, and masked by whoever attends to it.
+    The buffer is zero beyond the length, and attention masks it.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class _BlockLayer(CacheLayerMixin):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_args, **_more
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append; gives all there is, for a single token with the room behind it."""
+        """Append; returns everything, for a single token including the spare room."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         num_new = key_states.shape[2]
@@ -40,7 +40,7 @@ class _BlockLayer(CacheLayerMixin):
         self.keys[:, :, self._length : end] = key_states
         self.values[:, :, self._length : end] = value_states
         self._length = end
-        # Whole buffers lie in one piece of memory, which attention for one token is fastest with.
+        # Whole buffers are contiguous, which is fastest for attention with one token.
         if num_new == 1:
             return self.keys, self.values
         return self.keys[:, :, :end], self.values[:, :, :end]
@@ -88,36 +88,36 @@ class _BlockLayer(CacheLayerMixin):
 
 
 class BlockCache(Cache):
-    """A cache whose rows can be chosen anew: one prompt's for many answers, or the unfinished."""
+    """A cache with selectable rows: one prompt's for many answers, or the unfinished ones."""
 
     def __init__(self) -> None:
-        """Start empty; layers are added as the model reaches them."""
+        """Start empty; the model adds layers when it reaches them."""
         super().__init__(layer_class_to_replicate=_BlockLayer)
 
     def reserve_one(self) -> int:
-        """Make room for one more token; returns the capacity that there is then."""
+        """Make room for one more token; returns the resulting capacity."""
         for layer in self.layers:
             layer.reserve(1)
         return self.layers[0].keys.shape[2]
 
     def select(self, rows: torch.Tensor, start: int = 0) -> None:
-        """Keep these rows, each as often as it is named, without what stands before ``start``."""
+        """Keep these rows, repeated as listed, without the columns before ``start``."""
         for layer in self.layers:
             layer.select(rows, start)
 
     def picked(self, rows: torch.Tensor) -> "BlockCache":
-        """A copy of some rows, each as often as it is named; these stay as they are."""
+        """A copy of some rows, repeated as listed; this cache stays unchanged."""
         other = BlockCache()
         other.layers = [layer.picked(rows) for layer in self.layers]
         return other
 
     def join(self, other: "BlockCache") -> None:
-        """Add another cache's rows below; the ends of all are in the same place."""
+        """Append another cache's rows; all rows end in the same column."""
         for mine, theirs in zip(self.layers, other.layers, strict=True):
             mine.join(theirs)
 
 
 def _room(like: torch.Tensor, rows: int, length: int) -> torch.Tensor:
-    """Zeros with room for more than ``length``: nothing times what is masked must not be NaN."""
+    """Zeros with room beyond ``length``: zero times a masked value must not be NaN."""
     _, heads, _, size = like.shape
     return like.new_zeros((rows, heads, length + _BLOCK, size))

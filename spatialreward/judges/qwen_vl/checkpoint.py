@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 _DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
-"""PyTorch's names of those in which weights are stored."""
+"""PyTorch's names of the storage types of weights."""
 
 
 def save(
@@ -34,14 +34,14 @@ def save(
     *,
     weights: "Mapping[str, torch.Tensor] | None" = None,
 ) -> None:
-    """Write a checkpoint; one without a protocol is judged with the one that its user names.
+    """Write a checkpoint; without a protocol, the user of the checkpoint names one.
 
-    ``weights`` are the model's, where it does not hold them itself: ZeRO-3 divides them.
+    ``weights`` replace the model's own, which ZeRO-3 partitions.
     """
     folder.mkdir(parents=True, exist_ok=True)
     own = None
     if weights is not None:
-        # DeepSpeed gathers what is tied as a tensor of its own.
+        # DeepSpeed gathers a tied weight as a separate tensor.
         own = {
             name: one for name, one in weights.items() if name not in model.all_tied_weights_keys
         }
@@ -54,7 +54,7 @@ def save(
 
 
 def write_card(folder: Path, card: Mapping[str, object]) -> None:
-    """Say in a folder how what is in it was made."""
+    """Write the card that records how a folder's content was made."""
     (folder / CARD_FILE).write_text(json.dumps(card, indent=2) + "\n")
 
 
@@ -64,16 +64,16 @@ def load(
     *,
     adapter: Path | None = None,
 ) -> tuple["PreTrainedModel", Processor]:
-    """Model and processor of a checkpoint that judges, on the GPU if there is one.
+    """Load model and processor of a checkpoint that judges, onto the GPU if there is one.
 
     Args:
         folder: the checkpoint.
-        square_side: of the pictures, as in the protocol.
-        adapter: folder of a LoRA that is merged into the weights.
+        square_side: side of the pictures, as in the protocol.
+        adapter: folder of a LoRA to merge into the weights.
 
     Raises:
-        InvalidInputError: the folder holds no checkpoint, one that is damaged, or other weights
-            than its ``config.json`` says; or the adapter is for another model.
+        InvalidInputError: the folder holds no checkpoint, a damaged one, or weights that differ
+            from its ``config.json``; or the adapter is for another model.
     """
     import torch
 
@@ -89,7 +89,7 @@ def load(
 
 
 def load_for_training(folder: Path, dtype: "torch.dtype") -> tuple["PreTrainedModel", Processor]:
-    """Model and processor of a checkpoint, for the Trainer to bring to its device.
+    """Load model and processor of a checkpoint, for the Trainer to place on its device.
 
     Raises:
         InvalidInputError: as ``load`` does.
@@ -100,7 +100,7 @@ def load_for_training(folder: Path, dtype: "torch.dtype") -> tuple["PreTrainedMo
 def load_found(
     folder: CheckpointFolder, dtype: "torch.dtype"
 ) -> tuple["PreTrainedModel", Processor]:
-    """Model and processor of a folder that has been looked at.
+    """Load model and processor of an inspected folder.
 
     Raises:
         InvalidInputError: as ``load`` does.
@@ -109,7 +109,7 @@ def load_found(
 
 
 def load_merged(folder: Path, adapter: Path) -> tuple["PreTrainedModel", Processor]:
-    """Model and processor of a checkpoint with a LoRA merged in, in as many bits as its weights.
+    """Load a checkpoint with a LoRA merged in, in the precision of its weights.
 
     Raises:
         InvalidInputError: as ``load`` does.
@@ -137,10 +137,10 @@ def _load_both(
 
 
 def _load_model(folder: CheckpointFolder, dtype: "torch.dtype") -> "PreTrainedModel":
-    """Read the weights, all of them and no others.
+    """Load exactly the weights of a folder.
 
-    Transformers is given the tensors, not the folder: of a folder with an adapter in it, it would
-    load that too.
+    Passes tensors to transformers instead of the folder, because it would also load an adapter in
+    that folder.
     """
     from safetensors import safe_open
     from transformers import GenerationConfig
@@ -171,10 +171,10 @@ def _load_model(folder: CheckpointFolder, dtype: "torch.dtype") -> "PreTrainedMo
 
 
 def _forget_unused_names(model: "PreTrainedModel", folder: CheckpointFolder) -> None:
-    """Keep of the names that older releases stored those that this folder has.
+    """Drop the names of older releases that this folder does not have.
 
-    Saving goes the way back. Under ZeRO-3 transformers 5.23 goes all of them, and so writes names
-    that no folder has had for long.
+    Saving reverses the renaming. Under ZeRO-3, transformers 5.23 reverses all of it, and so writes
+    obsolete names.
     """
     conversions = getattr(model, "_weight_conversions", None)
     if conversions:
@@ -190,9 +190,9 @@ def _forget_unused_names(model: "PreTrainedModel", folder: CheckpointFolder) -> 
 
 
 def _read(file: Any, name: str) -> Any:
-    """A tensor that is read when its place in the model is known.
+    """A tensor that is read once its place in the model is known.
 
-    Under ZeRO-3 the first process alone reads, and at once; the others have shapes.
+    Under ZeRO-3 only the first process reads, immediately; the others have shapes.
     """
     import torch
     from transformers.integrations import is_deepspeed_zero3_enabled
@@ -218,10 +218,10 @@ def _class_of(model_type: str) -> "type[PreTrainedModel]":
 
 
 def config_of(folder: CheckpointFolder) -> "PretrainedConfig":
-    """A checkpoint's ``config.json``, with its architecture's defaults for what it leaves out.
+    """A checkpoint's ``config.json``, completed with its architecture's defaults.
 
     Raises:
-        InvalidInputError: a value in it cannot be used.
+        InvalidInputError: a value in it is invalid.
     """
     from huggingface_hub.errors import StrictDataclassError
 
@@ -233,9 +233,9 @@ def config_of(folder: CheckpointFolder) -> "PretrainedConfig":
 
 
 def _check_tokens(folder: CheckpointFolder, model: "PreTrainedModel", processor: Processor) -> None:
-    """Make sure that tokenizer and weights belong together, as far as that can be seen."""
+    """Check that tokenizer and weights belong together, as far as visible."""
     table = model.get_input_embeddings().weight
-    # Under ZeRO-3 a weight is empty between its uses, and knows its shape.
+    # Under ZeRO-3 a weight is empty between uses, but knows its shape.
     num_rows = getattr(table, "ds_shape", table.shape)[0]
     num_tokens = len(processor.tokenizer)
     if num_tokens > num_rows:

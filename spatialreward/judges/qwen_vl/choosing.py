@@ -1,4 +1,4 @@
-"""Chooses the next token of each answer: within the form, and with soft scores read on the way."""
+"""Chooses the next token of each answer within its form, and records soft scores."""
 
 # R rows (one an answer), B rows that begin a score, V words of the vocabulary
 
@@ -21,16 +21,16 @@ from spatialreward.judges.qwen_vl.vocabulary import Digits, Vocabulary, Whole
 from spatialreward.records import AnswerForm
 
 Branch = Callable[[Sequence[int], Sequence[int]], torch.Tensor]
-"""The logits ``[B, V]`` behind a token that each of some rows is not to keep."""
+"""The logits ``[B, V]`` after a probe token in some rows, which does not stay in them."""
 
 
 class Answer:
-    """One answer while it is written."""
+    """One answer during generation."""
 
     def __init__(
         self, number: int, seed: int | None, max_tokens: int, text: GrowingAnswer, form: Form | None
     ) -> None:
-        """Nothing has been written; as ``Chooser.begin`` makes them."""
+        """An empty answer; see ``Chooser.begin``."""
         self.number = number
         self.draw = None if seed is None else torch.Generator().manual_seed(seed)
         self.text = text
@@ -39,15 +39,15 @@ class Answer:
         self.soft_scores: list[float] = []
         self.is_complete = False
         self._tokens_left = max_tokens
-        self._told = False
+        self._was_ended = False
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more is written."""
+        """Whether generation has ended."""
         return self.is_complete or self._tokens_left == 0
 
     def write(self, token: int, *, is_end: bool) -> None:
-        """Append a token, or end the answer by itself."""
+        """Append a token, or end the answer."""
         if self.has_ended:
             return
         self._tokens_left -= 1
@@ -60,19 +60,19 @@ class Answer:
             self.state = self.form.after(self.state, token)
 
     def ends_now(self) -> bool:
-        """Whether it has ended, and had not when this was asked before."""
-        told, self._told = self._told, self.has_ended
-        return self._told and not told
+        """Whether it has ended since the previous call."""
+        was_ended, self._was_ended = self._was_ended, self.has_ended
+        return self._was_ended and not was_ended
 
     def generated(self) -> Generated:
-        """What has been written."""
+        """The generated answer."""
         return Generated(self.text.text, self.is_complete, tuple(self.soft_scores))
 
 
 class Chooser:
-    """The likeliest token of each answer, or one drawn, among those that may come next.
+    """The likeliest or a sampled next token of each answer, among the allowed ones.
 
-    Scores are held to 0..25 whether there is guidance or not.
+    Scores are limited to 0..25 with and without guidance.
     """
 
     def __init__(
@@ -84,14 +84,14 @@ class Chooser:
         *,
         guided: bool,
     ) -> None:
-        """Take the vocabulary.
+        """Configure for a vocabulary.
 
         Args:
-            vocabulary: what the model's tokens spell.
+            vocabulary: bytes of the model's tokens.
             end_token: the token that ends a text.
-            num_words: how many logits the model gives.
-            device: where they are.
-            guided: hold answers to their form.
+            num_words: number of logits.
+            device: of the logits.
+            guided: constrain answers to their form.
         """
         self._vocabulary = vocabulary
         self._end_token = end_token
@@ -105,9 +105,9 @@ class Chooser:
         return torch.ones(self._num_words, dtype=torch.bool, device=self._device)
 
     def prepare(self, form: AnswerForm, *, thinking: bool) -> None:
-        """Compile the forms of judgements, where there is guidance; ``thinking`` as for ``begin``.
+        """Compile the forms of judgements if guided; ``thinking`` as for ``begin``.
 
-        With Qwen's vocabulary that takes seconds.
+        Takes seconds for Qwen's vocabulary.
         """
         if self._guidance:
             for pattern in answer_forms(form, thinking=thinking):
@@ -125,12 +125,12 @@ class Chooser:
     def choose(
         self, logits_RV: torch.Tensor, answers: Sequence[Answer], branch: Branch
     ) -> torch.Tensor:
-        """Choose each answer's next token and write it down.
+        """Choose each answer's next token and append it.
 
         Args:
-            logits_RV: the model's, which stay as they are.
+            logits_RV: the model's; not modified.
             answers: one a row.
-            branch: looks behind a token that is not kept; at most once a call.
+            branch: computes logits after a probe token; called at most once.
         """
         held_RV = logits_RV
         masks = [self._allowed(answer) for answer in answers]
@@ -145,7 +145,7 @@ class Chooser:
         return tokens_R
 
     def _allowed(self, answer: Answer) -> torch.Tensor | None:
-        """What may come next in an answer, ``[V]``; None where anything may."""
+        """Mask of tokens allowed next in an answer, ``[V]``; None: all."""
         if answer.has_ended:
             return None
         formal = answer.form.allowed(answer.state) if answer.form else None
@@ -155,7 +155,7 @@ class Chooser:
         return formal & numeric
 
     def _rule(self, text: GrowingAnswer) -> torch.Tensor | None:
-        """What a score leaves open at this place; None where it is no matter."""
+        """Mask for a score at this place; None outside scores."""
         tokens = self._vocabulary.scores
         nears = text.nears_score and bool(self._vocabulary.crossing)
         if tokens is None or not (text.at_score or text.score_digits or nears):
@@ -231,7 +231,7 @@ def _chances(logits_BV: torch.Tensor, tokens: Sequence[int]) -> list[dict[int, f
 
 
 def _choose(logits_RV: torch.Tensor, draw: Sequence[torch.Generator | None]) -> torch.Tensor:
-    """The likeliest token of each row, or one drawn from its distribution."""
+    """The likeliest token of each row, or a sample from its distribution."""
     tokens_R = logits_RV.argmax(dim=1)
     for row, generator in enumerate(draw):
         if generator is not None:

@@ -1,4 +1,4 @@
-"""The same model in less time: what transformers computes piecemeal, computed in one go."""
+"""Speeds up a model: batches computations that transformers does piecemeal."""
 
 import functools
 from typing import TYPE_CHECKING
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def make_faster(model: "PreTrainedModel") -> None:
-    """Change how a new or newly read model computes, once, for training and for judging.
+    """Patch a model once, new or loaded, for training and for judging.
 
-    Results are the same to rounding. Parameters and modules keep their names and shapes, so that
-    checkpoints, adapters and sharded optimisers see no difference.
+    Results are the same to rounding. Parameters and modules keep their names and shapes, so
+    checkpoints, adapters and sharded optimisers are unaffected.
     """
     faster_vision(model.model.visual)
     attention.use(model.model.language_model)

@@ -1,8 +1,8 @@
-"""What a model's folder holds, found out before anything is built; free of torch.
+"""Inspects a model's folder before anything is built; free of torch.
 
-In the layout of the Hugging Face hub: ``config.json``, weights in safetensors, tokenizer, chat
-template, image processor. What is wrong with it is told in one line. Whether the weights are those
-of the architecture is not known here: ``checkpoint`` compares them.
+Expects the layout of the Hugging Face hub: ``config.json``, weights in safetensors, tokenizer, chat
+template, image processor. Reports a fault in one line. ``checkpoint`` later compares the weights
+with the architecture.
 """
 
 from codecs import BOM_UTF8
@@ -22,7 +22,7 @@ ADAPTER_CONFIG_FILE = "adapter_config.json"
 ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors"
 HEAD_FILE = "scalar_head.safetensors"
 MODEL_TYPES = ("qwen3_vl", "qwen3_vl_moe", "qwen2_5_vl")
-"""Architectures that can judge, as ``config.json`` names them."""
+"""Architectures of judges, as ``config.json`` names them."""
 
 _PREPROCESSOR_FILE = "preprocessor_config.json"
 _PROCESSOR_FILE = "processor_config.json"
@@ -33,26 +33,26 @@ _OLD_TEMPLATE_FILE = "chat_template.json"
 
 @dataclass(frozen=True)
 class CheckpointFolder:
-    """A folder in which nothing that a judge needs is missing or damaged."""
+    """A folder with everything that a judge needs, undamaged."""
 
     path: Path
     config: Mapping[str, Any]
     files: Mapping[Path, Tensors]
-    """The weights' files with the tensors in each."""
+    """Files of weights, with the tensors in each."""
     card: Mapping[str, Any]
-    """What is known of its making; empty when there is no card."""
+    """The checkpoint's card, which records how it was made; empty without one."""
 
     @classmethod
     def read(cls, path: Path, *, adapter: Path | None = None) -> Self:
-        """Look at a folder.
+        """Inspect a folder.
 
         Args:
             path: the folder.
-            adapter: of which the user said that it is to be applied.
+            adapter: folder of the adapter that the user passed, if any.
 
         Raises:
-            InvalidInputError: no model is there, it is of another architecture, quantised,
-                incomplete or damaged, or holds an adapter that nobody asked for.
+            InvalidInputError: it holds no model, one of another architecture, quantised,
+                incomplete or damaged, or an adapter that the user did not pass.
         """
         config = _read_config(path)
         _refuse_unasked_adapter(path, adapter)
@@ -64,10 +64,10 @@ class CheckpointFolder:
         return cls(path, config, files, read_card(path))
 
     def require_judge(self) -> None:
-        """Make sure that the checkpoint was made to judge, as far as its card tells.
+        """Check that the checkpoint was trained to judge, as far as its card shows.
 
         Raises:
-            InvalidInputError: it was not, such as the grounded base.
+            InvalidInputError: it was not, as with the grounded base.
         """
         if self.card.get("judges") is False:
             raise InvalidInputError(f"{self.path}: this checkpoint was not trained to judge")
@@ -84,26 +84,26 @@ class CheckpointFolder:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """What is known of a checkpoint's making; empty when there is no card.
+    """A checkpoint's card; empty without one.
 
     Raises:
-        InvalidInputError: the card is no JSON object.
+        InvalidInputError: the card is not a JSON object.
     """
     path = folder / CARD_FILE
     return read_object(path) if path.is_file() else {}
 
 
 def head_home(folder: Path, adapter: Path | None = None) -> Path | None:
-    """Where the scalar head lies: in the adapter if it has one, else beside the weights."""
+    """Folder of the scalar head: the adapter if it has one, else the checkpoint; None: neither."""
     homes = [one for one in (adapter, folder) if one is not None]
     return next((one for one in homes if (one / HEAD_FILE).is_file()), None)
 
 
 def own_chat_template(folder: Path) -> str | None:
-    """The chat template of a folder, wherever it is; None if there is none.
+    """The chat template of a folder, from any of its places; None if there is none.
 
     Raises:
-        InvalidInputError: the file with it is damaged.
+        InvalidInputError: its file is damaged.
     """
     path = folder / _TEMPLATE_FILE
     if path.is_file():
@@ -120,7 +120,7 @@ def own_chat_template(folder: Path) -> str | None:
 
 
 def _default_template(settings: Mapping[str, Any]) -> str | None:
-    """Older files have several templates in a list; the one named ``default`` counts."""
+    """Older files have a list of templates; the one named ``default`` counts."""
     found = settings.get("chat_template")
     if isinstance(found, list):
         templates = {one.get("name"): one.get("template") for one in found if isinstance(one, dict)}
@@ -196,7 +196,7 @@ def _check_generation(folder: Path) -> None:
 
 
 def _refuse_byte_order_marks(folder: Path) -> None:
-    """Name the file that transformers, which reads it once more, could not."""
+    """Name a file that transformers, which reads it again, could not parse."""
     for name in (CONFIG_FILE, "tokenizer.json", _TOKENIZER_CONFIG_FILE, _PREPROCESSOR_FILE):
         path = folder / name
         if path.is_file():

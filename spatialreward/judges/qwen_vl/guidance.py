@@ -1,7 +1,7 @@
-"""Holds a model to the form of its answers: which tokens may come next, by a compiled automaton.
+"""Constrains answers to their form: a compiled automaton gives the tokens allowed next.
 
-The form is the one that vLLM is given. An automaton is compiled once for each form and vocabulary
-(two seconds for Qwen's), and what it allows in a state is computed when the state is first reached.
+vLLM gets the same form. Each form is compiled once per vocabulary (two seconds for Qwen's), and the
+tokens allowed in a state are computed when the state is first reached.
 """
 
 import threading
@@ -21,7 +21,7 @@ class Form:
     """One compiled form; safe to use from several threads."""
 
     def __init__(self, index: Index, num_words: int, device: torch.device) -> None:
-        """Take a compiled form, and how many logits there are."""
+        """Use a compiled form, and the number of logits."""
         self._index = index
         self._num_words = num_words
         self._device = device
@@ -30,11 +30,11 @@ class Form:
         """The state before the first token."""
 
     def after(self, state: int | None, token: int) -> int | None:
-        """The state behind a token; None where the form has ended, or the token left it."""
+        """The state after a token; None if the form has ended, or the token is not allowed."""
         return None if state is None else self._index.get_next_state(state, token)
 
     def allowed(self, state: int | None) -> torch.Tensor:
-        """Which tokens may come in a state, ``[V]`` of bool; all of them in None."""
+        """Mask of the tokens allowed in a state, ``[V]`` of bool; all of them in None."""
         if state is None:
             return self._everything
         if state not in self._masks:
@@ -56,13 +56,13 @@ class Guidance:
     def __init__(
         self, vocabulary: Vocabulary, end_token: int, num_words: int, device: torch.device
     ) -> None:
-        """Take the parts.
+        """Configure for a vocabulary.
 
         Args:
-            vocabulary: what the tokens spell.
+            vocabulary: bytes of the tokens.
             end_token: the token that ends a text.
-            num_words: how many logits the model gives, which may be more than there are tokens.
-            device: where the logits are.
+            num_words: number of logits, which may exceed the number of tokens.
+            device: of the logits.
         """
         self._vocabulary = vocabulary
         self._end_token = end_token
@@ -72,7 +72,7 @@ class Guidance:
         self._compiling = threading.Lock()
 
     def form(self, pattern: str) -> Form:
-        """The compiled form of a regular expression that a whole answer matches."""
+        """The compiled form of a regular expression for whole answers."""
         with self._compiling:
             if pattern not in self._forms:
                 index = Index(pattern, self._indexed)
@@ -89,5 +89,5 @@ class Guidance:
 
 
 def hold(logits_RV: torch.Tensor, allowed: Sequence[torch.Tensor]) -> None:
-    """Rule out what is not allowed, in place; ``allowed`` is one mask of ``[V]`` a row."""
+    """Rule out disallowed tokens in place; ``allowed`` has one mask of ``[V]`` a row."""
     logits_RV.masked_fill_(~torch.stack(tuple(allowed)), float("-inf"))

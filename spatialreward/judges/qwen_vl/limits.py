@@ -1,4 +1,4 @@
-"""Whether a checkpoint can do what its protocol says: sizes of pictures, and longest answer."""
+"""Checks whether a checkpoint supports its protocol: picture sizes, and longest answer."""
 
 from typing import TYPE_CHECKING
 
@@ -21,18 +21,18 @@ def check_limits(
 ) -> None:
     """Compare a protocol's limits with those of model, tokenizer and image processor.
 
-    The longest answer has to fit behind the SC prompt with two pictures of the largest size that
-    the protocol shows, or of the smallest one where it has no limit. Instructions and further
-    source pictures take more than that.
+    The longest answer must fit after the SC prompt with two pictures of the largest size that the
+    protocol shows, or of the smallest one if it has no limit. Instructions and further source
+    pictures come on top.
 
     Args:
-        protocol: what the checkpoint is judged with.
-        place: where the protocol is from, such as its file; messages begin with it.
+        protocol: the checkpoint's protocol.
+        place: origin of the protocol, such as its file; messages begin with it.
         config: the checkpoint's ``config.json``.
         processor: of the checkpoint.
 
     Raises:
-        InvalidInputError: a limit cannot be kept; the message names the field.
+        InvalidInputError: a limit is exceeded; the message names the field.
     """
     _check_pictures(protocol, place, processor)
     own, most = processor.image_processor, protocol.max_answer_tokens
@@ -66,7 +66,7 @@ def _visual_tokens(pixels: int, processor: "Processor") -> int:
 
 
 def _check_pictures(protocol: Protocol, place: str, processor: "Processor") -> None:
-    """Make sure that the image processor leaves pictures in the size that the protocol says."""
+    """Check that the image processor keeps pictures in the protocol's size."""
     own = processor.image_processor
     least, most = own.size["shortest_edge"], own.size["longest_edge"]
     file = "the checkpoint's preprocessor_config.json"

@@ -1,4 +1,4 @@
-"""A checkpoint on this machine with all that is said of it, before its weights are read."""
+"""A checkpoint on this machine with its adapter and protocol, before its weights are read."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 
 
 class LocalCheckpoint(NamedTuple):
-    """A folder, an adapter that may be merged into it, and the protocol that it is judged with."""
+    """A folder, an adapter to merge into it, and its protocol."""
 
     checked: CheckpointFolder
     adapter: Path | None
     protocol: Protocol
     place: str
-    """Where the protocol is from, for messages."""
+    """Origin of the protocol, for messages."""
 
     @classmethod
     def read(cls, folder: Path, adapter: Path | None, protocol: str | Path | None) -> Self:
-        """Look at a checkpoint.
+        """Inspect a checkpoint.
 
         Args:
             folder: the checkpoint.
-            adapter: folder of a LoRA that is merged into the weights; its own protocol counts, if
-                it has one, since it was trained with that.
+            adapter: folder of a LoRA to merge into the weights; its own protocol counts, if it has
+                one, because it was trained with it.
             protocol: for a checkpoint without one, as ``protocol_of`` takes it.
 
         Raises:
             InvalidInputError: the folder holds no checkpoint, a damaged one or one that cannot
-                judge, or an adapter that nobody asked for; or the protocol is not there.
+                judge, or an adapter that ``adapter`` does not name; or the protocol is missing.
         """
         checked = CheckpointFolder.read(folder, adapter=adapter)
         if adapter is None:
@@ -47,22 +47,22 @@ class LocalCheckpoint(NamedTuple):
 
     @property
     def weights(self) -> str:
-        """Digest of folder and adapter, as in ``JudgeIdentity``; reads all of both."""
+        """Digest of folder and adapter, as in ``JudgeIdentity``; reads both completely."""
         folders = [one for one in (self.checked.path, self.adapter) if one is not None]
         return "+".join(map(digest_folder, folders))
 
     @property
     def name(self) -> str:
-        """The folder's, by default that of the judge."""
+        """Name of the folder, the judge's default name."""
         return self.checked.path.resolve().name
 
     @property
     def notice(self) -> str:
-        """What a reader of the judgements must know about the model."""
+        """A remark for readers of the judgements."""
         return str(self.checked.card.get("notice", ""))
 
     def load(self) -> "tuple[PreTrainedModel, Processor]":
-        """Model and processor, on the GPU if there is one.
+        """Load model and processor, onto the GPU if there is one.
 
         Raises:
             InvalidInputError: weights or adapter do not fit, or the protocol shows larger pictures

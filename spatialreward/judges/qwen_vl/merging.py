@@ -1,4 +1,4 @@
-"""A checkpoint of its own from a base and a LoRA, for those who take no adapter."""
+"""Merges a base and a LoRA into one checkpoint, for users without adapter support."""
 
 import shutil
 from pathlib import Path
@@ -10,14 +10,14 @@ from spatialreward.protocol.choice import stated_protocol
 
 
 def merge_adapter(base: Path, adapter: Path, out: Path) -> None:
-    """Write a base with an adapter merged into it; nothing is at ``out`` unless all is.
+    """Write a base with an adapter merged into it; ``out`` appears only when complete.
 
-    Protocol and scalar head are the adapter's, if it has some, else the base's.
+    Protocol and scalar head are the adapter's if it has them, else the base's.
 
     Args:
         base: the checkpoint.
         adapter: the LoRA; a protocol file in it counts, else the base's.
-        out: folder of the new checkpoint, weights in as many bits as the base's.
+        out: folder of the new checkpoint, with weights in the base's precision.
 
     Raises:
         InvalidInputError: either is damaged, or they or the head do not fit.
@@ -26,11 +26,11 @@ def merge_adapter(base: Path, adapter: Path, out: Path) -> None:
     protocol = stated_protocol(base, adapter)
     head = head_home(base, adapter)
     if head is not None:
-        # One that does not fit is found out before anything is written.
+        # Detect a mismatch before writing anything.
         read_head(head, model.config.get_text_config().hidden_size)
     unfinished = out.with_name(f"{out.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
-    # A base that only describes may judge with an adapter.
+    # A base that only describes may become a judge through its adapter.
     card = {key: value for key, value in read_card(base).items() if key != "judges"}
     card["adapter"] = str(adapter)
     checkpoint.save(unfinished, model, processor, card, protocol)

@@ -1,4 +1,4 @@
-"""RMSNorm on a CPU in half of the passes over memory that PyTorch's automatic gradient takes."""
+"""RMSNorm on a CPU with half of the memory passes of PyTorch's automatic gradient."""
 
 import functools
 from typing import Any
@@ -9,7 +9,7 @@ import torch
 
 
 class RMSNorm(torch.nn.Module):
-    """Computes as before in 16 bits and on a GPU, where transformers has kernels of its own."""
+    """Unchanged in 16 bits and on a GPU, where transformers has its own kernels."""
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """Divide by the root of the mean square, times a weight a feature."""
@@ -21,12 +21,12 @@ class RMSNorm(torch.nn.Module):
 
 @functools.cache
 def faster_norm(norm_class: type[torch.nn.Module]) -> type[torch.nn.Module]:
-    """An architecture's class, which differs from others in its name alone, computing like this."""
+    """An architecture's norm class with this computation; the classes differ in name only."""
     return type(f"Faster{norm_class.__name__}", (RMSNorm, norm_class), {})
 
 
 class _Normalise(torch.autograd.Function):
-    """``weight * x / rms(x)``, whose gradient needs no more than the quotient and ``1 / rms``."""
+    """``weight * x / rms(x)``, whose gradient needs only the quotient and ``1 / rms``."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight_D: torch.Tensor, epsilon: float) -> torch.Tensor:

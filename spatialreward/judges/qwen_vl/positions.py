@@ -1,7 +1,7 @@
-"""Where patches and tokens are, computed once a size of picture or in one go for a batch.
+"""Positions of patches and tokens, cached by picture size or computed for a whole batch.
 
-Transformers goes over pictures one by one, in every step, which takes a tower of small pictures a
-tenth of its forward pass; and over a batch's rows one by one for the places of their tokens.
+transformers loops over pictures in every step, which takes a tower of small pictures a tenth of its
+forward pass; and over a batch's rows for the positions of their tokens.
 """
 
 # B rows, L tokens of a row, N pictures, M tokens of all pictures
@@ -25,9 +25,9 @@ _SIZES_KEPT = 128
 def with_patch_positions(
     visual: "PreTrainedModel", args: tuple[Any, ...], more: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A vision tower's arguments and its patches' positions, which it then does not compute.
+    """A vision tower's arguments with its patches' positions, which it then does not compute.
 
-    Made for ``register_forward_pre_hook``.
+    A ``register_forward_pre_hook`` hook.
     """
     grids_N3 = more["grid_thw"] if "grid_thw" in more else args[1]
     of_pictures = [
@@ -50,7 +50,7 @@ def with_patch_positions(
 def _patch_positions(
     time: int, height: int, width: int, merge_size: int, table_side: int | None
 ) -> dict[str, torch.Tensor]:
-    """By the names that towers of transformers know them by."""
+    """By the names that transformers' towers use."""
     grid_13 = torch.tensor([[time, height, width]])
     found = {"position_ids": get_vision_position_ids(grid_13, merge_size)}
     if table_side is not None:
@@ -74,22 +74,22 @@ def token_positions(
     attention_mask: torch.Tensor | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What ``get_rope_index`` of Qwen-VL models gives for pictures, without a loop over rows.
+    """Same result as ``get_rope_index`` of Qwen-VL models for pictures, without a loop over rows.
 
-    A word's place is the one behind its predecessor's. A picture's tokens have places in a grid,
-    and what follows begins behind the grid's longer side.
+    A word's position follows its predecessor's. A picture's tokens have positions in a grid, and
+    the text after it continues beyond the grid's longer side.
 
     Args:
-        merge_size: patches a side that make one token.
+        merge_size: patches a side that form one token.
         input_ids: ``[B, L]``.
         mm_token_type_ids: 1 for a picture's tokens, 0 for others.
         image_grid_thw: patches of the batch's pictures in order.
-        video_grid_thw: None, since a judge is shown no videos.
-        attention_mask: 0 for padding, whose places are 0.
+        video_grid_thw: None, because judges see no videos.
+        attention_mask: 0 for padding, whose positions are 0.
 
     Returns:
-        Places in time, height and width, ``[3, B, L]``; and for each row the distance between its
-        next place and the number of its tokens, ``[B, 1]``.
+        Positions in time, height and width, ``[3, B, L]``; and for each row the distance between
+        its next position and the number of its tokens, ``[B, 1]``.
 
     Raises:
         ValueError: the pictures have more tokens, or fewer, than the rows.
@@ -107,7 +107,7 @@ def token_positions(
             f"expected {sizes_N.sum()} tokens for {len(grids_N3)} pictures, got {len(at_M)}"
         )
     firsts_N = at_M[sizes_N.cumsum(0) - sizes_N]
-    # How many places a token takes: all of a picture's are counted at its first one.
+    # Positions that each token takes: a picture's are counted at its first token.
     taken_BL = is_token_BL * ~is_picture_BL
     taken_BL.view(-1)[firsts_N] = grids_N3[:, 1:].amax(dim=1)
     begins_BL = taken_BL.cumsum(dim=1) - taken_BL
@@ -124,5 +124,5 @@ _EMPTY = torch.zeros((3, 0), dtype=torch.long)
 
 @functools.lru_cache(maxsize=_SIZES_KEPT)
 def _places(time: int, height: int, width: int) -> torch.Tensor:
-    """Of a picture's tokens, ``[3, tokens]``, row by row."""
+    """Positions of a picture's tokens, ``[3, tokens]``, row by row."""
     return torch.cartesian_prod(*(torch.arange(side) for side in (time, height, width))).T

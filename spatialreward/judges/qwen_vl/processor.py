@@ -1,4 +1,4 @@
-"""From pictures and prompts to model inputs, the same in training, evaluation and serving."""
+"""Converts pictures and prompts to model inputs, for training, evaluation and serving alike."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ _BICUBIC = Image.Resampling.BICUBIC
 class Processor:
     """Tokenizer, chat template and image processor of one checkpoint.
 
-    Stands in for ``Qwen3VLProcessor``, whose video part needs torchvision.
+    Replaces ``Qwen3VLProcessor``, whose video part needs torchvision.
     """
 
     def __init__(
@@ -39,17 +39,17 @@ class Processor:
         max_pixels: int | None = None,
         min_pixels: int | None = None,
     ) -> None:
-        """Take the parts.
+        """Use loaded parts.
 
         Args:
             tokenizer: of the checkpoint.
             image_processor: of the checkpoint.
-            square_side: pictures are made squares of this side, as in the protocol.
+            square_side: resize pictures to squares of this side, as in the protocol.
             chat_template: as in the protocol; None: the tokenizer's own.
-            max_pixels: a larger picture is made smaller in its own shape; None: as large as the
-                image processor lets it be.
-            min_pixels: a smaller picture is made larger in its own shape; None: as small as the
-                image processor lets it be.
+            max_pixels: shrink larger pictures, keeping their shape; None: the image processor's
+                limit.
+            min_pixels: enlarge smaller pictures, keeping their shape; None: the image processor's
+                limit.
         """
         self.tokenizer = tokenizer
         self.chat_template = chat_template
@@ -60,10 +60,10 @@ class Processor:
 
     @classmethod
     def load(cls, folder: Path, square_side: int | None) -> Self:
-        """Read tokenizer, chat template and image processor of a checkpoint.
+        """Load tokenizer, chat template and image processor of a checkpoint.
 
         Raises:
-            InvalidInputError: one of the files cannot be read, or prepares no picture.
+            InvalidInputError: a file is unreadable, or there is no image processor.
         """
         from transformers import AutoTokenizer, Qwen2VLImageProcessorPil
 
@@ -72,7 +72,7 @@ class Processor:
             pictures = Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
             pictures(images=[Image.new("RGB", _PROBE_PX)], return_tensors="pt")
         except Exception as error:
-            # The tokenizers' own errors have no type but this one.
+            # The tokenizers library raises this bare type.
             problem = " ".join(str(error).split())
             raise InvalidInputError(f"{folder}: tokenizer or image processor: {problem}") from error
         tokenizer.padding_side = "left"
@@ -84,8 +84,8 @@ class Processor:
         """The same processor with a protocol's picture size and chat template.
 
         Raises:
-            InvalidInputError: neither the protocol has a chat template, nor the checkpoint, or it
-                shows no picture.
+            InvalidInputError: neither protocol nor checkpoint has a chat template, or it shows no
+                picture.
         """
         if protocol.chat_template is None and self.tokenizer.chat_template is None:
             raise InvalidInputError(
@@ -104,13 +104,13 @@ class Processor:
         return followed
 
     def check_chat_template(self, of: str) -> None:
-        """Fill in the chat template once, before it has to do for edits.
+        """Render the chat template once, before the first edit needs it.
 
         Args:
-            of: whose template it is.
+            of: the owner of the template.
 
         Raises:
-            InvalidInputError: it is no template, refuses a prompt, or leaves out a picture or text.
+            InvalidInputError: it is invalid, refuses a prompt, or omits a picture or text.
         """
         from jinja2 import TemplateError
 
@@ -134,7 +134,7 @@ class Processor:
     def encode(
         self, questions: Sequence[Question], answers: Sequence[str] | None = None
     ) -> dict[str, "torch.Tensor"]:
-        """Left-padded model inputs; with ``answers`` also ``labels`` that cover them alone."""
+        """Left-padded model inputs; with ``answers``, ``labels`` that cover only them."""
         import torch
 
         visual = self.encode_pictures([one for each in questions for one in each.pictures])
@@ -163,12 +163,12 @@ class Processor:
 
     @property
     def begins_thought(self) -> bool:
-        """Whether the chat template opens a thought, which an answer then has to end."""
+        """Whether the chat template opens a thought, which the answer must then close."""
         return self._prompt(Question(("",)), iter(())).rstrip().endswith(THOUGHT_BEGINS)
 
     @property
     def image_token(self) -> int:
-        """The token that stands for a piece of a picture."""
+        """Placeholder token for a part of a picture."""
         return self.tokenizer.convert_tokens_to_ids(_IMAGE_TOKEN)
 
     def encode_pictures(self, pictures: Sequence[Image.Image]) -> dict[str, "torch.Tensor"]:
@@ -178,30 +178,30 @@ class Processor:
         return {name: visual[name] for name in ("pixel_values", "image_grid_thw")}
 
     def visual_tokens(self, grids_N3: "torch.Tensor") -> list[int]:
-        """How many tokens each picture takes in a prompt."""
+        """Number of tokens of each picture in a prompt."""
         return (grids_N3.prod(dim=1) // self.image_processor.merge_size**2).tolist()
 
     @property
     def largest_picture_tokens(self) -> int:
-        """How many tokens the largest picture takes that the protocol shows."""
+        """Number of tokens of the largest picture that the protocol shows."""
         own = self.image_processor
         most = own.size["longest_edge"]
         pixels = self.square_side**2 if self.square_side else min(self.max_pixels or most, most)
         return pixels // (own.patch_size * own.merge_size) ** 2
 
     def prompt(self, question: Question) -> str:
-        """A question's text in the chat template, one token for each picture."""
+        """A question's text in the chat template, with one token for each picture."""
         return self._prompt(question, itertools.repeat(1))
 
     def prompt_tokens(self, question: Question, counts: Iterator[int]) -> list[int]:
-        """A question's tokens; ``counts`` gives the visual tokens of its pictures, in order."""
+        """A question's tokens; ``counts`` yields the visual tokens of its pictures, in order."""
         return self._tokens(self._prompt(question, counts))
 
     def resized(self, picture: Image.Image) -> Image.Image:
-        """A picture in the size in which the protocol shows it.
+        """A picture in the protocol's size.
 
-        A limit by area keeps the shape, up to a whole number of visual tokens a side; what comes
-        out is left as it is by the image processor, here and in vLLM.
+        A limit by area keeps the shape, up to a whole number of visual tokens a side; the image
+        processor leaves the result unchanged, here and in vLLM.
         """
         if self.square_side is not None:
             side = (self.square_side, self.square_side)
@@ -232,8 +232,8 @@ class Processor:
         ]
         turns = [{"role": "user", "content": content}]
         if question.system is not None:
-            told = [{"type": "text", "text": question.system}]
-            turns.insert(0, {"role": "system", "content": told})
+            system = [{"type": "text", "text": question.system}]
+            turns.insert(0, {"role": "system", "content": system})
         text = self.tokenizer.apply_chat_template(
             turns,
             chat_template=self.chat_template,

@@ -1,7 +1,7 @@
 """The scalar head of a judge: a linear layer a dimension on a prompt's last hidden state.
 
-It lies in a file of its own beside the weights, so the checkpoint is otherwise that of its
-architecture. A score is ``25 * sigmoid(logit)``.
+Its separate file lies beside the weights, so the checkpoint otherwise matches its architecture. A
+score is ``25 * sigmoid(logit)``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,10 +19,10 @@ from spatialreward.records import MAX_SCORE, SCORES_OF, Streams
 
 
 class ScalarHead(nn.Module):
-    """Logits of scores, of the streams that it was trained for."""
+    """Logits of scores, for the streams that it was trained on."""
 
     def __init__(self, hidden_size: int, streams: Sequence[Streams]) -> None:
-        """A head whose every score is the middle one, until it is trained or filled.
+        """A head that scores the middle of the scale, until trained or loaded.
 
         Args:
             hidden_size: of the language model.
@@ -40,7 +40,7 @@ class ScalarHead(nn.Module):
         return tuple(name for stream in self.streams for name in SCORES_OF[stream])
 
     def columns(self, stream: Streams) -> slice:
-        """Where the two logits of a stream are."""
+        """Indices of a stream's two logits."""
         start = 2 * self.streams.index(stream)
         return slice(start, start + 2)
 
@@ -55,21 +55,21 @@ class ScalarHead(nn.Module):
 
 
 def read_head(folder: Path, hidden_size: int) -> ScalarHead:
-    """The head in a folder.
+    """Load the head in a folder.
 
     Args:
         folder: a checkpoint or an adapter.
-        hidden_size: of the model that it is for.
+        hidden_size: of its model.
 
     Raises:
-        InvalidInputError: there is none, it is damaged, or it does not fit the model.
+        InvalidInputError: it is missing, damaged, or does not fit the model.
     """
     path = folder / HEAD_FILE
     if not path.is_file():
         raise InvalidInputError(f"{folder}: no {HEAD_FILE}, which scores are read with")
     found = {name: one.shape for name, one in read_tensors(path).items()}
     there = [one for one, names in SCORES_OF.items() if f"{names[0]}.weight" in found]
-    # A file without any score of ours lacks all of them.
+    # A file without any known score lacks all of them.
     streams = there or list(SCORES_OF)
     head = ScalarHead(hidden_size, streams)
     expected = {
@@ -96,9 +96,9 @@ def write_head(folder: Path, head: ScalarHead, weights: Mapping[str, torch.Tenso
     """Write a head beside the weights of a checkpoint or an adapter.
 
     Args:
-        folder: which is there.
-        head: says which streams it scores.
-        weights: its own, by their names in the module; ZeRO-3 divides those that it holds.
+        folder: an existing folder.
+        head: gives the streams that it scores.
+        weights: its own, by their names in the module; ZeRO-3 partitions the module's tensors.
     """
     from safetensors.torch import save_file
 

@@ -1,9 +1,9 @@
 """Soft scores: the mean of a score under the model's own distribution, 0..25.
 
 With a vocabulary that has 0..25 it is a softmax over those tokens. With one that splits numbers it
-is the mean over a tree of two levels: the first digit, and behind 1 and 2 either a second digit or
-the number's end. Each level is normalised among what can stand there, so a form that rules out
-anything else changes nothing.
+is the mean over a tree of two levels: the first digit, and after 1 and 2 either a second digit or
+the number's end. Each level is normalised over its valid candidates, so a form that rules out
+others changes nothing.
 """
 
 # N scores, C candidates for a token
@@ -18,24 +18,24 @@ LogChances = Mapping[int, float]
 
 
 def candidates(tokens: Whole | Digits) -> tuple[int, ...]:
-    """The tokens whose chances are needed, at a score's first token and behind it."""
+    """The tokens whose log-probabilities are needed, at a score's first token and after it."""
     if isinstance(tokens, Whole):
         return tokens.scores
     return (*tokens.digits, *tokens.endings)
 
 
 def mean_of_whole(tokens: Whole, chances: LogChances) -> float:
-    """Mean of the scores 0..25 that are one token each."""
+    """Mean of scores 0..25 that are one token each."""
     return _mean(range(NUM_SCORES), [chances[token] for token in tokens.scores])
 
 
 def mean_of_digits(tokens: Digits, first: LogChances, behind: Mapping[int, LogChances]) -> float:
-    """Mean of the scores 0..25 that are spelled digit by digit.
+    """Mean of scores 0..25 that are spelled digit by digit.
 
     Args:
-        tokens: of digits and of what ends a number.
-        first: chances of the first digit.
-        behind: chances of what stands behind each first digit that may be followed by another.
+        tokens: of digits and of number ends.
+        first: log-probabilities of the first digit.
+        behind: log-probabilities after each first digit that may have a second one.
     """
     values = [
         _mean_behind(digit, tokens, behind[digit]) if digit in behind else float(digit)
@@ -52,7 +52,7 @@ def _mean_behind(digit: int, tokens: Digits, chances: LogChances) -> float:
 
 
 def _mean(values: Sequence[float], log_chances: Sequence[float]) -> float:
-    """Mean of values, weighted by their probabilities among themselves."""
+    """Mean of values, weighted by their renormalised probabilities."""
     largest = max(log_chances)
     weights = [math.exp(one - largest) for one in log_chances]
     weighted = sum(value * weight for value, weight in zip(values, weights, strict=True))

@@ -1,4 +1,4 @@
-"""The vision tower of Qwen-VL models, in fewer and larger steps than transformers takes."""
+"""The vision tower of Qwen-VL models, in fewer and larger steps than in transformers."""
 
 # S patches of all pictures, N pictures, L patches of one picture, H heads, D head size
 
@@ -21,10 +21,10 @@ _BATCHED = ("sdpa", attention.NAME)
 
 
 def faster_vision(visual: "PreTrainedModel") -> None:
-    """Change how a vision tower computes, in place.
+    """Patch a vision tower in place.
 
-    Results are the same to rounding. Parameters and modules keep their names and shapes, so that
-    checkpoints, adapters and sharded optimisers see no difference.
+    Results are the same to rounding. Parameters and modules keep their names and shapes, so
+    checkpoints, adapters and sharded optimisers are unaffected.
     """
     patches = visual.patch_embed.proj
     assert isinstance(patches, torch.nn.Conv3d)
@@ -40,9 +40,9 @@ def faster_vision(visual: "PreTrainedModel") -> None:
 class PatchProjection(torch.nn.Conv3d):
     """The patch embedding as a matrix product.
 
-    Its kernel is as large as its stride, so a patch is one output, and no convolution is needed.
-    PyTorch's is many times slower in bfloat16 on several GPUs (pytorch issue 174051) and has no
-    backward pass there with some versions of cuDNN.
+    Its kernel is as large as its stride, so a patch is one output and needs no convolution.
+    PyTorch's convolution is many times slower in bfloat16 on several GPUs (pytorch issue 174051)
+    and has no backward pass there with some versions of cuDNN.
     """
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
@@ -53,10 +53,10 @@ class PatchProjection(torch.nn.Conv3d):
 
 
 class BatchedAttention(torch.nn.Module):
-    """One call of the attention for all pictures of one size, where transformers has one each.
+    """One attention call for all pictures of one size, where transformers has one each.
 
-    FlashAttention takes pictures of all sizes in one call, and eager attention serves to look at
-    the weights; both go the way that transformers has for them.
+    FlashAttention takes pictures of all sizes in one call, and eager attention exposes the weights;
+    both keep transformers' own implementation.
     """
 
     def forward(
@@ -66,7 +66,7 @@ class BatchedAttention(torch.nn.Module):
         position_embeddings: tuple[torch.Tensor, torch.Tensor],
         **more: Any,
     ) -> torch.Tensor:
-        """Let the patches of each picture attend to each other, ``[S, width]``."""
+        """Attend within each picture's patches, ``[S, width]``."""
         if self.config._attn_implementation not in _BATCHED:
             return super().forward(
                 hidden_states, cu_seqlens, position_embeddings=position_embeddings, **more
@@ -97,7 +97,7 @@ class BatchedAttention(torch.nn.Module):
 
 @functools.cache
 def _batched(attention_class: type[torch.nn.Module]) -> type[torch.nn.Module]:
-    """Each architecture has an attention class of its own, and they differ in their names alone."""
+    """Subclass an architecture's attention class; these differ in name only."""
     return type(f"Batched{attention_class.__name__}", (BatchedAttention, attention_class), {})
 
 

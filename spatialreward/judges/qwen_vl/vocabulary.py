@@ -1,7 +1,7 @@
-"""What a tokenizer's tokens spell: as bytes, and as scores; free of torch.
+"""The bytes and scores that a tokenizer's tokens spell; free of torch.
 
-A score is one token with a vocabulary that has 0..25 (``Whole``), and one token a digit with one
-that splits numbers, as Qwen's does (``Digits``).
+A score is one token in a vocabulary that has 0..25 (``Whole``), and one token a digit in one that
+splits numbers, as Qwen's does (``Digits``).
 """
 
 import re
@@ -20,7 +20,7 @@ _WHITE_SPACE = b" \t\n\r"
 _ENDING = _WHITE_SPACE + b",]}"
 _INTO_A_NUMBER = re.compile(rb"[^0-9][0-9]")
 _SECOND_DIGITS: Mapping[int, int] = {1: 10, 2: NUM_SCORES - 20}
-"""How many digits may follow a first one: 10 to 19, 20 to 25."""
+"""Number of digits that may follow a first one: 10 to 19, 20 to 25."""
 
 
 class Whole(NamedTuple):
@@ -30,17 +30,17 @@ class Whole(NamedTuple):
 
 
 class Digits(NamedTuple):
-    """The tokens of the digits 0..9, in order, and of what may stand behind a number."""
+    """The tokens of the digits 0..9, in order, and of what may follow a number."""
 
     digits: tuple[int, ...]
     endings: tuple[int, ...]
 
     def branches(self) -> dict[int, int]:
-        """Of each first digit that a second may follow, its token."""
+        """Tokens by first digit, of those that a second one may follow."""
         return {digit: self.digits[digit] for digit in _SECOND_DIGITS}
 
     def after(self, first: int) -> tuple[int, ...]:
-        """The tokens of the second digits that a first one may have; none for most."""
+        """The tokens of second digits after a first one; empty for most."""
         return self.digits[: _SECOND_DIGITS.get(first, 0)]
 
 
@@ -51,15 +51,15 @@ class Vocabulary:
     """The tokens of a byte-level tokenizer, each as the bytes it stands for."""
 
     def __init__(self, tokenizer: "PreTrainedTokenizerFast") -> None:
-        """Take a tokenizer."""
+        """Use a tokenizer."""
         self._tokenizer = tokenizer
 
     @cached_property
     def bytes_of(self) -> dict[int, bytes]:
-        """The bytes of each token; special ones, which end or frame a text, are left out.
+        """The bytes of each token; special ones, which end or frame a text, are omitted.
 
         Raises:
-            InvalidInputError: it is no byte-level tokenizer.
+            InvalidInputError: the tokenizer is not byte-level.
         """
         from transformers.convert_slow_tokenizer import bytes_to_unicode
 
@@ -84,7 +84,7 @@ class Vocabulary:
 
     @cached_property
     def scores(self) -> ScoreTokens | None:
-        """How scores are spelled; None where neither a score nor a digit is one token."""
+        """How scores are spelled; None if neither a score nor a digit is one token."""
         whole = self._single(range(NUM_SCORES))
         if whole is not None:
             return Whole(whole)
@@ -96,7 +96,7 @@ class Vocabulary:
 
     @cached_property
     def first_tokens(self) -> frozenset[int]:
-        """The tokens that a score can begin with; none where scores are spelled otherwise."""
+        """The tokens that can begin a score; empty for other spellings."""
         match self.scores:
             case Whole(scores):
                 return frozenset(scores)
@@ -117,9 +117,9 @@ class Vocabulary:
 
     @cached_property
     def crossing(self) -> tuple[int, ...]:
-        """Tokens in which a number begins behind something else, such as ``[2``.
+        """Tokens in which a number begins after another character, such as ``[2``.
 
-        A number that begins so has no distribution. Qwen's vocabulary has none of them.
+        Such a number has no distribution. Qwen's vocabulary has none of them.
         """
         spelled = self.bytes_of.items()
         return tuple(sorted(token for token, text in spelled if _INTO_A_NUMBER.search(text)))
@@ -135,6 +135,6 @@ class Vocabulary:
 
 
 def _ends_a_number(text: bytes) -> bool:
-    """Whether a token is what JSON may have behind a number in an array, and nothing else."""
-    told = text.lstrip(_WHITE_SPACE)
-    return bool(text) and not text.strip(_ENDING) and (not told or told[:1] in b",]")
+    """Whether a token is only what JSON allows after a number in an array."""
+    rest = text.lstrip(_WHITE_SPACE)
+    return bool(text) and not text.strip(_ENDING) and (not rest or rest[:1] in b",]")

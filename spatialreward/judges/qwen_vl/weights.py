@@ -1,6 +1,6 @@
-"""Which weights a folder holds, by the headers of its safetensors files; free of torch.
+"""Lists the weights in a folder from the headers of its safetensors files; free of torch.
 
-No weight is read, so a folder of 16 GB is looked at in milliseconds.
+Reads no weights, so inspecting a folder of 16 GB takes milliseconds.
 """
 
 import json
@@ -16,7 +16,7 @@ WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
 _LARGEST_HEADER = 100_000_000
-"""Bytes; the safetensors format allows no more."""
+"""Bytes; the safetensors format's limit."""
 _UNQUANTISED = {"F16", "BF16", "F32", "F64"}
 _OTHER_FORMATS = ("*.bin", "*.gguf", "*.pt", "*.pth", "*.ckpt")
 _SHARDS = "*-of-*.safetensors"
@@ -27,12 +27,12 @@ _SPOILT_NAMES = (
     ("_fsdp_wrapped_module.", "they come from a model wrapped by FSDP; save the wrapped model"),
     ("base_model.model.", "they come from a model with an adapter; merge the adapter, then save"),
 )
-"""Beginnings of names that no model has, and where they come from."""
+"""Prefixes of names that no model has, and their origin."""
 _BASE_LAYER = ".base_layer."
 
 
 class TensorHeader(NamedTuple):
-    """What a safetensors file says of one tensor."""
+    """A safetensors file's entry for one tensor."""
 
     dtype: str
     """As the format writes it: ``F32``, ``BF16``, ``F8_E4M3``."""
@@ -43,11 +43,11 @@ Tensors = Mapping[str, TensorHeader]
 
 
 def read_weights(folder: Path) -> dict[Path, Tensors]:
-    """The tensors of a model by file: of one file, or of the shards that an index names.
+    """The tensors of a model by file: one file, or the shards of an index.
 
     Raises:
-        InvalidInputError: there are none, a file is missing or damaged, or they are no weights of a
-            whole, unquantised model.
+        InvalidInputError: they are missing, a file is missing or damaged, or the weights are
+            partial or quantised.
     """
     whole, index = folder / WEIGHTS_FILE, folder / INDEX_FILE
     if whole.is_file():
@@ -65,7 +65,7 @@ def read_tensors(path: Path) -> dict[str, TensorHeader]:
     """The tensors of one safetensors file.
 
     Raises:
-        InvalidInputError: it is no such file, or is not as long as it says.
+        InvalidInputError: it is not such a file, or its length differs from its header.
     """
     refuse_pointer(path)
     try:
@@ -86,10 +86,10 @@ def read_tensors(path: Path) -> dict[str, TensorHeader]:
 
 
 def refuse_pointer(path: Path) -> None:
-    """Make sure that a file is not what Git LFS leaves in its place.
+    """Check that a file is not a Git LFS pointer.
 
     Raises:
-        InvalidInputError: it is, or cannot be read.
+        InvalidInputError: it is, or is unreadable.
     """
     try:
         with path.open("rb") as file:
@@ -119,14 +119,14 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def some(names: list[str] | set[str]) -> str:
-    """A few names in words: the first three, and how many more there are."""
+    """A few names in words: the first three, and the number of the rest."""
     first = sorted(names)
     shown = ", ".join(first[:3])
     return shown if len(first) <= 3 else f"{shown} and {len(first) - 3:,} more"
 
 
 def _parse_header(path: Path, header: bytes) -> tuple[dict[str, TensorHeader], int]:
-    """Tensors by name, and how many bytes they take together."""
+    """Tensors by name, and their total size in bytes."""
     try:
         entries = json.loads(header)
         entries.pop("__metadata__", None)

@@ -1,7 +1,7 @@
-"""Advantage-weighted matching (arXiv 2509.25050): the matching error stands in for a log-prob.
+"""Advantage-weighted matching (arXiv 2509.25050): uses the matching error as log-prob.
 
 Needs no trajectories and learns fast; without its clip and its moving average it collapses, so its
-settings have no way to switch either off.
+settings cannot disable either.
 """
 
 import torch
@@ -26,10 +26,10 @@ _EPS = 1e-10
 
 
 class Awm(Matching):
-    """The algorithm; remembers what the policy that drew predicted, at the times it will train."""
+    """The algorithm; stores the sampling policy's predictions at the times to train."""
 
     def __init__(self, settings: AwmSettings, sampling: SamplingConfig, seed: int) -> None:
-        """Take the times from ``settings`` and the grid from ``sampling``."""
+        """Configure the times from ``settings`` and the grid from ``sampling``."""
         super().__init__(settings, sampling, seed)
         self._settings = settings
 

@@ -1,7 +1,7 @@
-"""Flow-DPPO (arXiv 2606.11025): plain ratios, within a bound on the divergence from what drew.
+"""Flow-DPPO (arXiv 2606.11025): plain ratios, with a bound on the divergence.
 
-A ratio is a noisy estimate of how far the policy has gone, of one sample; the divergence of two
-Gaussians of equal deviation is known exactly.
+A ratio estimates the policy's change from one sample, with noise; the divergence of two Gaussians
+of equal deviation is exact.
 """
 
 import torch
@@ -14,10 +14,10 @@ from spatialreward.rl.algorithms.stepwise import Gain, Replay, Stepwise
 
 
 def flow_dppo(settings: FlowDppoSettings, sampling: SamplingConfig, seed: int) -> Stepwise:
-    """The algorithm; of each step ``-A rho``, and 0 where it is too far away and would go on.
+    """The algorithm: per step ``-A rho``, and 0 beyond the bound if it would diverge further.
 
-    The divergence is ``D = mean_e(dmu^2) / (2 s^2)``; a step goes on where ``A > 0`` and ``rho >
-    1``, or ``A < 0`` and ``rho < 1``.
+    The divergence is ``D = mean_e(dmu^2) / (2 s^2)``; a step diverges further if ``A > 0`` and
+    ``rho > 1``, or ``A < 0`` and ``rho < 1``.
     """
 
     def objective(replay: Replay, part: Part) -> Gain:

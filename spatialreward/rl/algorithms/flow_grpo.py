@@ -15,9 +15,9 @@ from spatialreward.rl.algorithms.stepwise import Gain, Replay, Stepwise
 
 
 def flow_grpo(settings: FlowGrpoSettings, sampling: SamplingConfig, seed: int) -> Stepwise:
-    """The algorithm; of each step ``max(-A rho, -A clip(rho, 1 - low, 1 + high)) + beta KL``.
+    """The algorithm: per step ``max(-A rho, -A clip(rho, 1 - low, 1 + high)) + beta KL``.
 
-    ``rho`` is the ratio of probabilities, whose logarithms are averaged over elements (equations 3
+    ``rho`` is the ratio of probabilities, whose logarithms are means over elements (equations 3
     to 5).
     """
     low, high = settings.clip_range(in_window=sampling.window is not None)
@@ -39,7 +39,7 @@ def flow_grpo(settings: FlowGrpoSettings, sampling: SamplingConfig, seed: int) -
 
 
 def noise_weights(batch: Batch, sampling: SamplingConfig) -> list[float]:
-    """Deviation of each trained step over their mean (TempFlow-GRPO, arXiv 2508.04324)."""
+    """Deviation of each trained step relative to their mean (TempFlow-GRPO, arXiv 2508.04324)."""
     times = batch.rollout.times
     deviations = [
         deviation_of(times[step], times[step + 1], sampling.eta, sampling.noise)[0]

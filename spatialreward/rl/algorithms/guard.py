@@ -1,7 +1,7 @@
-"""GRPO-Guard (arXiv 2510.22319): ratios that are clipped alike on both sides and in all steps.
+"""GRPO-Guard (arXiv 2510.22319): clips ratios symmetrically and equally in all steps.
 
-A plain log-ratio is below 0 on average and spreads the more the less noise a step has, so that a
-fixed clip range holds back one side and some of the steps only.
+A plain log-ratio has a negative mean, and its spread grows with less noise in a step, so that a
+fixed clip range affects only one side and some of the steps.
 """
 
 from spatialreward.editors.config import SamplingConfig

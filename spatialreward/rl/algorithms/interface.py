@@ -1,4 +1,4 @@
-"""What the loop needs of an algorithm of RL, and what it gives to one."""
+"""The interface between the training loop and an RL algorithm."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -17,23 +17,23 @@ from spatialreward.training.optimisation import Stateful
 
 
 class Models(NamedTuple):
-    """The editors that an objective compares."""
+    """The editors in an objective."""
 
     policy: FlowEditor
     reference: FlowEditor
-    """The editor that the policy was before RL."""
+    """The editor before RL."""
     average: Shadow | None
     """Moving average of the policy's weights."""
 
 
 class Advantages(NamedTuple):
-    """How much better edits are than their siblings, in standard deviations of their groups."""
+    """Advantages in standard deviations of the edit's group."""
 
     of_edits_B: Tensor
     counts_B: Tensor
-    """Whether an edit teaches anything: it was judged, and its group has spread."""
+    """Whether an edit contributes: it was judged, and its group has spread."""
     of_places: Tensor | None = None
-    """The same place by place, as a factor of the latents, in place of ``of_edits_B``."""
+    """Advantages by position, as a factor of the latents; replaces ``of_edits_B``."""
 
     def to(self, device: torch.device) -> "Advantages":
         """The same on another device."""
@@ -45,54 +45,54 @@ class Advantages(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Edits that the policy sees at once, in drawing and in training alike."""
+    """Edits in one forward pass, in sampling and in training."""
 
     condition: Condition
     """``B`` rows."""
     rollout: Rollout
     kept: Mapping[str, Tensor]
-    """What the algorithm wanted to remember, ``[T, B, ...]`` each."""
+    """The algorithm's own stored tensors, ``[T, B, ...]`` each."""
     seeds: Sequence[int]
-    """One for each edit, whatever process has drawn it."""
+    """One per edit, independent of the process that drew it."""
     names: Sequence[str]
-    """Of the prompt of each edit, for errors."""
+    """Description of each edit's prompt, for errors."""
     step: int
-    """Of the training, counted from 0."""
+    """Training step, counted from 0."""
 
 
 class Term(NamedTuple):
-    """One of the terms whose mean is the loss; each is propagated back by itself."""
+    """One term of the loss, which is their mean; each has its own backward pass."""
 
     loss_B: Tensor
     log_ratio_B: Tensor | None
-    """Of the policy to the one that drew, as far as the objective has one: 0 to rounding before the
+    """Of the policy to the sampling policy, if the objective has one: 0 up to rounding before the
     first update."""
     metrics: dict[str, Tensor]
-    """Numbers of each edit or of all, whose means are reported by these names."""
+    """Metrics by name, per edit or for all; reports their means."""
 
 
 class Algorithm(Protocol):
-    """One objective; the loop draws, has edits judged, and steps down its gradient."""
+    """One objective; the loop samples, judges edits, and applies its gradient."""
 
     keeps_means: bool
-    """Whether a rollout keeps the means of its trained steps, ``advantages`` aside."""
+    """Whether rollouts keep the means of trained steps, even without map advantages."""
     starts_alike: bool
-    """Whether the edits of a group start from the same noise; then steps have to be stochastic."""
+    """Whether a group's edits share their initial noise; then steps must be stochastic."""
 
     def plan(self, step: int) -> StepPlan:
-        """Stochastic and remembered steps of the drawings in a step of the training."""
+        """Stochastic and recorded steps of the rollouts in a training step."""
         ...
 
     def drawing(self, models: Models) -> AbstractContextManager[None]:
-        """Makes the policy the one that draws for the length of a ``with`` block."""
+        """Switch to the sampling policy for a ``with`` block."""
         ...
 
     def remember(self, models: Models, batch: Batch) -> dict[str, Tensor]:
-        """What else is remembered of a batch, before any of its step's updates."""
+        """Further tensors to store with a batch, before any of its step's updates."""
         ...
 
     def num_terms(self, batch: Batch) -> int:
-        """Number of terms that the loss is the mean of."""
+        """Number of terms in the loss's mean."""
         ...
 
     def term(self, models: Models, batch: Batch, advantages: Advantages, number: int) -> Term:
@@ -105,26 +105,26 @@ class Algorithm(Protocol):
 
     @property
     def parts(self) -> Sequence[Stateful]:
-        """What has to be kept to go on later, beside the policy's weights."""
+        """State to keep for resuming, beside the policy's weights."""
         ...
 
 
 class Part(NamedTuple):
-    """A share of an objective in which all advantages have one sign."""
+    """A part of an objective whose advantages have one sign."""
 
     advantage_B: Tensor
     weights: Tensor | None
-    """Of the latent's elements, with a mean of 1; None: all alike."""
+    """Over the latent's elements, with a mean of 1; None: uniform."""
 
 
 def parts_of(advantages: Advantages) -> list[Part]:
-    """Advantages as what a clipped objective can take.
+    """Split advantages into parts for a clipped objective.
 
-    Of a map, positive and negative places are parts of their own: a ratio that is clipped for the
-    one may not be for the other. Of either, with ``A_p`` 0 elsewhere, the part's advantage is ``A =
-    mean_p A_p`` and its log-ratio the mean over positions of ``(A_p / A) log-ratio_p``, so that to
-    first order the parts together are ``mean_p A_p log-ratio_p``. A map of one number is exactly
-    that number's objective: its weights are 1, and the other part's advantage is 0.
+    Positive and negative positions of a map become separate parts, because their ratios are clipped
+    separately. Within a part, with ``A_p`` 0 elsewhere, the advantage is ``A = mean_p A_p`` and the
+    log-ratio the mean over positions of ``(A_p / A) log-ratio_p``, so that to first order the sum
+    of the parts is ``mean_p A_p log-ratio_p``. For a constant map this equals the scalar objective
+    exactly: its weights are 1, and the other part's advantage is 0.
     """
     if advantages.of_places is None:
         return [Part(advantages.of_edits_B, None)]
@@ -133,7 +133,7 @@ def parts_of(advantages: Advantages) -> list[Part]:
 
 def _of_sign(places: Tensor, sign: float) -> Part:
     sizes = (sign * places).clamp(min=0)
-    # Divided by the largest before a mean is taken, equal numbers stay exactly equal.
+    # Dividing by the largest before taking the mean keeps equal numbers exactly equal.
     peak_B = sizes.flatten(1).amax(dim=1)
     shape = (-1, *([1] * (places.dim() - 1)))
     relative = sizes / torch.where(peak_B > 0, peak_B, torch.ones_like(peak_B)).view(shape)
@@ -145,7 +145,7 @@ def _of_sign(places: Tensor, sign: float) -> Part:
 def clipped_objective(
     log_ratio_B: Tensor, advantages_B: Tensor, clip_low: float, clip_high: float
 ) -> Tensor:
-    """What is to be maximised, ``[B]``: the smaller of plain and clipped ratio times advantage.
+    """The quantity to maximise, ``[B]``: the smaller of plain and clipped ratio times advantage.
 
     Flow-GRPO, arXiv 2505.05470, equations 4 and 5.
     """
@@ -157,7 +157,7 @@ def clipped_objective(
 def is_outside(
     log_ratio_B: Tensor, advantages_B: Tensor, clip_low: float, clip_high: float
 ) -> Tensor:
-    """1 where a ratio that counts lies beyond the clip range, else 0."""
+    """1 where a ratio that counts lies outside the clip range, else 0."""
     ratio = log_ratio_B.exp()
     beyond = (ratio < 1 - clip_low) | (ratio > 1 + clip_high)
     return (beyond & (advantages_B != 0)).float()

@@ -1,4 +1,4 @@
-"""From settings to an algorithm."""
+"""Creates an algorithm from settings."""
 
 from spatialreward.rl.algorithms.awm import Awm
 from spatialreward.rl.algorithms.config import (
@@ -18,7 +18,7 @@ from spatialreward.rl.weights import TrainedWeights
 
 
 def load_algorithm(config: RlConfig, weights: TrainedWeights) -> Algorithm:
-    """The algorithm that the settings name, for the weights that are trained."""
+    """The configured algorithm, for the trained weights."""
     sampling, seed = config.sampling, config.seed
     match config.algorithm:
         case FlowGrpoSettings() as settings:

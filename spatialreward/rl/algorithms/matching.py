@@ -1,4 +1,4 @@
-"""What algorithms share that train on finished edits: noise is put on them anew."""
+"""Common part of algorithms on finished edits, which add fresh noise to them."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -21,25 +21,25 @@ class Noised(NamedTuple):
     """Finished edits with fresh noise on them."""
 
     latents: Tensor
-    """``t x0 + (1 - t) e``, as the editor takes them."""
+    """``t x0 + (1 - t) e``, in the editor's dtype."""
     finished: Tensor
-    """``x0``, in float32 at least."""
+    """``x0``, in float32 or better."""
     noise: Tensor
     """``e``."""
     time: float
-    """``t``; sigma is the rest to 1."""
+    """``t``; sigma is 1 - t."""
     guided: bool
-    """Whether the editor is guided at this time in drawing, and so here."""
+    """Whether sampling uses guidance at this time, and so training too."""
 
     def velocity(self, editor: FlowEditor, batch: Batch) -> Tensor:
-        """What an editor predicts, in float32 at least."""
+        """An editor's prediction, in float32 or better."""
         times_B = torch.full((len(self.latents),), self.time, device=self.latents.device)
         velocity = editor.velocity(self.latents, times_B, batch.condition, self.guided)
         return velocity.to(self.finished.dtype)
 
 
 class Matching:
-    """The part of an ``Algorithm`` that puts noise on finished edits, which the ODE has drawn.
+    """The part of an ``Algorithm`` that adds noise to finished edits sampled by the ODE.
 
     The times are those of the sampler's grid, the same for all edits of a step.
     """
@@ -50,38 +50,38 @@ class Matching:
     def __init__(
         self, settings: NftSettings | AwmSettings, sampling: SamplingConfig, seed: int
     ) -> None:
-        """Take the times from ``settings`` and the grid from ``sampling``."""
+        """Configure the times from ``settings`` and the grid from ``sampling``."""
         self._times = settings
         self._sampling = sampling
         self._seed = seed
 
     def plan(self, step: int) -> StepPlan:
-        """No step is stochastic."""
+        """No stochastic step."""
         return StepPlan((), ())
 
     def drawing(self, models: Models) -> AbstractContextManager[None]:
-        """The policy as it is."""
+        """The policy itself."""
         return nullcontext()
 
     def remember(self, models: Models, batch: Batch) -> dict[str, Tensor]:
-        """Nothing but how the edits came out."""
+        """Nothing beyond the finished edits."""
         return {}
 
     def num_terms(self, batch: Batch) -> int:
-        """One for each time."""
+        """One per time."""
         return len(self._numbers(batch))
 
     def finish_step(self, step: int) -> dict[str, float]:
-        """Nothing to do."""
+        """Do nothing."""
         return {}
 
     @property
     def parts(self) -> Sequence[Stateful]:
-        """Nothing is kept."""
+        """No state."""
         return ()
 
     def noised(self, batch: Batch, number: int) -> Noised:
-        """The edits at the time of term ``number``; the same whenever it is asked for."""
+        """The edits with noise at the time of term ``number``; deterministic."""
         step = self._numbers(batch)[number]
         finished = batch.rollout.finished
         generators = [generator(seed_of(seed, Purpose.MATCH, step)) for seed in batch.seeds]

@@ -1,8 +1,8 @@
 """DiffusionNFT (arXiv 2509.16117), in the form of Edit-R1 (arXiv 2510.16888).
 
-No log-probs and any solver: the edits that an old policy has drawn are noised, and the policy
-learns to predict the good ones and to turn away from the bad ones. Not for step-distilled editors,
-which it blurs.
+Needs no log-probs and works with any solver: it adds noise to the old policy's edits, and trains
+the policy towards the good ones and away from the bad ones. Not for step-distilled editors, which
+it blurs.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _SMALLEST_WEIGHT = 1e-5
 
 
 class Nft(Matching):
-    """The algorithm; its old policy draws, and follows the trained one after each step."""
+    """The algorithm; its old policy samples, and follows the trained one after each step."""
 
     def __init__(
         self,
@@ -34,13 +34,13 @@ class Nft(Matching):
         max_advantage: float,
         weights: TrainedWeights,
     ) -> None:
-        """Begin with an old policy that is the trained one.
+        """Start with an old policy equal to the trained one.
 
         Args:
             settings: strength, divergence, and how the old policy follows.
-            sampling: the grid that times are taken from.
-            seed: of the times that are drawn.
-            max_advantage: advantages of this size are wholly good or bad.
+            sampling: the grid of times.
+            seed: of the drawn times.
+            max_advantage: advantages of this size are fully good or bad.
             weights: of the policy.
         """
         super().__init__(settings, sampling, seed)
@@ -54,7 +54,7 @@ class Nft(Matching):
         return (self._old,)
 
     def drawing(self, models: Models) -> AbstractContextManager[object]:
-        """The old policy draws."""
+        """The old policy samples."""
         return self._old.in_place()
 
     def term(self, models: Models, batch: Batch, advantages: Advantages, number: int) -> Term:
@@ -76,7 +76,7 @@ class Nft(Matching):
         return Term(loss_B, None, metrics)
 
     def finish_step(self, step: int) -> dict[str, float]:
-        """Have the old policy follow."""
+        """Update the old policy."""
         share = self._settings.old_share(step + 1)
         self._old.follow(share)
         return {"policy/old_share": share}
@@ -90,14 +90,14 @@ def contrast(
     strength: float,
     max_advantage: float,
 ) -> Tensor:
-    """The loss without its divergence, ``[B]``; 0 for an edit that teaches nothing.
+    """The loss without its divergence, ``[B]``; 0 for an edit that does not contribute.
 
     ``q = 0.5 + 0.5 clip(A / max, -1, 1)``; the implicit policies' velocities are ``v+ = b v_new +
     (1 - b) v_old`` and ``v- = (1 + b) v_old - b v_new`` with the strength ``b``, and ``p± = x +
-    sigma v±`` the finished edits that they predict. Of each the squared
-    error is divided by ``w± = max(mean_e |p± - x0|, 1e-5)``, which has no gradient; the loss is
-    ``max / b mean_e(q (p+ - x0)^2 / w+ + (1 - q) (p- - x0)^2 / w-)``. Of a map ``A``, ``q`` is a
-    map as well.
+    sigma v±`` their predictions of the finished edit. For each, the squared error is divided by
+    ``w± = max(mean_e |p± - x0|, 1e-5)``, without a gradient; the loss is
+    ``max / b mean_e(q (p+ - x0)^2 / w+ + (1 - q) (p- - x0)^2 / w-)``. For a map ``A``, ``q`` is
+    also a map.
     """
     sigma = 1 - noised.time
     latents = noised.latents.to(noised.finished.dtype)

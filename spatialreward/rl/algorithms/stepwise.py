@@ -1,4 +1,4 @@
-"""What algorithms share that make the stochastic steps of a drawing more or less likely."""
+"""Common part of algorithms on the stochastic steps of a rollout."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -22,22 +22,22 @@ from spatialreward.training.optimisation import Stateful
 
 
 class Replay(NamedTuple):
-    """A trained step, as the policy that drew it saw it and as the policy would take it now."""
+    """A trained step under the sampling policy and under the current policy."""
 
     now: Transition
     """With its gradient."""
     following: Tensor
-    """The latents that were drawn."""
+    """The sampled latents."""
     old_mean: Tensor | None
-    """The mean that they were drawn around, if it is kept."""
+    """Their mean under the sampling policy, if kept."""
     old_log_prob_B: Tensor
     length: float
-    """Of the step, in time."""
+    """Length of the step, in time."""
 
     def log_ratio(self, part: Part) -> Tensor:
-        """Log-prob of what was drawn less what it was then, as ``part`` weighs elements, ``[B]``.
+        """Current minus old log-prob of the sample, with the weights of ``part``, ``[B]``.
 
-        Without weights the log-prob of then is the one that was kept, else that of the kept mean.
+        Without weights the old log-prob is the stored one, else that of the stored mean.
         """
         now = mean_of_elements(log_probs_by_element(self.now, self.following), part.weights)
         if part.weights is None:
@@ -47,13 +47,13 @@ class Replay(NamedTuple):
 
 
 class Gain(NamedTuple):
-    """What one part of the advantages makes of a step."""
+    """One part's contribution of a step."""
 
     gain_B: Tensor
-    """To be maximised."""
+    """To maximise."""
     log_ratio_B: Tensor
     outside_B: Tensor
-    """1 where the step counts no further, else 0."""
+    """1 where the objective is clipped, else 0."""
 
 
 Objective = Callable[[Replay, Part], Gain]
@@ -63,15 +63,15 @@ StepWeight = Callable[[Batch, int], float]
 def divergence(step: Transition, reference: Transition) -> Tensor:
     """Squared distance of two means in sigmas, halved and averaged over elements, ``[B]``.
 
-    The KL divergence of both Gaussians but for the step's length, by which late steps of shifted
-    grids would count too little; the form of EditScore and of flow_grpo since its issue 22.
+    The KL divergence of both Gaussians without the step's length, which would weight late steps of
+    shifted grids too little; the form of EditScore and of flow_grpo since its issue 22.
     """
     apart = (step.mean - reference.mean) / step.sigma
     return 0.5 * mean_of_elements(apart.square())
 
 
 class Stepwise:
-    """An ``Algorithm`` whose terms are the trained steps of a drawing."""
+    """An ``Algorithm`` whose terms are the trained steps of a rollout."""
 
     starts_alike = True
 
@@ -85,15 +85,15 @@ class Stepwise:
         keeps_means: bool = False,
         weight_of: StepWeight = lambda batch, number: 1.0,
     ) -> None:
-        """Put an algorithm together.
+        """Assemble an algorithm.
 
         Args:
-            sampling: how edits are drawn.
-            seed: of the steps that are drawn.
+            sampling: how to sample edits.
+            seed: of the drawn steps.
             kl_weight: of the divergence from the reference.
             objective: the gain of a step.
-            keeps_means: whether the objective needs the means of the policy that drew.
-            weight_of: of a step in the loss, the divergence aside.
+            keeps_means: whether the objective needs the sampling policy's means.
+            weight_of: a step's weight in the loss, without the divergence.
         """
         self.keeps_means = keeps_means
         self._sampling = sampling
@@ -107,15 +107,15 @@ class Stepwise:
         return self._sampling.plan(step, self._seed)
 
     def drawing(self, models: Models) -> AbstractContextManager[None]:
-        """The policy as it is."""
+        """The policy itself."""
         return nullcontext()
 
     def remember(self, models: Models, batch: Batch) -> dict[str, Tensor]:
-        """Nothing but the rollout."""
+        """Nothing beyond the rollout."""
         return {}
 
     def num_terms(self, batch: Batch) -> int:
-        """One for each trained step."""
+        """One per trained step."""
         return len(batch.rollout.steps)
 
     def term(self, models: Models, batch: Batch, advantages: Advantages, number: int) -> Term:
@@ -148,12 +148,12 @@ class Stepwise:
         return Term(loss_B, log_ratio_B, metrics)
 
     def finish_step(self, step: int) -> dict[str, float]:
-        """Nothing to do."""
+        """Do nothing."""
         return {}
 
     @property
     def parts(self) -> Sequence[Stateful]:
-        """Nothing is kept."""
+        """No state."""
         return ()
 
     def _transition(self, editor: FlowEditor, batch: Batch, number: int) -> Transition:
@@ -167,7 +167,7 @@ class Stepwise:
 
 
 def _farthest(log_ratios: Sequence[Tensor]) -> Tensor:
-    """Of several log-ratios of an edit the one farthest from 0, ``[B]``."""
+    """The log-ratio farthest from 0 among several per edit, ``[B]``."""
     of_parts = torch.stack(list(log_ratios))
     chosen = of_parts.abs().argmax(dim=0, keepdim=True)
     return of_parts.gather(0, chosen)[0]

@@ -1,1 +1,1 @@
-"""Does a judge that predicts regions first judge better? Measured where the truth is known."""
+"""Does predicting regions first make a better judge? Measured against known truth."""

@@ -1,4 +1,4 @@
-"""From measured judges to the claim: means over seeds, and ours beside the best rival."""
+"""Aggregates judges' measures for the claim: means over seeds, and ours against the best rival."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ _CONFIDENCE = 0.95
 _LESS_IS_BETTER = {"over_editing_error", "training_s"}
 _UNITS = {"judgements_per_s": "1/s", "training_s": "s"}
 _CLAIMED = ("within_accuracy", "over_editing_error")
-"""Where ours should be the best."""
+"""Measures in which ours should be the best."""
 _NOT_COMPARED = {"training_s"}
 
 
 class Mean(NamedTuple):
-    """Of one measure over seeds."""
+    """Mean of one measure over seeds."""
 
     value: float
     interval: Interval | None
@@ -29,7 +29,7 @@ class Mean(NamedTuple):
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Mean":
-        """Of one value a seed."""
+        """From one value per seed."""
         mean = float(np.mean(values))
         if len(values) < 2:
             return cls(mean, None)
@@ -40,7 +40,7 @@ class Mean(NamedTuple):
 
 BySeed = Mapping[int, float]
 Table = Mapping[str, Mapping[JudgeKind, BySeed]]
-"""By measure and kind; a kind without such a figure is left out."""
+"""By measure and kind; omits kinds without the figure."""
 
 
 def tabulate(judges: Sequence[Measured]) -> Table:
@@ -57,8 +57,8 @@ def tabulate(judges: Sequence[Measured]) -> Table:
 def claim_figures(table: Table, ours: JudgeKind) -> list[Figure]:
     """Means with intervals over seeds, then ours minus the best rival, measure by measure.
 
-    The rival that is best on the mean is taken, and the difference is taken seed by seed; it is
-    above 0 where ours is better, also of measures of which less is better.
+    Takes the rival with the best mean, and the difference by seed; it is above 0 if ours is better,
+    also for measures where less is better.
     """
     figures = []
     for name, kinds in table.items():

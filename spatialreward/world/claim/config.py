@@ -1,4 +1,4 @@
-"""What is compared, on which edits, and for how long."""
+"""Settings of the comparison: judges, data, and duration."""
 
 from typing import Self
 
@@ -18,9 +18,9 @@ class ClaimConfig(Record):
     """One comparison: a judge of each kind and seed, from one base, on the same data."""
 
     kinds: tuple[JudgeKind, ...] = (OURS, *RIVALS)
-    """What is trained; the first one is held against the best of the others."""
+    """Kinds to train; the first one is compared with the best of the others."""
     seeds: tuple[int, ...] = (11, 12, 13)
-    """Of the order in which a judge sees its data, the same for all kinds."""
+    """Of the data order, the same for all kinds."""
     world: DataConfig = DataConfig(
         seed=31,
         num_train=9_000,
@@ -43,17 +43,17 @@ class ClaimConfig(Record):
             batch_size=24,
         ),
     )
-    """Of every judge; kind and seed are put in."""
+    """For every judge; kind and seed are filled in."""
     editor: EditorPretrainingConfig = EditorPretrainingConfig(num_samples=30_000)
-    """Draws the groups of edits within which the order is compared with the truth."""
+    """Draws the groups of edits whose order is compared with the truth."""
     drawing: DrawingConfig | None = None
-    """Edits that the editor and its earlier stages draw, of which judges learn
-    ``training.drawn_share``; None: they learn from generated edits alone."""
+    """Edits from the editor and its earlier stages, of which judges learn ``training.drawn_share``;
+    None: they learn from generated edits alone."""
     agreement: EditorEvaluationConfig = EditorEvaluationConfig()
     attention_edits: PositiveInt = 64
-    """Edits over which attention is measured."""
+    """Edits for measuring attention."""
     timed_edits: int = Field(128, ge=2)
-    """Edits that are judged once more for the time it takes."""
+    """Edits that are judged again for timing."""
 
     @model_validator(mode="after")
     def _is_a_comparison(self) -> Self:

@@ -1,4 +1,4 @@
-"""What one judge is worth on the held-out edits, as it is kept, and the measures made of it."""
+"""A judge's stored results on the held-out edits, and the measures computed from them."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -22,22 +22,22 @@ from spatialreward.world.agreement import DrawnGroups, agreement_figures
 from spatialreward.world.claim.config import OURS, ClaimConfig
 
 BY_HEAD: tuple[JudgeKind, ...] = ("discriminative", "joint")
-"""Kinds that judge by their scalar head."""
+"""Kinds that judge with their scalar head."""
 _HAIR = 1e-9
 
 
 class Row(Record):
-    """One held-out edit: what is true, and what the judge says."""
+    """One held-out edit: truth and judgement."""
 
     task: int
-    """The same for candidates of one task."""
+    """Shared by candidates of one task."""
     true_reward: float
     reward: float | None
     """None for a failed judgement."""
     true_over_editing: float
     over_editing: float | None
     iou: float | None
-    """None of a judge that predicts no regions; a failed judgement's is 0."""
+    """None for a judge without regions; 0 for a failed judgement."""
 
 
 class Measured(Record):
@@ -47,8 +47,8 @@ class Measured(Record):
     seed: int
     rows: tuple[Row, ...]
     source_attention: float | None
-    """Share of the source in the attention to pictures while scores are written, mean of layers;
-    None where none are written."""
+    """Share of the source in the attention to pictures while generating scores, mean over layers;
+    None without generated scores."""
     group_agreement: float
     """Kendall's tau with the oracle within groups of edits that an editor drew."""
     judgements_per_s: float
@@ -67,13 +67,13 @@ def measure(
     """Judge the held-out edits and the drawn groups.
 
     Args:
-        config: on how many edits the rest is measured.
-        kind: of the judge; a joint one judges by its head.
+        config: gives the numbers of edits.
+        kind: of the judge; a joint one judges with its head.
         seed: of its training.
-        folder: its checkpoint; what it judges is kept beside it.
+        folder: its checkpoint; the results are stored beside it.
         heldout: edits of known truth.
-        groups: edits that one editor drew.
-        training_s: what the training took.
+        groups: edits from one editor.
+        training_s: duration of the training.
     """
     known = LabelledEdits.of(heldout)
     with load_judge(folder, mode="scalar" if kind in BY_HEAD else "reason") as judging:
@@ -112,7 +112,7 @@ def within_accuracy(measured: Measured) -> float | None:
 
 
 def exact_order(measured: Measured, size: int) -> float | None:
-    """Share of tasks with so many candidates, no two equally good, whose whole order is right."""
+    """Share of tasks with ``size`` candidates, all of different quality, in fully correct order."""
     rights = [
         all(_is_right(better, worse) for better, worse in combinations(ranked, 2))
         for ranked in map(_by_truth, _tasks(measured, size))
@@ -124,7 +124,7 @@ def exact_order(measured: Measured, size: int) -> float | None:
 def over_editing_error(measured: Measured) -> float | None:
     """Mean absolute error of the over-editing score, 0..25; a failed judgement's is 25.
 
-    None for a judge that learnt orders alone: its scores have no scale of their own.
+    None for a judge that learnt only orders: its scores have no scale.
     """
     if measured.kind == "discriminative":
         return None
@@ -135,7 +135,7 @@ def over_editing_error(measured: Measured) -> float | None:
 
 
 def region_iou(measured: Measured) -> float | None:
-    """Mean matched IoU; None for a judge that predicts no regions."""
+    """Mean matched IoU; None for a judge without regions."""
     ious = [row.iou for row in measured.rows if row.iou is not None]
     return sum(ious) / len(ious) if ious else None
 
@@ -152,7 +152,7 @@ MEASURES: Mapping[str, Callable[[Measured], float | None]] = {
     "judgements_per_s": lambda measured: measured.judgements_per_s,
     "training_s": lambda measured: measured.training_s,
 }
-"""By name; None where a judge has no such figure."""
+"""By name; None if a judge has no such figure."""
 
 
 def _row(task: int, truth: Judgement, judgement: Judgement, *, has_regions: bool) -> Row:
@@ -172,7 +172,7 @@ def _row(task: int, truth: Judgement, judgement: Judgement, *, has_regions: bool
 
 
 def _judgements_per_s(judging: Judging, heldout: Dataset, num_edits: int) -> float:
-    """Of edits that were judged before, so nothing is compiled any more."""
+    """For edits judged before, so that compilation does not count."""
     edits = [edit_to_judge(edit) for edit in islice(heldout, num_edits)]
     start = time.perf_counter()
     judging.judge(edits)

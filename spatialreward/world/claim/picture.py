@@ -1,4 +1,4 @@
-"""The claim as a picture: each measure as bars, a kind each, with intervals over seeds."""
+"""Plot of the claim: each measure as bars by kind, with intervals over seeds."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +19,7 @@ _PANELS: Mapping[str, Sequence[str]] = {
 
 
 def draw_claim(table: Table, kinds: Sequence[JudgeKind]) -> Image.Image:
-    """One panel a measure; a kind without such a figure has no bar."""
+    """One panel per measure; a kind without the figure has no bar."""
     return bar_panels(
         {
             title: {kind: [_bar(table[name].get(kind)) for name in names] for kind in kinds}

@@ -1,4 +1,4 @@
-"""Builds what is compared, in one folder: what is there already is not made again."""
+"""Builds everything for the comparison in one folder; skips existing parts."""
 
 import json
 import logging
@@ -31,23 +31,23 @@ _CHECKPOINT = "judge"
 
 
 class TrainingError(SpatialRewardError, RuntimeError):
-    """A judge's training failed; it has said why itself."""
+    """A judge's training failed; its own output gives the reason."""
 
 
 class ClaimFolder:
-    """Data, editor, judges and what was measured of them; the same settings go on in it."""
+    """Data, editor, judges and their measures; resumes with the same settings."""
 
     def __init__(self, folder: Path, config: ClaimConfig, base: Path | None) -> None:
-        """Open it, or begin it.
+        """Open or create the folder.
 
         Args:
-            folder: where everything is kept.
-            config: what is compared.
-            base: checkpoint that all judges start from; None: one is made here.
+            folder: for all files.
+            config: the comparison.
+            base: initial checkpoint of all judges; None: one is made here.
 
         Raises:
-            InvalidInputError: the folder was begun with other settings or another base, or there
-                is no such base.
+            InvalidInputError: the folder has other settings or another base, or there is no such
+                base.
         """
         self._folder = folder
         self._config = config
@@ -55,7 +55,7 @@ class ClaimFolder:
             raise InvalidInputError(f"--base {base}: there is no such folder")
         self._base = base
         folder.mkdir(parents=True, exist_ok=True)
-        # What there is none of is left out: folders begun before there was such a setting go on.
+        # Omit unset values, so that folders from before a setting existed still match.
         left_out = {"drawing"} if config.drawing is None else None
         settings = json.dumps(
             config.model_dump(mode="json", exclude=left_out) | {"base": str(base or "made here")},
@@ -69,7 +69,7 @@ class ClaimFolder:
         path.write_text(settings)
 
     def run(self) -> list[Measured]:
-        """Train and measure every judge that is not measured yet, one after another."""
+        """Train and measure every missing judge, in sequence."""
         heldout = self._data("heldout")
         groups = draw_groups(
             self.editor(),
@@ -83,7 +83,7 @@ class ClaimFolder:
         ]
 
     def editor(self) -> Path:
-        """The editor that draws groups, pretrained if it is not there yet."""
+        """The editor that draws groups; pretrains it if missing."""
         out = self._folder / "editor"
         if not out.is_dir():
             pretrain_editor(
@@ -96,7 +96,7 @@ class ClaimFolder:
         return out
 
     def drawn(self) -> Path | None:
-        """The edits that the editor draws for judges to learn from, if they do."""
+        """The edits drawn for judges to learn from, if configured."""
         if self._config.drawing is None:
             return None
         out = self._folder / "drawn"
@@ -110,7 +110,7 @@ class ClaimFolder:
         return out
 
     def judge(self, kind: JudgeKind, seed: int) -> Path:
-        """A judge's checkpoint, trained if it is not there yet; it need not be measured.
+        """A judge's checkpoint; trains it if missing. It may be unmeasured.
 
         Raises:
             TrainingError: the training failed.
@@ -120,7 +120,7 @@ class ClaimFolder:
 
     @property
     def _one_edit_each(self) -> DataConfig:
-        """The world in which each edit is of a task of its own, as groups have to be."""
+        """The world with one edit per task, as groups need it."""
         return self._config.world.model_copy(update={"candidates": (1,)})
 
     def _make_base(self) -> Path:
@@ -152,7 +152,7 @@ class ClaimFolder:
         return measured
 
     def _train(self, kind: JudgeKind, seed: int) -> float:
-        """Seconds that it took; of a training that went on after a kill, those of its last part."""
+        """Duration in seconds; for a resumed training, that of its last part."""
         folder = self._of(kind, seed)
         seconds = folder / _SECONDS
         if not seconds.is_file():
@@ -175,7 +175,7 @@ class ClaimFolder:
 
 
 def _settings(values: Mapping[str, Any], within: str = "") -> Iterator[str]:
-    """``KEY=VALUE``, as commands take settings; what is None is left to them."""
+    """``KEY=VALUE``, the form of commands' settings; omits None."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _settings(value, f"{within}{name}.")
@@ -184,7 +184,7 @@ def _settings(values: Mapping[str, Any], within: str = "") -> Iterator[str]:
 
 
 def _command(*arguments: str) -> None:
-    """Run a command of this library as a user would: it starts the processes that it needs.
+    """Run a command of this library like a user, so that it starts its own processes.
 
     Raises:
         TrainingError: it failed.

@@ -1,1 +1,1 @@
-"""Does a judge that predicts regions make a better editor? Measured where the truth is known."""
+"""Does a judge with regions make a better editor? Measured against known truth."""

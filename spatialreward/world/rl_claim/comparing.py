@@ -1,9 +1,9 @@
-"""From trainings to the claim: gains of the oracle's reward, and rewards beside each other.
+"""Aggregates trainings for the claim: gains of the oracle's reward, and comparisons of rewards.
 
 All intervals are percentiles of resamples in which prompts and seeds are drawn with replacement,
 the same ones for all rewards: edits of one prompt by all editors start from the same noise, so
-differences are paired. Three seeds resampled say less of seeds than many would, so what each seed
-came to stands beside the interval.
+differences are paired. Three seeds give less certainty than many would, so the interval is shown
+with each seed's result.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from spatialreward.world.rl_claim.training import Trained
 
 # S seeds, P prompts, N resamples
 TARGET_SHARE = 0.8
-"""Of the ceiling's gain."""
+"""As a share of the ceiling's gain."""
 SHARE = "claim/share_of_ceiling"
 _WITH, _WHOLE = "region_advantages", "regions"
 
@@ -29,7 +29,7 @@ Table = Mapping[RewardKind, Sequence[Trained]]
 
 
 class Estimate(NamedTuple):
-    """A value, as all prompts and seeds give it, as each seed does, and as resamples do."""
+    """A value over all prompts and seeds, per seed, and per resample."""
 
     value: float
     by_seed: NDArray[np.float64]
@@ -37,7 +37,7 @@ class Estimate(NamedTuple):
 
     @classmethod
     def mean(cls, values_SP: NDArray[np.float64]) -> Self:
-        """The mean over seeds and prompts; the same resamples for arrays of one shape."""
+        """The mean over seeds and prompts; arrays of one shape share their resamples."""
         seeds, prompts = values_SP.shape
         random = np.random.default_rng(SEED)
         shares_NS, shares_NP = (
@@ -62,7 +62,7 @@ class Estimate(NamedTuple):
         return Interval(float(low), float(high))
 
     def figure(self, name: str) -> Figure:
-        """With the interval, and the seeds' ends where there are several."""
+        """With the interval, and the range over seeds if there are several."""
         ends = (float(self.by_seed.min()), float(self.by_seed.max()))
         spread = ends if len(self.by_seed) > 1 else None
         return Figure(name=name, value=self.value, interval=self.interval, spread=spread)
@@ -84,11 +84,11 @@ def tabulate(trainings: Sequence[Trained]) -> Table:
 
 
 def gain(trainings: Sequence[Trained], look: Callable[[Trained], Look] | None = None) -> Estimate:
-    """What a policy has gained of the oracle's reward over the editor it was trained from.
+    """A policy's gain of the oracle's reward over the initial editor.
 
     Args:
-        trainings: of one reward, a seed each.
-        look: which policy of a training; None: the last one.
+        trainings: of one reward, one per seed.
+        look: selects the policy of a training; None: the last one.
     """
     chosen = look or (lambda one: one.looks[-1])
     return Estimate.mean(
@@ -98,18 +98,18 @@ def gain(trainings: Sequence[Trained], look: Callable[[Trained], Look] | None = 
 
 
 def kept(training: Trained) -> Look:
-    """The policy that the watch would have kept: the best by the judge that is not trained on.
+    """The policy that the watch would keep: the best by the held-out judge.
 
-    Of those up to the look at which it would have stopped the training.
+    Considers looks up to the one at which it would have stopped the training.
     """
     stops = [number for number, look in enumerate(training.looks) if look.stop]
     seen = training.looks[: stops[0] + 1 if stops else None]
-    # A judge that has failed on all edits calls none the best.
+    # A judge that failed on all edits selects none.
     return next((look for look in reversed(seen) if look.is_best), seen[0])
 
 
 def claim_figures(table: Table) -> list[Figure]:
-    """The claim first, then what each reward came to."""
+    """The claim first, then each reward's results."""
     gains = {kind: gain(trainings) for kind, trainings in table.items()}
     figures = list(_differences(gains))
     figures += _shares(gains)
@@ -131,9 +131,9 @@ def claim_figures(table: Table) -> list[Figure]:
 
 
 def _differences(gains: Mapping[RewardKind, Estimate]) -> list[Figure]:
-    """Region advantages beside the whole picture's, and the judge with regions beside each rival.
+    """Region advantages against the whole picture's, and the judge with regions against each rival.
 
-    Of these all have whole-picture advantages, so that the judges alone tell them apart.
+    The latter all use whole-picture advantages, so that only the judges differ.
     """
     pairs = {}
     if _WITH in gains and _WHOLE in gains:
@@ -151,7 +151,7 @@ def _differences(gains: Mapping[RewardKind, Estimate]) -> list[Figure]:
 
 
 def _shares(gains: Mapping[RewardKind, Estimate]) -> list[Figure]:
-    """Gains as shares of the ceiling's; none where the ceiling itself has not gained anything."""
+    """Gains as shares of the ceiling's; empty if the ceiling has no gain."""
     ceiling = gains[CEILING]
     if ceiling.interval.low <= 0:
         return []

@@ -1,4 +1,4 @@
-"""Which rewards are compared, and the training that is the same for all of them."""
+"""The compared rewards, and the training settings shared by all of them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,14 +29,14 @@ RewardKind = Literal[
 ]
 CEILING: RewardKind = "oracle"
 WITH_REGIONS: tuple[RewardKind, ...] = ("region_advantages", "regions")
-"""One judge, that predicts regions: its advantages are those of places, or of whole pictures."""
+"""One judge with regions: its advantages are per region, or for the whole picture."""
 RIVALS: tuple[RewardKind, ...] = ("no_regions", "scores", "discriminative", "joint", "pixels")
 _WITHOUT_MODEL: Mapping[RewardKind, str] = {"pixels": PIXELS, "oracle": ORACLE}
 HELD_OUT = "held_out_judge"
 
 
 def judge_of(kind: RewardKind) -> JudgeKind | None:
-    """The kind of judge that gives a reward; None: it needs no model."""
+    """The kind of judge behind a reward; None: needs no model."""
     if kind in _WITHOUT_MODEL:
         return None
     return "regions" if kind in WITH_REGIONS else kind
@@ -46,25 +46,25 @@ class HeldOutConfig(Record):
     """The prompts on which the oracle measures every editor."""
 
     first: int = Field(0, ge=0)
-    """Number of the first one in the world's held-out stream, of which no training has any."""
+    """Number of the first one in the world's held-out stream, outside every training."""
     num_prompts: PositiveInt = 256
     seed: int = 17
-    """Of the starting noise, the same for all editors."""
+    """Of the initial noise, the same for all editors."""
     denoising: DenoisingConfig = DenoisingConfig()
 
 
 class RlClaimConfig(Record):
-    """One comparison: an editor is trained with each reward and seed, all else being equal."""
+    """One comparison: trains an editor with each reward and seed, all else being equal."""
 
     rewards: tuple[RewardKind, ...] = (*WITH_REGIONS, *RIVALS, CEILING)
     seeds: tuple[int, ...] = Field((5, 6, 7), min_length=1)
-    """Of the noise that edits are drawn with and of the order of groups, and each with prompts of
-    its own; the same for all rewards."""
+    """Of the sampling noise and the order of groups, each with its own prompts; the same for all
+    rewards."""
     judges: ClaimConfig = ClaimConfig()
-    """How judges are trained, on which data, and the editor that all trainings start from."""
+    """Training of judges, their data, and the initial editor of all trainings."""
     judges_by_seed: bool = False
-    """Whether each seed has the judges of another seed of theirs. If not, all have the judges of
-    the first one, and intervals say nothing of how trainings of judges differ."""
+    """Whether each seed has judges from a different seed. If not, all share the first one's, and
+    intervals do not cover differences between trainings of judges."""
     rl: RlConfig = RlConfig(
         num_steps=50,
         num_prompts=8,
@@ -73,39 +73,39 @@ class RlClaimConfig(Record):
         save_every=5,
         watch=WatchConfig(every_steps=10, num_prompts=16, group_size=4, num_sheet_rows=0),
     )
-    """Of every training; rewards, advantages, learning rate and seed are put in. Steps, groups and
-    edits are the same for all rewards, and rewards are compared within groups in standard
-    deviations of the group, so their scales play no part. As many trainings run at a time as there
-    are cores, so judging beside drawing would gain nothing."""
+    """For every training; rewards, advantages, learning rate and seed are filled in. Steps, groups
+    and edits are the same for all rewards, and rewards are compared within groups in standard
+    deviations of the group, so their scales have no effect. As many trainings run at a time as
+    there are cores, so judging in parallel with drawing would gain nothing."""
     learning_rates: tuple[PositiveFloat, ...] = Field((1e-4, 2e-4, 4e-4, 8e-4), min_length=1)
-    """The one with which the oracle's own reward rises most is taken for all rewards. Of several
-    each is tried once, with noise, prompts and held-out prompts apart from those of the claim."""
+    """All rewards use the one with the largest rise of the oracle's own reward. Several are tried
+    once each, with noise, prompts and held-out prompts separate from the claim's."""
     trying_seed: int = 4
     held_out: HeldOutConfig = HeldOutConfig()
     processes: PositiveInt = 2
-    """Trainings at a time, of one thread each."""
+    """Parallel trainings, with one thread each."""
 
     @property
     def world(self) -> DataConfig:
-        """Where prompts come from, each of a task of its own."""
+        """The source of prompts, with one edit per task."""
         return self.judges.world.model_copy(update={"candidates": (1,)})
 
     @property
     def judge_kinds(self) -> tuple[JudgeKind, ...]:
-        """The judges that have to be there."""
+        """The required judges."""
         needed = (judge_of(kind) for kind in self.rewards)
         return tuple(dict.fromkeys(kind for kind in needed if kind is not None))
 
     @property
     def judge_seeds(self) -> tuple[int, ...]:
-        """Of the judges that each seed has, in the seeds' order."""
+        """Of the judges for each seed, in the seeds' order."""
         trained = self.judges.seeds
         return tuple(
             trained[number if self.judges_by_seed else 0] for number in range(len(self.seeds))
         )
 
     def trying(self, learning_rate: float) -> RlConfig:
-        """Settings of a training with the oracle's reward that tries a learning rate."""
+        """Settings of a training with the oracle's reward for trying a learning rate."""
         return self.rl_of(CEILING, self.trying_seed, learning_rate, {}, None)
 
     def rl_of(
@@ -123,8 +123,8 @@ class RlClaimConfig(Record):
             seed: of its noise.
             learning_rate: of all trainings.
             judges: checkpoints by the judges' kinds.
-            held_out: checkpoint of the judge that watches all trainings and is trained on in none;
-                None: the oracle alone does.
+            held_out: checkpoint of the judge that watches all trainings but rewards none;
+                None: the oracle alone watches.
         """
         trained = judge_of(kind)
         by_head = trained in BY_HEAD

@@ -1,4 +1,4 @@
-"""Looks at a policy with the watch on hacking, and with the oracle prompt by prompt."""
+"""Evaluates a policy with the watch on hacking, and with the oracle by prompt."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,23 +28,23 @@ class Look(Record):
     stop: str
     """Why the watch would stop the training here; empty: it would not."""
     is_best: bool
-    """Whether the watch's judge, which is not trained on, thinks no earlier policy better."""
+    """Whether the watch's held-out judge rates it best so far."""
 
 
 class Looking:
-    """A ``rl.types.Watch`` that hears what another one says, and lets every training go on.
+    """A ``rl.types.Watch`` that records another watch's verdicts but never stops a training.
 
-    Trainings are compared at equal budgets, so none is stopped and all end with their last policy;
-    what the watch would have done is kept.
+    Trainings are compared at equal budgets, so all end with their last policy; the verdicts are
+    kept for the report.
     """
 
     def __init__(self, watch: Watch, world: DataConfig, config: HeldOutConfig) -> None:
-        """Look at nothing yet.
+        """Configure; evaluates nothing yet.
 
         Args:
             watch: on hacking.
-            world: its held-out stream gives sources and instructions.
-            config: how many, and how they are drawn.
+            world: its held-out stream provides sources and instructions.
+            config: number of prompts, and sampling.
         """
         self._watch = watch
         self._config = config
@@ -78,12 +78,12 @@ class Looking:
         return verdict._replace(stop=None, is_best=False)
 
     def state_dict(self) -> dict[str, Any]:
-        """The looks so far, and what the watch keeps."""
+        """The looks so far, and the watch's state."""
         looks = [one.model_dump() for one in self.looks]
         return {"watch": self._watch.state_dict(), "looks": looks}
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
-        """Go on from these looks."""
+        """Continue from these looks."""
         self._watch.load_state_dict(state_dict["watch"])
         kept: Sequence[dict[str, Any]] = state_dict["looks"]
         self.looks = [Look.model_validate(one) for one in kept]

@@ -1,4 +1,4 @@
-"""The claim as a picture: what the oracle's reward gains over the steps, reward by reward."""
+"""Plot of the claim: the gain of the oracle's reward over the steps, by reward."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,9 +18,9 @@ _PANELS: Mapping[str, Sequence[RewardKind]] = {
 
 
 def draw_gains(table: Table) -> Image.Image:
-    """The oracle's reward over the editor that was started from, with 95 % intervals.
+    """The oracle's reward relative to the initial editor, with 95 % intervals.
 
-    Each panel has the ceiling; a reward has the same colour in all of them.
+    Every panel includes the ceiling; a reward has the same colour in all of them.
     """
     curves = {kind: _curve(trainings) for kind, trainings in table.items()}
     panels = {

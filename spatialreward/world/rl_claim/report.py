@@ -15,7 +15,7 @@ _CLAIM = "claim/"
 
 
 def _rise(name: str) -> Callable[[Trained], float | None]:
-    """How far a metric of the watch went from the first look to the last."""
+    """Change of a watch's metric from the first look to the last."""
 
     def of(one: Trained) -> float | None:
         ends = [look.watch.get(f"watch/{name}") for look in (one.looks[0], one.looks[-1])]
@@ -40,11 +40,11 @@ _WATCHED: Mapping[str, Callable[[Trained], float | None]] = {
     "no spread": lambda one: one.told.without_spread_share,
     "whole picture": lambda one: one.told.whole_picture_share,
 }
-"""By heading, the mean over seeds of what the watch and the steps say of a training."""
+"""Means over seeds of the watch's and the steps' metrics, by heading."""
 
 
 def watched(table: Table) -> dict[str, dict[str, float]]:
-    """By reward and heading; what a reward has not is left out."""
+    """By reward and heading; omits missing values."""
     return {
         kind: {
             heading: float(np.mean(known))
@@ -56,7 +56,7 @@ def watched(table: Table) -> dict[str, dict[str, float]]:
 
 
 def by_training(table: Table) -> list[dict[str, Any]]:
-    """Each training: what the oracle, prompt by prompt, and the watch saw at each look."""
+    """Each training: the results of oracle, by prompt, and watch at each look."""
     return [one.model_dump(mode="json") for trainings in table.values() for one in trainings]
 
 
@@ -71,15 +71,15 @@ def markdown(config: RlClaimConfig, claim: RlClaim, table: Table, figures: Seque
         f"of {rl.num_prompts} groups of {rl.group_size} edits ({edits} edits), "
         f"{len(config.seeds)} seeds each. The oracle measures {config.held_out.num_prompts} "
         "held-out prompts, one edit each from the same noise. Intervals are of 95 %, over prompts "
-        f"and seeds; the spread is that of the seeds. {_told_of_judges(config)}",
+        f"and seeds; the spread is that of the seeds. {_judges_in_words(config)}",
         "",
-        _told_of_learning_rates(claim),
+        _learning_rates_in_words(claim),
         "",
         "## The claim",
         "",
         *_figures([one for one in figures if one.name.startswith(_CLAIM)]),
         "",
-        *_told_of_ceiling(figures),
+        *_ceiling_in_words(figures),
         "## What each reward came to",
         "",
         *_figures([one for one in figures if not one.name.startswith(_CLAIM)]),
@@ -90,8 +90,8 @@ def markdown(config: RlClaimConfig, claim: RlClaim, table: Table, figures: Seque
         "last, on the watch's own prompts. KL: in the last step. Would stop: share of the seeds "
         "whose training the watch would have stopped. Kept step: of the policy that the held-out "
         "judge calls best. Failed: share of the edits without a judgement. No spread: share of "
-        "the groups that taught nothing. Whole picture: share of the groups in which the "
-        "judge's regions told no places apart.",
+        "the groups without advantages. Whole picture: share of the groups in which the "
+        "judge's regions distinguished no places.",
         "",
         *_table(
             ("reward", *_WATCHED),
@@ -105,23 +105,23 @@ def markdown(config: RlClaimConfig, claim: RlClaim, table: Table, figures: Seque
     return "\n".join(lines)
 
 
-def _told_of_judges(config: RlClaimConfig) -> str:
+def _judges_in_words(config: RlClaimConfig) -> str:
     if config.judges_by_seed:
         return "Each seed has judges of a training of their own."
     return "All seeds have the same judges, so how their trainings differ is in no interval."
 
 
-def _told_of_ceiling(figures: Sequence[Figure]) -> list[str]:
+def _ceiling_in_words(figures: Sequence[Figure]) -> list[str]:
     if any(one.name.startswith(SHARE) for one in figures):
         return []
-    told = (
+    words = (
         "The gain of the oracle's own reward is not above 0, so nothing can be a share of it: "
         "target not reached."
     )
-    return [told, ""]
+    return [words, ""]
 
 
-def _told_of_learning_rates(claim: RlClaim) -> str:
+def _learning_rates_in_words(claim: RlClaim) -> str:
     if len(claim.tried) == 1:
         return f"Learning rate {claim.learning_rate:g}, of the settings."
     tried = ", ".join(f"{rate:g}: {gain:+.3f}" for rate, gain in claim.tried.items())

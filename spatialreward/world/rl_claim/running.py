@@ -1,4 +1,4 @@
-"""All trainings of the comparison, several at a time; those that are there are not made again."""
+"""Runs all trainings of the comparison, several in parallel; skips finished ones."""
 
 import json
 import logging
@@ -28,17 +28,17 @@ _SECONDS_BETWEEN_LOOKS = 5.0
 
 
 class RlClaim(NamedTuple):
-    """What came of all trainings."""
+    """Results of all trainings."""
 
     trainings: list[Trained]
     learning_rate: float
     """Of all of them."""
     tried: dict[float, float]
-    """Learning rates, and what the oracle's reward gained with each; NaN if it was not tried."""
+    """Gain of the oracle's reward by learning rate; NaN if not tried."""
 
 
 class RlClaimFolder:
-    """The trainings and what they came to; the same settings go on in it."""
+    """The trainings and their results; resumes with the same settings."""
 
     def __init__(
         self,
@@ -48,18 +48,18 @@ class RlClaimFolder:
         judges: Sequence[Mapping[JudgeKind, Path]],
         held_out: Path,
     ) -> None:
-        """Open it, or begin it.
+        """Open or create the folder.
 
         Args:
-            folder: where everything is kept.
-            config: what is compared.
-            editor: that all trainings start from.
-            judges: for each seed, checkpoints by the judges' kinds, those of
-                ``config.judge_kinds`` at least.
-            held_out: checkpoint of the judge that watches all trainings and is trained on in none.
+            folder: for all files.
+            config: the comparison.
+            editor: initial editor of all trainings.
+            judges: for each seed, checkpoints by the judges' kinds, at least those of
+                ``config.judge_kinds``.
+            held_out: checkpoint of the judge that watches all trainings but rewards none.
 
         Raises:
-            InvalidInputError: the folder was begun with other settings.
+            InvalidInputError: the folder has other settings.
         """
         self._folder = folder
         self._config = config
@@ -67,7 +67,7 @@ class RlClaimFolder:
         self._judges = judges
         self._watching = held_out
         folder.mkdir(parents=True, exist_ok=True)
-        # More may be trained at a time in the same folder, or fewer.
+        # The number of parallel trainings may change.
         settings = json.dumps(config.model_dump(mode="json", exclude={"processes"}), indent=2)
         path = folder / _SETTINGS
         if path.is_file() and path.read_text() != settings:
@@ -77,11 +77,11 @@ class RlClaimFolder:
         path.write_text(settings)
 
     def run(self) -> "RlClaim":
-        """Make every training that is not there yet, seed by seed.
+        """Run every missing training, seed by seed.
 
         Raises:
-            InvalidInputError: a training was begun with another editor or judge.
-            TrainingError: a process was killed; the same command goes on.
+            InvalidInputError: a training has another editor or judge.
+            TrainingError: a process was killed; the same command resumes.
             RewardError, JudgeChangedError, NotFiniteError, RatioError: as ``train``.
         """
         with ProcessPoolExecutor(
@@ -111,7 +111,7 @@ class RlClaimFolder:
         return RlClaim(_train_all(pool, jobs, "steps of RL"), learning_rate, tried)
 
     def _try_learning_rates(self, pool: ProcessPoolExecutor) -> dict[float, float]:
-        """What the oracle's reward gains with each; nothing is tried where there is one alone."""
+        """Gain of the oracle's reward with each; tries nothing if there is only one."""
         rates = self._config.learning_rates
         if len(rates) == 1:
             return {rates[0]: math.nan}
@@ -145,28 +145,28 @@ class RlClaimFolder:
 
 
 def _train_all(pool: ProcessPoolExecutor, jobs: Sequence[Job], description: str) -> list[Trained]:
-    """What all trainings came to; those that are not finished are made, or go on."""
+    """Results of all trainings; runs or resumes the unfinished ones."""
     unfinished = [job for job in jobs if job.trained is None]
     futures = [pool.submit(train, job) for job in unfinished]
     for one in futures:
-        one.add_done_callback(_tell)
+        one.add_done_callback(_log_when_done)
     left = sum(job.rl.num_steps - job.steps_done for job in unfinished)
     try:
         for _ in track(_steps(unfinished, futures), total=left, description=description):
             pass
     except BaseException:
-        # Those that have begun end first; nothing of them is lost.
+        # Let running ones end first; they keep their states.
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     return [train(job) for job in jobs]
 
 
 def _steps(jobs: Sequence[Job], futures: Sequence["Future[Trained]"]) -> Iterator[int]:
-    """The steps that are done, one after another, as the processes report them.
+    """Completed steps, one by one, as the processes report them.
 
     Raises:
         TrainingError: a process was killed.
-        Exception: of a training that failed.
+        Exception: from a training that failed.
     """
     before, done = sum(job.steps_done for job in jobs), 0
     pending: set[Future[Trained]] = set(futures)
@@ -180,13 +180,13 @@ def _steps(jobs: Sequence[Job], futures: Sequence["Future[Trained]"]) -> Iterato
                 "a process was killed, perhaps for its memory; the same command goes on"
             ) from error
         now = sum(job.steps_done for job in jobs) - before
-        # A training that goes on after a kill has to repeat a few steps.
+        # A training resumed after a kill repeats a few steps.
         yield from range(done, now)
         done = max(done, now)
 
 
 def _begin_process(log: Path) -> None:
-    """One thread, and what is logged goes to a file: bars of several processes cannot be read."""
+    """Use one thread, and log to a file: several processes' bars would be unreadable."""
     import torch
 
     torch.set_num_threads(1)
@@ -196,12 +196,12 @@ def _begin_process(log: Path) -> None:
     )
 
 
-def _tell(future: "Future[Trained]") -> None:
+def _log_when_done(future: "Future[Trained]") -> None:
     if not future.cancelled() and future.exception() is None:
-        _say(future.result())
+        _log(future.result())
 
 
-def _say(trained: Trained) -> None:
+def _log(trained: Trained) -> None:
     first, *_, last = trained.looks
     before, after = (sum(one.rewards) / len(one.rewards) for one in (first, last))
     logger.info(

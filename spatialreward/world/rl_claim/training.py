@@ -1,4 +1,4 @@
-"""One training of the comparison, in a folder of its own: it goes on after a kill."""
+"""One training of the comparison, in its own folder; resumes after a kill."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,26 +21,26 @@ from spatialreward.world.rl_claim.config import HeldOutConfig, RewardKind
 from spatialreward.world.rl_claim.looking import Look, Looking
 
 _TRAINED = "trained.json"
-# Behind the prompts that all trainings of one seed together can come to.
+# Beyond the prompts that all trainings of one seed can reach.
 _PROMPTS_OF_A_SEED = 1_000_000
 
 
-class Told(Record):
-    """What the steps of a training told of themselves."""
+class StepFigures(Record):
+    """Figures from the steps of a training."""
 
     step_s: float
-    """Seconds a step, the median."""
+    """Median seconds a step."""
     judging_s: float
-    """Seconds a step in which its judge was busy, the median."""
+    """Median seconds a step in which its judge was busy."""
     kl: float
-    """Divergence from the editor that was started from, in the last step."""
+    """Divergence from the initial editor, in the last step."""
     failed_share: float
-    """Of the edits of all steps, those that the judge failed on."""
+    """Among the edits of all steps, those that the judge failed on."""
     without_spread_share: float
-    """Of the groups of all steps, those that taught nothing."""
+    """Among the groups of all steps, those without advantages."""
     whole_picture_share: float | None
-    """Of the groups of all steps, those whose advantages per region were the whole picture's; None
-    where there were none per region."""
+    """Among the groups of all steps, those whose advantages per region were the whole picture's;
+    None without advantages per region."""
 
 
 class Trained(Record):
@@ -49,17 +49,17 @@ class Trained(Record):
     kind: RewardKind
     seed: int
     looks: tuple[Look, ...]
-    """The first one is at the editor that all trainings start from, the last at the result."""
-    told: Told
+    """From the initial editor of all trainings to the result."""
+    told: StepFigures
 
 
 class Job(NamedTuple):
-    """All that one training follows from."""
+    """Inputs of one training."""
 
     kind: RewardKind
     rl: RlConfig
     seed_number: int
-    """Place of the seed among all: it has prompts of its own."""
+    """Index of the seed: it has its own prompts."""
     world: DataConfig
     held_out: HeldOutConfig
     editor: Path
@@ -67,13 +67,13 @@ class Job(NamedTuple):
 
     @property
     def trained(self) -> Trained | None:
-        """What came of it; None: it is not finished."""
+        """Its result; None: unfinished."""
         path = self.folder / _TRAINED
         return Trained.model_validate_json(path.read_text()) if path.is_file() else None
 
     @property
     def steps_done(self) -> int:
-        """How far it is, also while another process writes."""
+        """Its progress, readable while another process writes."""
         if not self._metrics.is_file():
             return 0
         *whole, _ = self._metrics.read_text().split("\n")
@@ -85,10 +85,10 @@ class Job(NamedTuple):
 
 
 def train(job: Job) -> Trained:
-    """Fine-tune the editor, from where a killed training of the same folder was.
+    """Fine-tune the editor; resumes a killed training in the same folder.
 
     Raises:
-        InvalidInputError: the folder was begun with other settings, another editor or judge.
+        InvalidInputError: the folder has other settings, another editor or judge.
         RewardError, JudgeChangedError, NotFiniteError, RatioError: as ``finetune_editor``.
     """
     if (trained := job.trained) is not None:
@@ -112,7 +112,10 @@ def train(job: Job) -> Trained:
             watch=looking,
         )
     trained = Trained(
-        kind=job.kind, seed=job.rl.seed, looks=tuple(looking.looks), told=_told(run.metrics.lines())
+        kind=job.kind,
+        seed=job.rl.seed,
+        looks=tuple(looking.looks),
+        told=_step_figures(run.metrics.lines()),
     )
     unfinished = job.folder / f"{_TRAINED}.partial"
     unfinished.write_text(trained.model_dump_json())
@@ -135,12 +138,12 @@ def _what_it_follows_from(job: Job) -> dict[str, Any]:
     }
 
 
-def _told(lines: Sequence[Mapping[str, Any]]) -> Told:
+def _step_figures(lines: Sequence[Mapping[str, Any]]) -> StepFigures:
     def of(name: str) -> list[float]:
         return [line[name] for line in lines if line.get(name) is not None]
 
     whole = of("regions/whole_picture_share")
-    return Told(
+    return StepFigures(
         step_s=float(np.median(of("time/step_s"))),
         judging_s=float(np.median(of("time/judging_s"))),
         kl=of("policy/kl")[-1],

@@ -44,8 +44,8 @@ def test_edits_lie_where_public_scripts_look_for_them(draw, bench, tmp_path):
             assert (edited.mode, edited.size) == ("RGB", (64, 64))
         with Image.open(tmp_path / "drawn" / "fullset" / f"{task.id}_SRCIMG.png") as source:
             assert source.size == (8, 8)
-    told = json.loads((tmp_path / "drawn" / "run.json").read_text())
-    assert told["sampling"]["seed"] == 5
+    record = json.loads((tmp_path / "drawn" / "run.json").read_text())
+    assert record["sampling"]["seed"] == 5
     assert [row.task for row in drawn.rows] == ["color_alter/en/a", "ps_human/en/b"]
     assert {row.times for row in drawn.rows} == {(0.0, 0.5, 1.0)}
     assert all(row.seconds > 0 and row.device == "cpu" for row in drawn.rows)

@@ -74,10 +74,10 @@ def test_rows_of_one_source_and_instruction_are_one_prompt(tmp_path):
 def test_a_row_that_cannot_be_measured_on_is_named_and_the_rest_goes_on(tmp_path, changes, reason):
     published = read(tmp_path, request("a"), request("b") | changes).published
     assert [task.id for task in published.tasks] == ["color_alter/en/a"]
-    [(where, told)] = published.left_out
+    [(where, result)] = published.left_out
     assert where == "data-00000-of-00001.arrow row 1"
     with pytest.raises(InvalidInputError, match=reason):
-        raise InvalidInputError(told)
+        raise InvalidInputError(result)
 
 
 def test_a_folder_of_another_version_or_benchmark_is_named(tmp_path):

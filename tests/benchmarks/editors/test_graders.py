@@ -108,7 +108,7 @@ def test_a_rubric_is_asked_words_first_then_source_and_edited_picture(server, ru
     assert grader.identity.aggregation == "mean of criteria"
 
 
-def test_an_unreadable_rubric_is_asked_for_again_then_told_with_all_that_was_written(
+def test_an_unreadable_rubric_is_asked_for_again_then_reported_with_all_that_was_written(
     server, rubric_grader
 ):
     answers = iter(["a: 4/5", GOOD])
@@ -122,7 +122,7 @@ def test_an_unreadable_rubric_is_asked_for_again_then_told_with_all_that_was_wri
     assert grade.answers == (("no",), ("no",))
 
 
-def test_a_server_that_breaks_is_told_apart_from_an_answer_that_cannot_be_read(
+def test_a_server_that_breaks_is_distinguished_from_an_answer_that_cannot_be_read(
     server, rubric_grader
 ):
     server.plan = lambda asked: fails(500)

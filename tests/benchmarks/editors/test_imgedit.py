@@ -58,10 +58,10 @@ def test_a_case_that_cannot_be_measured_on_is_named_and_the_rest_goes_on(tmp_pat
     folder = change(write_imgedit(tmp_path, {"1": "add", "2": "add"}), "2", **changes)
     published = ImgEditBench.read(folder).published
     assert [task.id for task in published.tasks] == ["1"]
-    [(where, told)] = published.left_out
+    [(where, result)] = published.left_out
     assert where == "basic_edit.json row 1"
     with pytest.raises(InvalidInputError, match=reason):
-        raise InvalidInputError(told)
+        raise InvalidInputError(result)
 
 
 def test_a_file_of_another_version_is_named(tmp_path):
@@ -92,7 +92,7 @@ def test_the_published_layout_in_small():
         for key, text in answers.items()
     }
     found = figures(bench, grades)
-    told = {"add": 4, "adjust": 3, "extract": 2, "replace": 3, "remove": 4}
-    told |= {"background": 3, "style": 2, "compose": 3, "action": 4}
-    assert {name: found[f"score/{name}"].reference for name in told} == pytest.approx(told)
+    result = {"add": 4, "adjust": 3, "extract": 2, "replace": 3, "remove": 4}
+    result |= {"background": 3, "style": 2, "compose": 3, "action": 4}
+    assert {name: found[f"score/{name}"].reference for name in result} == pytest.approx(result)
     assert found["score"].reference == pytest.approx(28 / 9)

@@ -160,7 +160,7 @@ def test_imgedits_script_drops_cases_and_counts_two_numbers_as_three(tmp_path):
     bench = ImgEditBench.read(write_imgedit(tmp_path, dict.fromkeys("1234", "add")))
     grades = {
         "1": numbers(5, 5, 5),
-        "2": numbers(answer="I cannot tell."),
+        "2": numbers(answer="I cannot say."),
         "3": numbers(answer="a: 2\nb: 2"),
     }
     found = figures(bench, grades)

@@ -92,8 +92,8 @@ def write_labelled(folder: Path, count: int, **changed_answers: str) -> dict[str
         asked = f"<image><image>Judge.\nEditing instruction: {sample.instruction}"
         rows = {"sc": (names, asked, sc), "pq": (names[1:], "<image>Judge its looks.", pq)}
         for stream, (pictures, question, answer) in rows.items():
-            told = changed_answers.get(f"{stream}{number}", json.dumps(answer))
-            turns = [{"from": "human", "value": question}, {"from": "gpt", "value": told}]
+            text = changed_answers.get(f"{stream}{number}", json.dumps(answer))
+            turns = [{"from": "human", "value": question}, {"from": "gpt", "value": text}]
             lines.append(json.dumps({"image": pictures, "conversations": turns}))
     (folder / "data.jsonl").write_text("\n".join(lines), encoding="utf-8")
     return {"kind": "jsonl", "folder": str(folder), "columns": "spatialreward-sft-assumed"}

@@ -26,11 +26,11 @@ def rejects_in(folder):
         for path in sorted(folder.glob("*.rejects.jsonl"))
         for line in path.read_bytes().splitlines()
     ]
-    told = [
+    found = [
         (row["reason"], row["origin"]["file"], int(row["origin"]["row"]), row["detail"])
         for row in rows
     ]
-    return sorted(told, key=lambda one: one[1:3])
+    return sorted(found, key=lambda one: one[1:3])
 
 
 def with_ids(folder, **ids):

@@ -104,7 +104,7 @@ def test_rows_that_cannot_be_used_are_named_and_the_others_packed(tmp_path):
     assert manifest.left_out["missing picture"] == 1
 
 
-def test_too_many_of_them_stop_the_build_and_the_reason_is_told(tmp_path):
+def test_too_many_of_them_stop_the_build_and_the_reason_is_reported(tmp_path):
     broken = {f"r{number}": {"source": f"gone-{number}.png"} for number in range(4)}
     config = settings(source=write_edits(tmp_path / "data", 8, **broken))
     with pytest.raises(InvalidInputError, match=r"4 of 8 rows cannot be used") as caught:
@@ -174,7 +174,7 @@ def test_a_teacher_annotates_what_others_let_through(tmp_path, teacher):
         assert [region.bbox_2d for region in edit.label.regions] == [
             region.bbox_2d for region in edit.prior.regions
         ]
-    # Nobody is paid for duplicates.
+    # No request for a duplicate.
     assert len(teacher.asked) == 6
 
 

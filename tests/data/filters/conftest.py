@@ -7,7 +7,7 @@ from spatialreward.data.filters.facts import EditFacts
 
 @pytest.fixture
 def facts() -> Callable[..., EditFacts]:
-    """Makes the facts of an edit whose pictures are like no other's, unless told otherwise."""
+    """Makes the facts of an edit whose pictures are like no other's, unless overridden."""
 
     def make(number: int, instruction: str = "make it snow", **fields) -> EditFacts:
         # Multiples of a large odd number differ in about half their bits.

@@ -77,7 +77,7 @@ def test_rows_of_different_groups_are_never_twins():
     assert earlier_twins(hashes_of(edits), 4, 4).tolist() == [-1, -1]
 
 
-def test_groups_are_told_apart_where_their_buckets_coincide():
+def test_groups_are_distinguished_where_their_buckets_coincide():
     # A bucket's code is the same for group 0 with band 1 and for group 1 with band 0.
     edits = [(0, (1, 0), 0), (1, (0, 0), 0)]
     assert earlier_twins(hashes_of(edits), 1, 0).tolist() == [-1, -1]

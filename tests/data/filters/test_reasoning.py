@@ -144,7 +144,7 @@ def test_boxes_where_nothing_changed_are_found():
     assert check(elsewhere).reason is Reason.BOXES_WITHOUT_EVIDENCE
 
 
-def test_an_annotation_that_the_second_pass_refuses_goes_unless_told_otherwise():
+def test_an_annotation_that_the_second_pass_refuses_goes_unless_reported_otherwise():
     refused = make_edit(1, verified=False)
     finding = check_second_pass(refused, ReasoningRules())
     assert finding.reason is Reason.NOT_VERIFIED

@@ -1,4 +1,4 @@
-"""Writes a shard and tells each step, for a test that kills it in between: ``PATH NUM_EDITS``."""
+"""Writes a shard and prints each step, for a test that kills it in between: ``PATH NUM_EDITS``."""
 
 import sys
 from pathlib import Path

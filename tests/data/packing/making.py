@@ -76,7 +76,7 @@ def make_edit(number: int = 0, **changes: object) -> LabelledEdit:
 
 
 def make_prompt(number: int = 0, **changes: object) -> LabelledEdit:
-    """Row ``number`` of a data set of prompts: nobody has carried them out yet."""
+    """Row ``number`` of a data set of prompts: without edited pictures."""
     nothing: dict[str, object] = {
         "edited": None,
         "prior": None,
@@ -125,7 +125,7 @@ def make_ranking(number: int = 0, **changes: object) -> Ranking:
 shares = st.floats(0, 1)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 pictures = st.builds(
-    # What stands behind a picture in its file is nobody's business, and makes many of few.
+    # Trailing bytes make many distinct files from few pictures.
     bytes.__add__,
     st.sampled_from([picture(1), picture(2, (7, 9), "JPEG"), picture(3, (5, 4), "WEBP")]),
     st.binary(max_size=40),

@@ -137,9 +137,9 @@ def test_a_card_tells_who_labelled_and_how_many_labels_were_dropped(tmp_path):
 
 def test_a_picture_that_stands_alone_is_drawn_with_its_words():
     sheet = edits_sheet([make_alone(1)])
-    told = make_alone(1).label.model_copy(update={"pq_reasoning": "The hat is melting."})
-    assert sheet.size == edits_sheet([make_alone(1, label=told)]).size
-    assert sheet.tobytes() != edits_sheet([make_alone(1, label=told)]).tobytes()
+    result = make_alone(1).label.model_copy(update={"pq_reasoning": "The hat is melting."})
+    assert sheet.size == edits_sheet([make_alone(1, label=result)]).size
+    assert sheet.tobytes() != edits_sheet([make_alone(1, label=result)]).tobytes()
 
 
 def test_words_of_a_teacher_do_not_break_a_sheet():

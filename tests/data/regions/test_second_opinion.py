@@ -18,11 +18,11 @@ def prior(*regions, extent=Extent.LOCAL):
 
 
 def test_a_region_that_is_named_gains_evidence_and_keeps_the_pixels_box():
-    told = reconcile(prior(region(100, 100, 200, 200)), [(100, 100, 200, 300)])
-    (only,) = told.regions
+    reconciled = reconcile(prior(region(100, 100, 200, 200)), [(100, 100, 200, 300)])
+    (only,) = reconciled.regions
     assert only.bbox_2d == (100, 100, 200, 200)
     assert only.evidence == pytest.approx(1 - 0.4 * 0.5)
-    assert told.agreement == pytest.approx(0.5)
+    assert reconciled.agreement == pytest.approx(0.5)
 
 
 def test_pieces_of_one_named_thing_become_one_region():
@@ -34,36 +34,36 @@ def test_pieces_of_one_named_thing_become_one_region():
 
 
 def test_a_named_box_where_no_pixel_changed_is_left_out():
-    told = reconcile(prior(region(0, 0, 100, 100)), [(0, 0, 100, 100), (500, 500, 600, 600)])
-    assert [one.bbox_2d for one in told.regions] == [(0, 0, 100, 100)]
-    assert told.agreement == pytest.approx(0.5)
+    reconciled = reconcile(prior(region(0, 0, 100, 100)), [(0, 0, 100, 100), (500, 500, 600, 600)])
+    assert [one.bbox_2d for one in reconciled.regions] == [(0, 0, 100, 100)]
+    assert reconciled.agreement == pytest.approx(0.5)
 
 
 def test_a_change_that_nobody_named_stays_as_it_is():
     unnamed = region(600, 600, 700, 700, evidence=0.9)
-    told = reconcile(prior(unnamed, region(0, 0, 100, 100, evidence=0.5)), [(0, 0, 100, 110)])
-    assert unnamed in told.regions
-    assert len(told.regions) == 2
+    reconciled = reconcile(prior(unnamed, region(0, 0, 100, 100, evidence=0.5)), [(0, 0, 100, 110)])
+    assert unnamed in reconciled.regions
+    assert len(reconciled.regions) == 2
 
 
 def test_the_region_with_the_most_evidence_comes_first():
     weak, strong = region(0, 0, 100, 100, evidence=0.3), region(600, 600, 700, 700, evidence=0.5)
-    told = reconcile(prior(strong, weak), [(0, 0, 100, 105)])
-    assert [one.bbox_2d for one in told.regions] == [(0, 0, 100, 100), (600, 600, 700, 700)]
+    reconciled = reconcile(prior(strong, weak), [(0, 0, 100, 105)])
+    assert [one.bbox_2d for one in reconciled.regions] == [(0, 0, 100, 100), (600, 600, 700, 700)]
 
 
 def test_a_box_drawn_much_too_large_changes_nothing_but_the_agreement():
     before = prior(region(100, 100, 150, 150), region(400, 400, 450, 450))
-    told = reconcile(before, [(0, 0, 1000, 1000)])
-    assert told.regions == before.regions
-    assert told.agreement == pytest.approx(0.005)
+    reconciled = reconcile(before, [(0, 0, 1000, 1000)])
+    assert reconciled.regions == before.regions
+    assert reconciled.agreement == pytest.approx(0.005)
 
 
 def test_a_global_edit_keeps_its_one_region():
     before = prior(region(0, 0, 1000, 1000), extent=Extent.GLOBAL)
-    told = reconcile(before, [(0, 0, 1000, 500)])
-    assert told.regions == before.regions
-    assert told.agreement == pytest.approx(0.5)
+    reconciled = reconcile(before, [(0, 0, 1000, 500)])
+    assert reconciled.regions == before.regions
+    assert reconciled.agreement == pytest.approx(0.5)
 
 
 def test_both_agree_when_neither_sees_a_change():
@@ -93,8 +93,8 @@ def box_strategy():
 )
 def test_no_change_is_ever_lost_and_no_evidence_either(changed, named):
     before = prior(*(region(*box, evidence=evidence) for box, evidence in changed))
-    told = reconcile(before, named)
-    assert 0 <= told.agreement <= 1
+    reconciled = reconcile(before, named)
+    assert 0 <= reconciled.agreement <= 1
     for old in before.regions:
         x1, y1, x2, y2 = old.bbox_2d
         assert any(
@@ -103,5 +103,5 @@ def test_no_change_is_ever_lost_and_no_evidence_either(changed, named):
             and x2 <= new.bbox_2d[2]
             and y2 <= new.bbox_2d[3]
             and old.evidence <= new.evidence + 1e-9
-            for new in told.regions
+            for new in reconciled.regions
         )

@@ -160,7 +160,7 @@ def test_shares_of_files_are_disjoint_and_together_everything(num_files, num_sha
     assert sorted(found) == [(file, row) for file in range(num_files) for row in range(rows)]
 
 
-def test_settings_are_told_apart_by_their_kind_and_one_mapping_needs_no_list():
+def test_settings_are_distinguished_by_their_kind_and_one_mapping_needs_no_list():
     settings = {
         "kind": "parquet",
         "folder": "data",

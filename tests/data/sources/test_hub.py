@@ -23,8 +23,8 @@ from tests.data.sources.small_data_sets import (
     write_tar,
 )
 
-# What `datasets` writes into a Parquet file, so that whoever reads it knows which columns are
-# pictures; without it they are plain structures.
+# Metadata that `datasets` writes into a Parquet file to mark columns of pictures; without it they
+# are plain structures.
 FEATURES = {
     "before": {"_type": "Image"},
     "after": {"_type": "Image"},

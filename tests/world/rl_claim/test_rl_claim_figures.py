@@ -7,9 +7,9 @@ from spatialreward.world.rl_claim.looking import Look
 from spatialreward.world.rl_claim.picture import draw_gains
 from spatialreward.world.rl_claim.report import markdown, watched
 from spatialreward.world.rl_claim.running import RlClaim
-from spatialreward.world.rl_claim.training import Told, Trained
+from spatialreward.world.rl_claim.training import StepFigures, Trained
 
-TOLD = Told(
+FIGURES = StepFigures(
     step_s=2.0,
     judging_s=1.5,
     kl=0.01,
@@ -27,7 +27,7 @@ def look(step, rewards, *, is_best=False, stop="", own=0.5):
 def trained(kind, *lasts, seed=5):
     looks = [look(0, (0.2, 0.6), is_best=True)]
     looks += [look(number, last, own=0.8) for number, last in enumerate(lasts, 1)]
-    return Trained(kind=kind, seed=seed, looks=tuple(looks), told=TOLD)
+    return Trained(kind=kind, seed=seed, looks=tuple(looks), told=FIGURES)
 
 
 def named(*trainings):
@@ -86,8 +86,8 @@ def test_the_kept_policy_is_the_best_before_the_watch_would_have_stopped():
         look(20, (0.3,), stop="games its judge"),
         look(30, (0.4,), is_best=True),
     )
-    assert kept(Trained(kind="pixels", seed=5, looks=looks, told=TOLD)).step == 10
-    assert kept(Trained(kind="pixels", seed=5, looks=looks[3:], told=TOLD)).step == 30
+    assert kept(Trained(kind="pixels", seed=5, looks=looks, told=FIGURES)).step == 10
+    assert kept(Trained(kind="pixels", seed=5, looks=looks[3:], told=FIGURES)).step == 30
 
 
 def test_the_page_says_which_targets_are_reached_and_what_the_watch_saw():
