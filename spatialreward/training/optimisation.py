@@ -93,16 +93,17 @@ class KeptState:
         return self._seconds_before + time.perf_counter() - self._start
 
     def restore(self) -> int:
-    def __init__(
-        self, path: Path | None, parts: Sequence[Stateful], processes: Processes = ALONE
-    ) -> None:
-        """Keep ``parts`` in a file; None: keep nothing.
+        """Load the saved state, if there is one; returns its number of steps.
 
-        Args:
-            path: of the file, which all processes see.
-            parts: each has a state, which may be sharded among processes.
-            processes: those that train together; the first one writes.
+        Raises:
+            InvalidInputError: the file cannot be read, or processes would go on after different
+                steps, as where each node has a disk of its own; names steps and files.
         """
+        if self._path is None:
+            return 0
+        kept = _read(self._path) if self._path.is_file() else None
+        self._check_same_step(None if kept is None else kept["step"])
+        if kept is None:
             return 0
         for part, kept_part in zip(self._parts, kept["parts"], strict=True):
             part.load_state_dict(kept_part)
@@ -110,21 +111,31 @@ class KeptState:
         logger.info("going on after step %d (%s)", kept["step"], self._path)
         return kept["step"]
 
-    def __init__(
-        self, path: Path | None, parts: Sequence[Stateful], processes: Processes = ALONE
-    ) -> None:
-        """Keep ``parts`` in a file; None: keep nothing.
+    def _check_same_step(self, step: int | None) -> None:
+        """Compare before any part is loaded: sharded parts wait for all processes."""
+        states = self._processes.from_all((step, platform.node(), str(self._path)))
+        if len({step for step, _, _ in states}) == 1:
+            return
+        found = "; ".join(
+            f"process {rank} on {node}: "
+            + (f"no file {path}" if step is None else f"step {step} in {path}")
+            for rank, (step, node, path) in enumerate(states)
+        )
+        raise InvalidInputError(
+            f"processes would resume from different steps ({found}); put the folder on storage "
+            "that all nodes share, or copy the newest file to each node"
+        )
+
+    def keep(self, step: int) -> None:
+        """Replace the saved state.
 
         Args:
-            path: of the file, which all processes see.
-            parts: each has a state, which may be sharded among processes.
-            processes: those that train together; the first one writes.
-        """
+            step: number of steps done.
         """
         if self._path is None:
             return
         unfinished = self._path.with_suffix(".partial")
-        # In all processes: a part of the state may be divided among them.
+        # In all processes: a part of the state may be sharded among them.
         parts = [part.state_dict() for part in self._parts]
         if not self._processes.is_first:
             return
