@@ -145,9 +145,7 @@ class HackingWatch(ClosedAtEnd):
         if self._show is not None and self._config.num_sheet_rows:
             self._draw_sheet(step, edits, (held_out or trained).judgements, known)
         metrics["seconds"] = time.perf_counter() - start
-        named = {
-            f"watch/{name}": value for name, value in metrics.items() if math.isfinite(value)
-        }
+        named = {f"watch/{name}": value for name, value in metrics.items() if math.isfinite(value)}
         return Verdict(named, self._why_stop(), is_best)
 
     def close(self) -> None:
