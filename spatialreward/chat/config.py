@@ -44,16 +44,13 @@ class ChatServer(Record):
     for a server in a network that you trust."""
 
     concurrency: PositiveInt = 8
-    """Requests under way at most."""
+    """Requests under way at most, those that wait to be retried included."""
     timeout_s: Seconds = 120.0
-    """How long one request may take, from connecting to the last byte."""
-    max_attempts: PositiveInt = 6
-    """How often a request is sent until a server answers it."""
-    backoff_s: Seconds = 1.0
-    """Wait before the second attempt; it doubles from then on, with up to as much again at random.
-    A server's Retry-After counts instead where it is longer."""
-    longest_wait_s: Seconds = 300.0
-    """A server that wants to be left alone for longer has not answered."""
+    """How long an answer may take to begin, and how long from there to its last byte."""
+    max_attempts: PositiveInt = 8
+    """How often a request is sent until a server answers it. The ``openai`` client waits in
+    between: as long as Retry-After says, which may be two minutes at most, or 0.5 s, doubled up to
+    8 s."""
     give_up_after: PositiveInt | None = 64
     """So many edits in a row that the server did not answer end the run; None: it goes on."""
 

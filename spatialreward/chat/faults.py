@@ -1,4 +1,4 @@
-"""What keeps a server from answering, and which of it is worth another attempt."""
+"""What keeps a server from answering."""
 
 from enum import StrEnum
 
@@ -20,27 +20,25 @@ class ServerFault(StrEnum):
     """By the server, as one that it cannot carry out."""
 
 
-SENT_AGAIN = frozenset(ServerFault) - {ServerFault.CONTENT_FILTER, ServerFault.REQUEST_REFUSED}
-"""Faults after which the same request is sent again."""
-UNANSWERED = SENT_AGAIN | {ServerFault.REQUEST_REFUSED}
+UNANSWERED = frozenset(ServerFault) - {ServerFault.CONTENT_FILTER}
 """Faults of requests that no model has looked at; all having them, the server is to blame."""
 
 
 class ChatFault(Exception):
-    """One question has no answer that can be used; the caller decides what becomes of it."""
+    """A question without a usable answer; the caller decides what becomes of it.
 
-    def __init__(self, fault: StrEnum, detail: str, retry_after_s: float | None = None) -> None:
-        """Keep why.
+    Attributes:
+        fault: what is wrong.
+        detail: what exactly, in words that help to mend it.
+        retries: how often the request was sent after the first time.
+    """
 
-        Args:
-            fault: what is wrong.
-            detail: what exactly, in words that help to mend it.
-            retry_after_s: how long the server asks to be left alone.
-        """
+    def __init__(self, fault: StrEnum, detail: str, retries: int = 0) -> None:
+        """Keep all three."""
         super().__init__(f"{fault}: {detail}")
         self.fault = fault
         self.detail = detail
-        self.retry_after_s = retry_after_s
+        self.retries = retries
 
 
 class ServerAway(SpatialRewardError):

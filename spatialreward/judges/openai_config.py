@@ -30,7 +30,7 @@ class OpenAiConfig(ChatServer):
 
     role: ClassVar[str] = "judge"
 
-    max_attempts: PositiveInt = 4
+    max_attempts: PositiveInt = 5
     """How often a request is sent until a server answers it."""
     max_tokens: PositiveInt | None = None
     """Length of an answer, hidden thoughts included; None: the protocol's longest."""

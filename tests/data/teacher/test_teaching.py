@@ -15,6 +15,7 @@ from spatialreward.data.teacher.teaching import annotate_all
 from spatialreward.data.teacher.usage import TeacherUsage
 from spatialreward.protocol.parsing import SemanticAnswer
 from spatialreward.records import Mending, Scores
+from tests.data.teacher.conftest import rows_of
 from tests.data.teacher.edits_to_annotate import BOXES, edit, edits, picture
 from tests.data.teacher.settings import changed
 from tests.data.teacher.teacher_server import Reaction, annotation, in_turn, says, well
@@ -291,7 +292,7 @@ def test_tokens_are_estimated_and_marked_where_the_server_does_not_tell(server, 
     assert measured[0].estimated == 1
     assert measured[0].prompt_tokens > 500
     assert measured[0].completion_tokens > 100
-    assert json.loads(ledger.read_text())["paid"]["estimated"] is True
+    assert rows_of(ledger)[0]["estimated"] == 1
 
 
 def test_the_same_question_under_way_twice_is_paid_once(server, config, ledger):
