@@ -168,12 +168,12 @@ class Endpoint:
         if not response.is_success:
             return
         try:
-            _Completion.model_validate_json(response.content)
-        except ValidationError as error:
-            what, begins = error.errors()[0], response.content[:120].decode(errors="replace")
+            _completion(response)
+        except (ValueError, RecursionError) as error:
+            what = error.errors()[0]["loc"] if isinstance(error, ValidationError) else error
+            begins = response.content[:120].decode(errors="replace")
             raise httpx2.DecodingError(
-                f"no chat completion ({what['loc'] or what['msg']}); begins {begins!r}",
-                request=request,
+                f"no chat completion ({what}); begins {begins!r}", request=request
             ) from None
 
     def _refusal(self, error: openai.APIStatusError) -> ChatFault | InvalidInputError:
@@ -213,8 +213,13 @@ class Endpoint:
         return text[:300]
 
 
+def _completion(response: httpx2.Response) -> _Completion:
+    # Python's parser, as pydantic's own refuses half a surrogate pair, which models write.
+    return _Completion.model_validate(response.json())
+
+
 def _read(response: httpx2.Response) -> Answered:
-    completion = _Completion.model_validate_json(response.content)
+    completion = _completion(response)
     choice, usage = completion.choices[0], completion.usage or _Usage()
     content = choice.message.content
     reply = Reply(

@@ -69,6 +69,11 @@ class Asker:
                 return answer
         raise AssertionError("the last answer is returned, or its fault raised")
 
+    async def finish(self) -> None:
+        """Wait until the requests under way are answered and committed; send no other."""
+        for _ in range(self.config.concurrency):
+            await self._in_flight.acquire()
+
     async def close(self) -> None:
         """Let go of the connections."""
         await self._endpoint.close()

@@ -51,7 +51,7 @@ class TeacherStopped(SpatialRewardError):
     """
 
     def __init__(self, message: str) -> None:
-        """Keep why; how many are left is known to whoever reads the edits."""
+        """Keep why; the run fills in ``left`` and ``usage``."""
         super().__init__(message)
         self.message = message
         self.left: int | None = None

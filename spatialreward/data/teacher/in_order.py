@@ -82,7 +82,7 @@ class _Run(Generic[Item, Result]):
             except TeacherStopped as stop:
                 if isinstance(stop, BudgetSpent):
                     # Requests under way are paid for: let their answers arrive in the ledger.
-                    wait(begun, timeout=self._left_s())
+                    wait([portal.start_task_soon(asker.finish)], timeout=self._left_s())
                 stop.left = self._count_left(begun, source)
                 stop.usage = self._usage
                 raise

@@ -4,6 +4,7 @@ The file is locked for as long as it is open, so one process at a time writes it
 spares SQLite's shared memory, which no network volume has.
 """
 
+import json
 import sqlite3
 import threading
 from pathlib import Path
@@ -87,7 +88,7 @@ class Ledger:
         row = self._database.execute("SELECT * FROM answers WHERE key = ?", (key,)).fetchone()
         if row is None:
             return None
-        return Entry(**{**row, "reply": Reply.model_validate_json(row["reply"])})
+        return Entry(**{**row, "reply": Reply(**json.loads(row["reply"]))})
 
     def append(self, entry: Entry) -> None:
         """Commit an answer; it is on the disk when this returns.
@@ -95,7 +96,8 @@ class Ledger:
         Raises:
             sqlite3.Error: the disk is full, or gone.
         """
-        row = entry.model_dump() | {"reply": entry.reply.model_dump_json()}
+        # Python's JSON holds half a surrogate pair, which pydantic's cannot.
+        row = entry.model_dump() | {"reply": json.dumps(entry.reply.model_dump())}
         with self._lock:
             self._database.execute(_INSERT, row)
             self.tokens += entry.prompt_tokens + entry.completion_tokens

@@ -75,6 +75,7 @@ def test_a_fault_of_the_server_is_mended_by_a_retry_or_costs_one_edit(server, co
 MENDED_BY_ASKING_AGAIN = {
     "prose": (lambda asked: says("It looks fine to me."), "not JSON"),
     "half an object": (lambda asked: says('{"regions": [{"id": 0'), "not JSON"),
+    "half a surrogate pair": (lambda asked: says("fine \ud83d"), "not JSON"),
     "a field too few": (
         lambda asked: says({k: v for k, v in annotation(asked).items() if k != "quality"}),
         "wrong fields",
@@ -242,7 +243,7 @@ def test_a_server_that_never_answers_costs_the_edit_only(server, config, ledger)
     assert [one.id for one in results[1:] if one.label] == ["edit-1", "edit-2"]
 
 
-def test_nobody_at_the_address_rejects_with_the_systems_words(config, ledger):
+def test_an_address_without_a_server_rejects_with_the_systems_words(config, ledger):
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]
     away = changed(config, base_url=f"http://127.0.0.1:{port}/v1", max_attempts=1)

@@ -27,7 +27,7 @@ def entry(number: int, text: str | None = "yes", cost: float = 0.5) -> Entry:
 
 
 def test_what_was_put_down_is_found_in_this_run_and_in_the_next(ledger):
-    entries = [entry(number, text="日本\n\u2028 \x00" * number) for number in range(3)]
+    entries = [entry(number, text="日本\n\u2028 \x00\ud83d" * number) for number in range(3)]
     with closing(Ledger(ledger)) as written:
         for one in entries:
             written.append(one)

@@ -89,7 +89,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_another_question_is_asked_anew(server, config, ledger, change):
+def test_another_question_is_sent(server, config, ledger, change):
     list(annotate_all([edit()], config, ledger))
     list(annotate_all([edit()], changed(config, **change), ledger))
     assert len(server.asked) == 2

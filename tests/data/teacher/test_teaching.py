@@ -121,7 +121,7 @@ def test_other_names_and_fields_of_a_server_are_settings(server, config, ledger)
     assert sent["url"].startswith("data:image/png;")
 
 
-def test_a_dropped_region_is_left_out_and_the_others_are_numbered_anew(server, config, ledger):
+def test_a_dropped_region_is_left_out_and_the_others_are_renumbered(server, config, ledger):
     server.plan = lambda asked: says(
         annotation(
             asked,
@@ -306,7 +306,7 @@ def test_work_goes_on_while_the_caller_is_busy(server, config, ledger):
     results = annotate_all(edits(20), config, ledger)
     next(results)
     deadline = time.monotonic() + 20
-    # Eight edits are begun before the first result; nobody asks for the second one.
+    # Eight edits are begun before the first result; the caller never asks for the second one.
     while len(server.stages()) < 8:
         assert time.monotonic() < deadline
         time.sleep(0.01)
