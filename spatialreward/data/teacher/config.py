@@ -45,6 +45,7 @@ class TeacherConfig(ChatServer):
     role: ClassVar[str] = "teacher"
 
     requests_per_minute: PositiveInt | None = None
+    """Retries included."""
     tokens_per_minute: PositiveInt | None = None
     """Counted as the large providers do: the prompt's estimated tokens plus ``max_tokens``."""
     deadline_s: Seconds | None = None
