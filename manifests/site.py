@@ -1,13 +1,13 @@
 """``python -m manifests.site``: one cluster's kustomization, of an overlay, components and images.
 
-It says where our images are, by the digests that ``make push`` noted or by a registry's prefix.
-What else is different on the cluster is written into it by hand, and stays: ``images`` replaces
-nothing but where our images are.
+``OUT/kustomization.yaml`` is written once, for changes by hand; ``OUT/images`` is a component that
+names our images by the digests that ``make push`` noted or by a registry's prefix, and is written
+again after each push. ``kustomize edit set image`` could do that, but kubectl, the one kustomize
+here, only builds.
 """
 
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -23,12 +23,10 @@ from spatialreward.errors import InvalidInputError
 
 _HERE = Path(__file__).parent
 _FILE = "kustomization.yaml"
-_RESTORE = "restore"
-_IMAGES = re.compile(r"^images:.*\n(?:(?:[ \t]*(?:#.*)?\n)*(?:- | ).*\n)*", re.MULTILINE)
-"""The list of that name, with comments between its entries."""
-_COMMENT = (
-    "# Made by `python -m manifests.site`; write the rest of what is different here by hand.\n"
-)
+_RESTORE, _OUR_IMAGES = "restore", "images"
+_COMMENT = "# Made by `python -m manifests.site`; "
+_BY_HAND = _COMMENT + "write the rest of what is different here by hand.\n"
+_BY_COMMAND = _COMMENT + "`images` overwrites it.\n"
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -54,16 +52,13 @@ class Component(StrEnum):
     EXTERNAL_SECRETS = "external-secrets"
 
 
-def site(
-    folder: Path, overlay: Overlay, components: Sequence[Component], images: Sequence[Any]
-) -> dict[str, Any]:
-    """The kustomization of a folder.
+def site(folder: Path, overlay: Overlay, components: Sequence[Component]) -> dict[str, Any]:
+    """The kustomization of a folder, which has ``images_component`` in its own ``images``.
 
     Args:
         folder: where it will lie.
         overlay: what it begins with.
         components: what is exchanged.
-        images: entries of kustomize's list of that name.
 
     Raises:
         InvalidInputError: the parts do not fit together.
@@ -74,18 +69,37 @@ def site(
     def path(name: str) -> str:
         return os.path.relpath(_HERE / name, folder)
 
-    # The list of images reaches into a ConfigMap by these replacements only, and those of a folder
-    # run before the images of a folder that includes it.
+    # Images reach into a ConfigMap by these replacements only, which run after the images of a
+    # component and before those of a folder that includes this one.
     carried = yaml.safe_load((_HERE / "components/images/kustomization.yaml").read_text())
+    exchanged = [path(f"components/{one}") for one in Component if one in components]
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [path(f"overlays/{overlay}")],
-        "components": [path(f"components/{one}") for one in Component if one in components],
-        "images": list(images),
+        "components": [*exchanged, _OUR_IMAGES],
         "replacements": carried["replacements"],
         # Maps that are merged by hand keep the names by which pods of judges and steps know them.
         "generatorOptions": {"disableNameSuffixHash": True},
+    }
+
+
+def images_component(images: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The component that names images, given as entries of kustomize's list."""
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1alpha1",
+        "kind": "Component",
+        "images": list(images),
+    }
+
+
+def restoring(folder: Path) -> dict[str, Any]:
+    """The kustomization of a folder beside ``images`` that brings a backup back."""
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [os.path.relpath(_HERE / _RESTORE, folder)],
+        "components": [f"../{_OUR_IMAGES}"],
     }
 
 
@@ -102,48 +116,6 @@ def prefixed_images(prefix: str) -> list[dict[str, str]]:
     """Entries of kustomize's `images` for a registry, with the tags that the manifests have."""
     names = [f"spatialreward/{image.name}" for image in IMAGES if image.pushed]
     return [{"name": name, "newName": f"{prefix.rstrip('/')}/{name}"} for name in names]
-
-
-def restoring(folder: Path, images: Sequence[Any]) -> dict[str, Any]:
-    """The kustomization of a folder that brings a backup back, with the same images."""
-    return {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": [os.path.relpath(_HERE / _RESTORE, folder)],
-        "images": list(images),
-    }
-
-
-def renewed(file: Path, images: Sequence[Mapping[str, str]]) -> str:
-    """The text of a kustomization with our images where they are now.
-
-    Raises:
-        InvalidInputError: there is no such file, or its list of images is not told from the rest.
-    """
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"{file}: cannot be read: {error}") from error
-    told = _mapping(text)
-    ours = {one["name"] for one in images}
-    others = [one for one in told.get("images") or [] if one.get("name") not in ours]
-    wanted = {"images": [*images, *others]}
-    block = yaml.safe_dump(wanted, sort_keys=False)
-    changed = _IMAGES.sub(lambda _: block, text, count=1)
-    if _mapping(changed) != told | wanted:
-        raise InvalidInputError(
-            f"{file}: expected a kustomization with `images` as `write` makes it"
-        )
-    return changed
-
-
-def _mapping(text: str) -> dict[str, Any]:
-    """What a YAML text says; nothing if it is something else."""
-    try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _images(registry: str) -> list[dict[str, str]]:
@@ -177,14 +149,10 @@ def write(
     if (out / _FILE).exists():
         raise InvalidInputError(f"{out / _FILE}: is there already")
     images = _images(registry)
-    made = {
-        out: site(out.resolve(), overlay, component or [], images),
-        out / _RESTORE: restoring(out.resolve() / _RESTORE, images),
-    }
-    for folder, found in made.items():
-        folder.mkdir(parents=True, exist_ok=True)
-        text = _COMMENT + yaml.safe_dump(found, sort_keys=False)
-        (folder / _FILE).write_text(text, encoding="utf-8")
+    made = site(out.resolve(), overlay, component or [])
+    _write(out, made, _BY_HAND)
+    _write(out / _RESTORE, restoring(out.resolve() / _RESTORE), _BY_HAND)
+    _write(out / _OUR_IMAGES, images_component(images), _BY_COMMAND)
     typer.echo(f"{out / _FILE} is written: kubectl apply -k {json.dumps(str(out))}")
 
 
@@ -193,12 +161,18 @@ def renew(
     folder: Annotated[Path, typer.Argument(help="A folder that `write` has made.")],
     registry: Registry = "",
 ) -> None:
-    """Write anew where our images are, after `make push`; all else in the files stays."""
-    images = _images(registry)
-    files = [folder / _FILE, folder / _RESTORE / _FILE]
-    for file, text in [(file, renewed(file, images)) for file in files]:
-        file.write_text(text, encoding="utf-8")
-        typer.echo(f"{file} names the images of now")
+    """Write FOLDER/images again, after `make push`."""
+    out = folder / _OUR_IMAGES
+    if not (out / _FILE).exists():
+        raise InvalidInputError(f"{out / _FILE}: not found; `write` makes it")
+    _write(out, images_component(_images(registry)), _BY_COMMAND)
+    typer.echo(f"{out / _FILE} names the new images")
+
+
+def _write(folder: Path, kustomization: Mapping[str, Any], comment: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    text = comment + yaml.safe_dump(kustomization, sort_keys=False)
+    (folder / _FILE).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -82,9 +82,9 @@ def annotate_edits(config: CorpusConfig, part: str, parent_run_id: str) -> str:
         folder = step.folder / _name(settings.shard)
         left_out = step.folder / "left-out.jsonl"
         left_out.write_text(inputs["left out"], encoding="utf-8")
-        # Beside the steps' folders, whose names change with the budget. Its entries are keyed by
-        # the whole request, so it serves any settings.
-        ledger = work_dir() / "answers" / f"{config.name}-{_name(settings.shard)}.jsonl"
+        # Beside the steps' folders, whose names change with the budget; what is in it is known by
+        # all that was asked, so it serves whatever the settings.
+        ledger = work_dir() / "answers" / f"{config.name}-{_name(settings.shard)}.sqlite"
         ledger.parent.mkdir(parents=True, exist_ok=True)
         counts = stages.annotate_shard(config, step.fetch(_SHARD), left_out, ledger, folder)
         return _keep(step, folder) | {"data/kept": counts.kept, "data/seen": counts.seen}

@@ -44,16 +44,13 @@ class ChatServer(Record):
     for a server in a network that you trust."""
 
     concurrency: PositiveInt = 8
-    """Most requests in flight."""
+    """Requests under way at most, those that wait to be retried included."""
     timeout_s: Seconds = 120.0
-    """Limit of one request, from connecting to the last byte."""
-    max_attempts: PositiveInt = 6
-    """Most attempts for a request until a server answers it."""
-    backoff_s: Seconds = 1.0
-    """Wait before the second attempt; doubles with each further one, plus random jitter of up to
-    the same length. A longer Retry-After of the server overrides it."""
-    longest_wait_s: Seconds = 300.0
-    """A longer Retry-After counts as no answer."""
+    """How long an answer may take to begin, and how long from there to its last byte."""
+    max_attempts: PositiveInt = 8
+    """How often a request is sent until a server answers it. The ``openai`` client waits in
+    between: as long as Retry-After says, which may be two minutes at most, or 0.5 s, doubled up to
+    8 s."""
     give_up_after: PositiveInt | None = 64
     """Abort the run after this number of consecutive edits without an answer; None: never."""
 

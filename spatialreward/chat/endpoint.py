@@ -1,21 +1,20 @@
-"""One request to an OpenAI-compatible endpoint: its answer, or the fault.
+"""Chat completions of an OpenAI-compatible server, asked for with the ``openai`` client.
 
-Leaves retries to the caller. The ``openai`` package's are off: it caps Retry-After at two minutes,
-and does not report the number of attempts.
+The client retries after 408, 409, 429, 5xx, a timeout and a lost connection, waits between attempts
+and obeys Retry-After up to two minutes. Two httpx hooks add what it lacks: one sends the key and
+nothing else of the environment, the other makes a body that is no chat completion, or that drips, a
+reason to retry.
 """
 
 import asyncio
-import email.utils
-import json
-import math
 import re
-import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+import httpx2
 import openai
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from spatialreward.chat.config import ChatServer
 from spatialreward.chat.faults import ChatFault, ServerFault
@@ -24,15 +23,16 @@ from spatialreward.chat.reply import Reply
 from spatialreward.errors import InvalidInputError
 
 _NO_KEY = "none"
+_RETRIES = "x-stainless-retry-count"
+"""Header in which the client counts; no error of it says how often it tried."""
 _HEADERS = {
     "host", "accept", "accept-encoding", "connection", "content-length", "content-type",
-    "transfer-encoding", "user-agent", "x-stainless-raw-response",
+    "transfer-encoding", "user-agent", _RETRIES,
 }  # fmt: skip
-"""Headers to send, beside the key: all that a chat completion needs. With the last one the
-``openai`` package exposes the raw answer."""
+"""What is sent, beside the key: all that a chat completion needs."""
 _FILTERED = re.compile(r"content.?(filter|policy|management)|moderat|flagged|safety", re.I)
 _OUT_OF_CREDIT = re.compile(r"insufficient_quota|billing|exceeded your current quota", re.I)
-_BUSY_STATUSES = (408, 409, 425)
+_BUSY_STATUSES = (408, 409)
 
 
 class _Lenient(BaseModel):
@@ -59,28 +59,46 @@ class _Usage(_Lenient):
 
 
 class _Completion(_Lenient):
-    choices: list[_Choice]
+    """What is read of a completion; servers omit other fields of OpenAI's, or name them freely."""
+
+    choices: list[_Choice] = Field(min_length=1)
     usage: _Usage | None = None
     model: str | None = None
+
+
+class Answered(NamedTuple):
+    """What a server answered, and what it took."""
+
+    reply: Reply
+    tokens: tuple[int, int] | None
+    """Of prompt and completion; None where the server does not say."""
+    retries: int
 
 
 class Endpoint:
     """A server's chat completions; bound to the event loop that first uses it."""
 
-    def __init__(self, config: ChatServer) -> None:
-        """Configure; connects on first use.
+    def __init__(
+        self, config: ChatServer, before_attempt: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Connect when first used.
+
+        Args:
+            config: which server, and how patiently.
+            before_attempt: awaited before each attempt at a request, retries included.
 
         Raises:
             InvalidInputError: see ``key_of``.
         """
         self._config = config
         self._key = key_of(config)
-        # Refuse redirects: another host must not get the key and the pictures. Requests to this
-        # machine bypass the environment's proxies.
+        self._before_attempt = before_attempt
+        # A redirect may lead to another host: refuse it rather than send key and pictures there.
+        # Requests to this machine bypass the proxy that the environment names.
         web = openai.DefaultAsyncHttpxClient(
             timeout=config.timeout_s,
             follow_redirects=False,
-            event_hooks={"request": [self._leave_only_ours]},
+            event_hooks={"request": [self._prepare], "response": [self._read_all]},
             mounts={f"{urlsplit(config.base_url).scheme}://": None} if config.is_here else None,
         )
         self._client = openai.AsyncOpenAI(
@@ -88,42 +106,40 @@ class Endpoint:
             # Without a value, the package uses OPENAI_API_KEY.
             api_key=self._key or _NO_KEY,
             timeout=config.timeout_s,
-            max_retries=0,
+            max_retries=config.max_attempts - 1,
             http_client=web,
         )
 
-    async def send(self, body: Mapping[str, Any]) -> tuple[Reply, tuple[int, int] | None]:
-        """The model's answer, with prompt and completion tokens if the server reports them.
+    async def send(self, body: Mapping[str, Any]) -> Answered:
+        """The model's answer.
 
         Raises:
-            ChatFault: there is no answer.
-            InvalidInputError: a retry cannot help: the key, the model or the address is wrong.
+            ChatFault: there is none, after all retries.
+            InvalidInputError: there never will be: the key, the model or the address is wrong.
         """
-        fields = dict(body)
-        model, messages = fields.pop("model"), fields.pop("messages")
-        create = self._client.chat.completions.with_raw_response.create
-        late = ChatFault(ServerFault.TIMEOUT, f"no answer within {self._config.timeout_s:.3g} s")
         try:
-            # httpx's timeout counts each read; a server that drips bytes would never reach it.
-            async with asyncio.timeout(self._config.timeout_s):
-                response = await create(model=model, messages=messages, extra_body=fields)
-            return _read(response.content)
-        except (openai.APITimeoutError, TimeoutError):
-            raise late from None
-        except ChatFault as fault:
-            raise ChatFault(fault.fault, self._clean(fault.detail)) from None
-        except openai.APIConnectionError as error:
-            raise ChatFault(ServerFault.CONNECTION, self._clean(_root_of(error))) from None
+            response = await self._client.post(
+                "/chat/completions", cast_to=httpx2.Response, body=dict(body)
+            )
         except openai.APIStatusError as error:
             # Drop the cause: a server may quote the key in its message.
             raise self._refusal(error) from None
+        except openai.APITimeoutError as error:
+            detail = f"no answer within {self._config.timeout_s:.3g} s"
+            raise ChatFault(ServerFault.TIMEOUT, detail, _retries(error.request)) from None
+        except openai.APIConnectionError as error:
+            is_malformed = isinstance(error.__cause__, httpx2.DecodingError)
+            fault = ServerFault.MALFORMED_REPLY if is_malformed else ServerFault.CONNECTION
+            detail = self._clean(_root_of(error))
+            raise ChatFault(fault, detail, _retries(error.request)) from None
+        return _read(response)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
-    async def _leave_only_ours(self, request: Any) -> None:
-        """Remove headers that the ``openai`` package adds from the environment.
+    async def _prepare(self, request: httpx2.Request) -> None:
+        """Await the turn of an attempt, and strip headers that the client adds by itself.
 
         ``OPENAI_ORG_ID``, ``OPENAI_PROJECT_ID``, ``OPENAI_CUSTOM_HEADERS`` and others are meant
         for OpenAI's servers, not for the server in the settings.
@@ -132,14 +148,41 @@ class Endpoint:
             del request.headers[name]
         if self._key:
             request.headers["Authorization"] = f"Bearer {self._key}"
+        if self._before_attempt is not None:
+            await self._before_attempt()
+
+    async def _read_all(self, response: httpx2.Response) -> None:
+        """Read the whole body, in time, and make sure that a success holds a completion.
+
+        httpx counts each read, so a server that sends a byte now and then would never be late.
+
+        Raises:
+            httpx2.RequestError: it is late or none; the client retries.
+        """
+        request = response.request
+        try:
+            async with asyncio.timeout(self._config.timeout_s):
+                await response.aread()
+        except TimeoutError:
+            raise httpx2.ReadTimeout("the answer did not end in time", request=request) from None
+        if not response.is_success:
+            return
+        try:
+            _completion(response)
+        except (ValueError, RecursionError) as error:
+            what = error.errors()[0]["loc"] if isinstance(error, ValidationError) else error
+            begins = response.content[:120].decode(errors="replace")
+            raise httpx2.DecodingError(
+                f"no chat completion ({what}); begins {begins!r}", request=request
+            ) from None
 
     def _refusal(self, error: openai.APIStatusError) -> ChatFault | InvalidInputError:
-        status = error.status_code
-        text = self._clean(f"HTTP {status}: {_said(error)}")
+        status, retries = error.status_code, _retries(error.request)
+        text = self._clean(f"HTTP {status}: {error.body or error.response.text}")
         where = f"{self._config.role} {self._config.base_url}"
         variable = self._config.key_variable
         if status in (400, 403, 422) and _FILTERED.search(text):
-            return ChatFault(ServerFault.CONTENT_FILTER, text)
+            return ChatFault(ServerFault.CONTENT_FILTER, text, retries)
         if status in (401, 403):
             what = (
                 f"the key in {variable} was refused"
@@ -156,12 +199,11 @@ class Endpoint:
             return InvalidInputError(
                 f"{where}: no model {self._config.model!r} there, or a wrong address ({text})"
             )
-        wait_s = retry_after_s(error.response.headers)
         if status == 429:
-            return ChatFault(ServerFault.RATE_LIMITED, text, wait_s)
+            return ChatFault(ServerFault.RATE_LIMITED, text, retries)
         if status >= 500 or status in _BUSY_STATUSES:
-            return ChatFault(ServerFault.SERVER_ERROR, text, wait_s)
-        return ChatFault(ServerFault.REQUEST_REFUSED, text)
+            return ChatFault(ServerFault.SERVER_ERROR, text, retries)
+        return ChatFault(ServerFault.REQUEST_REFUSED, text, retries)
 
     def _clean(self, text: str) -> str:
         """Shorten to one line without the key."""
@@ -171,58 +213,28 @@ class Endpoint:
         return text[:300]
 
 
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """The server's Retry-After in seconds; None if it sent none.
-
-    A date is relative to the server's own Date header, if it sends one.
-    """
-    for name, unit_s in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        try:
-            wait_s = float(headers.get(name, "")) * unit_s
-        except ValueError:
-            continue
-        return max(0.0, wait_s) if math.isfinite(wait_s) else None
-    until_s = _timestamp(headers.get("retry-after"))
-    if until_s is None:
-        return None
-    return max(0.0, until_s - (_timestamp(headers.get("date")) or time.time()))
+def _completion(response: httpx2.Response) -> _Completion:
+    # Python's parser, as pydantic's own refuses half a surrogate pair, which models write.
+    return _Completion.model_validate(response.json())
 
 
-def _timestamp(date: str | None) -> float | None:
-    try:
-        return email.utils.parsedate_to_datetime(date).timestamp() if date else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def _read(body: bytes) -> tuple[Reply, tuple[int, int] | None]:
-    try:
-        completion = _Completion.model_validate(json.loads(body))
-        choice = completion.choices[0]
-    except (ValueError, RecursionError, IndexError) as error:
-        what = error.errors()[0]["loc"] if isinstance(error, ValidationError) else error
-        beginning = body[:120].decode(errors="replace")
-        raise ChatFault(
-            ServerFault.MALFORMED_REPLY, f"no chat completion ({what}); begins {beginning!r}"
-        ) from error
-    content, usage = choice.message.content, completion.usage
+def _read(response: httpx2.Response) -> Answered:
+    completion = _completion(response)
+    choice, usage = completion.choices[0], completion.usage or _Usage()
+    content = choice.message.content
     reply = Reply(
         text="".join(part.text for part in content) if isinstance(content, list) else content,
         refusal=choice.message.refusal,
         finish_reason=choice.finish_reason,
         model=completion.model or "",
     )
-    if usage is None or usage.prompt_tokens is None or usage.completion_tokens is None:
-        return reply, None
-    return reply, (usage.prompt_tokens, usage.completion_tokens)
+    is_counted = usage.prompt_tokens is not None and usage.completion_tokens is not None
+    tokens = (usage.prompt_tokens, usage.completion_tokens) if is_counted else None
+    return Answered(reply, tokens, _retries(response.request))
 
 
-def _said(error: openai.APIStatusError) -> str:
-    """The server's message with its code."""
-    body = error.body
-    if isinstance(body, dict):
-        return " ".join(str(body[name]) for name in ("code", "message", "detail") if body.get(name))
-    return str(body or error.response.text)
+def _retries(request: httpx2.Request) -> int:
+    return int(request.headers[_RETRIES])
 
 
 def _root_of(error: BaseException) -> str:

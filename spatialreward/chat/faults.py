@@ -1,4 +1,4 @@
-"""Faults of chat requests, and which of them are worth a retry."""
+"""What keeps a server from answering."""
 
 from enum import StrEnum
 
@@ -20,27 +20,25 @@ class ServerFault(StrEnum):
     """Rejected by the server as impossible."""
 
 
-SENT_AGAIN = frozenset(ServerFault) - {ServerFault.CONTENT_FILTER, ServerFault.REQUEST_REFUSED}
-"""Faults after which the same request is retried."""
-UNANSWERED = SENT_AGAIN | {ServerFault.REQUEST_REFUSED}
-"""Faults of requests that reached no model; if all requests have them, the server is at fault."""
+UNANSWERED = frozenset(ServerFault) - {ServerFault.CONTENT_FILTER}
+"""Faults of requests that no model has looked at; all having them, the server is to blame."""
 
 
 class ChatFault(Exception):
-    """A question has no usable answer; the caller decides how to proceed."""
+    """A question without a usable answer; the caller decides what becomes of it.
 
-    def __init__(self, fault: StrEnum, detail: str, retry_after_s: float | None = None) -> None:
-        """Store the fault.
+    Attributes:
+        fault: what is wrong.
+        detail: what exactly, in words that help to mend it.
+        retries: how often the request was sent after the first time.
+    """
 
-        Args:
-            fault: its kind.
-            detail: specifics that help to fix it.
-            retry_after_s: the server's requested wait.
-        """
+    def __init__(self, fault: StrEnum, detail: str, retries: int = 0) -> None:
+        """Keep all three."""
         super().__init__(f"{fault}: {detail}")
         self.fault = fault
         self.detail = detail
-        self.retry_after_s = retry_after_s
+        self.retries = retries
 
 
 class ServerAway(SpatialRewardError):

@@ -17,5 +17,5 @@ class Deadline:
         return max(0.0, self._ends_at - time.monotonic())
 
     def give_up(self) -> None:
-        """End now: nobody waits for the answers any more."""
+        """End now: the caller has stopped waiting for the answers."""
         self._ends_at = -math.inf

@@ -1,4 +1,10 @@
-"""Whose turn it is among several servers, and which of them are put aside. Asks nobody itself."""
+"""Which of several servers is next, and which of them are put aside; sends nothing itself.
+
+gRPC's own round robin and retry policy cannot do this: one channel balances over IP addresses or
+one DNS name, retries five times at most and without the hint in a busy server's message, and never
+after a timeout or for a server without the model. Triton's health service has no ``Watch``, which
+gRPC's health checking needs.
+"""
 
 import threading
 import time
@@ -32,7 +38,7 @@ class Aside:
     absence: Absence
     reason: str
     due: float
-    """From when on it gets its turn again. Before, it is asked only if nobody else is left."""
+    """From when on it gets its turn again. Before, it is asked only if no other is left."""
     barred_until: float
     """Until when it must not be asked at all, since it said so."""
 
@@ -60,7 +66,7 @@ class Rotation:
         self._lock = threading.Lock()
 
     def next(self, tried: Collection[str]) -> str | None:
-        """Whom to ask, other than ``tried``; None where nobody is left."""
+        """The next server to ask, other than ``tried``; None where none is left."""
         with self._lock:
             now = self._clock()
             left = [one for one in self._order if one not in tried]
@@ -71,7 +77,7 @@ class Rotation:
             self._order.remove(chosen)
             self._order.append(chosen)
             if aside := self._aside.get(chosen):
-                # Others need not find out at the same time whether it is back.
+                # One caller finds out whether it is back; the others keep to servers that answer.
                 self._aside[chosen] = replace(aside, due=now + self._aside_s)
             return chosen
 
@@ -98,12 +104,12 @@ class Rotation:
                 self._aside.pop(endpoint, None)
 
     def error(self, model: str, request: str, told: Mapping[str, Aside]) -> ServingError:
-        """Why nobody could be asked.
+        """Why no server answered.
 
         Args:
             model: what the servers were asked for.
             request: which request that was.
-            told: what servers have just said; others had asked before to be left alone.
+            told: the latest refusals, by server; others had asked before to be left alone.
         """
         with self._lock:
             now = self._clock()

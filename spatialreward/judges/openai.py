@@ -130,14 +130,14 @@ class OpenAiJudge(ClosedAtEnd):
 
     async def _judge_one(self, asker: Asker, edit: Edit, name: str) -> Judgement:
         try:
-            judgement = await self._ask_streams(asker, edit, name)
+            judgement = await self._ask_streams(asker, edit)
         except JudgementError as error:
             logger.info("%s: no judgement, %s", name, error)
             judgement = Judgement.failed(f"{name}: {error}", error.failure)
         update = {"judged_by": str(self.identity), "answer": self._protocol.answer}
         return judgement.model_copy(update=update)
 
-    async def _ask_streams(self, asker: Asker, edit: Edit, name: str) -> Judgement:
+    async def _ask_streams(self, asker: Asker, edit: Edit) -> Judgement:
         if edit.options.names_soft_scores:
             raise JudgementError(
                 "soft scores were asked for, and a model behind an address gives no distribution "
@@ -149,10 +149,7 @@ class OpenAiJudge(ClosedAtEnd):
         asked = self._protocol.format.questions(edit.options.streams)
         # Wait for both: one answer already shows that the server is up.
         answers = await asyncio.gather(
-            *(
-                asker.ask(_ASK[one](self._protocol, edit), f"{name}, {one.upper()}")
-                for one in asked
-            ),
+            *(asker.ask(_ASK[one](self._protocol, edit)) for one in asked),
             return_exceptions=True,
         )
         self._silence.note(answers)

@@ -1,7 +1,6 @@
-"""Sends a judge's questions to a model behind an address, with retries, and checks its replies."""
+"""A judge's question to a model behind an address, and what its answer means."""
 
 import asyncio
-import logging
 import math
 import threading
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -9,11 +8,9 @@ from typing import Any, TypeVar
 
 from anyio.from_thread import start_blocking_portal
 from PIL import Image
-from tenacity import RetryCallState
 
 from spatialreward.chat.endpoint import Endpoint
 from spatialreward.chat.faults import UNANSWERED, ChatFault, ServerAway, ServerFault
-from spatialreward.chat.patience import Pause, sending_again
 from spatialreward.chat.pictures import content_part, encoded, shrunk
 from spatialreward.chat.reply import Reply
 from spatialreward.errors import Failure, JudgementError
@@ -22,8 +19,6 @@ from spatialreward.judges.openai_config import OpenAiConfig
 from spatialreward.judges.questions import Question
 from spatialreward.protocol.prompts import Protocol
 from spatialreward.records import AnswerForm, Mending
-
-logger = logging.getLogger(__name__)
 
 _DRAWN_TEMPERATURE = 1.0
 """Temperature of a seeded answer, where the settings name none above 0."""
@@ -44,41 +39,21 @@ class Asker:
         self._endpoint = endpoint
         self._protocol = protocol
         self._in_flight = asyncio.Semaphore(config.concurrency)
-        self._pause = Pause()
 
-    async def ask(self, question: Question, name: str) -> Reply:
-        """The model's reply; ``name`` identifies the question in the log.
+    async def ask(self, question: Question) -> Reply:
+        """What the model answers.
 
         Raises:
             ChatFault: there is no answer.
             InvalidInputError: a retry cannot help: see ``Endpoint.send``.
         """
-
-        def before_sleep(state: RetryCallState) -> None:
-            logger.info(
-                "%s: %s; attempt %d of %d in %.2f s",
-                name,
-                state.outcome.exception(),
-                state.attempt_number + 1,
-                self._config.max_attempts,
-                state.upcoming_sleep,
-            )
-
-        return await sending_again(self._config, before_sleep)(self._attempt, question)
-
-    async def _attempt(self, question: Question) -> Reply:
-        # Encode only when sending: the pictures of all waiting questions would fill the memory.
+        # Encoded when its turn comes: the files of all that wait would fill the memory.
         async with self._in_flight:
-            await self._pause.wait()
             body = await asyncio.to_thread(request_body, question, self._config, self._protocol)
-            try:
-                reply, used = await self._endpoint.send(body)
-            except ChatFault as fault:
-                self._pause.extend_for(fault, self._config)
-                raise
-        if used is not None:
-            self._spent.add(*used)
-        return reply
+            answered = await self._endpoint.send(body)
+        if answered.tokens is not None:
+            self._spent.add(*answered.tokens)
+        return answered.reply
 
 
 def ask_all(

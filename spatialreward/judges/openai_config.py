@@ -30,8 +30,8 @@ class OpenAiConfig(ChatServer):
 
     role: ClassVar[str] = "judge"
 
-    max_attempts: PositiveInt = 4
-    """Most attempts for a request until a server answers it."""
+    max_attempts: PositiveInt = 5
+    """How often a request is sent until a server answers it."""
     max_tokens: PositiveInt | None = None
     """Limit of an answer in tokens, including hidden thoughts; None: the protocol's limit."""
 

@@ -4,20 +4,25 @@ The rubrics are our own. Without a reply that is a number in 0..1 there is no re
 drops that answer.
 """
 
-import asyncio
+import functools
 import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from anyio.from_thread import start_blocking_portal
 from PIL import Image
 
-from spatialreward.chat.endpoint import Endpoint
 from spatialreward.chat.faults import ChatFault
 from spatialreward.chat.keys import key_of
 from spatialreward.chat.reply import Reply
 from spatialreward.errors import Failure, JudgementError
-from spatialreward.judges.openai_asking import Asker, Silence, Spent, longest_answer, whole_text
+from spatialreward.judges.openai_asking import (
+    Asker,
+    Silence,
+    Spent,
+    ask_all,
+    longest_answer,
+    whole_text,
+)
 from spatialreward.judges.openai_config import OpenAiConfig
 from spatialreward.judges.questions import Question
 from spatialreward.protocol.parsing import PerceptualAnswer, SemanticAnswer, answer_value
@@ -95,30 +100,13 @@ class ConsistencyJudge:
             InvalidInputError: the server refuses the key, lacks the model, or redirects.
             ServerAway: ``give_up_after`` answers in a row got no reply.
         """
-        if not answers:
-            return []
-        with start_blocking_portal(name="consistency-judge") as portal:
-            replies = portal.call(self._ask_all, answers)
+        asking = [functools.partial(self._ask, about=one) for one in answers]
+        replies = ask_all(self._config, self._protocol, self._spent, asking)
         return [self._read(reply) for reply in replies]
 
-    async def _ask_all(self, answers: Sequence[Reasoned]) -> list[Reply | ChatFault]:
-        endpoint = Endpoint(self._config)
-        asker = Asker(self._config, endpoint, self._protocol, self._spent)
+    async def _ask(self, asker: Asker, about: Reasoned) -> Reply | ChatFault:
         try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(self._ask(asker, one, f"answer {number}"))
-                    for number, one in enumerate(answers)
-                ]
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        finally:
-            await endpoint.close()
-        return [task.result() for task in tasks]
-
-    async def _ask(self, asker: Asker, about: Reasoned, name: str) -> Reply | ChatFault:
-        try:
-            reply: Reply | ChatFault = await asker.ask(_question(about), name)
+            reply: Reply | ChatFault = await asker.ask(_question(about))
         except ChatFault as fault:
             reply = fault
         self._silence.note([reply])

@@ -72,7 +72,7 @@ def test_a_row_has_the_answers_word_for_word_also_those_that_cannot_be_read(
     perceptual = {"reasoning": "clean", "score": [18, 16]}
     with TeacherServer().running() as server:
         server.plan = lambda asked: says("no \ud83d" if len(asked.pictures) == 2 else perceptual)
-        name = f"openai:vl@{server.url}?backoff_s=0.001&max_attempts=1"
+        name = f"openai:vl@{server.url}?max_attempts=1"
         with load_judge(name, passes=2) as judge:
             judge_benchmark(bench, judge, folder)
     for row in rows_of(folder):

@@ -100,7 +100,7 @@ def test_no_judgement_at_all_is_status_2(words, tmp_path):
 def test_a_judge_that_goes_away_is_one_line_and_the_run_goes_on(words, tmp_path, monkeypatch):
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     server = TeacherServer()
-    settings = "max_attempts=1&backoff_s=0.001&give_up_after=1&concurrency=1"
+    settings = "max_attempts=1&give_up_after=1&concurrency=1"
     words = [*words, "--judge", f"openai:some/vl@{server.url}?{settings}", "--set", "num_at_once=1"]
 
     def answers(asked):

@@ -56,7 +56,7 @@ def opened(server):
     """Opens the judge at that server, with further settings."""
 
     def opened(settings="", attempts=2, **options):
-        usual = f"backoff_s=0.001&max_attempts={attempts}"
+        usual = f"max_attempts={attempts}"
         return load_judge(f"openai:some/vl-8b@{server.url}?{usual}{settings}", **options)
 
     return opened

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from manifests.site import Component, Overlay, prefixed_images, site
+from manifests.site import Component, Overlay, images_component, prefixed_images, site
 from pipelines.placement import STEP
 from spatialreward.ops.deployer.kubernetes.template import documents_of
 from spatialreward.ops.registry import ModelVersion
@@ -87,8 +87,11 @@ def _rendered(chosen: Site, registry: str) -> tuple[Object, ...]:
         # Kustomize refuses an absolute path, and a relative one that goes through a link.
         here = Path(os.path.realpath(folder))
         images = prefixed_images(registry) if registry else []
-        text = yaml.safe_dump(site(here, chosen.overlay, chosen.components, images))
+        text = yaml.safe_dump(site(here, chosen.overlay, chosen.components))
         (here / "kustomization.yaml").write_text(text)
+        (here / "images").mkdir()
+        text = yaml.safe_dump(images_component(images))
+        (here / "images" / "kustomization.yaml").write_text(text)
         return tuple(kustomize(here))
 
 

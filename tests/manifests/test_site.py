@@ -91,11 +91,11 @@ def test_new_images_take_the_place_of_ours_and_of_nothing_else(tmp_path, pushed)
     mine = tmp_path / "mine"
     assert run("write", mine, "--overlay=local").exit_code == 0
     file = mine / "kustomization.yaml"
-    # By hand: another's image between ours, a note, and something else at the end.
-    hand = "images:\n# near us\n- name: postgres\n  newName: mirror.test/postgres\n\n"
-    end = "\n# our class\npatches:\n- target: {kind: Deployment, name: mlflow}\n  patch: |\n"
-    end += "    - {op: replace, path: /spec/replicas, value: 1}\n"
-    file.write_text(file.read_text().replace("images:\n", hand, 1) + end)
+    hand = "\nimages:\n- name: postgres\n  newName: mirror.test/postgres\n# our class\npatches:\n"
+    hand += "- target: {kind: Deployment, name: mlflow}\n  patch: |\n"
+    hand += "    - {op: replace, path: /spec/replicas, value: 1}\n"
+    file.write_text(file.read_text() + hand)
+    text = file.read_text()
     pushed(NEWER)
     done = run("images", mine)
     assert done.exit_code == 0, done.output
@@ -104,23 +104,15 @@ def test_new_images_take_the_place_of_ours_and_of_nothing_else(tmp_path, pushed)
         assert f"registry.test/spatialreward/reward-deployment@{NEWER}" in found
         assert not [image for image in found if DIGEST in image]
     assert "mirror.test/postgres:17.10-bookworm" in images_of(mine)
-    text = file.read_text()
-    assert text.endswith(end)
-    assert run("images", mine).exit_code == 0
     assert file.read_text() == text
 
 
-def test_a_file_whose_images_cannot_be_told_from_the_rest_stays(tmp_path, pushed):
+def test_a_folder_that_is_no_site_gets_no_images(tmp_path, pushed):
     pushed(DIGEST)
-    assert run("write", tmp_path / "mine", "--overlay=local").exit_code == 0
-    file = tmp_path / "mine" / "kustomization.yaml"
-    file.write_text(file.read_text().replace("images:\n", '"images":\n'))
-    text = file.read_text()
-    pushed(NEWER)
     done = run("images", tmp_path / "mine")
     assert done.exit_code == 1
-    assert "expected a kustomization with `images`" in done.output
-    assert file.read_text() == text
+    assert "not found; `write` makes it" in done.output
+    assert not (tmp_path / "mine").exists()
 
 
 def test_a_lock_that_lacks_an_image_is_no_site(tmp_path, pushed):
@@ -146,13 +138,13 @@ def test_images_of_a_lock_are_taken_by_their_digests():
 
 def test_kserve_goes_with_gpus_only(tmp_path):
     with pytest.raises(InvalidInputError, match="kserve: needs --overlay gpu"):
-        site(tmp_path, Overlay.LOCAL, [Component.KSERVE], [])
+        site(tmp_path, Overlay.LOCAL, [Component.KSERVE])
 
 
 def test_components_are_applied_in_one_order(tmp_path):
-    made = site(tmp_path, Overlay.GPU, [Component.GATEWAY, Component.EXTERNAL_S3], [])
+    made = site(tmp_path, Overlay.GPU, [Component.GATEWAY, Component.EXTERNAL_S3])
     names = [path.rpartition("/")[2] for path in made["components"]]
-    assert names == ["external-s3", "gateway"]
+    assert names == ["external-s3", "gateway", "images"]
 
 
 def test_secrets_are_made_anew_and_are_the_same_in_both_namespaces():

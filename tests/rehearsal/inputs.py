@@ -110,7 +110,7 @@ def often_wrong() -> tuple[Callable[[Asked], Reaction], list[str]]:
     Returns its plan, and a list that grows by the kind of every useless answer.
     """
     faults: Sequence[tuple[str, Callable[[Asked], Reaction]]] = (
-        ("busy", lambda asked: fails(429, "slow down", retry_after="0")),
+        ("busy", lambda asked: fails(429, "slow down")),
         ("broken", lambda asked: fails(500)),
         ("cut off", lambda asked: Reaction(_answer(asked).body, cut_at=40)),
         ("no JSON", lambda asked: says("I would rather not say.")),

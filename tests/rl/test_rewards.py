@@ -291,7 +291,7 @@ def test_a_server_that_stops_is_waited_for_and_found_again(monkeypatch, tmp_path
     caplog.set_level(logging.INFO, "spatialreward")
     server = TeacherServer()
     server.plan = answers
-    judge = f"openai:some/vl@{server.url}?max_attempts=1&backoff_s=0.001&give_up_after=2"
+    judge = f"openai:some/vl@{server.url}?max_attempts=1&give_up_after=2"
     patience = PatienceConfig(retry_wait_s=0.05, max_wait_s=60, max_failed_share=0)
     scored = []
     with Rewards([RewardConfig(judge=judge)], patience) as of_server:
@@ -315,7 +315,7 @@ def test_a_server_that_stopped_for_good_ends_it(monkeypatch, tmp_path):
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     server = TeacherServer()
     server.plan = answers
-    judge = f"openai:some/vl@{server.url}?max_attempts=1&backoff_s=0.001&give_up_after=2"
+    judge = f"openai:some/vl@{server.url}?max_attempts=1&give_up_after=2"
     with Rewards([RewardConfig(judge=judge)], SHORT) as of_server:
         with server.running():
             of_server.score(edits(3))

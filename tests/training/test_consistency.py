@@ -30,7 +30,7 @@ def server(monkeypatch, tmp_path):
 
 
 def judge(server, settings="max_attempts=1", protocol=FULL):
-    name = f"openai:scripted@{server.url}?{settings}&backoff_s=0.01"
+    name = f"openai:scripted@{server.url}?{settings}"
     return ConsistencyJudge(OpenAiConfig.parse(name), protocol)
 
 

@@ -74,7 +74,7 @@ class RubricGrader(AsksAgain):
     async def _grade_one(self, asker: Asker, edit: Edit, name: str) -> Grade:
         written: tuple[str, ...] = ()
         try:
-            reply = await self._ask(asker, edit, name)
+            reply = await self._ask(asker, edit)
             written = (reply.words,)
             limit = longest_answer(self._config, ASKED)
             criteria = self._rubric.read_answer(whole_text(reply, "answer", limit))
@@ -83,8 +83,8 @@ class RubricGrader(AsksAgain):
             return Grade(judgement=failed, criteria=(), answers=(written,))
         return Grade(criteria=criteria, answers=(written,))
 
-    async def _ask(self, asker: Asker, edit: Edit, name: str) -> Reply:
-        """The model's reply.
+    async def _ask(self, asker: Asker, edit: Edit) -> Reply:
+        """The answer.
 
         Raises:
             JudgementError: the server gave none.
@@ -95,7 +95,7 @@ class RubricGrader(AsksAgain):
             fill(ASKED.semantic_parts(prompt), pictures), edit.options.seed, in_words=True
         )
         try:
-            reply = await asker.ask(question, name)
+            reply = await asker.ask(question)
         except ChatFault as fault:
             self._silence.note([fault])
             raise JudgementError(str(fault), failure_of(fault)) from fault

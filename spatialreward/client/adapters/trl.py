@@ -44,7 +44,7 @@ def trl_reward(
     """A reward function that judges the edits which completions lead to.
 
     Args:
-        judge: whom to ask.
+        judge: the one to ask.
         columns: the columns of the data set; None: those that ``Columns`` has by default.
         draw: makes the edited picture from a completion; None: it is in a column.
         name: what TRL's metrics call the reward.

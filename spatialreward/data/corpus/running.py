@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 _WORK = "work"
 _SETTINGS = "settings.json"
-_LEDGER = "answers.jsonl"
+_LEDGER = "answers.sqlite"
 _HOW_IT_IS_ASKED = {
     "base_url",
     "api_key_variable",
@@ -45,8 +45,6 @@ _HOW_IT_IS_ASKED = {
     "timeout_s",
     "deadline_s",
     "max_attempts",
-    "backoff_s",
-    "longest_wait_s",
     "give_up_after",
     "budget",
 }

@@ -8,12 +8,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import pyarrow as pa
-import yaml
+from huggingface_hub import DatasetCard, DatasetCardData
 
 from spatialreward.data.packing.drawing import Panel, edits_sheet, histogram_chart
 from spatialreward.data.packing.manifest import FILE_NAME, Manifest, read_manifest
-from spatialreward.data.packing.schema import PICTURES, SCHEMA
+from spatialreward.data.packing.schema import SCHEMA
 from spatialreward.data.packing.shards import read_edit
 from spatialreward.data.packing.statistics import MOST_REGIONS, Histogram, Statistics, statistics_of
 from spatialreward.records import Record
@@ -100,51 +99,43 @@ def write_card(
         _licence(about, manifest),
         _settings(manifest),
     ]
-    text = f"---\n{_front_matter(about, manifest)}---\n\n"
-    text += "\n\n".join(section for section in sections if section) + "\n"
+    body = "\n\n".join(section for section in sections if section)
     path = folder / CARD
-    path.write_text(text, encoding="utf-8")
+    DatasetCard(f"---\n{_metadata(about, manifest)}\n---\n\n{body}\n").save(path)
     return path
 
 
-def _front_matter(about: About, manifest: Manifest) -> str:
+def _metadata(about: About, manifest: Manifest) -> DatasetCardData:
+    """What Hugging Face reads of a card, printed as YAML."""
+    # Importing it takes seconds.
+    from datasets import DatasetInfo, Features, Image, List
+    from datasets.info import DatasetInfosDict
+
+    pictures = {"sources": List(Image()), "edited": Image()}
     size = sum(shard.size_bytes for shard in manifest.shards)
-    split = {"name": "train", "num_bytes": size, "num_examples": manifest.num_edits}
-    path = "edits-*.parquet" if manifest.rankings else "*.parquet"
-    configs = [_configuration("default", path)]
+    info = DatasetInfo(
+        features=Features(Features.from_arrow_schema(SCHEMA) | pictures),
+        splits=[{"name": "train", "num_bytes": size, "num_examples": manifest.num_edits}],
+        download_size=size,
+        dataset_size=size,
+    )
+    configs = [_configuration("default", "edits-*.parquet" if manifest.rankings else "*.parquet")]
     if manifest.rankings:
         configs.append(_configuration("rankings", "rankings-*.parquet"))
-    return yaml.safe_dump(
-        {
-            "pretty_name": about.name,
-            "license": about.license,
-            "task_categories": ["image-to-image"],
-            "tags": ["image-editing", "reward-model", "spatialreward"],
-            "size_categories": [_size_category(manifest.num_edits)],
-            "configs": configs,
-            "dataset_info": {
-                "features": [_feature(field) for field in SCHEMA],
-                "splits": [split],
-                "download_size": size,
-                "dataset_size": size,
-            },
-        },
-        sort_keys=False,
-        allow_unicode=True,
+    metadata = DatasetCardData(
+        pretty_name=about.name,
+        license=about.license,
+        task_categories=["image-to-image"],
+        tags=["image-editing", "reward-model", "spatialreward"],
+        size_categories=[_size_category(manifest.num_edits)],
+        configs=configs,
     )
+    DatasetInfosDict(default=info).to_dataset_card_data(metadata)
+    return metadata
 
 
 def _configuration(name: str, path: str) -> dict[str, object]:
     return {"config_name": name, "data_files": [{"split": "train", "path": path}]}
-
-
-def _feature(field: pa.Field) -> dict[str, str]:
-    is_list = pa.types.is_list(field.type)
-    kind = str(field.type.value_type if is_list else field.type).replace("double", "float64")
-    return {
-        "name": field.name,
-        "list" if is_list else "dtype": "image" if field.name in PICTURES else kind,
-    }
 
 
 def _size_category(num_edits: int) -> str:

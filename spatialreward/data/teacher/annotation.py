@@ -111,7 +111,7 @@ class _Passes:
         return prompts.LANGUAGES[self.asker.config.language]
 
     def _semantic(self, answer: AnnotationAnswer) -> SemanticAnswer:
-        """The answer in the judge's form: regions in the proposed order, numbered anew from 0."""
+        """The answer in the judge's form: regions in the proposed order, renumbered from 0."""
         boxes = {region.id: region.bbox_2d for region in self.proposed}
         kept = sorted(answer.regions, key=lambda region: region.id)
         regions = tuple(

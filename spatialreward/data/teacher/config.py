@@ -13,7 +13,7 @@ Language = Literal["en", "de", "fr", "es", "it", "pt", "ru", "zh", "ja", "ko"]
 
 
 class Structured(StrEnum):
-    """How a server is told to answer with JSON, the strictest way first."""
+    """How a server is asked for JSON, the strictest way first."""
 
     JSON_SCHEMA = "json_schema"
     """The server holds the model to a schema."""
@@ -40,11 +40,12 @@ class TeacherBudget(Record):
 
 
 class TeacherConfig(ChatServer):
-    """Which endpoint is asked, how fast, how patiently, and up to what cost."""
+    """Which server is asked, how fast, how patiently, and up to what cost."""
 
     role: ClassVar[str] = "teacher"
 
     requests_per_minute: PositiveInt | None = None
+    """Retries included."""
     tokens_per_minute: PositiveInt | None = None
     """Counted as the large providers do: the prompt's estimated tokens plus ``max_tokens``."""
     deadline_s: Seconds | None = None

@@ -25,7 +25,7 @@ class Fault(StrEnum):
 
 
 ASKED_AGAIN = frozenset(Fault) - {Fault.REFUSED}
-"""Faults of an answer after which the model is asked again, and told what was wrong."""
+"""Faults of an answer after which the next question says what was wrong."""
 
 REASON_PREFIX = "teacher: "
 """Begins the reason of every edit that is rejected for want of a usable answer."""
@@ -51,7 +51,7 @@ class TeacherStopped(SpatialRewardError):
     """
 
     def __init__(self, message: str) -> None:
-        """Keep why; how many are left is known to whoever reads the edits."""
+        """Keep why; the run fills in ``left`` and ``usage``."""
         super().__init__(message)
         self.message = message
         self.left: int | None = None

@@ -1,6 +1,6 @@
 """A second opinion on where an edit is: a vision-language model boxes what the instruction names.
 
-Reconciling its boxes with what the pixels say is left to whoever asks.
+The caller reconciles its boxes with what the pixels say.
 """
 
 import asyncio

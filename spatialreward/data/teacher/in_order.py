@@ -1,8 +1,7 @@
 """Many edits at a time behind a plain iterator, with results in the order of the edits.
 
-A bounded few are in memory, and the event loop has a thread of its own. The edits are read in the
-caller's thread, and the loop goes on while the caller is busy, so that a slow caller makes no
-request time out.
+The event loop runs in a thread of its own, so that requests go on while the caller is busy; edits
+are read in the caller's thread, a bounded number ahead.
 """
 
 import itertools
@@ -11,13 +10,14 @@ import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future, wait
+from contextlib import closing
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from spatialreward.chat.endpoint import Endpoint
+from spatialreward.chat.keys import key_of
 from spatialreward.data.edits import Rejected
 from spatialreward.data.teacher.asking import Asker
 from spatialreward.data.teacher.config import TeacherConfig
@@ -49,24 +49,19 @@ def ask_in_order(
     total: int | None = None,
 ) -> Iterator[tuple[Result | Rejected, TeacherUsage]]:
     """Work on all items, lazily; see ``annotate_all`` for arguments and errors."""
-    endpoint = Endpoint(config)
-    return _Run(config, endpoint, work, total).over(items, ledger)
+    key_of(config)
+    return _Run(config, work, total).over(items, ledger)
 
 
 class _Run(Generic[Item, Result]):
-    def __init__(
-        self, config: TeacherConfig, endpoint: Endpoint, work: Work[Item, Result], total: int | None
-    ) -> None:
+    def __init__(self, config: TeacherConfig, work: Work[Item, Result], total: int | None) -> None:
         self._config = config
-        self._endpoint = endpoint
         self._work = work
         self._total = total
         self._done = 0
         self._unanswered = 0
         self._usage = TeacherUsage()
         self._ends_at = math.inf
-        self._broken: Future[None] = Future()
-        """Fails with what ends the run at once, whichever edit met it."""
 
     def over(
         self, items: Iterable[Item], path: Path
@@ -75,25 +70,26 @@ class _Run(Generic[Item, Result]):
             self._ends_at = time.monotonic() + self._config.deadline_s
         begun: deque[Future] = deque()
         source = iter(items)
-        with Ledger(path) as ledger, start_blocking_portal(name="teacher") as portal:
-            asker = Asker(self._config, self._endpoint, ledger)
+        with closing(Ledger(path)) as ledger, start_blocking_portal(name="teacher") as portal:
+            asker = Asker(self._config, ledger)
             try:
                 while self._begin(begun, source, portal, asker):
                     result, usage = self._result_of(begun[0])
                     begun.popleft()
                     self._count(result, usage)
                     yield result, usage
-                    self._check_that_it_answers()
+                    self._check_that_it_answers(result)
             except TeacherStopped as stop:
                 if isinstance(stop, BudgetSpent):
-                    portal.call(asker.finish)
+                    # Requests under way are paid for: let their answers arrive in the ledger.
+                    wait([portal.start_task_soon(asker.finish)], timeout=self._left_s())
                 stop.left = self._count_left(begun, source)
                 stop.usage = self._usage
                 raise
             finally:
                 for future in begun:
                     future.cancel()
-                portal.call(self._endpoint.close)
+                portal.call(asker.close)
         logger.info("teacher: %s", self._usage)
 
     def _begin(
@@ -107,25 +103,16 @@ class _Run(Generic[Item, Result]):
 
     async def _one(self, asker: Asker, item: Item) -> tuple[Result | Rejected, TeacherUsage]:
         tally = Tally()
-        try:
-            return await self._work(asker, item, tally), tally.usage
-        except TeacherStopped:
-            raise
-        except Exception as error:
-            if not self._broken.done():
-                self._broken.set_exception(error)
-            raise
+        return await self._work(asker, item, tally), tally.usage
 
     def _result_of(self, first: Future) -> tuple[Result | Rejected, TeacherUsage]:
-        wait((first, self._broken), timeout=self._left_s(), return_when=FIRST_COMPLETED)
-        if self._broken.done():
-            self._broken.result()
+        wait([first], timeout=self._left_s())
         if not first.done():
             raise OutOfTime(f"teacher: the run has taken {self._config.deadline_s:.3g} s")
         return first.result()
 
     def _left_s(self) -> float | None:
-        """Seconds that are left for the run; None: as many as it takes."""
+        """Seconds until the run must end; None: it need not."""
         return None if self._ends_at == math.inf else max(0.0, self._ends_at - time.monotonic())
 
     def _count(self, result: Result | Rejected, usage: TeacherUsage) -> None:
@@ -133,14 +120,14 @@ class _Run(Generic[Item, Result]):
         self._usage += usage
         is_unanswered = isinstance(result, Rejected) and result.reason in UNANSWERED
         self._unanswered = self._unanswered + 1 if is_unanswered else 0
-        self._last = result
 
-    def _check_that_it_answers(self) -> None:
+    def _check_that_it_answers(self, last: Result | Rejected) -> None:
         if self._config.give_up_after is None or self._unanswered < self._config.give_up_after:
             return
+        assert isinstance(last, Rejected), "an edit without an answer is rejected"
         raise TeacherAway(
             f"teacher {self._config.base_url}: {self._unanswered} edits in a row got no answer; "
-            f"the last one: {self._last.detail}"
+            f"the last one, {last.id}: {last.detail}"
         )
 
     def _count_left(self, begun: deque[Future], source: Iterator[Item]) -> int:

@@ -1,6 +1,6 @@
 """What a teacher is told.
 
-Whoever changes a word here pays anew: answers are filed under a hash of what was asked.
+A changed word makes all answers cost again: they are filed under a hash of what was asked.
 Instructions and answers are put in as JSON strings, so that text from a data set stands out as
 data.
 """

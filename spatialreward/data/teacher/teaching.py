@@ -23,18 +23,18 @@ def annotate_all(
 ) -> Iterator[LabelledEdit | Rejected]:
     """Annotate edits, lazily and in order, each with its annotation or the reason why it has none.
 
-    At most twice ``config.concurrency`` edits are in memory. Whoever stops reading early should
-    ``close`` the iterator; requests under way are then given up.
+    At most twice ``config.concurrency`` edits are in memory. A caller that stops reading early
+    should ``close`` the iterator; requests under way are then given up.
 
     Args:
         edits: with an edited picture; read in the caller's thread. Nothing is asked about those
             that have an annotation already or no source picture, which come back as they are.
-        config: whom to ask, and within which limits.
-        ledger: file that keeps all answers, for one process at a time; what is in it is not asked
-            again.
+        config: which server to ask, and within which limits.
+        ledger: SQLite file that keeps all answers, for one process at a time; a question that it
+            answers is not sent again.
         total: how many edits there are, to say how many are left when the run stops; if None, the
             rest of ``edits`` is read to count them.
-        measure: told each edit's result and what it took, just before it is handed out.
+        measure: called with each edit's result and usage, just before the result is handed out.
 
     Raises:
         InvalidInputError: the key is not set, here already; while reading: the server refused the

@@ -16,9 +16,9 @@ class TeacherUsage(Record):
     """
 
     calls: NonNegativeInt = 0
-    """Requests that this run sent, whatever came of them."""
+    """Requests that this run sent, retries and failures included."""
     retries: NonNegativeInt = 0
-    """How many of them were sent because an earlier one had failed."""
+    """How many of them the client sent because an earlier one had failed."""
     answers: NonNegativeInt = 0
     """Answers of the model, usable or not, from the server and from the ledger."""
     from_ledger: NonNegativeInt = 0
@@ -30,7 +30,7 @@ class TeacherUsage(Record):
     """In the currency of the prices; 0 where there are none."""
     paid_before: float = Field(0.0, ge=0)
     faults: dict[str, int] = Field(default_factory=dict)
-    """How often each fault was met, those included that a retry mended."""
+    """Faults of answers, and of requests that no retry mended, by kind."""
 
     def __add__(self, other: Self) -> Self:
         """Both together."""

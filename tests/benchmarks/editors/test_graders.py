@@ -36,7 +36,7 @@ def server(monkeypatch, tmp_path):
 
 
 def config_of(server, settings=""):
-    return f"openai:some/vl@{server.url}?backoff_s=0.001&max_attempts=2{settings}"
+    return f"openai:some/vl@{server.url}?max_attempts=2{settings}"
 
 
 @pytest.fixture

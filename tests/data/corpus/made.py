@@ -61,7 +61,6 @@ def taught(
         "model": "scripted-vl",
         "api_key_variable": "TEACHER_KEY",
         "verify": False,
-        "backoff_s": 0.001,
     }
     return settings(source=source, teacher=teacher, max_reject_share=0.9, **changed)
 

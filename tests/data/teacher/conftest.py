@@ -1,3 +1,7 @@
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 
 from spatialreward.data.teacher.config import TeacherConfig
@@ -14,7 +18,7 @@ def server():
 
 @pytest.fixture
 def config(server, monkeypatch, tmp_path):
-    """A configuration for that server, which waits next to nothing between attempts."""
+    """A configuration for that server."""
     monkeypatch.setenv("TEACHER_KEY", KEY)
     # Plain HTTP needs no authorities, and reading the system's takes longer than most tests do.
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
@@ -25,11 +29,17 @@ def config(server, monkeypatch, tmp_path):
         concurrency=4,
         timeout_s=20,
         max_attempts=3,
-        backoff_s=0.001,
         verify=False,
     )
 
 
 @pytest.fixture
 def ledger(tmp_path):
-    return tmp_path / "ledger.jsonl"
+    return tmp_path / "ledger.sqlite"
+
+
+def rows_of(ledger: Path) -> list[dict]:
+    """What a ledger that is closed holds, as any reader of SQLite sees it."""
+    with closing(sqlite3.connect(ledger)) as database:
+        database.row_factory = sqlite3.Row
+        return [dict(row) for row in database.execute("SELECT * FROM answers ORDER BY rowid")]

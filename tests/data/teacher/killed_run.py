@@ -1,4 +1,4 @@
-"""Annotates edits until somebody kills it; run by a test as a process of its own."""
+"""Annotates edits until it is killed; run by a test as a process of its own."""
 
 import sys
 from pathlib import Path

@@ -84,6 +84,9 @@ def says(content: object, **more: Any) -> Reaction:
 def fails(status: int, message: str = "no", code: str | None = None, **headers: str) -> Reaction:
     error = {"error": {"message": message, "type": "error", "code": code}}
     named = {name.replace("_", "-"): value for name, value in headers.items()}
+    if "Retry-After" not in named:
+        # Tests need not wait for the client's own backoff.
+        named["Retry-After-Ms"] = "1"
     return Reaction(json.dumps(error).encode(), status, named)
 
 

@@ -50,7 +50,7 @@ def test_what_the_shell_holds_goes_to_no_server_of_ones_own(
     assert result.label is not None
     assert set(headers_of(server)) == {
         "host", "accept", "accept-encoding", "connection", "content-length", "content-type",
-        "user-agent", "x-stainless-raw-response",
+        "user-agent", "x-stainless-retry-count",
     }  # fmt: skip
     assert "shell" not in str(headers_of(server))
 

@@ -1,16 +1,17 @@
-import errno
 import hashlib
-import json
 import os
+import signal
+import sqlite3
 import subprocess
 import sys
+import threading
+from contextlib import closing
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from spatialreward.data.teacher.ledger import Entry, Ledger, Paid, Reply
+from spatialreward.data.teacher.ledger import Entry, Ledger, Reply
 from spatialreward.errors import InvalidInputError
+from tests.data.teacher.conftest import rows_of
 
 
 def entry(number: int, text: str | None = "yes", cost: float = 0.5) -> Entry:
@@ -19,93 +20,86 @@ def entry(number: int, text: str | None = "yes", cost: float = 0.5) -> Entry:
         stage="annotate",
         edit=f"edit-{number}",
         reply=Reply(text=text),
-        paid=Paid(prompt_tokens=10, completion_tokens=5, cost=cost),
+        prompt_tokens=10,
+        completion_tokens=5,
+        cost=cost,
     )
 
 
-def test_what_was_put_down_is_found_again(ledger):
-    with Ledger(ledger) as written:
-        for number in range(3):
-            written.append(entry(number, text="日本\n\u2028 " * number))
-    with Ledger(ledger) as read:
-        assert [read.find(entry(number).key) for number in range(3)] == [
-            entry(number, text="日本\n\u2028 " * number) for number in range(3)
-        ]
+def test_what_was_put_down_is_found_in_this_run_and_in_the_next(ledger):
+    entries = [entry(number, text="日本\n\u2028 \x00\ud83d" * number) for number in range(3)]
+    with closing(Ledger(ledger)) as written:
+        for one in entries:
+            written.append(one)
+        assert written.find(entries[1].key) == entries[1]
+    with closing(Ledger(ledger)) as read:
+        assert [read.find(one.key) for one in entries] == entries
         assert read.find(entry(9).key) is None
-        assert (len(read), read.tokens, read.cost) == (3, 45, 1.5)
+        assert (read.tokens, read.cost) == (45, 1.5)
+    row = rows_of(ledger)[2]
+    assert (row["stage"], row["edit"], row["prompt_tokens"]) == ("annotate", "edit-2", 10)
 
 
-def test_it_is_found_in_the_run_that_put_it_down(ledger):
-    with Ledger(ledger) as one:
-        one.append(entry(1))
-        assert one.find(entry(1).key) == entry(1)
+def test_what_many_threads_put_down_is_all_counted(ledger):
+    with closing(Ledger(ledger)) as written:
+        threads = [
+            threading.Thread(target=written.append, args=(entry(number),)) for number in range(16)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (written.tokens, written.cost) == (16 * 15, 8.0)
+    assert len(rows_of(ledger)) == 16
 
 
-def test_a_line_is_on_the_disk_when_append_returns(ledger, monkeypatch):
-    synced = []
-    real = os.fsync
-    monkeypatch.setattr(
-        os, "fsync", lambda file: (synced.append(os.fstat(file).st_size), real(file))
+KILLED = """
+import os, pathlib, signal, sys
+from spatialreward.data.teacher.ledger import Ledger
+from tests.data.teacher.test_ledger import entry
+ledger = Ledger(pathlib.Path(sys.argv[1]))
+for number in range(3):
+    ledger.append(entry(number))
+ledger._database.execute("BEGIN")
+ledger.append(entry(3))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_kill_in_the_middle_of_an_answer_keeps_those_before(ledger):
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(ledger)], env=os.environ, timeout=60, check=False
     )
-    with Ledger(ledger) as one:
-        synced.clear()
+    assert killed.returncode == -signal.SIGKILL
+    with closing(Ledger(ledger)) as read:
+        assert read.find(entry(2).key) == entry(2)
+        assert read.find(entry(3).key) is None
+        assert read.tokens == 45
+        read.append(entry(3))
+    assert len(rows_of(ledger)) == 4
+
+
+def test_an_answer_that_does_not_fit_on_the_disk_is_neither_kept_nor_counted(ledger):
+    with closing(Ledger(ledger)) as one:
         one.append(entry(1))
-        assert synced == [ledger.stat().st_size]
+        (pages,) = one._database.execute("PRAGMA page_count").fetchone()
+        one._database.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+            one.append(entry(2, text="x" * 100_000))
+        one._database.execute("PRAGMA max_page_count = 1000")
+        one.append(entry(3))
+        assert one.tokens == 30
+    assert [row["edit"] for row in rows_of(ledger)] == ["edit-1", "edit-3"]
 
 
-@given(data=st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
-def test_a_ledger_cut_off_anywhere_keeps_its_whole_lines(tmp_path, data):
-    path = tmp_path / "cut.jsonl"
-    path.unlink(missing_ok=True)
-    with Ledger(path) as written:
-        for number in range(3):
-            written.append(entry(number))
-    whole = path.read_bytes()
-    cut = data.draw(st.integers(0, len(whole)))
-    path.write_bytes(whole[:cut])
-    complete = whole[:cut].count(b"\n")
-    with Ledger(path) as read:
-        assert len(read) == complete
-        read.append(entry(7))
-    with Ledger(path) as read:
-        assert len(read) == complete + 1
-        assert read.find(entry(7).key) == entry(7)
-        assert read.tokens == 15 * (complete + 1)
-
-
-def test_a_damaged_line_is_named_rather_than_paid_again(ledger):
-    with Ledger(ledger) as written:
-        for number in range(3):
-            written.append(entry(number))
-    lines = ledger.read_text().splitlines(keepends=True)
-    ledger.write_text(lines[0] + "{}\n" + lines[2])
-    with pytest.raises(InvalidInputError, match=r"ledger\.jsonl, line 2: damaged \(Field required"):
+def test_a_file_that_is_no_ledger_is_named(ledger):
+    ledger.write_text('{"key": "an answer in JSON"}\n' * 50)
+    with pytest.raises(InvalidInputError, match=r"ledger\.sqlite: no ledger, or damaged: file is"):
         Ledger(ledger)
 
 
-def test_half_a_line_is_taken_back_when_the_disk_is_full(ledger, monkeypatch):
-    real = os.write
-    with Ledger(ledger) as one:
-        one.append(entry(1))
-
-        def full(file, data):
-            if len(data) < 40:
-                raise OSError(errno.ENOSPC, "disk is full")
-            return real(file, data[:-30])
-
-        monkeypatch.setattr(os, "write", full)
-        with pytest.raises(OSError, match="disk is full"):
-            one.append(entry(2))
-        monkeypatch.undo()
-        one.append(entry(3))
-        assert one.find(entry(3).key) == entry(3)
-    with Ledger(ledger) as read:
-        assert (len(read), read.find(entry(2).key)) == (2, None)
-
-
 def test_a_ledger_has_one_writer(ledger):
-    with Ledger(ledger):
+    with closing(Ledger(ledger)):
         script = (
             "import pathlib, sys; from spatialreward.data.teacher.ledger import Ledger; "
             "Ledger(pathlib.Path(sys.argv[1]))"
@@ -119,16 +113,4 @@ def test_a_ledger_has_one_writer(ledger):
         )
         assert other.returncode != 0
         assert "another process has it open" in other.stderr
-    with Ledger(ledger):
-        pass
-
-
-def test_a_line_says_what_it_was_for(ledger):
-    with Ledger(ledger) as one:
-        one.append(entry(4))
-    line = json.loads(ledger.read_text())
-    assert (line["stage"], line["edit"], line["paid"]["prompt_tokens"]) == (
-        "annotate",
-        "edit-4",
-        10,
-    )
+    Ledger(ledger).close()

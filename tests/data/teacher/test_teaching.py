@@ -15,6 +15,7 @@ from spatialreward.data.teacher.teaching import annotate_all
 from spatialreward.data.teacher.usage import TeacherUsage
 from spatialreward.protocol.parsing import SemanticAnswer
 from spatialreward.records import Mending, Scores
+from tests.data.teacher.conftest import rows_of
 from tests.data.teacher.edits_to_annotate import BOXES, edit, edits, picture
 from tests.data.teacher.settings import changed
 from tests.data.teacher.teacher_server import Reaction, annotation, in_turn, says, well
@@ -120,7 +121,7 @@ def test_other_names_and_fields_of_a_server_are_settings(server, config, ledger)
     assert sent["url"].startswith("data:image/png;")
 
 
-def test_a_dropped_region_is_left_out_and_the_others_are_numbered_anew(server, config, ledger):
+def test_a_dropped_region_is_left_out_and_the_others_are_renumbered(server, config, ledger):
     server.plan = lambda asked: says(
         annotation(
             asked,
@@ -291,7 +292,7 @@ def test_tokens_are_estimated_and_marked_where_the_server_does_not_tell(server, 
     assert measured[0].estimated == 1
     assert measured[0].prompt_tokens > 500
     assert measured[0].completion_tokens > 100
-    assert json.loads(ledger.read_text())["paid"]["estimated"] is True
+    assert rows_of(ledger)[0]["estimated"] == 1
 
 
 def test_the_same_question_under_way_twice_is_paid_once(server, config, ledger):
@@ -305,7 +306,7 @@ def test_work_goes_on_while_the_caller_is_busy(server, config, ledger):
     results = annotate_all(edits(20), config, ledger)
     next(results)
     deadline = time.monotonic() + 20
-    # Eight edits are begun before the first result; nobody asks for the second one.
+    # Eight edits are begun before the first result; the caller never asks for the second one.
     while len(server.stages()) < 8:
         assert time.monotonic() < deadline
         time.sleep(0.01)
