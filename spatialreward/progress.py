@@ -26,8 +26,9 @@ _PROGRESS = {"event": "progress"}
 def track(iterable: Iterable[Item], *, total: int | None, description: str) -> Iterator[Item]:
     """Yield the items of ``iterable`` and show how many of ``total`` are done; None: unknown.
 
-    On a terminal: a bar with the time left, on standard error. Elsewhere: a log line about every
-    ten seconds and one at the end, at level INFO.
+    On a terminal that is tqdm's bar with the time left, written to standard error. Elsewhere it is
+    the same without the bar, as a log line about every ten seconds and one at the end, at level
+    INFO.
     """
     if sys.stderr.isatty():
         yield from tqdm(iterable, total=total, desc=description, dynamic_ncols=True)
@@ -62,29 +63,12 @@ def _with_log_lines(
         now = time.monotonic()
         if now - last_line >= SECONDS_BETWEEN_LINES and (total is None or done < total):
             last_line = now
-            logger.info("%s", _line(description, done, total, now - start), extra=_PROGRESS)
-    line = _line(description, done, total, time.monotonic() - start)
+            _log(description, done, total, now - start)
+    _log(description, done, total, time.monotonic() - start)
+
+
+def _log(description: str, done: int, total: int | None, elapsed_s: float) -> None:
+    # A tqdm that logs its own lines would hold tqdm's lock while it waits for a handler's, and
+    # handlers write by tqdm: the two locks would wait for each other.
+    line = tqdm.format_meter(done, total, elapsed_s, ncols=0, prefix=description)
     logger.info("%s", line, extra=_PROGRESS)
-
-
-def _line(description: str, done: int, total: int | None, elapsed_s: float) -> str:
-    parts = [f"{description}: {done}" if total is None else f"{description}: {done}/{total}"]
-    if total:
-        parts.append(f" ({100 * done // total} %)")
-    parts.append(f" in {_duration(elapsed_s)}")
-    if done and elapsed_s > 0:
-        rate = done / elapsed_s
-        parts.append(f", {rate:.3g}/s" if rate < 100 else f", {rate:,.0f}/s")
-        if total is not None and done < total:
-            parts.append(f", {_duration((total - done) * elapsed_s / done)} left")
-    return "".join(parts)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    if minutes:
-        return f"{minutes} min {rest:02d} s"
-    return f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"

@@ -7,11 +7,13 @@ the length of a ``with`` block is in ``ownership``.
 import fcntl
 import logging
 import os
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from glob import glob
 from pathlib import Path
+from typing import NoReturn
+
+from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from spatialreward.stack.config import Service, StackConfig, StackError, stack_command
 from spatialreward.stack.endpoints import (
@@ -46,8 +48,8 @@ log = logging.getLogger(__name__)
 def up(config: StackConfig, *, owner: ProcessIdentity | None = None) -> Endpoints:
     """Start the services and wait until each is healthy; a stack that is up is left as it is.
 
-    What a killed command left running in the same state folder is stopped first. When a service
-    does not start, the others are stopped again.
+    It first stops what a killed command left running in the same state folder. When a service does
+    not start, it stops the others again.
 
     Args:
         config: what to run, and where.
@@ -87,7 +89,7 @@ def down(state_dir: Path) -> list[Service]:
 
 
 def _usable(config: StackConfig) -> Endpoints | None:
-    """The stack that is up in this folder already, unless it has to be started anew."""
+    """The stack that is up in this folder already, unless it needs a restart."""
     endpoints = read_endpoints(config.state_dir)
     if endpoints is None:
         return None
@@ -101,7 +103,7 @@ def _usable(config: StackConfig) -> Endpoints | None:
         return None
     for process in endpoints.processes:
         if not is_alive(process):
-            log.warning("%s had died (log: %s): starting anew", process.name, process.log)
+            log.warning("%s had died (log: %s): restarting", process.name, process.log)
             return None
     if missing := [name for name in config.services if name not in endpoints.services]:
         raise StackError(
@@ -112,7 +114,6 @@ def _usable(config: StackConfig) -> Endpoints | None:
 
 
 def _start(config: StackConfig, owner: ProcessIdentity | None) -> Endpoints:
-    deadline = time.monotonic() + config.start_timeout_s
     with free_ports() as free:
         launches, endpoints = _prepare(config, free)
         write_litter(
@@ -124,8 +125,8 @@ def _start(config: StackConfig, owner: ProcessIdentity | None) -> Endpoints:
             )
             for launch in launches
         ]
+        _wait_until_healthy(launches, processes, config.start_timeout_s)
         for launch, process in zip(launches, processes, strict=True):
-            _wait_until_healthy(launch, process, deadline, config.start_timeout_s)
             _hide_secrets(launch, process)
     if endpoints.s3:
         _prepare_bucket(endpoints)
@@ -151,21 +152,30 @@ def _prepare(config: StackConfig, free: Iterator[int]) -> tuple[list[Launch], En
 
 
 def _wait_until_healthy(
-    launch: Launch, process: ServiceProcess, deadline: float, timeout_s: float
+    launches: Sequence[Launch], processes: Sequence[ServiceProcess], timeout_s: float
 ) -> None:
-    while not answers(launch.health_url):
-        if not is_alive(process):
-            raise StackError(
-                f"{launch.service} {exit_status(process)} while starting: "
-                f"{last_line(process.log)} (log: {process.log})"
-            )
-        if time.monotonic() > deadline:
-            raise StackError(
-                f"{launch.service} was not healthy within {timeout_s:g} s: "
-                f"{last_line(process.log)} (log: {process.log})"
-            )
-        time.sleep(0.1)
-    log.info("%s is healthy", launch.service)
+    def problem() -> str:
+        for launch, process in zip(launches, processes, strict=True):
+            if not answers(launch.health_url):
+                said = f"{last_line(process.log)} (log: {process.log})"
+                if not is_alive(process):
+                    how = exit_status(process)
+                    raise StackError(f"{launch.service} {how} while starting: {said}")
+                return f"{launch.service} was not healthy within {timeout_s:g} s: {said}"
+        return ""
+
+    def give_up(state: RetryCallState) -> NoReturn:
+        assert state.outcome is not None
+        raise StackError(state.outcome.result())
+
+    patient = Retrying(
+        retry=retry_if_result(bool),
+        wait=wait_fixed(0.1),
+        stop=stop_after_delay(timeout_s),
+        retry_error_callback=give_up,
+    )
+    patient(problem)
+    log.info("%s: healthy", ", ".join(launch.service for launch in launches))
 
 
 def _hide_secrets(launch: Launch, process: ServiceProcess) -> None:
@@ -191,7 +201,7 @@ def _prepare_bucket(endpoints: Endpoints) -> None:
 
 
 def _clear(state_dir: Path) -> None:
-    """Stop what still runs for this folder and remove what says that something does."""
+    """Stop what still runs for this folder; remove its files outside and the endpoints file."""
     try:
         endpoints = read_endpoints(state_dir)
     except StackError as error:

@@ -43,7 +43,11 @@ def _settings() -> str:
 
 
 def _self_signed() -> tuple[str, str]:
-    """A certificate that vouches for itself, and its key, both as PEM."""
+    """A certificate that vouches for itself, and its key, both as PEM.
+
+    Built with ``cryptography`` itself: the authority and the certificate are one file here, where
+    trustme makes two, and trustme is meant for tests.
+    """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

@@ -3,7 +3,7 @@
 import random
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 import psutil
 
@@ -19,8 +19,9 @@ _FIRST, _LAST = 20_000, 32_000
 def free_ports() -> Iterator[Iterator[int]]:
     """Yield free ports; they stay ours until the block ends, by when services should listen.
 
-    The first port of a block of ports is held open meanwhile, and whoever else chooses by this
-    function then passes over the block.
+    The first port of a block of ports is held open meanwhile, so that another stack that starts
+    now passes over the block. A port that the kernel picks (bind to port 0) would be free for an
+    outgoing connection, or for the other stack, as soon as it is closed again.
 
     Raises:
         StackError: no block of ports is free.
@@ -60,18 +61,13 @@ def require_free(port: int, purpose: str) -> int:
         StackError: something listens there already; the message says what, where that is known.
     """
     if not is_free(port):
-        raise StackError(f"port {port} for {purpose} is taken{_by_whom(port)}")
+        raise StackError(f"port {port} for {purpose} is taken{_taken_by(port)}")
     return port
 
 
-def _by_whom(port: int) -> str:
-    try:
-        for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
-                if connection.pid is None:
-                    break
-                name = psutil.Process(connection.pid).name()
-                return f" by process {connection.pid} ({name})"
-    except psutil.Error:
-        return ""
+def _taken_by(port: int) -> str:
+    with suppress(psutil.Error):
+        for one in psutil.net_connections("tcp"):
+            if one.status == psutil.CONN_LISTEN and one.laddr.port == port and one.pid:
+                return f" by process {one.pid} ({psutil.Process(one.pid).name()})"
     return ""

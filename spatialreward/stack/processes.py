@@ -1,16 +1,15 @@
 """Starts the processes of a stack and stops them, all of them and no others.
 
 Every process of a stack carries the stack's state folder in its environment, and so do its
-children: that is how they are found when their parent was killed before it could note their
-numbers. Processes that were noted are recognised by number and start time.
+children: that finds them when their parent was killed before it could note their numbers. Noted
+processes are recognised by number and start time.
 """
 
-import logging
-import os
-import signal
 import subprocess
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -19,18 +18,17 @@ from spatialreward.openmp import WAIT_ASLEEP
 from spatialreward.stack.config import Service, StackError
 from spatialreward.stack.endpoints import ProcessIdentity, ServiceProcess
 
-log = logging.getLogger(__name__)
-
 MARK = "SPATIALREWARD_STACK"
 SERVICE_MARK = "SPATIALREWARD_STACK_SERVICE"
 _GRACE_S = {
-    # SeaweedFS waits 15 s for streams that it holds open itself; what it has acknowledged is
-    # in its files by then, also when it is killed.
+    # SeaweedFS itself waits 15 s for streams that it holds open; what it has acknowledged is in
+    # its files by then, also when it is killed.
     Service.S3: 1.0,
     Service.MLFLOW: 5.0,
     Service.TRITON: 8.0,
 }
-_children: dict[int, subprocess.Popen[bytes]] = {}
+_UNKNOWN_GRACE_S = 2.0
+_children: dict[int, psutil.Popen] = {}
 
 
 def spawn(
@@ -49,7 +47,7 @@ def spawn(
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("wb") as log_file:
         try:
-            child = subprocess.Popen(
+            child = psutil.Popen(
                 command,
                 env={**WAIT_ASLEEP, **environment, MARK: _mark(state_dir), SERVICE_MARK: service},
                 cwd=folder,
@@ -63,14 +61,16 @@ def spawn(
         except OSError as error:
             raise StackError(f"{service}: cannot run {command[0]}: {error.strerror}") from error
     _children[child.pid] = child
-    created = psutil.Process(child.pid).create_time()
-    return ServiceProcess(name=service, pid=child.pid, create_time=created, log=log_path)
+    return ServiceProcess(
+        name=service, pid=child.pid, create_time=child.create_time(), log=log_path
+    )
 
 
 def blank_out(process: ProcessIdentity, secret: str) -> None:
     """Overwrite a word of a process's command line, which all users of the machine can read.
 
-    For a program that takes a secret in no other way; it must have read its options by now.
+    For a program that takes a secret in no other way; it must have read its options by now. Written
+    by hand because psutil reads command lines and changes none.
 
     Raises:
         OSError: the system does not let this process write there.
@@ -115,49 +115,42 @@ def last_line(path: Path) -> str:
     return said[-1][:240] if said else "it said nothing"
 
 
-def stop_all(state_dir: Path, noted: Iterable[ServiceProcess] = ()) -> list[int]:
-    """Stop every process of a stack: ask, wait, kill. Returns the numbers of those that ran."""
-    running = _members(state_dir, noted)
-    sessions = {process.pid: _session(process) for process in running}
-    now = time.monotonic()
-    deadlines: dict[int, float] = {}
-    for process in running:
-        service = _environment(process).get(SERVICE_MARK, "")
-        deadlines[process.pid] = now + _GRACE_S.get(service, 2.0)
-        # A server stops its own children better than we could; orphans have to be asked.
-        session = sessions[process.pid]
-        if session == process.pid or session not in sessions:
-            _signal(process, signal.SIGTERM)
-    while alive := [process for process in running if _runs(process)]:
-        for process in alive:
-            if time.monotonic() >= deadlines[process.pid]:
-                _signal(process, signal.SIGKILL)
-        time.sleep(0.05)
-    # Children that were born while their parents were being stopped.
-    while late := _members(state_dir, []):
-        for process in late:
-            _signal(process, signal.SIGKILL)
-        time.sleep(0.05)
-    _reap()
-    return list(deadlines)
+def stop_all(state_dir: Path, noted: Sequence[ServiceProcess] = ()) -> None:
+    """Stop every process of a stack: terminate, wait as long as its service may take, kill."""
+    members = _members(state_dir, noted)
+    by_grace: dict[float, list[psutil.Process]] = defaultdict(list)
+    for process in members:
+        with suppress(psutil.Error):
+            service = process.environ().get(SERVICE_MARK, "")
+            by_grace[_GRACE_S.get(service, _UNKNOWN_GRACE_S)].append(process)
+            # A server stops its own children best; orphans need a signal of their own.
+            if process.parent() not in members:
+                process.terminate()
+    asked = time.monotonic()
+    for grace_s in sorted(by_grace):
+        psutil.wait_procs(by_grace[grace_s], max(0.0, asked + grace_s - time.monotonic()))
+        _kill(by_grace[grace_s])
+    # What survived, and children that were born while their parents were stopping.
+    while late := _members(state_dir, noted):
+        _kill(late)
+        psutil.wait_procs(late, timeout=1.0)
+    for pid in [pid for pid, child in _children.items() if child.poll() is not None]:
+        del _children[pid]
 
 
-def _members(state_dir: Path, noted: Iterable[ServiceProcess]) -> list[psutil.Process]:
+def _members(state_dir: Path, noted: Iterable[ServiceProcess]) -> set[psutil.Process]:
     """Noted processes with their descendants, and all that carry the stack's mark."""
-    found: dict[int, psutil.Process] = {}
-    for identity in noted:
-        if process := _find(identity):
-            found[process.pid] = process
-            try:
-                found |= {child.pid: child for child in process.children(recursive=True)}
-            except psutil.NoSuchProcess:
-                log.debug("process %d ended meanwhile", process.pid)
+    members = {process for process in map(_find, noted) if process is not None}
+    for process in tuple(members):
+        with suppress(psutil.NoSuchProcess):
+            members.update(process.children(recursive=True))
     mark = _mark(state_dir)
-    for process in psutil.process_iter():
-        if process.pid not in found and _environment(process).get(MARK) == mark and _runs(process):
-            found[process.pid] = process
-    found.pop(os.getpid(), None)
-    return list(found.values())
+    for process in psutil.process_iter(["environ"]):
+        # None: it has ended, or belongs to another user.
+        if (process.info["environ"] or {}).get(MARK) == mark:
+            members.add(process)
+    members.discard(psutil.Process())
+    return members
 
 
 def _find(identity: ProcessIdentity) -> psutil.Process | None:
@@ -165,47 +158,16 @@ def _find(identity: ProcessIdentity) -> psutil.Process | None:
         process = psutil.Process(identity.pid)
         # The start time moves a little when the machine's clock is set.
         same = abs(process.create_time() - identity.create_time) < 2.0
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except psutil.Error:
         return None
-    return process if same and _runs(process) else None
 
 
-def _runs(process: psutil.Process) -> bool:
-    if child := _children.get(process.pid):
-        child.poll()
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _mark(state_dir: Path) -> str:
     return str(state_dir.resolve())
-
-
-def _environment(process: psutil.Process) -> dict[str, str]:
-    """Environment that a process was started with; empty when it ended or is another user's."""
-    try:
-        return process.environ()
-    except (psutil.Error, OSError):
-        return {}
-
-
-def _session(process: psutil.Process) -> int:
-    try:
-        return os.getsid(process.pid)
-    except ProcessLookupError:
-        return process.pid
-
-
-def _signal(process: psutil.Process, number: signal.Signals) -> None:
-    try:
-        process.send_signal(number)
-    except psutil.NoSuchProcess:
-        log.debug("process %d ended meanwhile", process.pid)
-
-
-def _reap() -> None:
-    for pid, child in list(_children.items()):
-        if child.poll() is not None:
-            del _children[pid]

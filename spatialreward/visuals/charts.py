@@ -1,6 +1,8 @@
-"""Charts of rewards, figures and reliability, without matplotlib's global state: thread-safe."""
+"""Charts of rewards, figures and reliability in one style.
 
-import io
+The style is set on each figure, without matplotlib's global state: charts are drawn in threads.
+"""
+
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,12 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _SMOOTH_FROM = 20
-_DOTS_PER_INCH = 120
-_COLUMNS = 3
 _GROUP_WIDTH = 0.8
 
 
@@ -35,23 +36,21 @@ def reward_curve(
     """
     if not any(math.isfinite(value) for line in values.values() for value in line):
         raise ValueError(f"{title}: expected at least one finite value to draw, got none")
-    figure, axes = _empty(title)
-    for position, (name, line) in enumerate(values.items()):
-        label = _label(name)
-        series, colour = np.asarray(line, dtype=float), _COLOURS[position % len(_COLOURS)]
-        steps = np.arange(len(series))
-        if len(series) < _SMOOTH_FROM:
-            axes.plot(steps, series, color=colour, marker="o", markersize=4, label=label)
+    figure, (axes,) = panels_of([title])
+    for name, line in values.items():
+        steps, label = range(len(line)), _label(name)
+        if len(line) < _SMOOTH_FROM:
+            axes.plot(steps, line, marker="o", markersize=4, label=label)
         else:
-            axes.plot(steps, series, color=colour, alpha=0.3, linewidth=1)
-            label = f"{label}, mean of the last {_window(len(series))}"
-            axes.plot(steps, _running_mean(series), color=colour, linewidth=2, label=label)
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
+            (faint,) = axes.plot(steps, line, alpha=0.3, linewidth=1)
+            label = f"{label}, mean of the last {_window(len(line))}"
+            mean = _running_mean(np.asarray(line, dtype=float))
+            axes.plot(steps, mean, color=faint.get_color(), linewidth=2, label=label)
+    axes.set(xlabel=x_label, ylabel=y_label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if len(values) > 1 or max(map(len, values.values())) >= _SMOOTH_FROM:
         axes.legend(frameon=False)
-    return _drawn(figure)
+    return picture_of(figure)
 
 
 class Bar(NamedTuple):
@@ -66,11 +65,8 @@ def bar_panels(panels: Mapping[str, Mapping[str, Sequence[Bar | None]]]) -> Imag
 
     Where there is None, there is room and no bar.
     """
-    rows = -(-len(panels) // _COLUMNS)
-    figure = Figure(figsize=(13, 3.6 * rows), dpi=_DOTS_PER_INCH, layout="constrained")
-    FigureCanvasAgg(figure)
-    for place, (title, groups) in enumerate(panels.items(), 1):
-        axes = figure.add_subplot(rows, _COLUMNS, place)
+    figure, grid = panels_of(list(panels), columns=3, size_in=(13 / 3, 3.6), font_size=10)
+    for axes, groups in zip(grid, panels.values(), strict=True):
         for group, bars in enumerate(groups.values()):
             width = _GROUP_WIDTH / len(bars)
             for number, bar in enumerate(bars):
@@ -80,11 +76,8 @@ def bar_panels(panels: Mapping[str, Mapping[str, Sequence[Bar | None]]]) -> Imag
                 axes.bar(x, bar.value, width * 0.9, color=_COLOURS[group % len(_COLOURS)])
                 if bar.interval is not None:
                     axes.vlines(x, *bar.interval, color="black", linewidth=1.2)
-        axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
         axes.set_xticks(range(len(groups)), groups, rotation=20, fontsize=8)
-        axes.grid(axis="y", alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    return _drawn(figure)
+    return picture_of(figure)
 
 
 class Point(NamedTuple):
@@ -113,13 +106,11 @@ def curve_panels(
         x_label: of every panel.
         y_label: of every panel.
     """
-    rows = -(-len(panels) // 2)
-    figure = Figure(figsize=(13, 4 * rows), dpi=_DOTS_PER_INCH, layout="constrained")
-    FigureCanvasAgg(figure)
-    first: Axes | None = None
-    for place, (title, curves) in enumerate(panels.items(), 1):
-        axes = figure.add_subplot(rows, 2, place, sharex=first, sharey=first)
-        first = first or axes
+    figure, grid = panels_of(list(panels), columns=2, size_in=(6.5, 4), font_size=10)
+    for axes, curves in zip(grid, panels.values(), strict=True):
+        if axes is not grid[0]:
+            axes.sharex(grid[0])
+            axes.sharey(grid[0])
         for name, curve in curves.items():
             number = list(names).index(name)
             colour = _COLOURS[number % len(_COLOURS)]
@@ -130,14 +121,10 @@ def curve_panels(
             low, high = ([one.interval[end] for one in known] for end in (0, 1))
             axes.fill_between([one.x for one in known], low, high, color=colour, alpha=0.15)
         axes.axhline(0, color="0.6", linewidth=0.8)
-        axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
-        axes.set_xlabel(x_label)
-        axes.set_ylabel(y_label)
+        axes.set(xlabel=x_label, ylabel=y_label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.grid(axis="y", alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=8)
-    return _drawn(figure)
+    return picture_of(figure)
 
 
 def figure_with_intervals(
@@ -150,16 +137,15 @@ def figure_with_intervals(
     """
     if not values:
         raise ValueError(f"{title}: expected at least one figure to draw, got none")
-    figure, axes = _empty(title)
+    figure, (axes,) = panels_of([title])
     for position, (value, interval) in enumerate(values.values()):
-        colour = _COLOURS[position % len(_COLOURS)]
-        axes.plot(value, position, color=colour, marker="o", markersize=6)
+        (point,) = axes.plot(value, position, marker="o", markersize=6)
         if interval is not None:
-            axes.plot(interval, (position, position), color=colour, linewidth=2)
+            axes.hlines(position, *interval, color=point.get_color(), linewidth=2)
     axes.set_yticks(range(len(values)), [_label(name) for name in values])
     axes.set_ylim(len(values) - 0.5, -0.5)
     axes.set_xlabel("95 % intervals over prompts")
-    return _drawn(figure)
+    return picture_of(figure)
 
 
 def reliability_diagram(
@@ -172,38 +158,55 @@ def reliability_diagram(
     """
     if not curves:
         raise ValueError(f"{title}: expected at least one line to draw, got none")
-    figure, axes = _empty(title)
+    figure, (axes,) = panels_of([title])
     low = min(predicted for curve in curves.values() for predicted, _ in curve)
     axes.plot((min(low, 0.5), 1), (min(low, 0.5), 1), color="0.7", linestyle="--", linewidth=1)
-    for position, (name, curve) in enumerate(curves.items()):
-        colour = _COLOURS[position % len(_COLOURS)]
-        x, y = zip(*curve, strict=True)
-        axes.plot(x, y, color=colour, marker="o", markersize=4, label=_label(name))
-    axes.set_xlabel("predicted, mean of a bin")
-    axes.set_ylabel("true, mean of a bin")
+    for name, curve in curves.items():
+        axes.plot(*zip(*curve, strict=True), marker="o", markersize=4, label=_label(name))
+    axes.set(xlabel="predicted, mean of a bin", ylabel="true, mean of a bin")
     axes.legend(frameon=False)
-    return _drawn(figure)
+    return picture_of(figure)
 
 
-def _empty(title: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(8, 4.5), dpi=_DOTS_PER_INCH, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.set_title(title.replace("$", r"\$"), loc="left", fontweight="bold")
-    axes.grid(axis="y", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+def panels_of(
+    titles: Sequence[str],
+    *,
+    columns: int = 1,
+    size_in: tuple[float, float] = (8, 4.5),
+    font_size: float = 12,
+) -> tuple[Figure, list[Axes]]:
+    """A figure of one panel a title, in the style of all charts.
+
+    Args:
+        titles: of the panels, in rows of ``columns``.
+        columns: how many panels stand beside each other.
+        size_in: width and height of a panel in inches.
+        font_size: of the titles, in points.
+    """
+    rows = -(-len(titles) // columns)
+    width, height = size_in
+    figure = Figure(figsize=(width * columns, height * rows), dpi=120, layout="constrained")
+    grid = []
+    for place, title in enumerate(titles, 1):
+        axes = figure.add_subplot(rows, columns, place)
+        axes.set_prop_cycle(color=_COLOURS)
+        axes.set_title(title.replace("$", r"\$"), loc="left", fontweight="bold", fontsize=font_size)
+        axes.grid(axis="y", alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        grid.append(axes)
+    return figure, grid
+
+
+def picture_of(figure: Figure) -> Image.Image:
+    """A figure, drawn."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
 def _label(name: str) -> str:
     # A leading underscore would hide the name from the legend, dollars would be mathematics.
     return name.lstrip("_").replace("$", r"\$")
-
-
-def _drawn(figure: Figure) -> Image.Image:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return Image.open(buffer).convert("RGB")
 
 
 def _window(num_steps: int) -> int:
@@ -212,10 +215,7 @@ def _window(num_steps: int) -> int:
 
 def _running_mean(series: np.ndarray) -> np.ndarray:
     """Mean of the last tenth of the steps, at least five; what is missing does not count."""
-    window = _window(len(series))
-    finite = np.isfinite(series)
-    total = np.cumsum(np.where(finite, series, 0.0))
-    count = np.cumsum(finite)
-    total[window:] -= total[:-window].copy()
-    count[window:] -= count[:-window].copy()
-    return np.where(finite, total / np.maximum(count, 1), np.nan)
+    before = np.full(_window(len(series)) - 1, np.nan)
+    windows = sliding_window_view(np.append(before, series), len(before) + 1)
+    mean = np.ma.masked_invalid(windows).mean(axis=1).filled(np.nan)
+    return np.where(np.isfinite(series), mean, np.nan)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw, ImageOps
 
 from spatialreward.records import MAX_SCORE, Judgement, Scores
+from spatialreward.visuals.layout import beside, fitted, stack
 from spatialreward.visuals.regions import colour_of, draw_regions, why_no_regions
 from spatialreward.visuals.text import (
     ALARM,
@@ -13,11 +14,11 @@ from spatialreward.visuals.text import (
     INK,
     PAPER,
     RULE,
+    Colour,
     font_for,
     is_covered,
     line_height,
     paragraph,
-    stack,
 )
 
 SHORTEST_DISPLAY = 640
@@ -78,7 +79,7 @@ def draw_overlay(
     blocks = []
     if instruction:
         blocks.append(_instruction(instruction, inner, size))
-    before = _fitted(source.convert("RGB"), shown.size)
+    before = fitted(source, shown.size)
     if _same_shape(source.size, edited.size):
         before = draw_regions(before, judgement.regions, text_size=None, thin=True)
     after = draw_regions(shown, judgement.regions, text_size=size)
@@ -86,14 +87,14 @@ def draw_overlay(
         _pane("Source", source, before, column, size),
         _pane("Edited", edited, after, column, size),
     ]
-    blocks.append(_in_columns(panes, column, size))
+    blocks.append(beside(panes, column, size))
     for first in range(0, len(references), _REFERENCES_IN_A_ROW):
         row = references[first : first + _REFERENCES_IN_A_ROW]
         blocks.append(_reference_row(row, first, inner, size))
     blocks += _verdict(judgement, column, size)
     labels = (region.label for region in judgement.regions)
-    told = (instruction, judgement.sc_reasoning, judgement.pq_reasoning, judgement.reason, *labels)
-    for text in (notice, "" if all(map(is_covered, told)) else _NO_GLYPH):
+    texts = (instruction, judgement.sc_reasoning, judgement.pq_reasoning, judgement.reason, *labels)
+    for text in (notice, "" if all(map(is_covered, texts)) else _NO_GLYPH):
         if text:
             blocks.append(paragraph(text, inner, _small(size), colour=FAINT_INK, max_lines=4))
     return stack(blocks, width, margin=size, gap=size)
@@ -127,24 +128,13 @@ def score_bars(scores: Scores, width: int, size: int) -> Image.Image:
 
 def _for_display(picture: Image.Image) -> Image.Image:
     longest = max(picture.size)
-    if longest > LONGEST_DISPLAY:
-        scale, how = LONGEST_DISPLAY / longest, Image.Resampling.LANCZOS
-    elif longest < SHORTEST_DISPLAY / 2:
-        # Whole multiples, so that the pixels of a small scene stay the squares they are.
-        scale, how = -(-SHORTEST_DISPLAY // longest), Image.Resampling.NEAREST
-    elif longest < SHORTEST_DISPLAY:
-        scale, how = SHORTEST_DISPLAY / longest, Image.Resampling.LANCZOS
-    else:
+    if SHORTEST_DISPLAY <= longest <= LONGEST_DISPLAY:
         return picture
-    width, height = (max(1, round(side * scale)) for side in picture.size)
-    return picture.resize((width, height), how)
-
-
-def _fitted(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """As large as fits in ``size``; pixels of a small scene stay squares."""
-    is_small = all(2 * side <= most for side, most in zip(picture.size, size, strict=True))
-    how = Image.Resampling.NEAREST if is_small else Image.Resampling.LANCZOS
-    return ImageOps.contain(picture, size, how)
+    side = min(max(longest, SHORTEST_DISPLAY), LONGEST_DISPLAY)
+    if 2 * longest <= SHORTEST_DISPLAY:
+        # Whole multiples, so that the pixels of a small scene stay the squares they are.
+        side = longest * -(-SHORTEST_DISPLAY // longest)
+    return fitted(picture, (side, side))
 
 
 def _same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
@@ -176,25 +166,16 @@ def _pane(
     return stack([caption, ImageOps.expand(shown, _FRAME_PX, RULE)], column, gap=size // 3)
 
 
-def _in_columns(blocks: Sequence[Image.Image], column: int, gap: int) -> Image.Image:
-    """Blocks beside each other in columns of one width, their tops aligned."""
-    height = max(block.height for block in blocks)
-    row = Image.new("RGB", (len(blocks) * (column + gap) - gap, height), PAPER)
-    for position, block in enumerate(blocks):
-        row.paste(block, (position * (column + gap), 0))
-    return row
-
-
 def _reference_row(
     references: Sequence[Image.Image], first: int, width: int, size: int
 ) -> Image.Image:
     column = (width + size) // _REFERENCES_IN_A_ROW - size
     most = (column - 2 * _FRAME_PX,) * 2
     panes = [
-        _pane(f"Reference {number}", each, _fitted(each.convert("RGB"), most), column, size)
+        _pane(f"Reference {number}", each, fitted(each, most), column, size)
         for number, each in enumerate(references, first + 1)
     ]
-    return _in_columns(panes, column, size)
+    return beside(panes, column, size)
 
 
 def _verdict(judgement: Judgement, column: int, size: int) -> list[Image.Image]:
@@ -216,27 +197,25 @@ def _verdict(judgement: Judgement, column: int, size: int) -> list[Image.Image]:
     if judgement.scores.editing_success is not None:
         right = [_region_list(judgement, column, _small(size)), *reasoning]
     columns = [stack(blocks, column, gap=gap) for blocks in (left, right)]
-    return [_in_columns(columns, column, size)]
+    return [beside(columns, column, size)]
 
 
 def _region_list(judgement: Judgement, width: int, size: int) -> Image.Image:
     if not judgement.regions:
         return paragraph(why_no_regions(judgement), width, size, colour=FAINT_INK)
     rows = []
-    step, indent = line_height(size), 2 * size
+    step, side = line_height(size), size * 3 // 4
+    indent, top = 2 * size, (step - side) // 2
     for position, region in enumerate(judgement.regions):
         label = region.label or "(no label)"
         text = paragraph(f"{region.id}: {label}", width - indent, size, max_lines=2)
-        row = Image.new("RGB", (width, text.height), PAPER)
-        row.paste(text, (indent, 0))
-        side = size * 3 // 4
-        top = (step - side) // 2
+        row = ImageOps.expand(text, (indent, 0, 0, 0), PAPER)
         ImageDraw.Draw(row).rectangle((0, top, side, top + side), colour_of(position), INK)
         rows.append(row)
     return stack(rows, width)
 
 
-def _traffic_light(score: float) -> tuple[int, int, int]:
+def _traffic_light(score: float) -> Colour:
     """Red, amber, green by thirds; dark enough to show on paper."""
     if score < MAX_SCORE / 3:
         return 200, 55, 45

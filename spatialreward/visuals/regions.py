@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 from spatialreward.records import BOX_SCALE, EditRegion, Judgement
-from spatialreward.visuals.text import font_for, wrap
+from spatialreward.visuals.text import Colour, font_for, wrap
 
 Box = tuple[int, int, int, int]
-Colour = tuple[int, int, int]
 
 # Okabe and Ito's palette, told apart by colour-blind readers too; its grey and black are left out.
 COLOURS: tuple[Colour, ...] = (
@@ -72,34 +72,21 @@ def draw_regions(
 def draw_dashed(picture: Image.Image, regions: Sequence[EditRegion]) -> Image.Image:
     """Copy of ``picture`` with regions as black and white dashes: the truth beside a judgement."""
     drawn = picture.copy()
-    draw = ImageDraw.Draw(drawn)
     line = max(1, max(picture.size) // 240)
-    dash = 5 * line
+    outlines = Image.new("1", picture.size)
     for region in regions:
-        left, top, right, bottom = pixel_box(region, picture.size)
-        for start in range(left, right + 1, dash):
-            end, colour = min(start + dash - 1, right), _dash_colour(start - left, dash)
-            draw.rectangle((start, top, end, min(top + line - 1, bottom)), colour)
-            draw.rectangle((start, max(bottom - line + 1, top), end, bottom), colour)
-        for start in range(top, bottom + 1, dash):
-            end, colour = min(start + dash - 1, bottom), _dash_colour(start - top, dash)
-            draw.rectangle((left, start, min(left + line - 1, right), end), colour)
-            draw.rectangle((max(right - line + 1, left), start, right, end), colour)
+        ImageDraw.Draw(outlines).rectangle(pixel_box(region, picture.size), outline=1, width=line)
+    across, down = (np.arange(side) // (5 * line) for side in picture.size)
+    drawn.paste(Image.fromarray(np.add.outer(down, across) % 2 == 0), mask=outlines)
     return drawn
-
-
-def _dash_colour(distance: int, dash: int) -> Colour:
-    return (255, 255, 255) if distance // dash % 2 == 0 else (0, 0, 0)
 
 
 def _outline(draw: ImageDraw.ImageDraw, box: Box, colour: Colour, line: int) -> None:
     left, top, right, bottom = box
     halo = max(1, line // 3)
-    draw.rectangle((left - halo, top - halo, right + halo, bottom + halo), None, _HALO, halo)
-    draw.rectangle(box, None, colour, line)
-    inner = (left + line, top + line, right - line, bottom - line)
-    if inner[0] < inner[2] and inner[1] < inner[3]:
-        draw.rectangle(inner, None, _HALO, halo)
+    around = (left - halo, top - halo, right + halo, bottom + halo)
+    draw.rectangle(around, outline=_HALO, width=line + 2 * halo)
+    draw.rectangle(box, outline=colour, width=line)
 
 
 def _tag(

@@ -6,15 +6,12 @@ from typing import NamedTuple
 from PIL import Image
 
 from spatialreward.records import Judgement
+from spatialreward.visuals.layout import TEXT_SIZE, SheetLayout, stack
 from spatialreward.visuals.overlay import SCORE_NAMES
 from spatialreward.visuals.regions import draw_dashed, draw_regions, why_no_regions
-from spatialreward.visuals.text import ALARM, FAINT_INK, PAPER, RULE, paragraph, stack
+from spatialreward.visuals.text import ALARM, FAINT_INK, paragraph
 
-_CELL = 224
-_TEXT_WIDTH = 300
-_GAP = 12
-_TEXT_SIZE = 14
-_WIDTH = 3 * (_CELL + _GAP) + _TEXT_WIDTH + 2 * _GAP
+_LAYOUT = SheetLayout(cell=224, text_width=300)
 
 
 class SheetRow(NamedTuple):
@@ -37,75 +34,38 @@ def sample_sheet(rows: Sequence[SheetRow]) -> Image.Image:
     if not rows:
         raise ValueError("expected at least one row to draw, got none")
     with_truth = any(row.truth is not None for row in rows)
-    return stack([_header(with_truth), *(_row(row) for row in rows)], _WIDTH, background=PAPER)
-
-
-def _header(with_truth: bool) -> Image.Image:
     boxes = "Regions (dashed: true)" if with_truth else "Regions"
     scores = "Scores (true)" if with_truth else "Scores"
-    columns = [
-        paragraph(name, width, _TEXT_SIZE, bold=True, background=RULE, max_lines=1)
-        for name, width in (
-            ("Source", _CELL),
-            ("Edited", _CELL),
-            (boxes, _CELL),
-            (scores, _TEXT_WIDTH),
-        )
-    ]
-    header = Image.new("RGB", (_WIDTH, columns[0].height + _GAP), RULE)
-    for position, column in enumerate(columns):
-        header.paste(column, (_GAP + position * (_CELL + _GAP), _GAP // 2))
-    return header
+    return _LAYOUT.sheet(("Source", "Edited", boxes, scores), map(_row, rows))
 
 
 def _row(row: SheetRow) -> Image.Image:
-    edited = _fit(row.edited)
+    edited = _LAYOUT.fitted(row.edited)
     boxes = draw_regions(edited, row.judgement.regions, text_size=None)
     if row.truth is not None:
         boxes = draw_dashed(boxes, row.truth.regions)
-    verdict = _verdict(row.judgement, row.truth)
-    title = paragraph(row.instruction, _WIDTH - 2 * _GAP, _TEXT_SIZE, bold=True, max_lines=3)
-    height = max(_CELL, verdict.height)
-    body = Image.new("RGB", (_WIDTH - 2 * _GAP, height), PAPER)
-    for position, picture in enumerate((_fit(row.source), edited, boxes)):
-        body.paste(_in_cell(picture), (position * (_CELL + _GAP), 0))
-    body.paste(verdict, (3 * (_CELL + _GAP), 0))
-    block = stack([title, body], _WIDTH, margin=_GAP, gap=_GAP // 2)
-    block.paste(RULE, (0, block.height - 1, _WIDTH, block.height))
-    return block
+    pictures = [_LAYOUT.fitted(row.source), edited, boxes]
+    return _LAYOUT.row(row.instruction, pictures, _verdict(row.judgement, row.truth))
 
 
 def _verdict(judgement: Judgement, truth: Judgement | None) -> Image.Image:
+    width = _LAYOUT.text_width
     if judgement.scores is None or judgement.reward is None:
         blocks = [
-            paragraph("No judgement", _TEXT_WIDTH, _TEXT_SIZE + 4, bold=True, colour=ALARM),
-            paragraph(judgement.reason, _TEXT_WIDTH, _TEXT_SIZE, colour=ALARM, max_lines=7),
+            paragraph("No judgement", width, TEXT_SIZE + 4, bold=True, colour=ALARM),
+            paragraph(judgement.reason, width, TEXT_SIZE, colour=ALARM, max_lines=7),
         ]
-        return stack(blocks, _TEXT_WIDTH, gap=4)
+        return stack(blocks, width, gap=4)
     known = truth.scores.given() if truth is not None and truth.scores is not None else {}
     reward = f"Reward {judgement.reward:.3f}"
     if truth is not None and truth.reward is not None:
         reward += f" ({truth.reward:.3f})"
-    blocks = [paragraph(reward, _TEXT_WIDTH, _TEXT_SIZE + 4, bold=True)]
+    blocks = [paragraph(reward, width, TEXT_SIZE + 4, bold=True)]
     for field, score in judgement.scores.given().items():
         line = f"{SCORE_NAMES[field]}  {score:.1f}"
         line += f" ({known[field]:.1f})" if field in known else ""
-        blocks.append(paragraph(line, _TEXT_WIDTH, _TEXT_SIZE))
+        blocks.append(paragraph(line, width, TEXT_SIZE))
     labels = "; ".join(f"{region.id} {region.label}" for region in judgement.regions)
-    told = labels or why_no_regions(judgement)
-    blocks.append(paragraph(told, _TEXT_WIDTH, 13, colour=FAINT_INK, max_lines=4))
-    return stack(blocks, _TEXT_WIDTH, gap=4)
-
-
-def _fit(picture: Image.Image) -> Image.Image:
-    """The picture as large as a cell holds; a small one keeps its pixels as squares."""
-    scale = _CELL / max(picture.size)
-    how = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
-    width, height = (max(1, round(side * scale)) for side in picture.size)
-    return picture.convert("RGB").resize((width, height), how)
-
-
-def _in_cell(picture: Image.Image) -> Image.Image:
-    cell = Image.new("RGB", (_CELL, _CELL), RULE)
-    cell.paste(picture, ((_CELL - picture.width) // 2, (_CELL - picture.height) // 2))
-    return cell
+    regions = labels or why_no_regions(judgement)
+    blocks.append(paragraph(regions, width, 13, colour=FAINT_INK, max_lines=4))
+    return stack(blocks, width, gap=4)

@@ -7,12 +7,14 @@ boxes are drawn where there is none.
 
 import functools
 import unicodedata
-from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import matplotlib
 from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
+
+Colour = tuple[int, int, int]
 
 INK = (28, 32, 38)
 FAINT_INK = (107, 114, 125)
@@ -35,17 +37,13 @@ _WIDE_FONTS = (
 
 def font_for(text: str, size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     """Font of ``size`` pixels whose glyphs cover ``text``, as far as this machine has one."""
-    characters = set(map(ord, _printable(text)))
-    wide = _wide(size) if characters - _covered() else None
-    if wide is None or len(characters - _covered()) <= len(characters - _wide_covered()):
-        return _dejavu(size, bold)
-    return wide
+    fonts = [_dejavu(size, bold), _dejavu(size, False), *_wide(size)]
+    return min(fonts, key=lambda font: len(_missing(text, font)))
 
 
 def is_covered(text: str) -> bool:
     """Whether there is a font for ``text`` here that has a glyph for each of its characters."""
-    characters = set(map(ord, _printable(text)))
-    return characters <= _covered() or characters <= _wide_covered()
+    return not _missing(text, font_for(text, 16))
 
 
 def wrap(
@@ -53,8 +51,9 @@ def wrap(
 ) -> list[str]:
     """Break ``text`` into lines of at most ``width`` pixels.
 
-    Words longer than a line are broken, and so is text without spaces. When ``max_lines`` do not
-    hold it, the last one ends with an ellipsis.
+    Words longer than a line are broken, and so is text without spaces, both of which Pillow's
+    ``ImageText.wrap`` refuses. When ``max_lines`` do not hold it, the last one ends with an
+    ellipsis.
     """
     lines = [""]
     for word in _printable(text).split(" "):
@@ -79,8 +78,8 @@ def paragraph(
     size: int,
     *,
     bold: bool = False,
-    colour: tuple[int, int, int] = INK,
-    background: tuple[int, int, int] = PAPER,
+    colour: Colour = INK,
+    background: Colour = PAPER,
     max_lines: int | None = None,
 ) -> Image.Image:
     """Draw ``text`` as a block ``width`` pixels wide and as high as it needs."""
@@ -99,30 +98,9 @@ def line_height(size: int) -> int:
     return round(size * _LINE_HEIGHT)
 
 
-def stack(
-    blocks: Sequence[Image.Image],
-    width: int,
-    *,
-    margin: int = 0,
-    gap: int = 0,
-    background: tuple[int, int, int] = PAPER,
-) -> Image.Image:
-    """Put blocks below each other, left-aligned, on a page ``width`` pixels wide."""
-    height = sum(block.height for block in blocks) + gap * max(len(blocks) - 1, 0) + 2 * margin
-    page = Image.new("RGB", (width, max(height, 1)), background)
-    y = margin
-    for block in blocks:
-        page.paste(block, (margin, y))
-        y += block.height + gap
-    return page
-
-
 def _printable(text: str) -> str:
     """One line without control characters: a model's words may hold anything."""
-    visible = (
-        " " if character.isspace() or unicodedata.category(character) in ("Cc", "Cs") else character
-        for character in text
-    )
+    visible = (" " if unicodedata.category(one) in ("Cc", "Cs") else one for one in text)
     return " ".join("".join(visible).split())
 
 
@@ -132,33 +110,26 @@ def _with_ellipsis(line: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     return line.rstrip() + "…"
 
 
-@functools.cache
-def _font_folder() -> Path:
-    return Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+def _missing(text: str, font: ImageFont.FreeTypeFont) -> set[int]:
+    return set(map(ord, _printable(text))) - _characters(font.path)
 
 
 @functools.cache
-def _covered() -> frozenset[int]:
-    return frozenset(FT2Font(str(_font_folder() / "DejaVuSans.ttf")).get_charmap())
-
-
-@functools.cache
-def _wide_covered() -> frozenset[int]:
-    font = _wide(16)
-    return frozenset(FT2Font(font.path).get_charmap()) if font is not None else frozenset()
+def _characters(path: str) -> frozenset[int]:
+    return frozenset(FT2Font(path).get_charmap())
 
 
 @functools.lru_cache(maxsize=64)
 def _dejavu(size: int, bold: bool) -> ImageFont.FreeTypeFont:
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(_font_folder() / name), size)
+    return ImageFont.truetype(str(folder / name), size)
 
 
 @functools.lru_cache(maxsize=64)
-def _wide(size: int) -> ImageFont.FreeTypeFont | None:
+def _wide(size: int) -> list[ImageFont.FreeTypeFont]:
+    """The first of the wide fonts that this machine has, if any."""
     for name in _WIDE_FONTS:
-        try:
-            return ImageFont.truetype(name, size)
-        except OSError:
-            continue  # not on this machine
-    return None
+        with suppress(OSError):
+            return [ImageFont.truetype(name, size)]
+    return []

@@ -92,7 +92,7 @@ def test_the_copy_is_made_once_and_found_wherever_the_shards_are(packed, cache, 
     (tmp_path / "moved" / "edits-00000.parquet").touch()
     assert [*EditRows(Dataset(tmp_path / "moved"), cache)] == whole
     [line] = [line for line in caplog.messages if "copying row groups" in line]
-    assert line.startswith("copying row groups to this machine's cache: 6/6 (100 %)")
+    assert line.startswith("copying row groups to this machine's cache: 100% 6/6")
 
 
 def test_a_shard_that_was_replaced_is_read_anew_though_its_time_and_size_are_the_same(

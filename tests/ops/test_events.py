@@ -32,11 +32,11 @@ def test_what_is_logged_is_told_with_its_kind(tmp_path, monkeypatch):
     logger = logging.Logger("spatialreward.test")
     logger.addHandler(EventHandler(Teller.of("train-judge")))
     logger.info("begins with\n%d edits", 3)
-    logger.info("judged: 1/%d (33 %%)", 3, extra={"event": "progress"})
+    logger.info("judged:  33%% 1/%d", 3, extra={"event": "progress"})
     logger.info("done before", extra={"event": "reused"})
     assert told(tmp_path / "events.jsonl") == [
         ("train-judge", "said", "begins with\n3 edits"),
-        ("train-judge", "progress", "judged: 1/3 (33 %)"),
+        ("train-judge", "progress", "judged:  33% 1/3"),
         ("train-judge", "reused", "done before"),
     ]
 

@@ -140,8 +140,8 @@ def test_long_moves_say_how_far_they_are(store, folder, place, monkeypatch, capl
     with caplog.at_level("INFO"):
         ref = store.put_folder(folder, place)
         store.fetch_folder(ref, tmp_path / "back")
-    assert f"MiB to {ref.uri}: 6/6 (100 %)" in caplog.text
-    assert f"MiB from {ref.uri}: 6/6 (100 %)" in caplog.text
+    assert f"MiB to {ref.uri}: 100% 6/6" in caplog.text
+    assert f"MiB from {ref.uri}: 100% 6/6" in caplog.text
 
 
 def test_files_are_moved_at_the_same_time(store, place, tmp_path, monkeypatch):

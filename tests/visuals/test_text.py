@@ -1,7 +1,6 @@
 import pytest
-from PIL import Image
 
-from spatialreward.visuals.text import font_for, is_covered, paragraph, stack, wrap
+from spatialreward.visuals.text import font_for, is_covered, paragraph, wrap
 
 FONT = font_for("", 16)
 
@@ -48,10 +47,3 @@ def test_a_character_that_no_font_has_does_not_change_the_others_font():
 def test_text_leaves_ink():
     assert paragraph("ink", 80, 16).getextrema()[0][0] < 100
     assert paragraph("", 80, 16).getextrema()[0] == (255, 255)
-
-
-def test_blocks_are_stacked_with_margins_and_gaps():
-    page = stack([Image.new("RGB", (10, 20), "red")] * 2, 50, margin=5, gap=3)
-    assert page.size == (50, 5 + 20 + 3 + 20 + 5)
-    assert page.getpixel((5, 5)) == (255, 0, 0)
-    assert page.getpixel((5, 26)) == (255, 255, 255)

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from components.data_building.bench.baselines import plain_difference, tolerant_difference
 from spatialreward.data.edits import Box, Extent, SpatialPrior
@@ -21,8 +21,9 @@ from spatialreward.figures import Figure
 from spatialreward.images import load_image
 from spatialreward.progress import track
 from spatialreward.records import EditRegion
+from spatialreward.visuals.layout import SheetLayout
 from spatialreward.visuals.regions import draw_dashed, draw_regions
-from spatialreward.visuals.text import FAINT_INK, PAPER, RULE, paragraph, stack
+from spatialreward.visuals.text import RULE
 from spatialreward.world.config import DataConfig
 from spatialreward.world.drawing import draw_sample
 from spatialreward.world.samples import SceneSample
@@ -38,8 +39,7 @@ _LOCAL_EDITS = ("girl_pendant", "girl_cry", "coat_calfskin", "train_to_plane")
 _STYLE_EDIT = "anime_style"
 _QUALITIES = (60, 96)
 _SHIFTS = (-2, -1, 1, 2)
-_CELL = 256
-_GAP = 12
+_LAYOUT = SheetLayout(cell=256)
 Found = TypeVar("Found")
 
 
@@ -224,15 +224,8 @@ def draw_real_edits(folder: Path = REAL_EDITS) -> Image.Image | None:
     edits = read_real_edits(folder)
     if not edits:
         return None
-    width = 3 * _CELL + 4 * _GAP
-    titles = paragraph(
-        "Source, proposed regions (dashed: drawn by eye), changed pixels",
-        width - 2 * _GAP,
-        14,
-        colour=FAINT_INK,
-    )
-    head = stack([titles], width, margin=_GAP)
-    return stack([head, *(_sheet_row(edit, width) for edit in edits)], width, background=PAPER)
+    names = ("Source", "Proposed (dashed: drawn)", "Changed pixels")
+    return _LAYOUT.sheet(names, map(_sheet_row, edits))
 
 
 def _row(edit: RealEdit) -> EditRow:
@@ -282,31 +275,21 @@ def _as_jpeg(picture: Image.Image, quality: int) -> Image.Image:
     return Image.open(buffer).convert("RGB")
 
 
-def _sheet_row(edit: RealEdit, width: int) -> Image.Image:
+def _sheet_row(edit: RealEdit) -> Image.Image:
     prior = propose(edit.source, edit.edited)
     mask = Image.fromarray(changed_mask(edit.source, edit.edited))
     found, drawn = (_as_regions(boxes) for boxes in (_boxes(prior), edit.boxes))
-    with_boxes = draw_dashed(draw_regions(_fitted(edit.edited), found, text_size=None), drawn)
-    pictures = (_fitted(edit.source), with_boxes, _fitted(mask.convert("RGB")))
-    body = Image.new("RGB", (width - 2 * _GAP, max(one.height for one in pictures)), PAPER)
-    for position, picture in enumerate(pictures):
-        left = position * (_CELL + _GAP)
+    edited = draw_regions(_LAYOUT.fitted(edit.edited), found, text_size=None)
+    pictures = [
+        _LAYOUT.fitted(edit.source),
+        draw_dashed(edited, drawn),
         # A mask may be as white as the paper.
-        body.paste(RULE, (left - 1, 0, left + picture.width + 1, picture.height + 1))
-        body.paste(picture, (left, 0))
+        ImageOps.expand(_LAYOUT.fitted(mask), 1, RULE),
+    ]
     iou = union_iou(_boxes(prior), edit.boxes)
     title = f"{edit.id}: {edit.instruction} ({prior.extent}, IoU {iou:.2f})"
-    heading = paragraph(title, width - 2 * _GAP, 14, bold=True, max_lines=2)
-    block = stack([heading, body], width, margin=_GAP, gap=_GAP // 2)
-    block.paste(RULE, (0, block.height - 1, width, block.height))
-    return block
+    return _LAYOUT.row(title, pictures)
 
 
 def _as_regions(boxes: Sequence[Box]) -> list[EditRegion]:
     return [EditRegion(id=n, label="", bbox_2d=box) for n, box in enumerate(boxes)]
-
-
-def _fitted(picture: Image.Image) -> Image.Image:
-    scale = _CELL / max(picture.size)
-    size = tuple(max(1, round(side * scale)) for side in picture.size)
-    return picture.resize(size, Image.Resampling.LANCZOS)

@@ -1,31 +1,24 @@
 """Pictures of a data card: edits with boxes, words and scores, and panels of histograms."""
 
-import io
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from PIL import Image, ImageOps
+from PIL import Image
 
 from spatialreward.data.edits import LabelledEdit
 from spatialreward.data.packing.statistics import Histogram
 from spatialreward.images import decode_image
 from spatialreward.records import EditRegion, Judgement
+from spatialreward.visuals.charts import panels_of, picture_of
+from spatialreward.visuals.layout import GAP, TEXT_SIZE, SheetLayout, stack
 from spatialreward.visuals.overlay import readable, score_bars
 from spatialreward.visuals.regions import draw_dashed, draw_regions
-from spatialreward.visuals.text import FAINT_INK, PAPER, RULE, paragraph, stack
+from spatialreward.visuals.text import FAINT_INK, RULE, paragraph
 
-_CELL = 288
-_TEXT_WIDTH = 330
-_GAP = 12
-_TEXT_SIZE = 14
+_LAYOUT = SheetLayout(cell=288, text_width=330)
 _SMALL_TEXT = 12
-_WIDTH = 3 * (_CELL + _GAP) + _TEXT_WIDTH + 2 * _GAP
-_COLOUR = "#0072b2"
-_DOTS_PER_INCH = 110
 
 
 class Panel(NamedTuple):
@@ -46,17 +39,11 @@ def histogram_chart(panels: Sequence[Panel], columns: int = 2) -> Image.Image:
     """
     if not panels:
         raise ValueError("expected at least one histogram to draw, got none")
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(4.6 * columns, 2.7 * rows), dpi=_DOTS_PER_INCH, layout="constrained")
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axes, panel in zip(grid, panels, strict=False):
+    titles = [panel.title for panel in panels]
+    figure, grid = panels_of(titles, columns=columns, size_in=(4.6, 2.7), font_size=10)
+    for axes, panel in zip(grid, panels, strict=True):
         _draw(axes, panel)
-    for axes in grid[len(panels) :]:
-        axes.set_visible(False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return Image.open(buffer).convert("RGB")
+    return picture_of(figure)
 
 
 def edits_sheet(edits: Sequence[LabelledEdit]) -> Image.Image:
@@ -70,69 +57,46 @@ def edits_sheet(edits: Sequence[LabelledEdit]) -> Image.Image:
     """
     if not edits:
         raise ValueError("expected at least one edit to draw, got none")
-    return stack([_header(), *(_row(edit) for edit in edits)], _WIDTH)
+    names = ("Source", "Edited", "Regions (dashed: from pixels)", "What the data say")
+    return _LAYOUT.sheet(names, map(_row, edits))
 
 
 def _draw(axes: Axes, panel: Panel) -> None:
     histogram = panel.histogram
-    axes.stairs(histogram.counts, histogram.edges, fill=True, color=_COLOUR)
-    axes.set_title(panel.title, loc="left", fontweight="bold", fontsize=10)
+    axes.stairs(histogram.counts, histogram.edges, fill=True)
     axes.set_xlabel(panel.x_label, fontsize=9)
     axes.set_ylabel("count", fontsize=9)
     axes.tick_params(labelsize=8)
     axes.set_xlim(histogram.edges[0], histogram.edges[-1])
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.grid(axis="y", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
     if panel.ticks:
         axes.set_xticks([at for at, _ in panel.ticks], [label for _, label in panel.ticks])
-    caption = f"n = {histogram.num_values:,}"
+    summary = f"n = {histogram.num_values:,}"
     if histogram.num_values:
-        caption = f"mean {histogram.mean:.3g}, {caption}"
+        summary = f"mean {histogram.mean:.3g}, {summary}"
         axes.axvline(histogram.mean, color="#d55e00", linewidth=1.2)
-    axes.set_title(caption, loc="right", fontsize=8, color="#6b727d")
-
-
-def _header() -> Image.Image:
-    names = ("Source", "Edited", "Regions (dashed: from pixels)", "What the data say")
-    header = Image.new("RGB", (_WIDTH, 2 * _TEXT_SIZE + _GAP // 2), RULE)
-    for position, name in enumerate(names):
-        text = paragraph(name, _CELL, _TEXT_SIZE, bold=True, background=RULE, max_lines=1)
-        header.paste(text, (_GAP + position * (_CELL + _GAP), (header.height - text.height) // 2))
-    return header
+    axes.set_title(summary, loc="right", fontsize=8, color="#6b727d")
 
 
 def _row(edit: LabelledEdit) -> Image.Image:
-    words = _words(edit)
-    inner = _WIDTH - 2 * _GAP
-    body = Image.new("RGB", (inner, max(_CELL, words.height)), PAPER)
-    for position, picture in enumerate(_pictures(edit)):
-        body.paste(
-            ImageOps.pad(picture, (_CELL, _CELL), color=RULE), (position * (_CELL + _GAP), 0)
-        )
-    body.paste(words, (3 * (_CELL + _GAP), 0))
-    title = paragraph(
-        edit.instruction or "no instruction", inner, _TEXT_SIZE, bold=True, max_lines=3
-    )
-    blocks = [title, body]
+    below = []
     if (label := edit.label) is not None:
-        reasoning = readable(label.sc_reasoning if label.scores.is_semantic else label.pq_reasoning)
-        blocks.append(paragraph(reasoning, inner, _SMALL_TEXT, colour=FAINT_INK, max_lines=3))
-    block = stack(blocks, _WIDTH, margin=_GAP, gap=_GAP // 2)
-    block.paste(RULE, (0, block.height - 1, _WIDTH, block.height))
-    return block
+        said = readable(label.sc_reasoning if label.scores.is_semantic else label.pq_reasoning)
+        width = _LAYOUT.width - 2 * GAP
+        below = [paragraph(said, width, _SMALL_TEXT, colour=FAINT_INK, max_lines=3)]
+    return _LAYOUT.row(edit.instruction or "no instruction", _pictures(edit), _words(edit), below)
 
 
 def _pictures(edit: LabelledEdit) -> list[Image.Image]:
     if not edit.sources:
         source = paragraph(
-            "no source picture", _CELL, _TEXT_SIZE, colour=FAINT_INK, background=RULE
+            "no source picture", _LAYOUT.cell, TEXT_SIZE, colour=FAINT_INK, background=RULE
         )
     else:
-        source = _fit(decode_image(edit.sources[0], f"{edit.id}/source"))
+        source = _LAYOUT.fitted(decode_image(edit.sources[0], f"{edit.id}/source"))
     if edit.edited is None:
         return [source]
-    edited = _fit(decode_image(edit.edited, f"{edit.id}/edited"))
+    edited = _LAYOUT.fitted(decode_image(edit.edited, f"{edit.id}/edited"))
     if not edit.sources:
         return [source, edited]
     proposed = edit.prior.regions if edit.prior is not None else ()
@@ -150,13 +114,6 @@ def _outlined(edit: LabelledEdit) -> tuple[EditRegion, ...]:
     return edit.label.regions if edit.label is not None else edit.given_regions or ()
 
 
-def _fit(picture: Image.Image) -> Image.Image:
-    # Enlarge small scenes without smoothing; draw boxes afterwards, so that they stay thin.
-    small = max(picture.size) * 2 <= _CELL
-    how = Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS
-    return ImageOps.contain(picture, (_CELL, _CELL), how)
-
-
 def _words(edit: LabelledEdit) -> Image.Image:
     facts = [edit.operation or "operation unknown"]
     if edit.prior is not None:
@@ -165,9 +122,9 @@ def _words(edit: LabelledEdit) -> Image.Image:
         facts.append("prompt only")
     if len(edit.sources) > 1:
         facts.append(f"{len(edit.sources)} sources")
-    blocks = [paragraph(", ".join(facts), _TEXT_WIDTH, _TEXT_SIZE, max_lines=2)]
+    blocks = [paragraph(", ".join(facts), _LAYOUT.text_width, TEXT_SIZE, max_lines=2)]
     if edit.label is None:
-        blocks.append(paragraph("not annotated", _TEXT_WIDTH, _TEXT_SIZE, colour=FAINT_INK))
+        blocks.append(paragraph("not annotated", _LAYOUT.text_width, TEXT_SIZE, colour=FAINT_INK))
         if edit.given_regions is not None:
             blocks.append(_small(f"Given regions: {_labels(edit.given_regions)}"))
     else:
@@ -176,14 +133,14 @@ def _words(edit: LabelledEdit) -> Image.Image:
         said = ", ".join(f"{name} {value}" for name, value in edit.given.items())
         blocks.append(_small(f"Given: {said}"))
     blocks.append(_small(f"{edit.origin.file}, row {edit.origin.row}"))
-    return stack(blocks, _TEXT_WIDTH, gap=5)
+    return stack(blocks, _LAYOUT.text_width, gap=5)
 
 
 def _annotation(label: Judgement, verified: bool | None) -> list[Image.Image]:
     second_pass = {True: ", verified", False: ", not confirmed by a second pass", None: ""}
-    regions = [paragraph(_labels(label.regions), _TEXT_WIDTH, _TEXT_SIZE, max_lines=4)]
+    regions = [paragraph(_labels(label.regions), _LAYOUT.text_width, TEXT_SIZE, max_lines=4)]
     return [
-        score_bars(label.scores, _TEXT_WIDTH, _TEXT_SIZE),
+        score_bars(label.scores, _LAYOUT.text_width, TEXT_SIZE),
         *(regions if label.scores.is_semantic else ()),
         _small(f"Annotated by {label.judged_by}{second_pass[verified]}"),
     ]
@@ -194,4 +151,4 @@ def _labels(regions: Sequence[EditRegion]) -> str:
 
 
 def _small(text: str) -> Image.Image:
-    return paragraph(text, _TEXT_WIDTH, _SMALL_TEXT, colour=FAINT_INK, max_lines=2)
+    return paragraph(text, _LAYOUT.text_width, _SMALL_TEXT, colour=FAINT_INK, max_lines=2)

@@ -50,8 +50,7 @@ class Histogram:
         found = np.fromiter(values, dtype=float)
         if not len(found):
             return
-        bins = np.clip(np.searchsorted(self.edges, found, "right") - 1, 0, len(self.counts) - 1)
-        self.counts += np.bincount(bins, minlength=len(self.counts))
+        self.counts += np.histogram(found.clip(self.edges[0], self.edges[-1]), self.edges)[0]
         self.smallest = min(self.smallest, float(found.min()))
         self.largest = max(self.largest, float(found.max()))
         self._total += float(found.sum())

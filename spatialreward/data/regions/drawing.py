@@ -6,6 +6,7 @@ from PIL import Image
 
 from spatialreward.data.edits import SpatialPrior
 from spatialreward.records import EditRegion
+from spatialreward.visuals.layout import beside
 from spatialreward.visuals.overlay import SHORTEST_DISPLAY
 from spatialreward.visuals.regions import draw_regions
 
@@ -34,7 +35,4 @@ def draw_prior(
         for number, region in enumerate(prior.regions)
     ]
     drawn = draw_regions(shown, regions, text_size=max(15, max(size) // 44))
-    page = Image.new("RGB", (2 * size[0] + _GAP, size[1]), "white")
-    page.paste(source.resize(size), (0, 0))
-    page.paste(drawn, (size[0] + _GAP, 0))
-    return page
+    return beside([source.resize(size), drawn], size[0], _GAP)
