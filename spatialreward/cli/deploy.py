@@ -18,7 +18,6 @@ from spatialreward.cli.deploy_options import (
     own_template,
 )
 from spatialreward.cli.watch import watch
-from spatialreward.cli.webhook import webhook
 from spatialreward.errors import SpatialRewardError
 
 if TYPE_CHECKING:
@@ -171,7 +170,6 @@ def serving_repository(
 
 
 app.command()(watch)
-app.command()(webhook)
 
 
 def _print_table(history: "History") -> None:

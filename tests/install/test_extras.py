@@ -144,7 +144,6 @@ def test_help_needs_no_extra(tmp_path):
         ("promote judge --version 7", "tracking"),
         ("demote judge", "tracking"),
         ("deploy watch --backend local --endpoint localhost:1 --repository r", "deployer"),
-        ("deploy webhook --url http://a/b --secret x", "deployer"),
         ("train base --out base", "training"),
         ("train judge --data d --base shipped --out judge", "training"),
         ("rl train --editor {checkpoint} --judge pixels --out tuned", "editors"),

@@ -1,6 +1,3 @@
-import threading
-import time
-
 import pytest
 import tritonclient.grpc
 
@@ -8,17 +5,12 @@ from spatialreward.ops.deployer.config import DeployerConfig, LocalBackend, Tria
 from spatialreward.ops.deployer.local import LocalServing
 from spatialreward.ops.deployer.loop import Deployer
 from spatialreward.ops.deployer.reconcile import Outcome
-from spatialreward.ops.deployer.registration import register_webhook
 from spatialreward.ops.deployment.errors import NothingKnown
 from spatialreward.ops.deployment.exclusive import exclusive
 from spatialreward.ops.promotion import demote
-from spatialreward.ops.registry import set_alias
 from spatialreward.stack import Service, StackConfig, running_stack
 
 from .conftest import Site
-
-_LONG_S = 600
-"""Longer than anything here takes on a machine that has other things to do."""
 
 
 @pytest.fixture
@@ -30,7 +22,7 @@ def site(triton, scripted_template, registry):
 def deployer_of(registry):
     """Makes a deployer of the test's model for a site."""
 
-    def make(site, secret="", **options):
+    def make(site, **options):
         edits = {
             "smoke_edits": options.pop("smoke", {}),
             "probe_edits": options.pop("probes", {}),
@@ -45,7 +37,7 @@ def deployer_of(registry):
             model=site.model,
         )
         config = DeployerConfig(name=registry.name, backend=backend, port=0, **options)
-        return Deployer(config, LocalServing(backend, registry.name, **edits), secret)
+        return Deployer(config, LocalServing(backend, registry.name, **edits))
 
     return make
 
@@ -160,46 +152,3 @@ def test_a_server_that_was_started_again_serves_the_champion_again(
         server.unload_model(site.model, headers=site.metadata)
         assert deployer.once().outcome is Outcome.DEPLOYED
         assert site.ask(edit) == ("2", 0.75)
-
-
-def test_a_webhook_of_mlflow_wakes_the_deployer(site, deployer_of, registry, scripted, edit):
-    registry.promote(scripted("first", reward=0.25))
-    # An hour between two looks: only a webhook can be what makes it look.
-    deployer = deployer_of(site, "hush", host="127.0.0.1", reconcile_s=3600)
-    deployed = threading.Event()
-    look = deployer.once
-
-    def once():
-        seen = look()
-        if seen.served and seen.served.version == 2:
-            deployed.set()
-        return seen
-
-    deployer.once = once
-    started = threading.Event()
-    running = threading.Thread(target=deployer.run, args=(started,))
-    running.start()
-    try:
-        assert started.wait(_LONG_S)
-        url = f"http://127.0.0.1:{deployer.port}/webhook"
-        assert register_webhook(registry.name, url, "hush")
-        assert not register_webhook(registry.name, url, "hush")
-        _once_served(site, edit)
-        second = registry.register(scripted("second", reward=0.75))
-        set_alias(second, "champion")
-        assert deployed.wait(_LONG_S)
-    finally:
-        deployer.stop()
-        running.join()
-    assert site.ask(edit) == ("2", 0.75)
-
-
-def _once_served(site, edit):
-    """Wait until the first champion answers: it was looked up, so a look more finds another."""
-    deadline = time.monotonic() + _LONG_S
-    while True:
-        try:
-            return site.ask(edit)
-        except Exception:
-            assert time.monotonic() < deadline, "nobody answers"
-            time.sleep(0.1)
