@@ -2,16 +2,14 @@
 
 import logging
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spatialreward.cli.command import sigterm_as_exit
 from spatialreward.cli.deploy_options import (
     ENDPOINT,
     REPOSITORY,
@@ -150,7 +148,7 @@ def watch(
     from spatialreward.ops.deployer.reconcile import Outcome
 
     deployer = Deployer(settings, backend_of(settings, smoke, probes))
-    with _sigterm_as_exit():
+    with sigterm_as_exit():
         if not once:
             deployer.run()
             return
@@ -222,17 +220,3 @@ def _set_up_logs(asked: LogFormat | None) -> None:
     if chosen is LogFormat.JSON:
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonLines())
-
-
-@contextmanager
-def _sigterm_as_exit() -> Iterator[None]:
-    """Let SIGTERM undo what is under way, as an error does, and end this process."""
-    before = signal.signal(signal.SIGTERM, _end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _end(number: int, _frame: object) -> NoReturn:
-    sys.exit(128 + number)

@@ -139,7 +139,6 @@ def test_help_needs_no_extra(tmp_path):
             "chat",
         ),
         ("deploy --model folder --endpoint localhost:1 --repository r", "deployer"),
-        ("deploy rollback --endpoint localhost:1 --repository r", "deployer"),
         ("deploy list --endpoint localhost:1 --repository r", "deployer"),
         ("promote judge --version 7", "tracking"),
         ("demote judge", "tracking"),

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import tritonclient.grpc as triton
+from google.protobuf import json_format
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 from tritonclient.utils import InferenceServerException
 
 from spatialreward.client.handshake import speaks_http
@@ -41,19 +43,26 @@ class Server:
         self._key = key
         self._client = triton.InferenceServerClient(endpoint)
 
-    def load(self, model: str) -> None:
+    def load(self, model: str, config: ModelConfig | None = None) -> None:
         """Load a model as its files are now.
 
-        Versions that are loaded and not to be any more are retired by the server once the others
-        are ready, after their last request; when one does not load, all stays as it was.
+        The server retires loaded versions that the configuration does not name once the others are
+        ready, after their last request; when one does not load, all stays as it was.
+
+        Args:
+            model: its name.
+            config: instead of the one among its files. Given that, Triton loads what it names;
+                else it does nothing when it takes the files for unchanged, and may be wrong in that
+                after a load that failed.
 
         Raises:
             DeploymentError: it does not load.
         """
+        override = None if config is None else json_format.MessageToJson(config)
         self._ask(
             model,
             lambda: self._client.load_model(
-                model, headers=self._headers, client_timeout=LOAD_TIMEOUT_S
+                model, headers=self._headers, config=override, client_timeout=LOAD_TIMEOUT_S
             ),
         )
 

@@ -1,12 +1,14 @@
 import pytest
 import tritonclient.grpc
+from filelock import FileLock
 
+from spatialreward.ops.deployer.backends import Served
 from spatialreward.ops.deployer.config import DeployerConfig, LocalBackend, TrialBounds
 from spatialreward.ops.deployer.local import LocalServing
 from spatialreward.ops.deployer.loop import Deployer
 from spatialreward.ops.deployer.reconcile import Outcome
 from spatialreward.ops.deployment.errors import NothingKnown
-from spatialreward.ops.deployment.exclusive import exclusive
+from spatialreward.ops.deployment.lifecycle import LOCK_FILE
 from spatialreward.ops.promotion import demote
 from spatialreward.stack import Service, StackConfig, running_stack
 
@@ -66,15 +68,15 @@ def test_the_champion_is_served_and_a_failing_one_never_answers(
             assert look.served.version == first.version
             assert registry.champion() == first.version
             assert registry.serving(bad.version).startswith("failed: ")
-    assert set(answers) == {("1", 0.25)}
+    assert set(answers) == {(str(first.version), 0.25)}
     with site.asked_all_the_time(edit, threads=1) as answers:
         good = registry.promote(scripted("good", reward=0.75))
         assert deployer.once().outcome is Outcome.DEPLOYED
-    assert {reward for _, reward in answers} <= {0.25, 0.75}
+    assert set(answers) <= {(str(first.version), 0.25), (str(good.version), 0.75)}
     assert registry.serving(first.version) == "retired"
     demote(registry.name, by="bob", reason="slow")
     assert deployer.once().outcome is Outcome.DEPLOYED
-    assert site.ask(edit)[1] == 0.25
+    assert site.ask(edit) == (str(first.version), 0.25)
     assert registry.serving(good.version) == "retired"
 
 
@@ -91,10 +93,10 @@ def test_a_version_that_disagrees_with_the_served_one_is_not_switched_to(
     assert registry.serving(other.version).startswith("failed: ")
     assert site.ask(edit) == ("1", 0.25)
     near = registry.promote(scripted("near", reward=0.5))
-    with exclusive(site.repository):
+    with FileLock(site.repository / LOCK_FILE):
         look = deployer.once()
     assert look.outcome is Outcome.ERROR
-    assert "is deploying there" in look.message
+    assert "another process is deploying there" in look.message
     assert registry.champion() == near.version
     assert deployer.once().outcome is Outcome.DEPLOYED
     assert registry.champion() == near.version
@@ -116,7 +118,11 @@ def test_a_version_that_nobody_wants_any_more_is_not_switched_to(site, registry,
         model=site.model,
     )
     serving = LocalServing(where, registry.name, {}, {}, TrialBounds())
-    serving.deploy(registry.register(scripted("first", reward=0.25)), lambda: None)
+    site.deploy(scripted("folder", reward=0.5))
+    # Its number is 1, but it is not version 1 of the registry.
+    assert serving.served() is None
+    first = serving.deploy(registry.register(scripted("first", reward=0.25)), lambda: None)
+    assert serving.served() == first == Served(1, f"{site.model}/1")
 
     def nobody():
         raise NothingKnown("somebody else is champion")
