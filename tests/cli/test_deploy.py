@@ -49,9 +49,9 @@ def test_versions_are_listed_the_newest_first(run, repository):
         "2 served 2026-11-25 08:30:00 000000000000 models:/m/2",
         "1 kept 2026-11-25 08:30:00 000000000000 models:/m/1",
     ]
-    told = json.loads(run("deploy", "list", "--repository", repository, "--json").stdout)
-    assert told["served"] == 2
-    assert [(one["version"], one["here"]) for one in told["versions"]] == [
+    listed = json.loads(run("deploy", "list", "--repository", repository, "--json").stdout)
+    assert listed["served"] == 2
+    assert [(one["version"], one["here"]) for one in listed["versions"]] == [
         (2, "served"),
         (1, "kept"),
     ]

@@ -1,4 +1,4 @@
-"""What a deployer is told: whom it follows, where it serves, what a version must not break."""
+"""Settings of a deployer: which model it follows, where it serves, which bounds a version keeps."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -113,7 +113,7 @@ class DeployerConfig(Record):
     """One deployer."""
 
     name: str = "spatial-reward"
-    """The registered model; whoever is its champion is served."""
+    """The registered model; its champion is served."""
     backend: Backend
     reconcile_s: PositiveFloat = 15.0
     """How often registry and service are compared."""

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.ops.deployer.status import Status
@@ -29,7 +29,8 @@ def serving(host: str, port: int, status: Status, metrics: CollectorRegistry) ->
         InvalidInputError: the address cannot be listened at.
     """
     try:
-        server = make_server(host, port, _app(status, metrics), _Server, _Handler)
+        # A silent client holds a thread of its own, so probes are still answered.
+        server = make_server(host, port, _app(status, metrics), ThreadingWSGIServer, _Handler)
     except OSError as error:
         raise InvalidInputError(f"{host}:{port}: {error.strerror}") from error
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="http")
@@ -63,12 +64,6 @@ def _app(status: Status, metrics: CollectorRegistry) -> Callable[..., Iterable[b
         return [f"{body}\n".encode()]
 
     return app
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    """A silent client holds its own thread only, so probes are still answered."""
-
-    daemon_threads = True
 
 
 class _Handler(WSGIRequestHandler):

@@ -81,7 +81,7 @@ class Server:
         """Wait for loads that are under way, such as one whose caller was interrupted.
 
         The files of a model that is being loaded must not be touched: the server would wait for
-        its process until the backend's own limit, and answer nobody who loads it again.
+        its process until the backend's own limit, and answer no other load of it.
 
         Raises:
             DeploymentError: it takes too long, or the server does not answer.
@@ -99,7 +99,7 @@ class Server:
         self._wait(model, lambda: self.ready_versions(model) == [version], _ANSWER_TIMEOUT_S)
 
     def ready_versions(self, model: str) -> list[int]:
-        """Versions that can be asked by name; whoever names none is answered by the last.
+        """Versions that can be asked by name; the last one answers requests that name none.
 
         Raises:
             DeploymentError: the server does not answer.

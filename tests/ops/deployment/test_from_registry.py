@@ -53,19 +53,19 @@ def test_registered_models_are_deployed_listed_and_gone_back_to(
     assert done.stdout == f"{site.model} version 2 is served at {site.endpoint}: {second.uri}\n"
     third = register(scripted("third"))
     set_version_tags(third, {"serving": "failed: smoke edit a"})
-    listed = run("deploy", "list", "--registered", "served")
-    assert f"loaded at {site.endpoint}: 2" in listed.stdout
-    told = json.loads(run("deploy", "list", "--registered", "served", "--json").stdout)
-    assert told["served"] == 2
+    table = run("deploy", "list", "--registered", "served")
+    assert f"loaded at {site.endpoint}: 2" in table.stdout
+    listed = json.loads(run("deploy", "list", "--registered", "served", "--json").stdout)
+    assert listed["served"] == 2
     rows = [
-        (one["source"], one["here"], one["aliases"], one["serving"]) for one in told["versions"]
+        (one["source"], one["here"], one["aliases"], one["serving"]) for one in listed["versions"]
     ]
     assert rows == [
         (third.uri, "", ["champion"], "failed: smoke edit a"),
         (second.uri, "served", [], ""),
         (first.uri, "kept", [], ""),
     ]
-    assert told["versions"][1]["sha256"] == digest_folder(site.home / "2" / "checkpoint")
+    assert listed["versions"][1]["sha256"] == digest_folder(site.home / "2" / "checkpoint")
     back = run("deploy", "--model", first.uri, *template)
     assert back.stdout == f"{site.model} version 1 is served at {site.endpoint}: {first.uri}\n"
     assert site.ask(edit) == ("1", 0.25)
