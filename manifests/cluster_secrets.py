@@ -18,7 +18,6 @@ PLACES: dict[str, dict[str, tuple[str, ...]]] = {
     "spatialreward": {
         "object-store-credentials": _STORE_KEYS,
         "postgres-credentials": ("POSTGRES_USER", "POSTGRES_PASSWORD"),
-        "mlflow-webhook": ("WEBHOOK_SECRET", "ENCRYPTION_KEY"),
     },
     "kubeflow": {"object-store-credentials": _STORE_KEYS, "teacher-key": ("TEACHER_KEY",)},
 }

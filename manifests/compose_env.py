@@ -4,7 +4,6 @@ A password that is there stays: the volumes were made with it. Only what is miss
 """
 
 import argparse
-import base64
 import secrets
 import sys
 from collections.abc import Callable
@@ -19,9 +18,6 @@ SECRETS: dict[str, Callable[[], str]] = {
     # In an address: no character of it may mean anything there.
     "POSTGRES_PASSWORD": lambda: secrets.token_hex(20),
     "TRITON_REPOSITORY_KEY": lambda: secrets.token_hex(20),
-    "WEBHOOK_SECRET": lambda: secrets.token_hex(20),
-    # A Fernet key: 32 bytes.
-    "ENCRYPTION_KEY": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
 }
 
 

@@ -7,28 +7,21 @@ nothing.
 import json
 import logging
 import os
-import time
 from pathlib import Path
 
 import components
 from spatialreward.artifacts import ArtifactRef, DocumentRef
 from spatialreward.benchmarks.gate import GateError
 from spatialreward.benchmarks.report import load_report
+from spatialreward.cli.command import sigterm_as_exit
 from spatialreward.errors import InvalidInputError
 from spatialreward.ops.config import JudgeRegistrationStep, NoSettings
 from spatialreward.ops.deployer.waiting import wait_until_served
-from spatialreward.ops.deployment import deploy_once
-from spatialreward.ops.deployment.errors import SomebodyElseDeploys
+from spatialreward.ops.deployment import deploy
 from spatialreward.ops.deployment.server import KEY_VARIABLE
 from spatialreward.ops.promotion import promote
 from spatialreward.ops.promotion.tags import PROMOTED_AT
-from spatialreward.ops.registry import (
-    FetchedModel,
-    fetch_verified,
-    look_up,
-    model_tags,
-    register_candidate,
-)
+from spatialreward.ops.registry import fetch_verified, look_up, model_tags, register_candidate
 from spatialreward.ops.step import Outputs, Step, run_step
 
 logger = logging.getLogger(__name__)
@@ -37,7 +30,6 @@ TEMPLATE = Path(components.__file__).parents[1] / "serving" / "judge"
 DEPLOY_TIMEOUT = "SPATIALREWARD_DEPLOY_TIMEOUT_S"
 """Environment variable: longest time for a deployer to serve a champion, in seconds."""
 _DEPLOY_TIMEOUT_S = 1800.0
-_POLL_S = 2.0
 
 
 def register_judge(
@@ -108,7 +100,19 @@ def deploy_judge(model: str, parent_run_id: str) -> str:
 
     def work(step: Step) -> Outputs:
         if repository:
-            return _serve(fetch_verified(model), Path(repository), endpoint)
+            fetched = fetch_verified(model)
+            with sigterm_as_exit():
+                version = deploy(
+                    fetched.folder,
+                    template=TEMPLATE,
+                    repository=Path(repository),
+                    endpoint=endpoint,
+                    key=os.environ.get(KEY_VARIABLE, ""),
+                    source=fetched.model.uri,
+                    # Where a deployer follows the champion, too, it deploys the same version.
+                    wait_s=_deploy_timeout_s(),
+                )
+            return {"served": str(fetched.artifact), "served_version": version}
         found = look_up(model)
         ref = found.artifact
         wait_until_served(found.model, endpoint, timeout_s=_deploy_timeout_s())
@@ -123,28 +127,6 @@ def deploy_judge(model: str, parent_run_id: str) -> str:
         reuse=False,
     )
     return str(outputs["served"])
-
-
-def _serve(fetched: FetchedModel, repository: Path, endpoint: str) -> Outputs:
-    deadline = time.monotonic() + _deploy_timeout_s()
-    while True:
-        try:
-            served = deploy_once(
-                fetched.folder,
-                template=TEMPLATE,
-                repository=repository,
-                endpoint=endpoint,
-                key=os.environ.get(KEY_VARIABLE, ""),
-                source=fetched.model.uri,
-            )
-        except SomebodyElseDeploys as error:
-            # Use the champion's version number, as a deployer on the same server does.
-            if time.monotonic() > deadline:
-                raise
-            logger.info("waiting: %s", error)
-            time.sleep(_POLL_S)
-        else:
-            return {"served": str(fetched.artifact), "served_version": served}
 
 
 def _deploy_timeout_s() -> float:

@@ -1,12 +1,11 @@
 """``python -m serving.bench.promotion``: a promotion under load, against a restart.
 
-Everything is real and on this machine: the registry, the deployer's process with its webhook, the
-user's commands, Triton, and clients that never pause. The baseline works without a deployer: stop
-Triton, replace the old model by the new one, start it.
+Everything is real and on this machine: the registry, the deployer's process, the commands that a
+person types, Triton, and clients that never pause. The baseline is what one does without a
+deployer: stop Triton, put the new model in the old one's place, start it.
 """
 
 import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -180,7 +179,7 @@ def _promotion(
     from spatialreward.stack import StackConfig, environment, running_stack
 
     with running_stack(StackConfig(state_dir=_FOLDER / "stack")) as endpoints:
-        os.environ.update(environment(endpoints), WEBHOOK_SECRET=secrets.token_hex(16))
+        os.environ.update(environment(endpoints))
         os.environ["SPATIALREWARD_CACHE"] = str(_FOLDER.absolute() / "cache")
         triton = endpoints.triton
         assert triton is not None
@@ -291,21 +290,12 @@ def _register(folder: Path) -> int:
 
 @contextmanager
 def _deployer(edits: Sequence) -> Iterator[None]:
-    """The deployer in a separate process; MLflow calls it when an alias moves."""
+    """The deployer as a process of its own."""
     from serving.bench.triton import TEMPLATE
-    from spatialreward.stack.ports import free_ports
 
     # A few edits suffice, and a random judge is slow.
     probes = _write_edits(edits[:4], _FOLDER / "probes")
-    with free_ports() as free:
-        port = next(free)
-    options = [
-        "--backend=local",
-        f"--port={port}",
-        f"--template={TEMPLATE}",
-        f"--probe-edits={probes}",
-        f"--webhook-url=http://127.0.0.1:{port}/webhook",
-    ]
+    options = ["--backend=local", "--port=0", f"--template={TEMPLATE}", f"--probe-edits={probes}"]
     with (_FOLDER / "deployer.log").open("wb") as log:
         command = [sys.executable, "-c", _PROGRAM, "deploy", "watch"]
         process = subprocess.Popen([*command, *options], stderr=log)

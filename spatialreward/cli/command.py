@@ -1,9 +1,11 @@
 """What every command of ours shares: how it fails and what it logs."""
 
 import logging
+import signal
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import typer
 from tqdm import tqdm
@@ -57,6 +59,20 @@ class UsualCommand(TyperGroup):
 def _failure(error: SpatialRewardError) -> typer.Exit:
     typer.echo(f"error: {' '.join(str(error).split())}", err=True)
     return typer.Exit(1)
+
+
+@contextmanager
+def sigterm_as_exit() -> Iterator[None]:
+    """Let SIGTERM, which ends a job or a pod, undo what is under way as an error does."""
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    sys.exit(128 + number)
 
 
 class AroundBars(logging.Handler):

@@ -1,11 +1,12 @@
 """``spatialreward deploy``: which judge a Triton server serves."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spatialreward.cli.command import UsualCommand
+from spatialreward.cli.command import UsualCommand, sigterm_as_exit
 from spatialreward.cli.deploy_options import (
     Checkpoint,
     Endpoint,
@@ -18,16 +19,15 @@ from spatialreward.cli.deploy_options import (
     own_template,
 )
 from spatialreward.cli.watch import watch
-from spatialreward.cli.webhook import webhook
 from spatialreward.errors import SpatialRewardError
 
 if TYPE_CHECKING:
-    from spatialreward.ops.deployment import Deployment, History
+    from spatialreward.ops.deployer.overview import Overview
 
 app = typer.Typer(
     cls=UsualCommand,
     no_args_is_help=True,
-    help="Serve a judge with Triton: a version now, the champion from now on, the one before.\n\n"
+    help="Serve a judge with Triton: a version now, or the champion from now on.\n\n"
     "`run` may be left out: spatialreward deploy --model models:/spatial-reward@champion",
 )
 
@@ -45,16 +45,21 @@ def run(
         int,
         typer.Option(
             min=1,
-            help="Versions to keep on disk. The served one and the one that a rollback returns to "
-            "are kept in any case.",
+            help="Versions to keep on disk, the served one among them; a kept one is served again "
+            "without a copy.",
         ),
     ] = 3,
 ) -> None:
-    """Serve a checkpoint as the next version of a judge, without losing a request.
+    """Serve a checkpoint, without losing a request.
 
     Its checksum is compared, and a copy is loaded as NAME-staging and asked the smoke edits. Only
     then does the server switch to it; the old version is retired after its last request. Whatever
-    goes wrong, Ctrl-C too, what was served before is served still.
+    goes wrong, Ctrl-C too, the version that was served before is still served. Triton's number of
+    a registered version is the registry's.
+
+    To go back, deploy an earlier version: `spatialreward demote judge`, then this command with
+    models:/NAME@champion. A version that `spatialreward deploy list` shows as kept can be deployed
+    as a folder, too: REPOSITORY/NAME/VERSION/checkpoint.
 
     For the local stack: eval "$(spatialreward stack env)" sets address, repository and key.
 
@@ -66,56 +71,31 @@ def run(
     from spatialreward.ops.deployment.source import fetch_checkpoint
 
     source = fetch_checkpoint(model)
-    version = serve(
-        source.checkpoint,
-        template=filled,
-        repository=repository,
-        endpoint=endpoint,
-        key=repository_key,
-        model=name,
-        source=source.name,
-        smoke_edits=edits,
-        keep=keep,
-    )
+    with sigterm_as_exit():
+        version = serve(
+            source.checkpoint,
+            template=filled,
+            repository=repository,
+            endpoint=endpoint,
+            key=repository_key,
+            model=name,
+            source=source.name,
+            smoke_edits=edits,
+            keep=keep,
+        )
     typer.echo(f"{name} version {version} is served at {endpoint}: {source.name}")
-
-
-@app.command()
-def rollback(
-    endpoint: Endpoint,
-    repository: Repository,
-    repository_key: RepositoryKey = "",
-    name: Name = "judge",
-    smoke_edits: SmokeEdits = None,
-) -> None:
-    """Serve the last good version before this one again, without losing a request.
-
-    Its checksum is compared first. The version that is left is withdrawn: a further rollback goes
-    further back. To return to a withdrawn version, deploy its model again.
-
-    This turns one Triton server back and leaves the registry as it is. Where a deployer follows the
-    registry, use `spatialreward demote judge`: it would undo a rollback, since the champion is
-    still the champion.
-
-    Example: spatialreward deploy rollback
-    """
-    edits = edits_of(smoke_edits)
-    from spatialreward.ops.deployment import rollback as go_back
-
-    version = go_back(
-        repository=repository,
-        endpoint=endpoint,
-        key=repository_key,
-        model=name,
-        smoke_edits=edits,
-    )
-    typer.echo(f"{name} version {version} is served at {endpoint}")
 
 
 @app.command("list")
 def list_(
     repository: Repository,
     name: Name = "judge",
+    registered: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="The registered model, where MLFLOW_TRACKING_URI is set."
+        ),
+    ] = "spatial-reward",
     endpoint: Annotated[
         str | None,
         typer.Option(
@@ -126,25 +106,32 @@ def list_(
     ] = None,
     repository_key: RepositoryKey = "",
     json_output: Annotated[
-        bool, typer.Option("--json", help="Print the history as one JSON object.")
+        bool, typer.Option("--json", help="Print all of it as one JSON object.")
     ] = False,
 ) -> None:
-    """List the versions of a served judge: state, time, checksum, and where each came from.
+    """List a judge's versions: those at the server, and those in the registry with their aliases.
 
     Example: spatialreward deploy list --json
     """
-    from spatialreward.ops.deployment import History
-    from spatialreward.ops.deployment.folder import ModelFolder
+    from spatialreward.ops.deployer.overview import Overview
+    from spatialreward.ops.tracking import TrackingError
 
-    history = History.read(ModelFolder(repository, name).home)
+    silent = ""
+    in_registry = registered if os.environ.get("MLFLOW_TRACKING_URI") else None
+    try:
+        overview = Overview.read(repository, name, in_registry)
+    except TrackingError as error:
+        silent = f"the registry is left out: {error}"
+        overview = Overview.read(repository, name, None)
     if json_output:
-        typer.echo(history.model_dump_json())
-        return
-    if history.versions:
-        _print_table(history)
+        typer.echo(overview.model_dump_json())
+    elif overview.versions:
+        _print_table(overview)
     else:
         typer.echo(f"{name} has never been deployed in {repository}")
-    if endpoint is not None:
+    if silent:
+        typer.echo(" ".join(silent.split()), err=True)
+    if endpoint is not None and not json_output:
         typer.echo(_loaded(endpoint, repository_key, name))
 
 
@@ -158,8 +145,8 @@ def serving_repository(
     """Write a Triton model repository with one version of a judge, and nothing else in it.
 
     For a server that serves this version for as long as it lives, such as a pod's. Triton's number
-    of it is the registry's, so whoever asks sees which version answers: judge/7. The checksum is
-    compared before and after it is copied. Done again, it is made anew.
+    of it is the registry's, so answers name it: judge/7. The checksum is
+    compared before and after it is copied. A second call replaces what the first one wrote.
 
     Example: spatialreward deploy serving-repository --model models:/spatial-reward/7 --out models
     """
@@ -171,32 +158,27 @@ def serving_repository(
 
 
 app.command()(watch)
-app.command()(webhook)
 
 
-def _print_table(history: "History") -> None:
+def _print_table(overview: "Overview") -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(show_edge=False, pad_edge=False)
-    for title in ("Version", "State", "Deployed (UTC)", "sha256", "Source"):
+    for title in ("Version", "Here", "Deployed (UTC)", "sha256", "Source", "Registry"):
         table.add_column(title, overflow="fold")
-    for one in reversed(history.versions):
-        served = one.version == history.served
+    for one in overview.versions:
+        said = ", ".join(one.aliases)
         table.add_row(
             str(one.version),
-            Text("served" if served else str(one.state), "bold green" if served else ""),
-            f"{one.deployed_at:%Y-%m-%d %H:%M:%S}",
+            Text(one.here, "bold green" if one.here == "served" else ""),
+            f"{one.deployed_at:%Y-%m-%d %H:%M:%S}" if one.deployed_at else "",
             one.sha256[:12],
-            Text(_origin(one)),
+            Text(one.source),
+            Text("; ".join(filter(None, [said, one.serving]))),
         )
     Console(highlight=False).print(table)
-
-
-def _origin(one: "Deployment") -> str:
-    reason = " ".join(one.reason.split())
-    return f"{one.source}: {reason}" if reason else one.source
 
 
 def _loaded(endpoint: str, key: str, name: str) -> str:

@@ -108,9 +108,8 @@ def demote(
     A further demotion goes further back. The reason is kept as a tag of the version that steps
     down; to make it champion again, promote it with a reason.
 
-    This is the way back where a deployer follows the registry. `spatialreward deploy rollback` is
-    another thing: it turns one Triton server back to the version that it served before and leaves
-    the registry as it is, so a deployer that follows the registry undoes it.
+    This is the way back. A deployer that follows the registry serves the champion again by itself;
+    without one: spatialreward deploy --model models:/NAME@champion.
 
     Example: spatialreward demote judge --reason "misses removals"
     """

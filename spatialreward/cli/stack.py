@@ -10,7 +10,6 @@ from spatialreward.cli import upkeep
 from spatialreward.errors import InvalidInputError, SpatialRewardError
 
 if TYPE_CHECKING:
-    from spatialreward.ops.deployment import Deployment
     from spatialreward.stack.endpoints import TritonEndpoint
 
 NOT_HEALTHY = 1
@@ -80,7 +79,7 @@ def up(
     endpoints = start(config)
     _print_status(state_dir)
     variables = f'eval "$({stack_command("env", state_dir)})"'
-    if endpoints.triton and not _load_again(endpoints.triton):
+    if endpoints.triton and not _restore(endpoints.triton):
         typer.echo("no judge is served; to serve the champion of the registry:")
         typer.echo(f"  {variables}")
         typer.echo("  spatialreward deploy --model models:/spatial-reward@champion")
@@ -134,39 +133,37 @@ app.command()(upkeep.buckets)
 app.add_typer(upkeep.backups, name="backups")
 
 
-def _load_again(triton: "TritonEndpoint") -> bool:
-    """Load what was served before, and print it; tells whether any judge is served.
+def _restore(triton: "TritonEndpoint") -> bool:
+    """Load the judges that were served before, and print each; tells whether any is served.
 
     A judge that does not load is a warning: the stack is up without it.
     """
-    from spatialreward.ops.deployment import load_again
-    from spatialreward.ops.deployment.history import HISTORY_FILE
+    from spatialreward.ops.deployment import restore
+    from spatialreward.ops.deployment.repository import CONFIG_FILE, STAGING_SUFFIX, ModelFolder
 
     any_served = False
-    for home in sorted(path.parent for path in triton.model_repository.glob(f"*/{HISTORY_FILE}")):
+    for home in sorted(path.parent for path in triton.model_repository.glob(f"*/{CONFIG_FILE}")):
+        if home.name.endswith(STAGING_SUFFIX):
+            continue
+        folder = ModelFolder(triton.model_repository, home.name)
         try:
-            if served := _served(home):
-                typer.echo(f"loading {home.name} version {served.version}: {served.source}")
-            load_again(
+            if (number := folder.served()) is None:
+                continue
+            version = folder.versions().get(number)
+            origin = version.source if version else home / str(number)
+            typer.echo(f"loading {home.name} version {number}: {origin}")
+            restore(
                 repository=triton.model_repository,
                 endpoint=triton.grpc,
                 key=triton.repository_key,
                 model=home.name,
             )
-            if served := _served(home):
-                typer.echo(f"{home.name} version {served.version} is served at {triton.grpc}")
-                any_served = True
+            typer.echo(f"{home.name} version {number} is served at {triton.grpc}")
+            any_served = True
         except SpatialRewardError as error:
-            said = " ".join(str(error).split())
-            typer.echo(f"warning: {home.name} is not served: {said}", err=True)
+            reason = " ".join(str(error).split())
+            typer.echo(f"warning: {home.name} is not served: {reason}", err=True)
     return any_served
-
-
-def _served(home: Path) -> "Deployment | None":
-    from spatialreward.ops.deployment import History
-
-    history = History.read(home)
-    return next((one for one in history.versions if one.version == history.served), None)
 
 
 def _services(names: list[str]) -> list[str]:

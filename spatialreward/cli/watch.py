@@ -2,17 +2,14 @@
 
 import logging
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spatialreward.cli.command import sigterm_as_exit
 from spatialreward.cli.deploy_options import (
     ENDPOINT,
     REPOSITORY,
@@ -20,7 +17,6 @@ from spatialreward.cli.deploy_options import (
     edits_of,
     own_template,
 )
-from spatialreward.cli.webhook import DEPLOYERS_WEBHOOK, check_secret
 from spatialreward.errors import InvalidInputError
 from spatialreward.reading import read_toml_file
 
@@ -101,49 +97,31 @@ def watch(
         ),
     ] = None,
     reconcile_s: Annotated[
-        float | None, typer.Option(help="Seconds between two looks without a webhook. Default: 30.")
+        float | None, typer.Option(help="Seconds between two looks. Default: 15.")
     ] = None,
     host: Annotated[
-        str | None, typer.Option(help="Address of webhook, health and metrics. Default: 127.0.0.1.")
+        str | None, typer.Option(help="Address of health and metrics. Default: 127.0.0.1.")
     ] = None,
     port: Annotated[
         int | None, typer.Option(help="Its port; 0: a free one. Default: 8080.")
     ] = None,
-    webhook_url: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Register this address with MLflow, as `spatialreward deploy webhook` does: at "
-            "the start, or as soon as MLflow answers. Not with --once.",
-        ),
-    ] = None,
-    secret: Annotated[
-        str,
-        typer.Option(
-            "--webhook-secret",
-            envvar="WEBHOOK_SECRET",
-            show_default=False,
-            help="What MLflow signs webhooks with; without it none is accepted. Better in the "
-            "environment than here.",
-        ),
-    ] = "",
     log_format: Annotated[
         LogFormat | None, typer.Option(help="Default: text on a terminal, json elsewhere.")
     ] = None,
 ) -> None:
     """Follow the alias champion: serve that version, now and whenever the alias moves.
 
-    Registry and service are compared at the start, every --reconcile-s seconds, and as soon as a
-    webhook says that the alias has moved. A new champion is fetched, its checksum is compared, it
-    is loaded where no request reaches it, must judge the smoke edits and, on the probe edits, agree
-    with the served version within bounds. Only then do requests go to it; none is lost. A version
-    that fails never answers one: the alias returns to the served version, and the tag `serving` of
-    the failed one says why. `spatialreward promote` shows it, and MLflow.
+    Registry and service are compared at the start and every --reconcile-s seconds. A new champion
+    is fetched, its checksum is compared, it is loaded where no request reaches it, must judge the
+    smoke edits and, on the probe edits, agree with the served version within bounds. Only then do
+    requests go to it; none is lost. A version that fails never answers one: the alias returns to
+    the served version, and the tag `serving` of the failed one says why. `spatialreward promote`
+    shows it, and MLflow.
 
-    A server that was restarted is told to load the served version. While MLflow is away, what is
+    A server that was restarted loads the served version again. While MLflow is away, what is
     served stays, and /readyz says so. It may be killed at any time; the next one goes on.
 
-    /webhook, /healthz, /readyz and /metrics are at --host and --port.
+    /healthz, /readyz and /metrics are at --host and --port.
 
     Example: spatialreward deploy watch --backend local --probe-edits examples/probes.jsonl
     """
@@ -169,9 +147,8 @@ def watch(
     from spatialreward.ops.deployer.loop import Deployer, backend_of
     from spatialreward.ops.deployer.reconcile import Outcome
 
-    register = _registration(webhook_url, secret)
-    deployer = Deployer(settings, backend_of(settings, smoke, probes), secret, register)
-    with _sigterm_as_exit():
+    deployer = Deployer(settings, backend_of(settings, smoke, probes))
+    with sigterm_as_exit():
         if not once:
             deployer.run()
             return
@@ -236,15 +213,6 @@ def _table(path: Path | None) -> dict[str, Any]:
     return {} if path is None else read_toml_file(path)
 
 
-def _registration(url: str | None, secret: str) -> Callable[[], object] | None:
-    if url is None:
-        return None
-    check_secret(secret)
-    from spatialreward.ops.deployer.registration import register_webhook
-
-    return partial(register_webhook, DEPLOYERS_WEBHOOK, url, secret)
-
-
 def _set_up_logs(asked: LogFormat | None) -> None:
     from spatialreward.ops.deployer.logs import JsonLines
 
@@ -252,17 +220,3 @@ def _set_up_logs(asked: LogFormat | None) -> None:
     if chosen is LogFormat.JSON:
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonLines())
-
-
-@contextmanager
-def _sigterm_as_exit() -> Iterator[None]:
-    """Let SIGTERM undo what is under way, as an error does, and end this process."""
-    before = signal.signal(signal.SIGTERM, _end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _end(number: int, _frame: object) -> NoReturn:
-    sys.exit(128 + number)

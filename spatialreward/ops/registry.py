@@ -166,6 +166,20 @@ def look_up(uri: str) -> Registered:
     return Registered(model, dict(found.tags), str(found.source))
 
 
+def versions_of(name: str) -> list[Registered]:
+    """All versions of a model, in no order.
+
+    Raises:
+        TrackingError: no server is set, or it does not answer.
+    """
+    with _refused(f"model {name}"):
+        found = connect().search_model_versions(f"name = '{name}'")
+        return [
+            Registered(ModelVersion(name, int(one.version)), dict(one.tags), str(one.source))
+            for one in found
+        ]
+
+
 def model_tags(uri: str) -> dict[str, str]:
     """The tags of a registered version.
 

@@ -1,12 +1,9 @@
 """The MLflow server: SQLite for runs and the registry, artifacts passed on to the S3 store."""
 
-import base64
 import importlib.util
 import os
-import secrets
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from spatialreward.stack.config import Service, StackConfig, StackError
 from spatialreward.stack.endpoints import (
@@ -14,7 +11,6 @@ from spatialreward.stack.endpoints import (
     MlflowEndpoint,
     S3Endpoint,
     environment,
-    write_private,
 )
 from spatialreward.stack.launch import MLFLOW_HEALTH, Launch
 from spatialreward.stack.ports import LOOPBACK, require_free
@@ -50,12 +46,6 @@ def launch_mlflow(
         "MLFLOW_DISABLE_TELEMETRY": "true",
         # Five more processes that nothing here uses.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        # Webhooks to a deployer on this machine, and their secrets readable after a restart.
-        "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
-        "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
-        # By default a new webhook is not heard of for a minute.
-        "MLFLOW_WEBHOOK_CACHE_TTL": "0",
-        "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": _encryption_key(folder / "webhooks.key"),
         "PYTHONUNBUFFERED": "1",
     }
     # A tracking address or run of the caller's must not reach the server itself.
@@ -72,10 +62,3 @@ def launch_mlflow(
         health_url=endpoint.tracking_uri + MLFLOW_HEALTH,
     )
     return launch, endpoint
-
-
-def _encryption_key(path: Path) -> str:
-    """The key that is kept in a file of its owner's; made when there is none."""
-    if not path.is_file():
-        write_private(path, base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
-    return path.read_text(encoding="utf-8")

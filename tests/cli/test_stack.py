@@ -70,16 +70,16 @@ def test_what_was_served_is_served_again_by_the_next_up(
     )
     run("stack", "down", "--state-dir", state_dir)
     again = run("stack", "up", "--state-dir", state_dir, *WITHOUT)
-    assert "loading judge version 1: models:/m/7" in again.stdout
+    assert "loading judge version 7: models:/m/7" in again.stdout
     variables = exported(run("stack", "env", "--state-dir", state_dir).stdout)
-    assert f"judge version 1 is served at {variables['TRITON_GRPC_URL']}" in again.stdout
+    assert f"judge version 7 is served at {variables['TRITON_GRPC_URL']}" in again.stdout
     assert "no judge is served" not in again.stdout
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert f"loaded at {variables['TRITON_GRPC_URL']}: 1" in run("deploy", "list").stdout
+    assert f"loaded at {variables['TRITON_GRPC_URL']}: 7" in run("deploy", "list").stdout
     # A stack that is up is found as it is.
     assert (
-        "judge version 1 is served at"
+        "judge version 7 is served at"
         in run("stack", "up", "--state-dir", state_dir, *WITHOUT).stdout
     )
 

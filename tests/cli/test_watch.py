@@ -15,7 +15,6 @@ VARIABLES = (
     "TRITON_MODEL_REPOSITORY",
     "TRITON_REPOSITORY_KEY",
     "MLFLOW_TRACKING_URI",
-    "WEBHOOK_SECRET",
 )
 
 
@@ -51,10 +50,6 @@ def test_what_is_missing_or_wrong_is_one_line(run, where, tmp_path):
         (("--backend", "local", *where, "--reconcile-s", "0"), "reconcile_s: Input should be gr"),
         (("--backend", "kubernetes", "--template", tmp_path / "no.yaml"), "no.yaml: No such file"),
         (("--backend", "local", *where, "--smoke-edits", tmp_path / "no"), "edits "),
-        (
-            ("--backend", "local", *where, "--webhook-url", "http://deployer:8080/webhook"),
-            "webhook: no secret, set WEBHOOK_SECRET",
-        ),
     ]
     for arguments, complaint in cases:
         result = run(*arguments)
@@ -79,14 +74,6 @@ def test_a_look_that_is_told_to_end_undoes_what_it_began(run, where, monkeypatch
     result = run("--backend", "local", *where)
     assert result.exit_code == 128 + signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) == before
-
-
-def test_a_webhook_needs_a_secret(monkeypatch):
-    monkeypatch.delenv("WEBHOOK_SECRET", raising=False)
-    arguments = ["deploy", "webhook", "--url", "http://deployer:8080/webhook"]
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 1
-    assert "no secret, set WEBHOOK_SECRET" in result.stderr
 
 
 def test_log_lines_are_objects():

@@ -14,7 +14,7 @@ import spatialreward
 from spatialreward.client.wire import request_tensors
 from spatialreward.edits import Edit
 from spatialreward.images import encode_png
-from spatialreward.ops.deployment import deploy_once
+from spatialreward.ops.deployment import deploy
 from spatialreward.stack import Service
 
 ONLY_TRITON = frozenset({Service.S3, Service.MLFLOW})
@@ -35,7 +35,7 @@ class ServedJudge:
         self.client = tritonclient.grpc.InferenceServerClient(self.endpoint)
 
     def deploy(self, checkpoint, template=OWN_TEMPLATE):
-        deploy_once(
+        deploy(
             checkpoint,
             template=template,
             repository=self.triton.model_repository,

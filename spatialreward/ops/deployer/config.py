@@ -1,4 +1,4 @@
-"""What a deployer is told: whom it follows, where it serves, what a version must not break."""
+"""Settings of a deployer: which model it follows, where it serves, which bounds a version keeps."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -41,7 +41,7 @@ class LocalBackend(Record):
     model: str = "judge"
     """Name of the model on the server."""
     keep: PositiveInt = KEEP_VERSIONS
-    """Versions that stay on disk."""
+    """Versions that stay on disk, the served one among them."""
 
 
 class Canary(Record):
@@ -109,22 +109,14 @@ class KubernetesBackend(Record):
 Backend = Annotated[LocalBackend | KubernetesBackend, Field(discriminator="kind")]
 
 
-class Webhook(Record):
-    """What is accepted at ``/webhook``."""
-
-    max_bytes: PositiveInt = 64 * 1024
-    max_age_s: PositiveFloat = 300.0
-    """How old, or how far in the future, a signature may be."""
-
-
 class DeployerConfig(Record):
     """One deployer."""
 
     name: str = "spatial-reward"
-    """The registered model; whoever is its champion is served."""
+    """The registered model; its champion is served."""
     backend: Backend
-    reconcile_s: PositiveFloat = 30.0
-    """How often registry and service are compared, whether a webhook came or not."""
+    reconcile_s: PositiveFloat = 15.0
+    """How often registry and service are compared."""
     backoff_max_s: PositiveFloat = 300.0
     """How long to wait at most after errors in a row."""
     attempts: PositiveInt = 3
@@ -135,7 +127,6 @@ class DeployerConfig(Record):
     """JSONL of edits on which a version is compared with the served one; None: it is not."""
     bounds: TrialBounds = TrialBounds()
     host: str = "127.0.0.1"
-    """Address of webhook, health and metrics."""
+    """Address of health and metrics."""
     port: int = Field(8080, ge=0, le=65535)
     """0: a free one."""
-    webhook: Webhook = Webhook()

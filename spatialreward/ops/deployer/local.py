@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from spatialreward.ops.deployer.backends import Served
 from spatialreward.ops.deployer.config import LocalBackend, TrialBounds
 from spatialreward.ops.deployer.probes import Judge, ProbeEdits, check_trial
-from spatialreward.ops.deployment import History, deploy, load_again
+from spatialreward.ops.deployment import deploy, restore
 from spatialreward.ops.deployment.errors import NothingKnown, ServerAway
-from spatialreward.ops.deployment.folder import ModelFolder
+from spatialreward.ops.deployment.repository import ModelFolder
 from spatialreward.ops.deployment.server import Server
 from spatialreward.ops.deployment.smoke import SmokeEdits
 from spatialreward.ops.registry import ModelVersion, fetch_verified
@@ -36,30 +35,29 @@ class LocalServing:
         self._smoke_edits = smoke_edits
         self._probe_edits = probe_edits
         self._bounds = bounds
-        self._home: Path = ModelFolder(config.repository, config.model).home
         self._key = config.repository_key.get_secret_value()
+        self._folder = ModelFolder(config.repository, config.model)
         self._server = Server(config.endpoint, self._key)
 
     @contextmanager
     def turn(self) -> Iterator[bool]:
-        """See ``Backend``: whoever changes something locks the repository while it does."""
+        """See ``Backend``: each deployment locks the repository by itself."""
         yield True
 
     def served(self) -> Served | None:
         """See ``Backend``."""
-        history = History.read(self._home)
-        for one in history.versions:
-            name, _, version = one.source.removeprefix("models:/").rpartition("/")
-            if one.version == history.served and name == self._name and version.isdigit():
-                return Served(int(version), f"{self._config.model}/{one.version}")
-        return None
+        number = self._folder.served()
+        version = self._folder.versions().get(number) if number else None
+        # Another checkpoint may be served under this number, such as a folder.
+        if version is None or version.source != ModelVersion(self._name, version.version).uri:
+            return None
+        return Served(version.version, f"{self._config.model}/{version.version}")
 
     def keep(self, served: Served) -> bool:
-        """See ``Backend``: a server that was started again is told to load it."""
-        number = int(served.known_as.rpartition("/")[2])
-        if self._server.ready_versions(self._config.model) == [number]:
+        """See ``Backend``: loads it on a server that was restarted."""
+        if self._server.ready_versions(self._config.model) == [served.version]:
             return False
-        return load_again(
+        return restore(
             repository=self._config.repository,
             endpoint=self._config.endpoint,
             key=self._key,
@@ -84,9 +82,8 @@ class LocalServing:
             if not is_return:
                 self._compare(served, staged)
 
-        fetched = fetch_verified(model.uri)
         number = deploy(
-            fetched.folder,
+            fetch_verified(model.uri).folder,
             template=self._config.template,
             repository=self._config.repository,
             endpoint=self._config.endpoint,

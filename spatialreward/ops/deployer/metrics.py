@@ -2,11 +2,9 @@
 
 import time
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from spatialreward.ops.deployer.reconcile import Look, Outcome
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
@@ -18,35 +16,28 @@ class Metrics:
         Args:
             model: the registered model.
         """
-        self._registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
+        """All series, as ``prometheus_client`` exposes them."""
         self._model = model
         self._reconciles = Counter(
             "spatialreward_deployer_reconciles",
             "Comparisons of registry and service, by what came of them.",
             ["outcome"],
-            registry=self._registry,
+            registry=self.registry,
         )
         self._served = Gauge(
             "spatialreward_deployer_served_version",
             "Version of the registered model that is served; 0: none.",
             ["model"],
-            registry=self._registry,
+            registry=self.registry,
         )
         self._success = Gauge(
             "spatialreward_deployer_last_success_timestamp_seconds",
             "When registry and service were last seen to agree.",
-            registry=self._registry,
-        )
-        self._webhooks = Counter(
-            "spatialreward_deployer_webhooks",
-            "Webhooks, by what became of them.",
-            ["outcome"],
-            registry=self._registry,
+            registry=self.registry,
         )
         for outcome in Outcome:
             self._reconciles.labels(outcome=outcome)
-        for told in ("accepted", "ignored", "refused"):
-            self._webhooks.labels(outcome=told)
         self._served.labels(model=model)
 
     def looked(self, look: Look) -> None:
@@ -55,11 +46,3 @@ class Metrics:
         if look.outcome is not Outcome.ERROR:
             self._success.set(time.time())
             self._served.labels(model=self._model).set(look.served.version if look.served else 0)
-
-    def webhook(self, outcome: str) -> None:
-        """Count one webhook: ``accepted``, ``ignored`` or ``refused``."""
-        self._webhooks.labels(outcome=outcome).inc()
-
-    def text(self) -> bytes:
-        """All series as Prometheus reads them."""
-        return generate_latest(self._registry)

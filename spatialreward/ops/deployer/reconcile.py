@@ -6,7 +6,6 @@ it acts upon. It remembers only how often a version was tried, so it may be kill
 
 import logging
 from collections import Counter
-from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -61,23 +60,15 @@ class _Promotion(NamedTuple):
 class Reconciler:
     """Serves whoever is champion."""
 
-    def __init__(
-        self,
-        name: str,
-        backend: Backend,
-        attempts: int,
-        has_moved: Callable[[], bool] = lambda: False,
-    ) -> None:
+    def __init__(self, name: str, backend: Backend, attempts: int) -> None:
         """Follow the champion of a registered model; nothing is asked yet.
 
         Args:
             name: the registered model.
             backend: where it is served.
             attempts: how often a version is tried whose server goes away meanwhile.
-            has_moved: whether somebody says that the alias has moved since this was asked last.
         """
         self._name = name
-        self._has_moved = has_moved
         self._backend = backend
         self._attempts = attempts
         self._tried: Counter[_Promotion] = Counter()
@@ -119,9 +110,7 @@ class Reconciler:
         return look_up(model.uri) if model else None
 
     def _check_wanted(self, model: ModelVersion) -> None:
-        """Make sure, when somebody says that it has moved, that a version still is champion."""
-        if not self._has_moved():
-            return
+        """Make sure that a version still is champion while it is tried."""
         try:
             champion = aliases_of(self._name).get(CHAMPION)
         except TrackingError as error:

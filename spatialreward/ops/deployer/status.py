@@ -27,7 +27,7 @@ class Status:
             self._look = look
             self._at = self._clock()
 
-    def told(self) -> tuple[bool, dict[str, object]]:
+    def readiness(self) -> tuple[bool, dict[str, object]]:
         """Whether it is ready, and why (not).
 
         A version that failed leaves it ready: it has done what it is there for.

@@ -20,7 +20,7 @@ class KeyRefused(NothingKnown):
 
 
 class SomebodyElseDeploys(NothingKnown):
-    """Another process is at it; nothing was begun."""
+    """Another process is deploying; nothing was begun."""
 
 
 class TrialFailed(DeploymentError):

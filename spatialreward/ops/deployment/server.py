@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import tritonclient.grpc as triton
+from google.protobuf import json_format
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 from tritonclient.utils import InferenceServerException
 
 from spatialreward.client.handshake import speaks_http
@@ -41,19 +43,26 @@ class Server:
         self._key = key
         self._client = triton.InferenceServerClient(endpoint)
 
-    def load(self, model: str) -> None:
+    def load(self, model: str, config: ModelConfig | None = None) -> None:
         """Load a model as its files are now.
 
-        Versions that are loaded and not to be any more are retired by the server once the others
-        are ready, after their last request; when one does not load, all stays as it was.
+        The server retires loaded versions that the configuration does not name once the others are
+        ready, after their last request; when one does not load, all stays as it was.
+
+        Args:
+            model: its name.
+            config: instead of the one among its files. Given that, Triton loads what it names;
+                else it does nothing when it takes the files for unchanged, and may be wrong in that
+                after a load that failed.
 
         Raises:
             DeploymentError: it does not load.
         """
+        override = None if config is None else json_format.MessageToJson(config)
         self._ask(
             model,
             lambda: self._client.load_model(
-                model, headers=self._headers, client_timeout=LOAD_TIMEOUT_S
+                model, headers=self._headers, config=override, client_timeout=LOAD_TIMEOUT_S
             ),
         )
 
@@ -72,7 +81,7 @@ class Server:
         """Wait for loads that are under way, such as one whose caller was interrupted.
 
         The files of a model that is being loaded must not be touched: the server would wait for
-        its process until the backend's own limit, and answer nobody who loads it again.
+        its process until the backend's own limit, and answer no other load of it.
 
         Raises:
             DeploymentError: it takes too long, or the server does not answer.
@@ -90,7 +99,7 @@ class Server:
         self._wait(model, lambda: self.ready_versions(model) == [version], _ANSWER_TIMEOUT_S)
 
     def ready_versions(self, model: str) -> list[int]:
-        """Versions that can be asked by name; whoever names none is answered by the last.
+        """Versions that can be asked by name; the last one answers requests that name none.
 
         Raises:
             DeploymentError: the server does not answer.

@@ -1,24 +1,18 @@
-import threading
-import time
-
 import pytest
 import tritonclient.grpc
+from filelock import FileLock
 
+from spatialreward.ops.deployer.backends import Served
 from spatialreward.ops.deployer.config import DeployerConfig, LocalBackend, TrialBounds
 from spatialreward.ops.deployer.local import LocalServing
 from spatialreward.ops.deployer.loop import Deployer
 from spatialreward.ops.deployer.reconcile import Outcome
-from spatialreward.ops.deployer.registration import register_webhook
 from spatialreward.ops.deployment.errors import NothingKnown
-from spatialreward.ops.deployment.exclusive import exclusive
+from spatialreward.ops.deployment.lifecycle import LOCK_FILE
 from spatialreward.ops.promotion import demote
-from spatialreward.ops.registry import set_alias
 from spatialreward.stack import Service, StackConfig, running_stack
 
 from .conftest import Site
-
-_LONG_S = 600
-"""Longer than anything here takes on a machine that has other things to do."""
 
 
 @pytest.fixture
@@ -30,7 +24,7 @@ def site(triton, scripted_template, registry):
 def deployer_of(registry):
     """Makes a deployer of the test's model for a site."""
 
-    def make(site, secret="", **options):
+    def make(site, **options):
         edits = {
             "smoke_edits": options.pop("smoke", {}),
             "probe_edits": options.pop("probes", {}),
@@ -45,7 +39,7 @@ def deployer_of(registry):
             model=site.model,
         )
         config = DeployerConfig(name=registry.name, backend=backend, port=0, **options)
-        return Deployer(config, LocalServing(backend, registry.name, **edits), secret)
+        return Deployer(config, LocalServing(backend, registry.name, **edits))
 
     return make
 
@@ -74,15 +68,15 @@ def test_the_champion_is_served_and_a_failing_one_never_answers(
             assert look.served.version == first.version
             assert registry.champion() == first.version
             assert registry.serving(bad.version).startswith("failed: ")
-    assert set(answers) == {("1", 0.25)}
+    assert set(answers) == {(str(first.version), 0.25)}
     with site.asked_all_the_time(edit, threads=1) as answers:
         good = registry.promote(scripted("good", reward=0.75))
         assert deployer.once().outcome is Outcome.DEPLOYED
-    assert {reward for _, reward in answers} <= {0.25, 0.75}
+    assert set(answers) <= {(str(first.version), 0.25), (str(good.version), 0.75)}
     assert registry.serving(first.version) == "retired"
     demote(registry.name, by="bob", reason="slow")
     assert deployer.once().outcome is Outcome.DEPLOYED
-    assert site.ask(edit)[1] == 0.25
+    assert site.ask(edit) == (str(first.version), 0.25)
     assert registry.serving(good.version) == "retired"
 
 
@@ -99,10 +93,10 @@ def test_a_version_that_disagrees_with_the_served_one_is_not_switched_to(
     assert registry.serving(other.version).startswith("failed: ")
     assert site.ask(edit) == ("1", 0.25)
     near = registry.promote(scripted("near", reward=0.5))
-    with exclusive(site.repository):
+    with FileLock(site.repository / LOCK_FILE):
         look = deployer.once()
     assert look.outcome is Outcome.ERROR
-    assert "is deploying there" in look.message
+    assert "another process is deploying there" in look.message
     assert registry.champion() == near.version
     assert deployer.once().outcome is Outcome.DEPLOYED
     assert registry.champion() == near.version
@@ -124,7 +118,11 @@ def test_a_version_that_nobody_wants_any_more_is_not_switched_to(site, registry,
         model=site.model,
     )
     serving = LocalServing(where, registry.name, {}, {}, TrialBounds())
-    serving.deploy(registry.register(scripted("first", reward=0.25)), lambda: None)
+    site.deploy(scripted("folder", reward=0.5))
+    # Its number is 1, but it is not version 1 of the registry.
+    assert serving.served() is None
+    first = serving.deploy(registry.register(scripted("first", reward=0.25)), lambda: None)
+    assert serving.served() == first == Served(1, f"{site.model}/1")
 
     def nobody():
         raise NothingKnown("somebody else is champion")
@@ -160,46 +158,3 @@ def test_a_server_that_was_started_again_serves_the_champion_again(
         server.unload_model(site.model, headers=site.metadata)
         assert deployer.once().outcome is Outcome.DEPLOYED
         assert site.ask(edit) == ("2", 0.75)
-
-
-def test_a_webhook_of_mlflow_wakes_the_deployer(site, deployer_of, registry, scripted, edit):
-    registry.promote(scripted("first", reward=0.25))
-    # An hour between two looks: only a webhook can be what makes it look.
-    deployer = deployer_of(site, "hush", host="127.0.0.1", reconcile_s=3600)
-    deployed = threading.Event()
-    look = deployer.once
-
-    def once():
-        seen = look()
-        if seen.served and seen.served.version == 2:
-            deployed.set()
-        return seen
-
-    deployer.once = once
-    started = threading.Event()
-    running = threading.Thread(target=deployer.run, args=(started,))
-    running.start()
-    try:
-        assert started.wait(_LONG_S)
-        url = f"http://127.0.0.1:{deployer.port}/webhook"
-        assert register_webhook(registry.name, url, "hush")
-        assert not register_webhook(registry.name, url, "hush")
-        _once_served(site, edit)
-        second = registry.register(scripted("second", reward=0.75))
-        set_alias(second, "champion")
-        assert deployed.wait(_LONG_S)
-    finally:
-        deployer.stop()
-        running.join()
-    assert site.ask(edit) == ("2", 0.75)
-
-
-def _once_served(site, edit):
-    """Wait until the first champion answers: it was looked up, so a look more finds another."""
-    deadline = time.monotonic() + _LONG_S
-    while True:
-        try:
-            return site.ask(edit)
-        except Exception:
-            assert time.monotonic() < deadline, "nobody answers"
-            time.sleep(0.1)

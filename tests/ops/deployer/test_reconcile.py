@@ -1,4 +1,5 @@
 import threading
+import urllib.request
 from contextlib import contextmanager
 
 import pytest
@@ -66,8 +67,8 @@ def folder(tmp_path):
     return tmp_path / "checkpoint"
 
 
-def follow(registry, place, attempts=2, **more):
-    return Reconciler(registry.name, place, attempts, **more)
+def follow(registry, place, attempts=2):
+    return Reconciler(registry.name, place, attempts)
 
 
 @pytest.mark.parametrize("kind", [ServerAway, ArtifactError])
@@ -110,23 +111,16 @@ def test_a_server_that_was_away_before_a_version_was_tried_is_not_held_against_i
 def test_a_version_that_is_demoted_while_it_is_tried_is_not_tried_further(registry, folder):
     registry.promote(folder)
     place = Place()
-    calls = []
-    reconciler = follow(registry, place, has_moved=lambda: bool(calls))
+    reconciler = follow(registry, place)
     reconciler.look()
     registry.promote(folder)
-
-    def demoted():
-        demote(registry.name, by="bob", reason="a mistake")
-        calls.append("webhook")
-
-    place.meanwhile = demoted
+    place.meanwhile = lambda: demote(registry.name, by="bob", reason="a mistake")
     look = reconciler.look()
     assert look.outcome is Outcome.ERROR
     assert f"models:/{registry.name}/2 is not champion any more" in look.message
     assert registry.serving(2) is None
     look = reconciler.look()
     assert (look.outcome, look.served.version) == (Outcome.UNCHANGED, 1)
-    # A call about the version that is tried changes nothing.
     place.meanwhile = lambda: None
     registry.promote_again(ModelVersion(registry.name, 2))
     assert reconciler.look().outcome is Outcome.DEPLOYED
@@ -152,27 +146,25 @@ def test_what_is_left_of_a_version_is_put_away_when_nobody_is_champion(registry,
     assert place.tidied == [None]
 
 
-def test_a_webhook_that_mlflow_does_not_take_at_the_start_is_registered_later(registry, folder):
-    registry.promote(folder)
-    asked, registered = [], threading.Event()
-
-    def register():
-        asked.append("MLflow")
-        if len(asked) == 1:
-            raise TrackingError("the server is starting")
-        registered.set()
-
+def test_a_deployer_looks_again_and_again_and_ends_when_it_is_stopped(registry, folder):
+    registry.register(folder)
+    place, deployed, started = Place(), threading.Event(), threading.Event()
+    place.meanwhile = deployed.set
     backend = KubernetesBackend(template="unused")
     config = DeployerConfig(name=registry.name, backend=backend, port=0, reconcile_s=0.01)
-    deployer = Deployer(config, Place(), register=register)
-    running = threading.Thread(target=deployer.run)
+    deployer = Deployer(config, place)
+    running = threading.Thread(target=deployer.run, args=(started,))
     running.start()
     try:
-        assert registered.wait(600)
+        assert started.wait(600)
+        health = f"http://127.0.0.1:{deployer.port}/healthz"
+        assert urllib.request.urlopen(health, timeout=60).read() == b"ok\n"
+        registry.promote(folder)
+        assert deployed.wait(600)
     finally:
         deployer.stop()
         running.join()
-    assert len(asked) == 2
+    assert place.deployed == [2]
 
 
 def test_an_alias_that_cannot_be_given_back_now_is_given_back_later(registry, folder, monkeypatch):
@@ -226,8 +218,8 @@ def test_without_a_registry_what_is_served_is_served_and_readiness_says_so(monke
     assert look.outcome is Outcome.ERROR
     assert "http://127.0.0.1:9" in look.message
     assert look.served == Served(1, "judge/1")
-    ready, told = deployer._status.told()
+    ready, facts = deployer._status.readiness()
     assert not ready
-    assert told["served_version"] == 1
+    assert facts["served_version"] == 1
     assert place.deployed == []
     assert deployer._pause_s(1) < deployer._pause_s(3) < deployer._pause_s(30) == 300

@@ -10,7 +10,8 @@ import pytest
 import spatialreward
 from spatialreward.client import TritonJudge
 from spatialreward.edits import Edit
-from spatialreward.ops.deployment import History, deploy
+from spatialreward.ops.deployment import deploy
+from spatialreward.ops.deployment.repository import ModelFolder
 from spatialreward.protocol.prompts import TINY
 from spatialreward.records import JudgeIdentity
 from spatialreward.stack import Service, StackConfig, running_stack
@@ -108,8 +109,9 @@ class Site:
                 thread.join()
         assert errors == []
 
-    def states(self):
-        return {one.version: str(one.state) for one in History.read(self.home).versions}
+    @property
+    def folder(self):
+        return ModelFolder(self.repository, self.model)
 
     def on_disk(self):
         return sorted(int(path.name) for path in self.home.glob("*") if path.name.isdigit())

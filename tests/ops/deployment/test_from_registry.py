@@ -36,7 +36,7 @@ def run(site, monkeypatch):
     return lambda *arguments: CliRunner().invoke(app, [*map(str, arguments), "--name", site.model])
 
 
-def test_registered_models_are_deployed_listed_and_rolled_back(
+def test_registered_models_are_deployed_listed_and_gone_back_to(
     run, register, site, scripted, edit, tmp_path
 ):
     template = ("--template", site.template)
@@ -51,15 +51,23 @@ def test_registered_models_are_deployed_listed_and_rolled_back(
     second = register(scripted("second", reward=0.75))
     done = run("deploy", "--model", "models:/served@champion", *template, *smoke)
     assert done.stdout == f"{site.model} version 2 is served at {site.endpoint}: {second.uri}\n"
-    listed = run("deploy", "list")
-    assert f"loaded at {site.endpoint}: 2" in listed.stdout
-    history = json.loads(run("deploy", "list", "--json").stdout)
-    assert history["served"] == 2
-    assert [one["source"] for one in history["versions"]] == [first.uri, second.uri]
-    assert history["versions"][1]["sha256"] == digest_folder(site.home / "2" / "checkpoint")
-    assert (
-        run("deploy", "rollback").stdout == f"{site.model} version 1 is served at {site.endpoint}\n"
-    )
+    third = register(scripted("third"))
+    set_version_tags(third, {"serving": "failed: smoke edit a"})
+    table = run("deploy", "list", "--registered", "served")
+    assert f"loaded at {site.endpoint}: 2" in table.stdout
+    listed = json.loads(run("deploy", "list", "--registered", "served", "--json").stdout)
+    assert listed["served"] == 2
+    rows = [
+        (one["source"], one["here"], one["aliases"], one["serving"]) for one in listed["versions"]
+    ]
+    assert rows == [
+        (third.uri, "", ["champion"], "failed: smoke edit a"),
+        (second.uri, "served", [], ""),
+        (first.uri, "kept", [], ""),
+    ]
+    assert listed["versions"][1]["sha256"] == digest_folder(site.home / "2" / "checkpoint")
+    back = run("deploy", "--model", first.uri, *template)
+    assert back.stdout == f"{site.model} version 1 is served at {site.endpoint}: {first.uri}\n"
     assert site.ask(edit) == ("1", 0.25)
 
 

@@ -1,5 +1,4 @@
 import itertools
-import json
 import os
 import signal
 import subprocess
@@ -8,27 +7,29 @@ import time
 
 import pytest
 import tritonclient.grpc
+from filelock import FileLock
 
 from spatialreward.client import TritonJudge
 from spatialreward.errors import InvalidInputError
-from spatialreward.ops.deployment import DeploymentError, History, deploy_once, rollback
-from spatialreward.ops.deployment.exclusive import exclusive
+from spatialreward.ops.deployment import DeploymentError, deploy, restore
+from spatialreward.ops.deployment.lifecycle import LOCK_FILE
 from spatialreward.ops.deployment.server import Server
 
 
-def test_a_switch_and_a_rollback_lose_no_request(site, scripted, edit):
-    assert site.deploy(scripted("first", reward=0.25)) == 1
+def test_a_switch_and_the_way_back_lose_no_request(site, scripted, edit):
+    first = scripted("first", reward=0.25)
+    assert site.deploy(first) == 1
     with site.asked_all_the_time(edit) as answers:
         assert site.deploy(scripted("second", reward=0.75), smoke_edits={"one": edit}) == 2
-        assert rollback(**site.where) == 1
+        # The version that is kept keeps its number and its origin.
+        assert site.deploy(site.home / "1" / "checkpoint") == 1
     assert set(answers) == {("1", 0.25), ("2", 0.75)}
     assert site.ask(edit) == ("1", 0.25)
     with TritonJudge(site.endpoint, model=site.model) as judge:
         assert judge.notice == "first"
-    assert site.states() == {1: "good", 2: "withdrawn"}
+    assert site.folder.served() == 1
+    assert site.folder.versions()[1].source == str(first)
     assert site.staging_is_gone()
-    with pytest.raises(DeploymentError, match="holds no version to roll back to"):
-        rollback(**site.where)
 
 
 def test_a_version_that_is_no_good_is_not_switched_to(site, scripted, edit):
@@ -43,13 +44,12 @@ def test_a_version_that_is_no_good_is_not_switched_to(site, scripted, edit):
             pytest.raises(DeploymentError, match=reasons[what]),
         ):
             site.deploy(bad, smoke_edits={"one": edit})
-        # A judge that fails only once it is served was asked meanwhile, and told that it failed.
+        # A judge that fails only once it is served answers until the old one is back.
         assert {reward for _, reward in answers} <= {0.25, None if where == site.model else 0.25}
         assert site.ask(edit) == ("1", 0.25)
         assert (site.home / "config.pbtxt").read_text() == config
         assert site.on_disk() == [1]
         assert site.staging_is_gone()
-    assert site.states() == {1: "good", 2: "failed", 3: "failed", 4: "failed", 5: "failed"}
 
 
 def test_a_first_version_that_is_no_good_leaves_nothing(site, scripted):
@@ -57,7 +57,7 @@ def test_a_first_version_that_is_no_good_leaves_nothing(site, scripted):
     with pytest.raises(DeploymentError, match="edit blank picture: the judge failed on this edit"):
         site.deploy(broken)
     assert Server(site.endpoint, site.key).ready_versions(site.model) == []
-    assert [path.name for path in site.home.iterdir()] == ["deployments.json"]
+    assert list(site.home.iterdir()) == []
 
 
 def test_an_interrupted_deployment_changes_nothing(site, scripted, edit):
@@ -69,12 +69,11 @@ def test_an_interrupted_deployment_changes_nothing(site, scripted, edit):
         assert site.staging_is_gone()
     assert _deploy_and_send(site, slow, signal.SIGKILL) == -signal.SIGKILL
     assert site.ask(edit) == ("1", 0.25)
-    # Nobody could clean up; whoever comes next does.
+    # The next deployment cleans up.
     assert not site.staging_is_gone()
-    assert site.deploy(scripted("next", reward=0.75)) == 5
-    assert site.ask(edit) == ("5", 0.75)
-    assert site.states() == {1: "good", 2: "failed", 3: "failed", 4: "failed", 5: "good"}
-    assert site.on_disk() == [1, 5]
+    assert site.deploy(scripted("next", reward=0.75)) == 2
+    assert site.ask(edit) == ("2", 0.75)
+    assert site.on_disk() == [1, 2]
     assert site.staging_is_gone()
 
 
@@ -103,57 +102,63 @@ def _deploy_and_send(site, checkpoint, number):
     return process.returncode
 
 
-def test_a_switch_that_was_killed_is_undone_by_whoever_comes_next(site, scripted, edit):
+def test_a_switch_that_was_killed_before_it_was_written_is_undone(site, scripted, edit):
     site.deploy(scripted("first", reward=0.25))
-    before = (site.home / "config.pbtxt").read_text()
+    config = site.home / "config.pbtxt"
+    before = config.read_text()
     site.deploy(scripted("second", reward=0.75))
-    (site.home / "deployments.json").write_text(_killed_before_it_was_written(site, before))
-    with pytest.raises(DeploymentError, match="holds no version to roll back to"):
-        rollback(**site.where)
+    config.write_text(before)
+    assert site.ask(edit) == ("2", 0.75)
+    restore(**site.where)
     assert site.ask(edit) == ("1", 0.25)
-    assert site.states() == {1: "good", 2: "failed"}
-    assert site.on_disk() == [1]
+    # As if the first one had been killed there.
+    config.unlink()
+    assert restore(**site.where) is False
+    assert Server(site.endpoint, site.key).ready_versions(site.model) == []
 
 
-def _killed_before_it_was_written(site, config_before):
-    history = json.loads((site.home / "deployments.json").read_text())
-    history["served"] = 1
-    history["versions"][1]["state"] = "deploying"
-    history["switch"] = {"version": 2, "config_before": config_before}
-    return json.dumps(history)
-
-
-def test_old_versions_are_removed_and_damaged_ones_not_returned_to(site, scripted, edit):
+def test_only_the_versions_that_were_deployed_last_stay_on_disk(site, scripted, edit):
     for number in range(1, 4):
-        site.deploy(scripted(f"version-{number}", reward=number / 4), keep=1)
-    # The newest is served; the one before is what a rollback returns to.
+        site.deploy(scripted(f"version-{number}", reward=number / 4), keep=2)
     assert site.on_disk() == [2, 3]
-    assert site.states() == {1: "pruned", 2: "good", 3: "good"}
-    (site.home / "2" / "checkpoint" / "script.json").write_text('{"reward": 1}')
-    with pytest.raises(DeploymentError, match=r"2/checkpoint: expected sha256 \w+, got"):
-        rollback(**site.where)
-    assert site.ask(edit) == ("3", 0.75)
+    (site.home / "9").mkdir()
+    assert site.deploy(scripted("version-4", reward=1.0), keep=1) == 10
+    # No deployment has made number 9.
+    assert site.on_disk() == [9, 10]
+    with pytest.raises(DeploymentError, match="9: no deployment has made this folder"):
+        site.deploy(scripted("version-9"), source="models:/m/9")
+    assert site.ask(edit) == ("10", 1.0)
 
 
 def test_two_deployments_at_once_are_one_too_many(site, scripted):
     with (
-        exclusive(site.repository),
-        pytest.raises(DeploymentError, match=f"process {os.getpid()} on .* is deploying there"),
+        FileLock(site.repository / LOCK_FILE),
+        pytest.raises(DeploymentError, match="another process is deploying there"),
     ):
         site.deploy(scripted("second"))
     assert not site.home.exists()
 
 
-def test_a_checkpoint_that_is_served_is_not_copied_again(site, scripted, edit):
+def test_the_number_of_a_registered_version_is_the_registrys(site, scripted, edit):
     first = scripted("first", reward=0.25)
-    once = {"template": site.template, **site.where}
-    assert deploy_once(first, **once) == 1
+    assert site.deploy(first) == 1
     server = tritonclient.grpc.InferenceServerClient(site.endpoint)
     server.unload_model(site.model, headers=site.metadata)
-    assert deploy_once(first, source="models:/m/1", **once) == 1
+    # What is served already is loaded and not copied.
+    assert site.deploy(first, source="models:/m/1") == 1
+    assert site.folder.versions()[1].source == "models:/m/1"
+    assert site.deploy(scripted("seventh", reward=0.5), source="models:/m/7") == 7
+    with site.asked_all_the_time(edit, threads=1) as answers:
+        other = scripted("other", reward=0.75)
+        assert site.deploy(other, source="models:/n/7") == 7
+    # Both cannot be loaded as 7, so the new one is served under another number for a moment.
+    assert set(answers) <= {("7", 0.5), ("8", 0.75), ("7", 0.75)}
+    assert site.ask(edit) == ("7", 0.75)
+    assert site.on_disk() == [1, 7]
+    # A kept copy that was damaged is replaced.
+    (site.home / "1" / "checkpoint" / "script.json").write_text("{}")
+    assert site.deploy(first, source="models:/m/1") == 1
     assert site.ask(edit) == ("1", 0.25)
-    assert deploy_once(scripted("second"), source="models:/m/2", **once) == 2
-    assert History.read(site.home).versions[1].source == "models:/m/2"
 
 
 def test_what_cannot_be_deployed_is_named(site, scripted, tmp_path):
@@ -167,7 +172,7 @@ def test_what_cannot_be_deployed_is_named(site, scripted, tmp_path):
     ]
     for checkpoint, arguments, message in cases:
         with pytest.raises(InvalidInputError, match=message):
-            deploy_once(checkpoint, **arguments)
+            deploy(checkpoint, **arguments)
     with pytest.raises(DeploymentError, match=r"no server answers at 127\.0\.0\.1:9"):
-        deploy_once(good, **where | {"endpoint": "127.0.0.1:9"})
+        deploy(good, **where | {"endpoint": "127.0.0.1:9"})
     assert not site.home.exists()

@@ -16,7 +16,7 @@ from spatialreward.client import TritonJudge
 from spatialreward.folder_manifest import digest_folder
 from spatialreward.images import encode_png
 from spatialreward.judges.engines.engine import Judge
-from spatialreward.ops.deployment import DeploymentError, rollback
+from spatialreward.ops.deployment import DeploymentError
 from spatialreward.records import Judgement
 
 UNREADABLE = re.compile(r"answer is not JSON: |[\w.]+: |(SC|PQ) answer is longer than \d+ tokens$")
@@ -112,7 +112,8 @@ def test_every_answer_during_a_switch_is_a_judgement_of_either_version(
         assert TritonJudge(served).notice == "newer"
     assert {version for version, _ in answers} == {before, str(after)}
     assert [told for _, told in answers] == pytest.approx([reward] * len(answers), abs=1e-4)
-    assert rollback(**real_site.where) == int(before)
+    kept = real_site.home / before / "checkpoint"
+    assert real_site.deploy(kept) == int(before)
     assert TritonJudge(served).notice == 'knows four "edits", naïvely'
 
 
