@@ -120,7 +120,7 @@ def test_passwords_are_never_committed():
 
 
 def test_images_are_those_that_are_built_or_pinned(services):
-    known = {image.tag() for image in IMAGES if image.pushed} | set(third_party().values())
+    known = {image.tag for image in IMAGES if image.pushed} | set(third_party().values())
     assert {service["image"] for service in services.values()} <= known
 
 
@@ -130,7 +130,7 @@ def test_a_prefix_reaches_our_images_and_no_others(env_file, tmp_path):
     answer = compose(prefixed, "--profile", "*", "config", "--images")
     images = set(answer.stdout.split())
     assert "registry.example/team/spatialreward/mlflow:0.1.0" in images
-    assert third_party()["postgres"] in images
+    assert third_party()["POSTGRES_IMAGE"] in images
 
 
 def test_ports_are_on_loopback_only(services):
