@@ -154,8 +154,12 @@ def test_a_backup_that_was_changed_does_not_come_back(backups, tmp_path):
     (dump / "mlflow.dump").write_text("whole")
     run_script(["python", "backup.py", "put", str(dump)], "postgres")
     (dump / "mlflow.dump").write_text("other")
-    (one,) = backups.client.list_objects("spatialreward", "backups/postgres/")
-    backups.put_file(dump / "mlflow.dump", f"s3://spatialreward/{one.object_name}mlflow.dump")
+    keys = [
+        one.object_name
+        for one in backups.client.list_objects("spatialreward", "backups/", recursive=True)
+    ]
+    (stored,) = [key for key in keys if key.endswith("mlflow.dump")]
+    backups.put_file(dump / "mlflow.dump", f"s3://spatialreward/{stored}")
     with pytest.raises(ArtifactError, match="expected sha256"):
         run_script(["python", "backup.py", "fetch", str(tmp_path / "out")], "postgres")
     assert not (tmp_path / "out").exists()
