@@ -107,7 +107,7 @@ images: $(VENV)/.ready  ## build the images; VARIANT=cpu|cuda, BASE_IMAGE=..., C
 	$(VENV)/bin/python -m manifests.images build
 
 check-images: $(VENV)/.ready  ## run each image as a cluster would, a step of the tiny profile in each
-	$(VENV)/bin/python -m manifests.images check
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" manifests/images/check.sh $(NAMES)
 
 pin-images: $(VENV)/.ready  ## resolve the digests of the images of others
 	$(VENV)/bin/python -m manifests.images pin

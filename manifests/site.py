@@ -16,11 +16,12 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from manifests.images.catalogue import IMAGES
-from manifests.images.locks import IMAGES_LOCK, read_lock
+from manifests.images.catalogue import IMAGES, ROOT
+from pipelines.images import LOCK_FILE, read_lock
 from spatialreward.cli.command import CommandGroup
 from spatialreward.errors import InvalidInputError
 
+IMAGES_LOCK = ROOT / LOCK_FILE
 _HERE = Path(__file__).parent
 _FILE = "kustomization.yaml"
 _RESTORE, _OUR_IMAGES = "restore", "images"
@@ -121,8 +122,8 @@ def prefixed_images(prefix: str) -> list[dict[str, str]]:
 def _images(registry: str) -> list[dict[str, str]]:
     if registry:
         return prefixed_images(registry)
-    lock = read_lock(IMAGES_LOCK)
-    tags = [image.tag() for image in IMAGES if image.pushed]
+    lock = read_lock(IMAGES_LOCK) if IMAGES_LOCK.exists() else {}
+    tags = [image.tag for image in IMAGES if image.pushed]
     # One of an older version would be taken for this one's.
     if missing := [tag for tag in tags if tag not in lock]:
         raise InvalidInputError(

@@ -49,7 +49,7 @@ class Images:
         if lock_file is None and not registry and LOCK_FILE.is_file():
             lock_file = LOCK_FILE
         if lock_file is not None:
-            return cls(lock=_read_lock(lock_file), where=str(lock_file))
+            return cls(lock=read_lock(lock_file), where=str(lock_file))
         logger.warning(
             "images are given by tag, since there is no %s: a step may be taken from the cache "
             "that an older image of the same tag has done",
@@ -76,7 +76,12 @@ BY_TAG = Images()
 """For a run on this machine, which starts no image."""
 
 
-def _read_lock(path: Path) -> dict[str, str]:
+def read_lock(path: Path) -> dict[str, str]:
+    """Addresses with digests, by ``spatialreward/NAME:VERSION``.
+
+    Raises:
+        InvalidInputError: the file does not exist, is no lock, or an address has no digest.
+    """
     images = read_toml_file(path).get("images")
     if not isinstance(images, dict):
         raise InvalidInputError(f"{path}: expected a table [images]")

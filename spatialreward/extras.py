@@ -14,8 +14,6 @@ EXTRAS = {
     "pipelines": "pipelines",
     "pipelines.run": "deployer,pipelines,training",
     "spatialreward.ops.attempts": "container",
-    "spatialreward.ops.backups": "storage",
-    "spatialreward.buckets": "storage",
     "spatialreward.chat": "chat",
     "spatialreward.cli.run_view": "kubeflow",
     "spatialreward.client": "client",

@@ -1,4 +1,4 @@
-"""Builds, checks, pins and pushes the container images.
+"""Builds, pins, pushes and checks the container images.
 
 Part of the way from source to cluster, and so beside the manifests: the library neither needs it
 nor knows it, and no image contains it.

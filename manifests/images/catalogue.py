@@ -1,74 +1,51 @@
-"""Which images there are, from which Dockerfile each is built, and what it stands on."""
+"""Which images there are: ours, as compose.yaml has them, and those of others in bases.env."""
 
-import tomllib
-from enum import StrEnum
+import re
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
+
 ROOT = Path(__file__).parents[2]
-BASES_FILE = Path(__file__).with_name("bases.toml")
-PREFIX = "spatialreward"
-
-
-class Variant(StrEnum):
-    """What torch computes on."""
-
-    CPU = "cpu"
-    CUDA = "cuda"
+COMPOSE_FILE = Path(__file__).with_name("compose.yaml")
+BASES_FILE = Path(__file__).with_name("bases.env")
 
 
 class Image(NamedTuple):
     """One image of ours."""
 
-    name: str
+    tag: str
+    """``spatialreward/NAME:VERSION``."""
     dockerfile: str
     """Relative to the root of the repository."""
     base: str
-    """Name of the image of ours that it stands on, or of one in ``bases.toml``."""
-    target: str = ""
-    """Stage of the Dockerfile; the last one by default."""
-    pushed: bool = True
-    """False for what only others of ours stand on."""
+    """Tag of the image of ours that it stands on; empty for one of others."""
 
-    def tag(self) -> str:
-        """The image's name with its version, as it is called on the machine that built it."""
-        return f"{PREFIX}/{self.name}:{project_version()}"
+    @property
+    def name(self) -> str:
+        """The part of the tag after the slash, without the version."""
+        return self.tag.partition("/")[2].partition(":")[0]
 
-
-def _component(name: str, base: str) -> Image:
-    return Image(name, f"components/{name.replace('-', '_')}/Dockerfile", base)
+    @property
+    def pushed(self) -> bool:
+        """Whether a cluster pulls the image; no, if it is only what others stand on."""
+        return all(self.tag != image.base for image in IMAGES)
 
 
-IMAGES = (
-    Image("base", "components/base.Dockerfile", "python", target="base", pushed=False),
-    Image("torch", "components/base.Dockerfile", "python", target="torch", pushed=False),
-    _component("data-building", "base"),
-    _component("reward-training", "torch"),
-    _component("reward-evaluation", "torch"),
-    _component("reward-deployment", "base"),
-    _component("rl-finetuning", "torch"),
-    _component("editor-evaluation", "torch"),
-    Image("serving", "serving/Dockerfile", "triton"),
-    Image("mlflow", "manifests/images/mlflow/Dockerfile", "python"),
-)
+def _read() -> tuple[Image, ...]:
+    services = yaml.safe_load(COMPOSE_FILE.read_text(encoding="utf-8"))["services"]
+    builds = {service["image"]: service["build"] for service in services.values()}
+    return tuple(
+        Image(tag, build["dockerfile"], build["args"].get("BASE", ""))
+        for tag, build in builds.items()
+    )
+
+
+IMAGES = _read()
 """In the order in which they are built."""
 
 
-def with_bases(names: set[str]) -> tuple[Image, ...]:
-    """The named images and those of ours that they stand on, in the order of building."""
-    wanted = set(names)
-    for image in reversed(IMAGES):
-        if image.name in wanted:
-            wanted.add(image.base)
-    return tuple(image for image in IMAGES if image.name in wanted)
-
-
 def third_party() -> dict[str, str]:
-    """References of the images of others, by what they are to us."""
-    return tomllib.loads(BASES_FILE.read_text(encoding="utf-8"))["images"]
-
-
-def project_version() -> str:
-    """The version that every image of ours carries."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return project["version"]
+    """Tags of the images of others, without their digests, by the variables of ``bases.env``."""
+    text = BASES_FILE.read_text(encoding="utf-8")
+    return dict(re.findall(r"^(\w+)=([^@\s]+)", text, re.MULTILINE))

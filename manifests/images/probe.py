@@ -1,11 +1,10 @@
-"""Runs inside a container and says as JSON what it is like there; nothing of ours is imported.
+"""Runs inside a container and fails, with the reason, where its content is wrong.
 
-Arguments: the file with pinned versions, then modules to import.
+Arguments: the file with pinned versions, then modules to import. It imports no module of ours.
 """
 
 import importlib
 import importlib.metadata
-import json
 import os
 import re
 import shutil
@@ -14,20 +13,18 @@ from pathlib import Path
 
 _COMPILERS = ("as", "c++", "cargo", "cc", "clang", "cpp", "g++", "gcc", "go", "gfortran", "ld")
 _COMPILERS += ("make", "nvcc", "rustc", "tcc")
-# What pip put there itself, what is ours, and what torch pins by its own metadata.
-_UNPINNED = re.compile(r"pip|setuptools|wheel|spatialreward|nvidia[-_].*|triton")
-_READ_ONLY = ("/app", "/etc", "/opt/venv", "/usr/local", "/var/lib")
+# Packages of pip itself, ours, and those that torch pins by its own metadata.
+_UNPINNED = re.compile(r"pip|setuptools|wheel|spatialreward|nvidia-.*|triton")
 
 
 def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _unpinned(constraints: str) -> list[str]:
+def unpinned(constraints: Path) -> list[str]:
     """Installed packages that are not of the pinned version."""
-    lines = Path(constraints).read_text(encoding="utf-8").splitlines()
-    pins = dict(line.split("==") for line in lines if "==" in line)
-    pins = {_normal(name): version for name, version in pins.items()}
+    lines = [line for line in constraints.read_text(encoding="utf-8").splitlines() if "==" in line]
+    pins = {_normal(line.split("==")[0]): line.split("==")[1] for line in lines}
     found = []
     for package in importlib.metadata.distributions():
         name, version = package.metadata["Name"], package.version.partition("+")[0]
@@ -36,26 +33,12 @@ def _unpinned(constraints: str) -> list[str]:
     return sorted(found)
 
 
-def _writable(folder: str) -> bool:
-    try:
-        Path(folder, ".probe").touch()
-    except OSError:
-        return False
-    return True
-
-
-def main(constraints: str, *modules: str) -> None:
-    """Print what was found."""
-    for module in modules:
-        importlib.import_module(module)
-    found = {
-        "user": f"{os.getuid()}:{os.getgid()}",
-        "compilers": [name for name in _COMPILERS if shutil.which(name)],
-        "writable": [folder for folder in _READ_ONLY if _writable(folder)],
-        "not writable": [folder for folder in ("/tmp", "/work") if not _writable(folder)],
-        "unpinned": _unpinned(constraints),
-    }
-    sys.stdout.write(json.dumps(found) + "\n")
-
-
-main(*sys.argv[1:])
+for module in sys.argv[2:]:
+    importlib.import_module(module)
+wrong = [f"unpinned {package}" for package in unpinned(Path(sys.argv[1]))]
+wrong += [f"compiler {name}" for name in _COMPILERS if shutil.which(name)]
+if (user := f"{os.getuid()}:{os.getgid()}") != "10001:10001":
+    wrong.append(f"user {user}")
+wrong += [f"read-only {folder}" for folder in ("/tmp", "/work") if not os.access(folder, os.W_OK)]
+if wrong:
+    sys.exit(f"{' '.join(sys.argv[2:])}: {', '.join(wrong)}")

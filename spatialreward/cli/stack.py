@@ -1,4 +1,4 @@
-"""``spatialreward stack``: the local services up and down again, and what a store keeps."""
+"""``spatialreward stack``: the local services up and down again."""
 
 import shlex
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spatialreward.cli import upkeep
 from spatialreward.errors import InvalidInputError, SpatialRewardError
 
 if TYPE_CHECKING:
@@ -17,8 +16,7 @@ _SERVICES = ("s3", "mlflow", "triton")
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Run object store, tracking server and inference server on this machine; buckets and "
-    "backups of any store.",
+    help="Run object store, tracking server and inference server on this machine.",
 )
 
 StateDir = Annotated[
@@ -127,10 +125,6 @@ def env(state_dir: StateDir = _DEFAULT_STATE_DIR) -> None:
         )
     for name, value in environment(endpoints).items():
         typer.echo(f"export {name}={shlex.quote(value)}")
-
-
-app.command()(upkeep.buckets)
-app.add_typer(upkeep.backups, name="backups")
 
 
 def _restore(triton: "TritonEndpoint") -> bool:

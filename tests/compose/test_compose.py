@@ -1,5 +1,6 @@
 """docker-compose.yml as the compose binary reads it, beside the manifests and the local stack."""
 
+import ast
 import json
 import os
 import re
@@ -118,7 +119,7 @@ def test_passwords_are_never_committed():
 
 
 def test_images_are_those_that_are_built_or_pinned(services):
-    known = {image.tag() for image in IMAGES if image.pushed} | set(third_party().values())
+    known = {image.tag for image in IMAGES if image.pushed} | set(third_party().values())
     assert {service["image"] for service in services.values()} <= known
 
 
@@ -128,7 +129,7 @@ def test_a_prefix_reaches_our_images_and_no_others(env_file, tmp_path):
     answer = compose(prefixed, "--profile", "*", "config", "--images")
     images = set(answer.stdout.split())
     assert "registry.example/team/spatialreward/mlflow:0.1.0" in images
-    assert third_party()["postgres"] in images
+    assert third_party()["POSTGRES_IMAGE"] in images
 
 
 def test_ports_are_on_loopback_only(services):
@@ -204,15 +205,17 @@ def test_services_wait_for_what_they_need(services):
 
 
 def test_buckets_are_those_that_steps_and_mlflow_use(services):
-    options = services["buckets"]["command"]
-    made = {one.removeprefix("--bucket=") for one in options if one.startswith("--bucket=")}
-    assert made == {STEPS_BUCKET, BUCKET}
+    [script] = services["buckets"]["volumes"]
+    assert script["source"] == str(BASE / "buckets" / "buckets.py")
+    made = re.search(r"EXPIRY_DAYS = (.*)", Path(script["source"]).read_text())[1]
+    assert set(ast.literal_eval(made)) == {STEPS_BUCKET, BUCKET}
     assert f"--artifacts-destination=s3://{BUCKET}" in services["mlflow"]["command"]
 
 
 def test_what_runs_once_does_here_what_it_does_in_a_cluster(services, documents):
     [job] = documents["Job", "buckets"]["spec"]["template"]["spec"]["containers"]
-    assert services["buckets"]["command"] == job["args"]
+    assert services["buckets"]["entrypoint"] == job["command"]
+    assert services["buckets"]["volumes"][0]["target"] == job["command"][1]
     [migrate] = documents["Deployment", "mlflow"]["spec"]["template"]["spec"]["initContainers"]
     assert services["migrate"]["entrypoint"] == migrate["command"]
     assert services["migrate"]["command"] == migrate["args"]

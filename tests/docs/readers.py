@@ -14,7 +14,7 @@ from google.protobuf import text_format
 from pydantic import BaseModel, ValidationError
 from tritonclient.grpc import model_config_pb2
 
-from manifests.images.references import Reference
+from pipelines.images import read_lock
 from pipelines.profile import load_profile
 from spatialreward.benchmarks.config import EditorGate, JudgeGate
 from spatialreward.cli.edits import EditRequest
@@ -52,8 +52,10 @@ def read_toml(text: str) -> None:
         ValueError: none takes them; it says why each does not.
     """
     found = tomllib.loads(text)
+    path = Path("settings.toml")
+    path.write_text(text)
     if set(found) == {"images"}:
-        assert all(Reference.parse(one) for one in found["images"].values())
+        read_lock(path)
         return
     problems = []
     for record, rest in _SETTINGS.items():
@@ -63,8 +65,6 @@ def read_toml(text: str) -> None:
             problems.append(f"{record.__name__}: {error}")
         else:
             return
-    path = Path("profile.toml")
-    path.write_text(text)
     try:
         load_profile(str(path))
     except InvalidInputError as error:

@@ -152,8 +152,6 @@ def test_help_needs_no_extra(tmp_path):
         ),
         ("data build edits.toml --out data", "data"),
         ("data regions a.png a.png --picture regions.png", "data"),
-        ("stack buckets --bucket a", "storage"),
-        ("stack backups list s3://a/b", "storage"),
         ("stack up", "stack"),
         ("stack status", "stack"),
         ("submit --profile tiny --host http://localhost:1", "kubeflow"),

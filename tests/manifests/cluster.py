@@ -3,6 +3,7 @@
 import copy
 import itertools
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 import yaml
 
 from manifests.site import Component, Overlay, images_component, prefixed_images, site
@@ -121,6 +123,15 @@ def _restore() -> tuple[Object, ...]:
 def restore() -> list[Object]:
     """What brings a backup back; no part of a site."""
     return copy.deepcopy(list(_restore()))
+
+
+def run_script(words: list[str], folder: str) -> None:
+    """Run a container's ``python .../NAME ...``, with the script of a folder of the base."""
+    assert words[0] == "python"
+    script = MANIFESTS / "base" / folder / Path(words[1]).name
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [str(script), *words[2:]])
+        runpy.run_path(str(script))
 
 
 def find(objects: Iterable[Object], kind: str, name: str, namespace: str = SERVICES) -> Object:

