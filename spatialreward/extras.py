@@ -17,7 +17,6 @@ EXTRAS = {
     "spatialreward.ops.backups": "storage",
     "spatialreward.buckets": "storage",
     "spatialreward.chat": "chat",
-    "spatialreward.cli.run_view": "kubeflow",
     "spatialreward.client": "client",
     "spatialreward.ops.cluster": "cluster",
     "spatialreward.ops.cluster.launching": "container",

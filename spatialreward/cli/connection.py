@@ -29,14 +29,18 @@ class Connection(NamedTuple):
     namespace: str
 
     def client(self) -> "KubeflowPipelines":
-        """A client of the server, after a look whether it is one.
+        """A client that has sent nothing yet."""
+        from spatialreward.ops.kubeflow.client import KubeflowPipelines
+
+        return KubeflowPipelines(self.server, self.namespace)
+
+    def open(self) -> "KubeflowPipelines":
+        """A client of a server that is there.
 
         Raises:
             KubeflowError: it is not, cannot be reached, or refuses the caller.
         """
-        from spatialreward.ops.kubeflow.client import KubeflowPipelines
-
-        client = KubeflowPipelines(self.server, self.namespace)
+        client = self.client()
         client.check()
         return client
 

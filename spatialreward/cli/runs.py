@@ -55,7 +55,7 @@ def list_runs(
 
     Example: spatialreward runs list --state FAILED --limit 5
     """
-    client, wanted = connection.client(), state.upper()
+    client, wanted = connection.open(), state.upper()
     fields = {"storage_state": "ARCHIVED" if archived else "AVAILABLE"}
     if wanted:
         # The server calls a canceled run failed; its history makes the difference below.
@@ -84,7 +84,7 @@ def show(connection: Connection, run: RunName, json_output: AsJson = False) -> N
     """
     from spatialreward.cli.run_view import step_table, took, utc_now, when
 
-    client = connection.client()
+    client = connection.open()
     found = find_run(client, run)
     steps, now = progress_of(found, steps_of_run(client, found)), utc_now()
     parameters = (found.runtime_config and found.runtime_config.parameters) or {}
@@ -114,7 +114,7 @@ def follow(connection: Connection, run: RunName, poll: Poll = 5.0) -> None:
 
     Example: spatialreward runs follow 3f2a
     """
-    client = connection.client()
+    client = connection.open()
     found = find_run(client, run)
     follow_to_end(connection, client, found.run_id, steps_of_run(client, found), poll)
 
@@ -133,7 +133,7 @@ def cancel(
 
     Example: spatialreward runs cancel 3f2a
     """
-    client = connection.client()
+    client = connection.open()
     found = find_run(client, run)
     platform.cancel(client, found)
     typer.echo(f"run {found.run_id} is being canceled")
@@ -156,7 +156,7 @@ def tidy(connection: Connection, run: RunName) -> None:
 
     Example: spatialreward runs tidy 3f2a
     """
-    found = find_run(connection.client(), run)
+    found = find_run(connection.open(), run)
     if found.state not in OVER:
         raise KubeflowError(f"run {found.run_id} is not over: {outcome(found) or 'not begun'}")
     end_leftovers(connection, found, outcome(found))
@@ -169,7 +169,7 @@ def retry(connection: Connection, run: RunName) -> None:
 
     Example: spatialreward runs retry 3f2a
     """
-    client = connection.client()
+    client = connection.open()
     found = find_run(client, run)
     platform.retry(client, found)
     typer.echo(f"run {found.run_id} is retried")
@@ -183,7 +183,7 @@ def archive(connection: Connection, run: RunName) -> None:
 
     Example: spatialreward runs archive 3f2a
     """
-    client = connection.client()
+    client = connection.open()
     found = find_run(client, run)
     client.runs.run_service_archive_run(found.run_id)
     typer.echo(f"run {found.run_id} is archived")
@@ -196,7 +196,7 @@ def schedules(connection: Connection, json_output: AsJson = False) -> None:
 
     Example: spatialreward runs schedules --json
     """
-    found = list(connection.client().list_schedules())
+    found = list(connection.open().list_schedules())
     if json_output:
         names = ("recurring_run_id", "display_name", "description", "status", "created_at")
         triggers = ({"trigger": one.trigger and one.trigger.to_dict()} for one in found)
@@ -216,7 +216,7 @@ def pause(connection: Connection, schedule: ScheduleName) -> None:
 
     Example: spatialreward runs pause weekly
     """
-    client = connection.client()
+    client = connection.open()
     schedule_id = find_schedule(client, schedule).recurring_run_id
     client.schedules.recurring_run_service_disable_recurring_run(schedule_id)
     typer.echo(f"schedule {schedule_id} is paused")
@@ -229,7 +229,7 @@ def resume(connection: Connection, schedule: ScheduleName) -> None:
 
     Example: spatialreward runs resume weekly
     """
-    client = connection.client()
+    client = connection.open()
     schedule_id = find_schedule(client, schedule).recurring_run_id
     client.schedules.recurring_run_service_enable_recurring_run(schedule_id)
     typer.echo(f"schedule {schedule_id} starts runs again")
@@ -242,7 +242,7 @@ def unschedule(connection: Connection, schedule: ScheduleName) -> None:
 
     Example: spatialreward runs unschedule weekly
     """
-    client = connection.client()
+    client = connection.open()
     schedule_id = find_schedule(client, schedule).recurring_run_id
     client.schedules.recurring_run_service_delete_recurring_run(schedule_id)
     typer.echo(f"schedule {schedule_id} is removed")

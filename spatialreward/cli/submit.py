@@ -3,7 +3,7 @@
 import datetime
 import secrets
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -24,7 +24,11 @@ from spatialreward.ops.kubeflow import (
 from spatialreward.ops.kubeflow import schedule as make_schedule
 from spatialreward.ops.kubeflow.compiling import compile_profile
 from spatialreward.ops.kubeflow.links import schedule_link
+from spatialreward.ops.kubeflow.states import printable
 from spatialreward.ops.kubeflow.triggers import trigger_of
+
+if TYPE_CHECKING:
+    from spatialreward.ops.kubeflow.client import RecurringRun
 
 
 @connected
@@ -102,22 +106,22 @@ def submit(
 
     Example: spatialreward submit --profile tiny --set rl.num_steps=3
     """
-    trigger = trigger_of(schedule, every)
+    client, trigger = connection.client(), trigger_of(schedule, every)
     given = {"data": data, "heldout": heldout, "drawn": drawn, "editor": editor}
-    changes = overrides or []
-    if package is not None:
-        if profile is not None or pipeline != "full" or changes or images_lock is not None:
-            raise InvalidInputError(
-                f"--package {package} is compiled already: "
-                "--profile, --pipeline, --set and --images-lock have no effect on it"
-            )
-        compiled = read_package(package)
-    elif profile is None:
-        raise InvalidInputError("expected --profile NAME or --package FILE.yaml")
-    else:
+    if package is None:
+        if profile is None:
+            raise InvalidInputError("expected --profile NAME or --package FILE.yaml")
+        changes = overrides or []
         compiled = compile_profile(
             profile, changes, images_lock, registry, pipeline=pipeline, given=given
         )
+    elif profile is not None or pipeline != "full" or overrides or images_lock is not None:
+        raise InvalidInputError(
+            f"--package {package} is compiled already: "
+            "--profile, --pipeline, --set and --images-lock have no effect on it"
+        )
+    else:
+        compiled = read_package(package)
     references = [f"{name}={reference}" for name, reference in given.items() if reference]
     request = Request(
         run_name=run_name or _usual_name(compiled),
@@ -126,19 +130,14 @@ def submit(
         service_account=service_account,
         note=_note(profile),
     )
-    client = connection.client()
+    client.check()
     version, was_there = publish(client, compiled, request.note)
     typer.echo(
         f"pipeline {compiled.name}, version {compiled.version_name}: "
         f"{'published before' if was_there else 'published'}"
     )
     if trigger is not None:
-        from spatialreward.cli.run_view import times_of
-
-        made = make_schedule(client, version, request, trigger)
-        typer.echo(f"schedule {request.run_name}: {times_of(made)}, {made.recurring_run_id}")
-        typer.echo(f"Kubeflow Pipelines: {schedule_link(connection.server, made)}")
-        typer.echo(f"remove it: {connection.command(f'runs unschedule {made.recurring_run_id}')}")
+        _show_schedule(connection, make_schedule(client, version, request, trigger))
         return
     run = start(client, version, request)
     typer.echo(f"run {request.run_name}: started, {run.run_id}")
@@ -147,6 +146,15 @@ def submit(
         follow_to_end(connection, client, run.run_id, steps_of(compiled.spec), poll)
     else:
         typer.echo(f"follow it: {connection.command(f'runs follow {run.run_id}')}")
+
+
+def _show_schedule(connection: Connection, made: "RecurringRun") -> None:
+    from spatialreward.cli.run_view import times_of
+
+    schedule_id = made.recurring_run_id
+    typer.echo(f"schedule {printable(made.display_name)}: {times_of(made)}, {schedule_id}")
+    typer.echo(f"Kubeflow Pipelines: {schedule_link(connection.server, made)}")
+    typer.echo(f"remove it: {connection.command(f'runs unschedule {schedule_id}')}")
 
 
 def _usual_name(package: Package) -> str:
