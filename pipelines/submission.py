@@ -20,7 +20,7 @@ def compile_profile(
     images_lock: Path | None,
     registry: str,
 ) -> None:
-    """See ``spatialreward.ops.kubeflow.compiling.Compile``."""
+    """See ``spatialreward.ops.kubeflow.compiling.compile_profile``."""
     settings, part, name = load_profile(profile, overrides), Part(pipeline), Path(profile).stem
     refuse(settings, name, part, given)
     refuse_elsewhere(settings, part, given)

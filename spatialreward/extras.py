@@ -15,7 +15,6 @@ EXTRAS = {
     "pipelines.run": "deployer,pipelines,training",
     "spatialreward.ops.attempts": "container",
     "spatialreward.chat": "chat",
-    "spatialreward.cli.run_view": "kubeflow",
     "spatialreward.client": "client",
     "spatialreward.ops.cluster": "cluster",
     "spatialreward.ops.cluster.launching": "container",

@@ -1,10 +1,9 @@
-"""Which Kubeflow Pipelines a command talks to: the same options for all of them."""
+"""The connection to Kubeflow Pipelines: the same options for all of its commands."""
 
 import functools
 import inspect
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -12,10 +11,11 @@ import typer
 from pydantic import SecretStr, ValidationError
 
 from spatialreward.errors import InvalidInputError
+from spatialreward.ops.kubeflow.config import Credentials, ServerConfig, parse_headers
 from spatialreward.reading import read_text
 
 if TYPE_CHECKING:
-    from spatialreward.ops.kubeflow import KubeflowPipelines, ServerConfig
+    from spatialreward.ops.kubeflow.client import KubeflowPipelines
 
 _PANEL = "Kubeflow Pipelines"
 USUAL_NAMESPACE = "kubeflow"
@@ -25,21 +25,24 @@ USUAL_NAMESPACE = "kubeflow"
 class Connection(NamedTuple):
     """A server, and the namespace to work in where it has several."""
 
-    server: "ServerConfig"
+    server: ServerConfig
     namespace: str
 
-    @contextmanager
-    def client(self) -> "Iterator[KubeflowPipelines]":
-        """A client for the length of a ``with`` block, after a look whether its server is one.
+    def client(self) -> "KubeflowPipelines":
+        """A client that has sent nothing yet."""
+        from spatialreward.ops.kubeflow.client import KubeflowPipelines
+
+        return KubeflowPipelines(self.server, self.namespace)
+
+    def open(self) -> "KubeflowPipelines":
+        """A client of a server that is there.
 
         Raises:
-            KubeflowError: it is not, cannot be reached, or does not let us in.
+            KubeflowError: it is not, cannot be reached, or refuses the caller.
         """
-        from spatialreward.ops.kubeflow import KubeflowPipelines, Transport
-
-        with KubeflowPipelines(Transport(self.server), self.namespace) as client:
-            client.check()
-            yield client
+        client = self.client()
+        client.check()
+        return client
 
     def command(self, words: str) -> str:
         """A command line that talks to the same server."""
@@ -118,7 +121,9 @@ def connect(
     ] = None,
     timeout: Annotated[
         float,
-        typer.Option(min=1, help="Seconds that one answer may take.", rich_help_panel=_PANEL),
+        typer.Option(
+            min=1, help="Longest silence of the server, in seconds.", rich_help_panel=_PANEL
+        ),
     ] = 30.0,
 ) -> Connection:
     """The connection that is asked for.
@@ -126,11 +131,8 @@ def connect(
     Raises:
         InvalidInputError: an option does not fit; what may be secret is not quoted.
     """
-    from spatialreward.ops.kubeflow import Credentials, ServerConfig
-    from spatialreward.ops.kubeflow.config import parse_headers
-
     headers = parse_headers(_lines(headers_file)) if headers_file else {}
-    # The file is what the kubelet keeps fresh; somebody who gives a token means that token.
+    # The kubelet keeps the file fresh; a token that is given wins over it.
     use_file = token_file if token is None else None
     try:
         credentials = Credentials(

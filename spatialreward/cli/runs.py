@@ -1,4 +1,4 @@
-"""``spatialreward runs``: runs on Kubeflow Pipelines, what they are at, what to do about them."""
+"""``spatialreward runs``: runs on Kubeflow Pipelines, their progress, and what to do about them."""
 
 import json
 from itertools import islice
@@ -15,11 +15,16 @@ from spatialreward.cli.following import (
     wait_for_end,
 )
 from spatialreward.cli.leftovers import end_leftovers
+from spatialreward.figures import figures_console
+from spatialreward.ops.kubeflow import KubeflowError, find_run, find_schedule, steps_of_run
+from spatialreward.ops.kubeflow import runs as platform
+from spatialreward.ops.kubeflow.errors import NotFound
+from spatialreward.ops.kubeflow.links import run_links
+from spatialreward.ops.kubeflow.states import OVER, failure, moment, outcome, printable
+from spatialreward.ops.kubeflow.steps import progress_of
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from spatialreward.ops.kubeflow import Run
+    from spatialreward.ops.kubeflow.client import Run
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,31 +55,22 @@ def list_runs(
 
     Example: spatialreward runs list --state FAILED --limit 5
     """
-    from spatialreward.ops.kubeflow.errors import NotFound
-    from spatialreward.ops.kubeflow.records import State
-
-    predicates = [("storage_state", "EQUALS", "ARCHIVED" if archived else "AVAILABLE")]
-    wanted = state.upper()
+    client, wanted = connection.open(), state.upper()
+    fields = {"storage_state": "ARCHIVED" if archived else "AVAILABLE"}
     if wanted:
-        # A canceled run has failed, as the server sees it; its history is looked at here.
-        on_the_server = State.FAILED if wanted == State.CANCELED else wanted
-        predicates.append(("state", "EQUALS", on_the_server))
-    with connection.client() as client:
-        experiment_id = ""
-        if experiment:
-            group = client.find_experiment(experiment)
-            if group is None:
-                raise NotFound(f"{client.server} has no experiment {experiment!r}")
-            experiment_id = group.experiment_id
-        most = None if wanted else limit
-        found = client.runs(*predicates, experiment_id=experiment_id, limit=most)
-        runs = list(islice((one for one in found if wanted in ("", one.outcome)), limit))
+        # The server calls a canceled run failed; its history makes the difference below.
+        fields["state"] = "FAILED" if wanted == "CANCELED" else wanted
+    group = client.find_experiment(experiment) if experiment else None
+    if experiment and group is None:
+        raise NotFound(f"{client.server} has no experiment {experiment!r}")
+    found = client.list_runs(experiment_id=group and group.experiment_id, **fields)
+    runs = list(islice((one for one in found if wanted in ("", outcome(one))), limit))
     if json_output:
-        typer.echo(json.dumps([_summary(run) for run in runs], indent=2))
+        _print_json([_summary(run) for run in runs])
     elif runs:
         from spatialreward.cli.run_view import run_table
 
-        _print(run_table(runs))
+        figures_console().print(run_table(runs))
     else:
         typer.echo("no runs")
 
@@ -82,36 +78,29 @@ def list_runs(
 @app.command()
 @connected
 def show(connection: Connection, run: RunName, json_output: AsJson = False) -> None:
-    """Show a run: its steps, its parameters, what went wrong, and where to look.
+    """Show a run: its steps, its parameters, the reason of a failure, and where to look.
 
     Example: spatialreward runs show 3f2a
     """
-    from spatialreward.cli.run_view import duration, printable, step_table, utc_now, when
-    from spatialreward.ops.kubeflow import find_run, steps_of_run
-    from spatialreward.ops.kubeflow.links import run_links
-    from spatialreward.ops.kubeflow.steps import progress_of
+    from spatialreward.cli.run_view import step_table, took, utc_now, when
 
-    with connection.client() as client:
-        found = find_run(client, run)
-        steps = progress_of(found, steps_of_run(client, found))
-    now = utc_now()
+    client = connection.open()
+    found = find_run(client, run)
+    steps, now = progress_of(found, steps_of_run(client, found)), utc_now()
+    parameters = (found.runtime_config and found.runtime_config.parameters) or {}
     if json_output:
-        told = _summary(found) | {
-            "steps": [step.as_json(now) for step in steps],
-            "parameters": dict(found.runtime_config.parameters),
-            "links": run_links(connection.server, found, tracking_uri()),
-        }
-        typer.echo(json.dumps(told, indent=2))
+        links = run_links(connection.server, found, tracking_uri())
+        more = {"parameters": parameters, "links": links}
+        _print_json(_summary(found) | {"steps": [step.as_json(now) for step in steps]} | more)
         return
-    typer.echo(f"{printable(found.display_name)}  {found.run_id}  {found.outcome}")
-    if found.created_at:
-        took = duration(((found.finished_at or now) - found.created_at).total_seconds())
-        typer.echo(f"begun {when(found.created_at)} UTC, {took}")
-    if found.failure:
-        typer.echo(f"error: {printable(found.failure)}")
-    for name, value in found.runtime_config.parameters.items():
-        typer.echo(f"{printable(name)} = {printable(json.dumps(value))}")
-    _print(step_table(steps, now))
+    typer.echo(printable(f"{found.display_name}  {found.run_id}  {outcome(found)}"))
+    if moment(found.created_at):
+        typer.echo(f"begun {when(found.created_at)} UTC, {took(found)}")
+    if failure(found):
+        typer.echo(f"error: {failure(found)}")
+    for name, value in parameters.items():
+        typer.echo(printable(f"{name} = {json.dumps(value)}"))
+    figures_console().print(step_table(steps, now))
     show_links(connection, found)
     typer.echo(f"logs: {logs_command(connection, found)}")
 
@@ -125,11 +114,9 @@ def follow(connection: Connection, run: RunName, poll: Poll = 5.0) -> None:
 
     Example: spatialreward runs follow 3f2a
     """
-    from spatialreward.ops.kubeflow import find_run, steps_of_run
-
-    with connection.client() as client:
-        found = find_run(client, run)
-        follow_to_end(connection, client, found.run_id, steps_of_run(client, found), poll)
+    client = connection.open()
+    found = find_run(client, run)
+    follow_to_end(connection, client, found.run_id, steps_of_run(client, found), poll)
 
 
 @app.command()
@@ -142,62 +129,49 @@ def cancel(
         bool, typer.Option(help="Wait for its pods to end, then do as `runs tidy` does.")
     ] = True,
 ) -> None:
-    """Cancel a run, wait for its pods to end, and end what it leaves behind.
+    """Cancel a run, wait for its pods to end, and end its leftovers.
 
     Example: spatialreward runs cancel 3f2a
     """
-    from spatialreward.ops.kubeflow import find_run
-    from spatialreward.ops.kubeflow.mending import cancel as stop
-    from spatialreward.ops.kubeflow.records import State
-
-    with connection.client() as client:
-        found = find_run(client, run)
-        stop(client, found)
-        typer.echo(f"run {found.run_id} is being canceled")
-        if wait:
-            found = wait_for_end(connection, client, found.run_id, poll)
-    if wait:
-        # The history of a run that ends at once does not tell that it was canceled.
-        failed = found.state == State.FAILED
-        end_leftovers(connection, found, State.CANCELED if failed else found.outcome)
-    else:
+    client = connection.open()
+    found = find_run(client, run)
+    platform.cancel(client, found)
+    typer.echo(f"run {found.run_id} is being canceled")
+    if not wait:
         tidy = connection.command(f"runs tidy {found.run_id}")
-        typer.echo(f"when it is over, end what it leaves behind: {tidy}")
+        typer.echo(f"when it is over, end its leftovers: {tidy}")
+        return
+    found = wait_for_end(connection, client, found.run_id, poll)
+    # The history of a run that ends at once does not have that it was canceled.
+    end_leftovers(connection, found, "CANCELED" if found.state == "FAILED" else outcome(found))
 
 
 @app.command()
 @connected
 def tidy(connection: Connection, run: RunName) -> None:
-    """End what a run that was stopped has left behind: TrainJobs, and its run in MLflow.
+    """End the leftovers of a run that was stopped: TrainJobs, and its run in MLflow.
 
     A run that comes to its last step does this itself; one that was terminated does not. TrainJobs
     are looked for in the cluster of your kubeconfig, the run at MLFLOW_TRACKING_URI.
 
     Example: spatialreward runs tidy 3f2a
     """
-    from spatialreward.ops.kubeflow import find_run
-    from spatialreward.ops.kubeflow.errors import KubeflowError
-
-    with connection.client() as client:
-        found = find_run(client, run)
-    if not found.is_over:
-        raise KubeflowError(f"run {found.run_id} is not over: {found.outcome or 'not begun'}")
-    end_leftovers(connection, found, found.outcome)
+    found = find_run(connection.open(), run)
+    if found.state not in OVER:
+        raise KubeflowError(f"run {found.run_id} is not over: {outcome(found) or 'not begun'}")
+    end_leftovers(connection, found, outcome(found))
 
 
 @app.command()
 @connected
 def retry(connection: Connection, run: RunName) -> None:
-    """Do again what failed or was canceled of a run; what succeeded stays.
+    """Re-run the steps of a run that failed or were canceled; those that succeeded stay.
 
     Example: spatialreward runs retry 3f2a
     """
-    from spatialreward.ops.kubeflow import find_run
-    from spatialreward.ops.kubeflow.mending import retry as do_again
-
-    with connection.client() as client:
-        found = find_run(client, run)
-        do_again(client, found)
+    client = connection.open()
+    found = find_run(client, run)
+    platform.retry(client, found)
     typer.echo(f"run {found.run_id} is retried")
     typer.echo(f"follow it: {connection.command(f'runs follow {found.run_id}')}")
 
@@ -209,11 +183,9 @@ def archive(connection: Connection, run: RunName) -> None:
 
     Example: spatialreward runs archive 3f2a
     """
-    from spatialreward.ops.kubeflow import find_run
-
-    with connection.client() as client:
-        found = find_run(client, run)
-        client.archive(found.run_id)
+    client = connection.open()
+    found = find_run(client, run)
+    client.runs.run_service_archive_run(found.run_id)
     typer.echo(f"run {found.run_id} is archived")
 
 
@@ -224,14 +196,15 @@ def schedules(connection: Connection, json_output: AsJson = False) -> None:
 
     Example: spatialreward runs schedules --json
     """
-    with connection.client() as client:
-        found = list(client.schedules())
+    found = list(connection.open().list_schedules())
     if json_output:
-        typer.echo(json.dumps([one.model_dump(mode="json") for one in found], indent=2))
+        names = ("recurring_run_id", "display_name", "description", "status", "created_at")
+        triggers = ({"trigger": one.trigger and one.trigger.to_dict()} for one in found)
+        _print_json([_fields(one, names) | more for one, more in zip(found, triggers, strict=True)])
     elif found:
         from spatialreward.cli.run_view import schedule_table
 
-        _print(schedule_table(found))
+        figures_console().print(schedule_table(found))
     else:
         typer.echo("no schedules")
 
@@ -239,21 +212,27 @@ def schedules(connection: Connection, json_output: AsJson = False) -> None:
 @app.command()
 @connected
 def pause(connection: Connection, schedule: ScheduleName) -> None:
-    """Have a schedule start no runs until it is resumed.
+    """Let a schedule start no runs until it is resumed.
 
     Example: spatialreward runs pause weekly
     """
-    _let_start(connection, schedule, enabled=False)
+    client = connection.open()
+    schedule_id = find_schedule(client, schedule).recurring_run_id
+    client.schedules.recurring_run_service_disable_recurring_run(schedule_id)
+    typer.echo(f"schedule {schedule_id} is paused")
 
 
 @app.command()
 @connected
 def resume(connection: Connection, schedule: ScheduleName) -> None:
-    """Have a schedule start runs again.
+    """Let a schedule start runs again.
 
     Example: spatialreward runs resume weekly
     """
-    _let_start(connection, schedule, enabled=True)
+    client = connection.open()
+    schedule_id = find_schedule(client, schedule).recurring_run_id
+    client.schedules.recurring_run_service_enable_recurring_run(schedule_id)
+    typer.echo(f"schedule {schedule_id} starts runs again")
 
 
 @app.command()
@@ -263,43 +242,26 @@ def unschedule(connection: Connection, schedule: ScheduleName) -> None:
 
     Example: spatialreward runs unschedule weekly
     """
-    from spatialreward.ops.kubeflow import find_schedule
-
-    with connection.client() as client:
-        found = find_schedule(client, schedule)
-        client.delete_schedule(found.recurring_run_id)
-    typer.echo(f"schedule {found.recurring_run_id} is removed")
-
-
-def _let_start(connection: Connection, schedule: str, *, enabled: bool) -> None:
-    from spatialreward.ops.kubeflow import find_schedule
-
-    with connection.client() as client:
-        found = find_schedule(client, schedule)
-        client.enable_schedule(found.recurring_run_id, enabled=enabled)
-    typer.echo(
-        f"schedule {found.recurring_run_id} {'starts runs again' if enabled else 'is paused'}"
-    )
+    client = connection.open()
+    schedule_id = find_schedule(client, schedule).recurring_run_id
+    client.schedules.recurring_run_service_delete_recurring_run(schedule_id)
+    typer.echo(f"schedule {schedule_id} is removed")
 
 
 def _summary(run: "Run") -> dict[str, Any]:
-    fields = {
-        "run_id",
-        "display_name",
-        "description",
-        "experiment_id",
-        "recurring_run_id",
-        "storage_state",
-        "created_at",
-        "finished_at",
-    }
-    return run.model_dump(mode="json", include=fields) | {
-        "state": run.outcome,
-        "error": run.failure,
+    names = ("run_id", "display_name", "description", "experiment_id", "recurring_run_id")
+    names += ("storage_state", "created_at", "finished_at")
+    return _fields(run, names) | {"state": outcome(run), "error": failure(run)}
+
+
+def _fields(one: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """Fields of a thing, with None for a time that is not yet and nothing for a missing text."""
+    found = {name: getattr(one, name) for name in names}
+    times = {name: moment(found[name]) for name in names if name.endswith("_at")}
+    return {name: value or "" for name, value in found.items()} | {
+        name: time and time.isoformat() for name, time in times.items()
     }
 
 
-def _print(table: "Table") -> None:
-    from spatialreward.figures import figures_console
-
-    figures_console().print(table)
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2))

@@ -2,9 +2,8 @@
 
 import datetime
 import secrets
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,10 +11,24 @@ from spatialreward.cli.connection import Connection, connected
 from spatialreward.cli.following import Poll, follow_to_end, show_links
 from spatialreward.cli.setting_options import changes_of
 from spatialreward.errors import InvalidInputError
+from spatialreward.figures import commit
+from spatialreward.ops.kubeflow import (
+    Package,
+    Request,
+    parse_parameters,
+    publish,
+    read_package,
+    start,
+    steps_of,
+)
+from spatialreward.ops.kubeflow import schedule as make_schedule
+from spatialreward.ops.kubeflow.compiling import compile_profile
+from spatialreward.ops.kubeflow.links import schedule_link
+from spatialreward.ops.kubeflow.states import printable
+from spatialreward.ops.kubeflow.triggers import trigger_of
 
 if TYPE_CHECKING:
-    from spatialreward.ops.kubeflow import KubeflowPipelines, Package, Request
-    from spatialreward.ops.kubeflow.records import PipelineVersion
+    from spatialreward.ops.kubeflow.client import RecurringRun
 
 
 @connected
@@ -88,131 +101,67 @@ def submit(
 ) -> None:
     """Compile a profile, publish it as a version of its pipeline, and start or schedule a run.
 
-    What was published before is not uploaded again. Exit status 0: succeeded, or started and not
+    The same content is uploaded once. Exit status 0: succeeded, or started and not
     followed; 3: the run failed; 4: it was canceled. Ctrl-C ends the watching, not the run.
 
     Example: spatialreward submit --profile tiny --set rl.num_steps=3
     """
-    from spatialreward.ops.kubeflow import parse_parameters, publish
-    from spatialreward.ops.kubeflow.triggers import trigger_of
-
-    trigger = trigger_of(schedule, every)
+    client, trigger = connection.client(), trigger_of(schedule, every)
     given = {"data": data, "heldout": heldout, "drawn": drawn, "editor": editor}
     if package is None:
-        source = _Source(profile, pipeline, given, overrides or [], images_lock, registry)
-        compiled = source.compiled()
-    else:
-        compiled = _read(package, profile, pipeline, overrides or [], images_lock)
-    request = _request(compiled, profile, run_name, experiment, service_account)
-    references = [f"{name}={reference}" for name, reference in given.items() if reference]
-    parameters = parse_parameters(compiled, [*references, *(params or [])])
-    request = request.model_copy(update={"parameters": parameters})
-    with connection.client() as client:
-        version, was_there = publish(client, compiled, request.note)
-        typer.echo(
-            f"pipeline {compiled.name}, version {compiled.version_name}: "
-            f"{'published before' if was_there else 'published'}"
-        )
-        if trigger is not None:
-            _schedule(connection, client, version, request, trigger)
-        else:
-            _start(connection, client, version, request, compiled, poll if follow else None)
-
-
-class _Source(NamedTuple):
-    """What is compiled."""
-
-    profile: str | None
-    pipeline: str
-    given: Mapping[str, str]
-    overrides: list[str]
-    images_lock: Path | None
-    registry: str
-
-    def compiled(self) -> "Package":
-        from spatialreward.ops.kubeflow.compiling import compile_profile
-
-        if self.profile is None:
+        if profile is None:
             raise InvalidInputError("expected --profile NAME or --package FILE.yaml")
-        return compile_profile(
-            self.profile,
-            self.overrides,
-            self.images_lock,
-            self.registry,
-            pipeline=self.pipeline,
-            given=self.given,
+        changes = overrides or []
+        compiled = compile_profile(
+            profile, changes, images_lock, registry, pipeline=pipeline, given=given
         )
-
-
-def _read(
-    package: Path,
-    profile: str | None,
-    pipeline: str,
-    overrides: list[str],
-    images_lock: Path | None,
-) -> "Package":
-    from spatialreward.ops.kubeflow import read_package
-
-    if profile is not None or pipeline != "full" or overrides or images_lock is not None:
+    elif profile is not None or pipeline != "full" or overrides or images_lock is not None:
         raise InvalidInputError(
             f"--package {package} is compiled already: "
             "--profile, --pipeline, --set and --images-lock have no effect on it"
         )
-    return read_package(package)
-
-
-def _request(
-    package: "Package",
-    profile: str | None,
-    run_name: str | None,
-    experiment: str,
-    service_account: str,
-) -> "Request":
-    from spatialreward.figures import commit
-    from spatialreward.ops.kubeflow import Request
-
-    now = datetime.datetime.now(datetime.UTC)
-    said = {"profile": profile or "", "commit": commit() if profile else ""}
-    return Request(
-        run_name=run_name or f"{package.name} {now:%Y-%m-%d %H:%M:%S} {secrets.token_hex(3)}",
+    else:
+        compiled = read_package(package)
+    references = [f"{name}={reference}" for name, reference in given.items() if reference]
+    request = Request(
+        run_name=run_name or _usual_name(compiled),
         experiment=experiment,
+        parameters=parse_parameters(compiled, [*references, *(params or [])]),
         service_account=service_account,
-        note=", ".join(f"{name} {value}" for name, value in said.items() if value),
+        note=_note(profile),
     )
-
-
-def _start(
-    connection: Connection,
-    client: "KubeflowPipelines",
-    version: "PipelineVersion",
-    request: "Request",
-    package: "Package",
-    poll: float | None,
-) -> None:
-    from spatialreward.ops.kubeflow import start, steps_of
-
+    client.check()
+    version, was_there = publish(client, compiled, request.note)
+    typer.echo(
+        f"pipeline {compiled.name}, version {compiled.version_name}: "
+        f"{'published before' if was_there else 'published'}"
+    )
+    if trigger is not None:
+        _show_schedule(connection, make_schedule(client, version, request, trigger))
+        return
     run = start(client, version, request)
     typer.echo(f"run {request.run_name}: started, {run.run_id}")
     show_links(connection, run)
-    if poll is None:
+    if follow:
+        follow_to_end(connection, client, run.run_id, steps_of(compiled.spec), poll)
+    else:
         typer.echo(f"follow it: {connection.command(f'runs follow {run.run_id}')}")
-        return
-    follow_to_end(connection, client, run.run_id, steps_of(package.spec), poll)
 
 
-def _schedule(
-    connection: Connection,
-    client: "KubeflowPipelines",
-    version: "PipelineVersion",
-    request: "Request",
-    trigger: Mapping[str, Any],
-) -> None:
-    from spatialreward.ops.kubeflow import schedule
-    from spatialreward.ops.kubeflow.links import schedule_link
-    from spatialreward.ops.kubeflow.records import printable
+def _show_schedule(connection: Connection, made: "RecurringRun") -> None:
+    from spatialreward.cli.run_view import times_of
 
-    made = schedule(client, version, request, trigger)
-    times = printable(str(made.trigger))
-    typer.echo(f"schedule {request.run_name}: {times}, {made.recurring_run_id}")
+    schedule_id = made.recurring_run_id
+    typer.echo(f"schedule {printable(made.display_name)}: {times_of(made)}, {schedule_id}")
     typer.echo(f"Kubeflow Pipelines: {schedule_link(connection.server, made)}")
-    typer.echo(f"remove it: {connection.command(f'runs unschedule {made.recurring_run_id}')}")
+    typer.echo(f"remove it: {connection.command(f'runs unschedule {schedule_id}')}")
+
+
+def _usual_name(package: Package) -> str:
+    now = datetime.datetime.now(datetime.UTC)
+    return f"{package.name} {now:%Y-%m-%d %H:%M:%S} {secrets.token_hex(3)}"
+
+
+def _note(profile: str | None) -> str:
+    said = {"profile": profile, "commit": commit() if profile else ""}
+    return ", ".join(f"{name} {value}" for name, value in said.items() if value)

@@ -1,28 +1,21 @@
-"""Kubeflow Pipelines over HTTP: publishing a pipeline, starting, following and mending its runs.
+"""Kubeflow Pipelines: publishing a pipeline, and starting, following and retrying its runs.
 
-Knows the API server (v2beta1) and compiled pipelines, and nothing of how a pipeline is written.
+Builds on the API's generated client, and knows nothing of how a pipeline is written. Only
+``client`` imports that client, so that ``--help`` stays fast and works without it.
 """
 
-from spatialreward.ops.kubeflow.client import KubeflowPipelines
 from spatialreward.ops.kubeflow.config import Credentials, ServerConfig
 from spatialreward.ops.kubeflow.errors import KubeflowError
-from spatialreward.ops.kubeflow.following import follow, steps_of_run
-from spatialreward.ops.kubeflow.lookup import find_run, find_schedule
 from spatialreward.ops.kubeflow.package import Package, parse_parameters, read_package, steps_of
-from spatialreward.ops.kubeflow.records import RecurringRun, Run
+from spatialreward.ops.kubeflow.runs import find_run, find_schedule, follow, steps_of_run
 from spatialreward.ops.kubeflow.submission import Request, publish, schedule, start
-from spatialreward.ops.kubeflow.transport import Transport
 
 __all__ = [
     "Credentials",
     "KubeflowError",
-    "KubeflowPipelines",
     "Package",
-    "RecurringRun",
     "Request",
-    "Run",
     "ServerConfig",
-    "Transport",
     "find_run",
     "find_schedule",
     "follow",

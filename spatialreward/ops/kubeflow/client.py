@@ -1,224 +1,182 @@
-"""The API of Kubeflow Pipelines (v2beta1, as of 2.17), as far as submissions need it.
+"""Kubeflow Pipelines through ``kfp_server_api``, the client generated from its specification.
 
-Not the client that the project generates from its specification: that one knows no deadlines, asks
-again without regard to what is asked, stops at a state that is newer than it is, and puts whole
-answers with their headers into its errors.
+Not ``kfp.Client``, a layer on the same package: it gives a run no description, where the mark of a
+submission goes, waits without a limit, and takes six times as long to import, with all of kfp.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self
-from urllib.parse import quote
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-from spatialreward.ops.kubeflow.errors import KubeflowError, NotFound, NotKubeflowPipelines
-from spatialreward.ops.kubeflow.records import (
-    AnAnswer,
-    Experiment,
-    Health,
-    Pipeline,
-    PipelineVersion,
-    RecurringRun,
-    Run,
-    read,
+from kfp_server_api import (
+    ApiClient,
+    ApiException,
+    Configuration,
+    ExperimentServiceApi,
+    HealthzServiceApi,
+    PipelineServiceApi,
+    PipelineUploadServiceApi,
+    RecurringRunServiceApi,
+    RunServiceApi,
 )
-from spatialreward.ops.kubeflow.transport import Query, Transport
+from kfp_server_api import V2beta1Experiment as Experiment
+from kfp_server_api import V2beta1Pipeline as Pipeline
+from kfp_server_api import V2beta1PipelineVersion as PipelineVersion
+from kfp_server_api import V2beta1RecurringRun as RecurringRun
+from kfp_server_api import V2beta1Run as Run
+from urllib3 import Retry
+from urllib3.exceptions import HTTPError
 
-API = "/apis/v2beta1"
-PAGE_SIZE = 100
-NEWEST_FIRST = "created_at desc"
+from spatialreward.ops.kubeflow.config import ServerConfig
+from spatialreward.ops.kubeflow.errors import KubeflowError, NotFound
+from spatialreward.ops.kubeflow.reasons import Asked, as_object, no_answer, no_api, refusal
 
-Predicate = tuple[str, str, str]
-"""Field, operation and text, such as ``("state", "EQUALS", "RUNNING")``."""
+_PAGE_SIZE = 100
+_FIRST_WAIT_S, _MAX_WAIT_S = 0.5, 8.0
 
 
 class KubeflowPipelines:
-    """One API server, and the namespace to work in where it has several."""
+    """One API server by its groups of operations, and the namespace to work in.
 
-    def __init__(self, transport: Transport, namespace: str = "") -> None:
-        """Ask nothing yet."""
-        self._transport = transport
-        self._namespace = namespace
+    Each operation raises ``KubeflowError`` where the server does not do what was asked.
+    """
 
-    def __enter__(self) -> Self:
-        """The client itself."""
-        return self
+    def __init__(
+        self,
+        config: ServerConfig,
+        namespace: str = "",
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        """Send nothing yet; ``sleep`` waits so many seconds between two looks."""
+        api = _Api(config)
+        self.server = config.server
+        self.within = {"namespace": namespace} if namespace else {}
+        self.sleep = sleep
+        self.pipelines = PipelineServiceApi(api)
+        self.uploads = PipelineUploadServiceApi(api)
+        self.experiments = ExperimentServiceApi(api)
+        self.runs = RunServiceApi(api)
+        self.schedules = RecurringRunServiceApi(api)
+        self._health = HealthzServiceApi(api)
 
-    def __exit__(self, *_: object) -> None:
-        """Let go of what is open."""
-        self._transport.close()
-
-    @property
-    def server(self) -> str:
-        """How errors call it."""
-        return self._transport.server
-
-    def pause(self, seconds: float) -> None:
-        """Wait."""
-        self._transport.sleep(seconds)
-
-    def check(self) -> Health:
+    def check(self) -> None:
         """Find out whether the API is there and usable before anything is done.
 
         Raises:
-            KubeflowError: it is not, or several teams share it and no namespace is named.
+            KubeflowError: it is not, or several teams share it and no namespace is given.
         """
-        health = self._read(Health, self._transport.get(f"{API}/healthz"))
-        if health.multi_user and not self._namespace:
-            raise KubeflowError(
-                f"{self.server} is shared by several namespaces: name yours with --namespace"
-            )
-        return health
-
-    def find_pipeline(self, name: str) -> Pipeline | None:
-        """The pipeline of that name."""
-        path = f"{API}/pipelines/names/{quote(name, safe='')}"
-        try:
-            return self._read(Pipeline, self._transport.get(path, self._in_namespace()))
-        except NotFound:
-            return None
-
-    def create_pipeline(self, name: str, description: str) -> Pipeline:
-        """Make a pipeline without versions; its name is the server's guard against a second."""
-        body = {"name": name, "display_name": name, "description": description}
-        body |= self._in_namespace()
-        answer = self._transport.post(f"{API}/pipelines", body, repeatable=True)
-        return self._read(Pipeline, answer)
-
-    def find_version(self, pipeline: Pipeline, name: str) -> PipelineVersion | None:
-        """The version of that name."""
-        versions = self._list(
-            PipelineVersion,
-            f"{API}/pipelines/{_part(pipeline.pipeline_id)}/versions",
-            "pipeline_versions",
-            {"filter": _filter(("name", "EQUALS", name))},
-        )
-        return next((one for one in versions if name in (one.name, one.display_name)), None)
-
-    def version(self, pipeline_id: str, version_id: str) -> PipelineVersion:
-        """A version with what was uploaded."""
-        path = f"{API}/pipelines/{_part(pipeline_id)}/versions/{_part(version_id)}"
-        return self._read(PipelineVersion, self._transport.get(path))
-
-    def upload_version(
-        self, pipeline: Pipeline, name: str, content: bytes, description: str
-    ) -> PipelineVersion:
-        """Upload a compiled pipeline as a version; the server takes its name only once."""
-        query = {"pipelineid": pipeline.pipeline_id, "name": name, "description": description}
-        answer = self._transport.upload(
-            f"{API}/pipelines/upload_version", query, "pipeline.yaml", content
-        )
-        return self._read(PipelineVersion, answer)
-
-    def find_experiment(self, name: str) -> Experiment | None:
-        """The experiment of that name."""
-        found = self._list(
-            Experiment,
-            f"{API}/experiments",
-            "experiments",
-            {**self._in_namespace(), "filter": _filter(("display_name", "EQUALS", name))},
-        )
-        return next((one for one in found if one.display_name == name), None)
-
-    def create_experiment(self, name: str) -> Experiment:
-        """Make an experiment; its name is the server's guard against a second."""
-        body = {"display_name": name, **self._in_namespace()}
-        answer = self._transport.post(f"{API}/experiments", body, repeatable=True)
-        return self._read(Experiment, answer)
-
-    def create_run(self, body: Mapping[str, Any]) -> Run:
-        """Start a run. Never asked twice: the server would start two."""
-        return self._read(Run, self._transport.post(f"{API}/runs", body))
+        if self._health.healthz_service_get_healthz().multi_user and not self.within:
+            raise KubeflowError(f"{self.server} is shared by several namespaces: pass --namespace")
 
     def run(self, run_id: str) -> Run:
         """A run with its tasks."""
-        return self._read(Run, self._transport.get(f"{API}/runs/{_part(run_id)}"))
+        return self.runs.run_service_get_run(run_id)
 
-    def runs(
-        self, *predicates: Predicate, experiment_id: str = "", limit: int | None = None
+    def list_runs(
+        self, operation: str = "EQUALS", *, experiment_id: str | None = None, **wanted: str
     ) -> Iterator[Run]:
-        """Runs for which all predicates hold, the newest first."""
-        query: dict[str, str | int] = {**self._in_namespace(), "sort_by": NEWEST_FIRST}
-        if predicates:
-            query["filter"] = _filter(*predicates)
-        if experiment_id:
-            query["experiment_id"] = experiment_id
-        return self._list(Run, f"{API}/runs", "runs", query, limit)
+        """Runs whose fields match the wanted text, the newest first."""
+        ask, more = self.runs.run_service_list_runs, {"experiment_id": experiment_id}
+        return _listed(ask, "runs", filter=_filter(wanted, operation), **more, **self.within)
 
-    def retry(self, run_id: str) -> None:
-        """Do what failed again; never asked twice."""
-        self._transport.post(f"{API}/runs/{_part(run_id)}:retry")
+    def list_schedules(self, **wanted: str) -> Iterator[RecurringRun]:
+        """Schedules whose fields equal the wanted text, the newest first."""
+        ask = self.schedules.recurring_run_service_list_recurring_runs
+        return _listed(ask, "recurring_runs", filter=_filter(wanted), **self.within)
 
-    def terminate(self, run_id: str) -> None:
-        """Cancel a run."""
-        self._transport.post(f"{API}/runs/{_part(run_id)}:terminate")
+    def find_pipeline(self, name: str) -> Pipeline | None:
+        """The pipeline of that name."""
+        ask = self.pipelines.pipeline_service_get_pipeline_by_name
+        try:
+            return ask(name, **self.within)
+        except NotFound:
+            return None
 
-    def archive(self, run_id: str) -> None:
-        """Hide a run."""
-        self._transport.post(f"{API}/runs/{_part(run_id)}:archive", repeatable=True)
+    def find_version(self, pipeline_id: str, name: str) -> PipelineVersion | None:
+        """The version of that name."""
+        ask = self.pipelines.pipeline_service_list_pipeline_versions
+        found = _listed(ask, "pipeline_versions", pipeline_id, filter=_filter({"name": name}))
+        return next((one for one in found if name in (one.name, one.display_name)), None)
 
-    def create_schedule(self, body: Mapping[str, Any]) -> RecurringRun:
-        """Make a schedule. Never asked twice: the server would make two."""
-        return self._read(RecurringRun, self._transport.post(f"{API}/recurringruns", body))
-
-    def schedules(self, *predicates: Predicate) -> Iterator[RecurringRun]:
-        """Schedules for which all predicates hold, the newest first."""
-        query: dict[str, str | int] = {**self._in_namespace(), "sort_by": NEWEST_FIRST}
-        if predicates:
-            query["filter"] = _filter(*predicates)
-        return self._list(RecurringRun, f"{API}/recurringruns", "recurringRuns", query)
-
-    def enable_schedule(self, schedule_id: str, *, enabled: bool) -> None:
-        """Let a schedule start runs, or not."""
-        verb = "enable" if enabled else "disable"
-        path = f"{API}/recurringruns/{_part(schedule_id)}:{verb}"
-        self._transport.post(path, repeatable=True)
-
-    def delete_schedule(self, schedule_id: str) -> None:
-        """Remove a schedule; runs that it started stay."""
-        self._transport.delete(f"{API}/recurringruns/{_part(schedule_id)}")
-
-    def _in_namespace(self) -> dict[str, str]:
-        return {"namespace": self._namespace} if self._namespace else {}
-
-    def _read(self, kind: type[AnAnswer], answer: Mapping[str, Any]) -> AnAnswer:
-        return read(kind, answer, self.server)
-
-    def _list(
-        self,
-        kind: type[AnAnswer],
-        path: str,
-        field: str,
-        query: Query,
-        limit: int | None = None,
-    ) -> Iterator[AnAnswer]:
-        """All pages of a list, as far as somebody reads them."""
-        number, token, seen = 0, "", {""}
-        while True:
-            page = {"page_size": min(PAGE_SIZE, limit or PAGE_SIZE), **query}
-            answer = self._transport.get(path, page | ({"page_token": token} if token else {}))
-            items = answer.get(field) or []
-            if not isinstance(items, Sequence) or isinstance(items, str):
-                raise NotKubeflowPipelines(f"{self.server}: {path}: {field} is no list")
-            for item in items:
-                yield self._read(kind, item)
-                number += 1
-                if number == limit:
-                    return
-            token = str(answer.get("next_page_token") or "")
-            if token in seen:
-                return
-            seen.add(token)
+    def find_experiment(self, name: str) -> Experiment | None:
+        """The experiment of that name."""
+        ask = self.experiments.experiment_service_list_experiments
+        wanted = _filter({"display_name": name})
+        found = _listed(ask, "experiments", filter=wanted, **self.within)
+        return next((one for one in found if one.display_name == name), None)
 
 
-def _part(identifier: str) -> str:
-    """An identifier as one part of a path."""
-    return quote(identifier, safe="")
+class _Api(ApiClient):
+    """Adds to the generated client: a timeout, fresh credentials, and errors in words."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        settings = Configuration(config.url)
+        settings.ssl_ca_cert = str(config.ca_file) if config.ca_file else None
+        host = urlsplit(config.url)
+        if not proxy_bypass(host.netloc):
+            settings.proxy = getproxies().get(host.scheme)
+        # A connection is retried for every request, an answer only for those that change nothing.
+        again = config.attempts - 1
+        settings.retries = Retry(
+            total=None,
+            connect=again,
+            read=again,
+            status=again,
+            other=0,
+            redirect=False,
+            allowed_methods=["GET"],
+            status_forcelist=[408, 429, 500, 502, 503, 504],
+            backoff_factor=_FIRST_WAIT_S,
+            backoff_max=_MAX_WAIT_S,
+            respect_retry_after_header=False,
+            raise_on_status=False,
+        )
+        super().__init__(settings)
+        # Its warning of each retry would repeat the reason that the last error has.
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+        # On a kept connection that the server closes, the fate of a request would be unknown.
+        self.set_default_header("Connection", "close")
+        self._config = config
+
+    def request(self, method: str, url: str, **what: Any) -> Any:
+        secrets, timeout_s = self._config.credentials.to_headers(), self._config.timeout_s
+        what["headers"] = {**what["headers"], **secrets}
+        # The client reads a pair alone; it would pass over a float.
+        what["_request_timeout"] = (timeout_s, timeout_s)
+        said = f"{method} {urlsplit(url).path}"
+        asked = Asked(self._config.server, said, secrets.values())
+        try:
+            answer = super().request(method, url, **what)
+        except ApiException as error:
+            raise refusal(error, asked) from error
+        except HTTPError as error:
+            raise no_answer(error, asked, timeout_s) from error
+        # The client would make an empty object of a web page.
+        if as_object(answer.data) is None:
+            raise no_api(asked, f"HTTP {answer.status}, no JSON")
+        return answer
 
 
-def _filter(*predicates: Predicate) -> str:
-    """A filter, encoded once for the server; the transport encodes it once more for the URL."""
-    said = [
-        {"key": key, "operation": operation, "string_value": value}
-        for key, operation, value in predicates
+def _listed(ask: Callable[..., Any], field: str, *path: str, **query: Any) -> Iterator[Any]:
+    """The items of a list, the newest first; asks for a page when it is read."""
+    token = None
+    while True:
+        page = ask(
+            *path, page_size=_PAGE_SIZE, page_token=token, sort_by="created_at desc", **query
+        )
+        yield from getattr(page, field) or ()
+        token = page.next_page_token
+        if not token:
+            return
+
+
+def _filter(wanted: Mapping[str, str], operation: str = "EQUALS") -> str | None:
+    """A filter; encoded here, since the server decodes it once more than its URL."""
+    predicates = [
+        {"key": key, "operation": operation, "string_value": value} for key, value in wanted.items()
     ]
-    return quote(json.dumps({"predicates": said}), safe="")
+    return quote(json.dumps({"predicates": predicates}), safe="") if predicates else None

@@ -1,54 +1,22 @@
-"""Finds the pipeline that is installed beside the library, and has it compile a profile.
+"""Finds the pipeline that is installed beside the library, and lets it compile a profile.
 
-The library imports no pipeline: whoever has one names a function under ``GROUP`` in its package's
-entry points, as this repository does for ``pipelines.submission``.
+The library imports no pipeline: a package names a function under ``GROUP`` in its entry points, as
+this repository does for ``pipelines.submission``.
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
-from types import MappingProxyType
-from typing import Protocol
 
 from spatialreward.errors import InvalidInputError
 from spatialreward.ops.kubeflow.package import Package, read_package
 
 GROUP = "spatialreward.pipelines"
-NOTHING: Mapping[str, str] = MappingProxyType({})
-"""No references."""
 _WAY_ROUND = (
     "install the checkout with `pip install -e '.[kubeflow,pipelines]'`, or compile it elsewhere "
     "and give --package FILE.yaml"
 )
-
-
-class Compile(Protocol):
-    """Writes a profile's pipeline as YAML."""
-
-    def __call__(
-        self,
-        profile: str,
-        overrides: Sequence[str],
-        out: Path,
-        *,
-        pipeline: str,
-        given: Mapping[str, str],
-        images_lock: Path | None,
-        registry: str,
-    ) -> None:
-        """Write ``out``.
-
-        Args:
-            profile: its name, or a file.
-            overrides: ``KEY=VALUE``, what is to be different from it.
-            out: the file to write.
-            pipeline: which of a profile's pipelines.
-            given: references that its runs are to be given as parameters; empty ones are not.
-            images_lock: says by which digest each image is pulled; None for none.
-            registry: where images are pulled from that have no digest; empty for as they are named.
-        """
-        ...
 
 
 def compile_profile(
@@ -58,9 +26,17 @@ def compile_profile(
     registry: str,
     *,
     pipeline: str = "full",
-    given: Mapping[str, str] = NOTHING,
+    given: Mapping[str, str] | None = None,
 ) -> Package:
     """Compile a profile in this process.
+
+    Args:
+        profile: its name, or a file.
+        overrides: ``KEY=VALUE``, changes of it.
+        images_lock: file with the digest of each image; None for none.
+        registry: where images without a digest are pulled from; empty for their names as they are.
+        pipeline: which of a profile's pipelines.
+        given: references that its runs get as parameters; empty ones are not.
 
     Raises:
         InvalidInputError: no pipeline is installed, it cannot be imported, the profile is wrong, or
@@ -74,7 +50,7 @@ def compile_profile(
             overrides,
             out,
             pipeline=pipeline,
-            given=given,
+            given=given or {},
             images_lock=images_lock,
             registry=registry,
         )
@@ -98,7 +74,7 @@ def _only_entry() -> EntryPoint:
     return next(iter(found.values()))
 
 
-def _load(entry: EntryPoint) -> Compile:
+def _load(entry: EntryPoint) -> Callable[..., None]:
     try:
         return entry.load()
     except (ImportError, AttributeError) as error:

@@ -1,48 +1,43 @@
 """Where to look at a run: pages of Kubeflow Pipelines and of MLflow."""
 
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from spatialreward.ops.kubeflow.config import ServerConfig
-from spatialreward.ops.kubeflow.records import RecurringRun, Run
 
-MLFLOW_PLUGIN = "mlflow"
-PARENT_PARAMETER = "parent_run_id"
-"""The pipeline's parameter that names the run in MLflow that its steps belong to."""
+if TYPE_CHECKING:
+    from spatialreward.ops.kubeflow.client import RecurringRun, Run
+
+_MLFLOW_PLUGIN = "mlflow"
+_PARENT_PARAMETER = "parent_run_id"
+"""The pipeline's parameter for the run in MLflow that its steps belong to."""
 
 
-def run_links(server: ServerConfig, run: Run, tracking_uri: str = "") -> dict[str, str]:
-    """Pages about a run, by what they are."""
+def run_links(server: ServerConfig, run: "Run", tracking_uri: str = "") -> dict[str, str]:
+    """Pages about a run by their names: MLflow's as the server's plugin has it, else guessed."""
     links = {"Kubeflow Pipelines": f"{server.ui}/#/runs/details/{quote(run.run_id, safe='')}"}
-    if page := _mlflow_page(run, tracking_uri):
-        links["MLflow"] = page
-    return links
+    page, base, parent = _noted(run, "run_url"), _without_password(tracking_uri), parent_of(run)
+    if not _is_page(page):
+        page = f"{base}/#/runs/{quote(parent, safe='')}" if base and parent else base
+    return links | ({"MLflow": page} if page else {})
 
 
-def schedule_link(server: ServerConfig, schedule: RecurringRun) -> str:
+def schedule_link(server: ServerConfig, schedule: "RecurringRun") -> str:
     """The page about a schedule."""
     return f"{server.ui}/#/recurringrun/details/{quote(schedule.recurring_run_id, safe='')}"
 
 
-def parent_in_mlflow(run: Run) -> str:
-    """The run in MLflow that a run's steps belong to, as far as the server can tell."""
-    told = _plugin_told(run).get("root_run_id")
-    return told or str(run.runtime_config.parameters.get(PARENT_PARAMETER) or "")
+def parent_of(run: "Run") -> str:
+    """The run in MLflow that a run's steps belong to; empty if the server does not have it."""
+    parameters = (run.runtime_config and run.runtime_config.parameters) or {}
+    return _noted(run, "root_run_id") or str(parameters.get(_PARENT_PARAMETER) or "")
 
 
-def _plugin_told(run: Run) -> dict[str, str]:
-    plugin = run.plugins_output.get(MLFLOW_PLUGIN)
-    entries = plugin.entries if plugin else {}
-    return {name: str(entry.value or "") for name, entry in entries.items()}
-
-
-def _mlflow_page(run: Run, tracking_uri: str) -> str:
-    """The run in MLflow as the server's plugin says, else as far as it can be told."""
-    page = _plugin_told(run).get("run_url", "")
-    if _is_page(page):
-        return page
-    base = _without_password(tracking_uri)
-    parent = parent_in_mlflow(run)
-    return f"{base}/#/runs/{quote(parent, safe='')}" if base and parent else base
+def _noted(run: "Run", name: str) -> str:
+    """A note of the server's MLflow plugin."""
+    plugin = (run.plugins_output or {}).get(_MLFLOW_PLUGIN)
+    entry = ((plugin and plugin.entries) or {}).get(name)
+    return str((entry and entry.value) or "")
 
 
 def _is_page(address: str) -> bool:
@@ -50,9 +45,8 @@ def _is_page(address: str) -> bool:
         parts = urlsplit(address)
     except ValueError:
         return False
-    is_web = parts.scheme in ("http", "https") and bool(parts.hostname)
-    # A terminal must not be taken hold of by what a server calls an address.
-    return is_web and address.isprintable()
+    # An address of a server must not control the terminal.
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and address.isprintable()
 
 
 def _without_password(address: str) -> str:

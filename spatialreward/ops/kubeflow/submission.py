@@ -2,11 +2,12 @@
 
 import logging
 import secrets
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
-from typing import Any, Protocol, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from spatialreward.ops.kubeflow.client import KubeflowPipelines
 from spatialreward.ops.kubeflow.errors import (
     AlreadyThere,
     AnswerLost,
@@ -15,17 +16,25 @@ from spatialreward.ops.kubeflow.errors import (
     ServerFault,
 )
 from spatialreward.ops.kubeflow.package import Package
-from spatialreward.ops.kubeflow.records import Experiment, PipelineVersion, RecurringRun, Run
 from spatialreward.records import Record
+
+if TYPE_CHECKING:
+    from spatialreward.ops.kubeflow.client import (
+        KubeflowPipelines,
+        PipelineVersion,
+        RecurringRun,
+        Run,
+    )
 
 logger = logging.getLogger(__name__)
 
 _LOOK_AGAIN_S = (0.0, 2.0, 4.0, 8.0)
-"""Waits before each look for what a lost answer may have been about."""
+"""Waits before each look for the object of a lost answer."""
+Made = TypeVar("Made")
 
 
 class Request(Record):
-    """What is to be run, beside the pipeline."""
+    """A run to start, beside its pipeline."""
 
     run_name: str
     experiment: str = "spatialreward"
@@ -36,21 +45,9 @@ class Request(Record):
     """Shown with the run: profile, commit."""
 
 
-class Described(Protocol):
-    """A run or a schedule."""
-
-    @property
-    def description(self) -> str:
-        """Ends in the mark that it was made with."""
-        ...
-
-
-Made = TypeVar("Made", bound=Described)
-
-
 def publish(
-    client: KubeflowPipelines, package: Package, note: str = ""
-) -> tuple[PipelineVersion, bool]:
+    client: "KubeflowPipelines", package: Package, note: str = ""
+) -> "tuple[PipelineVersion, bool]":
     """Upload a pipeline's version, unless the same content is there.
 
     Returns:
@@ -59,132 +56,114 @@ def publish(
     Raises:
         KubeflowError: the server cannot be asked, or refuses it.
     """
-    pipeline = client.find_pipeline(package.name)
-    if pipeline is None:
-        about = str(package.spec["pipelineInfo"].get("description", ""))
-        try:
-            pipeline = client.create_pipeline(package.name, about)
-        except AlreadyThere:
-            # Somebody else was quicker, or we were, and the answer got lost.
-            pipeline = client.find_pipeline(package.name)
-            if pipeline is None:
-                raise
-    found = client.find_version(pipeline, package.version_name)
-    if found is not None:
-        return found, True
-    said = ", ".join(filter(None, [note, f"sha256 {package.sha256}"]))
-    try:
-        made = client.upload_version(pipeline, package.version_name, package.content, said)
-    except AlreadyThere:
-        found = client.find_version(pipeline, package.version_name)
-        if found is None:
-            raise
-        return found, True
-    return made, False
+    about = str(package.spec["pipelineInfo"].get("description", ""))
+    body = {"name": package.name, "display_name": package.name, "description": about}
+    pipeline, _ = _found_or_made(
+        lambda: client.find_pipeline(package.name),
+        lambda: client.pipelines.pipeline_service_create_pipeline(body | client.within),
+    )
+    name = package.version_name
+
+    def upload() -> "PipelineVersion":
+        with tempfile.TemporaryDirectory(prefix="spatialreward-") as folder:
+            file = Path(folder) / "pipeline.yaml"
+            file.write_bytes(package.content)
+            return client.uploads.upload_pipeline_version(
+                str(file),
+                name=name,
+                pipelineid=pipeline.pipeline_id,
+                description=", ".join(filter(None, [note, f"sha256 {package.sha256}"])),
+            )
+
+    return _found_or_made(lambda: client.find_version(pipeline.pipeline_id, name), upload)
 
 
-def start(client: KubeflowPipelines, made_of: PipelineVersion, request: Request) -> Run:
+def start(client: "KubeflowPipelines", made_of: "PipelineVersion", request: Request) -> "Run":
     """Start one run.
 
     Raises:
-        OutcomeUnknown: the answer got lost, and no such run has appeared; none was started again.
+        OutcomeUnknown: the answer was lost, and no such run has appeared; none was started again.
         KubeflowError: the server cannot be asked, or refuses it.
     """
-    body, mark = _body(client, made_of, request)
-
-    def alike() -> Iterable[Run]:
-        return client.runs(("display_name", "EQUALS", request.run_name))
-
-    run = _made_once(client, lambda: client.create_run(body), alike, mark)
-    if run is None:
-        raise OutcomeUnknown(
-            f"{client.server}: whether run {request.run_name} was started is not known, its answer "
-            "got lost; look with `spatialreward runs list` before you submit again"
-        )
-    return run
+    body, name = _body(client, made_of, request), request.run_name
+    return _made_once(
+        client,
+        lambda: client.runs.run_service_create_run(body),
+        lambda: client.list_runs(display_name=name),
+        body["description"],
+        f"whether run {name} was started is not known; look with `spatialreward runs list`",
+    )
 
 
 def schedule(
-    client: KubeflowPipelines,
-    made_of: PipelineVersion,
+    client: "KubeflowPipelines",
+    made_of: "PipelineVersion",
     request: Request,
     trigger: Mapping[str, Any],
-) -> RecurringRun:
-    """Have the server start runs by itself, one at a time, without making up for missed ones.
+) -> "RecurringRun":
+    """Let the server start runs, one at a time, without making up for missed ones.
 
     Raises:
-        OutcomeUnknown: the answer got lost, and no such schedule has appeared; none was made again.
+        OutcomeUnknown: the answer was lost, and no such schedule has appeared; none was made again.
         KubeflowError: the server cannot be asked, or refuses it.
     """
-    body, mark = _body(client, made_of, request)
-    body |= {
-        "trigger": trigger,
-        "max_concurrency": "1",
-        "no_catchup": True,
-        "mode": "ENABLE",
-    }
-
-    def alike() -> Iterable[RecurringRun]:
-        return client.schedules(("display_name", "EQUALS", request.run_name))
-
-    made = _made_once(client, lambda: client.create_schedule(body), alike, mark)
-    if made is None:
-        raise OutcomeUnknown(
-            f"{client.server}: whether schedule {request.run_name} was made is not known, its "
-            "answer got lost; look with `spatialreward runs schedules` before you submit again"
-        )
-    return made
+    rules = {"trigger": trigger, "max_concurrency": "1", "no_catchup": True, "mode": "ENABLE"}
+    body, name = _body(client, made_of, request) | rules, request.run_name
+    return _made_once(
+        client,
+        lambda: client.schedules.recurring_run_service_create_recurring_run(body),
+        lambda: client.list_schedules(display_name=name),
+        body["description"],
+        f"whether schedule {name} was made is not known; look with `spatialreward runs schedules`",
+    )
 
 
 def _body(
-    client: KubeflowPipelines, made_of: PipelineVersion, request: Request
-) -> tuple[dict[str, Any], str]:
-    """What runs and schedules have in common, and the mark by which this one is known."""
-    mark = f"submission {secrets.token_hex(16)}"
-    about = f"by spatialreward {version('spatialreward')}"
-    body: dict[str, Any] = {
+    client: "KubeflowPipelines", made_of: "PipelineVersion", request: Request
+) -> dict[str, Any]:
+    """The part that runs and schedules share; the description ends in the submission's mark."""
+    experiment, _ = _found_or_made(
+        lambda: client.find_experiment(request.experiment),
+        lambda: client.experiments.experiment_service_create_experiment(
+            {"display_name": request.experiment, **client.within}
+        ),
+    )
+    mark = f"by spatialreward {version('spatialreward')}, submission {secrets.token_hex(16)}"
+    account = request.service_account
+    return {
         "display_name": request.run_name,
-        "description": ", ".join(filter(None, [request.note, about, mark])),
-        "experiment_id": _experiment(client, request.experiment).experiment_id,
+        "description": ", ".join(filter(None, [request.note, mark])),
+        "experiment_id": experiment.experiment_id,
         "pipeline_version_reference": {
             "pipeline_id": made_of.pipeline_id,
             "pipeline_version_id": made_of.pipeline_version_id,
         },
         "runtime_config": {"parameters": dict(request.parameters)},
+        **({"service_account": account} if account else {}),
     }
-    if request.service_account:
-        body["service_account"] = request.service_account
-    return body, mark
 
 
-def _experiment(client: KubeflowPipelines, name: str) -> Experiment:
-    found = client.find_experiment(name)
-    if found is not None:
-        return found
+def _found_or_made(find: Callable[[], Made | None], make: Callable[[], Made]) -> tuple[Made, bool]:
+    """A thing whose name the server takes only once, and whether it was there before."""
+    if (found := find()) is not None:
+        return found, True
     try:
-        return client.create_experiment(name)
-    except AlreadyThere:
-        found = client.find_experiment(name)
-        if found is None:
+        return make(), False
+    except (AlreadyThere, AnswerLost, ServerFault):
+        # Another client was faster, or the answer to this one was lost.
+        if (found := find()) is None:
             raise
-        return found
+        return found, True
 
 
 def _made_once(
-    client: KubeflowPipelines,
-    make: Callable[[], Made],
-    alike: Callable[[], Iterable[Made]],
-    mark: str,
-) -> Made | None:
-    """Make something, and if the answer gets lost, look whether it was made.
-
-    Returns:
-        It; None where the answer got lost, or the server failed and answered nothing since, and it
-        has not appeared.
-
-    Raises:
-        KubeflowError: the server refuses it, or failed and it has not appeared.
-    """
+    client: "KubeflowPipelines",
+    make: Callable[[], Any],
+    alike: Callable[[], Iterable[Any]],
+    description: str,
+    unknown: str,
+) -> Any:
+    """Make something, and if the answer is lost, look for its description."""
     try:
         return make()
     except (AnswerLost, ServerFault) as error:
@@ -192,9 +171,9 @@ def _made_once(
         fault = error
     looked = False
     for wait_s in _LOOK_AGAIN_S:
-        client.pause(wait_s)
+        client.sleep(wait_s)
         try:
-            found = next((one for one in alike() if one.description.endswith(mark)), None)
+            found = next((one for one in alike() if one.description == description), None)
         except KubeflowError as error:
             logger.debug("%s", error)
             continue
@@ -203,4 +182,4 @@ def _made_once(
             return found
     if looked and isinstance(fault, ServerFault):
         raise fault
-    return None
+    raise OutcomeUnknown(f"{client.server}: {unknown} before you submit again") from fault

@@ -1,23 +1,25 @@
 import datetime
 import ipaddress
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from kfp_server_api import ApiClient
 
 from spatialreward.ops.kubeflow import (
     Credentials,
-    KubeflowPipelines,
     Request,
     ServerConfig,
-    Transport,
     publish,
     read_package,
     start,
 )
+from spatialreward.ops.kubeflow.client import KubeflowPipelines
 from tests.ops.kubeflow.standin import StandIn
 
 
@@ -29,6 +31,7 @@ def standin(monkeypatch):
     for name in ("ENDPOINT", "UI_ENDPOINT", "TOKEN", "SA_TOKEN_PATH", "COOKIE", "HEADERS_FILE"):
         monkeypatch.delenv(f"KF_PIPELINES_{name}", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr("spatialreward.ops.kubeflow.client._FIRST_WAIT_S", 0.0)
     with StandIn() as server:
         yield server
     assert server.broken == []
@@ -46,7 +49,7 @@ def connect(standin, pauses):
 
     def connect(namespace="", **settings):
         settings = {"url": standin.url, "credentials": Credentials(), "timeout_s": 20} | settings
-        return KubeflowPipelines(Transport(ServerConfig(**settings), pauses.append), namespace)
+        return KubeflowPipelines(ServerConfig(**settings), namespace, pauses.append)
 
     return connect
 
@@ -54,6 +57,11 @@ def connect(standin, pauses):
 @pytest.fixture
 def client(connect):
     return connect()
+
+
+def run_of(told):
+    """A run as the client reads it."""
+    return ApiClient().deserialize(SimpleNamespace(data=json.dumps(told)), "V2beta1Run")
 
 
 def spec_of(name="spatialreward-tiny"):

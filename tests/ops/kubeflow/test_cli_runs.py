@@ -11,14 +11,13 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from spatialreward.cli.main import app
-from spatialreward.cli.run_view import LiveTable, duration, run_view
+from spatialreward.cli.run_view import duration, run_view
 from spatialreward.ops.cluster.train_job import RUN_LABEL
-from spatialreward.ops.kubeflow import publish, schedule, steps_of
-from spatialreward.ops.kubeflow.records import Run
-from spatialreward.ops.kubeflow.submission import Request
+from spatialreward.ops.kubeflow import Request, publish, schedule, steps_of
 from spatialreward.ops.pipeline_run import PLATFORM_RUN, open_pipeline_run
 from spatialreward.stack import environment
 from tests.ops.cluster.api_server import api_server
+from tests.ops.kubeflow.conftest import run_of
 from tests.ops.kubeflow.standin import Fault
 from tests.ops.kubeflow.workflow import Moment
 
@@ -51,7 +50,7 @@ def cluster_state(tmp_path, monkeypatch):
 
 
 def told(standin, run_id):
-    return Run.model_validate(standin.backend.runs[run_id])
+    return run_of(standin.backend.runs[run_id])
 
 
 def test_runs_are_listed_and_chosen_from(standin, run, submit):
@@ -142,13 +141,12 @@ def test_without_an_address_it_is_asked_for(monkeypatch):
 def test_on_a_terminal_steps_are_a_live_table(standin, submit, package):
     now = datetime.datetime(2026, 11, 25, 12, 10, tzinfo=datetime.UTC)
     console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
-    view = run_view(console, steps_of(package.spec), lambda: now)
-    assert isinstance(view, LiveTable)
     run_id = submit().run_id
-    with view:
+    with run_view(console, steps_of(package.spec), lambda: now) as view:
         standin.backend.come_to(run_id, Moment("RUNNING", {"train-judge": "RUNNING"}))
         view.update(told(standin, run_id))
         view.silence("no answer at present")
+        console.print(view.drawn())
         standin.backend.come_to(run_id, Moment("SUCCEEDED", {"train-judge": "SUCCEEDED"}))
         view.update(told(standin, run_id))
     text = console.file.getvalue()
@@ -182,7 +180,7 @@ def test_help_loads_nothing_heavy():
         "import sys\n"
         "from spatialreward.cli.main import app\n"
         "app(['submit', '--help'], standalone_mode=False)\n"
-        "heavy = {'torch', 'kfp', 'mlflow', 'requests', 'kubernetes'} & set(sys.modules)\n"
+        "heavy = {'torch', 'kfp', 'kfp_server_api', 'mlflow', 'kubernetes'} & set(sys.modules)\n"
         "sys.exit(f'loaded: {heavy}' if heavy else 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -212,7 +210,7 @@ def test_a_canceled_run_leaves_nothing_behind(
     assert recorded == f"recorded in MLflow's run {parent}: cancelled"
     assert client_of_mlflow.get_run(parent).info.status == "KILLED"
     jobs, again = run("tidy", "nightly").stdout.splitlines()
-    assert jobs.endswith(": none was left")
+    assert jobs.endswith(": there were none")
     assert again == recorded
 
 
@@ -248,7 +246,7 @@ def test_a_session_that_ends_while_a_run_does_says_what_is_left_to_do(standin, r
     standin.fail("GET", "/runs/.*", Fault(401, b"expired"))
     result = run("cancel", "nightly", "--poll", 0.05)
     assert result.exit_code == 1
-    assert "does not know who asks" in result.stderr
+    assert "does not know the caller" in result.stderr
     assert f"when it is over: spatialreward runs tidy {run_id}" in result.stderr
 
 

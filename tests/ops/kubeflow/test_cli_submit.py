@@ -157,7 +157,7 @@ def test_token_and_headers_come_from_files(standin, run, tmp_path, monkeypatch):
     assert (sent["X-Auth"], sent["X-Other"], sent["Cookie"]) == ("one", "two", "session=abcdef")
     refused = run("--no-follow", "--token", "wrong-token")
     assert refused.exit_code == 1
-    assert "give a token" in refused.stderr
+    assert "pass a token" in refused.stderr
     assert "wrong-token" not in refused.output
     headers.write_text("nothing\n")
     assert "header 1: expected NAME: VALUE" in run("--headers-file", headers).stderr

@@ -1,12 +1,13 @@
-from spatialreward.ops.kubeflow import Run, ServerConfig
+from spatialreward.ops.kubeflow import ServerConfig
 from spatialreward.ops.kubeflow.links import run_links
+from tests.ops.kubeflow.conftest import run_of
 
 SERVER = ServerConfig(url="http://kubeflow.test")
 
 
 def told_by_the_plugin(**entries):
     told = {name: {"value": value} for name, value in entries.items()}
-    return Run.model_validate({"run_id": "r", "plugins_output": {"mlflow": {"entries": told}}})
+    return run_of({"run_id": "r", "plugins_output": {"mlflow": {"entries": told}}})
 
 
 def test_a_page_that_is_none_is_no_link():
@@ -24,4 +25,4 @@ def test_a_page_that_is_none_is_no_link():
 
 def test_an_address_of_mlflow_that_is_none_is_no_link():
     for address in ("file:///runs", "https://[mlflow", ""):
-        assert run_links(SERVER, Run(run_id="r"), address).keys() == {"Kubeflow Pipelines"}
+        assert run_links(SERVER, run_of({"run_id": "r"}), address).keys() == {"Kubeflow Pipelines"}

@@ -4,7 +4,7 @@ import yaml
 from spatialreward.errors import InvalidInputError
 from spatialreward.ops.kubeflow import parse_parameters, read_package, steps_of
 from spatialreward.ops.kubeflow.package import Step
-from spatialreward.ops.kubeflow.triggers import cron_trigger, interval_trigger, trigger_of
+from spatialreward.ops.kubeflow.triggers import trigger_of
 
 
 def test_steps_come_after_those_that_they_wait_for(package):
@@ -77,7 +77,7 @@ def test_parameters_are_of_the_types_that_the_pipeline_declares(package):
         ("xyz=1", "it has: anew, more, parent_run_id"),
         ("steps=1.5", "expected a NUMBER_INTEGER, got '1.5'"),
         ("share=nan", "expected a NUMBER_DOUBLE"),
-        ("anew=yes", "expected a BOOLEAN"),
+        ("anew=maybe", "expected a BOOLEAN"),
         ("seeds={}", "expected a LIST"),
         ("more=1", "expected a STRUCT"),
     ],
@@ -98,20 +98,20 @@ def test_a_parameter_without_a_default_is_asked_for(write_package):
 
 
 def test_five_fields_are_a_crontab_and_six_have_seconds():
-    assert cron_trigger("0 3 * * 1") == {"cron_schedule": {"cron": "0 0 3 * * 1"}}
-    assert cron_trigger("30 0 3 * * MON") == {"cron_schedule": {"cron": "30 0 3 * * MON"}}
-    assert cron_trigger("@daily") == {"cron_schedule": {"cron": "@daily"}}
+    assert trigger_of("0 3 * * 1", None) == {"cron_schedule": {"cron": "0 0 3 * * 1"}}
+    assert trigger_of("30 0 3 * * MON", None) == {"cron_schedule": {"cron": "30 0 3 * * MON"}}
+    assert trigger_of("@daily", None) == {"cron_schedule": {"cron": "@daily"}}
     for text in ("", "3 * *", "0 3 * * 1; rm", "0 0 0 3 * * 1"):
         with pytest.raises(InvalidInputError, match="--schedule"):
-            cron_trigger(text)
+            trigger_of(text, None)
 
 
 def test_intervals_have_units():
-    assert interval_trigger("1d12h") == {"periodic_schedule": {"interval_second": "129600"}}
-    assert interval_trigger("90s") == {"periodic_schedule": {"interval_second": "90"}}
+    assert trigger_of(None, "1d12h") == {"periodic_schedule": {"interval_second": "129600"}}
+    assert trigger_of(None, "90s") == {"periodic_schedule": {"interval_second": "90"}}
     for text in ("", "90", "0h", "6 h", "h6", "6h!"):
         with pytest.raises(InvalidInputError, match="--every"):
-            interval_trigger(text)
+            trigger_of(None, text)
     assert trigger_of(None, None) is None
     with pytest.raises(InvalidInputError, match="got both"):
         trigger_of("@daily", "6h")

@@ -1,11 +1,9 @@
 import pytest
 
-from spatialreward.ops.kubeflow import follow, steps_of, steps_of_run
-from spatialreward.ops.kubeflow.errors import AccessRefused, NotFound, ServerFault
+from spatialreward.ops.kubeflow import follow, steps_of
 from spatialreward.ops.kubeflow.package import Step
-from spatialreward.ops.kubeflow.records import Run
 from spatialreward.ops.kubeflow.steps import NOT_RUN, WAITING, progress_of
-from tests.ops.kubeflow.standin import Fault
+from tests.ops.kubeflow.conftest import run_of
 from tests.ops.kubeflow.workflow import Moment
 
 
@@ -60,64 +58,12 @@ def test_a_run_is_followed_to_its_end(standin, client, submit, pauses, package):
     assert last["build-heldout"].seconds(seen[-1].finished_at) == 60
 
 
-def test_a_server_that_is_away_for_a_while_is_waited_for(standin, connect, submit):
-    run = submit()
-    client = connect(attempts=1)
-    standin.fail("GET", "/runs/.*", Fault(503, b"{}"), 3)
-    silences = []
-    seen = list(follow(client, run.run_id, 5.0, silences.append))
-    assert seen[-1].state == "SUCCEEDED"
-    assert [type(one) for one in silences] == [ServerFault] * 3
-
-
-def follow_in_vain(standin, connect, submit, **more):
-    """What is told of a server that is away for good, until following it ends."""
-    run = submit()
-    standin.fail("GET", "/runs/.*", Fault(503, b"{}"), 99)
-    silences = []
-    with pytest.raises(ServerFault):
-        list(follow(connect(attempts=1), run.run_id, 5.0, silences.append, **more))
-    return silences
-
-
-def test_a_server_that_stays_away_is_given_up(standin, connect, submit, pauses):
-    silences = follow_in_vain(standin, connect, submit, patience_s=20, clock=lambda: sum(pauses))
-    assert len(silences) == 4
-
-
-def test_time_that_goes_by_in_a_request_is_part_of_the_patience(standin, connect, submit):
-    moments = iter(range(0, 10_000, 130))
-    silences = follow_in_vain(standin, connect, submit, clock=lambda: next(moments))
-    assert len(silences) == 7, "a quarter of an hour, in requests of 130 s"
-
-
-def test_a_session_that_ends_ends_the_watching(standin, client, submit):
-    run = submit()
-    standin.fail("GET", "/runs/.*", Fault(401, b"expired"))
-    with pytest.raises(AccessRefused):
-        list(follow(client, run.run_id, 5.0, pytest.fail))
-
-
-def test_a_run_that_was_deleted_meanwhile_is_said(standin, client, submit):
-    run = submit()
-    del standin.backend.runs[run.run_id]
-    with pytest.raises(NotFound, match=run.run_id):
-        list(follow(client, run.run_id, 5.0, pytest.fail))
-
-
-def test_the_steps_of_a_run_are_those_of_its_version(standin, client, submit, package):
-    run = submit()
-    assert steps_of_run(client, run) == steps_of(package.spec)
-    standin.backend.versions.clear()
-    assert steps_of_run(client, run) == []
-
-
 def test_without_its_pipeline_steps_are_what_looks_like_them(standin, client, submit):
     run = submit()
     standin.backend.come_to(
         run.run_id, Moment("RUNNING", {"train": "SUCCEEDED", "iteration-item": "RUNNING"})
     )
-    assert told(Run.model_validate(standin.backend.runs[run.run_id]), []) == {"train": "SUCCEEDED"}
+    assert told(run_of(standin.backend.runs[run.run_id]), []) == {"train": "SUCCEEDED"}
 
 
 def test_a_step_that_could_not_be_prepared_has_failed(standin, client, submit):
@@ -125,7 +71,7 @@ def test_a_step_that_could_not_be_prepared_has_failed(standin, client, submit):
     steps = [Step("train", "train"), Step("test", "test")]
     moment = Moment("FAILED", {"train-driver": "FAILED: no such image", "test-driver": "FAILED"})
     standin.backend.come_to(run.run_id, moment)
-    first, second = progress_of(Run.model_validate(standin.backend.runs[run.run_id]), steps)
+    first, second = progress_of(run_of(standin.backend.runs[run.run_id]), steps)
     assert (first.state, first.error) == ("FAILED", "no such image")
     assert (second.state, second.error) == ("FAILED", "could not be prepared: its driver failed")
 
@@ -133,7 +79,7 @@ def test_a_step_that_could_not_be_prepared_has_failed(standin, client, submit):
 def test_a_step_whose_turn_is_near_is_pending(standin, submit):
     run = submit()
     standin.backend.come_to(run.run_id, Moment("RUNNING", {"train-driver": "RUNNING"}))
-    now = Run.model_validate(standin.backend.runs[run.run_id])
+    now = run_of(standin.backend.runs[run.run_id])
     assert told(now, [Step("train", "train")]) == {"train": "PENDING"}
 
 
@@ -143,6 +89,6 @@ def test_what_the_server_may_tell_of_pods_and_attempts_is_kept():
         "state": "SUCCEEDED",
         "executor_detail": {"main_job": "pod-3", "failed_main_jobs": ["pod-1", "pod-2"]},
     }
-    run = Run.model_validate({"run_details": {"task_details": [task]}})
+    run = run_of({"run_details": {"task_details": [task]}})
     (step,) = progress_of(run, [Step("train", "train")])
     assert (step.pods, step.failed_attempts) == (("pod-3",), 2)
