@@ -94,7 +94,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
 
 
 def _header() -> Image.Image:
-    names = ("Source", "Edited", "Regions (dashed: from pixels)", "What the data say")
+    names = ("Source", "Edited", "Regions (dashed: from pixels)", "Data")
     header = Image.new("RGB", (_WIDTH, 2 * _TEXT_SIZE + _GAP // 2), RULE)
     for position, name in enumerate(names):
         text = paragraph(name, _CELL, _TEXT_SIZE, bold=True, background=RULE, max_lines=1)
