@@ -208,7 +208,7 @@ def _wrong_inputs(profile: Profile, part: Part, given: Mapping[str, str]) -> Ite
     for what in INPUTS:
         reference = given.get(what, "")
         if reference and what not in needed:
-            yield f"--{what} {reference}: is of no use to it"
+            yield f"--{what} {reference}: is not an input of it"
         if reference.startswith("s3://") or (reference and what == "editor"):
             yield from _no_artifact(what, reference)
         if reference.startswith("hub:") and "@" not in reference:

@@ -199,7 +199,7 @@ def print_report(
 ) -> None:
     """Print the figures as tables, further locations, and follow-up commands."""
     console = figures_console()
-    on_disk = "The same judge on edits on disk, which are nothing like what it was trained on"
+    on_disk = "The same judge on edits on disk, unlike its training data"
     tables = [
         (report.judge, "Judge on held-out edits", report.others, "pixel difference"),
         (report.on_disk, on_disk, {}, "region proposal"),

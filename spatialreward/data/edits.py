@@ -116,7 +116,7 @@ class LabelledEdit(Record):
             raise ValueError(f"edit {self.id}: verified: there is no label that it could be about")
         if self.label is not None:
             if self.label.status is JudgementStatus.FAILED:
-                raise ValueError(f"edit {self.id}: label: a failed judgement is none")
+                raise ValueError(f"edit {self.id}: label: expected a judgement that did not fail")
             if self.edited is None:
                 raise ValueError(f"edit {self.id}: labelled, but there is no edited picture")
             if not self.sources and self.label.scores.is_semantic:

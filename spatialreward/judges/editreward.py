@@ -161,7 +161,7 @@ class EditReward(ClosedAtEnd):
 
     def _refusal(self, edit: Edit) -> Judgement | None:
         if edit.options.names_soft_scores:
-            reason = "soft scores were asked for, and score heads have none; ask for hard scores"
+            reason = "score heads have no soft scores; request hard scores"
             return Judgement.failed(reason, Failure.NO_SOFT_SCORE)
         return refusal(self._protocol, edit)
 

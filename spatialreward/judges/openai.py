@@ -140,8 +140,8 @@ class OpenAiJudge(ClosedAtEnd):
     async def _ask_streams(self, asker: Asker, edit: Edit) -> Judgement:
         if edit.options.names_soft_scores:
             raise JudgementError(
-                "soft scores were asked for, and a model behind an address gives no distribution "
-                "of its scores; ask for hard scores",
+                "a model behind an address gives no distribution of its scores, which soft scores "
+                "need; request hard scores",
                 Failure.NO_SOFT_SCORE,
             )
         if failed := refusal(self._protocol, edit):

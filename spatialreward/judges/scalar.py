@@ -218,7 +218,9 @@ class ScalarJudge(ClosedAtEnd):
                 Failure.BAD_INPUT,
             )
         elif not all(map(math.isfinite, values)):
-            judgement = Judgement.failed("the head's logits are no numbers", Failure.JUDGE_FAILED)
+            judgement = Judgement.failed(
+                "the head's logits are NaN or infinite", Failure.JUDGE_FAILED
+            )
         else:
             scores = paired_scores(pairs.get(Streams.SEMANTIC), pairs.get(Streams.PERCEPTUAL))
             judgement = Judgement(

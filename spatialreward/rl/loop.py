@@ -303,8 +303,7 @@ class Trainer:
             return
         self._has_told_of_regions = True
         logger.warning(
-            "advantages: the judge says nothing of regions, so edits are compared by the whole "
-            "picture"
+            "advantages: the judge predicts no regions, so advantages compare the whole picture"
         )
 
     def _is_due(self, step: int) -> bool:

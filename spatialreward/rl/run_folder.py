@@ -79,8 +79,8 @@ class RunFolder:
         for name in dict.fromkeys((*before, *now)):
             if before.get(name) != now.get(name):
                 raise InvalidInputError(
-                    f"{self.path}: was begun with {name} {_shown(before.get(name))}, now it is "
-                    f"{_shown(now.get(name))}; give the same settings to go on, or a new folder"
+                    f"{self.path}: was started with {name} {_shown(before.get(name))}, now it is "
+                    f"{_shown(now.get(name))}; give the same settings to resume, or a new folder"
                 )
 
     def finish(self, checkpoint: Path) -> None:

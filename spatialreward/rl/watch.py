@@ -235,7 +235,7 @@ class HackingWatch(ClosedAtEnd):
     def _why_stop(self) -> str | None:
         why = why_hacked(self._looks, self._config)
         if why is not None and not self._config.stops:
-            logger.warning("watch: %s; the training goes on, as watch.stops says", why)
+            logger.warning("watch: %s; the training continues, because watch.stops is false", why)
             return None
         return why
 

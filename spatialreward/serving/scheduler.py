@@ -231,7 +231,7 @@ class Scheduler:
                 return
             except BaseException:
                 # Catch even SystemExit: a server without workers would still look healthy.
-                logger.exception("a worker failed, and goes on")
+                logger.exception("a worker failed, and continues")
 
     def _next_batch(self, worker: int) -> list[Waiting]:
         """Wait for edits and take a fair share of them; empty when the server stops."""
@@ -369,7 +369,9 @@ class Scheduler:
                 one = open_ones.pop(number)
                 self._finish(one.request, one.number, judgement, is_judged=True)
         except BaseException:
-            logger.exception("a batch could not be judged, %d edits are left", len(open_ones))
+            logger.exception(
+                "a batch failed; judging the remaining %d edits one by one", len(open_ones)
+            )
         for one in (*open_ones.values(), *batch):
             if alone:
                 self._finish(one.request, one.number, _broken(ENGINE_FAILED))

@@ -190,13 +190,13 @@ class JudgeServer:
         try:
             self._stop()
         except Exception:
-            logger.exception("the server could not be taken out of service")
+            logger.exception("could not take the server out of service")
 
     def _flush(self) -> None:
         try:
             self._metrics.flush()
         except Exception:
-            logger.exception("metrics could not be forwarded")
+            logger.exception("could not forward metrics")
 
     def _record(self, outcome: Outcome, request_id: str, seconds: float) -> None:
         """Log and count a request's outcome."""

@@ -48,7 +48,7 @@ class Request:
         try:
             return self.is_cancelled()
         except Exception:
-            logger.exception("a client could not be asked whether it has gone away")
+            logger.exception("could not check whether a client has disconnected")
             return False
 
 

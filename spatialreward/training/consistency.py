@@ -119,7 +119,7 @@ class ConsistencyJudge:
                 raise JudgementError(str(reply), Failure.JUDGE_FAILED)
             return _consistency(whole_text(reply, KEY, limit))
         except JudgementError as error:
-            logger.info("%s: no reward, the answer is left out: %s", self._config.name, error)
+            logger.info("%s: no reward; dropping the answer: %s", self._config.name, error)
             return None
 
 

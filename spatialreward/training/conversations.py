@@ -269,7 +269,7 @@ class _Measured:
                         "shorten the labels, or train with a longer limit"
                     )
             logger.warning(
-                "%s: %s of %s %s and are left out; the longest: %s",
+                "%s: %s of %s %s, and are dropped; the longest: %s",
                 *(name, f"{len(found):,}", f"{self.totals.total():,}", reasons[why], worst),
             )
 

@@ -81,7 +81,7 @@ def tune_judge(
     config.check_protocol(protocol)
     if head_home(base.folder) is not None:
         logger.info(
-            "GRPO: %s has a scalar head, which is for the weights as they are and is left out",
+            "GRPO: %s has a scalar head, which is dropped because it fits only the old weights",
             base.origin or base.folder,
         )
     identity = _identity(base, config, data, protocol, processes)

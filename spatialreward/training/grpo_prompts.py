@@ -189,7 +189,7 @@ def _sizes(data: Dataset, config: GrpoConfig) -> dict[int, int]:
         )
     if left_out := data.num_rankings - len(kept):
         logger.info(
-            "%s: %d of %d rankings are left out: no order of %s, or too many edits for a step",
+            "%s: dropping %d of %d rankings: no order of %s, or too many edits for a step",
             *(str(data), left_out, data.num_rankings, dimension),
         )
     return kept

@@ -214,7 +214,7 @@ class GrpoTrainer(GRPOTrainer):
         if self._steps_without_reward >= most:
             raise MaskedError(
                 f"step {self.state.global_step + 1}: the consistency judge "
-                f"{self._judged.config.consistency_judge} has said nothing of any answer for "
+                f"{self._judged.config.consistency_judge} gave no valid rating for "
                 f"{most} steps; see the log for what it said instead"
             )
 

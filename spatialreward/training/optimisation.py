@@ -108,7 +108,7 @@ class KeptState:
         for part, kept_part in zip(self._parts, kept["parts"], strict=True):
             part.load_state_dict(kept_part)
         self._seconds_before = kept["seconds"]
-        logger.info("going on after step %d (%s)", kept["step"], self._path)
+        logger.info("resuming after step %d (%s)", kept["step"], self._path)
         return kept["step"]
 
     def _check_same_step(self, step: int | None) -> None:

@@ -146,6 +146,6 @@ def run_together(num_processes: int, module: str, arguments: Sequence[str]) -> N
         raise
     if status:
         raise ProcessesError(
-            f"{num_processes} processes that train together ended with status {status}; what "
-            "the first to fail said is above"
+            f"{num_processes} processes that train together ended with status {status}; the "
+            "first failure is above"
         )

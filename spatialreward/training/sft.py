@@ -227,7 +227,7 @@ def _card(
     )
     for one in data_sets:
         if left_out := len(one) - one.num_labelled:
-            logger.info("judge: %s: %d edits without a label are left out", one, left_out)
+            logger.info("judge: %s: %d edits without a label are dropped", one, left_out)
     num_made = sum(one.count("truth") for one in data_sets)
     notice = ""
     if num_made == num_edits and not ranked:

@@ -69,5 +69,5 @@ class States(TrainerCallback):
                     f"{now}; go on with the same settings, or remove the folder"
                 )
         self._seconds_before = record["seconds"]
-        logger.info("going on after step %s", last.parent.name.removeprefix(_PREFIX))
+        logger.info("resuming after step %s", last.parent.name.removeprefix(_PREFIX))
         return last.parent

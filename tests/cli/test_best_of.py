@@ -59,9 +59,9 @@ def test_edits_of_one_picture_are_ranked(words, tmp_path):
     assert figures["reward_of_best"] >= figures["reward_of_all"]
     other = run(*words, "--set", "seed=3")
     assert other.exit_code == 1
-    assert f"{out}: was begun with seed 0, now it is 3; give the same settings" in other.stderr
+    assert f"{out}: was started with seed 0, now it is 3; give the same settings" in other.stderr
     with_another_judge = run(*words, "--judge", "oracle")
-    assert "was begun with judge 'pixels/1" in with_another_judge.stderr
+    assert "was started with judge 'pixels/1" in with_another_judge.stderr
 
 
 def test_tasks_of_a_file_have_a_folder_each(editor_folder, tasks, tmp_path):

@@ -68,9 +68,9 @@ def test_a_training_leaves_editor_metrics_and_pictures(options, tmp_path):
     assert again.exit_code == 0
     other = run(*options, "--set", "rl.learning_rate=0.5")
     assert other.exit_code == 1
-    assert f"{out}: was begun with rl.learning_rate 0.0002, now it is 0.5;" in other.stderr
+    assert f"{out}: was started with rl.learning_rate 0.0002, now it is 0.5;" in other.stderr
     with_another_judge = run(*options, "--judge", "pixels")
-    assert "was begun with judge 'oracle/1" in with_another_judge.stderr
+    assert "was started with judge 'oracle/1" in with_another_judge.stderr
 
 
 def test_a_killed_training_goes_on_with_the_same_command(options, tmp_path):

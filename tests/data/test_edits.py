@@ -29,7 +29,7 @@ def test_a_source_need_not_have_looked_at_the_pictures():
         ({"sources": ()}, "a prior needs a source and an edited picture"),
         ({"edited": None, "prior": None}, "labelled, but there is no edited picture"),
         ({"sources": (), "prior": None}, "has SC scores, but no source picture"),
-        ({"label": FAILED}, "label: a failed judgement is none"),
+        ({"label": FAILED}, "label: expected a judgement that did not fail"),
         ({"label": None, "verified": True}, "verified: there is no label"),
     ],
 )

@@ -204,7 +204,7 @@ def test_soft_scores_asked_for_by_name_are_a_failure_that_costs_nothing(server, 
     with opened() as judge:
         failed, judged = judge.judge([soft, hard])
     assert failed.failure is Failure.NO_SOFT_SCORE
-    assert failed.reason.startswith("edit e0: soft scores were asked for")
+    assert failed.reason.startswith("edit e0: a model behind an address gives no distribution")
     assert judged.status is JudgementStatus.OK
     assert len(server.asked) == 1
 

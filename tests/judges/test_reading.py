@@ -49,7 +49,7 @@ def test_soft_scores_that_were_asked_for_and_are_not_there_are_a_failure():
     answers = Generated(SC.replace("20", "20.5"), True, ()), Generated(PQ, True, (15.0, 5.0))
     lost = judged(*answers)
     assert (lost.status, lost.failure) == (JudgementStatus.FAILED, Failure.NO_SOFT_SCORE)
-    assert "ask for hard scores" in lost.reason
+    assert "request hard scores" in lost.reason
     kept = judged(*answers, scores=ScoreKind.HARD)
     assert kept.scores.editing_success == 20.5
     assert judged(*answers, streams=Streams.PERCEPTUAL).reward == pytest.approx(0.4)

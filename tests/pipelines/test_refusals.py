@@ -57,7 +57,7 @@ def test_a_published_editor_needs_tasks(profile):
 def test_a_published_editor_is_named_by_the_profile_alone():
     given = JUDGE | {"editor": ARTIFACT}
     assert said(refuse, load_profile("paper"), "paper", Part.EDITOR, given) == (
-        f"--pipeline editor: --editor {ARTIFACT}: is of no use to it"
+        f"--pipeline editor: --editor {ARTIFACT}: is not an input of it"
     )
 
 
@@ -99,7 +99,7 @@ def test_what_a_part_needs_and_is_not_given_is_named_at_once():
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
-        ({"editor": ARTIFACT}, f"--editor {ARTIFACT}: is of no use to it"),
+        ({"editor": ARTIFACT}, f"--editor {ARTIFACT}: is not an input of it"),
         ({"data": "s3://bucket/data"}, "--data 's3://bucket/data': expected s3://BUCKET/PREFIX#"),
         ({"data": "hub:owner/name"}, "--data hub:owner/name: expected hub:OWNER/NAME@REVISION"),
     ],

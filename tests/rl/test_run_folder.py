@@ -40,9 +40,11 @@ def test_a_folder_goes_on_with_its_settings_only(tmp_path):
     RunFolder.checked(tmp_path / "new").hold_to(settings)
     folder = RunFolder.checked(tmp_path / "new")
     folder.hold_to(settings)
-    with pytest.raises(InvalidInputError, match=r"new: was begun with rl.num_steps 3, now it is 4"):
+    with pytest.raises(
+        InvalidInputError, match=r"new: was started with rl.num_steps 3, now it is 4"
+    ):
         folder.hold_to(settings | {"rl.num_steps": 4})
-    with pytest.raises(InvalidInputError, match=r"was begun with data nothing, now it is 'cd'"):
+    with pytest.raises(InvalidInputError, match=r"was started with data nothing, now it is 'cd'"):
         folder.hold_to(settings | {"data": "cd"})
     folder.resume_file.write_text("")
     folder.unfinished_editor.mkdir()

@@ -61,7 +61,7 @@ def test_a_client_that_cannot_be_asked_whether_it_is_there_is_answered(running, 
     scheduler.submit(one.request)
     assert one.words() == ["a"]
     assert judge.batches == [["a"]]
-    assert "could not be asked whether it has gone away" in caplog.text
+    assert "could not check whether a client has disconnected" in caplog.text
 
 
 def test_an_amount_that_cannot_be_reported_stops_no_worker():

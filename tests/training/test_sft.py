@@ -141,7 +141,7 @@ def test_edits_without_a_label_are_left_out(tmp_path, caplog):
     card, _ = train(SHORT, data, tmp_path / "judge")
     assert card["num_training_edits"] == 2
     assert card["num_long_left_out"] == 0
-    assert f"{tmp_path}: 2 edits without a label are left out" in caplog.text
+    assert f"{tmp_path}: 2 edits without a label are dropped" in caplog.text
 
 
 def test_a_data_set_without_labels_says_how_many_there_are(tmp_path):

@@ -107,7 +107,7 @@ def measure_real_edits(folder: Path = REAL_EDITS) -> RealResults:
     """
     edits = read_real_edits(folder)
     if not edits:
-        return RealResults([], [], f"{folder}: no real edits here, so none were measured")
+        return RealResults([], [], f"{folder}: no real edits here; skipping them")
     rows = [_row(edit) for edit in edits]
     local = [row for row in rows if row.counts]
     if len(local) < len(_LOCAL_EDITS):

@@ -150,7 +150,7 @@ def _draw(
         generator = torch.Generator().manual_seed(_seed(settings.seed, task.id))
         latents = draw_edits(editor, condition, settings, generator)
         if not torch.isfinite(latents).all():
-            raise InvalidInputError(f"task {task.id}: the editor draws latents that are no numbers")
+            raise InvalidInputError(f"task {task.id}: the editor's latents are NaN or infinite")
         [edited] = editor.decode(latents, condition)
     return source, edited, times_of(editor, settings, condition)
 

@@ -124,7 +124,7 @@ def _of_benchmark(report: EditorBenchmarkReport) -> Iterator[str]:
     if report.grader_notice:
         yield f"- of the grader: {report.grader_notice}"
     yield f"- reference rules: {report.reference_rules}"
-    yield f"- an answer that could not be read was asked for {report.num_retries} times more"
+    yield f"- retries of an unreadable answer: {report.num_retries}"
     resized = "were" if report.resize_to_source else "were not"
     yield f"- edited pictures {resized} brought to the size of their source"
     yield from _by_type(report)

@@ -143,7 +143,7 @@ def _about(config: CorpusConfig, lineage: dict[str, Any], manifest: Manifest) ->
     asked = set() if config.teacher is None else {f"labelled_by/{config.teacher.model}"}
     labelled = ""
     if givers - asked:
-        labelled = ", labelled with what is true of them" if kind == "world" else ", labelled there"
+        labelled = ", labelled with the truth" if kind == "world" else ", labelled there"
     if givers & asked:
         labelled += ", annotated by a teacher"
     return About(
@@ -175,7 +175,7 @@ def _work_folder(out: Path, lineage: dict[str, Any]) -> Path:
                 f"{out}: an unfinished build of other settings is in it: "
                 f"{_first_difference(before, lineage)}; finish that one or choose another folder"
             )
-        logger.info("%s: going on with an unfinished build", out)
+        logger.info("%s: resuming an unfinished build", out)
         return work
     if out.is_dir() and any(out.iterdir()):
         raise InvalidInputError(f"{out}: expected a new or an empty folder")

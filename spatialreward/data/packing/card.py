@@ -156,7 +156,7 @@ def _content(manifest: Manifest, statistics: Statistics) -> str:
     groups = [(heading, _under(counts, prefix)) for heading, prefix in labels.items()]
     return "\n\n".join(
         [
-            "## What is in it",
+            "## Content",
             _counted("what", rows, total),
             *(_counted(heading, found, total) for heading, found in groups if found),
             _counted("extent", _under(counts, "extent/"), total),
@@ -223,17 +223,17 @@ def _rankings(manifest: Manifest) -> str:
 
 def _left_out(manifest: Manifest) -> str:
     if not manifest.left_out:
-        return "## What was left out\n\nNo row was left out."
+        return "## Dropped rows\n\nNo row was dropped."
     dropped = sum(manifest.left_out.values())
     total = dropped + manifest.num_edits
     rows = sorted(manifest.left_out.items(), key=lambda item: -item[1])
-    summary = f"{dropped:,} of {total:,} rows were left out."
-    return f"## What was left out\n\n{summary}\n\n{_counted('reason', rows, total)}"
+    summary = f"{dropped:,} of {total:,} rows were dropped."
+    return f"## Dropped rows\n\n{summary}\n\n{_counted('reason', rows, total)}"
 
 
 def _teacher(usage: Mapping[str, object]) -> str:
     rows = [(name.replace("_", " "), _shown(value)) for name, value in usage.items()]
-    return f"## What the annotation took\n\n{_table(('what', 'value'), rows)}"
+    return f"## Cost of the annotation\n\n{_table(('what', 'value'), rows)}"
 
 
 def _shown(value: object) -> str:

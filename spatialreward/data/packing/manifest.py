@@ -118,9 +118,7 @@ def gather(reports: Iterable[ShardReport], config: Mapping[str, Any]) -> Manifes
             kind[shard.name] = shard
     if not shards:
         most = left_out.most_common(1)
-        why = (
-            f"; most rows were left out because of {most[0][0]!r} ({most[0][1]:,})" if most else ""
-        )
+        why = f"; most rows were dropped for {most[0][0]!r} ({most[0][1]:,})" if most else ""
         raise InvalidInputError(f"no shard holds an edit, so there is nothing to gather{why}")
     return Manifest(
         shards=tuple(shards[name] for name in sorted(shards)),

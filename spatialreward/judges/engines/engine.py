@@ -51,9 +51,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-NO_SOFT_SCORES = (
-    "soft scores were asked for, and answers in this format have none; ask for hard scores"
-)
+NO_SOFT_SCORES = "answers in this format have no soft scores; request hard scores"
 EngineName = Literal["transformers", "vllm"]
 Take = Callable[[int], Sequence[Edit]]
 """Returns at most the given number of edits; none if there are none at present."""
@@ -358,8 +356,8 @@ class Judge(ClosedAtEnd):
         wants_soft = asked.edit.options.scores is ScoreKind.SOFT
         if wants_soft and soft is None:
             raise JudgementError(
-                "soft scores were asked for, and a score was written that has no distribution over "
-                "0..25; ask for hard scores",
+                "a written score has no distribution over 0..25, which soft scores need; request "
+                "hard scores",
                 Failure.NO_SOFT_SCORE,
             )
         return judgement_of(semantic, perceptual, self._protocol, soft=soft, wants_soft=wants_soft)

@@ -80,11 +80,11 @@ def markdown(config: RlClaimConfig, claim: RlClaim, table: Table, figures: Seque
         *_figures([one for one in figures if one.name.startswith(_CLAIM)]),
         "",
         *_ceiling_in_words(figures),
-        "## What each reward came to",
+        "## Results by reward",
         "",
         *_figures([one for one in figures if not one.name.startswith(_CLAIM)]),
         "",
-        "## What the watch on hacking saw",
+        "## The watch on reward hacking",
         "",
         "Means over seeds. Rewards, shares and statistics of pictures: from the first look to the "
         "last, on the watch's own prompts. KL: in the last step. Would stop: share of the seeds "

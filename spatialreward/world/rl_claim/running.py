@@ -72,7 +72,7 @@ class RlClaimFolder:
         path = folder / _SETTINGS
         if path.is_file() and path.read_text() != settings:
             raise InvalidInputError(
-                f"{path}: was begun with other settings; go on with those, or take another folder"
+                f"{path}: was started with other settings; resume with those, or use another folder"
             )
         path.write_text(settings)
 

@@ -106,4 +106,4 @@ def test_a_task_that_an_editor_cannot_do_is_named_and_the_rest_goes_on(draw, ben
     monkeypatch.setattr(TinyEditor, "encode", encode)
     nan = torch.full((1, 1), float("nan"))
     monkeypatch.setattr(drawing, "draw_edits", lambda *given: nan)
-    assert "latents that are no numbers" in draw("nan")[0].refused["color_alter/en/a"]
+    assert "latents are NaN or infinite" in draw("nan")[0].refused["color_alter/en/a"]

@@ -226,7 +226,7 @@ def test_a_build_of_the_world_shows_its_labels(tmp_path):
         assert sft_conversations(edit, FULL)
     assert manifest.counts["annotated"] == manifest.num_edits
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "labelled with what is true of them" in card
+    assert "labelled with the truth" in card
     assert "## Scores" in card
 
 

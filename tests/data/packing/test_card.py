@@ -65,7 +65,7 @@ def test_a_card_holds_the_figures(card):
         # (2 * (0.08 + 0.4) + 0.084) / 5
         "| share of the picture in a region's box | 0.209 | 0.08 | 0.4 |",
         "| longest side, pixels | 48 | 48 | 48 |",
-        "6 of 10 rows were left out.",
+        "6 of 10 rows were dropped.",
         "| unreadable \\| small | 4 | 40.0% |",
         "| prompt tokens | 51,200 |",
         "| cost | 0.125 |",
@@ -116,7 +116,7 @@ def test_a_card_of_edits_that_nobody_has_judged_has_no_scores(tmp_path):
     pack(tmp_path, [[*unknown, *rare]])
     text = write_card(tmp_path, ABOUT, num_samples=2).read_text()
     assert "## Scores" not in text
-    assert "No row was left out." in text
+    assert "No row was dropped." in text
     assert "| unknown | 2 | 5.6% |" in text
     assert "| 5 others | 5 | 13.9% |" in text
     assert not (tmp_path / "card" / "scores.png").exists()
