@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spatialreward.cli.command import UsualCommand
+from spatialreward.cli.deploy_check import check
 from spatialreward.cli.deploy_options import (
     Checkpoint,
     Endpoint,
@@ -170,6 +171,7 @@ def serving_repository(
     typer.echo(f"{out} serves {name}/{version}")
 
 
+app.command()(check)
 app.command()(watch)
 app.command()(webhook)
 

@@ -50,7 +50,7 @@ def watch(
         Where | None,
         typer.Option(
             help="local: one Triton server in explicit model control, at --endpoint and with "
-            "--repository. kubernetes: a Deployment for each version, in --namespace. Default: "
+            "--repository. kubernetes: a Rollout of Argo Rollouts, in --namespace. Default: "
             "what the file says."
         ),
     ] = None,
@@ -79,9 +79,9 @@ def watch(
     template: Annotated[
         Path | None,
         typer.Option(
-            metavar="PATH",
-            help="local: Triton model to fill in, by default the judge's own. "
-            "kubernetes: YAML documents of one version.",
+            metavar="DIR",
+            help="local: Triton model to fill in: config.pbtxt and 1/model.py. Default: the "
+            "judge's own.",
         ),
     ] = None,
     namespace: Annotated[
@@ -101,7 +101,7 @@ def watch(
         ),
     ] = None,
     reconcile_s: Annotated[
-        float | None, typer.Option(help="Seconds between two looks without a webhook. Default: 30.")
+        float | None, typer.Option(help="Seconds between two looks without a webhook. Default: 15.")
     ] = None,
     host: Annotated[
         str | None, typer.Option(help="Address of webhook, health and metrics. Default: 127.0.0.1.")
@@ -225,7 +225,7 @@ def _backend(
             if template is None and "template" not in told:
                 options["template"] = own_template()
         case Where.KUBERNETES:
-            options = {"template": template, "namespace": namespace}
+            options = {"namespace": namespace}
         case _:
             raise InvalidInputError("deployer: where to serve? give --backend local or kubernetes")
     given = {key: value for key, value in options.items() if value is not None}
@@ -246,7 +246,7 @@ def _registration(url: str | None, secret: str) -> Callable[[], object] | None:
 
 
 def _set_up_logs(asked: LogFormat | None) -> None:
-    from spatialreward.ops.deployer.logs import JsonLines
+    from spatialreward.json_logs import JsonLines
 
     chosen = asked or (LogFormat.TEXT if sys.stderr.isatty() else LogFormat.JSON)
     if chosen is LogFormat.JSON:

@@ -1,7 +1,6 @@
 """Serves on one Triton server through its explicit model control (``ops.deployment``)."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from spatialreward.ops.deployer.backends import Served
@@ -39,11 +38,6 @@ class LocalServing:
         self._home: Path = ModelFolder(config.repository, config.model).home
         self._key = config.repository_key.get_secret_value()
         self._server = Server(config.endpoint, self._key)
-
-    @contextmanager
-    def turn(self) -> Iterator[bool]:
-        """See ``Backend``: whoever changes something locks the repository while it does."""
-        yield True
 
     def served(self) -> Served | None:
         """See ``Backend``."""

@@ -32,11 +32,9 @@ def backend_of(config: DeployerConfig, smoke_edits: SmokeEdits, probe_edits: Pro
                 config.backend, config.name, smoke_edits, probe_edits, config.bounds
             )
         case KubernetesBackend():
-            from spatialreward.ops.deployer.kubernetes.backend import ClusterServing
+            from spatialreward.ops.deployer.cluster import ClusterServing
 
-            return ClusterServing(
-                config.backend, config.name, smoke_edits, probe_edits, config.bounds
-            )
+            return ClusterServing(config.backend, config.name, smoke_edits)
 
 
 class Deployer:
@@ -60,7 +58,7 @@ class Deployer:
         self._config = config
         self._secret = secret
         self._register = register
-        self._reconciler = Reconciler(config.name, backend, config.attempts, self._has_moved)
+        self._reconciler = Reconciler(config.name, backend, config.attempts)
         self._status = Status()
         self._metrics = Metrics(config.name)
         self._wake = threading.Event()
@@ -125,13 +123,6 @@ class Deployer:
             logger.warning("no webhook yet, the next look tries again: %s", error)
         else:
             self._register = None
-
-    def _has_moved(self) -> bool:
-        """Whether a webhook came since the look began, or since this was asked."""
-        if not self._wake.is_set():
-            return False
-        self._wake.clear()
-        return True
 
     def _pause_s(self, errors: int) -> float:
         """After errors in a row, shorter at first than usual, then ever longer."""

@@ -1,17 +1,17 @@
 """One look at registry and service, and what follows from it.
 
-The registry says who should be served, the place itself who is; what a deployer finds there is what
-it acts upon. It remembers only how often a version was tried, so it may be killed at any point.
+The registry names the version to serve, the place itself the one that is served; a deployer acts
+upon these two. It remembers only how often a version was tried, so it may be killed at any point.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
 from spatialreward.errors import ArtifactError, SpatialRewardError
-from spatialreward.ops.deployer.backends import Backend, Served
+from spatialreward.ops.cluster.api import ClusterError
+from spatialreward.ops.deployer.backends import Backend, Progress, Served
 from spatialreward.ops.deployment.errors import DeploymentError, NothingKnown, ServerAway
 from spatialreward.ops.promotion import reinstate, tags
 from spatialreward.ops.promotion.errors import PromotionError
@@ -28,14 +28,16 @@ from spatialreward.storage import StorageError
 
 logger = logging.getLogger(__name__)
 
-_NOTHING_KNOWN = (NothingKnown, TrackingError, StorageError)
+_NOTHING_KNOWN = (NothingKnown, ClusterError, TrackingError, StorageError)
 """Errors that say nothing about a version."""
 
 
 class Outcome(StrEnum):
-    """What came of one look."""
+    """The result of one look."""
 
     UNCHANGED = "unchanged"
+    PROGRESSING = "progressing"
+    """A version is on its way."""
     DEPLOYED = "deployed"
     FAILED = "failed"
     """A version could not be served, and the alias went back."""
@@ -52,32 +54,24 @@ class Look(NamedTuple):
 
 
 class _Promotion(NamedTuple):
-    """A version, once for each time that somebody promoted it."""
+    """A version, once for each of its promotions."""
 
     model: ModelVersion
     promoted_at: str
 
 
 class Reconciler:
-    """Serves whoever is champion."""
+    """Serves the champion."""
 
-    def __init__(
-        self,
-        name: str,
-        backend: Backend,
-        attempts: int,
-        has_moved: Callable[[], bool] = lambda: False,
-    ) -> None:
+    def __init__(self, name: str, backend: Backend, attempts: int) -> None:
         """Follow the champion of a registered model; nothing is asked yet.
 
         Args:
             name: the registered model.
             backend: where it is served.
             attempts: how often a version is tried whose server goes away meanwhile.
-            has_moved: whether somebody says that the alias has moved since this was asked last.
         """
         self._name = name
-        self._has_moved = has_moved
         self._backend = backend
         self._attempts = attempts
         self._tried: Counter[_Promotion] = Counter()
@@ -88,11 +82,8 @@ class Reconciler:
         """Compare registry and service once, and do what is to be done."""
         served = None
         try:
-            with self._backend.turn() as mine:
-                served = self._backend.served()
-                if not mine:
-                    return Look(Outcome.UNCHANGED, served, "another deployer is at work, waiting")
-                return self._act(served)
+            served = self._backend.served()
+            return self._act(served)
         except SpatialRewardError as error:
             message = " ".join(str(error).split())
             logger.warning("nothing was changed: %s", message)
@@ -106,7 +97,7 @@ class Reconciler:
             return Look(
                 Outcome.DEPLOYED if brought_back else Outcome.UNCHANGED,
                 served,
-                f"{self._name}: nobody is {CHAMPION}",
+                f"{self._name}: no version is {CHAMPION}",
             )
         if served is not None and served.version == wanted.model.version:
             return self._look_after(wanted, served)
@@ -119,16 +110,14 @@ class Reconciler:
         return look_up(model.uri) if model else None
 
     def _check_wanted(self, model: ModelVersion) -> None:
-        """Make sure, when somebody says that it has moved, that a version still is champion."""
-        if not self._has_moved():
-            return
+        """Make sure that a version still is champion before requests are brought to it."""
         try:
             champion = aliases_of(self._name).get(CHAMPION)
         except TrackingError as error:
             logger.warning("whether %s still is %s is not known: %s", model.uri, CHAMPION, error)
             return
         if champion != model:
-            raise NothingKnown(f"{model.uri} is not {CHAMPION} any more, it is not tried further")
+            raise NothingKnown(f"{model.uri} is no longer {CHAMPION}: its deployment stops")
 
     def _look_after(self, wanted: Registered, served: Served) -> Look:
         brought_back = self._backend.keep(served)
@@ -141,7 +130,7 @@ class Reconciler:
         return Look(outcome, served, f"{wanted.model.uri} is served as {served.known_as}")
 
     def _keep_meanwhile(self, served: Served) -> None:
-        """Have requests answered while another version is tried."""
+        """Look after the served version while another one is tried."""
         try:
             self._backend.keep(served)
         except _NOTHING_KNOWN:
@@ -153,7 +142,6 @@ class Reconciler:
         promotion = _Promotion(wanted.model, wanted.tags.get(tags.PROMOTED_AT, ""))
         if promotion in self._given_up:
             return self._give_back(promotion, served, self._given_up[promotion])
-        logger.info("%s is %s: serving it", wanted.model.uri, CHAMPION)
         try:
             now = self._backend.deploy(
                 wanted.model,
@@ -164,6 +152,10 @@ class Reconciler:
         except SpatialRewardError as error:
             self._count_or_raise(promotion, error)
             return self._give_back(promotion, served, str(error))
+        if isinstance(now, Progress):
+            message = f"{wanted.model.uri} is {CHAMPION}: {now.message}"
+            logger.info("%s", message)
+            return Look(Outcome.PROGRESSING, served, message)
         self._tried.pop(promotion, None)
         if served is not None:
             self._note_retired(served)
