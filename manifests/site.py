@@ -49,7 +49,6 @@ class Component(StrEnum):
     """A part that is exchanged, in the order in which they are applied."""
 
     EXTERNAL_S3 = "external-s3"
-    KSERVE = "kserve"
     GATEWAY = "gateway"
     EXTERNAL_SECRETS = "external-secrets"
 
@@ -64,26 +63,17 @@ def site(
         overlay: what it begins with.
         components: what is exchanged.
         images: entries of kustomize's list of that name.
-
-    Raises:
-        InvalidInputError: the parts do not fit together.
     """
-    if Component.KSERVE in components and overlay is not Overlay.GPU:
-        raise InvalidInputError("component kserve: needs --overlay gpu, it asks for GPUs")
 
     def path(name: str) -> str:
         return os.path.relpath(_HERE / name, folder)
 
-    # The list of images reaches into a ConfigMap by these replacements only, and those of a folder
-    # run before the images of a folder that includes it.
-    carried = yaml.safe_load((_HERE / "components/images/kustomization.yaml").read_text())
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [path(f"overlays/{overlay}")],
         "components": [path(f"components/{one}") for one in Component if one in components],
         "images": list(images),
-        "replacements": carried["replacements"],
         # Maps that are merged by hand keep the names by which pods of judges and steps know them.
         "generatorOptions": {"disableNameSuffixHash": True},
     }

@@ -144,11 +144,6 @@ def test_images_of_a_lock_are_taken_by_their_digests():
     ]
 
 
-def test_kserve_goes_with_gpus_only(tmp_path):
-    with pytest.raises(InvalidInputError, match="kserve: needs --overlay gpu"):
-        site(tmp_path, Overlay.LOCAL, [Component.KSERVE], [])
-
-
 def test_components_are_applied_in_one_order(tmp_path):
     made = site(tmp_path, Overlay.GPU, [Component.GATEWAY, Component.EXTERNAL_S3], [])
     names = [path.rpartition("/")[2] for path in made["components"]]
