@@ -65,8 +65,10 @@ def counts(which, ok=NEVER, failed=NEVER, broken=NEVER, seconds=NEVER):
 def test_a_version_is_compared_with_the_served_one(tmp_path, queries, served, tried, failed, time):
     series = counts(HASHES["served"], **served) | counts(HASHES["tried"], **tried)
     # Another namespace's version of the same hash, and pods of no version, are others.
-    series |= {name.replace("spatialreward\",", 'other",'): MANY for name in list(series)[:1]}
-    check_queries(tmp_path, series, [(queries["failed-edits"], failed), (queries["request-time"], time)])
+    series |= {name.replace('spatialreward",', 'other",'): MANY for name in list(series)[:1]}
+    check_queries(
+        tmp_path, series, [(queries["failed-edits"], failed), (queries["request-time"], time)]
+    )
 
 
 @needs_promtool

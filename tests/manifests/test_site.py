@@ -12,7 +12,6 @@ from manifests.cluster_secrets import PLACES, secret_objects
 from manifests.images.catalogue import IMAGES
 from manifests.site import Component, Overlay, app, pinned_images, site
 from pipelines.placement import ENDPOINTS
-from spatialreward.errors import InvalidInputError
 from tests.manifests.cluster import PIPELINES, ROOT, SERVICES, find, kustomize, pods
 
 DIGEST, NEWER = (f"sha256:{digit * 64}" for digit in "56")

@@ -53,6 +53,8 @@ def test_argo_rollouts_runs_the_release_and_the_plugin_that_are_pinned():
     version, text = pinned("rollouts")
     (image,) = yaml.safe_load(text)["images"]
     assert image["newTag"] == version
-    (plugin,) = set(re.findall(r"plugin-trafficrouter-gatewayapi/releases/download/(v[\d.]+)/", text))
+    (plugin,) = set(
+        re.findall(r"plugin-trafficrouter-gatewayapi/releases/download/(v[\d.]+)/", text)
+    )
     docs = (ROOT / "docs" / "cluster.md").read_text()
     assert re.search(rf"\b{re.escape(plugin)}\b", docs)

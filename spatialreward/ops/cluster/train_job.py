@@ -53,9 +53,7 @@ def job_name(step: str, key: str) -> str:
     return f"{step}-{key[:_KEY_LETTERS]}"
 
 
-def train_job(
-    name: str, nodes: Nodes, command: list[str], run: str, env: dict[str, str]
-) -> Object:
+def train_job(name: str, nodes: Nodes, command: list[str], run: str, env: dict[str, str]) -> Object:
     """The object to create.
 
     Args:

@@ -1,5 +1,4 @@
 import threading
-from contextlib import contextmanager
 
 import pytest
 
@@ -28,14 +27,9 @@ class Place:
         self.deployed = []
         self.kept = 0
         self.error = None
-        self.mine = True
         self.meanwhile = lambda: None
         """What others do while a version is tried."""
         self.tidied, self.returned = [], []
-
-    @contextmanager
-    def turn(self):
-        yield self.mine
 
     def served(self):
         return Served(self.now, f"judge/{self.now}") if self.now else None
@@ -66,8 +60,8 @@ def folder(tmp_path):
     return tmp_path / "checkpoint"
 
 
-def follow(registry, place, attempts=2, **more):
-    return Reconciler(registry.name, place, attempts, **more)
+def follow(registry, place, attempts=2):
+    return Reconciler(registry.name, place, attempts)
 
 
 @pytest.mark.parametrize("kind", [ServerAway, ArtifactError])
@@ -110,23 +104,17 @@ def test_a_server_that_was_away_before_a_version_was_tried_is_not_held_against_i
 def test_a_version_that_is_demoted_while_it_is_tried_is_not_tried_further(registry, folder):
     registry.promote(folder)
     place = Place()
-    calls = []
-    reconciler = follow(registry, place, has_moved=lambda: bool(calls))
+    reconciler = follow(registry, place)
     reconciler.look()
     registry.promote(folder)
 
-    def demoted():
-        demote(registry.name, by="bob", reason="a mistake")
-        calls.append("webhook")
-
-    place.meanwhile = demoted
+    place.meanwhile = lambda: demote(registry.name, by="bob", reason="a mistake")
     look = reconciler.look()
     assert look.outcome is Outcome.ERROR
-    assert f"models:/{registry.name}/2 is not champion any more" in look.message
+    assert f"models:/{registry.name}/2 is no longer champion" in look.message
     assert registry.serving(2) is None
     look = reconciler.look()
     assert (look.outcome, look.served.version) == (Outcome.UNCHANGED, 1)
-    # A call about the version that is tried changes nothing.
     place.meanwhile = lambda: None
     registry.promote_again(ModelVersion(registry.name, 2))
     assert reconciler.look().outcome is Outcome.DEPLOYED
@@ -162,7 +150,7 @@ def test_a_webhook_that_mlflow_does_not_take_at_the_start_is_registered_later(re
             raise TrackingError("the server is starting")
         registered.set()
 
-    backend = KubernetesBackend(template="unused")
+    backend = KubernetesBackend()
     config = DeployerConfig(name=registry.name, backend=backend, port=0, reconcile_s=0.01)
     deployer = Deployer(config, Place(), register=register)
     running = threading.Thread(target=deployer.run)
@@ -206,21 +194,11 @@ def test_what_a_killed_deployer_did_not_say_any_more_is_said(registry, folder):
     assert (told["serving"], told["served_as"]) == ("served", "judge/1")
 
 
-def test_whose_turn_it_is_not_waits(registry, folder):
-    registry.promote(folder)
-    place = Place()
-    place.mine = False
-    look = follow(registry, place).look()
-    assert look.outcome is Outcome.UNCHANGED
-    assert "another deployer is at work" in look.message
-    assert place.deployed == []
-
-
 def test_without_a_registry_what_is_served_is_served_and_readiness_says_so(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     place = Place(served=1)
-    config = DeployerConfig(backend=KubernetesBackend(template="unused"), port=0)
+    config = DeployerConfig(backend=KubernetesBackend(), port=0)
     deployer = Deployer(config, place)
     look = deployer.once()
     assert look.outcome is Outcome.ERROR
