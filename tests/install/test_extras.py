@@ -143,6 +143,7 @@ def test_help_needs_no_extra(tmp_path):
         ("deploy list --endpoint localhost:1 --repository r", "deployer"),
         ("promote judge --version 7", "tracking"),
         ("demote judge", "tracking"),
+        ("deploy check --endpoint localhost:1 --version 7", "deployer"),
         ("deploy watch --backend local --endpoint localhost:1 --repository r", "deployer"),
         ("deploy webhook --url http://a/b --secret x", "deployer"),
         ("train base --out base", "training"),
