@@ -1,4 +1,4 @@
-"""What a deployer is told: whom it follows, where it serves, what a version must not break."""
+"""Settings of a deployer: its model, its place of service, the bounds of a version."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -74,7 +74,7 @@ class DeployerConfig(Record):
     """One deployer."""
 
     name: str = "spatial-reward"
-    """The registered model; whoever is its champion is served."""
+    """The registered model, whose champion is served."""
     backend: Backend
     reconcile_s: PositiveFloat = 15.0
     """How often registry and service are compared, whether a webhook came or not."""

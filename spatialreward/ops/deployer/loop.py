@@ -38,7 +38,7 @@ def backend_of(config: DeployerConfig, smoke_edits: SmokeEdits, probe_edits: Pro
 
 
 class Deployer:
-    """Follows the champion until it is told to stop."""
+    """Follows the champion until ``stop``."""
 
     def __init__(
         self,

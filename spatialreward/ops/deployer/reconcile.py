@@ -123,7 +123,7 @@ class Reconciler:
         brought_back = self._backend.keep(served)
         if brought_back:
             logger.info("%s had to be brought back", wanted.model.uri)
-        # A deployer that was killed after the switch has not said so.
+        # A deployer killed after the switch left the tags unset.
         self._note_served(wanted, served)
         self._backend.tidy(served)
         outcome = Outcome.DEPLOYED if brought_back else Outcome.UNCHANGED
@@ -146,7 +146,7 @@ class Reconciler:
             now = self._backend.deploy(
                 wanted.model,
                 lambda: self._check_wanted(wanted.model),
-                # A promotion takes the tag off; a demotion leaves it to whom it returns to.
+                # A promotion removes the tag; a demotion keeps it on the version returned to.
                 is_return=wanted.tags.get(tags.SERVING) in (tags.SERVED, tags.RETIRED),
             )
         except SpatialRewardError as error:
@@ -177,7 +177,7 @@ class Reconciler:
         logger.warning("%s: %d attempts are enough", promotion.model.uri, self._attempts)
 
     def _give_back(self, promotion: _Promotion, served: Served | None, reason: str) -> Look:
-        """Point the alias at who is served; if the registry is away, the next look does it."""
+        """Point the alias at the served version; with the registry away, the next look retries."""
         self._given_up[promotion] = reason
         before = ModelVersion(self._name, served.version) if served else None
         try:
@@ -196,7 +196,7 @@ class Reconciler:
     def _note_served(self, wanted: Registered, served: Served) -> None:
         is_served, known_as = {tags.SERVING: tags.SERVED}, {tags.SERVED_AS: served.known_as}
         if any(wanted.tags.get(tag) != value for tag, value in (is_served | known_as).items()):
-            # One after the other: whoever waits for the last one finds the others there.
+            # In this order: a reader that waits for the last one finds the others.
             set_version_tags(wanted.model, known_as | {tags.SERVING_AT: tags.now()} | is_served)
 
     def _note_retired(self, served: Served) -> None:
