@@ -60,5 +60,5 @@ def check(
     except NothingKnown as error:
         typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         raise typer.Exit(TRY_AGAIN) from error
-    compared = f", agrees with {beside} on {len(probes)} probe edits" if beside and probes else ""
-    typer.echo(f"{name}/{version} at {endpoint} answers {len(smoke)} smoke edits{compared}")
+    asked = f"{len(smoke)} smoke edits, {len(probes) if beside else 0} probe edits"
+    typer.echo(f"{name}/{version} at {endpoint} passes: {asked}")

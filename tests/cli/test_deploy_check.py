@@ -33,8 +33,7 @@ def test_a_version_that_judges_and_agrees_passes(settings):
     with serving(7) as new, serving(6) as old:
         done = check(settings, new.address, old.address)
         assert done.exit_code == 0, done.output
-        assert "judge/7 at" in done.stdout
-        assert "on 1 probe edits" in done.stdout
+        assert f"judge/7 at {new.address} passes: 1 smoke edits, 1 probe edits" in done.stdout
         assert old.asked > 0
         # There is nothing to compare with, and all the more reason to replace it.
         assert check(settings, new.address).exit_code == 0

@@ -161,20 +161,20 @@ def failure_of(cluster: Cluster, rollout: Rollout, max_restarts: int) -> Failure
         ]
         if runs:
             last = max(runs, key=lambda run: run["metadata"].get("creationTimestamp", ""))
-            return _failure_of_run(cluster, last, rollout.share_at(last))
+            return _failure_of_run(cluster, rollout, last)
         return Failure(_crashes(cluster, rollout, 0) or rollout.message, rollout.is_inconclusive)
     crashes = _crashes(cluster, rollout, max_restarts) if not rollout.is_healthy else ""
     return Failure(crashes) if crashes else None
 
 
-def _failure_of_run(cluster: Cluster, run: Object, share: int | None) -> Failure:
-    status = run["status"]
+def _failure_of_run(cluster: Cluster, rollout: Rollout, run: Object) -> Failure:
+    status, share = run["status"], rollout.share_at(run)
     told = [
         _failure_of_metric(cluster, result)
         for result in status.get("metricResults", [])
         if result["phase"] in _ENDED_BADLY
     ]
-    reasons = "; ".join(one.reason for one in told) or str(status.get("message", ""))
+    reasons = "; ".join(one.reason for one in told) or status.get("message") or rollout.message
     where = f"at {share} % of the requests: " if share else ""
     # One that failed says more than one that could not tell.
     return Failure(where + reasons, bool(told) and all(one.is_inconclusive for one in told))

@@ -145,7 +145,7 @@ def test_a_later_version_is_left_to_argo_rollouts_until_it_is_promoted(argo):
             "inconclusive: at 25 % of the requests: failed-edits error: prometheus: no such host",
         ),
         ("Failed", [metric("other", "Failed", "[7]")], TrialFailed, "other failed: 7"),
-        ("Failed", [], TrialFailed, "version 2: "),
+        ("Failed", [], TrialFailed, "RolloutAborted: Rollout aborted update to revision 2"),
     ],
 )
 def test_an_analysis_says_why_in_words_and_the_version_before_comes_back(
