@@ -48,7 +48,6 @@ class Component(StrEnum):
     """A part that is exchanged, in the order in which they are applied."""
 
     EXTERNAL_S3 = "external-s3"
-    KSERVE = "kserve"
     GATEWAY = "gateway"
     EXTERNAL_SECRETS = "external-secrets"
 
@@ -60,26 +59,17 @@ def site(folder: Path, overlay: Overlay, components: Sequence[Component]) -> dic
         folder: where it will lie.
         overlay: what it begins with.
         components: what is exchanged.
-
-    Raises:
-        InvalidInputError: the parts do not fit together.
     """
-    if Component.KSERVE in components and overlay is not Overlay.GPU:
-        raise InvalidInputError("component kserve: needs --overlay gpu, it asks for GPUs")
 
     def path(name: str) -> str:
         return os.path.relpath(_HERE / name, folder)
 
-    # Images reach into a ConfigMap by these replacements only, which run after the images of a
-    # component and before those of a folder that includes this one.
-    carried = yaml.safe_load((_HERE / "components/images/kustomization.yaml").read_text())
     exchanged = [path(f"components/{one}") for one in Component if one in components]
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [path(f"overlays/{overlay}")],
         "components": [*exchanged, _OUR_IMAGES],
-        "replacements": carried["replacements"],
         # Maps that are merged by hand keep the names by which pods of judges and steps know them.
         "generatorOptions": {"disableNameSuffixHash": True},
     }

@@ -69,13 +69,14 @@ def _delete_train_jobs() -> None:
 
 def _deleted(run: str) -> list[str]:
     from spatialreward.ops.cluster.api import Cluster, ClusterUnavailable
+    from spatialreward.ops.cluster.train_job import delete_train_jobs
 
     cluster = Cluster.from_environment()
     # They hold GPUs, and no later step would delete them.
     for wait_s in _WAITS_S:
         try:
-            return cluster.delete_train_jobs(run)
+            return delete_train_jobs(cluster, run)
         except ClusterUnavailable as error:
             logger.warning("%s; again in %.0f s", error, wait_s)
             time.sleep(wait_s)
-    return cluster.delete_train_jobs(run)
+    return delete_train_jobs(cluster, run)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spatialreward.cli.command import UsualCommand, sigterm_as_exit
+from spatialreward.cli.deploy_check import check
 from spatialreward.cli.deploy_options import (
     Checkpoint,
     Endpoint,
@@ -157,6 +158,7 @@ def serving_repository(
     typer.echo(f"{out} serves {name}/{version}")
 
 
+app.command()(check)
 app.command()(watch)
 
 

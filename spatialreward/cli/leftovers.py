@@ -27,7 +27,7 @@ def end_leftovers(connection: Connection, run: "Run", ended: str) -> None:
 
 def _delete_train_jobs(connection: Connection, run: "Run") -> None:
     from spatialreward.ops.cluster.api import Cluster, NoCluster
-    from spatialreward.ops.cluster.train_job import RUN_LABEL
+    from spatialreward.ops.cluster.train_job import RUN_LABEL, delete_train_jobs
 
     namespace = connection.namespace or USUAL_NAMESPACE
     try:
@@ -36,7 +36,7 @@ def _delete_train_jobs(connection: Connection, run: "Run") -> None:
         command = f"kubectl delete trainjobs -n {namespace} -l {RUN_LABEL}={run.run_id}"
         typer.echo(f"TrainJobs were not looked for ({error}); where there may be some: {command}")
         return
-    names = cluster.delete_train_jobs(run.run_id)
+    names = delete_train_jobs(cluster, run.run_id)
     # Another cluster than the run's has none of it either, so the message names the cluster.
     typer.echo(f"deleted TrainJobs in {cluster.where}: {', '.join(names) or 'there were none'}")
 

@@ -46,7 +46,7 @@ def watch(
         Where | None,
         typer.Option(
             help="local: one Triton server in explicit model control, at --endpoint and with "
-            "--repository. kubernetes: a Deployment for each version, in --namespace. Default: "
+            "--repository. kubernetes: a Rollout of Argo Rollouts, in --namespace. Default: "
             "what the file says."
         ),
     ] = None,
@@ -75,9 +75,9 @@ def watch(
     template: Annotated[
         Path | None,
         typer.Option(
-            metavar="PATH",
-            help="local: Triton model to fill in, by default the judge's own. "
-            "kubernetes: YAML documents of one version.",
+            metavar="DIR",
+            help="local: Triton model to fill in: config.pbtxt and 1/model.py. Default: the "
+            "judge's own.",
         ),
     ] = None,
     namespace: Annotated[
@@ -202,7 +202,7 @@ def _backend(
             if template is None and "template" not in told:
                 options["template"] = own_template()
         case Where.KUBERNETES:
-            options = {"template": template, "namespace": namespace}
+            options = {"namespace": namespace}
         case _:
             raise InvalidInputError("deployer: where to serve? give --backend local or kubernetes")
     given = {key: value for key, value in options.items() if value is not None}
@@ -214,7 +214,7 @@ def _table(path: Path | None) -> dict[str, Any]:
 
 
 def _set_up_logs(asked: LogFormat | None) -> None:
-    from spatialreward.ops.deployer.logs import JsonLines
+    from spatialreward.json_logs import JsonLines
 
     chosen = asked or (LogFormat.TEXT if sys.stderr.isatty() else LogFormat.JSON)
     if chosen is LogFormat.JSON:

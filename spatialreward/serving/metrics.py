@@ -3,10 +3,8 @@
 The server's own metrics (requests, failures, latency) complement these.
 """
 
-import json
 import logging
 import threading
-import time
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
@@ -127,20 +125,3 @@ def harmless(measure: Measure) -> Measure:
             logger.exception("%s could not be measured", name)
 
     return measured
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object a line; adds the caller's ``extra={"fields": {...}}``."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Render one record."""
-        line = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-            + f".{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "event": record.getMessage(),
-            **getattr(record, "fields", {}),
-        }
-        if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)

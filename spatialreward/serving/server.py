@@ -11,6 +11,7 @@ from typing import Self
 
 import numpy as np
 
+from spatialreward.json_logs import JsonLines
 from spatialreward.judges.engines.engine import Take
 from spatialreward.judges.interface import Measure
 from spatialreward.judges.modes import load_local
@@ -24,7 +25,7 @@ from spatialreward.serving.faults import (
     ServerFailed,
 )
 from spatialreward.serving.memory import Trimmer
-from spatialreward.serving.metrics import Gathering, JsonLines
+from spatialreward.serving.metrics import Gathering
 from spatialreward.serving.replies import hand_over
 from spatialreward.serving.requests import read_request, write_response
 from spatialreward.serving.scheduler import Scheduler

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spatialreward.cli.main import app
-from spatialreward.ops.deployer.logs import JsonLines
+from spatialreward.json_logs import JsonLines
 
 VARIABLES = (
     "TRITON_GRPC_URL",
@@ -48,7 +48,7 @@ def test_what_is_missing_or_wrong_is_one_line(run, where, tmp_path):
         (("--config", config, *where), f"{config}: backend.keeep: no such key"),
         (("--config", tmp_path / "no.toml"), "no.toml: No such file"),
         (("--backend", "local", *where, "--reconcile-s", "0"), "reconcile_s: Input should be gr"),
-        (("--backend", "kubernetes", "--template", tmp_path / "no.yaml"), "no.yaml: No such file"),
+        (("--backend", "kubernetes"), "which cluster?"),
         (("--backend", "local", *where, "--smoke-edits", tmp_path / "no"), "edits "),
     ]
     for arguments, complaint in cases:
@@ -79,7 +79,7 @@ def test_a_look_that_is_told_to_end_undoes_what_it_began(run, where, monkeypatch
 def test_log_lines_are_objects():
     record = logging.makeLogRecord({"msg": "version %d", "args": (7,), "levelname": "INFO"})
     told = json.loads(JsonLines().format(record))
-    assert (told["message"], told["level"]) == ("version 7", "info")
+    assert (told["event"], told["level"]) == ("version 7", "info")
 
 
 def test_help_teaches_and_loads_nothing_heavy():

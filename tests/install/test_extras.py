@@ -142,6 +142,7 @@ def test_help_needs_no_extra(tmp_path):
         ("deploy list --endpoint localhost:1 --repository r", "deployer"),
         ("promote judge --version 7", "tracking"),
         ("demote judge", "tracking"),
+        ("deploy check --endpoint localhost:1 --version 7", "deployer"),
         ("deploy watch --backend local --endpoint localhost:1 --repository r", "deployer"),
         ("train base --out base", "training"),
         ("train judge --data d --base shipped --out judge", "training"),

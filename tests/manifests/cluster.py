@@ -17,14 +17,13 @@ import yaml
 
 from manifests.site import Component, Overlay, images_component, prefixed_images, site
 from pipelines.placement import STEP
-from spatialreward.ops.deployer.kubernetes.template import documents_of
+from spatialreward.ops.deployer.rollout import POD_HASH, template_of
 from spatialreward.ops.registry import ModelVersion
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
 CRD_SCHEMAS = ROOT.parent / "shared" / "data" / "crd_schemas"
 SERVICES, PIPELINES = "spatialreward", "kubeflow"
-TEMPLATE = "judge-version-template"
 
 Object = dict[str, Any]
 
@@ -41,9 +40,8 @@ class Site(NamedTuple):
 
 def _all_sites() -> Iterator[Site]:
     for overlay in Overlay:
-        fitting = [one for one in Component if overlay is Overlay.GPU or one != "kserve"]
-        for number in range(len(fitting) + 1):
-            for components in itertools.combinations(fitting, number):
+        for number in range(len(Component) + 1):
+            for components in itertools.combinations(Component, number):
                 yield Site(overlay, components)
 
 
@@ -102,17 +100,30 @@ def render(chosen: Site, registry: str = "") -> list[Object]:
     return copy.deepcopy(list(_rendered(chosen, registry)))
 
 
-def judge_version(objects: Iterable[Object], version: int = 7) -> list[Object]:
-    """What the deployer makes of the template among ``objects``."""
-    template = find(objects, "ConfigMap", TEMPLATE)["data"]["judge-version.yaml"]
-    documents = list(yaml.safe_load_all(template))
-    return documents_of(documents, "judge", ModelVersion("spatial-reward", version))
+def served(rollout: Object, version: int = 7) -> Object:
+    """A Rollout as the deployer leaves it, with pods as Argo Rollouts labels them."""
+    changed = merged(rollout, template_of(ModelVersion("spatial-reward", version)))
+    changed["spec"]["template"]["metadata"]["labels"][POD_HASH] = "5d4c8b7f9c"
+    return changed
+
+
+def merged(one: Object, changes: Object) -> Object:
+    """An object after a JSON merge patch (RFC 7386)."""
+    made = dict(one)
+    for key, value in changes.items():
+        if value is None:
+            made.pop(key, None)
+        elif isinstance(value, dict):
+            made[key] = merged(made[key] if isinstance(made.get(key), dict) else {}, value)
+        else:
+            made[key] = value
+    return made
 
 
 def whole(chosen: Site) -> list[Object]:
-    """A site with one version of the judge, and the Job that restores a backup."""
-    objects = render(chosen)
-    return [*objects, *judge_version(objects), *restore()]
+    """A site with a served version of the judge, and the Job that restores a backup."""
+    objects = [served(one) if one["kind"] == "Rollout" else one for one in render(chosen)]
+    return [*objects, *restore()]
 
 
 @cache
@@ -160,16 +171,16 @@ def _pods_of(one: Object) -> Iterator[Pod]:
     spec, name = one.get("spec", {}), f"{one['kind']} {one['metadata']['name']}"
     namespace = one["metadata"].get("namespace", PIPELINES)
     match one["kind"]:
-        case "Deployment" | "StatefulSet" | "Job":
+        case "Deployment" | "StatefulSet" | "Job" | "Rollout":
             templates = [spec["template"]]
+        case "AnalysisTemplate":
+            jobs = [metric["provider"].get("job") for metric in spec["metrics"]]
+            templates = [job["spec"]["template"] for job in jobs if job]
         case "CronJob":
             templates = [spec["jobTemplate"]["spec"]["template"]]
         case "ClusterTrainingRuntime":
             jobs = spec["template"]["spec"]["replicatedJobs"]
             templates = [job["template"]["spec"]["template"] for job in jobs]
-        case "InferenceService":
-            # KServe hands the labels of the service on to its pods.
-            templates = [{"metadata": one["metadata"], "spec": spec["predictor"]}]
         case _:
             templates = []
     for template in templates:

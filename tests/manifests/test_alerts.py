@@ -1,25 +1,24 @@
 import json
 import re
 import shutil
-import subprocess
 
-import pytest
 import yaml
 
-from spatialreward.ops.deployer.kubernetes.template import MODEL_VERSION, VERSION_LABEL
+from manifests.site import Component, Overlay
 from spatialreward.ops.deployer.metrics import Metrics
 from spatialreward.serving.metrics import METRICS, PREFIX
 from tests.manifests.cluster import (
     GPU,
     LOCAL,
-    MANIFESTS,
     ROOT,
+    Site,
     find,
-    judge_version,
     of_kind,
     render,
 )
+from tests.manifests.promtool import needs_promtool, promtool
 
+GATEWAY = Site(Overlay.LOCAL, (Component.GATEWAY,))
 UNIT_TESTS = ROOT / "tests" / "manifests" / "alerts.yaml"
 # kube-state-metrics and the kubelet.
 OTHERS = {
@@ -52,22 +51,12 @@ def _named(expression):
     return set(re.findall(r"\b(?:spatialreward|kube|kubelet|nv)_\w+\b(?!=)", bare))
 
 
-def _promtool():
-    local = ROOT / "build" / "tools" / "promtool"
-    return str(local) if local.exists() else shutil.which("promtool")
-
-
-@pytest.mark.skipif(
-    _promtool() is None, reason="promtool is not here: `make promtool`, or Debian's prometheus"
-)
+@needs_promtool
 def test_rules_fire_when_they_should_and_not_before(tmp_path):
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": groups()}))
     shutil.copy(UNIT_TESTS, tmp_path)
-    for command in (["check", "rules", "rules.yaml"], ["test", "rules", "alerts.yaml"]):
-        done = subprocess.run(
-            [_promtool(), *command], cwd=tmp_path, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+    promtool(tmp_path, "check", "rules", "rules.yaml")
+    promtool(tmp_path, "test", "rules", "alerts.yaml")
 
 
 def test_every_rule_has_a_test_in_which_it_fires():
@@ -84,17 +73,19 @@ def test_rules_look_at_metrics_that_are_there():
         assert _named(rule["expr"]), rule["alert"]
 
 
-def test_scaling_looks_at_metrics_that_are_there():
-    (scaled,) = of_kind(judge_version(render(GPU)), "ScaledObject")
-    queries = [trigger["metadata"]["query"] for trigger in scaled["spec"]["triggers"]]
+def test_scaling_and_analyses_look_at_metrics_that_are_there():
+    triggers = find(render(GPU), "ScaledObject", "judge")["spec"]["triggers"]
+    queries = [trigger["metadata"]["query"] for trigger in triggers]
     assert all(_named(query) <= our_metrics() for query in queries)
-    # Every version scales by its own: the label that the PodMonitor takes from its pods.
-    (monitor,) = of_kind(render(GPU), "PodMonitor")
-    (label,) = (re.sub(r"\W", "_", one) for one in monitor["spec"]["podTargetLabels"])
-    own = f'{label}="{scaled["metadata"]["labels"][VERSION_LABEL]}"'
-    assert all(own in query for query in queries)
-    kserve = (MANIFESTS / "components" / "kserve" / "judge-version.yaml").read_text()
-    assert queries[0].replace(own, f'{label}="{MODEL_VERSION}"') in kserve
+    objects = render(GATEWAY)
+    metrics = find(objects, "AnalysisTemplate", "judge-traffic")["spec"]["metrics"]
+    for metric in metrics:
+        query = metric["provider"]["prometheus"]["query"]
+        assert _named(query) - {"nv_inference_request_failure"} <= our_metrics()
+        # The label that the PodMonitor takes from the pods.
+        (monitor,) = of_kind(objects, "PodMonitor")
+        labels = {re.sub(r"\W", "_", one) for one in monitor["spec"]["podTargetLabels"]}
+        assert set(re.findall(r"(rollouts_\w+)=", query)) <= labels
 
 
 def test_rules_name_workloads_that_are_there():

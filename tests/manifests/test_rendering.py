@@ -14,7 +14,6 @@ from tests.manifests.cluster import (
     SITES,
     Site,
     find,
-    judge_version,
     kustomize,
     of_kind,
     render,
@@ -30,8 +29,6 @@ CORE = {
     "policy/v1",
     "rbac.authorization.k8s.io/v1",
 }
-# Published elsewhere than where the other schemas were collected.
-WITHOUT_SCHEMA = {"InferenceService", "Gateway", "GRPCRoute"}
 EVERYTHING = tuple(Component)
 
 
@@ -44,7 +41,7 @@ def test_every_combination_renders_and_names_nothing_twice(chosen):
     objects = render(chosen)
     names = [
         (one["apiVersion"], one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"])
-        for one in objects + judge_version(objects)
+        for one in objects
     ]
     assert len(set(names)) == len(names)
     assert all(
@@ -81,8 +78,6 @@ def test_custom_resources_are_what_their_operators_publish(chosen):
     custom = [one for one in whole(chosen) if one["apiVersion"] not in CORE]
     assert custom
     for one in custom:
-        if one["kind"] in WITHOUT_SCHEMA:
-            continue
         _validator(one["apiVersion"], one["kind"]).validate(one)
 
 
@@ -90,7 +85,7 @@ def test_custom_resources_are_what_their_operators_publish(chosen):
     not CRD_SCHEMAS.is_dir(), reason="the schemas of custom resources (crd_schemas) are not here"
 )
 def test_a_wrong_field_of_a_custom_resource_would_be_found():
-    scaled = find(judge_version(render(GPU)), "ScaledObject", "judge-v7")
+    scaled = find(render(GPU), "ScaledObject", "judge")
     scaled["spec"]["maxReplicas"] = 8
     with pytest.raises(jsonschema.ValidationError, match="maxReplicas"):
         _validator(scaled["apiVersion"], scaled["kind"]).validate(scaled)
@@ -104,18 +99,17 @@ def test_the_overlays_change_sizes_and_nothing_else_of_the_services():
         "ClusterTrainingRuntime",
         "LocalQueue",
         "ResourceFlavor",
-        "Role",
-        "RoleBinding",
+        "ScaledObject",
         "WorkloadPriorityClass",
     }
     differing = {key[0::2] for key in local if local[key] != gpu[key]}
     assert differing == {
-        ("ConfigMap", "judge-version-template"),
         ("Deployment", "mlflow"),
         ("PodDisruptionBudget", "object-store"),
         ("PodDisruptionBudget", "postgres"),
         ("ResourceQuota", "services"),
         ("ResourceQuota", "spatialreward-pipelines"),
+        ("Rollout", "judge"),
         ("StatefulSet", "object-store"),
         ("StatefulSet", "postgres"),
     }

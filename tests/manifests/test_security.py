@@ -62,7 +62,7 @@ def test_containers_say_what_they_need_and_services_how_to_ask_them(chosen):
         for container in pod.containers:
             for word in ("requests", "limits"):
                 assert {"cpu", "memory"} <= container["resources"][word].keys(), pod.owner
-        if "Job" not in pod.owner:
+        if "Job" not in pod.owner and not pod.owner.startswith("AnalysisTemplate"):
             (container,) = pod.spec["containers"]
             assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
 
@@ -107,6 +107,10 @@ def test_the_namespace_enforces_pod_security_restricted():
 @each_site
 def test_checkov_finds_nothing_that_is_not_justified(chosen, tmp_path):
     for number, one in enumerate(whole(chosen)):
+        if one["kind"] == "Rollout":
+            # checkov knows Deployments: the pods are the same.
+            spec = {key: value for key, value in one["spec"].items() if key != "strategy"}
+            one = {**one, "apiVersion": "apps/v1", "kind": "Deployment", "spec": spec}
         (tmp_path / f"{number}.json").write_text(json.dumps(one))
     shutil.copy(ROOT / "manifests" / "checkov.yaml", tmp_path / ".checkov.yaml")
     options = ["--directory", tmp_path, "--config-file", tmp_path / ".checkov.yaml"]

@@ -11,7 +11,6 @@ from manifests.cluster_secrets import PLACES, secret_objects
 from manifests.images.catalogue import IMAGES
 from manifests.site import Component, Overlay, app, pinned_images, site
 from pipelines.placement import ENDPOINTS
-from spatialreward.errors import InvalidInputError
 from tests.manifests.cluster import PIPELINES, ROOT, SERVICES, find, kustomize, pods
 
 DIGEST, NEWER = (f"sha256:{digit * 64}" for digit in "56")
@@ -133,11 +132,6 @@ def test_images_of_a_lock_are_taken_by_their_digests():
             "digest": DIGEST,
         }
     ]
-
-
-def test_kserve_goes_with_gpus_only(tmp_path):
-    with pytest.raises(InvalidInputError, match="kserve: needs --overlay gpu"):
-        site(tmp_path, Overlay.LOCAL, [Component.KSERVE])
 
 
 def test_components_are_applied_in_one_order(tmp_path):

@@ -1,27 +1,36 @@
-"""The few things that steps ask of a Kubernetes API: TrainJobs, their pods, and what those say.
+"""The calls that the project makes to a Kubernetes API: custom objects, pods, and pods' logs.
 
-Kubeflow's own client (``kubeflow`` 0.5) turns every answer of the server into a ``RuntimeError``:
-"exists already", "is not there" and "does not answer" look alike, and following a job through them
-depends on telling them apart. ``kubernetes`` tells, and comes with kfp in every image.
+The client ``kubernetes`` raises one error for every refusal. Callers act differently on an object
+that exists already, one that is missing, and a server that does not answer, so each is told apart.
 """
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from spatialreward.errors import SpatialRewardError
-from spatialreward.ops.cluster.train_job import RUN_LABEL
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
+Object = dict[str, Any]
+"""A Kubernetes object as in its YAML."""
+
 _SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-_GROUP, _VERSION, _PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
 _NOT_FOUND, _CONFLICT = 404, 409
 _PASSES_BY_ITSELF = frozenset({429, 500, 502, 503, 504})
 _TIMEOUT_S = (5, 30)
 
 Answer = TypeVar("Answer")
+
+
+class Resource(NamedTuple):
+    """A kind of custom object."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
 
 
 class ClusterError(SpatialRewardError, RuntimeError):
@@ -34,7 +43,7 @@ class ClusterError(SpatialRewardError, RuntimeError):
 
 
 class NoCluster(ClusterError):
-    """Nothing says which cluster to ask."""
+    """Neither a pod's service account nor ``KUBECONFIG`` names a cluster."""
 
 
 class ClusterUnavailable(ClusterError):
@@ -42,7 +51,11 @@ class ClusterUnavailable(ClusterError):
 
 
 class Cluster:
-    """A Kubernetes API, and the namespace to work in."""
+    """A Kubernetes API, and the namespace to work in.
+
+    Every method that asks the API raises ``ClusterUnavailable`` when it does not answer, and
+    ``ClusterError`` when it refuses.
+    """
 
     def __init__(self, client: "ApiClient", namespace: str) -> None:
         """Ask nothing yet."""
@@ -80,25 +93,19 @@ class Cluster:
         except (config.ConfigException, OSError) as error:
             raise NoCluster(f"which cluster? {' '.join(str(error).split())}") from error
         except yaml.YAMLError as error:
-            # What it says may quote the file.
+            # The error's text may quote the file, which holds credentials.
             raise NoCluster("which cluster? the kubeconfig is no YAML") from error
-        # Whoever asks decides how often.
+        # Callers decide how often to ask.
         settings.retries = False
         return cls(client.ApiClient(settings), namespace or found or "default")
 
-    def create_train_job(self, job: dict[str, Any]) -> bool:
-        """Create a TrainJob; False when one of its name is there.
-
-        Raises:
-            ClusterUnavailable: the API does not answer.
-            ClusterError: it refuses.
-        """
-        where = f"TrainJob {self.namespace}/{job['metadata']['name']}"
+    def create(self, resource: Resource, document: Object) -> bool:
+        """Create an object; False when one of its name exists."""
         try:
             self._call(
-                where,
+                self._name_of(resource, document["metadata"]["name"]),
                 lambda: self._objects.create_namespaced_custom_object(
-                    *self._address(), body=job, _request_timeout=_TIMEOUT_S
+                    *self._address(resource), body=document, _request_timeout=_TIMEOUT_S
                 ),
             )
         except ClusterError as error:
@@ -107,67 +114,57 @@ class Cluster:
             raise
         return True
 
-    def train_job(self, name: str) -> dict[str, Any] | None:
-        """A TrainJob; None when there is none of that name.
-
-        Raises:
-            ClusterUnavailable: the API does not answer.
-            ClusterError: it refuses.
-        """
+    def get(self, resource: Resource, name: str) -> Object | None:
+        """An object; None when there is none of that name."""
         return self._unless_missing(
-            f"TrainJob {self.namespace}/{name}",
+            self._name_of(resource, name),
             lambda: self._objects.get_namespaced_custom_object(
-                *self._address(), name, _request_timeout=_TIMEOUT_S
+                *self._address(resource), name, _request_timeout=_TIMEOUT_S
             ),
         )
 
-    def delete_train_job(self, name: str) -> None:
-        """Delete a TrainJob with all its pods; one that is not there is no error.
+    def find(self, resource: Resource, selector: str) -> list[Object]:
+        """Objects with certain labels; none where the cluster does not know the kind."""
+        found = self._unless_missing(
+            f"{resource.plural} {selector} in {self.namespace}",
+            lambda: self._objects.list_namespaced_custom_object(
+                *self._address(resource), label_selector=selector, _request_timeout=_TIMEOUT_S
+            ),
+        )
+        return found["items"] if found else []
 
-        Raises:
-            ClusterUnavailable: the API does not answer.
-            ClusterError: it refuses.
-        """
+    def patch(self, resource: Resource, name: str, changes: Object) -> None:
+        """Merge changes into an object (RFC 7386: None removes a field, a list is replaced)."""
+        self._call(
+            self._name_of(resource, name),
+            lambda: self._objects.patch_namespaced_custom_object(
+                *self._address(resource), name, changes, _request_timeout=_TIMEOUT_S
+            ),
+        )
+
+    def patch_status(self, resource: Resource, name: str, changes: Object) -> None:
+        """Merge changes into an object's status."""
+        self._call(
+            self._name_of(resource, name),
+            lambda: self._objects.patch_namespaced_custom_object_status(
+                *self._address(resource), name, {"status": changes}, _request_timeout=_TIMEOUT_S
+            ),
+        )
+
+    def delete(self, resource: Resource, name: str) -> None:
+        """Delete an object with all that it owns; a missing one is no error."""
         self._unless_missing(
-            f"TrainJob {self.namespace}/{name}",
+            self._name_of(resource, name),
             lambda: self._objects.delete_namespaced_custom_object(
-                *self._address(),
+                *self._address(resource),
                 name,
                 propagation_policy="Background",
                 _request_timeout=_TIMEOUT_S,
             ),
         )
 
-    def delete_train_jobs(self, run: str) -> list[str]:
-        """Delete all TrainJobs of a pipeline's run; returns their names.
-
-        Args:
-            run: the platform's id of it.
-
-        Raises:
-            ClusterUnavailable: the API does not answer.
-            ClusterError: it refuses.
-        """
-        selector = f"{RUN_LABEL}={run}"
-        found = self._unless_missing(
-            f"TrainJobs {selector} in {self.namespace}",
-            lambda: self._objects.list_namespaced_custom_object(
-                *self._address(), label_selector=selector, _request_timeout=_TIMEOUT_S
-            ),
-        )
-        # A cluster without Kubeflow Trainer has no such kind, and so no such object.
-        names = [job["metadata"]["name"] for job in (found or {"items": []})["items"]]
-        for name in names:
-            self.delete_train_job(name)
-        return names
-
-    def pods(self, selector: str) -> list[dict[str, Any]]:
-        """Pods with certain labels, oldest first.
-
-        Raises:
-            ClusterUnavailable: the API does not answer.
-            ClusterError: it refuses.
-        """
+    def pods(self, selector: str) -> list[Object]:
+        """Pods with certain labels, oldest first."""
         listed = self._call(
             f"pods {selector} in {self.namespace}",
             lambda: self._core.list_namespaced_pod(
@@ -183,11 +180,7 @@ class Cluster:
         Args:
             pod: its name.
             container: one of its containers.
-            since_s: only what is not older, in seconds; None: all.
-
-        Raises:
-            ClusterUnavailable: the API does not answer, or stops in the middle.
-            ClusterError: it refuses.
+            since_s: only lines of the last so many seconds; None: all.
         """
         import urllib3
 
@@ -213,15 +206,18 @@ class Cluster:
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from (line.decode(errors="replace") for line in lines)
         except urllib3.exceptions.HTTPError as error:
-            # What is left may be half a line: it comes whole the next time.
+            # The rest may be half a line: the next reading returns all of it.
             raise ClusterUnavailable(f"{where}: {error}") from error
         finally:
             response.release_conn()
         if rest:
             yield rest.decode(errors="replace")
 
-    def _address(self) -> tuple[str, str, str, str]:
-        return _GROUP, _VERSION, self.namespace, _PLURAL
+    def _address(self, resource: Resource) -> tuple[str, str, str, str]:
+        return resource.group, resource.version, self.namespace, resource.plural
+
+    def _name_of(self, resource: Resource, name: str) -> str:
+        return f"{resource.kind} {self.namespace}/{name}"
 
     def _unless_missing(self, where: str, call: Callable[[], Answer]) -> Answer | None:
         try:
@@ -247,7 +243,7 @@ class Cluster:
 
 
 def _message(error: Any) -> str:
-    """What the server says, without the headers that the client puts around it."""
+    """The server's own words, without the headers that the client puts around them."""
     import json
 
     try:

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 from spatialreward.errors import SpatialRewardError
 from spatialreward.ops.cluster.api import Cluster, ClusterError, ClusterUnavailable
 from spatialreward.ops.cluster.node_log import NodeLog
+from spatialreward.ops.cluster.train_job import TRAIN_JOB
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def run_train_job(
 
 def _begin(following: "_Following", job: dict[str, Any]) -> None:
     name = following.name
-    while not following.ask(lambda: following.cluster.create_train_job(job)):
+    while not following.ask(lambda: following.cluster.create(TRAIN_JOB, job)):
         match following.state():
             case "waiting" | "training":
                 logger.info("TrainJob %s is there already: following it", name)
@@ -128,7 +129,7 @@ class _Following:
 
     def state(self) -> State:
         """What it is at; one that is being deleted counts as gone."""
-        return _state_of(self.ask(lambda: self.cluster.train_job(self.name)))
+        return _state_of(self.ask(lambda: self.cluster.get(TRAIN_JOB, self.name)))
 
     def to_the_end(self) -> State:
         """Follow; returns ``complete``, ``failed`` or ``gone``."""
@@ -147,7 +148,7 @@ class _Following:
 
     def reason(self) -> str:
         """Why it failed: its own condition, and what its pods ended with."""
-        job = self.ask(lambda: self.cluster.train_job(self.name)) or {}
+        job = self.ask(lambda: self.cluster.get(TRAIN_JOB, self.name)) or {}
         condition = _condition(job, "Failed") or {}
         said = [condition.get("message") or condition.get("reason") or "no reason given"]
         pods = self.ask(lambda: self.cluster.pods(_ALL_NODES.format(name=self.name)))
@@ -158,14 +159,14 @@ class _Following:
 
     def delete(self) -> None:
         """Delete it, and wait until it is gone."""
-        self.ask(lambda: self.cluster.delete_train_job(self.name))
+        self.ask(lambda: self.cluster.delete(TRAIN_JOB, self.name))
         self.wait_until_gone()
 
     def delete_now(self) -> None:
         """Delete it with a few tries and without waiting: this process may be being ended."""
         for remaining in reversed(range(_LAST_TRIES)):
             try:
-                self.cluster.delete_train_job(self.name)
+                self.cluster.delete(TRAIN_JOB, self.name)
             except ClusterError as error:
                 if not remaining:
                     logger.error("TrainJob %s may still be there: %s", self.name, error)
@@ -182,7 +183,7 @@ class _Following:
             ClusterError: it takes too long.
         """
         end = self._pace.clock() + self._pace.gone_s
-        while self.ask(lambda: self.cluster.train_job(self.name)) is not None:
+        while self.ask(lambda: self.cluster.get(TRAIN_JOB, self.name)) is not None:
             if self._pace.clock() > end:
                 raise ClusterError(
                     f"TrainJob {self.cluster.namespace}/{self.name}: deleted, but still there "

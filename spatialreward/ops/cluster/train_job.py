@@ -8,8 +8,10 @@ from typing import Any
 
 from pydantic import Field, PositiveInt
 
+from spatialreward.ops.cluster.api import Cluster, Object, Resource
 from spatialreward.records import Record
 
+TRAIN_JOB = Resource("trainer.kubeflow.org", "v1alpha1", "trainjobs", "TrainJob")
 RUNTIME = "spatialreward-torch"
 RUN_LABEL = "spatialreward.dev/run"
 """The platform's id of the run that a TrainJob is for; the run's last step looks for it."""
@@ -51,9 +53,7 @@ def job_name(step: str, key: str) -> str:
     return f"{step}-{key[:_KEY_LETTERS]}"
 
 
-def train_job(
-    name: str, nodes: Nodes, command: list[str], run: str, env: dict[str, str]
-) -> dict[str, Any]:
+def train_job(name: str, nodes: Nodes, command: list[str], run: str, env: dict[str, str]) -> Object:
     """The object to create.
 
     Args:
@@ -67,7 +67,7 @@ def train_job(
     processes = max(nodes.gpus, 1)
     spec: dict[str, Any] = {
         "runtimeRef": {
-            "apiGroup": "trainer.kubeflow.org",
+            "apiGroup": TRAIN_JOB.group,
             "kind": "ClusterTrainingRuntime",
             "name": RUNTIME,
         },
@@ -85,11 +85,29 @@ def train_job(
     if nodes.timeout_s:
         spec["activeDeadlineSeconds"] = nodes.timeout_s
     return {
-        "apiVersion": "trainer.kubeflow.org/v1alpha1",
-        "kind": "TrainJob",
+        "apiVersion": f"{TRAIN_JOB.group}/{TRAIN_JOB.version}",
+        "kind": TRAIN_JOB.kind,
         "metadata": {"name": name, "labels": labels | nodes.queue_labels},
         "spec": spec,
     }
+
+
+def delete_train_jobs(cluster: Cluster, run: str) -> list[str]:
+    """Delete all TrainJobs of a pipeline's run; returns their names.
+
+    Args:
+        cluster: where they are.
+        run: the platform's id of it.
+
+    Raises:
+        ClusterUnavailable: the API does not answer.
+        ClusterError: it refuses.
+    """
+    jobs = cluster.find(TRAIN_JOB, f"{RUN_LABEL}={run}")
+    names = [job["metadata"]["name"] for job in jobs]
+    for name in names:
+        cluster.delete(TRAIN_JOB, name)
+    return names
 
 
 def _env(nodes: Nodes, env: dict[str, str]) -> list[dict[str, Any]]:

@@ -1,14 +1,13 @@
 """What a deployer asks of the place where a judge is served."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from spatialreward.ops.registry import ModelVersion
 
 
 class Served(NamedTuple):
-    """Who answers requests."""
+    """The version that answers requests."""
 
     version: int
     """In the registry."""
@@ -16,15 +15,17 @@ class Served(NamedTuple):
     """Name and version under which the server answers, such as ``judge/7``."""
 
 
+class Progress(NamedTuple):
+    """A version that is on its way; the next look sees how far."""
+
+    message: str
+
+
 class Backend(Protocol):
     """A place where one judge is served. Every method may be called again after a kill."""
 
-    def turn(self) -> AbstractContextManager[bool]:
-        """Have the place to oneself for a ``with`` block; False: another deployer has it."""
-        ...
-
     def served(self) -> Served | None:
-        """Which version of the registry requests are answered by; None: none.
+        """The version of the registry that answers requests; None: none.
 
         Raises:
             DeploymentError: that cannot be found out now.
@@ -50,18 +51,20 @@ class Backend(Protocol):
 
     def deploy(
         self, model: ModelVersion, check: Callable[[], None], *, is_return: bool = False
-    ) -> Served:
-        """Serve a version instead; until it is good, who was served before answers everything.
+    ) -> Served | Progress:
+        """Serve a version instead; until it is good, the version before answers everything.
 
         Args:
             model: the version.
-            check: is called now and then until requests are brought to it; what it raises ends
-                the attempt.
-            is_return: it was served before, and who is served now has stepped down for it: the
+            check: is called before requests are brought to it; what it raises ends the attempt.
+            is_return: it was served before, and the served version has stepped down for it: the
                 two need not agree.
+
+        Returns:
+            How the server knows it, or how far it is: then call again at the next look.
 
         Raises:
             NothingKnown: of the version; try again.
-            DeploymentError: it is no good; who was served before is served still.
+            DeploymentError: it is no good; the version before is still served.
         """
         ...

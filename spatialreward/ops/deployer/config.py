@@ -44,66 +44,19 @@ class LocalBackend(Record):
     """Versions that stay on disk, the served one among them."""
 
 
-class Canary(Record):
-    """A share of the requests for the new version before it gets all; needs a GRPCRoute."""
-
-    shadow_s: float = Field(0.0, ge=0)
-    """How long the new version first gets a copy of every request, unanswered; 0: not at all."""
-    weights: tuple[Annotated[int, Field(gt=0, lt=100)], ...] = (5, 25, 50)
-    """Percent of the requests, step by step."""
-    step_s: PositiveFloat = 120.0
-    """How long each step is watched at least."""
-    look_every_s: PositiveFloat = 10.0
-    """How often errors, latency and agreement are looked at meanwhile."""
-    max_error_share: Share = 0.01
-    """Of the new version's edits, by the server's own count, less that of the old version."""
-    max_latency_ratio: PositiveFloat = 2.0
-    """Mean time of a request over that of the old version, by the server's own count."""
-    min_requests: PositiveInt = 20
-    """Each version must have answered so many requests in a step; fewer say nothing of errors and
-    latency, and no step passes without them."""
-    extra_s: float = Field(900.0, ge=0)
-    """How much longer all steps together may last until so many requests have come; after that the
-    trial is inconclusive, and the old version stays."""
-
-
 class KubernetesBackend(Record):
-    """A Deployment for each version in one namespace, and the Service that clients ask."""
+    """A Rollout of Argo Rollouts in one namespace; its manifest says how versions are tried."""
 
     kind: Literal["kubernetes"] = "kubernetes"
     namespace: str = "spatialreward"
-    template: Path
-    """YAML documents of one version."""
-    service: str = "judge"
-    """The Service that clients ask; versions are named after it."""
-    route: str | None = None
-    """GRPCRoute for shadow and canary; None: the switch is at once."""
-    canary: Canary = Canary()
+    rollout: str = "judge"
+    """Name of the Rollout."""
     model: str = "judge"
     """Name of the model on the servers."""
-    version_address: str = "{name}.{namespace}.svc:8001"
-    """gRPC address of one version; ``name`` is ``judge-v7``."""
-    metrics_address: str = "http://{ip}:8002/metrics"
-    """Triton's metrics of one pod."""
-    stable_address: str = "{service}.{namespace}.svc:8001"
-    """gRPC address of the Service that clients ask."""
-    ready_timeout_s: PositiveFloat = 1800.0
-    """How long a version may take until its servers are ready."""
-    switch_timeout_s: PositiveFloat = 60.0
-    """How long the Service may take to bring requests to the version."""
-    drain_s: float = Field(30.0, ge=0)
-    """How long a version that was left keeps its servers at least, for connections that are open;
-    they are taken from it at a look after that."""
-    keep: PositiveInt = 2
-    """Versions that were served and are kept at no servers, to return to quickly."""
+    address: str = "judge.{namespace}.svc:8001"
+    """gRPC address of the Service of the served version."""
     max_restarts: PositiveInt = 3
-    """How often a version's container may end before it counts as broken."""
-    poll_s: PositiveFloat = 2.0
-    """How often the cluster is asked while something is waited for."""
-    lease: str = "judge-deployer"
-    """Lease that keeps a second deployer waiting."""
-    lease_s: PositiveFloat = 30.0
-    """After how long without a sign of life the lease is free."""
+    """How often a container of a version may end before the version counts as broken."""
 
 
 Backend = Annotated[LocalBackend | KubernetesBackend, Field(discriminator="kind")]

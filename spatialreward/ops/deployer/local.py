@@ -1,7 +1,6 @@
 """Serves on one Triton server through its explicit model control (``ops.deployment``)."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from spatialreward.ops.deployer.backends import Served
 from spatialreward.ops.deployer.config import LocalBackend, TrialBounds
@@ -38,11 +37,6 @@ class LocalServing:
         self._key = config.repository_key.get_secret_value()
         self._folder = ModelFolder(config.repository, config.model)
         self._server = Server(config.endpoint, self._key)
-
-    @contextmanager
-    def turn(self) -> Iterator[bool]:
-        """See ``Backend``: each deployment locks the repository by itself."""
-        yield True
 
     def served(self) -> Served | None:
         """See ``Backend``."""

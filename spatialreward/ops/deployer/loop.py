@@ -30,11 +30,9 @@ def backend_of(config: DeployerConfig, smoke_edits: SmokeEdits, probe_edits: Pro
                 config.backend, config.name, smoke_edits, probe_edits, config.bounds
             )
         case KubernetesBackend():
-            from spatialreward.ops.deployer.kubernetes.backend import ClusterServing
+            from spatialreward.ops.deployer.cluster import ClusterServing
 
-            return ClusterServing(
-                config.backend, config.name, smoke_edits, probe_edits, config.bounds
-            )
+            return ClusterServing(config.backend, config.name, smoke_edits)
 
 
 class Deployer:

@@ -1,7 +1,7 @@
 """One look at registry and service, and what follows from it.
 
-The registry says who should be served, the place itself who is; what a deployer finds there is what
-it acts upon. It remembers only how often a version was tried, so it may be killed at any point.
+The registry names the version to serve, the place itself the one that is served; a deployer acts
+upon these two. It remembers only how often a version was tried, so it may be killed at any point.
 """
 
 import logging
@@ -10,7 +10,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from spatialreward.errors import ArtifactError, SpatialRewardError
-from spatialreward.ops.deployer.backends import Backend, Served
+from spatialreward.ops.cluster.api import ClusterError
+from spatialreward.ops.deployer.backends import Backend, Progress, Served
 from spatialreward.ops.deployment.errors import DeploymentError, NothingKnown, ServerAway
 from spatialreward.ops.promotion import reinstate, tags
 from spatialreward.ops.promotion.errors import PromotionError
@@ -27,14 +28,16 @@ from spatialreward.storage import StorageError
 
 logger = logging.getLogger(__name__)
 
-_NOTHING_KNOWN = (NothingKnown, TrackingError, StorageError)
+_NOTHING_KNOWN = (NothingKnown, ClusterError, TrackingError, StorageError)
 """Errors that say nothing about a version."""
 
 
 class Outcome(StrEnum):
-    """What came of one look."""
+    """The result of one look."""
 
     UNCHANGED = "unchanged"
+    PROGRESSING = "progressing"
+    """A version is on its way."""
     DEPLOYED = "deployed"
     FAILED = "failed"
     """A version could not be served, and the alias went back."""
@@ -51,14 +54,14 @@ class Look(NamedTuple):
 
 
 class _Promotion(NamedTuple):
-    """A version, once for each time that somebody promoted it."""
+    """A version, once for each of its promotions."""
 
     model: ModelVersion
     promoted_at: str
 
 
 class Reconciler:
-    """Serves whoever is champion."""
+    """Serves the champion."""
 
     def __init__(self, name: str, backend: Backend, attempts: int) -> None:
         """Follow the champion of a registered model; nothing is asked yet.
@@ -79,11 +82,8 @@ class Reconciler:
         """Compare registry and service once, and do what is to be done."""
         served = None
         try:
-            with self._backend.turn() as mine:
-                served = self._backend.served()
-                if not mine:
-                    return Look(Outcome.UNCHANGED, served, "another deployer is at work, waiting")
-                return self._act(served)
+            served = self._backend.served()
+            return self._act(served)
         except SpatialRewardError as error:
             message = " ".join(str(error).split())
             logger.warning("nothing was changed: %s", message)
@@ -97,7 +97,7 @@ class Reconciler:
             return Look(
                 Outcome.DEPLOYED if brought_back else Outcome.UNCHANGED,
                 served,
-                f"{self._name}: nobody is {CHAMPION}",
+                f"{self._name}: no version is {CHAMPION}",
             )
         if served is not None and served.version == wanted.model.version:
             return self._look_after(wanted, served)
@@ -117,20 +117,20 @@ class Reconciler:
             logger.warning("whether %s still is %s is not known: %s", model.uri, CHAMPION, error)
             return
         if champion != model:
-            raise NothingKnown(f"{model.uri} is not {CHAMPION} any more, it is not tried further")
+            raise NothingKnown(f"{model.uri} is no longer {CHAMPION}: its deployment stops")
 
     def _look_after(self, wanted: Registered, served: Served) -> Look:
         brought_back = self._backend.keep(served)
         if brought_back:
             logger.info("%s had to be brought back", wanted.model.uri)
-        # A deployer that was killed after the switch has not said so.
+        # A deployer killed after the switch left the tags unset.
         self._note_served(wanted, served)
         self._backend.tidy(served)
         outcome = Outcome.DEPLOYED if brought_back else Outcome.UNCHANGED
         return Look(outcome, served, f"{wanted.model.uri} is served as {served.known_as}")
 
     def _keep_meanwhile(self, served: Served) -> None:
-        """Have requests answered while another version is tried."""
+        """Look after the served version while another one is tried."""
         try:
             self._backend.keep(served)
         except _NOTHING_KNOWN:
@@ -142,17 +142,20 @@ class Reconciler:
         promotion = _Promotion(wanted.model, wanted.tags.get(tags.PROMOTED_AT, ""))
         if promotion in self._given_up:
             return self._give_back(promotion, served, self._given_up[promotion])
-        logger.info("%s is %s: serving it", wanted.model.uri, CHAMPION)
         try:
             now = self._backend.deploy(
                 wanted.model,
                 lambda: self._check_wanted(wanted.model),
-                # A promotion takes the tag off; a demotion leaves it to whom it returns to.
+                # A promotion removes the tag; a demotion keeps it on the version returned to.
                 is_return=wanted.tags.get(tags.SERVING) in (tags.SERVED, tags.RETIRED),
             )
         except SpatialRewardError as error:
             self._count_or_raise(promotion, error)
             return self._give_back(promotion, served, str(error))
+        if isinstance(now, Progress):
+            message = f"{wanted.model.uri} is {CHAMPION}: {now.message}"
+            logger.info("%s", message)
+            return Look(Outcome.PROGRESSING, served, message)
         self._tried.pop(promotion, None)
         if served is not None:
             self._note_retired(served)
@@ -174,7 +177,7 @@ class Reconciler:
         logger.warning("%s: %d attempts are enough", promotion.model.uri, self._attempts)
 
     def _give_back(self, promotion: _Promotion, served: Served | None, reason: str) -> Look:
-        """Point the alias at who is served; if the registry is away, the next look does it."""
+        """Point the alias at the served version; with the registry away, the next look retries."""
         self._given_up[promotion] = reason
         before = ModelVersion(self._name, served.version) if served else None
         try:
@@ -193,7 +196,7 @@ class Reconciler:
     def _note_served(self, wanted: Registered, served: Served) -> None:
         is_served, known_as = {tags.SERVING: tags.SERVED}, {tags.SERVED_AS: served.known_as}
         if any(wanted.tags.get(tag) != value for tag, value in (is_served | known_as).items()):
-            # One after the other: whoever waits for the last one finds the others there.
+            # In this order: a reader that waits for the last one finds the others.
             set_version_tags(wanted.model, known_as | {tags.SERVING_AT: tags.now()} | is_served)
 
     def _note_retired(self, served: Served) -> None:

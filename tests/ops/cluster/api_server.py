@@ -135,9 +135,9 @@ class ApiServer:
 
 
 @contextmanager
-def api_server(folder):
-    """Run one; yields it and a kubeconfig for it."""
-    state = ApiServer()
+def api_server(folder, state=None):
+    """Run one, with ``state`` if there is one; yields it and a kubeconfig for it."""
+    state = state or ApiServer()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
@@ -170,7 +170,7 @@ def _handler(state):
                 return self._send(status, _status(status, "etcdserver: leader changed"))
             return self._send(*state.answer(self.command, parts.path, query, body))
 
-        do_GET = do_POST = do_DELETE = _do
+        do_GET = do_POST = do_PATCH = do_DELETE = _do
 
         def _send(self, status, answer):
             plain = isinstance(answer, str)

@@ -6,7 +6,7 @@ import pytest
 
 from spatialreward.ops.cluster.api import Cluster, ClusterError, ClusterUnavailable, NoCluster
 from spatialreward.ops.cluster.following import Pace, TrainJobError, run_train_job
-from spatialreward.ops.cluster.train_job import Nodes, train_job
+from spatialreward.ops.cluster.train_job import TRAIN_JOB, Nodes, delete_train_jobs, train_job
 
 NAME = "train-judge-0123456789abcdef"
 NODES = Nodes(image="i", num_nodes=2)
@@ -128,7 +128,7 @@ def test_a_pod_without_memory_is_told_as_such(server, cluster):
 
 
 def test_another_attempt_follows_what_is_there(server, cluster, caplog):
-    assert cluster.create_train_job(JOB)
+    assert cluster.create(TRAIN_JOB, JOB)
     completes(server, "still at it")
     with caplog.at_level(logging.INFO):
         assert follow(cluster) == ("complete", ["still at it"])
@@ -137,7 +137,7 @@ def test_another_attempt_follows_what_is_there(server, cluster, caplog):
 
 
 def test_what_has_failed_before_is_replaced(server, cluster):
-    assert cluster.create_train_job(JOB)
+    assert cluster.create(TRAIN_JOB, JOB)
     server.condition(NAME, "Failed", "of the last attempt")
     server.lingering = 3
     meanwhile(server, *[lambda: None] * 4)
@@ -199,7 +199,7 @@ def test_a_training_that_somebody_deletes_is_gone(server, cluster):
 
 
 def test_one_that_will_not_go_is_told(server, cluster):
-    assert cluster.create_train_job(JOB)
+    assert cluster.create(TRAIN_JOB, JOB)
     server.condition(NAME, "Failed")
     server.lingering = 100
     with pytest.raises(ClusterError, match="deleted, but still there after 30 s"):
@@ -208,8 +208,8 @@ def test_one_that_will_not_go_is_told(server, cluster):
 
 def test_all_that_a_run_still_has_is_deleted_at_once(server, cluster):
     for name, run in (("a", "run-1"), ("b", "run-2"), ("c", "run-1")):
-        cluster.create_train_job(train_job(name, NODES, ["-m", "x"], run, {}))
-    assert cluster.delete_train_jobs("run-1") == ["a", "c"]
+        cluster.create(TRAIN_JOB, train_job(name, NODES, ["-m", "x"], run, {}))
+    assert delete_train_jobs(cluster, "run-1") == ["a", "c"]
     assert list(server.jobs) == ["b"]
 
 

@@ -1,6 +1,5 @@
 import threading
 import urllib.request
-from contextlib import contextmanager
 
 import pytest
 
@@ -29,14 +28,9 @@ class Place:
         self.deployed = []
         self.kept = 0
         self.error = None
-        self.mine = True
         self.meanwhile = lambda: None
         """What others do while a version is tried."""
         self.tidied, self.returned = [], []
-
-    @contextmanager
-    def turn(self):
-        yield self.mine
 
     def served(self):
         return Served(self.now, f"judge/{self.now}") if self.now else None
@@ -117,7 +111,7 @@ def test_a_version_that_is_demoted_while_it_is_tried_is_not_tried_further(regist
     place.meanwhile = lambda: demote(registry.name, by="bob", reason="a mistake")
     look = reconciler.look()
     assert look.outcome is Outcome.ERROR
-    assert f"models:/{registry.name}/2 is not champion any more" in look.message
+    assert f"models:/{registry.name}/2 is no longer champion" in look.message
     assert registry.serving(2) is None
     look = reconciler.look()
     assert (look.outcome, look.served.version) == (Outcome.UNCHANGED, 1)
@@ -150,7 +144,7 @@ def test_a_deployer_looks_again_and_again_and_ends_when_it_is_stopped(registry, 
     registry.register(folder)
     place, deployed, started = Place(), threading.Event(), threading.Event()
     place.meanwhile = deployed.set
-    backend = KubernetesBackend(template="unused")
+    backend = KubernetesBackend()
     config = DeployerConfig(name=registry.name, backend=backend, port=0, reconcile_s=0.01)
     deployer = Deployer(config, place)
     running = threading.Thread(target=deployer.run, args=(started,))
@@ -198,21 +192,11 @@ def test_what_a_killed_deployer_did_not_say_any_more_is_said(registry, folder):
     assert (told["serving"], told["served_as"]) == ("served", "judge/1")
 
 
-def test_whose_turn_it_is_not_waits(registry, folder):
-    registry.promote(folder)
-    place = Place()
-    place.mine = False
-    look = follow(registry, place).look()
-    assert look.outcome is Outcome.UNCHANGED
-    assert "another deployer is at work" in look.message
-    assert place.deployed == []
-
-
 def test_without_a_registry_what_is_served_is_served_and_readiness_says_so(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     place = Place(served=1)
-    config = DeployerConfig(backend=KubernetesBackend(template="unused"), port=0)
+    config = DeployerConfig(backend=KubernetesBackend(), port=0)
     deployer = Deployer(config, place)
     look = deployer.once()
     assert look.outcome is Outcome.ERROR
