@@ -112,7 +112,7 @@ PATH = (
 
 
 class Rooms(NamedTuple):
-    """The rooms of the library, and who imports whom."""
+    """The rooms of the library, and which imports which."""
 
     rows: list[list[str]]
     """The highest first."""

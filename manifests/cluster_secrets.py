@@ -1,4 +1,4 @@
-"""``python -m manifests.cluster_secrets``: a cluster's secrets, made anew.
+"""``python -m manifests.cluster_secrets``: a cluster's secrets, made at random.
 
 They are written to standard output, for ``kubectl create -f -``, and kept nowhere. Made again they
 would be others than the volumes were made with: hence ``create``, which refuses what is there.
@@ -29,7 +29,7 @@ def secret_objects(given: Mapping[str, str]) -> list[dict[str, Any]]:
     """Make the objects.
 
     Args:
-        given: values that are not to be made anew, such as the keys of a store that is there.
+        given: values that are given, such as the keys of a store that is there.
             ``TEACHER_KEY`` cannot be made: without it there is no such secret.
     """
     values = {name: given.get(name) or make() for name, make in SECRETS.items()}

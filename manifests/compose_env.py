@@ -1,4 +1,4 @@
-"""``python -m manifests.compose_env``: passwords for docker-compose.yml, made anew, in ``.env``.
+"""``python -m manifests.compose_env``: passwords for docker-compose.yml, random, in ``.env``.
 
 A password that is there stays: the volumes were made with it. Only what is missing is added.
 """

@@ -9,7 +9,7 @@ from kfp import dsl
 
 from pipelines.compiling import write_pipeline
 from pipelines.graph import LOG, run_graph
-from spatialreward.ops.step import ANEW, work_dir
+from spatialreward.ops.step import RERUN, work_dir
 from spatialreward.ops.tracking import Tracker
 from spatialreward.stack import Endpoints, environment
 from spatialreward.stack.processes import MARK
@@ -45,7 +45,7 @@ def run_steps(
             pipeline,
             {**given, "parent_run_id": str(parent.run_id)},
             folder,
-            {ANEW: "1"} if rerun else {},
+            {RERUN: "1"} if rerun else {},
             num_steps,
         )
     finally:

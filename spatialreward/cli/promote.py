@@ -93,7 +93,7 @@ def promote(
         again=bool(reason.strip()),
         seen=compared.aliases,
     )
-    before = change.before.uri if change.before else "nobody"
+    before = change.before.uri if change.before else "none"
     typer.echo(f"{compared.candidate.uri} is the champion, before: {before}")
 
 

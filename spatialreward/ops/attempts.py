@@ -55,7 +55,7 @@ def with_retries(
 
 
 def refuse_in_vain(step_key: str, parent_run_id: str) -> None:
-    """End an attempt that the platform makes although the last one has shown it to be in vain.
+    """End an attempt that the last one has shown to be useless.
 
     Raises:
         InvalidInputError: this is a further attempt, and the last one's failure was final; says

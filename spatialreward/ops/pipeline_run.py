@@ -1,10 +1,9 @@
 """The run in MLflow that a pipeline's steps belong to: who opens it, how it is found, how it ends.
 
-Whoever starts a pipeline may have opened it and hand on its id, as the driver on one machine does;
-Kubeflow Pipelines may have made it, with a run for every task (its MLflow plugin); or nobody has,
-and the pipeline's first step does, and notes the platform's id of the run by which all other steps
-find it. Its last step records how the pipeline came out, and ends the run if the first one opened
-it: whoever has opened a run ends it.
+The caller that starts a pipeline may open the run and pass its id on, as the driver on one machine
+does; Kubeflow Pipelines may make it, with a run for every task (its MLflow plugin); otherwise the
+pipeline's first step opens it, and notes the platform's id of the run by which all other steps find
+it. The last step records how the pipeline ended, and ends the run if the first step opened it.
 """
 
 import logging
@@ -74,8 +73,8 @@ def find_parent(parent_run_id: str, platform_run: str = "") -> str:
 
     Args:
         parent_run_id: as it was handed to the step; goes before everything else.
-        platform_run: the platform's id of the pipeline's run, for whoever is none of its steps;
-            those know it from their environment.
+        platform_run: the platform's id of the pipeline's run, for callers that are no steps of
+            it; those know it from their environment.
 
     Raises:
         TrackingError: the server does not answer.
@@ -96,7 +95,7 @@ def find_parent(parent_run_id: str, platform_run: str = "") -> str:
 def open_pipeline_run(
     name: str, profile: str, settings: Mapping[str, Any], parent_run_id: str
 ) -> str:
-    """Open the run of a pipeline, unless somebody else has; returns its id, empty without a server.
+    """Open the run of a pipeline, unless it is open; returns its id, empty without a server.
 
     Done again for the same run of the platform it finds what it opened before.
 
@@ -104,7 +103,7 @@ def open_pipeline_run(
         name: of the run.
         profile: goes into a tag.
         settings: what the pipeline was compiled with, nested.
-        parent_run_id: the run, if somebody has opened it.
+        parent_run_id: the run, if it is open.
 
     Raises:
         TrackingError: the server does not answer.
@@ -135,7 +134,7 @@ def close_pipeline_run(
     Args:
         state: the platform's final state of all steps together.
         message: what the platform says of a failure.
-        parent_run_id: the run, if somebody has handed it on.
+        parent_run_id: the run, if it was handed on.
         last_step: when this one has finished all have; looked for where ``state`` is none that a
             pipeline ends in.
 

@@ -33,7 +33,7 @@ from spatialreward.storage import BUCKET, ObjectStore
 
 logger = logging.getLogger(__name__)
 
-ANEW = "SPATIALREWARD_ANEW"
+RERUN = "SPATIALREWARD_RERUN"
 """Environment variable that, when set, has every step done again whatever was done before."""
 STORED_TAG = "stored_bytes."
 """Beginning of a run's tags with the sizes of the folders that it answered with, by output."""
@@ -164,7 +164,7 @@ def run_step(
     ):
         tracker.log_params(flatten(config.model_dump(mode="json")))
         _log_data_sets(tracker, inputs, data_sets or {})
-        if os.environ.get(ANEW):
+        if os.environ.get(RERUN):
             store.remove(marker)
         done = _finished(store, marker) if reuse else None
         if done is not None:
@@ -294,7 +294,7 @@ def _finished(store: ObjectStore, marker: str) -> Any:
         return None
     for uri in _objects(done["outputs"]):
         if not store.exists(uri):
-            logger.warning("%s is gone from the store: the step is done anew", uri)
+            logger.warning("%s is missing from the store; re-running the step", uri)
             store.remove(marker)
             return None
     return done

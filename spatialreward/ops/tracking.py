@@ -275,7 +275,7 @@ def connect() -> "MlflowClient":
     address = os.environ.get("MLFLOW_TRACKING_URI")
     if not address:
         raise TrackingError("no tracking server, set MLFLOW_TRACKING_URI")
-    # Whoever ends a run says so in words of his own, and may have programs read what he prints.
+    # The caller reports the end of a run itself, and programs may read its output.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     client = MlflowClient(tracking_uri=address, registry_uri=address)
     try:

@@ -104,7 +104,7 @@ class TrainingStep:
         """The step, done by processes of this machine that ``torchrun`` starts."""
         from spatialreward.training.processes import ProcessesError, run_together
 
-        # Before it starts: whoever edits the sources meanwhile does not change which step this is.
+        # Before it starts: an edit of the sources meanwhile does not change which step this is.
         key = self.key
         run_together(self.training.processes, self.package, self.command(parent_run_id))
         done = finished_step(self.name, key)

@@ -49,7 +49,7 @@ def test_a_judge_is_promoted_and_demoted_with_a_table_to_look_at(run, register):
     assert model_tags("models:/spatial-reward/2")["promoted_by"] == "ann"
     again = run("promote", "judge", "--version", 2, "--yes")
     assert words(again.stdout)[-1] == "models:/spatial-reward/2 is the champion already"
-    # Nobody is asked where there is no terminal, and nothing is done.
+    # No question is asked where there is no terminal, and nothing is done.
     refused = run("demote", "judge")
     assert refused.exit_code == 1
     assert "answer with --yes" in refused.stderr

@@ -129,7 +129,9 @@ def test_a_cancelled_call_cancels_its_requests(server, numbered_edits, numbers_o
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
-            assert server.servicer.ended.wait(10), "the server still works for nobody"
+            assert server.servicer.ended.wait(10), (
+                "the server still works for a client that has left"
+            )
             server.servicer.may_answer.set()
             return await judge.judge(numbered_edits([7]))
 

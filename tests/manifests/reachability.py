@@ -1,4 +1,4 @@
-"""Who can reach whom on which port, as the NetworkPolicies among some objects allow it.
+"""What can reach what on which port, as the NetworkPolicies among some objects allow it.
 
 A policy selects pods by their own labels; what no policy selects is open, as Kubernetes has it.
 Addresses stand for everybody, pods too: some networks take them so.
@@ -23,7 +23,7 @@ class Party(NamedTuple):
 
 
 def reachable(objects: Iterable[Object], parties: Iterable[Party]) -> set[tuple[str, str, int]]:
-    """Every allowed way: who, whom, and the port there."""
+    """Every allowed way: from, to, and the port there."""
     policies = of_kind(objects, "NetworkPolicy")
     everybody = list(parties)
     return {

@@ -25,15 +25,15 @@ class Database:
 
     def __init__(self, folder: Path, port: int) -> None:
         self._folder = folder
-        # It refuses to run as root.
-        nobody = pwd.getpwnam("nobody")
+        # It refuses to run as root; 65534 is the account without rights.
+        account = pwd.getpwuid(65534)
         self._user = (
-            {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
             if os.geteuid() == 0
             else {}
         )
         if self._user:
-            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+            os.chown(folder, account.pw_uid, account.pw_gid)
         self.environment = {
             "PATH": f"{BINARIES}:{os.environ['PATH']}",
             "PGHOST": "127.0.0.1",
@@ -182,7 +182,7 @@ def test_nothing_is_replaced_under_somebody_who_is_connected(database, tmp_path)
         session.stdin.close()
         session.wait()
     assert refused.returncode == 1
-    assert "somebody is connected: scale mlflow to 0" in refused.stderr
+    assert "a client is connected: scale mlflow to 0" in refused.stderr
     assert database.sql("select count(*) from runs") == "2"
     assert kept(database, "select 1") == []
 

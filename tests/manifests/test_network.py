@@ -22,22 +22,22 @@ OTHERS = (
         {"application-crd-id": "kubeflow-pipelines"},
         (3306, 8080, 8333, 8887, 8888, 9000),
     ),
-    Party("a pod of somebody else's here", SERVICES, {"app": "stranger"}, (80,)),
-    Party("a pod of somebody else's elsewhere", "elsewhere", {"app": "stranger"}),
+    Party("a foreign pod here", SERVICES, {"app": "stranger"}, (80,)),
+    Party("a foreign pod elsewhere", "elsewhere", {"app": "stranger"}),
 )
 GATEWAY = (
     Party("the Gateway", SERVICES, {"gateway.networking.k8s.io/gateway-name": "judge"}, (8001,)),
     Party("Istio", "istio-system", {"app": "istiod"}, (15012,)),
 )
 TABLES = {
-    "Who reaches whom": (GPU, None, OTHERS),
+    "What reaches what": (GPU, None, OTHERS),
     "external-s3": (Site(Overlay.GPU, (Component.EXTERNAL_S3,)), GPU, OTHERS),
     "gateway": (Site(Overlay.GPU, (Component.GATEWAY,)), GPU, OTHERS + GATEWAY),
 }
 
 
 def parties(objects, others):
-    """Everybody who might want to talk to somebody."""
+    """All parties that might connect to another."""
     found = {}
     for pod in pods(objects):
         name = pod.labels.get("app.kubernetes.io/name", "nodes of a training")
@@ -49,11 +49,11 @@ def parties(objects, others):
 
 
 def ways(chosen, others):
-    """Who reaches whom by our doing: what strangers do elsewhere is not up to us."""
+    """What reaches what by our doing: what strangers do elsewhere is not up to us."""
     objects = whole(chosen)
     everybody = parties(objects, others)
     ours = {party.name for party in everybody} - {party.name for party in others}
-    ours |= {"steps of pipelines", "the Gateway", "a pod of somebody else's here"}
+    ours |= {"steps of pipelines", "the Gateway", "a foreign pod here"}
     return {way for way in reachable(objects, everybody) if ours & set(way[:2])}
 
 
@@ -63,8 +63,8 @@ def told(heading):
     rows = re.findall(r"^\| (.+?) \| (.+?) \| ([\d, ]+) \|(?: (.*)\|)?$", text, re.MULTILINE)
     assert rows, heading
     return {
-        (who.strip("- "), whom, int(port), who.startswith("- "))
-        for who, whom, listed, _ in rows
+        (source.strip("- "), target, int(port), source.startswith("- "))
+        for source, target, listed, _ in rows
         for port in listed.split(", ")
     }
 
@@ -85,7 +85,7 @@ def test_the_overlays_are_open_to_the_same():
 
 
 def test_a_stranger_reaches_nothing_but_dns():
-    here, elsewhere = "a pod of somebody else's here", "a pod of somebody else's elsewhere"
+    here, elsewhere = "a foreign pod here", "a foreign pod elsewhere"
     for chosen, _, others in TABLES.values():
         reached = {way for way in ways(chosen, others) if {here, elsewhere} & {way[0]}}
         assert reached == {(here, "DNS", 53)}
@@ -94,6 +94,6 @@ def test_a_stranger_reaches_nothing_but_dns():
 
 def test_a_policy_that_is_left_out_is_missed():
     objects = [one for one in whole(LOCAL) if one["metadata"]["name"] != "default-deny"]
-    way = ("Prometheus", "a pod of somebody else's here", 80)
+    way = ("Prometheus", "a foreign pod here", 80)
     assert way in reachable(objects, parties(objects, OTHERS))
     assert way not in reachable(whole(LOCAL), parties(objects, OTHERS))

@@ -141,5 +141,5 @@ def test_all_but_s3_and_metrics_listens_on_loopback(weed):
         for one in weed.process.net_connections("tcp")
         if one.status == psutil.CONN_LISTEN and one.laddr.ip not in ("127.0.0.1", "::1")
     }
-    # S3's gRPC listens where S3 does; the policy lets nobody in.
+    # S3's gRPC listens where S3 does; the policy lets no pod in.
     assert listening == {weed.s3, weed.metrics, weed.s3_grpc}

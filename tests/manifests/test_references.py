@@ -192,7 +192,7 @@ def test_queues_lead_to_flavours_and_the_gateway_to_the_judge():
     cluster = find(objects, "ClusterQueue", queue["spec"]["clusterQueue"])
     named = {f["name"] for group in cluster["spec"]["resourceGroups"] for f in group["flavors"]}
     assert named == {one["metadata"]["name"] for one in of_kind(objects, "ResourceFlavor")}
-    # Kueue takes the first flavour that fits: whoever wants no GPU must not find one there.
+    # Kueue takes the first flavour that fits: a workload without GPUs must not find one there.
     first = cluster["spec"]["resourceGroups"][0]["flavors"][0]["resources"]
     assert {one["name"]: one["nominalQuota"] for one in first}["nvidia.com/gpu"] == 0
     route = find(objects, "GRPCRoute", "judge")

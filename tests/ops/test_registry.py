@@ -75,9 +75,9 @@ def test_a_copy_that_mlflow_holds_is_named(client):
         bring(found)
 
 
-@pytest.mark.parametrize("uri", ["models:/nobody@champion", "models:/nobody/3"])
+@pytest.mark.parametrize("uri", ["models:/missing@champion", "models:/missing/3"])
 def test_a_model_that_is_not_registered_is_named(client, uri):
-    with pytest.raises(TrackingError, match="nobody"):
+    with pytest.raises(TrackingError, match="missing"):
         look_up(uri)
 
 

@@ -153,12 +153,12 @@ def test_a_step_with_an_outside_effect_is_done_every_time(unique):
     assert work.times == 2
 
 
-def test_a_step_can_be_done_anew_and_then_stands(unique, monkeypatch):
+def test_a_step_can_be_run_again_and_then_stands(unique, monkeypatch):
     run_step(unique, Settings(), {}, Work("before"))
-    monkeypatch.setenv("SPATIALREWARD_ANEW", "1")
-    anew = run_step(unique, Settings(), {}, Work("after"))
-    monkeypatch.delenv("SPATIALREWARD_ANEW")
-    assert run_step(unique, Settings(), {}, Work("never")) == anew
+    monkeypatch.setenv("SPATIALREWARD_RERUN", "1")
+    again = run_step(unique, Settings(), {}, Work("after"))
+    monkeypatch.delenv("SPATIALREWARD_RERUN")
+    assert run_step(unique, Settings(), {}, Work("never")) == again
 
 
 def test_of_two_at_once_one_works_and_the_other_waits(unique):

@@ -71,7 +71,7 @@ def test_an_experiment_opens_in_the_view_for_training(client, monkeypatch):
     for name in ("new", "older"):
         tags = client.get_experiment_by_name(name).tags
         assert tags[kind] == "custom_model_development"
-    # Somebody has chosen that view.
+    # A user has chosen that view.
     assert client.get_experiment(theirs).tags[kind] == "genai_development"
 
 

@@ -178,5 +178,5 @@ def start_owner(state_dir: Path) -> subprocess.Popen:
 def wait_until(holds, timeout_s=60.0):
     deadline = time.monotonic() + timeout_s
     while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.05)

@@ -69,7 +69,7 @@ Let the scores follow from what you wrote, and use the whole range.
 
 VERIFY = """\
 An image editor was given this instruction: {instruction}
-Somebody annotated the result. The boxes are [left, top, right, bottom] in thousandths of the \
+An annotator looked at the result. The boxes are [left, top, right, bottom] in thousandths of the \
 edited picture's width and height; scores are from 0 to 25, 25 best, and "over_editing" is 25 when \
 nothing was changed beyond the instruction:
 {annotation}
@@ -113,5 +113,5 @@ def quoted(text: str) -> str:
 def region_list(regions: Sequence[EditRegion]) -> str:
     """The proposed regions, a line each."""
     if not regions:
-        return "none; the pixels do not differ beyond what encoding a picture anew does"
+        return "none; the pixels do not differ beyond what encoding a picture again does"
     return "\n".join(f"region {region.id}: {list(region.bbox_2d)}" for region in regions)

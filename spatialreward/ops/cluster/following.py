@@ -23,7 +23,7 @@ State = Literal["waiting", "training", "complete", "failed", "gone"]
 
 
 class TrainJobError(SpatialRewardError, RuntimeError):
-    """A TrainJob has failed, or was deleted by somebody; the message says why."""
+    """A TrainJob has failed, or was deleted; the message says why."""
 
 
 class Pace(NamedTuple):
@@ -57,7 +57,7 @@ def run_train_job(
         pace: how often to look, and how long to wait.
 
     Returns:
-        ``complete``, or ``gone`` when somebody deleted it meanwhile.
+        ``complete``, or ``gone`` when it was deleted meanwhile.
 
     Raises:
         TrainJobError: it failed.

@@ -192,5 +192,5 @@ def _rank_correlation(rewards_N2: np.ndarray) -> float | None:
     old_N, new_N = rewards_N2.T
     if np.ptp(old_N) == 0:
         return None
-    # Whoever finds all edits equally good agrees with nobody who does not.
+    # A judge that finds all edits equally good agrees with no judge that does not.
     return float(stats.spearmanr(old_N, new_N).statistic) if np.ptp(new_N) > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Waits for somebody else's deployer, as a step of a pipeline does."""
+"""Waits for a deployer of another process, as a step of a pipeline does."""
 
 import logging
 import time
@@ -25,8 +25,8 @@ def wait_until_served(
         poll_s: how often registry and server are asked.
 
     Raises:
-        DeploymentError: the deployer could not serve it, somebody else is champion now, or time is
-            up; the message says what the deployer said.
+        DeploymentError: the deployer could not serve it, another version is champion now, or time
+            is up; the message says what the deployer said.
         TrackingError: the registry does not answer.
     """
     logger.info("waiting until a deployer serves %s at %s", model.uri, endpoint)
@@ -48,7 +48,7 @@ def _missing(model: ModelVersion, endpoint: str) -> str | None:
         reason = serving.removeprefix(tags.FAILED)
         raise DeploymentError(f"{model.uri}: the deployer could not serve it: {reason}")
     if champion != model:
-        now = champion.uri if champion else "nobody"
+        now = champion.uri if champion else "no version"
         raise DeploymentError(f"{model.uri}: the champion is {now} now")
     if serving != tags.SERVED:
         return "no deployer has said anything about it; does one follow the champion?"

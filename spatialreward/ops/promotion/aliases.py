@@ -2,7 +2,7 @@
 
 MLflow moves one alias a request. So they are moved in an order in which every state in between is
 harmless, what was moved is put back when a later one does not move, and nothing is moved that
-somebody else has moved since it was looked at.
+was moved since it was looked at.
 """
 
 import logging
@@ -38,7 +38,7 @@ def move_aliases(
         if present.get(alias) != seen.get(alias):
             raise PromotionError(
                 f"{name}: {alias} was {_told(seen.get(alias))} and is {_told(present.get(alias))} "
-                "now: somebody else has moved it, look again"
+                "now: it has been moved meanwhile, look again"
             )
     moved: list[str] = []
     try:
@@ -71,4 +71,4 @@ def _point(name: str, alias: str, target: ModelVersion | None) -> None:
 
 
 def _told(version: ModelVersion | None) -> str:
-    return "nobody" if version is None else f"version {version.version}"
+    return "no version" if version is None else f"version {version.version}"

@@ -114,7 +114,7 @@ def promote(
             },
         )
         move_aliases(name, {PREVIOUS: before, CHAMPION: model}, aliases)
-    logger.info("%s is the champion, before: %s", model.uri, before.uri if before else "nobody")
+    logger.info("%s is the champion, before: %s", model.uri, before.uri if before else "none")
     return Change(model, before)
 
 
@@ -124,14 +124,14 @@ def demote(name: str, *, by: str, reason: str, seen: Aliases | None = None) -> C
     ``previous`` then is who was champion before that one, so that a further call goes further back.
 
     Raises:
-        PromotionError: there is no champion or nobody to return to, or the aliases have been moved
-            meanwhile.
+        PromotionError: there is no champion or no version to return to, or the aliases have been
+            moved meanwhile.
         TrackingError: the registry does not answer.
     """
     aliases = aliases_of(name) if seen is None else seen
     champion, previous = aliases.get(CHAMPION), aliases.get(PREVIOUS)
     if champion is None:
-        raise PromotionError(f"{name}: nobody is champion")
+        raise PromotionError(f"{name}: there is no champion")
     if previous is None or previous == champion:
         raise PromotionError(
             f"{name}: no version is {PREVIOUS}, so there is none to return to; promote another"
@@ -157,11 +157,11 @@ def reinstate(failed: ModelVersion, served: ModelVersion | None, reason: str) ->
 
     Args:
         failed: the version; its tag ``serving`` keeps the reason.
-        served: who is served still, and is champion again; None: nobody, and nobody is champion.
+        served: who is served still, and is champion again; None: none, and there is no champion.
         reason: why it could not be served.
 
     Returns:
-        Nothing has happened to the champion when somebody else has become it meanwhile; only
+        Nothing has happened to the champion when another version has become it meanwhile; only
         ``previous`` does not name a version then that was never served.
 
     Raises:
@@ -179,7 +179,7 @@ def reinstate(failed: ModelVersion, served: ModelVersion | None, reason: str) ->
     further = _before(served, failed) if served else None
     move_aliases(failed.name, {PREVIOUS: further, CHAMPION: served}, aliases)
     logger.warning(
-        "%s could not be served, the champion is %s", failed.uri, served.uri if served else "nobody"
+        "%s could not be served, the champion is %s", failed.uri, served.uri if served else "none"
     )
     return Change(served, failed)
 
@@ -220,9 +220,9 @@ def _why_left(told: Mapping[str, str]) -> str:
 
 
 def _before(model: ModelVersion, left: ModelVersion) -> ModelVersion | None:
-    """Who was champion when a version became it; None: nobody, or who has just left.
+    """The champion before a version; None: there was none, or it has just stepped down.
 
-    Whoever could not be served is passed over: it is nobody to return to.
+    Skip versions that failed to serve; they are no rollback targets.
     """
     passed, told = {model, left}, model_tags(model.uri)
     while (number := told.get(tags.PROMOTED_OVER, "")).isdigit():

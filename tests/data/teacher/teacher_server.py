@@ -36,7 +36,7 @@ class Asked:
 
     @property
     def stage(self) -> str:
-        if "Somebody annotated" in self.text:
+        if "An annotator looked" in self.text:
             return "verify"
         return "annotate" if "these regions" in self.text else "ground"
 

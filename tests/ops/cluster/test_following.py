@@ -14,7 +14,7 @@ JOB = train_job(NAME, NODES, ["-m", "x"], "run-1", {})
 
 
 class Clock:
-    """Time that passes when somebody waits."""
+    """Time that passes during waits."""
 
     def __init__(self):
         self.now = 0.0
@@ -34,7 +34,7 @@ def follow(cluster, pace=None):
 
 
 def meanwhile(server, *events):
-    """What happens in the cluster between the looks of whoever follows."""
+    """What happens in the cluster between the looks of a follower."""
     server.on_look += events
 
 

@@ -124,11 +124,11 @@ def test_a_version_that_nobody_wants_any_more_is_not_switched_to(site, registry,
     first = serving.deploy(registry.register(scripted("first", reward=0.25)), lambda: None)
     assert serving.served() == first == Served(1, f"{site.model}/1")
 
-    def nobody():
-        raise NothingKnown("somebody else is champion")
+    def no_longer_wanted():
+        raise NothingKnown("another version is champion")
 
-    with pytest.raises(NothingKnown, match="somebody else"):
-        serving.deploy(registry.register(scripted("second", reward=0.75)), nobody)
+    with pytest.raises(NothingKnown, match="another version"):
+        serving.deploy(registry.register(scripted("second", reward=0.75)), no_longer_wanted)
     assert site.ask(edit) == ("1", 0.25)
     assert site.staging_is_gone()
 

@@ -29,7 +29,7 @@ def register(client):
 
 @pytest.fixture
 def run(site, monkeypatch):
-    """Runs a command as somebody who has set the stack's environment."""
+    """Runs a command as a user who has set the stack's environment."""
     monkeypatch.setenv("TRITON_GRPC_URL", site.endpoint)
     monkeypatch.setenv("TRITON_REPOSITORY_KEY", site.key)
     monkeypatch.setenv("TRITON_MODEL_REPOSITORY", str(site.repository))

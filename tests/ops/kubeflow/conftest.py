@@ -85,7 +85,7 @@ def spec_of(name="spatialreward-tiny"):
         "parent_run_id": {"parameterType": "STRING", "defaultValue": "", "isOptional": True},
         "steps": {"parameterType": "NUMBER_INTEGER", "defaultValue": 3},
         "share": {"parameterType": "NUMBER_DOUBLE", "defaultValue": 0.5},
-        "anew": {"parameterType": "BOOLEAN", "defaultValue": False},
+        "rerun": {"parameterType": "BOOLEAN", "defaultValue": False},
         "seeds": {"parameterType": "LIST", "defaultValue": [1]},
         "more": {"parameterType": "STRUCT", "defaultValue": {}},
     }

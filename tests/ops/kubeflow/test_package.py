@@ -54,7 +54,7 @@ def test_parameters_are_of_the_types_that_the_pipeline_declares(package):
     given = [
         "steps=5",
         "share=0.25",
-        "anew=TRUE",
+        "rerun=TRUE",
         "seeds=[2, 3]",
         'more={"a": 1}',
         "parent_run_id=",
@@ -62,7 +62,7 @@ def test_parameters_are_of_the_types_that_the_pipeline_declares(package):
     assert parse_parameters(package, given) == {
         "steps": 5,
         "share": 0.25,
-        "anew": True,
+        "rerun": True,
         "seeds": [2, 3],
         "more": {"a": 1},
         "parent_run_id": "",
@@ -74,10 +74,10 @@ def test_parameters_are_of_the_types_that_the_pipeline_declares(package):
     [
         ("steps", "expected NAME=VALUE"),
         ("step=1", "has no step, did you mean steps?"),
-        ("xyz=1", "it has: anew, more, parent_run_id"),
+        ("xyz=1", "it has: rerun, more, parent_run_id"),
         ("steps=1.5", "expected a NUMBER_INTEGER, got '1.5'"),
         ("share=nan", "expected a NUMBER_DOUBLE"),
-        ("anew=maybe", "expected a BOOLEAN"),
+        ("rerun=maybe", "expected a BOOLEAN"),
         ("seeds={}", "expected a LIST"),
         ("more=1", "expected a STRUCT"),
     ],

@@ -10,7 +10,7 @@ _NUMBERS = itertools.count(1)
 
 @pytest.fixture
 def model(client):
-    """The name of a registered model that nobody else uses."""
+    """The name of a registered model that no other test uses."""
     return f"promoted-{next(_NUMBERS)}"
 
 

@@ -24,6 +24,6 @@ def test_what_somebody_else_moved_meanwhile_is_not_moved_over(model, register):
     first, second = register(), register()
     seen = aliases_of(model)
     set_alias(second, CHAMPION)
-    with pytest.raises(PromotionError, match="champion was nobody and is version 2 now"):
+    with pytest.raises(PromotionError, match="champion was no version and is version 2 now"):
         move_aliases(model, {PREVIOUS: None, CHAMPION: first}, seen)
     assert aliases_of(model) == {CHAMPION: second}

@@ -17,7 +17,7 @@ from spatialreward.ops.tracking import TrackingError
 
 @pytest.fixture
 def raise_to_champion(model):
-    """Promotes a version as somebody would."""
+    """Promotes a version as a user would."""
 
     def promote_it(version, gate=None, **more):
         options = {"by": "ann", "reason": "better on hands"} | more
@@ -91,7 +91,7 @@ def test_a_champion_steps_down_for_the_one_before_and_then_for_the_one_before_th
 
 def test_a_model_without_a_champion_has_nobody_to_demote(model, register):
     register()
-    with pytest.raises(PromotionError, match="nobody is champion"):
+    with pytest.raises(PromotionError, match="there is no champion"):
         demote(model, by="bob", reason="")
 
 
@@ -114,7 +114,7 @@ def test_taking_back_leaves_alone_who_was_promoted_meanwhile(model, register, ra
     for version in (first, second, third):
         raise_to_champion(version)
     assert not reinstate(second, first, "broken").happened
-    # But whoever was never served is nobody to return to.
+    # A version that was never served is no rollback target.
     assert champions(model) == (3, 1)
     assert model_tags(second.uri)["serving"] == "failed: broken"
     fourth = register()
