@@ -264,4 +264,4 @@ def _fields(one: Any, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2))
+    typer.echo(json.dumps(value, indent=2, default=str))

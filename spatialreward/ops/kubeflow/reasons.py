@@ -58,8 +58,8 @@ def no_answer(error: HTTPError, asked: Asked, timeout_s: float) -> KubeflowError
 
 def refusal(error: "ApiException", asked: Asked) -> KubeflowError:
     """The error for an answer whose status is no success."""
-    status, told = error.status, as_object(error.body)
-    said = _scrubbed(_said(error.body, told), asked.secrets)
+    status, answer = error.status, as_object(error.body)
+    said = _scrubbed(_said(error.body, answer), asked.secrets)
     reason = f"HTTP {status}: {said}" if said else f"HTTP {status}"
     where = f"{asked.server}: {asked.what}"
     if 300 <= status < 400:
@@ -77,7 +77,7 @@ def refusal(error: "ApiException", asked: Asked) -> KubeflowError:
         )
     if status in (408, 429) or (status >= 500 and status != 501):
         return ServerFault(f"{where}: it failed ({reason})")
-    if status == 404 and told is None:
+    if status == 404 and answer is None:
         return no_api(asked, reason)
     kind = {404: NotFound, 409: AlreadyThere}.get(status, RequestRefused)
     return kind(f"{where}: {said or reason}")
@@ -94,18 +94,18 @@ def no_api(asked: Asked, reason: str) -> KubeflowError:
 def as_object(body: bytes) -> dict[str, Any] | None:
     """A JSON object; None if the bytes are none."""
     try:
-        told = json.loads(body)
+        answer = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    return told if isinstance(told, dict) else None
+    return answer if isinstance(answer, dict) else None
 
 
-def _said(body: bytes, told: dict[str, Any] | None) -> str:
-    if told is None:
+def _said(body: bytes, answer: dict[str, Any] | None) -> str:
+    if answer is None:
         is_page = b"<html" in body[:1000].lower()
         return "a web page" if is_page else body.decode(errors="replace")
     # In gRPC's form, or in that of the upload endpoints.
-    return str(told.get("message") or told.get("error_message") or told.get("error") or "")
+    return str(answer.get("message") or answer.get("error_message") or answer.get("error") or "")
 
 
 def _scrubbed(text: str, secrets: Collection[str]) -> str:

@@ -10,7 +10,6 @@ import json
 import re
 import ssl
 import threading
-import time
 from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -85,9 +84,7 @@ _STATUS = {3: 400, 5: 404, 6: 409, 7: 403, 10: 409, 13: 500, 16: 401}
 class Fault:
     """What happens to a request instead of an answer."""
 
-    def __init__(
-        self, status=0, body=b"", headers=None, acts=False, cut=False, waits=None, drip_s=0.0
-    ):
+    def __init__(self, status=0, body=b"", headers=None, acts=False, cut=False, waits=None):
         """Describe it.
 
         Args:
@@ -97,9 +94,7 @@ class Fault:
             acts: whether the server does what it was asked before it fails.
             cut: whether the connection ends in the middle of the answer.
             waits: an event; no answer comes before it.
-            drip_s: seconds between two bytes of the answer.
         """
-        self.drip_s = drip_s
         self.status, self.body, self.headers = status, body, headers or {}
         self.acts, self.cut, self.waits = acts, cut, waits
 
@@ -268,17 +263,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, fault, status, body):
         self.send_response(status)
         headers = {"Content-Type": "application/json", "Connection": "close", **fault.headers}
-        if "Transfer-Encoding" not in headers:
-            headers["Content-Length"] = str(len(body))
+        headers["Content-Length"] = str(len(body))
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
-        pieces = [bytes([one]) for one in body] if fault.drip_s else [body]
-        if fault.cut:
-            pieces = [body[: len(body) // 2]]
-        for piece in pieces:
-            self.wfile.write(piece)
-            time.sleep(fault.drip_s)
+        self.wfile.write(body[: len(body) // 2] if fault.cut else body)
         self.close_connection = True
 
     do_GET = do_POST = do_DELETE = _serve
