@@ -211,7 +211,7 @@ def _finetune(config: EditorRlStep, rl: RlConfig, lineage: dict[str, str], given
     from spatialreward.rl import training
     from spatialreward.rl.rewards import Rewards
     from spatialreward.rl.watch import watching
-    from spatialreward.visuals import reward_curve
+    from spatialreward.visuals.charts import reward_curve
     from spatialreward.world.prompts import open_prompts, open_watched
 
     checkpoint, cache = given.folder / _EDITOR, given.folder / "prompts"

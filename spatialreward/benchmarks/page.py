@@ -166,7 +166,7 @@ def _plots_of(report: BenchmarkReport) -> list[str]:
 
 
 def _draw(report: Evaluation, folder: Path) -> list[Path]:
-    from spatialreward.visuals import figure_with_intervals, reliability_diagram
+    from spatialreward.visuals.charts import figure_with_intervals, reliability_diagram
 
     folder.mkdir(parents=True, exist_ok=True)
     written = []

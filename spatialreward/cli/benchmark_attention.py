@@ -61,7 +61,7 @@ def attention(
 
 def _draw(measured: "Attention", path: Path) -> None:
     from spatialreward.benchmarks.attention import PLACES
-    from spatialreward.visuals import reward_curve
+    from spatialreward.visuals.charts import reward_curve
 
     curves = {place: measured.of("scores", place).tolist() for place in PLACES}
     title = "Attention while scores are written"

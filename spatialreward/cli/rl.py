@@ -218,7 +218,8 @@ def _draw(
 
     from spatialreward.editors.load import open_editor
     from spatialreward.rl.showing import rows_of
-    from spatialreward.visuals import reward_curve, sample_sheet
+    from spatialreward.visuals import sample_sheet
+    from spatialreward.visuals.charts import reward_curve
 
     further = chain.from_iterable(map(prompts.batch, count(settings.rl.num_steps)))
     some = islice(further, _ROWS_ON_A_SHEET)

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from spatialreward.visuals import reward_curve
+from spatialreward.visuals.charts import reward_curve
 
 FILE = "README.md"
 CURVES = "curves.png"

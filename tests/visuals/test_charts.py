@@ -3,8 +3,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from spatialreward.visuals import figure_with_intervals, reliability_diagram, reward_curve
-from spatialreward.visuals.charts import Point, _running_mean, curve_panels
+from spatialreward.visuals.charts import (
+    Point,
+    _running_mean,
+    curve_panels,
+    figure_with_intervals,
+    reliability_diagram,
+    reward_curve,
+)
 
 
 def test_a_curve_is_a_picture_with_its_colours_on_it():
