@@ -219,7 +219,7 @@ def test_a_killed_run_is_resumed_without_paying_twice(server, config, ledger):
         stdout=subprocess.DEVNULL,
     )
     try:
-        assert reached.wait(60), "the run never got as far"
+        assert reached.wait(240), "the run never got as far"
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait(30)
