@@ -19,13 +19,13 @@ class KeyRefused(NothingKnown):
     """The server asks for a key to its model-repository API, and this one is not it."""
 
 
-class SomebodyElseDeploys(NothingKnown):
-    """Another process is deploying; nothing was begun."""
+class DeploymentUnderWay(NothingKnown):
+    """Another process is deploying; nothing was started."""
 
 
 class TrialFailed(DeploymentError):
-    """A version answers, but not as the one that is served; it was not switched to."""
+    """A version answers, but otherwise than the served one; no requests were brought to it."""
 
 
 class TrialInconclusive(DeploymentError):
-    """Too little was asked of a version to tell how it does; it was not switched to."""
+    """A version had too few requests to be judged by; the served version stays."""

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from spatialreward.edits import Edit
 from spatialreward.errors import SpatialRewardError
-from spatialreward.ops.deployment.errors import DeploymentError, SomebodyElseDeploys
+from spatialreward.ops.deployment.errors import DeploymentError, DeploymentUnderWay
 from spatialreward.ops.deployment.repository import Candidate, ModelFolder
 from spatialreward.ops.deployment.server import Server
 from spatialreward.ops.deployment.smoke import SmokeEdits, check_answers
@@ -199,7 +199,7 @@ def _opened(
     try:
         held = lock.acquire(timeout=wait_s)
     except Timeout as error:
-        raise SomebodyElseDeploys(
+        raise DeploymentUnderWay(
             f"{repository}: another process is deploying there, try again later"
         ) from error
     except OSError as error:
