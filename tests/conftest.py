@@ -11,6 +11,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from mlflow import MlflowClient
 
 from spatialreward.edits import Edit
@@ -32,6 +33,10 @@ from spatialreward.world.untrained_judge import untrained_tiny
 
 # A shell that runs the tests in its background has them ignore Ctrl-C, and all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says something of the machine's load only.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 DATA = DataConfig(seed=21)
 

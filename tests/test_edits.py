@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -119,7 +119,6 @@ def test_an_edit_cannot_be_changed_but_copied():
         replace(edit, instruction=" ")
 
 
-@settings(deadline=None)
 @given(field=st.sampled_from(["source", "edited"]), value=NO_PICTURES)
 def test_what_is_no_picture_is_refused_by_field_and_type(field, value):
     with pytest.raises(InvalidInputError) as caught:
@@ -128,7 +127,6 @@ def test_what_is_no_picture_is_refused_by_field_and_type(field, value):
     assert str(caught.value) == f"{field}: expected a path, bytes, array or picture, got {kind}"
 
 
-@settings(deadline=None)
 @given(st.lists(NO_PICTURES, min_size=1, max_size=3), st.integers(0, 2))
 def test_what_is_no_picture_is_refused_by_its_place_in_a_list(values, before):
     for field in ("source", "references"):
@@ -136,14 +134,12 @@ def test_what_is_no_picture_is_refused_by_its_place_in_a_list(values, before):
             Edit(**FIELDS | {field: [PICTURE] * before + values})
 
 
-@settings(deadline=None)
 @given(st.one_of(st.text(), st.binary()))
 def test_text_and_bytes_at_random_are_refused_by_field(value):
     with pytest.raises(InvalidInputError, match=r"^edited: "):
         Edit(**FIELDS | {"edited": value})
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([bool, np.int64, np.float32, np.uint16, complex, object, np.str_]),
     st.lists(st.integers(0, 4), max_size=4),
@@ -269,7 +265,6 @@ def test_a_task_needs_a_list_of_pictures(sources, message):
         EditTask(sources, "add a dog")
 
 
-@settings(deadline=None)
 @given(field=st.sampled_from(["id", "operation", "editor", "truth"]), value=NO_PICTURES)
 def test_words_that_are_no_text_are_refused_by_field_and_type(field, value):
     if field == "truth" and value is None:

@@ -164,7 +164,7 @@ PATHS = st.lists(
 ).map(lambda parts: "f/" + "/".join(parts))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.dictionaries(PATHS, st.binary(max_size=50), max_size=4))
 def test_a_manifest_survives_its_content(files):
     with tempfile.TemporaryDirectory() as temporary:

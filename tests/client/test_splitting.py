@@ -31,7 +31,7 @@ def prompt_of(edit):
 
 
 @given(edits, st.integers(1, 9))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_every_edit_is_in_one_request_of_bounded_size(edits, most):
     requests = split(edits, most)
     assert sorted(position for request in requests for position in request) == list(
@@ -41,14 +41,14 @@ def test_every_edit_is_in_one_request_of_bounded_size(edits, most):
 
 
 @given(edits, st.integers(1, 9))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_request_has_edits_of_equally_many_sources(edits, most):
     for request in split(edits, most):
         assert len({len(edits[position].sources) for position in request}) == 1
 
 
 @given(edits, st.integers(1, 9))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_edits_of_one_prompt_are_spread_over_as_few_requests_as_can_be(edits, most):
     requests = split(edits, most)
     for prompt, number in Counter(map(prompt_of, edits)).items():
@@ -57,7 +57,7 @@ def test_edits_of_one_prompt_are_spread_over_as_few_requests_as_can_be(edits, mo
 
 
 @given(edits, st.integers(1, 9))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_answers_return_in_the_order_of_the_edits(edits, most):
     requests = split(edits, most)
     assert in_order(requests, requests) == list(range(len(edits)))

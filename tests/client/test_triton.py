@@ -36,9 +36,7 @@ def judge(server):
 
 
 @given(data=st.data(), edits_per_request=st.integers(1, 9), requests_in_flight=st.integers(1, 5))
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_judgements_come_back_in_the_order_of_the_edits(
     server, picture, numbers_of, data, edits_per_request, requests_in_flight
 ):

@@ -73,9 +73,7 @@ def test_there_are_no_other_rows(packed, cache, number):
         EditRows(Dataset(packed), cache)[number]
 
 
-@settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(some=st.lists(edits(), min_size=1, max_size=7), rows_a_group=st.integers(1, 4))
 def test_any_edit_comes_back_as_it_was_packed(tmp_path_factory, some, rows_a_group):
     folder = tmp_path_factory.mktemp("any")

@@ -51,7 +51,7 @@ def fit_annotations(draw):
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(fit_annotations(), st.sampled_from([TINY, FULL]))
 def test_an_answer_to_learn_is_read_as_the_annotation(annotation, protocol):
     edit = make_edit(1).model_copy(update={"label": annotation})

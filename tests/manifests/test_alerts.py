@@ -3,6 +3,7 @@ import re
 import shutil
 
 import yaml
+from prometheus_client import generate_latest
 
 from manifests.site import Component, Overlay
 from spatialreward.ops.deployer.metrics import Metrics
@@ -41,7 +42,7 @@ def rules():
 
 def our_metrics():
     """Names of the series that a judge and a deployer show."""
-    shown = Metrics("spatial-reward").text().decode()
+    shown = generate_latest(Metrics("spatial-reward").registry).decode()
     deployer = set(re.findall(r"^(spatialreward_\w+?)(?:_created)?(?:\{| )", shown, re.MULTILINE))
     return {PREFIX + name for name in METRICS} | deployer
 

@@ -324,7 +324,7 @@ ANY_JSON = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=150)
 @given(answer=ANSWERS | st.dictionaries(TEXT, ANY_JSON, max_size=3))
 @example(answer=SEMANTIC | {"edit_region": [REGION | {"label": "scarf \ud83e"}]})
 @example(answer=SEMANTIC | {"\ud83e": 1})

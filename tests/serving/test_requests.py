@@ -109,7 +109,7 @@ def test_pictures_that_are_too_large_together_fail_where_they_become_so():
     decode_edit(edit, ServingConfig(max_request_pixels=1645), {})
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     sources=st.lists(st.binary(max_size=80) | st.just(PNG), min_size=1, max_size=3),
     edited=st.binary(max_size=80) | st.just(PNG),

@@ -13,7 +13,7 @@ def order(parts, lengths, groups, **more):
     return group_order(parts, np.asarray(lengths), np.asarray(groups), **given)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     sizes=st.lists(st.integers(1, 7), min_size=1, max_size=20),
     steps=st.integers(1, 30),

@@ -12,7 +12,7 @@ def order(parts, lengths, **more):
     return training_order(parts, np.asarray(lengths), **given)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     num=st.integers(1, 60),
     steps=st.integers(1, 40),

@@ -41,7 +41,7 @@ PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
 CONTENTS = st.binary(max_size=100) | st.just(b"") | st.just(LARGE)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(files=st.dictionaries(PATHS, CONTENTS, max_size=4))
 def test_any_folder_comes_back_as_it_went(s3, files):
     store = ObjectStore(s3.endpoint_url, s3.access_key, s3.secret_key)

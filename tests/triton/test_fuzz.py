@@ -33,7 +33,6 @@ def distinct(strategy, number):
     @settings(
         max_examples=2 * number,
         derandomize=True,
-        deadline=None,
         phases=[Phase.generate],
         suppress_health_check=[HealthCheck.too_slow],
     )

@@ -87,7 +87,7 @@ def test_photographs_can_be_the_background(tmp_path):
         assert scores == sample.truth.scores
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10**6),
     width=st.integers(1, 150),

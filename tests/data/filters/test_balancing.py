@@ -1,6 +1,6 @@
 from collections import Counter
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spatialreward.data.filters.balancing import balance, cap_of, over_source_cap
@@ -58,7 +58,6 @@ ANY_RULES = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(KINDS, ANY_RULES, st.randoms())
 def test_no_cell_exceeds_its_cap_and_the_order_of_edits_does_not_matter(kinds, rules, random):
     rows = edits(kinds)

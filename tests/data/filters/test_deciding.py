@@ -1,6 +1,6 @@
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spatialreward.data.filters.config import (
@@ -100,7 +100,6 @@ ROWS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(ROWS)
 def test_what_stays_would_stay_again(rows):
     table = facts_table(row._replace(id=str(number)) for number, row in enumerate(rows))

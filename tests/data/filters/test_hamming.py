@@ -43,14 +43,14 @@ def hashes_of(edits: list) -> EditHashes:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(EDITS, st.integers(0, 6), st.integers(0, 6))
 def test_banded_search_finds_what_comparing_all_finds(edits, source_bits, edited_bits):
     found = earlier_twins(hashes_of(edits), source_bits, edited_bits)
     assert found.tolist() == twins_by_comparing_all(edits, source_bits, edited_bits)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(HASHES, max_size=20), st.lists(HASHES, max_size=20), st.integers(0, 10))
 def test_the_nearest_reference_is_the_one_that_comparing_all_finds(queries, references, most):
     found = nearest(np.array(queries, dtype=np.uint64), np.array(references, dtype=np.uint64), most)

@@ -186,7 +186,7 @@ def test_no_truth_of_the_world_contradicts_itself():
 TEXTS = st.text(st.sampled_from("ab <|>_0.\nbboxglobal"), max_size=60)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(sc=TEXTS, pq=TEXTS, instruction=st.text())
 def test_any_answer_is_kept_or_has_a_reason(sc, pq, instruction):
     found = check(annotation(sc, pq), instruction=instruction)

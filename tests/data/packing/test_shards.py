@@ -36,7 +36,7 @@ def path(tmp_path):
     return tmp_path / "train-00003.parquet"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(edits(), min_size=1, max_size=6), st.integers(1, 4))
 def test_what_was_written_is_read(written, rows_a_group):
     with tempfile.TemporaryDirectory() as folder:
@@ -96,7 +96,7 @@ def test_the_same_edits_give_the_same_bytes(tmp_path):
     assert one.sha256 == two.sha256
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(st.integers(1, 40), min_size=1, max_size=25), st.integers(1, 7), st.integers(500, 9000)
 )

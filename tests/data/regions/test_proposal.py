@@ -183,7 +183,7 @@ def test_pictures_of_any_shape_are_compared(size):
     assert changed_mask(before, after).shape == size[::-1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     sizes=st.tuples(*[st.tuples(st.integers(1, 70), st.integers(1, 70))] * 2),
     modes=st.tuples(*[st.sampled_from(["RGB", "L", "RGBA", "1"])] * 2),

@@ -86,7 +86,7 @@ def box_strategy():
     return st.tuples(span, span).map(lambda both: (both[0][0], both[1][0], both[0][1], both[1][1]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     changed=st.lists(st.tuples(box_strategy(), st.floats(0, 1)), min_size=1, max_size=6),
     named=st.lists(box_strategy(), max_size=6),

@@ -48,14 +48,14 @@ frames = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pixels=textures, how=st.sampled_from(sorted(encodings)), quality=st.integers(10, 95))
 def test_a_texture_encoded_again_has_not_changed(pixels, how, quality):
     prior = propose(Image.fromarray(pixels), encodings[how](pixels, quality))
     assert prior.extent is Extent.NOTHING
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pixels=textures, which=st.sampled_from(sorted(frames)), quality=st.integers(30, 95))
 def test_another_frame_of_a_texture_is_a_global_change(pixels, which, quality):
     edited = encoded(frame(pixels, *frames[which]), "JPEG", quality)
@@ -64,7 +64,7 @@ def test_another_frame_of_a_texture_is_a_global_change(pixels, which, quality):
     assert prior.changed_share > 0.5
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     make=st.sampled_from([gravel, foliage]), scale=st.floats(0, 1), contrast=contrasts, seed=seeds
 )
@@ -76,7 +76,7 @@ def test_textures_of_equal_statistics_are_not_the_same_picture(make, scale, cont
     assert propose(Image.fromarray(one), Image.fromarray(one)).extent is Extent.NOTHING
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     period=st.floats(8, 60),
     angle=st.floats(0, np.pi),

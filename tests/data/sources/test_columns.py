@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -139,7 +139,6 @@ def test_a_data_set_of_pictures_that_stand_alone_needs_no_instruction():
     assert Columns(edited="picture").required() == ("picture",)
 
 
-@settings(deadline=None)
 @given(total=st.integers(0, 300), num_shards=st.integers(1, 50))
 def test_runs_of_rows_are_disjoint_together_everything_and_even(total, num_shards):
     parts = [contiguous(total, shard, num_shards) for shard in range(num_shards)]
@@ -147,7 +146,6 @@ def test_runs_of_rows_are_disjoint_together_everything_and_even(total, num_shard
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-@settings(deadline=None)
 @given(num_files=st.integers(1, 12), num_shards=st.integers(1, 40), rows=st.integers(0, 20))
 def test_shares_of_files_are_disjoint_and_together_everything(num_files, num_shards, rows):
     found = [

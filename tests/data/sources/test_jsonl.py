@@ -208,9 +208,7 @@ def test_a_list_that_breaks_gives_its_rows_and_one_reject(folder, rest):
     lines=st.lists(st.sampled_from(["good", "bad", "blank", "lost"]), max_size=12),
     num_shards=st.integers(1, 20),
 )
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_parts_are_disjoint_and_together_everything(folder, lines, num_shards):
     kinds = {"bad": b"{", "blank": b" ", "lost": ROW | {"source": "nothing.jpg"}}
     rows = [kinds.get(kind, ROW | {"id": str(number)}) for number, kind in enumerate(lines)]

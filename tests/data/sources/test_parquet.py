@@ -137,9 +137,7 @@ def test_columns_that_are_not_named_are_not_read(tmp_path):
     broken=st.sets(st.integers(0, 3)),
     num_shards=st.integers(1, 40),
 )
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_parts_are_disjoint_and_together_everything(tmp_path, sizes, broken, num_shards):
     for old in tmp_path.glob("*.parquet"):
         old.unlink()

@@ -153,9 +153,7 @@ def test_a_damaged_header_is_not_taken_for_the_end(tmp_path):
     cut=st.integers(0, 12_000),
     num_shards=st.integers(1, 15),
 )
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_parts_are_disjoint_and_together_everything(tmp_path, sizes, cut, num_shards):
     for old in tmp_path.glob("*.tar"):
         old.unlink()
