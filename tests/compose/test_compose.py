@@ -279,7 +279,7 @@ def test_triton_asks_for_the_key_that_the_deployer_has(services, env_file):
 
 
 def test_the_manifests_ask_for_the_key_in_the_same_words(documents):
-    pod = documents["Deployment", "judge"]["spec"]["template"]["spec"]
+    pod = documents["Rollout", "judge"]["spec"]["template"]["spec"]
     [triton] = [one for one in pod["containers"] if one["name"] == "triton"]
     assert set(restricted_by("$(POD_UID)")) <= set(triton["args"])
 

@@ -14,6 +14,7 @@ from google.protobuf import text_format
 from pydantic import BaseModel, ValidationError
 from tritonclient.grpc import model_config_pb2
 
+from manifests.site import images_component, site
 from pipelines.images import read_lock
 from pipelines.profile import load_profile
 from spatialreward.benchmarks.config import EditorGate, JudgeGate
@@ -29,7 +30,7 @@ from spatialreward.serving.config import ServingConfig
 from spatialreward.training.config import JudgeTrainingConfig
 from spatialreward.training.grpo_config import GrpoConfig
 from tests.entries import ROOT
-from tests.manifests.cluster import LOCAL, kustomize, render, site
+from tests.manifests.cluster import LOCAL, kustomize, render
 
 _LOCAL = {"kind": "local", "endpoint": "triton:8001", "repository": "models", "template": "judge"}
 _SETTINGS: dict[type[BaseModel], dict[str, Any]] = {
@@ -109,8 +110,10 @@ def read_yaml(text: str) -> None:
 
 def _rendered_with(part: dict[str, Any]) -> list[Any]:
     here = Path.cwd().resolve() / "kustomization"
-    here.mkdir()
-    whole = site(here, LOCAL.overlay, LOCAL.components, []) | part
+    (here / "images").mkdir(parents=True)
+    images = yaml.safe_dump(images_component([]))
+    (here / "images" / "kustomization.yaml").write_text(images)
+    whole = site(here, LOCAL.overlay, LOCAL.components) | part
     (here / "kustomization.yaml").write_text(yaml.safe_dump(whole))
     return kustomize(here)
 
