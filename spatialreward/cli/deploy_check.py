@@ -26,7 +26,7 @@ def check(
         typer.Option(
             metavar="FILE.toml",
             envvar="SPATIALREWARD_DEPLOYER_CONFIG",
-            help="The deployer's settings, of which this reads smoke_edits, probe_edits, [bounds] "
+            help="The deployer's settings, of which this reads smoke_edits, probe_edits, bounds "
             "and the model's name.",
         ),
     ] = None,

@@ -72,7 +72,7 @@ def test_two_shards_of_one_name_are_refused():
 
 def test_where_nothing_is_left_the_reason_is_reported():
     reports = [report(None, {}, {"too small": 1_200, "duplicate": 3})]
-    with pytest.raises(InvalidInputError, match=r"because of 'too small' \(1,200\)"):
+    with pytest.raises(InvalidInputError, match=r"dropped for 'too small' \(1,200\)"):
         gather(reports, {})
 
 

@@ -226,7 +226,12 @@ def test_what_cannot_run_is_refused_before_the_server_is_asked(standin, run, tmp
     cases = {
         ("--profile", "paper"): "--pipeline full: needs --heldout REF",
         ("--profile", "paper", "--pipeline", "judge"): "needs --data REF, --heldout REF",
-        ("--profile", "tiny", "--editor", "s3://a/b"): "--pipeline full: --editor s3://a/b: is of",
+        (
+            "--profile",
+            "tiny",
+            "--editor",
+            "s3://a/b",
+        ): "--pipeline full: --editor s3://a/b: is not an",
         (
             "--profile",
             "one-gpu",

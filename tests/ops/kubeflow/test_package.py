@@ -74,7 +74,7 @@ def test_parameters_are_of_the_types_that_the_pipeline_declares(package):
     [
         ("steps", "expected NAME=VALUE"),
         ("step=1", "has no step, did you mean steps?"),
-        ("xyz=1", "it has: rerun, more, parent_run_id"),
+        ("xyz=1", "it has: more, parent_run_id, rerun"),
         ("steps=1.5", "expected a NUMBER_INTEGER, got '1.5'"),
         ("share=nan", "expected a NUMBER_DOUBLE"),
         ("rerun=maybe", "expected a BOOLEAN"),
